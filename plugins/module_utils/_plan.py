@@ -1,0 +1,281 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine: observe, plan, apply, observe again.
+
+Everything in this collection that changes something goes through here, so that check mode, the diff, the drift
+report and the real run are one code path. Nothing in this file knows Ansible or any provider.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+HIDDEN = "********"
+
+
+class Invalid(Exception):
+    """What was declared cannot be done. Carries every problem found, never only the first."""
+
+    def __init__(self, problems: t.Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Unreachable(Exception):
+    """The thing could not be asked. Never to be read as "it is not there"."""
+
+
+class Secret:
+    """A value that is compared but never shown."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one call that needs it."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+
+class Risk(str, enum.Enum):
+    """What a change can cost, from nothing to data."""
+
+    NONE = "none"
+    RESTART = "restart"
+    MOVEMENT = "movement"
+    LOSS = "loss"
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One difference between what is and what should be, and how to mend it.
+
+    kind and name: together the id, "pool/images".
+    action: create, update or delete.
+    before, after: what a person compares; dicts hold only the keys that differ. None where the object is not there.
+    apply: does it; called at most once, possibly in a thread beside others of the same stage.
+    risk, reason: what it costs and why; a change of risk LOSS is refused unless its id was armed.
+    moved_bytes: data that will move, where it is known.
+    needs: ids of changes that must have been applied before this one. Ids that are not in the plan are already so.
+    """
+
+    kind: str
+    name: str
+    action: str
+    before: t.Any
+    after: t.Any
+    apply: t.Callable[[], t.Any] = dataclasses.field(repr=False, compare=False)
+    risk: Risk = Risk.NONE
+    reason: str = ""
+    moved_bytes: t.Optional[int] = None
+    needs: t.FrozenSet[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A change that did not succeed: its id and what was said."""
+
+    id: str
+    message: str
+
+
+class Plan:
+    """The changes that lead from what is to what should be."""
+
+    def __init__(self, changes: t.Iterable[Change] = (), warnings: t.Iterable[str] = ()) -> None:
+        self.changes = list(changes)
+        self.warnings = list(warnings)
+        seen: set[str] = set()
+        for change in self.changes:
+            if change.id in seen:
+                raise ValueError(f"two changes of {change.id} in one plan")
+            seen.add(change.id)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def stages(self) -> list[list[Change]]:
+        """Return the changes in stages: those of one stage are independent of each other.
+
+        Raises ValueError where changes wait for each other.
+        """
+        waiting = {change.id: change for change in self.changes}
+        stages: list[list[Change]] = []
+        while waiting:
+            ready = [change for change in waiting.values() if not any(need in waiting for need in change.needs if need != change.id)]
+            if not ready:
+                raise ValueError("changes wait for each other: " + ", ".join(sorted(waiting)))
+            stages.append(ready)
+            for change in ready:
+                del waiting[change.id]
+        return stages
+
+    def refusals(self, armed: t.Collection[str] = ()) -> list[str]:
+        """Return one sentence for each change of risk LOSS that was not armed by its id."""
+        return [
+            f"{change.action} {change.id}: {change.reason or 'data would be lost'}. To allow it, arm it by name: {change.id}"
+            for change in self.changes
+            if change.risk is Risk.LOSS and change.id not in armed
+        ]
+
+    def diff(self) -> list[dict[str, t.Any]]:
+        """Return an Ansible diff: one entry a change, secrets hidden on both sides."""
+        entries = []
+        for change in self.changes:
+            before, after = redact(change.before, change.after)
+            entries.append(
+                {
+                    "before_header": change.id,
+                    "after_header": change.id if change.action == "update" else f"{change.id} ({change.action})",
+                    "before": {} if before is None else before,
+                    "after": {} if after is None else after,
+                }
+            )
+        return entries
+
+    def rows(self) -> list[dict[str, t.Any]]:
+        """Return what a person reads of the plan: one flat dict a change, in the order of their stages."""
+        rows = []
+        for number, stage in enumerate(self.stages(), 1):
+            for change in stage:
+                row: dict[str, t.Any] = {"stage": number, "kind": change.kind, "name": change.name, "action": change.action, "risk": change.risk.value}
+                if change.reason:
+                    row["reason"] = change.reason
+                if change.moved_bytes is not None:
+                    row["moved_bytes"] = change.moved_bytes
+                rows.append(row)
+        return rows
+
+    def apply(self, workers: int = 32) -> list[Failure]:
+        """Apply stage by stage, the changes of a stage side by side.
+
+        A stage with failures is finished, then nothing further is begun. Every failure is returned.
+        """
+        for stage in self.stages():
+            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(stage)))) as pool:
+                failures = [failure for failure in pool.map(_attempt, stage) if failure is not None]
+            if failures:
+                return failures
+        return []
+
+
+def _attempt(change: Change) -> t.Optional[Failure]:
+    try:
+        change.apply()
+    except Exception as error:  # every failure is kept and told with its object's name
+        return Failure(change.id, f"{change.action} {change.id}: {error or type(error).__name__}")
+    return None
+
+
+def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
+    """Return both sides fit to be shown. A secret that differs is still seen to differ."""
+    if isinstance(after, Secret):
+        differs = isinstance(before, Secret) and before != after
+        return _hide(before), HIDDEN + " (another)" if differs else HIDDEN
+    if isinstance(before, dict) and isinstance(after, dict):
+        pairs = {key: redact(before.get(key), after.get(key)) for key in {**before, **after}}
+        return {key: pairs[key][0] for key in before}, {key: pairs[key][1] for key in after}
+    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)) and len(before) == len(after):
+        both = [redact(left, right) for left, right in zip(before, after)]
+        return [left for left, _ in both], [right for _, right in both]
+    return _hide(before), _hide(after)
+
+
+def _hide(value: t.Any) -> t.Any:
+    if isinstance(value, Secret):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: _hide(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide(item) for item in value]
+    return value
+
+
+def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """Return both sides cut down to the keys of after whose values differ."""
+    keys = [key for key in after if key not in before or before[key] != after[key]]
+    return {key: before.get(key) for key in keys}, {key: after[key] for key in keys}
+
+
+class Provider(t.Protocol):
+    """What a noun must offer to be reconciled."""
+
+    def observe(self) -> t.Any:
+        """Read what is, whole and once. Raises Unreachable; never reads an error as an absence."""
+
+    def plan(self, observed: t.Any) -> Plan:
+        """Compare, without touching anything. Raises Invalid with every problem found."""
+
+    def returned(self, observed: t.Any) -> dict[str, t.Any]:
+        """Return what the module gives back besides changed, changes and diff. No secrets."""
+
+
+class Module(t.Protocol):
+    """What the engine uses of AnsibleModule."""
+
+    check_mode: bool
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn: ...
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn: ...
+
+    def warn(self, warning: str) -> None: ...
+
+
+def reconcile(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> None:
+    """Bring what is to what should be, and prove it: a second plan must be empty.
+
+    Ends the module, with changed, changes (Plan.rows) and diff (Plan.diff), or with one error that says everything.
+    """
+    try:
+        observed = provider.observe()
+        plan = provider.plan(observed)
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+    for warning in plan.warnings:
+        module.warn(warning)
+    refused = plan.refusals(armed)
+    if refused:
+        module.fail_json(msg="refused, nothing was changed: " + "; ".join(refused), refused=refused, changes=plan.rows())
+    result: dict[str, t.Any] = {"changed": bool(plan), "changes": plan.rows(), "diff": plan.diff()}
+    if module.check_mode or not plan:
+        module.exit_json(**result, **provider.returned(observed))
+    failures = plan.apply(workers)
+    if failures:
+        messages = [failure.message for failure in failures]
+        module.fail_json(msg="; ".join(messages), failures=messages, **result)
+    try:
+        observed = provider.observe()
+        left = provider.plan(observed)
+    except (Invalid, Unreachable) as error:
+        module.fail_json(msg=f"changed, but could not be proven: {error}", **result)
+    if left:
+        module.fail_json(msg="applied, but these did not converge: " + ", ".join(change.id for change in left.changes), **{**result, "diff": left.diff()})
+    module.exit_json(**result, **provider.returned(observed))
