@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs on the controller, where the variables of every host are at hand, those outside --limit too."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration
+
+ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts")
+PREFIX = "ceph_cluster_"
+
+
+class ActionModule(ActionBase):
+    """Check the declaration of the whole stack; fail with every problem at once."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"groups"})
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        roles = {role: role for role in ROLES} | (self._task.args.get("groups") or {})
+        groups, hostvars = variables["groups"], variables["hostvars"]
+        names = sorted({name for role in ROLES for name in groups.get(roles[role], [])})
+        hosts = [self._host(name, groups, hostvars[name]) for name in names]
+        ceph = variables.get("ceph") or {}
+        problems, warnings = _inventory.problems(hosts, ceph, roles)
+        mons = groups.get(roles["mons"], [])
+        if mons:
+            declared = self._declaration(hostvars[mons[0]])
+            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None)
+        result["warnings"] = warnings
+        result["changed"] = False
+        result["problems"] = problems
+        if problems:
+            result["failed"] = True
+            result["msg"] = "the declaration cannot be met, nothing was touched:\n" + "\n".join(f"- {problem}" for problem in problems)
+        return result
+
+    @staticmethod
+    def _host(name: str, groups: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> _inventory.Host:
+        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances")
+        return _inventory.Host(
+            name=name,
+            groups=frozenset(group for group, members in groups.items() if name in members),
+            variables={key: variables[key] for key in wanted if key in variables},
+            facts=variables.get("ansible_facts") or {},
+        )
+
+    @staticmethod
+    def _declaration(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        declared = {key[len(PREFIX) :]: variables[key] for key in variables if isinstance(key, str) and key.startswith(PREFIX)}
+        if "consumers" in variables:
+            declared["consumers"] = variables["consumers"]
+        return declared

@@ -1,0 +1,68 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Check the declaration of a whole stack before anything is touched
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Reads the inventory and the variables of all hosts of the stack, also of those outside C(--limit), and reports every
+    mistake at once, each with the variable, the host and the mend.
+  - Runs on the controller, connects nowhere and changes nothing.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: It changes nothing.
+  idempotent:
+    support: full
+options:
+  groups:
+    description:
+      - Which inventory group plays which role, where the names differ from the usual ones.
+    type: dict
+    default: {}
+    suboptions:
+      mons:
+        description: The group of the monitors' hosts.
+        type: str
+      mgrs:
+        description: The group of the managers' hosts.
+        type: str
+      osds:
+        description: The group of the OSDs' hosts.
+        type: str
+      mdss:
+        description: The group of the metadata servers' hosts.
+        type: str
+      rgws:
+        description: The group of the object gateways' hosts.
+        type: str
+      kvm_hosts:
+        description: The group of the KVM hosts.
+        type: str
+requirements:
+  - netaddr on the controller
+"""
+
+EXAMPLES = r"""
+- name: Check the declaration
+  cephstack.cloud.preflight:
+  run_once: true
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong, one sentence each.
+  type: list
+  elements: str
+  returned: always
+"""
