@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host, address_of, networks, problems
+
+CEPH = {"public_network": "10.77.0.0/24"}
+ROLES = {"mons": "mons", "mgrs": "mgrs", "osds": "osds", "mdss": "mdss", "rgws": "rgws"}
+
+
+def host(name, *groups, facts=None, **variables):
+    return Host(name=name, groups=frozenset(groups), variables=variables, facts=facts or {})
+
+
+def three(**changed):
+    """Three sound hosts; changed replaces the variables of the named ones."""
+    return [host(f"ceph{n}", "mons", "mgrs", "osds", **changed.get(f"ceph{n}", {"ansible_host": f"10.77.0.1{n}"})) for n in (1, 2, 3)]
+
+
+def test_sound_inventory_has_no_problems():
+    assert problems(three(), CEPH, ROLES) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (host("a", ansible_host="10.77.0.9"), "10.77.0.9"),
+        (host("a", ansible_host="192.0.2.9", facts={"all_ipv4_addresses": ["192.0.2.9", "10.77.0.8"]}), "10.77.0.8"),
+        (host("a", ansible_host="10.77.0.9", ceph_common_address="10.77.0.7"), "10.77.0.7"),
+        (host("10.77.0.5"), "10.77.0.5"),
+        (host("a", ansible_host="a.example.org"), None),
+        (host("a"), None),
+    ],
+)
+def test_address(given, address):
+    assert address_of(given, networks("10.77.0.0/24")) == address
+
+
+def test_addresses_of_both_families():
+    both = networks("10.77.0.0/24, fd00:77::/64")
+    assert address_of(host("a", ansible_host="fd00:77::9"), both) == "fd00:77::9"
+
+
+def test_two_hosts_with_one_address_are_both_named():
+    found, _ = problems(three(ceph2={"ansible_host": "10.77.0.11"}), CEPH, ROLES)
+    assert len(found) == 1 and "ceph1" in found[0] and "ceph2" in found[0] and "10.77.0.11" in found[0]
+
+
+def test_every_problem_at_once():
+    hosts = three(ceph1={"ansible_host": "192.0.2.1"}, ceph2={"ceph_common_address": "10.99.0.1"}, ceph3={"ceph_common_address": "ten"})
+    found, _ = problems(hosts, CEPH, ROLES)
+    assert ["ceph1" in found[0], "outside" in found[1], "not an IP address" in found[2]] == [True, True, True]
+
+
+def test_even_number_of_monitors_is_a_warning():
+    found, warnings = problems([*three(), host("ceph4", "mons", ansible_host="10.77.0.14")], CEPH, ROLES)
+    assert found == [] and len(warnings) == 1 and "4 monitors" in warnings[0]
+
+
+def test_network_that_is_none():
+    found, _ = problems(three(), {"public_network": "10.77.0.0/99", "cluster_network": "x"}, ROLES)
+    assert "ceph.public_network" in found[0] and "10.77.0.0/99" in found[0] and "ceph.cluster_network" in found[1]
+
+
+def test_missing_network_and_missing_groups():
+    found, _ = problems([host("ceph1", "osds", ansible_host="10.77.0.11")], {}, ROLES)
+    assert any("public_network is empty" in problem for problem in found)
+    assert any("group mons is empty" in problem for problem in found)
+
+
+def test_group_names_are_parameters():
+    hosts = [host(f"c{n}", "storage_mons", "mgrs", ansible_host=f"10.77.0.{n}") for n in (1, 2, 3)]
+    assert problems(hosts, CEPH, {**ROLES, "mons": "storage_mons"}) == ([], [])
+
+
+def test_device_used_twice():
+    devices = [{"path": "/dev/disk/by-id/a", "db": "/dev/disk/by-id/b"}, {"path": "/dev/disk/by-id/b"}, {"path": "/dev/disk/by-id/a"}]
+    found, _ = problems(three(ceph1={"ansible_host": "10.77.0.11", "ceph_osd_devices": devices}), CEPH, ROLES)
+    assert len(found) == 2 and "ceph_osd_devices[2].path" in found[0] and "ceph_osd_devices[0].db" in found[1]
+
+
+def test_one_db_device_may_serve_many_osds():
+    devices = [{"path": "/dev/disk/by-id/a", "db": "/dev/disk/by-id/nvme"}, {"path": "/dev/disk/by-id/b", "db": "/dev/disk/by-id/nvme"}]
+    assert problems(three(ceph1={"ansible_host": "10.77.0.11", "ceph_osd_devices": devices}), CEPH, ROLES) == ([], [])
+
+
+def test_gateway_port_used_twice():
+    instances = [{"name": "a", "port": 8080}, {"name": "b", "port": 8080}]
+    found, _ = problems([*three(), host("g", "rgws", ansible_host="10.77.0.20", ceph_rgw_instances=instances)], CEPH, ROLES)
+    assert len(found) == 1 and "port 8080" in found[0] and "g:" in found[0]
