@@ -174,7 +174,8 @@ class Cluster:
 
     def start(self, name: str) -> None:
         with (self.dir / f"{name}.out").open("ab") as out:
-            self._processes[name] = subprocess.Popen(self._argv[name], env=self._env[name], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            # Debian builds osd_class_dir as a relative path: an OSD finds its classes (rbd, lock …) only from /, as under systemd.
+            self._processes[name] = subprocess.Popen(self._argv[name], env=self._env[name], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/")
 
     def stop(self, name: str, how: int = signal.SIGTERM) -> None:
         process = self._processes.pop(name)

@@ -1,0 +1,51 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One connection to a host's libvirt for a whole module call.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import _INTERPRETERS as INTERPRETERS
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+URI_OPTION: dict[str, t.Any] = {"type": "str", "default": "qemu:///system"}
+
+
+def binding_is_near() -> bool:
+    """Tell whether this host has libvirt-python, for this interpreter or for the one that a module would hand over to."""
+    return libvirt is not None or (not has_respawned() and bool(probe_interpreters_for_module(INTERPRETERS, "libvirt")))
+
+
+class Host:
+    """An open connection to libvirt. Use as a context manager; ``api`` is the virConnect itself, ``lib`` the module."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.lib: t.Any = libvirt
+        self.api: t.Any = None
+
+    def __enter__(self) -> Host:
+        # libvirt prints every error on stderr by itself; each is raised as well.
+        libvirt.registerErrorHandler(lambda *unused: None, None)
+        try:
+            self.api = libvirt.open(self.uri)
+        except libvirt.libvirtError as error:
+            raise Unreachable(f"cannot connect to libvirt at {self.uri}: {error}") from error
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self.api is not None:
+            self.api.close()
+            self.api = None

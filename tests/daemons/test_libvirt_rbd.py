@@ -1,0 +1,192 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirt_rbd against a real libvirt and a real Ceph. Skipped in a root that has no libvirt."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib
+import io
+import json
+import os
+import subprocess
+import time
+
+import pytest
+from conftest import Failed
+
+libvirt = pytest.importorskip("libvirt")
+URI = "qemu:///system"
+
+
+@pytest.fixture(scope="module")
+def host():
+    """A libvirt of this container's own."""
+    with open("/etc/libvirt/qemu.conf", "a", encoding="utf-8") as conf:
+        conf.write('cgroup_controllers = []\nuser = "root"\ngroup = "root"\nremember_owner = 0\n')
+    os.makedirs("/run/libvirt", exist_ok=True)
+    daemon = subprocess.Popen(["libvirtd"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    libvirt.registerErrorHandler(lambda *unused: None, None)
+    end = time.monotonic() + 20
+    while True:
+        try:
+            connection = libvirt.open(URI)
+            break
+        except libvirt.libvirtError:
+            assert time.monotonic() < end and daemon.poll() is None
+            time.sleep(0.1)
+    yield connection
+    connection.close()
+    daemon.terminate()
+    daemon.wait(10)
+
+
+@pytest.fixture(scope="module")
+def guests(cluster, host):
+    """Two pools and two clients: (entity, key) each."""
+    made = {}
+    for name in ("lvone", "lvtwo"):
+        cluster.command("osd pool create", pool=name, pg_num=8)
+        cluster.command("osd pool application enable", pool=name, app="rbd")
+        caps = ["mon", "profile rbd", "osd", f"profile rbd pool={name}"]
+        made[name] = cluster.command("auth get-or-create", entity=f"client.{name}", caps=caps)[0]["key"]
+    cluster.wait_clean()
+    return made
+
+
+def call(check=False, name="libvirt_rbd", **options):
+    from ansible.module_utils.testing import patch_module_args
+
+    module = importlib.import_module(f"ansible_collections.cephstack.cloud.plugins.modules.{name}")
+    out = io.StringIO()
+    with patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        module.main()
+    result = json.loads(next(line for line in out.getvalue().splitlines() if line.startswith("{")))
+    if result.get("failed"):
+        raise Failed(result)
+    return result
+
+
+@pytest.fixture
+def declared(cluster, guests):
+    return {
+        "fsid": cluster.fsid,
+        "mon_host": cluster.mon_host,
+        "secrets": [{"client": f"client.{name}", "key": key} for name, key in guests.items()],
+        "pools": [{"name": name, "client": f"client.{name}"} for name in guests],
+    }
+
+
+def ids(result):
+    return sorted(f"{row['kind']}/{row['name']}" for row in result["changes"])
+
+
+EVERYTHING = ["pool/lvone", "pool/lvtwo", "secret/client.lvone", "secret/client.lvtwo"]
+
+
+def test_from_nothing_and_again(host, declared, guests):
+    assert ids(call(check=True, **declared)) == EVERYTHING
+    assert host.listAllSecrets() == [] and host.listAllStoragePools() == []
+    result = call(**declared)
+    assert result["changed"] and ids(result) == EVERYTHING
+    assert result["pools"] == [{"name": name, "pool": name, "active": True, "autostart": True} for name in guests]
+    assert not call(**declared)["changed"]
+    assert not any(key in json.dumps(result["diff"]) for key in guests.values())
+    secret = host.secretLookupByUUIDString(result["secrets"][0]["uuid"])
+    assert base64.b64encode(secret.value()).decode() == guests["lvone"]
+
+
+def test_a_changed_key_is_set_anew_and_tried(cluster, host, declared):
+    import rbd
+
+    call(**declared)
+    wrong = [dict(one) for one in declared["secrets"]]
+    wrong[0]["key"] = declared["secrets"][1]["key"]
+    with pytest.raises(Failed, match="secret/client.lvone"):
+        call(**{**declared, "secrets": wrong})
+    result = call(**declared)
+    assert "secret/client.lvone" in ids(result)
+    assert not call(**declared)["changed"]
+    with cluster.rados.open_ioctx("lvone") as io_context:
+        rbd.RBD().create(io_context, "a", 1 << 20)
+    pool = host.storagePoolLookupByName("lvone")
+    pool.refresh(0)
+    assert pool.listVolumes() == ["a"]
+
+
+def test_drift_is_seen_and_mended_and_volumes_stay(cluster, host, declared):
+    import rbd
+
+    call(**declared)
+    with cluster.rados.open_ioctx("lvtwo") as io_context:
+        rbd.RBD().create(io_context, "kept", 1 << 20)
+    one, two = host.storagePoolLookupByName("lvone"), host.storagePoolLookupByName("lvtwo")
+    uuid = two.UUIDString()
+    one.setAutostart(0)
+    two.destroy()
+    host.storagePoolDefineXML(two.XMLDesc(0).replace("127.0.0.1", "127.0.0.9"))
+    uuid_of = {one["client"]: one["uuid"] for one in call(check=True, **declared)["secrets"]}
+    host.secretLookupByUUIDString(uuid_of["client.lvtwo"]).setValue(b"x" * 28)
+    result = call(check=True, **declared)
+    assert ids(result) == ["pool/lvone", "pool/lvtwo", "secret/client.lvtwo"]
+    by_id = {entry["before_header"]: (entry["before"], entry["after"]) for entry in result["diff"]}
+    assert by_id["pool/lvone"] == ({"autostart": False}, {"autostart": True})
+    assert sorted(by_id["pool/lvtwo"][0]) == ["active", "hosts"]
+    assert call(**declared)["changed"]
+    assert not call(**declared)["changed"]
+    two = host.storagePoolLookupByName("lvtwo")
+    assert two.UUIDString() == uuid and "kept" in two.listVolumes()
+
+
+def test_a_running_pool_whose_definition_was_changed_below_it_runs_with_the_right_one(host, declared):
+    call(**declared)
+    pool = host.storagePoolLookupByName("lvone")
+    good = pool.XMLDesc(0)
+    pool.destroy()
+    host.storagePoolDefineXML(good.replace("127.0.0.1", "localhost"))
+    pool.create(0)
+    host.storagePoolDefineXML(good)  # what is defined is right, what runs is not
+    result = call(**declared)
+    assert ids(result) == ["pool/lvone"] and list(result["diff"][0]["before"]) == ["running with"]
+    assert not call(**declared)["changed"]
+
+
+def test_a_private_secret_is_made_readable(host, declared):
+    call(**declared)
+    uuid = call(check=True, **declared)["secrets"][0]["uuid"]
+    secret = host.secretLookupByUUIDString(uuid)
+    description = secret.XMLDesc(0)
+    secret.undefine()
+    host.secretDefineXML(description.replace("private='no'", "private='yes'")).setValue(b"y" * 28)
+    assert ids(call(**declared)) == ["secret/client.lvone"]
+    assert not call(**declared)["changed"]
+
+
+def test_names_that_are_taken_are_refused_before_anything_changes(host, declared):
+    call(**declared)
+    host.storagePoolDefineXML("<pool type='dir'><name>lvdir</name><target><path>/tmp</path></target></pool>")
+    with pytest.raises(Failed, match="lvdir.*not of type rbd"):
+        call(**{**declared, "pools": [*declared["pools"], {"name": "lvdir", "client": "client.lvone"}]})
+    host.storagePoolLookupByName("lvdir").undefine()
+
+
+def test_a_pool_that_ceph_does_not_have_fails_by_name(declared):
+    with pytest.raises(Failed, match="pool/lvbad"):
+        call(**{**declared, "pools": [{"name": "lvbad", "pool": "nowhere", "client": "client.lvone"}]})
+    gone = {**declared, "pools": [{"name": "lvbad", "state": "absent"}]}
+    assert ids(call(**gone)) == ["pool/lvbad"]
+
+
+def test_absent_takes_only_the_entry(cluster, host, declared):
+    call(**declared)
+    absent = {
+        **declared,
+        "secrets": [{"client": one["client"], "state": "absent"} for one in declared["secrets"]],
+        "pools": [{"name": one["name"], "state": "absent"} for one in declared["pools"]],
+    }
+    assert ids(call(**absent)) == EVERYTHING
+    assert not call(**absent)["changed"]
+    assert host.listAllStoragePools() == []
+    assert "lvone" in cluster.rados.list_pools()
