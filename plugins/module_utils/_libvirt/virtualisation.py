@@ -1,0 +1,66 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Can this host run guests under KVM? Found out by running one.
+
+/dev/kvm alone proves little: inside other virtual machines it may be there and not carry an ordinary kernel, or be so slow that
+emulation is faster. So a boot sector that enters long mode is run under KVM, with the host's own processor model, as libvirt would.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+
+_EMULATORS = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """domain_type: libvirt's, kvm or qemu; unknown where there is no QEMU to ask. reason: why it isn't kvm, "" where it is."""
+
+    domain_type: str
+    reason: str
+    seconds: float = 0.0
+
+
+def emulator() -> t.Optional[str]:
+    """Return the path of this host's QEMU for PCs, None where there is none."""
+    return next((path for path in map(shutil.which, _EMULATORS) if path), None)
+
+
+def probe(timeout: float, device: str = "/dev/kvm", qemu: t.Optional[str] = None) -> Verdict:
+    """Run the guest. timeout: seconds within which it must be through; on real hardware it takes 0.2."""
+    if not os.path.exists(device):
+        return Verdict("qemu", f"there is no {device}: switch virtualisation on in the firmware, or load the module kvm_intel or kvm_amd")
+    if os.uname().machine != "x86_64":
+        return Verdict("unknown", f"no guest was tried: this collection has none for {os.uname().machine}")
+    qemu = qemu or emulator()
+    if qemu is None:
+        return Verdict("unknown", "no guest was tried: QEMU is not installed")
+    with tempfile.NamedTemporaryFile(prefix="cephstack-probe-") as disk:
+        disk.write(_guest.probe_sector().ljust(1 << 16, b"\0"))
+        disk.flush()
+        command = [qemu, "-accel", "kvm", "-cpu", "host", "-m", "32", "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot"]
+        command += ["-drive", f"file={disk.name},format=raw,if=ide", "-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0x501"]
+        begun = time.monotonic()
+        try:
+            ended = subprocess.run(command, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
+        except subprocess.TimeoutExpired:
+            return Verdict("qemu", f"{device} is there, but a guest of 512 bytes was not through within {timeout} s", time.monotonic() - begun)
+        except OSError as error:
+            return Verdict("qemu", f"{qemu} could not be run: {error}")
+        seconds = time.monotonic() - begun
+    if ended.returncode == _guest.PROBE_EXIT and _guest.PROBE_LETTER in ended.stdout:
+        return Verdict("kvm", "", seconds)
+    said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
+    return Verdict("qemu", f"{device} is there, but a guest of 512 bytes does not run under it: {said[0] if said else f'exit code {ended.returncode}'}", seconds)

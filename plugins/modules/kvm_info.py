@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kvm_info
+short_description: Find out by running a guest whether a host can run guests under KVM
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Runs a guest of 512 bytes under KVM with QEMU, which takes a fifth of a second on real hardware. It enters the processor mode that
+    every operating system needs.
+  - The mere presence of C(/dev/kvm) is not believed. Inside another virtual machine it may be there and carry no ordinary guest.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.info
+options:
+  timeout:
+    description: Within how many seconds the guest must be through. Slower than this it is of no use.
+    type: float
+    default: 2.5
+"""
+
+EXAMPLES = r"""
+- name: Can this host run guests?
+  cephstack.cloud.kvm_info:
+  register: virtualisation
+"""
+
+RETURN = r"""
+domain_type:
+  description:
+    - V(kvm) where a guest ran, V(qemu) where only emulation is left, in libvirt's words.
+    - V(unknown) where there is no QEMU to try it with.
+  type: str
+  returned: always
+reason:
+  description: Why it is not V(kvm). Empty where it is.
+  type: str
+  returned: always
+seconds:
+  description: How long the guest took.
+  type: float
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 2.5}}, supports_check_mode=True)
+    verdict = probe(module.params["timeout"])
+    module.exit_json(changed=False, domain_type=verdict.domain_type, reason=verdict.reason, seconds=round(verdict.seconds, 3))
+
+
+if __name__ == "__main__":
+    main()
