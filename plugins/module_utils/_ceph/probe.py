@@ -1,0 +1,364 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof that a consumer can do what it was promised, and nothing else.
+
+With the consumer's own key, from the host that it runs on: write, read, snapshot, clone and remove in its pools, and be refused
+everywhere else. Whatever is made here has the host's name in its own, is removed whatever happens, and what a killed run left
+behind is removed by the next.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import socket
+import statistics
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+# Every probe object's and image's name begins so, followed by the host's name.
+PREFIX = "cephstack-probe."
+_IMAGE_SIZE = 4 << 20
+_REFUSED = (errno.EPERM, errno.EACCES)
+
+# Commands to the monitors that only an administrator may give. Each is harmless where it is wrongly allowed: one reads, the others
+# remove what does not exist.
+ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
+    ("auth ls", {}),
+    ("auth rm", {"entity": "client.cephstack-probe-nobody"}),
+    ("config-key rm", {"key": "cephstack-probe/nothing"}),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolAccess:
+    """A pool as a client was promised it. kind: rbd (images) or rados (objects)."""
+
+    name: str
+    write: bool
+    kind: str
+
+
+@dataclasses.dataclass
+class Report:
+    """What was found out for one client. latency in milliseconds by pool and operation."""
+
+    client: str
+    pools: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    refused: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+class Stopwatch:
+    """Collects how long operations take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    @contextlib.contextmanager
+    def measure(self, operation: str) -> t.Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds.setdefault(operation, []).append(time.monotonic() - begun)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return the median of each operation."""
+        return {operation: round(statistics.median(values) * 1000, 2) for operation, values in self.seconds.items()}
+
+
+def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: int, write: bool = True) -> Report:
+    """Prove what one client can and cannot do. write: False to read only, in check mode.
+
+    Raises Unreachable where the cluster does not answer. Everything else that is not as promised is a problem of the report.
+    """
+    report = Report(connection.client)
+    name = PREFIX + socket.gethostname()
+    there = set(connection.rados.list_pools())
+    for pool in pools:
+        if pool.name not in there:
+            report.problems.append(f"{connection.client}: the pool {pool.name} is not there")
+            continue
+        watch = Stopwatch()
+        try:
+            with contextlib.closing(connection.rados.open_ioctx(pool.name)) as io_context:
+                _prove_pool(io_context, pool, name, rounds, write, watch)
+                if not pool.write and write:
+                    report.refused.append(f"write to {pool.name}")
+        except Fault as fault:
+            report.problems.append(f"{connection.client}: {fault}")
+        except Exception as error:  # librados and librbd have families of errors of their own
+            _reraise_unreachable(error, connection)
+            report.problems.append(f"{connection.client}: pool {pool.name} ({'rw' if pool.write else 'ro'}): {error}")
+        report.pools.append({"name": pool.name, "access": "rw" if pool.write else "ro", "kind": pool.kind, "latency": watch.milliseconds()})
+    _prove_refusals(connection, sorted(there - {pool.name for pool in pools}), name, write, report)
+    return report
+
+
+class Fault(Exception):
+    """Something is not as promised."""
+
+
+def _prove_pool(io_context: t.Any, pool: PoolAccess, name: str, rounds: int, write: bool, watch: Stopwatch) -> None:
+    if pool.write and write:
+        (_write_images if pool.kind == "rbd" else _write_objects)(io_context, name, rounds, watch)
+    else:
+        (_read_images if pool.kind == "rbd" else _read_objects)(io_context, watch)
+    if not pool.write and write:
+        _must_refuse(f"a write to the read-only pool {pool.name}", lambda: _touch(io_context, name))
+
+
+def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
+    _remove_images(io_context, name)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_images, io_context, name)
+        api = rbd.RBD()
+        with watch.measure("create"):
+            api.create(io_context, name, _IMAGE_SIZE)
+        block = os.urandom(4096)
+        with rbd.Image(io_context, name) as image:
+            for number in range(rounds):
+                with watch.measure("write"):
+                    image.write(block, number * 4096)
+            image.flush()
+            for number in range(rounds):
+                with watch.measure("read"):
+                    found = image.read(number * 4096, 4096)
+                if found != block:
+                    raise Fault(f"image {name}: what was read is not what was written")
+            with watch.measure("snapshot"):
+                image.create_snap("probe")
+            image.protect_snap("probe")
+        with watch.measure("clone"):
+            api.clone(io_context, name, "probe", io_context, name + ".clone")
+        with rbd.Image(io_context, name + ".clone") as clone:
+            if clone.read(0, 4096) != block:
+                raise Fault(f"image {name}.clone: the clone does not hold what its parent holds")
+            clone.write(bytes(4096), 0)
+            clone.flush()
+        with rbd.Image(io_context, name, read_only=True) as image:
+            if image.read(0, 4096) != block:
+                raise Fault(f"image {name}: a write to its clone changed it")
+        with watch.measure("remove"):
+            api.remove(io_context, name + ".clone")
+    if {name, name + ".clone"} & set(rbd.RBD().list(io_context)):
+        raise Fault(f"image {name}: it was removed and is still there")
+
+
+def _remove_images(io_context: t.Any, name: str) -> None:
+    """Remove the probe's images, however far their making had come."""
+    api = rbd.RBD()
+    with contextlib.suppress(rbd.ImageNotFound):
+        api.remove(io_context, name + ".clone")
+    with contextlib.suppress(rbd.ImageNotFound):
+        with rbd.Image(io_context, name) as image:
+            for snapshot in list(image.list_snaps()):
+                if image.is_protected_snap(snapshot["name"]):
+                    image.unprotect_snap(snapshot["name"])
+                image.remove_snap(snapshot["name"])
+        api.remove(io_context, name)
+
+
+def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
+    block = os.urandom(4096)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_object, io_context, name)
+        for _unused in range(rounds):
+            with watch.measure("write"):
+                io_context.write_full(name, block)
+        for _unused in range(rounds):
+            with watch.measure("read"):
+                found = io_context.read(name, 4096)
+            if found != block:
+                raise Fault(f"object {name}: what was read is not what was written")
+
+
+def _remove_object(io_context: t.Any, name: str) -> None:
+    try:
+        io_context.remove_object(name)
+    except Exception as error:
+        if _errno(error) != errno.ENOENT:
+            raise
+
+
+def _read_images(io_context: t.Any, watch: Stopwatch) -> None:
+    with watch.measure("list"):
+        names = rbd.RBD().list(io_context)
+    for name in names[:1]:
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(io_context, name, read_only=True) as image, watch.measure("read"):
+            image.read(0, min(4096, image.size()))
+
+
+def _read_objects(io_context: t.Any, watch: Stopwatch) -> None:
+    with watch.measure("list"):
+        first = next(iter(io_context.list_objects()), None)
+    if first is not None:
+        with watch.measure("read"):
+            io_context.read(first.key, 4096)
+
+
+def _touch(io_context: t.Any, name: str) -> None:
+    """Write an object; if that succeeds, remove it again."""
+    io_context.write_full(name, b"probe")
+    _remove_object(io_context, name)
+
+
+def _must_refuse(what: str, act: t.Callable[[], t.Any]) -> None:
+    try:
+        act()
+    except Exception as error:
+        if _errno(error) in _REFUSED:
+            return
+        raise
+    raise Fault(f"{what} was not refused")
+
+
+def _prove_refusals(connection: Connection, foreign: t.Sequence[str], name: str, write: bool, report: Report) -> None:
+    """Everything that was not promised must be refused: all other pools, and the commands of an administrator."""
+
+    def pool(pool_name: str) -> tuple[list[str], list[str]]:
+        done, problems = [], []
+        with contextlib.closing(connection.rados.open_ioctx(pool_name)) as io_context:
+            acts = [("read from", lambda: _read_nothing(io_context, name))]
+            acts += [("write to", lambda: _touch(io_context, name))] if write else []
+            for what, act in acts:
+                _refusal(f"{what} {pool_name}", act, done, problems)
+        return done, problems
+
+    def command(prefix: str, arguments: dict[str, t.Any]) -> tuple[list[str], list[str]]:
+        done, problems = [], []
+        _refusal(prefix, lambda: connection.command(prefix, **arguments), done, problems)
+        return done, problems
+
+    def _refusal(what: str, act: t.Callable[[], t.Any], done: list[str], problems: list[str]) -> None:
+        try:
+            _must_refuse(what, act)
+            done.append(what)
+        except Fault:
+            problems.append(f"{connection.client}: {what} should be refused, and is allowed")
+        except Unreachable:
+            raise
+        except Exception as error:
+            _reraise_unreachable(error, connection)
+            problems.append(f"{connection.client}: {what} should be refused, and failed otherwise: {error}")
+
+    commands = ADMIN_COMMANDS if write else ADMIN_COMMANDS[:1]
+    with ThreadPoolExecutor(max_workers=16) as workers:
+        results = [*workers.map(pool, foreign), *workers.map(lambda one: command(*one), commands)]
+    for done, problems in results:
+        report.refused.extend(done)
+        report.problems.extend(problems)
+
+
+def _read_nothing(io_context: t.Any, name: str) -> None:
+    """Read an object that is not there: who may read is told so, who may not is refused."""
+    try:
+        io_context.read(name, 1)
+    except Exception as error:
+        if _errno(error) != errno.ENOENT:
+            raise
+
+
+def _errno(error: Exception) -> int:
+    if isinstance(error, CommandFailed):
+        return error.code
+    code = getattr(error, "errno", None)
+    return abs(code) if isinstance(code, int) else 0
+
+
+def _reraise_unreachable(error: Exception, connection: Connection) -> None:
+    if isinstance(error, Unreachable):
+        raise error
+    if _errno(error) in (errno.ETIMEDOUT, errno.ENOTCONN, errno.ESHUTDOWN):
+        raise Unreachable(f"{connection.client}: the cluster did not answer within {connection.timeout} s: {error}") from error
+
+
+def read_image(connection: Connection, pool: str, image: str, offset: int, length: int) -> bytes:
+    """Read a part of an image. Raises rbd's and rados's own errors."""
+    with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context, rbd.Image(io_context, image, read_only=True) as opened:
+        return bytes(opened.read(offset, length))
+
+
+def readable(data: bytes) -> str:
+    """Return the printable beginning of what was read."""
+    text = data.split(b"\0", 1)[0].decode("ascii", "replace").strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """One client to probe: how to connect as it, and all that its consumers were promised together."""
+
+    options: t.Mapping[str, t.Any]
+    pools: tuple[PoolAccess, ...]
+
+
+def plan_probes(connection: t.Mapping[str, t.Any], consumers: t.Iterable[t.Mapping[str, t.Any]]) -> list[Probe]:
+    """Return one probe a client, in the order of the declaration. Two consumers may share a client: then it has the pools of both.
+
+    connection: a dict of the shape of CONNECTION_OPTIONS; its client and key are only used for a consumer of that very client.
+    """
+    options: dict[str, dict[str, t.Any]] = {}
+    pools: dict[str, dict[str, PoolAccess]] = {}
+    for consumer in consumers:
+        client = consumer.get("client") or f"client.{consumer['name']}"
+        own = options.setdefault(client, {**connection, "client": client})
+        if client != connection.get("client"):
+            own["key"] = own["keyring"] = None
+        if consumer.get("keyring"):
+            own["keyring"] = consumer["keyring"]
+        kind = "rados" if consumer.get("kind") == "rados" else "rbd"
+        known = pools.setdefault(client, {})
+        for pool in consumer.get("pools") or ():
+            write = pool.get("access", "rw") == "rw" or (pool["name"] in known and known[pool["name"]].write)
+            known[pool["name"]] = PoolAccess(pool["name"], write, kind)
+    return [Probe(options[client], tuple(pools[client].values())) for client in options]
+
+
+def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Report]:
+    """Probe every client, side by side. A cluster that can't be reached is a problem of each that could not."""
+
+    def one(probe: Probe) -> Report:
+        try:
+            with Connection(probe.options) as connection:
+                return probe_client(connection, probe.pools, rounds, write)
+        except Unreachable as error:
+            return Report(probe.options["client"], problems=[str(error)])
+
+    if not probes:
+        return []
+    with ThreadPoolExecutor(max_workers=min(8, len(probes))) as workers:
+        return list(workers.map(one, probes))
+
+
+def read_markers(
+    connection: t.Mapping[str, t.Any], probes: t.Sequence[Probe], markers: t.Sequence[t.Mapping[str, t.Any]]
+) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Read parts of images. Returns what was read, and what could not be."""
+    known = {probe.options["client"]: probe.options for probe in probes}
+    found: list[dict[str, t.Any]] = []
+    problems: list[str] = []
+    for marker in markers:
+        client = marker.get("client") or connection.get("client") or "client.admin"
+        options = known.get(client) or {**connection, "client": client}
+        try:
+            with Connection(options) as opened:
+                data = read_image(opened, marker["pool"], marker["image"], marker["offset"], marker["length"])
+        except Exception as error:  # Unreachable, and the families of librados and librbd
+            problems.append(f"{marker['pool']}/{marker['image']} could not be read as {client}: {error}")
+            continue
+        found.append({"pool": marker["pool"], "image": marker["image"], "text": readable(data), "hex": data.hex()})
+    return found, problems
