@@ -27,7 +27,7 @@ def host():
     with open("/etc/libvirt/qemu.conf", "a", encoding="utf-8") as conf:
         conf.write('cgroup_controllers = []\nuser = "root"\ngroup = "root"\nremember_owner = 0\n')
     os.makedirs("/run/libvirt", exist_ok=True)
-    daemon = subprocess.Popen(["libvirtd"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    logger, daemon = (subprocess.Popen([name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for name in ("virtlogd", "libvirtd"))
     libvirt.registerErrorHandler(lambda *unused: None, None)
     end = time.monotonic() + 20
     while True:
@@ -39,8 +39,9 @@ def host():
             time.sleep(0.1)
     yield connection
     connection.close()
-    daemon.terminate()
-    daemon.wait(10)
+    for process in (daemon, logger):
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,75 @@ def test_a_pool_that_ceph_does_not_have_fails_by_name(declared):
         call(**{**declared, "pools": [{"name": "lvbad", "pool": "nowhere", "client": "client.lvone"}]})
     gone = {**declared, "pools": [{"name": "lvbad", "state": "absent"}]}
     assert ids(call(**gone)) == ["pool/lvbad"]
+
+
+@pytest.fixture
+def keyring(guests, tmp_path):
+    path = tmp_path / "keyring"
+    path.write_text("".join(f"[client.{name}]\n\tkey = {key}\n" for name, key in guests.items()))
+    return str(path)
+
+
+def guest(cluster, keyring, **options):
+    connection = {"mon_host": cluster.mon_host, "client": "client.lvone", "keyring": keyring, "timeout": 20}
+    return call(name="libvirt_guest_probe", connection=connection, pool="lvone", domain_type="qemu", **options)
+
+
+def nothing_left(cluster, host):
+    import rbd
+
+    with cluster.rados.open_ioctx("lvone") as io_context:
+        images = [name for name in rbd.RBD().list(io_context) if name.startswith("cephstack")]
+    consoles = [name for name in os.listdir("/var/log/libvirt/qemu") if name.endswith(".console")]
+    return images == [] and host.listAllDomains() == [] and consoles == []
+
+
+def test_a_guest_writes_its_marker_through_the_secret(cluster, host, declared, keyring):
+    call(**declared)
+    result = guest(cluster, keyring, memory=64)
+    assert result["marker"] == "cephstack-guest " + result["uuid"].replace("-", "").upper()
+    assert nothing_left(cluster, host)
+
+
+def test_a_guest_on_a_clone_leaves_the_golden_image_alone(cluster, host, declared, keyring):
+    import rbd
+
+    from ansible_collections.cephstack.cloud.plugins.module_utils._guest import marker_image
+
+    call(**declared)
+    with cluster.rados.open_ioctx("lvone") as io_context:
+        rbd.RBD().create(io_context, "golden", 1 << 22)
+        with rbd.Image(io_context, "golden") as image:
+            image.write(marker_image(), 0)
+            image.create_snap("base")
+            image.protect_snap("base")
+    result = guest(cluster, keyring, memory=64, source={"pool": "lvone", "image": "golden"})
+    assert result["marker"].startswith("cephstack-guest ")
+    with cluster.rados.open_ioctx("lvone") as io_context, rbd.Image(io_context, "golden", read_only=True) as image:
+        assert bytes(image.read(512, 512)) == bytes(512)
+    assert nothing_left(cluster, host)
+
+
+def test_a_guest_that_does_nothing_is_stopped_and_removed(cluster, host, declared, keyring):
+    import rbd
+
+    call(**declared)
+    with cluster.rados.open_ioctx("lvone") as io_context:
+        rbd.RBD().create(io_context, "idle", 1 << 20)
+        with rbd.Image(io_context, "idle") as image:
+            image.write(bytes.fromhex("f4ebfd").ljust(510, b"\0") + b"\x55\xaa", 0)  # hlt; jmp
+            image.create_snap("base")
+            image.protect_snap("base")
+    with pytest.raises(Failed, match="not through within 2 s"):
+        guest(cluster, keyring, memory=64, timeout=2, source={"pool": "lvone", "image": "idle"})
+    assert nothing_left(cluster, host)
+
+
+def test_a_guest_without_its_secret_is_told_and_leaves_nothing(cluster, host, declared, keyring):
+    call(**declared)
+    with pytest.raises(Failed, match="[Ss]ecret"):
+        guest(cluster, keyring, memory=64, secret="00000000-0000-0000-0000-000000000001")
+    assert nothing_left(cluster, host)
 
 
 def test_absent_takes_only_the_entry(cluster, host, declared):

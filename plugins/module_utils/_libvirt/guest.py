@@ -1,0 +1,204 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throwaway guest on a clone: made, booted, waited for, read, and gone again.
+
+Nothing is left behind: the domain is transient and dies with the connection that made it, the clone is removed whatever happens, and
+what a killed run left is removed by the next.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import re
+import socket
+import time
+import typing as t
+import uuid as uuids
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+# Name of the guest and of its image, followed by the host's name.
+PREFIX = "cephstack-guest."
+_CONSOLES = "/var/log/libvirt/qemu"
+
+
+class GuestFailed(Exception):
+    """The guest did not do what it should have done. Says what, and what its console said."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to boot, and how.
+
+    pool: where the clone is made. source: (pool, image, snapshot) of the golden image; None for the guest of 512 bytes.
+    memory in MiB, timeout in seconds.
+    """
+
+    pool: str
+    source: t.Optional[tuple[str, str, str]]
+    secret: str
+    hosts: tuple[xml.Address, ...]
+    domain_type: str
+    memory: int
+    timeout: float
+
+
+def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.Any]:
+    """Boot the guest and return its marker and how long it took.
+
+    Raises GuestFailed, libvirt's errors and librbd's. Nothing is left behind in any case.
+    """
+    name = PREFIX + socket.gethostname()
+    uuid = str(uuids.uuid4())
+    with contextlib.ExitStack() as stack:
+        io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
+        _stop_leftover(host, name)
+        _remove(io_context, name)
+        stack.callback(_remove, io_context, name)
+        begun = time.monotonic()
+        first_sector = _make_disk(connection, io_context, name, order)
+        made = time.monotonic()
+        console = os.path.join(_CONSOLES, name + ".console")
+        stack.callback(_unlink, console)
+        guest = xml.Guest(
+            name=name,
+            uuid=uuid,
+            domain_type=order.domain_type,
+            memory=order.memory,
+            pool=order.pool,
+            image=name,
+            hosts=order.hosts,
+            user=connection.client[len("client.") :],
+            secret=order.secret,
+            console=console,
+        )
+        domain = host.api.createXML(xml.write_guest(guest), host.lib.VIR_DOMAIN_START_AUTODESTROY)
+        stack.callback(_stop, host, domain)
+        _wait(host, domain, order.timeout, console)
+        ended = time.monotonic()
+        with rbd.Image(io_context, name, read_only=True) as image:
+            marker = bytes(image.read(_guest.MARKER_OFFSET, _guest.MARKER_LENGTH))
+        _check(marker, uuid, first_sector, console)
+        if order.source:
+            _check_golden(connection, order.source, uuid)
+    return {
+        "uuid": uuid,
+        "marker": readable(marker),
+        "image": f"{order.pool}/{name}",
+        "clone_ms": round((made - begun) * 1000, 1),
+        "guest_seconds": round(ended - made, 2),
+    }
+
+
+def _make_disk(connection: Connection, io_context: t.Any, name: str, order: Order) -> bytes:
+    """Make the guest's image; return its first sector, which the guest reads too."""
+    if order.source is None:
+        disk = _guest.marker_image()
+        rbd.RBD().create(io_context, name, len(disk))
+        with rbd.Image(io_context, name) as image:
+            image.write(disk[: _guest.SECTOR], 0)
+            image.flush()
+        return disk[: _guest.SECTOR]
+    pool, golden, snapshot = order.source
+    with contextlib.closing(connection.rados.open_ioctx(pool)) as parent:
+        rbd.RBD().clone(parent, golden, snapshot, io_context, name)
+    with rbd.Image(io_context, name, read_only=True) as image:
+        return bytes(image.read(0, _guest.SECTOR))
+
+
+def _wait(host: Host, domain: t.Any, timeout: float, console: str) -> None:
+    end = time.monotonic() + timeout
+    while _is_active(host, domain):
+        if time.monotonic() > end:
+            raise GuestFailed(f"the guest was not through within {timeout:g} s; {_console(console)}")
+        time.sleep(0.05)
+
+
+def _is_active(host: Host, domain: t.Any) -> bool:
+    try:
+        return bool(domain.isActive())
+    except host.lib.libvirtError as error:
+        if error.get_error_code() == host.lib.VIR_ERR_NO_DOMAIN:
+            return False
+        raise
+
+
+def _stop(host: Host, domain: t.Any) -> None:
+    try:
+        domain.destroy()
+    except host.lib.libvirtError as error:
+        if error.get_error_code() not in (host.lib.VIR_ERR_NO_DOMAIN, host.lib.VIR_ERR_OPERATION_INVALID):
+            raise
+
+
+def _stop_leftover(host: Host, name: str) -> None:
+    try:
+        domain = host.api.lookupByName(name)
+    except host.lib.libvirtError as error:
+        if error.get_error_code() == host.lib.VIR_ERR_NO_DOMAIN:
+            return
+        raise
+    _stop(host, domain)
+
+
+def _remove(io_context: t.Any, name: str) -> None:
+    """Remove the guest's image. A QEMU that was just stopped may hold it for a moment; one that was killed, for half a minute."""
+    end = time.monotonic() + 40
+    while True:
+        try:
+            rbd.RBD().remove(io_context, name)
+            return
+        except rbd.ImageNotFound:
+            return
+        except rbd.ImageBusy:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _console(path: str) -> str:
+    """Return the last that the guest said."""
+    try:
+        with open(path, "rb") as file:
+            said = file.read()[-600:].decode("utf-8", "replace")
+    except OSError as error:
+        return f"its console is not there ({errno.errorcode.get(error.errno or 0, error)})"
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", said).strip()
+    return f"its console ends with: {said}" if said else "its console is empty"
+
+
+def _check(marker: bytes, uuid: str, first_sector: bytes, console: str) -> None:
+    if not marker.startswith(_guest.expected_marker(uuid)):
+        found = readable(marker) or "nothing"
+        raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {found}; {_console(console)}")
+    told = re.search(rb" read ([0-9a-f]{32})", marker)
+    if told and told[1].decode() != hashlib.md5(first_sector).hexdigest():  # noqa: S324 busybox's sum, of no security
+        raise GuestFailed("the guest read something else from its disk than what is there")
+
+
+def _check_golden(connection: Connection, source: tuple[str, str, str], uuid: str) -> None:
+    pool, golden, snapshot = source
+    with contextlib.closing(connection.rados.open_ioctx(pool)) as parent, rbd.Image(parent, golden, snapshot=snapshot, read_only=True) as image:
+        if bytes(image.read(_guest.MARKER_OFFSET, _guest.MARKER_LENGTH)).startswith(_guest.expected_marker(uuid)):
+            raise GuestFailed(f"the guest's write went through to the golden image {pool}/{golden}@{snapshot}")
