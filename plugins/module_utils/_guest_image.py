@@ -1,0 +1,177 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's golden image: Debian's kernel and a busybox, taken out of their packages, bootable, 13 MB.
+
+Nothing is installed for it, nothing is mounted, and the same packages give the same bytes.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import lzma
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Unreachable
+
+# Raised when the image would come out otherwise from the same packages; then images of older make are made anew.
+RECIPE = 1
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+BUSYBOX_PACKAGE = "busybox-static"
+COMMAND_LINE = "console=ttyS0 quiet panic=1 mitigations=off"
+MODULES = ("virtio_pci", "virtio_blk")
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """What is known of an image on disk: its recipe, kind (linux, sector), size and sum; and the packages it was made of.
+
+    whole: whether its sum is the one that was noted when it was made.
+    """
+
+    recipe: int
+    kind: str
+    size: int
+    sha256: str
+    whole: bool
+    packages: tuple[str, ...] = ()
+
+
+class Provider:
+    """Makes one image at path, and keeps what it knows of it beside it in path.json."""
+
+    def __init__(self, path: str, kind: str, size: int) -> None:
+        self.path = path
+        self.kind = kind
+        self.size = size
+
+    def observe(self) -> t.Optional[Image]:
+        """Return the image as it is, None where there is none. Its sum is counted anew: a damaged image is another one."""
+        try:
+            with open(self.path + ".json", encoding="utf-8") as file:
+                noted = json.load(file)
+            digest = hashlib.sha256()
+            with open(self.path, "rb") as disk:
+                for block in iter(lambda: disk.read(1 << 20), b""):
+                    digest.update(block)
+            found = digest.hexdigest()
+            return Image(noted["recipe"], noted["kind"], os.path.getsize(self.path), found, found == noted["sha256"], tuple(noted["packages"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Unreachable(f"{self.path}: {error}") from error
+
+    def plan(self, observed: t.Optional[Image]) -> Plan:
+        """The image is made where it is not there, of another recipe, kind or size, or damaged."""
+        after = {"recipe": RECIPE, "kind": self.kind, "size": self.size, "whole": True}
+        before = observed and {key: getattr(observed, key) for key in after}
+        if before == after:
+            return Plan()
+        return Plan([Change("image", self.path, "update" if before else "create", before, after, self._make)])
+
+    def _make(self) -> None:
+        data, packages = (_guest.marker_image(1), []) if self.kind == "sector" else linux()
+        if len(data) > self.size:
+            raise ValueError(f"the image takes {len(data)} bytes, more than the {self.size} that it may have")
+        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        digest = hashlib.sha256(data)
+        for _unused in range((self.size - len(data)) >> 20):
+            digest.update(bytes(1 << 20))
+        digest.update(bytes((self.size - len(data)) & 0xFFFFF))
+        with open(self.path + ".new", "wb") as disk:
+            disk.write(data)
+            disk.truncate(self.size)
+        noted = {"recipe": RECIPE, "kind": self.kind, "size": self.size, "sha256": digest.hexdigest(), "packages": packages}
+        with open(self.path + ".json.new", "w", encoding="utf-8") as file:
+            json.dump(noted, file, indent=1)
+        os.replace(self.path + ".new", self.path)
+        os.replace(self.path + ".json.new", self.path + ".json")
+
+    def returned(self, observed: t.Optional[Image]) -> dict[str, t.Any]:
+        """Return path, and sha256 and packages of the image where it is there."""
+        if observed is None:
+            return {"path": self.path}
+        return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
+
+
+def linux() -> tuple[bytes, list[str]]:
+    """Return the bootable image, and the packages it was made of. Raises Unreachable where they can't be had."""
+    with tempfile.TemporaryDirectory(prefix="cephstack-image-") as folder:
+        for package in (_kernel_package(), BUSYBOX_PACKAGE):
+            _download(package, folder)
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".deb"))
+        files: dict[str, bytes] = {}
+        for name in names:
+            files.update(_unpack(os.path.join(folder, name), r"\./boot/vmlinuz-|\./(usr/)?bin/busybox$|.*\.ko(\.xz)?$"))
+    kernel = next((data for name, data in files.items() if "/vmlinuz-" in name), None)
+    busybox = next((data for name, data in files.items() if name.endswith("/busybox")), None)
+    if kernel is None or busybox is None:
+        raise ValueError("the packages hold no kernel or no busybox where they should")
+    modules = {os.path.basename(name).split(".ko")[0].replace("-", "_"): data for name, data in files.items() if ".ko" in name}
+    return _guest.linux_image(kernel, _guest.initramfs(busybox, load_order(modules)), COMMAND_LINE), names
+
+
+def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str] = MODULES) -> dict[str, bytes]:
+    """Return the kernel modules to load, by file name, each after those it needs. One that is not there is built into the kernel."""
+    order: dict[str, bytes] = {}
+
+    def add(name: str) -> None:
+        if name not in there or f"{name}.ko" in order:
+            return
+        data = there[name]
+        data = lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
+        needs = re.search(rb"\0depends=([^\0]*)\0", data)
+        for need in needs[1].decode().split(",") if needs else ():
+            add(need.replace("-", "_"))
+        order[f"{name}.ko"] = data
+
+    for name in wanted:
+        add(name)
+    return order
+
+
+def _kernel_package() -> str:
+    """Return the package that the name for every version stands for."""
+    for attempt in (1, 2):
+        shown = _run("apt-cache", "depends", "--important", KERNEL_PACKAGE)
+        found = re.search(r"Depends: (linux-image-\S+)", shown)
+        if found:
+            return found[1]
+        if attempt == 1:
+            _run("apt-get", "update", "-q")
+    raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")
+
+
+def _download(package: str, folder: str) -> None:
+    try:
+        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
+    except Unreachable:  # the lists may be older than the archive
+        _run("apt-get", "update", "-q")
+        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
+
+
+def _unpack(package: str, wanted: str) -> dict[str, bytes]:
+    archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile() and re.match(wanted, member.name)}
+
+
+def _run(*command: str, folder: t.Optional[str] = None) -> str:
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ, "LC_ALL": "C"})
+    except OSError as error:
+        raise Unreachable(f"{command[0]} could not be run: {error}. The golden image is made of Debian's packages and needs a Debian host") from error
+    if ended.returncode != 0:
+        raise Unreachable(f"{' '.join(command)}: {(ended.stderr or ended.stdout).strip()[-400:]}")
+    return ended.stdout
