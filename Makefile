@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Everything that can be done in a checkout. PYTHON=python3.12 and CORE=2.21 choose another Python and ansible-core.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+VENV ?= .venv$(addprefix -,$(CORE))
+LAB ?= inventories/lab
+PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
+CHECK := $(VENV)/bin/python tools/check
+export PYTHON CORE
+
+.PHONY: help demo lab clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+demo: run ## A whole stack on this machine: hosts, Ceph, a KVM host, a guest that boots from RBD
+	@$(PLAY) cephstack.cloud.demo
+
+lab: run ## Only the throwaway hosts of $(LAB)
+	@$(PLAY) cephstack.cloud.lab -e lab_state=up
+
+clean-lab: run ## Remove every trace of the lab
+	@$(PLAY) cephstack.cloud.lab -e lab_state=absent
+
+test: dev ## All tests
+	@$(CHECK) lint sanity unit daemons molecule
+
+check: dev ## The quick tests: lint and unit
+	@$(CHECK) lint unit
+
+lint: dev ## ruff, yamllint, ansible-lint, the docs and the changelog
+	@$(CHECK) lint
+
+sanity: dev ## ansible-test sanity (make sanity CORE=2.21 PYTHON=python3.12 for another core)
+	@$(CHECK) sanity
+
+unit: dev ## Tests of the pure code
+	@$(CHECK) unit
+
+daemons: dev ## Every Ceph module against real Ceph daemons
+	@$(CHECK) daemons
+
+molecule: dev ## All scenarios on lab hosts, or one: make molecule SCENARIO=site
+	@$(CHECK) molecule$(addprefix :,$(SCENARIO))
+
+bench: dev ## The benchmarks
+	@$(VENV)/bin/python tests/bench/run.py
+
+docs: dev ## Make docs/reference from the argument specs and the modules
+	@$(VENV)/bin/python tools/reference
+
+build: dev ## Build the collection's tarball and prove that it can be installed and used
+	@tools/build $(VENV)
+
+run: ## Make the Python environment for a run
+	@tools/env run $(VENV)
+
+dev: ## Add what the tests need
+	@tools/env dev $(VENV)
+
+clean: ## Remove the environments and caches of this checkout
+	@rm -rf .cache .venv .venv-* cephstack-cloud-*.tar.gz
