@@ -48,7 +48,6 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 
 

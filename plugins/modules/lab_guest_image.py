@@ -69,7 +69,6 @@ packages:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
 

@@ -12,10 +12,11 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Proves the whole way from a guest to Ceph on a host, which is libvirt, its secret, QEMU, librbd, the client's rights and copy-on-write.
-  - Clones a golden image, boots a guest from the clone, waits until it has powered itself off, and reads its marker back from
-    the clone. The marker holds the UUID of the guest, which is made for each run.
-  - With no golden image it uses a guest of 512 bytes, which needs no operating system and takes a second.
-  - The guest is transient, and its image is removed whatever happens. A run that was killed is cleaned up after by the next one.
+  - For each consumer it clones a golden image into the first pool that the consumer may write, boots a guest from the clone, waits until
+    it has powered itself off, and reads its marker back from the clone. The marker holds the UUID of the guest, made for each run.
+  - With no golden image, or where the consumer was not promised its pool, it uses a guest of 512 bytes, which needs no operating
+    system and takes a second.
+  - The guests are transient, and their images are removed whatever happens. A run that was killed is cleaned up after by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection
@@ -34,16 +35,49 @@ options:
     description: Which libvirt to speak to.
     type: str
     default: qemu:///system
-  pool:
-    description: The pool that the guest's image is made in. The client of O(connection) may write there.
-    type: str
+  consumers:
+    description: The consumers that guests are booted for, one each, with the consumer's own key.
+    type: list
+    elements: dict
     required: true
-  source:
-    description: The golden image to clone. Without it the guest is one of 512 bytes.
+    suboptions:
+      name:
+        description: The name of the consumer.
+        type: str
+        required: true
+      client:
+        description: The full name of its cephx client. By default C(client.) and the consumer's name.
+        type: str
+      keyring:
+        description: The file on this host with its key, where Ceph doesn't look for it by itself.
+        type: path
+      kind:
+        description: What it is. Not used here.
+        type: str
+      secret:
+        description: The UUID of libvirt's secret. By default the one that M(cephstack.cloud.libvirt_rbd) gives the client.
+        type: str
+      pools:
+        description: The pools that it was promised.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: The name of the pool.
+            type: str
+            required: true
+          access:
+            description: Whether it may write, or only read.
+            type: str
+            choices: [rw, ro]
+            default: rw
+  golden:
+    description: The image to clone.
     type: dict
     suboptions:
       pool:
-        description: Its pool, which the client may at least read.
+        description: Its pool.
         type: str
         required: true
       image:
@@ -54,9 +88,6 @@ options:
         description: Its snapshot.
         type: str
         default: base
-  secret:
-    description: The UUID of libvirt's secret. By default the one that M(cephstack.cloud.libvirt_rbd) gives the client.
-    type: str
   domain_type:
     description:
       - How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.
@@ -64,11 +95,11 @@ options:
     choices: [auto, kvm, qemu]
     default: auto
   memory:
-    description: The guest's memory in MiB.
+    description: A guest's memory in MiB.
     type: int
     default: 256
   timeout:
-    description: Within how many seconds the guest must have powered itself off.
+    description: Within how many seconds a guest must have powered itself off.
     type: int
     default: 120
 requirements:
@@ -78,57 +109,79 @@ requirements:
 EXAMPLES = r"""
 - name: A guest in a second
   cephstack.cloud.libvirt_guest_probe:
-    connection:
-      client: client.guests
-    pool: vms
+    consumers:
+      - name: guests
+        pools:
+          - name: vms
 
 - name: A guest with a Linux kernel, from the golden image
   cephstack.cloud.libvirt_guest_probe:
-    connection:
-      client: client.guests
-    pool: vms
-    source:
+    consumers:
+      - name: guests
+        pools:
+          - name: vms
+          - name: images
+            access: ro
+    golden:
       pool: images
       image: golden
 """
 
 RETURN = r"""
-marker:
-  description: What the guest wrote.
-  type: str
-  returned: success, but not in check mode
-uuid:
-  description: The UUID of the guest, which its marker holds.
-  type: str
-  returned: success, but not in check mode
-image:
-  description: The image that it ran on, which is gone by now.
-  type: str
-  returned: success, but not in check mode
-domain_type:
-  description: How it ran.
-  type: str
-  returned: success, but not in check mode
-clone_ms:
-  description: How long it took to make the image, in milliseconds.
-  type: float
-  returned: success, but not in check mode
-guest_seconds:
-  description: How long the guest lived, from its definition to its power-off.
-  type: float
-  returned: success, but not in check mode
+guests:
+  description: The guests that ran. Empty in check mode.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    client:
+      description: The cephx client.
+      type: str
+    marker:
+      description: What the guest wrote.
+      type: str
+    uuid:
+      description: The UUID of the guest, which its marker holds.
+      type: str
+    image:
+      description: The image that it ran on, which is gone by now.
+      type: str
+    golden:
+      description: What that was a clone of. Empty for the guest of 512 bytes.
+      type: str
+    domain_type:
+      description: How it ran, V(kvm) or V(qemu).
+      type: str
+    clone_ms:
+      description: How long it took to make the image, in milliseconds.
+      type: float
+    guest_seconds:
+      description: How long the guest lived, from its definition to its power-off.
+      type: float
+problems:
+  description: What went wrong, one sentence a consumer.
+  type: list
+  elements: str
+  returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.guest import Order, run_guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.guest import run_guests
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.xml import parse_mon_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
-SOURCE = {"pool": {"type": "str", "required": True}, "image": {"type": "str", "required": True}, "snapshot": {"type": "str", "default": "base"}}
+POOL = {"name": {"type": "str", "required": True}, "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"}}
+CONSUMER = {
+    "name": {"type": "str", "required": True},
+    "client": {"type": "str"},
+    "keyring": {"type": "path", "no_log": False},  # a path
+    "kind": {"type": "str"},
+    "secret": {"type": "str", "no_log": False},  # a UUID
+    "pools": {"type": "list", "elements": "dict", "default": [], "options": POOL},
+}
+GOLDEN = {"pool": {"type": "str", "required": True}, "image": {"type": "str", "required": True}, "snapshot": {"type": "str", "default": "base"}}
 
 
 def main() -> None:
@@ -136,9 +189,8 @@ def main() -> None:
         argument_spec={
             "uri": URI_OPTION,
             "connection": connection_argument(),
-            "pool": {"type": "str", "required": True},
-            "source": {"type": "dict", "options": SOURCE},
-            "secret": {"type": "str", "no_log": False},  # a UUID
+            "consumers": {"type": "list", "elements": "dict", "required": True, "options": CONSUMER},
+            "golden": {"type": "dict", "options": GOLDEN},
             "domain_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
             "memory": {"type": "int", "default": 256},
             "timeout": {"type": "int", "default": 120},
@@ -147,28 +199,21 @@ def main() -> None:
     )
     params = module.params
     if module.check_mode:
-        module.exit_json(changed=False)
+        module.exit_json(changed=False, guests=[], problems=[])
     for name, package in (("libvirt", "python3-libvirt"), ("rados", "python3-rados"), ("rbd", "python3-rbd")):
         require_binding(module, name, package)
     domain_type = params["domain_type"]
     if domain_type == "auto":
         domain_type = "kvm" if probe(2.5).domain_type == "kvm" else "qemu"
-    source = params["source"]
+    golden = params["golden"] and (params["golden"]["pool"], params["golden"]["image"], params["golden"]["snapshot"])
     try:
-        with Host(params["uri"]) as host, Connection(params["connection"]) as connection:
-            order = Order(
-                pool=params["pool"],
-                source=(source["pool"], source["image"], source["snapshot"]) if source else None,
-                secret=params["secret"] or secret_uuid(connection.fsid, connection.client),
-                hosts=parse_mon_host(connection.rados.conf_get("mon_host") or ""),
-                domain_type=domain_type,
-                memory=params["memory"],
-                timeout=params["timeout"],
-            )
-            result = run_guest(host, connection, order)
-    except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
-        module.fail_json(msg=f"the guest on {params['pool']} proved nothing: {error}")
-    module.exit_json(changed=False, domain_type=domain_type, **result)
+        with Host(params["uri"]) as host:
+            guests, problems = run_guests(host, params["connection"], params["consumers"], golden, domain_type, params["memory"], params["timeout"])
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+    if problems:
+        module.fail_json(msg="; ".join(problems), guests=guests, problems=problems)
+    module.exit_json(changed=False, guests=guests, problems=[])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,43 @@ options:
       - They are kept sorted. The usual ports are left out, so that the client may use either protocol.
     type: str
     required: true
+  consumers:
+    description:
+      - Consumers of Ceph that live on this host. Each gives a secret for its client, and a storage pool for each pool that it may write,
+        besides those of O(secrets) and O(pools).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the consumer.
+        type: str
+        required: true
+      client:
+        description: The full name of its cephx client. By default C(client.) and the consumer's name.
+        type: str
+      kind:
+        description: What it is. Not used here.
+        type: str
+      pools:
+        description: The pools that it was promised.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: The name of the pool.
+            type: str
+            required: true
+          access:
+            description: Whether it may write, or only read.
+            type: str
+            choices: [rw, ro]
+            default: rw
+  keys:
+    description: The keys of the clients of O(consumers), by client.
+    type: dict
+    default: {}
   secrets:
     description: The cephx clients whose keys this host holds.
     type: list
@@ -146,15 +183,28 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 SECRET = {"client": {"type": "str", "required": True}, "key": {"type": "str", "no_log": True}, "uuid": {"type": "str"}, "state": STATE}
-POOL = {"name": {"type": "str", "required": True}, "pool": {"type": "str"}, "client": {"type": "str"}, "autostart": {"type": "bool", "default": True}, "state": STATE}
+POOL = {
+    "name": {"type": "str", "required": True},
+    "pool": {"type": "str"},
+    "client": {"type": "str"},
+    "autostart": {"type": "bool", "default": True},
+    "state": STATE,
+}
+
+ACCESS = {"name": {"type": "str", "required": True}, "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"}}
+CONSUMER = {
+    "name": {"type": "str", "required": True},
+    "client": {"type": "str"},
+    "kind": {"type": "str"},
+    "pools": {"type": "list", "elements": "dict", "default": [], "options": ACCESS},
+}
 
 
 def main() -> None:
@@ -163,6 +213,8 @@ def main() -> None:
             "uri": URI_OPTION,
             "fsid": {"type": "str", "required": True},
             "mon_host": {"type": "str", "required": True},
+            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER},
+            "keys": {"type": "dict", "default": {}, "no_log": True},
             # no_log would hide the names of the clients in every later output; the keys within are hidden
             "secrets": {"type": "list", "elements": "dict", "default": [], "options": SECRET, "no_log": False},
             "pools": {"type": "list", "elements": "dict", "default": [], "options": POOL},
@@ -170,8 +222,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    secrets, pools = of_consumers(params["consumers"], params["keys"])
     try:
-        wanted = parse(params["fsid"], params["mon_host"], params["secrets"], params["pools"])
+        wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not binding_is_near():

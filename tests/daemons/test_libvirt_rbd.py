@@ -35,7 +35,8 @@ def host():
             connection = libvirt.open(URI)
             break
         except libvirt.libvirtError:
-            assert time.monotonic() < end and daemon.poll() is None
+            assert time.monotonic() < end
+            assert daemon.poll() is None
             time.sleep(0.1)
     yield connection
     connection.close()
@@ -89,9 +90,11 @@ EVERYTHING = ["pool/lvone", "pool/lvtwo", "secret/client.lvone", "secret/client.
 
 def test_from_nothing_and_again(host, declared, guests):
     assert ids(call(check=True, **declared)) == EVERYTHING
-    assert host.listAllSecrets() == [] and host.listAllStoragePools() == []
+    assert host.listAllSecrets() == []
+    assert host.listAllStoragePools() == []
     result = call(**declared)
-    assert result["changed"] and ids(result) == EVERYTHING
+    assert result["changed"]
+    assert ids(result) == EVERYTHING
     assert result["pools"] == [{"name": name, "pool": name, "active": True, "autostart": True} for name in guests]
     assert not call(**declared)["changed"]
     assert not any(key in json.dumps(result["diff"]) for key in guests.values())
@@ -105,7 +108,7 @@ def test_a_changed_key_is_set_anew_and_tried(cluster, host, declared):
     call(**declared)
     wrong = [dict(one) for one in declared["secrets"]]
     wrong[0]["key"] = declared["secrets"][1]["key"]
-    with pytest.raises(Failed, match="secret/client.lvone"):
+    with pytest.raises(Failed, match=r"secret/client.lvone"):
         call(**{**declared, "secrets": wrong})
     result = call(**declared)
     assert "secret/client.lvone" in ids(result)
@@ -138,7 +141,8 @@ def test_drift_is_seen_and_mended_and_volumes_stay(cluster, host, declared):
     assert call(**declared)["changed"]
     assert not call(**declared)["changed"]
     two = host.storagePoolLookupByName("lvtwo")
-    assert two.UUIDString() == uuid and "kept" in two.listVolumes()
+    assert two.UUIDString() == uuid
+    assert "kept" in two.listVolumes()
 
 
 def test_a_running_pool_whose_definition_was_changed_below_it_runs_with_the_right_one(host, declared):
@@ -150,7 +154,8 @@ def test_a_running_pool_whose_definition_was_changed_below_it_runs_with_the_righ
     pool.create(0)
     host.storagePoolDefineXML(good)  # what is defined is right, what runs is not
     result = call(**declared)
-    assert ids(result) == ["pool/lvone"] and list(result["diff"][0]["before"]) == ["running with"]
+    assert ids(result) == ["pool/lvone"]
+    assert list(result["diff"][0]["before"]) == ["running with"]
     assert not call(**declared)["changed"]
 
 
@@ -168,13 +173,13 @@ def test_a_private_secret_is_made_readable(host, declared):
 def test_names_that_are_taken_are_refused_before_anything_changes(host, declared):
     call(**declared)
     host.storagePoolDefineXML("<pool type='dir'><name>lvdir</name><target><path>/tmp</path></target></pool>")
-    with pytest.raises(Failed, match="lvdir.*not of type rbd"):
+    with pytest.raises(Failed, match=r"lvdir.*not of type rbd"):
         call(**{**declared, "pools": [*declared["pools"], {"name": "lvdir", "client": "client.lvone"}]})
     host.storagePoolLookupByName("lvdir").undefine()
 
 
 def test_a_pool_that_ceph_does_not_have_fails_by_name(declared):
-    with pytest.raises(Failed, match="pool/lvbad"):
+    with pytest.raises(Failed, match=r"pool/lvbad"):
         call(**{**declared, "pools": [{"name": "lvbad", "pool": "nowhere", "client": "client.lvone"}]})
     gone = {**declared, "pools": [{"name": "lvbad", "state": "absent"}]}
     assert ids(call(**gone)) == ["pool/lvbad"]
@@ -187,9 +192,12 @@ def keyring(guests, tmp_path):
     return str(path)
 
 
-def guest(cluster, keyring, **options):
-    connection = {"mon_host": cluster.mon_host, "client": "client.lvone", "keyring": keyring, "timeout": 20}
-    return call(name="libvirt_guest_probe", connection=connection, pool="lvone", domain_type="qemu", **options)
+def guest(cluster, keyring, golden=None, secret=None, **options):
+    connection = {"mon_host": cluster.mon_host, "timeout": 20}
+    consumer = {"name": "lvone", "keyring": keyring, "pools": [{"name": "lvone"}], "secret": secret}
+    golden = golden and {"pool": "lvone", "image": golden}
+    options = {"memory": 64, "domain_type": "qemu", "golden": golden, **options}
+    return call(name="libvirt_guest_probe", connection=connection, consumers=[consumer], **options)["guests"][0]
 
 
 def nothing_left(cluster, host):
@@ -203,14 +211,13 @@ def nothing_left(cluster, host):
 
 def test_a_guest_writes_its_marker_through_the_secret(cluster, host, declared, keyring):
     call(**declared)
-    result = guest(cluster, keyring, memory=64)
+    result = guest(cluster, keyring)
     assert result["marker"] == "cephstack-guest " + result["uuid"].replace("-", "").upper()
     assert nothing_left(cluster, host)
 
 
 def test_a_guest_on_a_clone_leaves_the_golden_image_alone(cluster, host, declared, keyring):
     import rbd
-
     from ansible_collections.cephstack.cloud.plugins.module_utils._guest import marker_image
 
     call(**declared)
@@ -220,8 +227,9 @@ def test_a_guest_on_a_clone_leaves_the_golden_image_alone(cluster, host, declare
             image.write(marker_image(), 0)
             image.create_snap("base")
             image.protect_snap("base")
-    result = guest(cluster, keyring, memory=64, source={"pool": "lvone", "image": "golden"})
+    result = guest(cluster, keyring, golden="golden")
     assert result["marker"].startswith("cephstack-guest ")
+    assert result["golden"] == "lvone/golden@base"
     with cluster.rados.open_ioctx("lvone") as io_context, rbd.Image(io_context, "golden", read_only=True) as image:
         assert bytes(image.read(512, 512)) == bytes(512)
     assert nothing_left(cluster, host)
@@ -237,15 +245,15 @@ def test_a_guest_that_does_nothing_is_stopped_and_removed(cluster, host, declare
             image.write(bytes.fromhex("f4ebfd").ljust(510, b"\0") + b"\x55\xaa", 0)  # hlt; jmp
             image.create_snap("base")
             image.protect_snap("base")
-    with pytest.raises(Failed, match="not through within 2 s"):
-        guest(cluster, keyring, memory=64, timeout=2, source={"pool": "lvone", "image": "idle"})
+    with pytest.raises(Failed, match=r"not through within 2 s"):
+        guest(cluster, keyring, timeout=2, golden="idle")
     assert nothing_left(cluster, host)
 
 
 def test_a_guest_without_its_secret_is_told_and_leaves_nothing(cluster, host, declared, keyring):
     call(**declared)
-    with pytest.raises(Failed, match="[Ss]ecret"):
-        guest(cluster, keyring, memory=64, secret="00000000-0000-0000-0000-000000000001")
+    with pytest.raises(Failed, match=r"[Ss]ecret"):
+        guest(cluster, keyring, secret="00000000-0000-0000-0000-000000000001")
     assert nothing_left(cluster, host)
 
 

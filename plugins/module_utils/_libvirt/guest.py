@@ -27,6 +27,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import secret_uuid
 
 try:
     import rbd
@@ -57,6 +58,50 @@ class Order:
     domain_type: str
     memory: int
     timeout: float
+
+
+def run_guests(
+    host: Host,
+    connection: t.Mapping[str, t.Any],
+    consumers: t.Iterable[t.Mapping[str, t.Any]],
+    golden: t.Optional[tuple[str, str, str]],
+    domain_type: str,
+    memory: int,
+    timeout: float,
+) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Boot one guest for each consumer that may write somewhere, one after the other. Returns the guests, and the problems of the others.
+
+    connection: a dict of the shape of CONNECTION_OPTIONS. golden: (pool, image, snapshot).
+    """
+    guests: list[dict[str, t.Any]] = []
+    problems: list[str] = []
+    for consumer in consumers:
+        client = consumer.get("client") or f"client.{consumer['name']}"
+        pools = consumer.get("pools") or []
+        writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw"]
+        if not writable:
+            continue
+        source = golden if golden and golden[0] in {pool["name"] for pool in pools} else None
+        options = {**connection, "client": client}
+        if client != connection.get("client"):
+            options["key"] = options["keyring"] = None
+        if consumer.get("keyring"):
+            options["keyring"] = consumer["keyring"]
+        try:
+            with Connection(options) as opened:
+                order = Order(
+                    pool=writable[0],
+                    source=source,
+                    secret=consumer.get("secret") or secret_uuid(opened.fsid, client),
+                    hosts=xml.parse_mon_host(opened.rados.conf_get("mon_host") or ""),
+                    domain_type=domain_type,
+                    memory=memory,
+                    timeout=timeout,
+                )
+                guests.append({"client": client, **run_guest(host, opened, order)})
+        except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
+            problems.append(f"the guest of {client} on {writable[0]} proved nothing: {error}")
+    return guests, problems
 
 
 def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.Any]:
@@ -101,6 +146,8 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
         "uuid": uuid,
         "marker": readable(marker),
         "image": f"{order.pool}/{name}",
+        "golden": "{}/{}@{}".format(*order.source) if order.source else "",
+        "domain_type": order.domain_type,
         "clone_ms": round((made - begun) * 1000, 1),
         "guest_seconds": round(ended - made, 2),
     }
@@ -193,7 +240,7 @@ def _check(marker: bytes, uuid: str, first_sector: bytes, console: str) -> None:
         found = readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {found}; {_console(console)}")
     told = re.search(rb" read ([0-9a-f]{32})", marker)
-    if told and told[1].decode() != hashlib.md5(first_sector).hexdigest():  # noqa: S324 busybox's sum, of no security
+    if told and told[1].decode() != hashlib.md5(first_sector, usedforsecurity=False).hexdigest():
         raise GuestFailed("the guest read something else from its disk than what is there")
 
 

@@ -114,6 +114,26 @@ def parse(fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], 
     return Wanted(tuple(wanted_secrets), tuple(wanted_pools))
 
 
+def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[str, str]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
+    """Return the secrets and pools (as parse takes them) that consumers need: a secret a client, a pool for each they may write.
+
+    A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER.
+    """
+    secrets: dict[str, dict[str, t.Any]] = {}
+    pools: dict[str, dict[str, t.Any]] = {}
+    for consumer in consumers:
+        client = consumer.get("client") or f"client.{consumer['name']}"
+        secrets.setdefault(client, {"client": client, "key": keys.get(client)})
+        for pool in consumer.get("pools") or ():
+            if pool.get("access", "rw") != "rw":
+                continue
+            name = pool["name"]
+            if name in pools and pools[name]["client"] != client:
+                name = f"{name}-{consumer['name']}"
+            pools[name] = {"name": name, "pool": pool["name"], "client": client}
+    return list(secrets.values()), list(pools.values())
+
+
 def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str]) -> WantedSecret:
     entity, key, absent = item["client"], item.get("key"), item.get("state") == "absent"
     if not re.fullmatch(r"client\.[^\s,:/]+", entity):
@@ -210,7 +230,7 @@ class Provider:
             if now is None:
                 return None
             users = frozenset(f"pool/{pool.name}" for pool in self.wanted.pools)
-            return Change("secret", wanted.entity, "delete", {"uuid": wanted.uuid}, None, lambda: now.handle.undefine(), needs=users)
+            return Change("secret", wanted.entity, "delete", {"uuid": wanted.uuid}, None, now.handle.undefine, needs=users)
         if now is not None and not now.definition.usage:
             problems.append(f"secret {wanted.entity}: the UUID {wanted.uuid} is that of a secret of another kind")
             return None

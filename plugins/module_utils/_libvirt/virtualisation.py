@@ -63,4 +63,5 @@ def probe(timeout: float, device: str = "/dev/kvm", qemu: t.Optional[str] = None
     if ended.returncode == _guest.PROBE_EXIT and _guest.PROBE_LETTER in ended.stdout:
         return Verdict("kvm", "", seconds)
     said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-    return Verdict("qemu", f"{device} is there, but a guest of 512 bytes does not run under it: {said[0] if said else f'exit code {ended.returncode}'}", seconds)
+    why = said[0] if said else f"exit code {ended.returncode}"
+    return Verdict("qemu", f"{device} is there, but a guest of 512 bytes does not run under it: {why}", seconds)
