@@ -1,0 +1,234 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rbd_images
+short_description: RBD images, snapshots, clones and golden images, any number in one call
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Makes the declared images so, over one librbd connection, side by side where they don't depend on each other. Images that are not declared are left alone.
+  - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file that lies on the host where the module runs.
+  - Parents, their snapshots and their clones may be declared in the same call.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.connection
+  - cephstack.cloud.arm
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  images:
+    description: The images.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      pool:
+        description: The pool that the image is in. It must exist.
+        type: str
+        required: true
+      namespace:
+        description: The namespace within the pool. It is made where it isn't there.
+        type: str
+        default: ''
+      name:
+        description: The name of the image.
+        type: str
+        required: true
+      state:
+        description: Whether the image is there. What becomes of one that shall not be, says O(images[].removal).
+        type: str
+        choices: [present, absent]
+        default: present
+      size:
+        description:
+          - The size, such as V(10G). By default it is that of the parent or of the disk in the source file.
+          - An image is made larger at once, and smaller only where V(image/POOL/NAME) is armed.
+        type: str
+      features:
+        description: All features of the image. By default a new image gets the cluster's own default.
+        type: list
+        elements: str
+        choices: [layering, exclusive-lock, object-map, fast-diff, deep-flatten, journaling]
+      data_pool:
+        description: The pool for the data, where it is another one, such as an erasure-coded pool.
+        type: str
+      object_size:
+        description: The size of the objects of a new image, a power of two from V(4K) to V(32M). It cannot be changed later.
+        type: str
+      metadata:
+        description: Keys and values of the image's metadata. A key with a null value is taken away, keys that are not named stay.
+        type: dict
+        default: {}
+      source:
+        description: A file on this host to import. An interrupted import begins anew with the next run, and is never seen under the image's name.
+        type: dict
+        suboptions:
+          path:
+            description: The file.
+            type: path
+            required: true
+          format:
+            description: What is in the file. V(auto) knows qcow2 by its first bytes and takes all else as raw.
+            type: str
+            choices: [auto, raw, qcow2]
+            default: auto
+          digest:
+            description:
+              - The file's digest, V(sha256:) and 64 hexadecimal digits. The image remembers it, so that an unchanged image is known without reading the file.
+              - By default the file is read in every run to compute it.
+            type: str
+      clone_of:
+        description: The snapshot that the image is a clone of, as V(pool/image@snapshot) or V(pool/namespace/image@snapshot).
+        type: str
+      flatten:
+        description: Whether a clone takes over all data of its parent and no longer needs it.
+        type: bool
+        default: false
+      snapshots:
+        description: Snapshots of the image. Others are left alone.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: The name of the snapshot.
+            type: str
+            required: true
+          protected:
+            description: Whether it is protected. By default only where a clone needs it (clusters whose C(require_min_compat_client) is older than mimic).
+            type: bool
+          state:
+            description: Whether it is there. V(absent) needs V(snapshot/POOL/NAME@SNAPSHOT) armed.
+            type: str
+            choices: [present, absent]
+            default: present
+      removal:
+        description: What becomes of an image that shall be absent. V(delete) needs V(image/POOL/NAME) armed and takes its snapshots with it.
+        type: str
+        choices: [trash, delete]
+        default: trash
+      trash_delay:
+        description: How long an image in the trash cannot be purged, such as V(7d).
+        type: str
+requirements:
+  - python3-rbd, of the distribution's own Python
+"""
+
+EXAMPLES = r"""
+- name: A golden image, and two disks that are clones of it
+  cephstack.cloud.rbd_images:
+    images:
+      - pool: images
+        name: debian13
+        source:
+          path: /srv/images/debian13.qcow2
+        snapshots:
+          - name: base
+      - pool: vms
+        name: web1
+        clone_of: images/debian13@base
+        size: 20G
+      - pool: vms
+        name: web2
+        clone_of: images/debian13@base
+        size: 20G
+
+- name: An old disk goes to the trash, where it stays for a week at least
+  cephstack.cloud.rbd_images:
+    images:
+      - pool: vms
+        name: web0
+        state: absent
+        trash_delay: 7d
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{stage: 1, kind: image, name: vms/web1, action: create, risk: none}]
+images:
+  description: The declared images that are there, as they are.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{pool: vms, namespace: '', name: web1, size: 21474836480, features: [layering], data_pool: null, clone_of: images/debian13@base, snapshots: [], source: null}]
+"""
+
+import os
+from contextlib import closing
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import FEATURES, WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+
+SNAPSHOT = {
+    "name": {"type": "str", "required": True},
+    "protected": {"type": "bool"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+SOURCE = {
+    "path": {"type": "path", "required": True},
+    "format": {"type": "str", "choices": ["auto", "raw", "qcow2"], "default": "auto"},
+    "digest": {"type": "str"},
+}
+IMAGE = {
+    "pool": {"type": "str", "required": True},
+    "namespace": {"type": "str", "default": ""},
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "size": {"type": "str"},
+    "features": {"type": "list", "elements": "str", "choices": list(FEATURES)},
+    "data_pool": {"type": "str"},
+    "object_size": {"type": "str"},
+    "metadata": {"type": "dict", "default": {}},
+    "source": {"type": "dict", "options": SOURCE},
+    "clone_of": {"type": "str"},
+    "flatten": {"type": "bool", "default": False},
+    "snapshots": {"type": "list", "elements": "dict", "default": [], "options": SNAPSHOT},
+    "removal": {"type": "str", "choices": ["trash", "delete"], "default": "trash"},
+    "trash_delay": {"type": "str"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": connection_argument(),
+            "images": {"type": "list", "elements": "dict", "required": True, "options": IMAGE},
+            "arm": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        wanted = parse(params["images"])
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
+        # There is no cluster yet: all would be created
+        reconcile(module, Provider(None, wanted, check=True), armed=params["arm"])
+    require_binding(module, "rbd", "python3-rbd")
+    try:
+        with Connection(params["connection"]) as connection, closing(Provider(connection, wanted, check=module.check_mode)) as provider:
+            reconcile(module, provider, armed=params["arm"], workers=WORKERS)
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
