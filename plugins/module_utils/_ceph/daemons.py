@@ -1,0 +1,429 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Managers, metadata servers and gateways of a host: identity, keyring, unit, and a running daemon that answers.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
+
+# What a change of restart_on is compared with; it lies beside the keyring.
+STAMP = ".cephstack-restart-on"
+
+# Where the manager finds a bcrypt that imports nothing; see shim_needed.
+SHIM_FOLDER = "/usr/local/lib/cephstack/mgr"
+MGR_TEMPLATE = "ceph-mgr@.service"
+SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager cannot load its modules beside this distribution's bcrypt.
+[Service]
+Environment=PYTHONPATH={SHIM_FOLDER}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of daemon. entity, folder and unit take the id; caps are what it needs and no more."""
+
+    program: str
+    entity: str
+    folder: str
+    unit: str
+    caps: t.Mapping[str, str]
+
+
+KINDS: t.Mapping[str, Kind] = {
+    "mgr": Kind("ceph-mgr", "mgr.{}", f"{host.DATA}/mgr/{host.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}),
+    "mds": Kind(
+        "ceph-mds",
+        "mds.{}",
+        f"{host.DATA}/mds/{host.CLUSTER}-{{}}",
+        "ceph-mds@{}.service",
+        {"mds": "allow", "mgr": "allow profile mds", "mon": "allow profile mds", "osd": "allow rw tag cephfs *=*"},
+    ),
+    # Its unit runs it as client.ID, so an id is "rgw.HOST.NAME". Until its first pools are there it must make them.
+    "rgw": Kind(
+        "radosgw",
+        "client.{}",
+        f"{host.DATA}/radosgw/{host.CLUSTER}-{{}}",
+        "ceph-radosgw@{}.service",
+        {"mgr": "allow rw", "mon": "allow rw", "osd": "allow rwx tag rgw *=*"},
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Daemon:
+    """What is declared of one daemon."""
+
+    type: str
+    id: str
+    caps: t.Mapping[str, str]
+    present: bool = True
+    restart_on: t.Optional[str] = None
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.type]
+
+    @property
+    def entity(self) -> str:
+        return self.kind.entity.format(self.id)
+
+    @property
+    def folder(self) -> str:
+        return self.kind.folder.format(self.id)
+
+    @property
+    def keyring(self) -> str:
+        return f"{self.folder}/keyring"
+
+    @property
+    def unit(self) -> str:
+        return self.kind.unit.format(self.id)
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What is there of one daemon. key and caps: of the cluster. file_*: of the keyring on the host."""
+
+    key: t.Optional[str] = None
+    caps: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    file_key: t.Optional[str] = None
+    file_mode: str = ""
+    stamp: t.Optional[str] = None
+    folder: bool = False
+    unit: host.Unit = host.Unit(False, False, "inactive", 0)
+    running: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there of all of them.
+
+    installed: versions by program, "" where it is not there. shim: whether the shim is needed, and its files as they are.
+    """
+
+    states: t.Mapping[str, State]
+    installed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    shim_needed: bool = False
+    shim_text: t.Optional[str] = None
+    drop_in: t.Optional[str] = None
+    restful: bool = False
+
+
+def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Daemon]:
+    """Return the declared daemons. Raises Invalid with every problem."""
+    daemons: list[Daemon] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries):
+        identity = entry.get("id") or hostname
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", identity):
+            problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
+        if entry["type"] == "rgw" and not identity.startswith("rgw."):
+            problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
+        daemon = Daemon(entry["type"], identity, entry.get("caps") or KINDS[entry["type"]].caps, entry.get("state", "present") == "present", entry.get("restart_on"))
+        if any(other.entity == daemon.entity for other in daemons):
+            problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
+        daemons.append(daemon)
+    if problems:
+        raise Invalid(problems)
+    return daemons
+
+
+def shim_needed(ceph_version: str, bcrypt_version: str) -> bool:
+    """Whether the manager's modules cannot load beside this bcrypt.
+
+    Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be
+    loaded in one, and mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
+    """
+    major = re.match(r"\d+", ceph_version or "")
+    bcrypt = re.match(r"\d+", bcrypt_version or "")
+    return bool(major and bcrypt) and int(major.group()) < 20 and int(bcrypt.group()) >= 4  # type: ignore[union-attr]
+
+
+def bcrypt_version() -> str:
+    """Return the version of the distribution's bcrypt, "" where there is none. Read from its metadata, without a process."""
+    for pattern in ("/usr/lib/python3*/dist-packages/bcrypt-*-info", "/usr/lib*/python3*/site-packages/bcrypt-*-info"):
+        for path in sorted(glob.glob(pattern)):
+            found = re.match(r"bcrypt-(\d[^-]*?)(\.dist|\.egg|-)", os.path.basename(path))
+            if found:
+                return found.group(1)
+    return ""
+
+
+class Provider:
+    """The daemons of this host.
+
+    cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
+    shim: the text of a bcrypt.py that imports nothing, for managers that need it.
+    restart_outdated: whether a daemon whose version is not the installed one is restarted.
+    """
+
+    def __init__(self, daemons: t.Sequence[Daemon], cluster: t.Optional[Connection], wait: int = 120, shim: str = "", restart_outdated: bool = False) -> None:
+        self.daemons = list(daemons)
+        self.cluster = cluster
+        self.wait = wait
+        self.shim = shim
+        self.restart_outdated = restart_outdated
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the auth database once, the units by one process, the rest from files and sockets."""
+        entries: dict[str, t.Any] = {}
+        restful = False
+        managers = any(daemon.type == "mgr" for daemon in self.daemons)
+        if self.cluster is not None:
+            entries = {entry["entity"]: entry for entry in self.cluster.command("auth ls")["auth_dump"]}
+            if managers and self.shim:
+                restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
+        units = host.units([daemon.unit for daemon in self.daemons]) if os.path.isdir("/run/systemd/system") else {}
+        programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
+        versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
+        installed = {program: host.installed_version(program) if program in versioned else "?" if host.installed(program) else "" for program in programs}
+        needed = bool(self.shim) and "ceph-mgr" in programs and shim_needed(installed["ceph-mgr"], bcrypt_version())
+        return Observed(
+            states={daemon.entity: self._state(daemon, entries.get(daemon.entity), units.get(daemon.unit)) for daemon in self.daemons},
+            installed=installed,
+            shim_needed=needed,
+            shim_text=host.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
+            drop_in=host.read(host.drop_in_path(MGR_TEMPLATE)) if managers else None,
+            restful=restful,
+        )
+
+    @staticmethod
+    def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[host.Unit]) -> State:
+        text = host.read(daemon.keyring)
+        return State(
+            key=entry["key"] if entry else None,
+            caps=entry["caps"] if entry else {},
+            file_key=host.keyring_keys(text).get(daemon.entity),
+            file_mode="" if text is None else f"{os.stat(daemon.keyring).st_mode & 0o777:04o}",
+            stamp=host.read(f"{daemon.folder}/{STAMP}"),
+            folder=os.path.isdir(daemon.folder),
+            unit=unit or host.Unit(False, False, "inactive", 0),
+            running=(host.ask(daemon.entity, "version") or {}).get("version", "") if unit and unit.active else "",
+        )
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid where a daemon's program is not installed."""
+        missing = sorted(program for program, version in observed.installed.items() if not version)
+        if missing and self.cluster is not None:
+            raise Invalid([f"{program} is not installed on this host: its package comes with the role ceph_common" for program in missing])
+        changes: list[Change] = []
+        shared: list[str] = []
+        if any(daemon.type == "mgr" for daemon in self.daemons):
+            changes += self._shim_changes(observed)
+            shared = [change.id for change in changes]
+        for daemon in self.daemons:
+            state = observed.states[daemon.entity]
+            if daemon.present:
+                changes += self._present(daemon, state, observed, shared if daemon.type == "mgr" else [])
+            else:
+                changes += self._absent(daemon, state)
+        return Plan(changes)
+
+    def _shim_changes(self, observed: Observed) -> list[Change]:
+        changes = []
+        unit = f"drop_in/{MGR_TEMPLATE}"
+        path = host.drop_in_path(MGR_TEMPLATE)
+        if observed.shim_needed:
+            if observed.drop_in != SHIM_DROP_IN or observed.shim_text != self.shim:
+                exists = observed.drop_in is not None
+                changes.append(
+                    Change(
+                        "drop_in",
+                        MGR_TEMPLATE,
+                        "update" if exists else "create",
+                        {"unit": observed.drop_in, "bcrypt.py": observed.shim_text} if exists else None,
+                        {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim},
+                        self._add_shim,
+                        reason="this release's manager cannot load its modules beside this distribution's bcrypt",
+                    )
+                )
+            if observed.restful:
+                reason = "it needs bcrypt itself, so it cannot load here"
+                changes.append(
+                    Change("mgr_module", "restful", "update", {"enabled": True}, {"enabled": False}, self._disable_restful, reason=reason, needs=frozenset({unit}))
+                )
+        elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
+            reason = "this manager loads its modules without it"
+            changes.append(Change("drop_in", MGR_TEMPLATE, "delete", {"unit": path}, None, self._remove_shim, reason=reason))
+        return changes
+
+    def _present(self, daemon: Daemon, state: State, observed: Observed, shared: t.Sequence[str]) -> list[Change]:
+        changes: list[Change] = []
+        client = f"client/{daemon.entity}"
+        reasons: list[str] = []
+        if state.key is None:
+            changes.append(Change("client", daemon.entity, "create", None, {"caps": dict(daemon.caps)}, lambda: self._create(daemon)))
+        elif _caps(state.caps) != _caps(daemon.caps):
+            before, after = differing(_caps(state.caps), _caps(daemon.caps))
+            gone = {name: text for name, text in _caps(state.caps).items() if name not in daemon.caps}
+            changes.append(Change("client", daemon.entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, lambda: self._set_caps(daemon)))
+        if state.file_key is None:
+            changes.append(
+                Change("keyring", daemon.keyring, "create", None, {"client": daemon.entity}, lambda: self._write_keyring(daemon), needs=frozenset({client}))
+            )
+            reasons.append("its keyring was missing")
+        elif state.key is None or state.file_key != state.key or state.file_mode != "0600":
+            known = state.key is not None and state.file_key != state.key
+            before = {"mode": state.file_mode, "key": Secret(state.file_key)}
+            after = {"mode": "0600", "key": Secret(state.key or "")}
+            changes.append(
+                Change("keyring", daemon.keyring, "update", *differing(before, after), lambda: self._write_keyring(daemon), needs=frozenset({client}))
+            )
+            if known or state.key is None:
+                reasons.append("its key changed")
+        if "drop_in/" + MGR_TEMPLATE in shared:
+            reasons.append("its unit changed")
+        if daemon.restart_on is not None and state.stamp is not None and state.stamp != daemon.restart_on:
+            reasons.append("what it reads at its start changed")
+        wanted_version = observed.installed.get(daemon.kind.program, "")
+        if self.restart_outdated and state.running and wanted_version and state.running != wanted_version:
+            reasons.append(f"it runs {state.running}, and {wanted_version} is installed")
+        needs = frozenset({client, f"keyring/{daemon.keyring}", *shared})
+        if not (state.unit.enabled and state.unit.active):
+            before = {"enabled": state.unit.enabled, "running": state.unit.active}
+            before, after = differing(before, {"enabled": True, "running": True})
+            exists = state.folder
+            changes.append(
+                Change("unit", daemon.unit, "update" if exists else "create", before if exists else None, after, lambda: self._begin(daemon, False), needs=needs)
+            )
+        elif reasons:
+            changes.append(
+                Change(
+                    "unit",
+                    daemon.unit,
+                    "update",
+                    {"restart": None},
+                    {"restart": "; ".join(reasons)},
+                    lambda: self._begin(daemon, True),
+                    risk=Risk.RESTART,
+                    reason="; ".join(reasons),
+                    needs=needs,
+                )
+            )
+        elif daemon.restart_on is not None and state.stamp is None:
+            changes.append(Change("stamp", daemon.unit, "create", None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon)))
+        return changes
+
+    def _absent(self, daemon: Daemon, state: State) -> list[Change]:
+        changes: list[Change] = []
+        unit = f"unit/{daemon.unit}"
+        if state.unit.enabled or state.unit.active:
+            before = {"enabled": state.unit.enabled, "running": state.unit.active}
+            reason = "the daemon stops"
+            changes.append(Change("unit", daemon.unit, "delete", before, None, lambda: host.stop(daemon.unit), risk=Risk.RESTART, reason=reason))
+        if state.key is not None:
+            changes.append(Change("client", daemon.entity, "delete", {"caps": dict(state.caps)}, None, lambda: self._delete(daemon), needs=frozenset({unit})))
+        if state.folder:
+            changes.append(
+                Change("keyring", daemon.keyring, "delete", {"client": daemon.entity}, None, lambda: shutil.rmtree(daemon.folder), needs=frozenset({unit}))
+            )
+        return changes
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return each daemon's name and state."""
+        rows = []
+        for daemon in self.daemons:
+            state = observed.states[daemon.entity]
+            row = {"type": daemon.type, "id": daemon.id, "entity": daemon.entity, "unit": daemon.unit, "running": state.unit.active, "version": state.running}
+            rows.append(row)
+        return {"daemons": rows}
+
+    # -- apply
+
+    def _ask(self) -> Connection:
+        if self.cluster is None:
+            raise RuntimeError("there is no cluster to change")
+        return self.cluster
+
+    def _create(self, daemon: Daemon) -> None:
+        self._ask().command("auth get-or-create", entity=daemon.entity, caps=_flat(daemon.caps))
+
+    def _set_caps(self, daemon: Daemon) -> None:
+        self._ask().command("auth caps", entity=daemon.entity, caps=_flat(daemon.caps))
+
+    def _delete(self, daemon: Daemon) -> None:
+        self._ask().command("auth del", entity=daemon.entity)
+
+    def _disable_restful(self) -> None:
+        self._ask().command("mgr module disable", module="restful")
+
+    def _write_keyring(self, daemon: Daemon) -> None:
+        key = self._ask().command("auth get", entity=daemon.entity)[0]["key"]
+        uid, gid = host.owner()
+        host.make_folder(daemon.folder, 0o750, uid, gid)
+        host.write(daemon.keyring, host.keyring_text(daemon.entity, key), 0o600, uid, gid)
+
+    def _add_shim(self) -> None:
+        host.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
+        host.write(host.drop_in_path(MGR_TEMPLATE), SHIM_DROP_IN, 0o644)
+        host.run(["systemctl", "daemon-reload"], timeout=120)
+
+    def _remove_shim(self) -> None:
+        os.unlink(host.drop_in_path(MGR_TEMPLATE))
+        shutil.rmtree(SHIM_FOLDER, ignore_errors=True)
+        host.run(["systemctl", "daemon-reload"], timeout=120)
+
+    def _stamp(self, daemon: Daemon) -> None:
+        if daemon.restart_on is not None:
+            uid, gid = host.owner()
+            host.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, uid, gid)
+
+    def _begin(self, daemon: Daemon, again: bool) -> None:
+        """Start or restart, and return when the daemon answers and the cluster knows it."""
+        before = host.units([daemon.unit])[daemon.unit].pid
+        if again:
+            host.restart(daemon.unit)
+        else:
+            host.start(daemon.unit)
+        last = {"state": ""}
+
+        def ready() -> bool:
+            unit = host.units([daemon.unit])[daemon.unit]
+            last["state"] = unit.state
+            if unit.state == "failed":
+                raise TimeoutError(f"{daemon.unit} failed: {host.last_words(daemon.unit)}")
+            fresh = unit.active and unit.pid and not (again and unit.pid == before)
+            return bool(fresh and host.ask(daemon.entity, "version") and self._known(daemon))
+
+        host.wait_for(ready, self.wait, lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {host.last_words(daemon.unit)}")
+        self._stamp(daemon)
+
+    def _known(self, daemon: Daemon) -> bool:
+        """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
+        if daemon.type == "mgr":
+            dump = self._ask().command("mgr dump")
+            names = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))}
+            return bool(dump.get("available")) and daemon.id in names
+        if daemon.type == "mds":
+            try:
+                self._ask().command("mds metadata", who=daemon.id)
+            except CommandFailed:
+                return False
+        return True
+
+
+def _caps(caps: t.Mapping[str, str]) -> dict[str, str]:
+    """Return caps in one spelling: what matters is what they say, not how they are spaced."""
+    return {name: re.sub(r"\s*,\s*", ", ", re.sub(r"\s+", " ", text)).strip() for name, text in caps.items()}
+
+
+def _flat(caps: t.Mapping[str, str]) -> list[str]:
+    """Return caps as the auth commands take them: ["mon", "allow r", ...]."""
+    return [part for pair in caps.items() for part in pair]

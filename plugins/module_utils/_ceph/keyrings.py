@@ -1,0 +1,189 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keyring files and the ceph.conf of a host. Nothing here talks to a cluster: keys and addresses are given.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import os
+import pwd
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, differing
+
+
+@dataclasses.dataclass(frozen=True)
+class Keyring:
+    """One keyring file with one client. mode is octal text, "0600"."""
+
+    client: str
+    key: str
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0600"
+    present: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A keyring file as it is; key is None where the client is not in it."""
+
+    exists: bool = False
+    key: t.Optional[str] = None
+    owner: str = ""
+    group: str = ""
+    mode: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The files as they are: keyrings by path, and the text of the ceph.conf."""
+
+    files: t.Mapping[str, File]
+    conf: t.Optional[str] = None
+
+
+def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
+    """Return the declared keyrings. Raises Invalid with every problem."""
+    keyrings: list[Keyring] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries):
+        where = f"keyrings[{number}]"
+        client, key = entry["client"], entry.get("key") or ""
+        present = entry.get("state", "present") == "present"
+        if "." not in client:
+            problems.append(f"{where}.client '{client}' is no full name: did you mean client.{client}?")
+        if present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key):
+            problems.append(f"{where}: {client} has no key, or one that is no cephx key")
+        if not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
+            problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
+        keyring = Keyring(
+            client,
+            key,
+            entry.get("path") or f"/etc/ceph/ceph.{client}.keyring",
+            entry.get("owner") or "root",
+            entry.get("group") or "root",
+            f"{int(entry.get('mode') or '0600', 8):04o}" if not problems else "0600",
+            present,
+        )
+        if any(other.path == keyring.path for other in keyrings):
+            problems.append(f"{where}: {keyring.path} is declared twice")
+        keyrings.append(keyring)
+    if problems:
+        raise Invalid(problems)
+    return keyrings
+
+
+def edit_conf(text: t.Optional[str], settings: t.Mapping[str, t.Optional[str]]) -> str:
+    """Return a ceph.conf whose [global] has the settings, None meaning not there. All else stays as it is, comments too."""
+    wanted = {host.conf_name(name): value for name, value in settings.items()}
+    lines: list[str] = []
+    section = ""
+    end_of_global: t.Optional[int] = None
+    seen: set[str] = set()
+    for line in (text or "").splitlines():
+        stripped = line.strip()
+        if stripped.startswith("[") and stripped.endswith("]"):
+            section = stripped[1:-1].strip()
+        elif section == "global" and "=" in line and not stripped.startswith(("#", ";")):
+            name = host.conf_name(line.partition("=")[0])
+            if name in wanted:
+                if wanted[name] is None or name in seen:
+                    continue
+                seen.add(name)
+                if host.conf_value(f"[global]\n{line}", name) != wanted[name]:
+                    line = f"{name} = {wanted[name]}"
+        lines.append(line)
+        if section == "global" and stripped:
+            end_of_global = len(lines)
+    missing = [f"{name} = {value}" for name, value in wanted.items() if value is not None and name not in seen]
+    if end_of_global is None:
+        lines = ["[global]", *missing, *([""] if lines else []), *lines]
+    else:
+        lines[end_of_global:end_of_global] = missing
+    return "\n".join(lines) + "\n"
+
+
+class Provider:
+    """The keyring files and the ceph.conf of this host.
+
+    settings: of [global] in the file conf; None where the file is none of ours.
+    """
+
+    def __init__(self, keyrings: t.Sequence[Keyring], conf: str = "/etc/ceph/ceph.conf", settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None) -> None:
+        self.keyrings = list(keyrings)
+        self.conf = conf
+        self.settings = settings
+
+    def observe(self) -> Observed:
+        """Read the files."""
+        return Observed({keyring.path: self._file(keyring) for keyring in self.keyrings}, host.read(self.conf) if self.settings is not None else None)
+
+    @staticmethod
+    def _file(keyring: Keyring) -> File:
+        text = host.read(keyring.path)
+        if text is None:
+            return File()
+        status = os.stat(keyring.path)
+        return File(True, host.keyring_keys(text).get(keyring.client), _name_of(status.st_uid, pwd.getpwuid), _name_of(status.st_gid, grp.getgrgid), f"{status.st_mode & 0o777:04o}")
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare, key by key and setting by setting."""
+        changes: list[Change] = []
+        for keyring in self.keyrings:
+            file = observed.files[keyring.path]
+            if not keyring.present:
+                if file.exists:
+                    changes.append(Change("keyring", keyring.path, "delete", {"client": keyring.client}, None, _remover(keyring.path)))
+                continue
+            after = {"key": Secret(keyring.key), "owner": keyring.owner, "group": keyring.group, "mode": keyring.mode}
+            before = {"key": Secret(file.key) if file.key else None, "owner": file.owner, "group": file.group, "mode": file.mode}
+            if not file.exists:
+                changes.append(Change("keyring", keyring.path, "create", None, {"client": keyring.client, **after}, self._writer(keyring)))
+            elif before != after:
+                changes.append(Change("keyring", keyring.path, "update", *differing(before, after), self._writer(keyring)))
+        if self.settings is not None:
+            before_conf = {name: host.conf_value(observed.conf, name) for name in self.settings}
+            left, right = differing(before_conf, self.settings)
+            if observed.conf is None or left:
+                action = "create" if observed.conf is None else "update"
+                changes.append(Change("conf", self.conf, action, None if observed.conf is None else left, right, self._write_conf))
+        return Plan(changes)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return where the keyrings are."""
+        return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
+
+    def _write_conf(self) -> None:
+        host.write(self.conf, edit_conf(host.read(self.conf), self.settings or {}), 0o644)
+
+    @staticmethod
+    def _writer(keyring: Keyring) -> t.Callable[[], None]:
+        def apply() -> None:
+            try:
+                uid, gid = pwd.getpwnam(keyring.owner).pw_uid, grp.getgrnam(keyring.group).gr_gid
+            except KeyError as error:
+                raise RuntimeError(f"no such user or group on this host: {error}") from error
+            host.write(keyring.path, host.keyring_text(keyring.client, keyring.key), int(keyring.mode, 8), uid, gid)
+
+        return apply
+
+
+def _remover(path: str) -> t.Callable[[], None]:
+    return lambda: os.unlink(path)
+
+
+def _name_of(number: int, look_up: t.Callable[[int], t.Any]) -> str:
+    """Return the name of a uid or gid, the number itself where it has none."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)

@@ -1,0 +1,348 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The monitor of a host: founding a cluster, or joining the living one.
+
+There is one way in for every monitor but the very first: take the living monmap, add yourself, start, be in quorum.
+So a cluster's first boot and a monitor added years later are the same code.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import os
+import shutil
+import tempfile
+import typing as t
+import uuid
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
+
+ADMIN = "client.admin"
+ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
+ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allow *"}
+
+# The ports that every client tries when a mon_host names none.
+V2_PORT, V1_PORT = 3300, 6789
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is declared: the monitor's name and address, and of the cluster what the operator fixed.
+
+    found: whether this host may found a cluster where there is none. wait: seconds until the quorum has it.
+    """
+
+    name: str
+    address: str
+    public_network: str = ""
+    fsid: t.Optional[str] = None
+    found: bool = False
+    wait: int = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there.
+
+    data: whether the host holds a monitor's data. unit: of the daemon. own_fsid: what the running daemon says.
+    monmap: addresses by monitor, None where no cluster could be asked. key, file_key: of client.admin, in the
+    cluster and in the host's keyring file.
+    """
+
+    data: bool = False
+    unit: host.Unit = host.Unit(False, False, "inactive", 0)
+    own_fsid: t.Optional[str] = None
+    fsid: t.Optional[str] = None
+    mon_host: str = ""
+    monmap: t.Optional[t.Mapping[str, t.FrozenSet[str]]] = None
+    quorum: t.Sequence[str] = ()
+    key: t.Optional[str] = None
+    file_key: t.Optional[str] = None
+
+
+def data_path(name: str) -> str:
+    """Where a monitor's data lies."""
+    return f"{host.DATA}/mon/{host.CLUSTER}-{name}"
+
+
+def has_data(name: str) -> bool:
+    """Whether this host holds a monitor's data. It gets its name only when it is complete."""
+    return os.path.isdir(os.path.join(data_path(name), "store.db"))
+
+
+def unit_name(name: str) -> str:
+    """The monitor's systemd unit."""
+    return f"ceph-mon@{name}.service"
+
+
+def addrvec(address: str) -> str:
+    """Return an address as the monmap wants it, both protocols at their usual ports."""
+    shown = f"[{address}]" if ":" in address else address
+    return f"[v2:{shown}:{V2_PORT},v1:{shown}:{V1_PORT}]"
+
+
+def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
+    """Return the bare addresses of an entry of `mon dump`."""
+    return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
+
+
+def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
+    """Return the mon_host of a `mon dump`, in the order of the ranks."""
+    vectors = []
+    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
+        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
+    return ",".join(vectors)
+
+
+def problems(wanted: Wanted, observed: Observed) -> list[str]:
+    """Return why the monitor cannot be as declared; empty where it can."""
+    found: list[str] = []
+    me = f"mon.{wanted.name}"
+    try:
+        address = ipaddress.ip_address(wanted.address)
+        networks = [ipaddress.ip_network(part.strip(), strict=False) for part in wanted.public_network.split(",") if part.strip()]
+        if networks and not any(address in network for network in networks):
+            found.append(f"{me}: its address {wanted.address} is outside the public network {wanted.public_network}")
+    except ValueError as error:
+        found.append(f"{me}: {error}")
+    if wanted.fsid:
+        try:
+            uuid.UUID(wanted.fsid)
+        except ValueError:
+            found.append(f"fsid '{wanted.fsid}' is no UUID")
+    if wanted.fsid and observed.fsid and wanted.fsid.lower() != observed.fsid.lower():
+        found.append(f"the living cluster's fsid is {observed.fsid}, not {wanted.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)")
+    if observed.own_fsid and observed.fsid and observed.own_fsid != observed.fsid:
+        found.append(f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data_path(wanted.name)}")
+    if observed.monmap is not None:
+        for other, addresses in sorted(observed.monmap.items()):
+            if other != wanted.name and wanted.address in addresses:
+                found.append(f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap")
+        mine = observed.monmap.get(wanted.name)
+        if mine is not None and wanted.address not in mine:
+            found.append(f"{me}: the monmap has it at {', '.join(sorted(mine))}, not {wanted.address}: remove the monitor and let it join anew at its new address")
+        if mine is None and observed.data and not found:
+            found.append(f"{me}: this host holds its data ({data_path(wanted.name)}), but the cluster does not know it: move the data away to let it join")
+    elif not observed.data and not wanted.found:
+        found.append(f"{me}: there is no living cluster to join, and this host was not told to found one")
+    return found
+
+
+class Provider:
+    """The monitor of this host.
+
+    connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
+    """
+
+    def __init__(self, wanted: Wanted, connection: t.Mapping[str, t.Any]) -> None:
+        self.wanted = wanted
+        self.connection = connection
+        self.me = f"mon.{wanted.name}"
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
+        name = self.wanted.name
+        data = has_data(name)
+        unit = host.units([unit_name(name)])[unit_name(name)] if os.path.isdir("/run/systemd/system") else host.Unit(False, False, "inactive", 0)
+        own_fsid = None
+        options: t.Optional[t.Mapping[str, t.Any]] = self.connection or None
+        if data and unit.active:
+            status = self._in_quorum()
+            own_fsid = status["monmap"]["fsid"]
+            options = options or own_connection(name, self.wanted.address)
+        observed = Observed(data=data, unit=unit, own_fsid=own_fsid, file_key=host.keyring_keys(host.read(ADMIN_KEYRING)).get(ADMIN))
+        if options is None:
+            return observed
+        with Connection(options) as cluster:
+            dump, admin = cluster.many([("mon dump", {}), ("auth get", {"entity": ADMIN})])
+        return dataclasses.replace(
+            observed,
+            fsid=dump["fsid"],
+            mon_host=mon_host_of(dump),
+            monmap={mon["name"]: addresses_of(mon) for mon in dump["mons"]},
+            quorum=[mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]],
+            key=admin[0]["key"],
+        )
+
+    def _in_quorum(self) -> dict[str, t.Any]:
+        """Return the daemon's own status once it is in a quorum. Raises Unreachable."""
+        last: dict[str, t.Any] = {}
+
+        def check() -> bool:
+            last.update(host.ask(self.me, "mon_status") or {})
+            return last.get("state") in ("leader", "peon")
+
+        def what() -> str:
+            state = last.get("state")
+            others = ", ".join(f"mon.{mon['name']}" for mon in last.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
+            said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
+            return f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}"
+
+        try:
+            host.wait_for(check, self.wanted.wait, what)
+        except TimeoutError as error:
+            raise Unreachable(str(error)) from error
+        return last
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid with every problem."""
+        wanted = self.wanted
+        found = problems(wanted, observed)
+        if found:
+            raise Invalid(found)
+        changes: list[Change] = []
+        identity = f"mon/{wanted.name}"
+        unit_id = f"unit/{unit_name(wanted.name)}"
+        if not observed.data:
+            founding = observed.monmap is None
+            after: dict[str, t.Any] = {"address": wanted.address, "fsid": observed.fsid or wanted.fsid or "a new one"}
+            changes.append(
+                Change(
+                    "mon",
+                    wanted.name,
+                    "create",
+                    None,
+                    {**after, "by": "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)},
+                    self._found if founding else self._join,
+                )
+            )
+        if not (observed.unit.enabled and observed.unit.active):
+            before = {"enabled": observed.unit.enabled, "running": observed.unit.active}
+            both = {"enabled": True, "running": True}
+            action = "update" if observed.data else "create"
+            changes.append(
+                Change(
+                    "unit",
+                    unit_name(wanted.name),
+                    action,
+                    {key: value for key, value in before.items() if not value} if observed.data else None,
+                    {key: value for key, value in both.items() if not before[key]},
+                    lambda: self._start(founded=not observed.data and observed.monmap is None),
+                    risk=Risk.NONE,
+                    needs=frozenset({identity}),
+                )
+            )
+        if observed.file_key is None or (observed.key is not None and observed.file_key != observed.key):
+            changes.append(
+                Change(
+                    "keyring",
+                    ADMIN_KEYRING,
+                    "create" if observed.file_key is None else "update",
+                    None if observed.file_key is None else {"key": Secret(observed.file_key)},
+                    {"client": ADMIN} if observed.key is None else {"key": Secret(observed.key)},
+                    self._write_admin,
+                    needs=frozenset({identity, unit_id}),
+                )
+            )
+        return Plan(changes)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return what can be told of the cluster."""
+        return {"name": self.wanted.name, "fsid": observed.fsid or self.wanted.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
+
+    # -- apply
+
+    def _found(self) -> None:
+        fsid = self.wanted.fsid or str(uuid.uuid4())
+        # ceph-authtool knows the type of key that this release wants.
+        mon_key, admin_key = (host.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for _ in range(2))
+        with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
+            monmap = os.path.join(folder, "monmap")
+            host.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(folder, monmap, host.keyring_text("mon.", mon_key, {"mon": "allow *"}) + host.keyring_text(ADMIN, admin_key, ADMIN_CAPS))
+
+    def _join(self) -> None:
+        with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
+            key = cluster.command("auth get", entity="mon.")[0]["key"]
+            # The map is binary, so it does not go through Connection.command.
+            code, data, text = cluster.rados.mon_command(json.dumps({"prefix": "mon getmap"}), b"", timeout=cluster.timeout)
+            if code:
+                raise Unreachable(f"ceph mon getmap: {text}")
+            monmap = os.path.join(folder, "monmap")
+            with open(monmap, "wb") as file:
+                file.write(data)
+            known = any(mon["name"] == self.wanted.name for mon in cluster.command("mon dump")["mons"])
+            if not known:
+                # Only in its own copy: it tells the daemon where to listen. The cluster adds it when it is there and asks.
+                host.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(folder, monmap, host.keyring_text("mon.", key, {"mon": "allow *"}))
+
+    def _mkfs(self, folder: str, monmap: str, keyring: str) -> None:
+        """Make the monitor's data beside its place, and move it there when it is complete."""
+        uid, gid = host.owner()
+        os.chmod(folder, 0o755)
+        os.chmod(monmap, 0o644)
+        place = data_path(self.wanted.name)
+        made = os.path.join(os.path.dirname(place), f".new-{self.wanted.name}")
+        shutil.rmtree(made, ignore_errors=True)
+        host.make_folder(made, 0o750, uid, gid)
+        words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", monmap, "--keyring", "{secret}"]
+        host.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
+        if os.path.isdir(place):
+            os.rmdir(place)  # an empty one that a package left; anything else must not be here
+        os.rename(made, place)
+
+    def _start(self, founded: bool) -> None:
+        host.start(unit_name(self.wanted.name))
+        self._in_quorum()
+        if founded:
+            # Only clients older than 2021 need it, and a new cluster has none.
+            with Connection(own_connection(self.wanted.name, self.wanted.address)) as cluster:
+                cluster.command("config set", who="mon", name="auth_allow_insecure_global_id_reclaim", value="false")
+        self._write_admin()
+
+    def _write_admin(self) -> None:
+        with Connection(own_connection(self.wanted.name, self.wanted.address)) as cluster:
+            admin = cluster.command("auth get", entity=ADMIN)[0]
+        if host.keyring_keys(host.read(ADMIN_KEYRING)).get(ADMIN) != admin["key"]:
+            host.write(ADMIN_KEYRING, host.keyring_text(ADMIN, admin["key"], admin["caps"]), 0o600)
+
+
+def own_connection(name: str, address: str = "") -> dict[str, t.Any]:
+    """Return how a monitor's host reaches its cluster with the monitor's own key, which may do everything."""
+    return {"mon_host": addrvec(address) if address else None, "client": "mon.", "keyring": os.path.join(data_path(name), "keyring"), "timeout": 20}
+
+
+def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
+    """Say what this host knows of its cluster, without changing anything.
+
+    Returns state: "none" (no monitor here), "down" (one is here, and reason says why it cannot be asked) or "living", and
+    then fsid, mon_host, monmap (names) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
+    """
+    result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": host.conf_value(host.read(conf), "fsid")}
+    if not has_data(name):
+        return result
+    unit = host.units([unit_name(name)])[unit_name(name)]
+    if not unit.active:
+        return {**result, "state": "down", "reason": f"{unit_name(name)} is {unit.state}"}
+    status = host.ask(f"mon.{name}", "mon_status")
+    if not status:
+        return {**result, "state": "down", "reason": f"mon.{name} does not answer at its admin socket"}
+    if status["state"] not in ("leader", "peon"):
+        return {**result, "state": "down", "reason": f"mon.{name} is in no quorum ({status['state']})"}
+    # its own address, as it listens: a host's ceph.conf may be older than its cluster
+    (mine,) = [mon for mon in status["monmap"]["mons"] if mon["name"] == name]
+    try:
+        with Connection({**own_connection(name), "mon_host": mon_host_of({"mons": [mine]})}) as cluster:
+            dump, admin = cluster.many([("mon dump", {}), ("auth get", {"entity": ADMIN})])
+    except Unreachable as error:
+        return {**result, "state": "down", "reason": str(error)}
+    return {
+        **result,
+        "state": "living",
+        "fsid": dump["fsid"],
+        "mon_host": mon_host_of(dump),
+        "monmap": [mon["name"] for mon in dump["mons"]],
+        "key": admin[0]["key"],
+    }

@@ -1,0 +1,141 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ceph_mon
+short_description: The Ceph monitor of a host
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Makes the host's monitor, starts it, and returns when the quorum has it.
+  - Where a cluster lives, the monitor joins it with the living monmap. Where there is none, it founds one, alone, if it may.
+  - Keys are made once, on the founding host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host
+    and mended where it differs from the cluster's own.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.connection
+attributes:
+  check_mode:
+    support: full
+    details: Works before Ceph is installed. Then it says that the monitor would be created.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  connection:
+    description:
+      - How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join.
+  name:
+    description: The monitor's name. The host's short name by default.
+    type: str
+  address:
+    description: The address at which it listens, ports 3300 and 6789.
+    type: str
+    required: true
+  public_network:
+    description: The networks in which O(address) must lie, in CIDR form, separated by commas.
+    type: str
+  fsid:
+    description:
+      - The cluster's fsid. A new one is made for a new cluster by default.
+      - It is an error if the living cluster has another.
+    type: str
+  found:
+    description: Whether this host founds a cluster where there is none to join. Say so to one host only.
+    type: bool
+    default: false
+  wait:
+    description: How many seconds the quorum may take.
+    type: int
+    default: 120
+"""
+
+EXAMPLES = r"""
+- name: The first monitor
+  cephstack.cloud.ceph_mon:
+    address: 10.77.0.11
+    public_network: 10.77.0.0/24
+    found: true
+
+- name: One more
+  cephstack.cloud.ceph_mon:
+    address: 10.77.0.12
+    public_network: 10.77.0.0/24
+    connection:
+      mon_host: 10.77.0.11
+      key: "{{ admin_key }}"
+"""
+
+RETURN = r"""
+name:
+  description: The monitor's name.
+  type: str
+  returned: success
+fsid:
+  description: The cluster's fsid.
+  type: str
+  returned: success
+mon_host:
+  description: The addresses of all monitors, in the form of C(mon_host) in a C(ceph.conf).
+  type: str
+  returned: success
+quorum:
+  description: The names of the monitors in quorum.
+  type: list
+  elements: str
+  returned: success
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+import dataclasses
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": connection_argument(),
+            "name": {"type": "str"},
+            "address": {"type": "str", "required": True},
+            "public_network": {"type": "str"},
+            "fsid": {"type": "str"},
+            "found": {"type": "bool", "default": False},
+            "wait": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    wanted = Wanted(
+        name=params["name"] or short_hostname(),
+        address=params["address"],
+        public_network=params["public_network"] or "",
+        fsid=params["fsid"],
+        found=params["found"],
+        wait=params["wait"],
+    )
+    connection = params["connection"] if params["connection"]["mon_host"] else {}
+    if module.check_mode and not installed("ceph-mon"):
+        connection = {}  # nothing here could ask; that a monitor would be made is certain
+        wanted = dataclasses.replace(wanted, found=True)
+    else:
+        require_binding(module)
+    reconcile(module, Provider(wanted, connection))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bcrypt that imports nothing until it is asked for something.
+
+Ceph's manager before release 20 runs each of its modules in a Python subinterpreter. mgr_util imports bcrypt at its top, and a
+bcrypt that is built with PyO3 refuses to be loaded in a subinterpreter, so that no module at all would load. bcrypt is
+needed only to hash the passwords of the dashboard.
+"""
+
+import importlib
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    path, shim = list(sys.path), sys.modules.pop("bcrypt", None)
+    sys.path[:] = [entry for entry in path if os.path.abspath(entry or ".") != _HERE]
+    try:
+        return getattr(importlib.import_module("bcrypt"), name)
+    finally:
+        sys.path[:] = path
+        if shim is not None:
+            sys.modules["bcrypt"] = shim
