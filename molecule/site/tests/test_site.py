@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole stack after it was converged: what runs, that a re-run would change nothing, drift, scale-out.
+
+Runs from the first test to the last: each leaves the stack sound, the last one with a host more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+import testinfra
+
+SCENARIO = pathlib.Path(__file__).resolve().parent.parent
+INVENTORY = SCENARIO / "inventory"
+CEPH = ("ceph1", "ceph2", "ceph3")
+
+
+def play(tmp_path, *arguments, inventory=INVENTORY, playbook="cephstack.cloud.site"):
+    """Run a playbook; return its changes (see the callback cephstack.cloud.changes) and its recap, {host: {"ok": 9, ...}}."""
+    changes, log = tmp_path / "changes.json", tmp_path / "log"
+    environment = {
+        **os.environ,
+        "ANSIBLE_CALLBACKS_ENABLED": "cephstack.cloud.changes",
+        "CEPHSTACK_CHANGES_FILE": str(changes),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
+        done = subprocess.run(
+            ["ansible-playbook", "-i", str(inventory), playbook, *arguments], stdout=out, stderr=out, env=environment, cwd=SCENARIO.parent.parent, check=False
+        )
+    text = log.read_text()
+    assert done.returncode == 0, text[-6000:]
+    recap = {
+        host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
+        for host, counts in re.findall(r"^(\S+)\s+: (ok=.*)$", text.split("PLAY RECAP")[1], re.MULTILINE)
+    }
+    return json.loads(changes.read_text()), recap
+
+
+@pytest.fixture(scope="module")
+def ssh():
+    """Run a command on a host as root; return what it printed."""
+
+    def on(name, command):
+        host = testinfra.get_host(f"ansible://{name}?ansible_inventory={INVENTORY}&force_ansible=false")
+        done = host.run(command)
+        assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    return on
+
+
+@pytest.fixture(scope="module")
+def ceph(ssh):
+    """Ask the cluster; return what it said, parsed."""
+    return lambda command: json.loads(ssh("ceph1", f"ceph --format json {command}") or "null")
+
+
+def test_health(ceph):
+    status = ceph("status")
+    assert status["health"]["status"] == "HEALTH_OK", status["health"]
+    assert sorted(status["quorum_names"]) == sorted(CEPH)
+    assert status["osdmap"]["num_up_osds"] == status["osdmap"]["num_in_osds"] >= 3
+    assert status["mgrmap"]["available"] and status["mgrmap"]["num_standbys"] >= 1
+    assert status["fsmap"]["up"] == 1
+
+
+def test_every_always_on_manager_module_runs(ceph):
+    modules = ceph("mgr module ls")
+    assert "rbd_support" in modules["always_on_modules"] and "pg_autoscaler" in modules["always_on_modules"]
+    assert "MGR_MODULE_DEPENDENCY" not in ceph("health detail")["checks"]
+
+
+@pytest.mark.parametrize("name", CEPH)
+def test_units_come_back_at_boot(ssh, name):
+    units = ssh(name, "systemctl list-units --plain --no-legend 'ceph-*@*.service' | cut -d' ' -f1").split()
+    assert f"ceph-mon@{name}.service" in units and any(unit.startswith("ceph-osd@") for unit in units)
+    assert set(ssh(name, f"systemctl is-enabled {' '.join(units)}").split()) == {"enabled"}
+
+
+@pytest.mark.parametrize("name", CEPH)
+def test_no_key_is_readable_by_others(ssh, name):
+    assert ssh(name, "find /etc/ceph /var/lib/ceph -name '*keyring*' -type f -perm /007").strip() == ""
+
+
+def test_no_key_in_the_configuration_database(ceph):
+    assert not [option for option in ceph("config dump") if re.search(r"^A[Qg][A-Za-z0-9+/]{37,}=*$", option["value"])]
+
+
+def test_check_mode_after_converge_lists_nothing(tmp_path):
+    changes, recap = play(tmp_path, "--check", "--diff")
+    assert changes == [] and {host: counts["changed"] for host, counts in recap.items() if counts["changed"]} == {}
+
+
+def test_three_drifts_are_listed_exactly_then_mended(tmp_path, ceph, ssh):
+    name = next(entry["pool_name"] for entry in ceph("osd pool ls detail") if entry["pool_name"] == "vms")
+    caps = ceph("auth get client.kvm")[0]["caps"]
+    ssh("ceph1", "ceph auth caps client.kvm mon 'allow *' osd 'allow *' mgr 'allow *'")
+    ssh("ceph1", f"ceph osd pool set {name} min_size 1")
+    ssh("ceph1", "ceph config set global mon_max_pg_per_osd 299")
+
+    changes, _ = play(tmp_path, "--check", "--diff")
+    assert sorted(change["kind"] for change in changes) == ["client", "option", "pool"], changes
+    listed = {change["kind"]: change for change in changes}
+    assert "allow *" in json.dumps(listed["client"]["before"]) and "profile rbd" in json.dumps(listed["client"]["after"])
+    assert listed["pool"]["before"] == {"min_size": 1} and listed["pool"]["after"] == {"min_size": 2}
+    assert "299" in json.dumps(listed["option"]["before"])
+
+    mended, _ = play(tmp_path)
+    assert sorted(change["kind"] for change in mended) == ["client", "option", "pool"], mended
+    assert ceph("auth get client.kvm")[0]["caps"] == caps
+    again, _ = play(tmp_path, "--check")
+    assert again == []
+
+
+def started(ssh, names):
+    """When each daemon of these hosts was started."""
+    command = "systemctl show --property=Id,ActiveEnterTimestampMonotonic 'ceph-*@*.service' 'libvirtd.service'"
+    return {name: ssh(name, command) for name in names}
+
+
+def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ssh, ceph):
+    before = started(ssh, (*CEPH, "kvm1"))
+    osds = ceph("osd stat")["num_osds"]
+
+    _, recap = play(tmp_path, inventory=SCENARIO / "inventory_scaled_out")
+
+    assert started(ssh, (*CEPH, "kvm1")) == before
+    assert recap["ceph4"]["changed"] > 0
+    assert ceph("osd stat")["num_up_osds"] == osds + 1
+    assert "ceph4" in {node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host"}
+    changes, _ = play(tmp_path, "--check", inventory=SCENARIO / "inventory_scaled_out")
+    assert changes == []
