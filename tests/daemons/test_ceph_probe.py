@@ -23,11 +23,11 @@ def probed(cluster, tmp_path_factory):
     return str(keyring)
 
 
-def consumers(keyring, *pools):
+def consumers(*pools):
     images = [{"name": name, "access": access} for name, access in (pools or (("pbvms", "rw"), ("pbimages", "ro")))]
     return [
-        {"name": "pb", "keyring": keyring, "kind": "kvm", "pools": images},
-        {"name": "raw", "client": "client.pb", "keyring": keyring, "kind": "rados", "pools": [{"name": "pbraw"}]},
+        {"name": "pb", "kind": "kvm", "pools": images},
+        {"name": "raw", "client": "client.pb", "kind": "rados", "pools": [{"name": "pbraw"}]},
     ]
 
 
@@ -42,12 +42,12 @@ def left_behind(cluster):
     return found
 
 
-def connection(cluster):
-    return {"mon_host": cluster.mon_host, "timeout": 20}
+def connection(cluster, keyring):
+    return {"mon_host": cluster.mon_host, "keyring": keyring, "timeout": 20}
 
 
 def test_promises_that_are_kept(cluster, run, probed):
-    result = run("ceph_probe", connection=connection(cluster), consumers=consumers(probed), rounds=5)
+    result = run("ceph_probe", connection=connection(cluster, probed), consumers=consumers(), rounds=5)
     (report,) = result["consumers"]
     assert not result["changed"]
     assert report["client"] == "client.pb"
@@ -59,7 +59,7 @@ def test_promises_that_are_kept(cluster, run, probed):
 
 
 def test_check_mode_writes_nothing(cluster, run, probed):
-    result = run("ceph_probe", check=True, connection=connection(cluster), consumers=consumers(probed))
+    result = run("ceph_probe", check=True, connection=connection(cluster, probed), consumers=consumers())
     (report,) = result["consumers"]
     assert "read from pbother" in report["refused"]
     assert not any(what.startswith("write") for what in report["refused"])
@@ -67,9 +67,9 @@ def test_check_mode_writes_nothing(cluster, run, probed):
 
 
 def test_a_promise_that_is_broken_and_one_that_goes_too_far_are_both_told(cluster, run, probed):
-    declared = consumers(probed, ("pbvms", "ro"), ("pbimages", "rw"), ("pbnowhere", "rw"))
+    declared = consumers(("pbvms", "ro"), ("pbimages", "rw"), ("pbnowhere", "rw"))
     with pytest.raises(Failed) as caught:
-        run("ceph_probe", connection=connection(cluster), consumers=declared, rounds=2)
+        run("ceph_probe", connection=connection(cluster, probed), consumers=declared, rounds=2)
     problems = "\n".join(caught.value.result["problems"])
     assert "write to the read-only pool pbvms was not refused" in problems
     assert "pool pbimages (rw)" in problems
@@ -79,7 +79,7 @@ def test_a_promise_that_is_broken_and_one_that_goes_too_far_are_both_told(cluste
 
 def test_access_to_what_was_not_promised_is_told(cluster, run, probed):
     with pytest.raises(Failed, match=r"client.pb: write to pbraw should be refused, and is allowed"):
-        run("ceph_probe", connection=connection(cluster), consumers=consumers(probed)[:1], rounds=2)
+        run("ceph_probe", connection=connection(cluster, probed), consumers=consumers()[:1], rounds=2)
     assert left_behind(cluster) == []
 
 
@@ -102,16 +102,17 @@ def test_what_a_killed_run_left_is_removed_by_the_next(cluster, run, probed):
             image.create_snap("probe")
             image.protect_snap("probe")
         rbd.RBD().clone(io_context, name, "probe", io_context, name + ".clone")
-    run("ceph_probe", connection=connection(cluster), consumers=consumers(probed), rounds=1)
+    run("ceph_probe", connection=connection(cluster, probed), consumers=consumers(), rounds=1)
     assert left_behind(cluster) == []
 
 
 def test_a_wrong_key_is_told_and_the_other_consumers_are_probed(cluster, run, probed, tmp_path):
-    wrong = tmp_path / "wrong"
-    wrong.write_text("[client.pbwrong]\n\tkey = AQCeGgFrXhZxNBAASKQRL4kHy9NJdCCZLTIWUw==\n")
-    declared = [*consumers(probed), {"name": "pbwrong", "keyring": str(wrong), "pools": [{"name": "pbvms"}]}]
+    both = tmp_path / "both"
+    with open(probed, encoding="utf-8") as own:
+        both.write_text(own.read() + "[client.pbwrong]\n\tkey = AQCeGgFrXhZxNBAASKQRL4kHy9NJdCCZLTIWUw==\n")
+    declared = [*consumers(), {"name": "pbwrong", "pools": [{"name": "pbvms"}]}]
     with pytest.raises(Failed, match=r"cannot connect .* as client.pbwrong") as caught:
-        run("ceph_probe", connection=connection(cluster), consumers=declared, rounds=1)
+        run("ceph_probe", connection=connection(cluster, str(both)), consumers=declared, rounds=1)
     assert [len(report["problems"]) for report in caught.value.result["consumers"]] == [0, 1]
 
 
@@ -123,7 +124,7 @@ def test_markers_are_read(cluster, run, probed):
         with rbd.Image(io_context, "marked") as image:
             image.write(b"hello from a guest\n\0", 512)
     marker = {"client": "client.pb", "pool": "pbimages", "image": "marked"}
-    result = run("ceph_probe", connection=connection(cluster), consumers=consumers(probed), rounds=1, markers=[marker])
+    result = run("ceph_probe", connection=connection(cluster, probed), consumers=consumers(), rounds=1, markers=[marker])
     assert result["markers"][0]["text"] == "hello from a guest"
     with pytest.raises(Failed, match=r"pbimages/nosuch could not be read as client.pb"):
-        run("ceph_probe", connection=connection(cluster), consumers=consumers(probed), rounds=1, markers=[{**marker, "image": "nosuch"}])
+        run("ceph_probe", connection=connection(cluster, probed), consumers=consumers(), rounds=1, markers=[{**marker, "image": "nosuch"}])

@@ -192,9 +192,9 @@ def keyring(guests, tmp_path):
     return str(path)
 
 
-def guest(cluster, keyring, golden=None, secret=None, **options):
-    connection = {"mon_host": cluster.mon_host, "timeout": 20}
-    consumer = {"name": "lvone", "keyring": keyring, "pools": [{"name": "lvone"}], "secret": secret}
+def guest(cluster, keyring, golden=None, **options):
+    connection = {"mon_host": cluster.mon_host, "keyring": keyring, "timeout": 20}
+    consumer = {"name": "lvone", "pools": [{"name": "lvone"}]}
     golden = golden and {"pool": "lvone", "image": golden}
     options = {"memory": 64, "domain_type": "qemu", "golden": golden, **options}
     return call(name="libvirt_guest_probe", connection=connection, consumers=[consumer], **options)["guests"][0]
@@ -252,9 +252,25 @@ def test_a_guest_that_does_nothing_is_stopped_and_removed(cluster, host, declare
 
 def test_a_guest_without_its_secret_is_told_and_leaves_nothing(cluster, host, declared, keyring):
     call(**declared)
+    secret = next(one["uuid"] for one in call(**declared)["secrets"] if one["client"] == "client.lvone")
+    host.secretLookupByUUIDString(secret).undefine()
     with pytest.raises(Failed, match=r"[Ss]ecret"):
-        guest(cluster, keyring, secret="00000000-0000-0000-0000-000000000001")
+        guest(cluster, keyring)
+    call(**declared)
     assert nothing_left(cluster, host)
+
+
+def test_consumers_become_secrets_and_pools(cluster, host, guests):
+    consumers = [
+        {"name": "lvone", "kind": "kvm", "pools": [{"name": "lvone"}, {"name": "lvtwo", "access": "ro"}]},
+        {"name": "second", "client": "client.lvtwo", "kind": "kvm", "pools": [{"name": "lvtwo"}]},
+    ]
+    keys = {f"client.{name}": key for name, key in guests.items()}
+    result = call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=consumers, keys=keys)
+    assert not result["changed"]
+    assert [pool["name"] for pool in result["pools"]] == ["lvone", "lvtwo"]
+    with pytest.raises(Failed, match=r"client.lvtwo: no key"):
+        call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=consumers, keys={"client.lvone": keys["client.lvone"]})
 
 
 def test_absent_takes_only_the_entry(cluster, host, declared):

@@ -1,0 +1,446 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CRUSH map: buckets, where things stand, device classes and rules.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import duplicates
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+
+TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
+STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+
+OPTIONS: dict[str, t.Any] = {
+    "buckets": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "type": {"type": "str", "choices": [*TYPES[1:]]},
+            "parent": {"type": "str"},
+            "state": STATE,
+        },
+    },
+    "locations": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}, "parent": {"type": "str", "required": True}},
+    },
+    "device_classes": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}, "osds": {"type": "list", "elements": "str", "required": True}},
+    },
+    "rules": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "type": {"type": "str", "choices": ["replicated", "erasure"], "default": "replicated"},
+            "root": {"type": "str"},
+            "failure_domain": {"type": "str", "choices": [*TYPES[:-1]]},
+            "device_class": {"type": "str"},
+            "erasure_profile": {"type": "str"},
+            "state": STATE,
+        },
+    },
+}
+
+
+class Tree:
+    """Where every bucket and OSD stands. Shadow buckets (default~ssd) are not in it: classes are."""
+
+    def __init__(self, dump: t.Mapping[str, t.Any]) -> None:
+        """dump: what `osd crush dump` gives; {} for an empty cluster."""
+        devices = {device["id"]: device for device in dump.get("devices", [])}
+        buckets = {bucket["id"]: bucket for bucket in dump.get("buckets", []) if "~" not in bucket["name"]}
+        self.types: dict[str, str] = {bucket["name"]: bucket["type_name"] for bucket in buckets.values()}
+        self.parents: dict[str, t.Optional[str]] = {name: None for name in self.types}
+        self.classes: dict[str, str] = {}
+        for bucket in buckets.values():
+            for item in bucket["items"]:
+                child = buckets.get(item["id"]) or devices.get(item["id"])
+                if child is None:
+                    continue
+                self.parents[child["name"]] = bucket["name"]
+                if item["id"] >= 0:
+                    self.types[child["name"]] = "osd"
+        for device in devices.values():
+            if device["name"] in self.types:
+                self.classes[device["name"]] = device.get("class", "")
+
+    @classmethod
+    def empty(cls) -> Tree:
+        """The map of a new cluster: a root named default."""
+        tree = cls({})
+        tree.add("default", "root", None)
+        return tree
+
+    def copy(self) -> Tree:
+        """An independent copy."""
+        other = Tree({})
+        other.types, other.parents, other.classes = dict(self.types), dict(self.parents), dict(self.classes)
+        return other
+
+    def add(self, name: str, kind: str, parent: t.Optional[str]) -> None:
+        """Put a bucket or an OSD under a parent."""
+        self.types[name] = kind
+        self.parents[name] = parent
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.types
+
+    def above(self, name: str) -> list[str]:
+        """The name's ancestors, the nearest first."""
+        found: list[str] = []
+        parent = self.parents.get(name)
+        while parent is not None and parent not in found:
+            found.append(parent)
+            parent = self.parents.get(parent)
+        return found
+
+    def osds(self, root: str, device_class: t.Optional[str] = None) -> list[str]:
+        """The OSDs below a bucket, of one class if one is given."""
+        return [
+            name
+            for name, kind in self.types.items()
+            if kind == "osd" and (name == root or root in self.above(name)) and (not device_class or self.classes.get(name) == device_class)
+        ]
+
+    def children(self, name: str) -> list[str]:
+        """What stands directly in a bucket."""
+        return [child for child, parent in self.parents.items() if parent == name]
+
+    def domains(self, root: str, kind: str, device_class: t.Optional[str] = None) -> list[str]:
+        """The buckets of a type below a root that hold at least one OSD (of the class)."""
+        found: list[str] = []
+        for osd in self.osds(root, device_class):
+            if kind == "osd":
+                found.append(osd)
+            else:
+                found += [name for name in self.above(osd) if self.types[name] == kind and name not in found]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule of the usual shape: take a root (of one class), one copy in each bucket of a type. Else steps says what it does."""
+
+    name: str
+    type: str
+    root: str
+    failure_domain: str
+    device_class: str = ""
+    steps: t.Tuple[str, ...] = ()
+
+    def capacity(self, tree: Tree) -> t.Optional[int]:
+        """How many copies or chunks it can place apart from each other. None where that cannot be told."""
+        if self.steps:
+            return None
+        return len(tree.domains(self.root, self.failure_domain, self.device_class))
+
+    def osds(self, tree: Tree) -> list[str]:
+        """The OSDs it places on."""
+        return tree.osds(self.root, self.device_class)
+
+    def shown(self) -> dict[str, t.Any]:
+        """What a person compares."""
+        if self.steps:
+            return {"type": self.type, "steps": list(self.steps)}
+        return {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+
+
+def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
+    """Parse one rule of `osd crush dump`."""
+    kind = "erasure" if raw["type"] == 3 else "replicated"
+    steps = [step for step in raw["steps"] if not step["op"].startswith("set_")]
+    takes = [step for step in steps if step["op"] == "take"]
+    chooses = [step for step in steps if step["op"].startswith("choose")]
+    root, _, device_class = (takes[0]["item_name"] if takes else "").partition("~")
+    if len(takes) == 1 and len(chooses) == 1 and chooses[0]["num"] == 0 and (chooses[0]["op"].startswith("chooseleaf") or chooses[0]["type"] == "osd"):
+        return Rule(raw["rule_name"], kind, root, chooses[0]["type"], device_class)
+    texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
+    return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
+
+
+def rules_of(dump: t.Mapping[str, t.Any]) -> dict[str, Rule]:
+    """The rules of `osd crush dump`, by name."""
+    return {raw["rule_name"]: rule_of(raw) for raw in dump.get("rules", [])}
+
+
+def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
+    """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
+    profile = profiles.get(item.get("erasure_profile") or "", {}) if item.get("type") == "erasure" else {}
+    return Rule(
+        name=item["name"],
+        type=item.get("type") or "replicated",
+        root=item.get("root") or profile.get("crush-root") or "default",
+        failure_domain=item.get("failure_domain") or profile.get("crush-failure-domain") or "host",
+        device_class=item.get("device_class") or profile.get("crush-device-class") or "",
+    )
+
+
+def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+    """What is wrong with the declaration alone. where: "crush" or "ceph_cluster_crush"."""
+    found: list[str] = []
+    for part in ("buckets", "locations", "rules"):
+        for name in duplicates(item["name"] for item in declared.get(part) or []):
+            found.append(f"{where}.{part}: {name} is declared twice: keep one of them")
+    seen: dict[str, str] = {}
+    for number, item in enumerate(declared.get("device_classes") or []):
+        for osd in item.get("osds") or []:
+            name = _osd_name(osd)
+            if name is None:
+                found.append(f"{where}.device_classes[{number}].osds: '{osd}' is not an OSD: write osd.3 or 3")
+            elif seen.setdefault(name, item["name"]) != item["name"]:
+                found.append(f"{where}.device_classes: {name} is given two classes, {seen[name]} and {item['name']}: keep one of them")
+    for number, item in enumerate(declared.get("buckets") or []):
+        if (item.get("state") or "present") == "present" and not item.get("type"):
+            found.append(f"{where}.buckets[{number}] ({item['name']}): type is missing: write host, rack, root or another type of bucket")
+        if item.get("parent") == item["name"]:
+            found.append(f"{where}.buckets[{number}] ({item['name']}): it cannot stand in itself")
+    for number, item in enumerate(declared.get("rules") or []):
+        here = f"{where}.rules[{number}] ({item['name']})"
+        if (item.get("state") or "present") == "absent":
+            continue
+        if (item.get("type") or "replicated") == "erasure":
+            if not item.get("erasure_profile"):
+                found.append(f"{here}: a rule of type erasure needs erasure_profile")
+            for key in ("root", "failure_domain", "device_class"):
+                if item.get(key):
+                    found.append(f"{here}: {key} of an erasure rule comes from its profile: say it there")
+        elif item.get("erasure_profile"):
+            found.append(f"{here}: erasure_profile is for rules of type erasure")
+    return found
+
+
+def _osd_name(text: t.Any) -> t.Optional[str]:
+    word = str(text).strip()
+    digits = word[4:] if word.startswith("osd.") else word
+    return f"osd.{int(digits)}" if digits.isdigit() else None
+
+
+def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
+    """The tree as it will stand once the declaration is applied."""
+    tree = living.copy()
+    for item in declared.get("buckets") or []:
+        if (item.get("state") or "present") == "absent":
+            tree.types.pop(item["name"], None)
+            tree.parents.pop(item["name"], None)
+        else:
+            parent = item.get("parent") or tree.parents.get(item["name"])
+            tree.add(item["name"], item.get("type") or tree.types.get(item["name"], "host"), parent)
+    for item in declared.get("locations") or []:
+        if item["name"] in tree:
+            tree.parents[item["name"]] = item["parent"]
+    for item in declared.get("device_classes") or []:
+        for osd in item["osds"]:
+            name = _osd_name(osd)
+            if name in tree.classes:
+                tree.classes[t.cast(str, name)] = item["name"]
+    return tree
+
+
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], prune: bool) -> None:
+    """Plan buckets, locations, classes and rules. tree and rules: as they will be."""
+    _plan_rules(declared, maps, sheet, tree, rules, prune)
+    _plan_classes(declared, maps, sheet)
+    _plan_buckets(declared, maps, sheet, tree)
+
+
+def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree) -> None:
+    living = maps.tree
+    send = sheet.send
+    for number, item in enumerate(declared.get("buckets") or []):
+        name, here = item["name"], f"{sheet.prefix}crush.buckets[{number}] ({item['name']})"
+        if item["state"] == "absent":
+            if name in living:
+                left = tree.children(name)
+                if left:
+                    sheet.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
+                    continue
+                needs = frozenset(f"crush_location/{child}" for child in living.children(name)) | sheet.ids("crush_rule", "delete") | sheet.ids("crush_rule", "update")
+                sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
+            continue
+        parent = item.get("parent")
+        if parent and parent not in tree:
+            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+            continue
+        if name not in living:
+            arguments = {"name": name, "type": item["type"], "args": [f"{tree.types[parent]}={parent}"] if parent else None}
+            after = {"type": item["type"], **({"parent": parent} if parent else {})}
+            sheet.add(Change("crush_bucket", name, "create", None, after, _call(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent)))
+            continue
+        if living.types[name] != item["type"]:
+            sheet.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
+        elif parent and living.parents.get(name) != parent:
+            _plan_move(name, parent, maps, sheet, tree)
+    for number, item in enumerate(declared.get("locations") or []):
+        name, parent = item["name"], item["parent"]
+        here = f"{sheet.prefix}crush.locations[{number}] ({name})"
+        if maps.empty:
+            continue
+        if name not in living:
+            sheet.problem(f"{here}: {name} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
+        elif parent not in tree:
+            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+        elif living.parents.get(name) != parent:
+            _plan_move(name, parent, maps, sheet, tree)
+
+
+def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
+    return frozenset({f"crush_bucket/{parent}"} if parent else ())
+
+
+def _plan_move(name: str, parent: str, maps: Maps, sheet: Sheet, tree: Tree) -> None:
+    moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
+    sheet.add(
+        Change(
+            "crush_location",
+            name,
+            "update",
+            {"parent": maps.tree.parents.get(name)},
+            {"parent": parent},
+            _call(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
+            risk=Risk.MOVEMENT if moves else Risk.NONE,
+            reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
+            needs=_bucket_needs(parent),
+        )
+    )
+
+
+def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+    used = {rule.device_class for rule in maps.rules.values() if rule.device_class}
+    for number, item in enumerate(declared.get("device_classes") or []):
+        for text in item["osds"]:
+            name = t.cast(str, _osd_name(text))
+            if maps.empty:
+                continue
+            if name not in maps.tree:
+                sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
+                continue
+            before = maps.tree.classes.get(name, "")
+            if before == item["name"]:
+                continue
+            moves = bool({before, item["name"]} & used)
+            sheet.add(
+                Change(
+                    "device_class",
+                    name,
+                    "update",
+                    {"class": before},
+                    {"class": item["name"]},
+                    _class_setter(sheet.send, name, before, item["name"]),
+                    risk=Risk.MOVEMENT if moves else Risk.NONE,
+                    reason="rules choose by this class, so data moves" if moves else "",
+                )
+            )
+
+
+def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: str) -> t.Callable[[], None]:
+    def apply() -> None:
+        if before:
+            send("osd crush rm-device-class", ids=[osd])
+        send("osd crush set-device-class", **{"class": after, "ids": [osd]})
+
+    return apply
+
+
+def _plan_rules(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], prune: bool) -> None:
+    users: dict[str, list[str]] = {}
+    for pool in maps.pools.values():
+        users.setdefault(pool["rule"], []).append(pool["name"])
+    placed = frozenset(f"crush_bucket/{item['name']}" for item in declared.get("buckets") or [] if item["state"] == "present")
+    placed |= frozenset(f"device_class/{_osd_name(osd)}" for item in declared.get("device_classes") or [] for osd in item["osds"])
+    for number, item in enumerate(declared.get("rules") or []):
+        name, here = item["name"], f"{sheet.prefix}crush.rules[{number}] ({item['name']})"
+        living = maps.rules.get(name)
+        if item["state"] == "absent":
+            if living is not None:
+                _plan_rule_delete(name, living, sheet, users, Risk.NONE)
+            continue
+        wanted = rules[name]
+        if wanted.root not in tree:
+            sheet.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
+            continue
+        if wanted.device_class and not maps.empty and not wanted.osds(tree):
+            sheet.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
+            continue
+        needs = placed | frozenset({f"erasure_profile/{item['erasure_profile']}"} if item.get("erasure_profile") else ())
+        if living is None:
+            sheet.add(Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs))
+            continue
+        if living.type != wanted.type:
+            sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
+            continue
+        if living != wanted:
+            before, after = differing(living.shown(), wanted.shown())
+            using = users.get(name, [])
+            sheet.add(
+                Change(
+                    "crush_rule",
+                    name,
+                    "update",
+                    before,
+                    after,
+                    _rule_replacer(sheet.send, wanted, item.get("erasure_profile"), using),
+                    risk=Risk.MOVEMENT if using else Risk.NONE,
+                    reason=f"the data of {', '.join(using)} is placed anew" if using else "",
+                    moved_bytes=sum(maps.used_bytes(pool) for pool in using) or None,
+                    needs=needs,
+                )
+            )
+    if prune:
+        kept = {item["name"] for item in declared.get("rules") or []} | set(users) | sheet.wanted_rules | {"replicated_rule"}
+        for name, living in maps.rules.items():
+            if name not in kept:
+                _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
+
+
+def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if pool not in sheet.leaving_rule(name)]
+    if left:
+        sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
+        return
+    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
+    sheet.add(Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs))
+
+
+def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:
+    if rule.type == "erasure":
+        return _call(send, "osd crush rule create-erasure", name=name, profile=profile)
+    arguments = {"name": name, "root": rule.root, "type": rule.failure_domain, "class": rule.device_class or None}
+    return _call(send, "osd crush rule create-replicated", **arguments)
+
+
+def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], pools: list[str]) -> t.Callable[[], None]:
+    """Ceph cannot change a rule: a new one is made beside it, the pools go over, the old one goes, the new one gets its name."""
+
+    def apply() -> None:
+        beside = f"{rule.name}.cephstack-new"
+        _rule_maker(send, rule, profile, beside)()
+        for pool in pools:
+            send("osd pool set", pool=pool, var="crush_rule", val=beside)
+        send("osd crush rule rm", name=rule.name)
+        send("osd crush rule rename", srcname=beside, dstname=rule.name)
+
+    return apply
+
+
+def _call(send: t.Callable[..., t.Any], prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
+    return lambda: send(prefix, **arguments)

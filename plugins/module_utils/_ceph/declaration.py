@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can be declared of a cluster: its shape, and what is wrong with it before any cluster is asked.
+
+Pure: needs neither Ansible nor Ceph's bindings, so that it runs on the controller too.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, filesystems, flags, mgr_modules, options, pools
+
+# What may be named in prune: undeclared objects of these kinds are deleted (armed).
+PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
+
+
+def _list_of(sub_options: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"type": "list", "elements": "dict", "default": [], "options": sub_options}
+
+
+OPTIONS: dict[str, t.Any] = {
+    "fsid": {"type": "str"},
+    "pools": _list_of(pools.OPTIONS),
+    "erasure_profiles": _list_of(pools.PROFILE_OPTIONS),
+    "crush": {"type": "dict", "default": {}, "options": crush.OPTIONS, "apply_defaults": True},
+    "clients": {**_list_of(clients.OPTIONS), "no_log": False},
+    "consumers": _list_of(_consumers.OPTIONS),
+    "options": {"type": "dict", "default": {}},
+    "flags": {"type": "dict", "default": {}},
+    "mgr_modules": {"type": "dict", "default": {}},
+    "filesystems": _list_of(filesystems.OPTIONS),
+    "require_min_compat_client": {"type": "str"},
+    "cephx": {"type": "dict", "default": {}, "options": clients.CEPHX_OPTIONS},
+    "prune": {"type": "list", "elements": "str", "choices": [*PRUNABLE], "default": []},
+}
+
+
+def declaration_arguments() -> dict[str, t.Any]:
+    """OPTIONS as an argument spec of its own: AnsibleModule fills in the defaults of a spec where they stand."""
+    return copy.deepcopy(OPTIONS)
+
+
+def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "") -> list[str]:
+    """Return everything that is wrong with a declaration by itself, each with the variable's name and the mend.
+
+    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in).
+    hosts: how many hosts will have OSDs, where that is known.
+    prefix: what stands before each name, "ceph_cluster_" for a role's variables ("consumers" never has one).
+    """
+    get = lambda key: declaration.get(key) or ([] if OPTIONS[key]["type"] == "list" else {})  # noqa: E731 a local shorthand
+    found: list[str] = []
+    found += _shape(declaration, prefix)
+    if found:  # what follows relies on lists being lists and on names being there
+        return found
+    found += pools.problems(get("pools"), get("erasure_profiles"), f"{prefix}pools", hosts)
+    found += pools.profile_problems(get("erasure_profiles"), f"{prefix}erasure_profiles", hosts)
+    found += crush.problems(get("crush"), f"{prefix}crush")
+    found += clients.problems(get("clients"), f"{prefix}clients")
+    found += clients.cephx_problems(get("cephx"), f"{prefix}cephx")
+    found += _consumers.problems(get("consumers"), "consumers")
+    twice = {item["name"] for item in get("clients")} & {_consumers.client_of(item) for item in get("consumers")}
+    found += [f"{prefix}clients: {name} is also the client of a consumer, whose caps are derived: take it out of one of them" for name in sorted(twice)]
+    found += options.problems(get("options"), f"{prefix}options")
+    found += flags.problems(get("flags"), f"{prefix}flags")
+    found += flags.client_problems(declaration.get("require_min_compat_client"), f"{prefix}require_min_compat_client")
+    found += mgr_modules.problems(get("mgr_modules"), f"{prefix}mgr_modules")
+    found += filesystems.problems(get("filesystems"), get("pools"), f"{prefix}filesystems")
+    found += [f"{prefix}prune: '{kind}' is not one of {', '.join(PRUNABLE)}" for kind in get("prune") if kind not in PRUNABLE]
+    return found
+
+
+def _shape(declaration: t.Mapping[str, t.Any], prefix: str) -> list[str]:
+    """What an argument spec would say too: unknown names, missing names, wrong containers."""
+    found = []
+    for key, value in declaration.items():
+        spec = OPTIONS.get(key)
+        name = key if key == "consumers" else f"{prefix}{key}"
+        if spec is None:
+            found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
+        elif value is not None:
+            found += _shape_of(value, spec, name)
+    return found
+
+
+def _shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
+    if spec["type"] == "list":
+        if not isinstance(value, (list, tuple)):
+            return [f"{name}: a list is wanted"]
+        if "options" not in spec:
+            return []
+        return [problem for number, item in enumerate(value) for problem in _shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
+    if spec["type"] == "dict":
+        if not isinstance(value, dict):
+            return [f"{name}: a dictionary is wanted"]
+        if "options" not in spec:
+            return []
+        shown = f"{name} ({value['name']})" if value.get("name") else name
+        found = [f"{shown}: unknown option '{key}': one of {', '.join(spec['options'])}" for key in value if key not in spec["options"]]
+        for key, sub in spec["options"].items():
+            if value.get(key) is None:
+                if sub.get("required"):
+                    found.append(f"{shown}: {key} is missing")
+            else:
+                found += _shape_of(value[key], sub, f"{shown}.{key}")
+        return found
+    if isinstance(value, (dict, list)):
+        return [f"{name}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"]
+    if spec["type"] == "int" and not str(value).lstrip("-").isdigit():
+        return [f"{name}: '{value}' is not a whole number"]
+    if spec["type"] == "float":
+        try:
+            float(value)
+        except ValueError:
+            return [f"{name}: '{value}' is not a number"]
+    if spec.get("choices") and str(value) not in spec["choices"] and not isinstance(value, bool):
+        return [f"{name}: '{value}' is not one of {', '.join(spec['choices'])}"]
+    return []

@@ -1,0 +1,67 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules of the managers.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+
+
+def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found = []
+    for name, value in declared.items():
+        try:
+            values.boolean(value)
+        except ValueError as error:
+            found.append(f"{where}.{name}: {error}")
+    return found
+
+
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+    """Plan modules: true is enabled, false is not; what is not named is left alone."""
+    listing = maps.mgr_modules
+    always = set(listing.get("always_on_modules", []))
+    enabled = set(listing.get("enabled_modules", []))
+    disabled = {entry["name"]: entry for entry in listing.get("disabled_modules", [])}
+    for name, value in declared.items():
+        wanted, here = values.boolean(value), f"{sheet.prefix}mgr_modules.{name}"
+        if name in always:
+            if not wanted:
+                sheet.problem(f"{here}: it is always on, and cannot be disabled")
+            continue
+        if (name in enabled) == wanted:
+            continue
+        if wanted and disabled and name not in disabled:
+            sheet.problem(f"{here}: the managers have no such module: install the package that brings it, or leave it out")
+            continue
+        if wanted and not disabled.get(name, {}).get("can_run", True):
+            sheet.problem(f"{here}: the managers cannot run it: {disabled[name].get('error_string')}")
+            continue
+        if wanted or name in enabled:
+            sheet.add(
+                Change(
+                    "mgr_module",
+                    name,
+                    "update",
+                    {"enabled": not wanted},
+                    {"enabled": wanted},
+                    _setter(sheet, name, wanted),
+                    risk=Risk.RESTART,
+                    reason="the managers restart themselves; clients' I/O goes on",
+                )
+            )
+
+
+def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
+    return lambda: sheet.send("mgr module enable" if wanted else "mgr module disable", module=name)

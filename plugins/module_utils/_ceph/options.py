@@ -1,0 +1,208 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of the cluster's configuration database, compared by the type that the cluster itself says they have.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+
+_SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
+_MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
+# Set by daemons, by their own roles or by managers' modules, not by ceph_cluster: never pruned.
+_SERVICE = re.compile(r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*")
+_SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
+# rbd_default_features is kept as a number; the bits of librbd's features.
+_FEATURES = {
+    "layering": 1, "striping": 2, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64, "data-pool": 128,
+    "operations": 256, "migrating": 512,
+}  # fmt: skip
+
+
+def split_section(text: str) -> tuple[str, str]:
+    """("osd", "class:ssd/host:a") of "osd/host:a/class:ssd": the section, and the masks in their order. Raises ValueError."""
+    section, *masks = str(text).strip().split("/")
+    if not _SECTION.fullmatch(section):
+        raise ValueError(f"'{text}' is no section: write global, mon, mgr, osd, mds, client, one daemon (osd.3), and a mask if you like (osd/class:ssd)")
+    for mask in masks:
+        if not _MASK.fullmatch(mask):
+            raise ValueError(f"'{mask}' in '{text}' is no mask: write class:NAME, host:NAME, or another CRUSH type with a name")
+    return section, "/".join(sorted(masks))
+
+
+def who(section: str, mask: str) -> str:
+    """The one spelling of a section with its masks."""
+    return f"{section}/{mask}" if mask else section
+
+
+def observe(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], str]:
+    """`config dump`, as {(who, option): value}."""
+    found = {}
+    for entry in dump:
+        mask = "/".join(sorted(part for part in entry.get("mask", "").split("/") if part))
+        found[(who(entry["section"], mask), entry["name"])] = str(entry["value"])
+    return found
+
+
+def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
+    """The meaning of an option's value. about: what `config help` says of it, None where that is not known. Raises ValueError."""
+    kind = (about or {}).get("type", "str")
+    if isinstance(value, bool) and kind == "str":
+        value = str(value).lower()
+    if kind == "bool":
+        return values.boolean(value)
+    if kind in ("int", "uint"):
+        parsed: t.Any = values.count(value)
+        if kind == "uint" and parsed < 0:
+            raise ValueError(f"'{value}' is less than 0")
+        return parsed
+    if kind == "size":
+        return values.size(value)
+    if kind == "float":
+        return values.number(value)
+    if kind == "secs":
+        return values.duration(value)
+    if kind == "millisecs":
+        return int(values.count(value))
+    text = str(value).strip()
+    if name == "rbd_default_features":
+        return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
+    if name.startswith("debug_") and re.fullmatch(r"\d+", text):
+        return f"{text}/{text}"
+    return text.lower() if kind == "uuid" else text
+
+
+def _feature(text: str) -> int:
+    if text.strip() not in _FEATURES:
+        raise ValueError(f"'{text.strip()}' is no image feature")
+    return _FEATURES[text.strip()]
+
+
+def written(value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+    """A value as Ceph is told it. Sizes and durations go as plain numbers: not every release reads each unit."""
+    kind = (about or {}).get("type", "str")
+    if kind in ("size", "int", "uint", "secs", "bool"):
+        meant = normalise("", value, about)
+        return str(meant).lower() if isinstance(meant, bool) else str(meant)
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, t.Any]]:
+    """The declaration as (section, option, value), for the sections that can be read."""
+    return [(section, str(name).replace(" ", "_").replace("-", "_") if "/" not in str(name) else str(name), value)
+            for section, options in declared.items() for name, value in (options or {}).items()]  # fmt: skip
+
+
+def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+    """What is wrong with the declaration alone: sections, and options that are said twice."""
+    found: list[str] = []
+    seen: dict[tuple[str, str], str] = {}
+    for section, options in declared.items():
+        try:
+            name = who(*split_section(section))
+        except ValueError as error:
+            found.append(f"{where}: {error}")
+            continue
+        if options is not None and not isinstance(options, dict):
+            found.append(f"{where}.{section}: write the options of a section as a dictionary")
+            continue
+        for option, value in (options or {}).items():
+            if isinstance(value, (dict, list)):
+                found.append(f"{where}.{section}.{option}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}")
+            first = seen.setdefault((name, str(option)), section)
+            if first != section:
+                found.append(f"{where}: {option} is declared twice, in {first} and in {section}, which are the same: keep one of them")
+    return found
+
+
+def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, prune: bool) -> None:
+    """Plan options. A value of None means: not set."""
+    kept = set()
+    for section, option, value in flat(declared):
+        name, here = who(*split_section(section)), f"{sheet.prefix}options.{section}.{option}"
+        kept.add((name, option))
+        about = maps.help.get(option)
+        has = maps.options.get((name, option))
+        if value is None:
+            if has is not None:
+                sheet.add(_change(sheet, name, option, has, None, about))
+            continue
+        if about is None and not maps.empty:
+            waiting = option.startswith("mgr/") and not maps.mgr_available
+            if waiting:
+                sheet.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
+            else:
+                sheet.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
+                continue
+        if about and "no_mon_update" in about.get("flags", []):
+            sheet.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
+            continue
+        wrong = check(option, value, about)
+        if wrong:
+            sheet.problem(f"{here}: {wrong}")
+            continue
+        if has is not None and _same(option, has, value, about):
+            continue
+        sheet.add(_change(sheet, name, option, has, value, about))
+    if prune:
+        for (name, option), has in maps.options.items():
+            if (name, option) not in kept and not _SERVICE.fullmatch(option) and not re.match(r"client\.|(mon|mgr|osd|mds)\.", name):
+                sheet.add(_change(sheet, name, option, has, None, maps.help.get(option), pruned=True))
+
+
+def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+    """Say what is wrong with a value, "" where nothing is."""
+    try:
+        meant = normalise(option, value, about)
+    except ValueError as error:
+        return str(error)
+    about = about or {}
+    allowed = about.get("enum_values") or []
+    if allowed and str(meant) not in allowed:
+        return f"'{meant}' is not one of {', '.join(allowed)}"
+    if isinstance(meant, (int, float)) and not isinstance(meant, bool):
+        for key, wrong in (("min", lambda bound: meant < bound), ("max", lambda bound: meant > bound)):
+            bound = about.get(key)
+            if bound not in ("", None):
+                try:
+                    limit = float(str(bound))
+                except ValueError:
+                    continue
+                if wrong(limit):
+                    return f"{value} is {'less than its least' if key == 'min' else 'more than its greatest'} value, {bound}"
+    return ""
+
+
+def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> bool:
+    try:
+        return bool(normalise(option, has, about) == normalise(option, value, about))
+    except ValueError:  # what is there is malformed, so it is another
+        return False
+
+
+def _change(sheet: Sheet, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> Change:
+    def shown(text: t.Any) -> t.Any:
+        return Secret(str(text)) if _SECRET.search(option) and text is not None else text
+
+    risk, reason = Risk.NONE, ""
+    if about and not about.get("can_update_at_runtime", True):
+        risk, reason = Risk.RESTART, "it takes effect once the daemons it is for have been restarted"
+    if pruned:
+        risk, reason = Risk.LOSS, "it is not declared, and prune names options: its default applies from then on"
+    identity = f"{name}/{option}"
+    if value is None:
+        return Change("option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason)
+    text = written(value, about)
+    before = None if has is None else {"value": shown(has)}
+    action = "create" if has is None else "update"
+    return Change("option", identity, action, before, {"value": shown(text)}, lambda: sheet.send("config set", who=name, name=option, value=text), risk=risk, reason=reason)

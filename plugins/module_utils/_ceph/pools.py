@@ -1,0 +1,575 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pools and erasure-code profiles.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
+
+STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": STATE,
+    "type": {"type": "str", "choices": ["replicated", "erasure"], "default": "replicated"},
+    "erasure_profile": {"type": "str"},
+    "rule": {"type": "str"},
+    "size": {"type": "int"},
+    "min_size": {"type": "int"},
+    "pg_num": {"type": "int"},
+    "pg_num_min": {"type": "int"},
+    "pg_num_max": {"type": "int"},
+    "autoscale_mode": {"type": "str", "choices": ["on", "off", "warn"]},
+    "bulk": {"type": "bool"},
+    "target_size": {"type": "str"},
+    "target_size_ratio": {"type": "float"},
+    "applications": {"type": "list", "elements": "str"},
+    "quota_bytes": {"type": "str"},
+    "quota_objects": {"type": "int"},
+    "compression": {
+        "type": "dict",
+        "options": {
+            "mode": {"type": "str", "choices": ["none", "passive", "aggressive", "force"]},
+            "algorithm": {"type": "str", "choices": ["none", "snappy", "zlib", "zstd", "lz4"]},
+            "required_ratio": {"type": "float"},
+            "min_blob_size": {"type": "str"},
+            "max_blob_size": {"type": "str"},
+        },
+    },
+    "allow_ec_overwrites": {"type": "bool"},
+    "nodelete": {"type": "bool"},
+    "nopgchange": {"type": "bool"},
+    "nosizechange": {"type": "bool"},
+}
+
+PROFILE_OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": STATE,
+    "k": {"type": "int"},
+    "m": {"type": "int"},
+    "plugin": {"type": "str"},
+    "technique": {"type": "str"},
+    "failure_domain": {"type": "str"},
+    "root": {"type": "str"},
+    "device_class": {"type": "str"},
+    "extra": {"type": "dict"},
+}
+
+# Ceph's own: never pruned. Pools of the gateway are made by it on demand, those of a filesystem are told by the fs map.
+_SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ganesha")
+_SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
+# Set by creating the pool, and never again: each of the others has a `osd pool set`.
+_FLAGS = ("bulk", "nodelete", "nopgchange", "nosizechange")
+_COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
+# Options of a pool that are in its dictionary "options": our name, Ceph's.
+_IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
+# Quincy brought both; Pacific took bulk over in 16.2.8 and not pg_num_max.
+_SINCE = {"bulk": (16, 2, 8), "pg_num_max": (17, 0, 0)}
+_PROFILE_KEYS = {
+    "k": "k", "m": "m", "plugin": "plugin", "technique": "technique", "failure_domain": "crush-failure-domain", "root": "crush-root",
+    "device_class": "crush-device-class",
+}  # fmt: skip
+
+
+def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict[str, t.Any]:
+    """One pool of `osd dump`, in the words of the declaration."""
+    flags = set(raw.get("flags_names", "").split(","))
+    options = raw.get("options", {})
+    pool: dict[str, t.Any] = {
+        "name": raw["pool_name"],
+        "id": raw["pool"],
+        "type": "erasure" if raw["type"] == 3 else "replicated",
+        "erasure_profile": raw.get("erasure_code_profile") or None,
+        "rule": rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
+        "size": raw["size"],
+        "min_size": raw["min_size"],
+        "pg_num": raw.get("pg_num_target", raw["pg_num"]),
+        "autoscale_mode": raw.get("pg_autoscale_mode", "off"),
+        "applications": sorted(raw.get("application_metadata", {})),
+        "quota_bytes": raw.get("quota_max_bytes", 0),
+        "quota_objects": raw.get("quota_max_objects", 0),
+        "allow_ec_overwrites": "ec_overwrites" in flags,
+    }
+    for flag in _FLAGS:
+        pool[flag] = flag in flags
+    for ours, theirs in _IN_OPTIONS.items():
+        pool[ours] = options.get(theirs, 0)
+    for key in OPTIONS["compression"]["options"]:
+        pool[f"compression_{key}"] = options.get(f"compression_{key}")
+    return pool
+
+
+def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict[str, t.Any]:
+    """What a declaration says of a pool, in the same words; only what it says. demands: applications that consumers need."""
+    said: dict[str, t.Any] = {}
+    for key in ("rule", "size", "min_size", "pg_num", "pg_num_min", "pg_num_max", "autoscale_mode", "quota_objects", "allow_ec_overwrites", *_FLAGS):
+        if item.get(key) is not None:
+            said[key] = item[key]
+    if item.get("target_size_ratio") is not None:
+        said["target_size_ratio"] = float(item["target_size_ratio"])
+    for key in ("quota_bytes", "target_size"):
+        if item.get(key) is not None:
+            said[key] = values.size(item[key])
+    if item.get("applications") is not None:
+        said["applications"] = sorted({*item["applications"], *demands})
+    for key, value in (item.get("compression") or {}).items():
+        if value is not None:
+            said[f"compression_{key}"] = values.size(value) if key in _COMPRESSION_SIZES else value
+    return said
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
+    """What is wrong with the declaration alone. hosts: how many hosts will have OSDs, where that is known."""
+    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
+    by_name = {profile["name"]: profile for profile in profiles}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item.get("state") or "present") == "absent":
+            continue
+        sizes = [("quota_bytes", item.get("quota_bytes")), ("target_size", item.get("target_size"))]
+        sizes += [(f"compression.{key}", (item.get("compression") or {}).get(key)) for key in _COMPRESSION_SIZES]
+        for key, text in sizes:
+            if text is not None:
+                try:
+                    values.size(text)
+                except ValueError as error:
+                    found.append(f"{here}: {key}: {error}")
+        for key in ("size", "min_size", "pg_num"):
+            if item.get(key) is not None and int(item[key]) < 1:
+                found.append(f"{here}: {key} {item[key]} is less than 1")
+        if item.get("size") is not None and item.get("min_size") is not None and int(item["min_size"]) > int(item["size"]):
+            found.append(f"{here}: min_size {item['min_size']} is greater than size {item['size']}: I/O would stop for ever; lower min_size")
+        if item.get("pg_num_min") and item.get("pg_num_max") and int(item["pg_num_min"]) > int(item["pg_num_max"]):
+            found.append(f"{here}: pg_num_min {item['pg_num_min']} is greater than pg_num_max {item['pg_num_max']}")
+        if item.get("target_size") and item.get("target_size_ratio"):
+            found.append(f"{here}: target_size and target_size_ratio exclude each other: keep one of them")
+        if (item.get("type") or "replicated") == "erasure":
+            if not item.get("erasure_profile"):
+                found.append(f"{here}: a pool of type erasure needs erasure_profile")
+            if item.get("size") is not None:
+                found.append(f"{here}: size of an erasure-coded pool is k+m of its profile: leave it out")
+            profile = by_name.get(item.get("erasure_profile") or "")
+            if profile and profile.get("k") and profile.get("m") and item.get("min_size"):
+                if not int(profile["k"]) <= int(item["min_size"]) <= int(profile["k"]) + int(profile["m"]):
+                    found.append(f"{here}: min_size {item['min_size']} of an erasure-coded pool lies between k ({profile['k']}) and k+m")
+        else:
+            if item.get("erasure_profile"):
+                found.append(f"{here}: erasure_profile is for pools of type erasure: set type: erasure, or leave it out")
+            if item.get("allow_ec_overwrites"):
+                found.append(f"{here}: allow_ec_overwrites is for pools of type erasure")
+            if hosts is not None and item.get("size") and not item.get("rule") and int(item["size"]) > hosts:
+                found.append(f"{here}: size {item['size']} needs as many hosts with OSDs, and there are {hosts}: lower size, or add hosts")
+    return found
+
+
+def profile_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
+    """The same for erasure-code profiles."""
+    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item.get("state") or "present") == "absent":
+            continue
+        for key in ("k", "m"):
+            if item.get(key) is None:
+                found.append(f"{here}: {key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)")
+            elif int(item[key]) < (2 if key == "k" else 1):
+                found.append(f"{here}: {key} {item[key]} is too small: k is at least 2 and m at least 1")
+        domain = item.get("failure_domain") or "host"
+        if item.get("k") and item.get("m") and hosts is not None and domain == "host" and int(item["k"]) + int(item["m"]) > hosts:
+            found.append(f"{here}: k+m is {int(item['k']) + int(item['m'])}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd")
+    return found
+
+
+def wanted_profile(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """What a declaration says of a profile, in Ceph's words: strings."""
+    said = {theirs: str(item[ours]) for ours, theirs in _PROFILE_KEYS.items() if item.get(ours) is not None}
+    said.update({str(key): str(value) for key, value in (item.get("extra") or {}).items()})
+    return said
+
+
+def full_profile(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
+    """A profile as it will be: what Ceph assumes, what is there, what is declared."""
+    return {"plugin": "jerasure", "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", **(living or {}), **wanted_profile(item)}
+
+
+def plan_profiles(
+    declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool
+) -> None:
+    """Plan erasure-code profiles. profiles: as they will be."""
+    users: dict[str, list[str]] = {}
+    for pool in maps.pools.values():
+        if pool["erasure_profile"]:
+            users.setdefault(pool["erasure_profile"], []).append(pool["name"])
+    for number, item in enumerate(declared):
+        name, here = item["name"], f"{sheet.prefix}erasure_profiles[{number}] ({item['name']})"
+        living = maps.profiles.get(name)
+        if item["state"] == "absent":
+            if living is not None:
+                _delete_profile(name, living, maps, sheet, users, Risk.NONE)
+            continue
+        full = profiles[name]
+        if full["crush-root"] not in tree:
+            sheet.problem(f"{here}: root {full['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
+        elif maps.has_osds and full.get("k") and full.get("m"):
+            room = len(tree.domains(full["crush-root"], full["crush-failure-domain"], full["crush-device-class"]))
+            chunks = int(full["k"]) + int(full["m"])
+            if chunks > room:
+                of_class = f" of class {full['crush-device-class']}" if full["crush-device-class"] else ""
+                sheet.problem(
+                    f"{here}: k+m is {chunks}, and there are {room} of {full['crush-failure-domain']} with OSDs{of_class} below {full['crush-root']}: "
+                    "lower k or m, add hosts, or choose a smaller failure_domain"
+                )
+        said = wanted_profile(item)
+        if living is None:
+            sheet.add(Change("erasure_profile", name, "create", None, said, _set_profile(sheet.send, name, said, False), needs=sheet.bucket_needs))
+            continue
+        before, after = differing(living, said)
+        if not after:
+            continue
+        using = users.get(name, [])
+        if using:
+            keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
+            sheet.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
+            continue
+        sheet.add(Change("erasure_profile", name, "update", before, after, _set_profile(sheet.send, name, {**living, **said}, True), needs=sheet.bucket_needs))
+    if prune:
+        kept = {item["name"] for item in declared} | set(users) | sheet.wanted_profiles | {"default"}
+        for name, living in maps.profiles.items():
+            if name not in kept:
+                _delete_profile(name, living, maps, sheet, users, Risk.LOSS)
+
+
+def _set_profile(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], replace: bool) -> t.Callable[[], None]:
+    def apply() -> None:
+        if replace:
+            send("osd erasure-code-profile rm", name=name)
+        send("osd erasure-code-profile set", name=name, profile=[f"{key}={value}" for key, value in sorted(said.items()) if value != ""])
+
+    return apply
+
+
+def _delete_profile(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", "delete")]
+    if left:
+        sheet.problem(f"{sheet.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
+        return
+    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
+    sheet.add(
+        Change("erasure_profile", name, "delete", dict(living), None, lambda: sheet.send("osd erasure-code-profile rm", name=name), risk=risk, reason=reason, needs=needs)
+    )
+
+
+def plan(
+    declared: t.Sequence[t.Mapping[str, t.Any]],
+    maps: Maps,
+    sheet: Sheet,
+    tree: Tree,
+    rules: t.Mapping[str, Rule],
+    profiles: t.Mapping[str, t.Mapping[str, str]],
+    demands: t.Mapping[str, t.Collection[str]],
+    prune: bool,
+) -> None:
+    """Plan pools. tree, rules, profiles: as they will be. demands: applications that consumers need of a pool."""
+    budget: list[tuple[str, dict[str, t.Any], Rule]] = []
+    for number, item in enumerate(declared):
+        name, here = item["name"], f"{sheet.prefix}pools[{number}] ({item['name']})"
+        living = maps.pools.get(name)
+        if item["state"] == "absent":
+            if living is not None:
+                _plan_delete(living, maps, sheet, here, "all its data is destroyed")
+            continue
+        applications = demands.get(name, ())
+        said = wanted(item, applications)
+        if applications and "applications" not in said and (living is None or not set(applications) <= set(living["applications"])):
+            said["applications"] = sorted({*applications, *(living["applications"] if living else ())})
+        for key, since in _SINCE.items():
+            if said.get(key) and maps.release and maps.release < since:
+                sheet.problem(f"{here}: {key} needs Ceph {values.shown(since)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first")
+        rule_name = said.get("rule")
+        if rule_name and rule_name not in rules and not maps.empty:
+            sheet.problem(f"{here}: rule {rule_name} is neither in the CRUSH map nor declared in crush.rules")
+            continue
+        profile_name = item.get("erasure_profile")
+        if profile_name and profile_name not in profiles and not maps.empty:
+            sheet.problem(f"{here}: erasure_profile {profile_name} is neither there nor declared in erasure_profiles")
+            continue
+        rule = _rule_of(item, said, living, maps, rules, profiles)
+        _check_room(here, item, said, living, maps, sheet, tree, rule, profiles)
+        if living is None:
+            _plan_create(item, said, maps, sheet, rule)
+            after = {"size": _size_of(item, said, maps, profiles), "pg_num": said.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)}
+        else:
+            if not _plan_update(here, item, said, living, maps, sheet):
+                continue
+            scaled = said.get("autoscale_mode", living["autoscale_mode"]) == "on"
+            after = {"size": said.get("size", living["size"]), "pg_num": living["pg_num"] if scaled else said.get("pg_num", living["pg_num"])}
+        if rule is not None and (living is None or after["pg_num"] > living["pg_num"] or after["size"] > living["size"]):
+            budget.append((here, {"name": name, **after}, rule))
+    if prune:
+        kept = {item["name"] for item in declared}
+        for name, living in maps.pools.items():
+            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not maps.filesystem_of(living["id"])
+            if name not in kept and ours:
+                _plan_delete(living, maps, sheet, f"{sheet.prefix}prune ({name})", "it is not declared, and prune names pools: all its data is destroyed")
+    _check_budget(budget, maps, sheet, tree, rules)
+
+
+def _size_of(item: t.Mapping[str, t.Any], said: t.Mapping[str, t.Any], maps: Maps, profiles: t.Mapping[str, t.Mapping[str, str]]) -> int:
+    if item["type"] == "erasure":
+        profile = profiles.get(item.get("erasure_profile") or "", {})
+        return int(profile.get("k", 2)) + int(profile.get("m", 2))
+    return int(said.get("size") or maps.default_int("osd_pool_default_size", 3))
+
+
+def _rule_of(
+    item: t.Mapping[str, t.Any],
+    said: t.Mapping[str, t.Any],
+    living: t.Optional[t.Mapping[str, t.Any]],
+    maps: Maps,
+    rules: t.Mapping[str, Rule],
+    profiles: t.Mapping[str, t.Mapping[str, str]],
+) -> t.Optional[Rule]:
+    """The rule by which the pool will be placed: declared, its own, or the one that Ceph would give it."""
+    if said.get("rule"):
+        return rules.get(said["rule"])
+    if living is not None:
+        return rules.get(living["rule"])
+    if item["type"] == "erasure":
+        from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import declared_rule
+
+        return declared_rule({"name": item["name"], "type": "erasure", "erasure_profile": item.get("erasure_profile")}, profiles)
+    first = maps.default_rule
+    return rules.get(first) if first else None
+
+
+def _check_room(
+    here: str,
+    item: t.Mapping[str, t.Any],
+    said: t.Mapping[str, t.Any],
+    living: t.Optional[t.Mapping[str, t.Any]],
+    maps: Maps,
+    sheet: Sheet,
+    tree: Tree,
+    rule: t.Optional[Rule],
+    profiles: t.Mapping[str, t.Mapping[str, str]],
+) -> None:
+    """A pool whose copies cannot all be placed never gets clean."""
+    size = int(living["size"]) if living is not None and not said.get("size") else _size_of(item, said, maps, profiles)
+    if said.get("min_size") and said["min_size"] > size:
+        sheet.problem(f"{here}: min_size {said['min_size']} is greater than size {size}: I/O would stop for ever; lower min_size")
+    if rule is not None and rule.type != item["type"]:
+        sheet.problem(f"{here}: rule {rule.name} is for {rule.type} pools, and this one is {item['type']}: choose another rule")
+        return
+    room = rule.capacity(tree) if rule is not None and maps.has_osds else None
+    if rule is None or room is None or size <= room:
+        return
+    of_class = f" of class {rule.device_class}" if rule.device_class else ""
+    text = f"{here}: size {size} needs {size} of {rule.failure_domain} with OSDs{of_class} below {rule.root} (rule {rule.name}), and there are {room}"
+    if item["type"] == "replicated" and not said.get("size"):
+        if living is None:
+            sheet.warn(f"{text}: the pool will not become clean before more are added")
+    elif living is None or said.get("size", living["size"]) != living["size"] or said.get("rule", living["rule"]) != living["rule"]:
+        sheet.problem(f"{text}: lower size, add some, or use a rule with a smaller failure domain")
+    else:
+        sheet.warn(f"{text}: it cannot become clean before more are added")
+
+
+def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
+    """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num)."""
+    limit = sheet.option_int("mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
+    if not maps.has_osds or not limit:
+        return
+    growing = {wanted_pool["name"] for _here, wanted_pool, _rule in budget}
+    load: list[tuple[set[str], int]] = []
+    for pool in maps.pools.values():
+        rule = rules.get(pool["rule"])
+        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", "delete"):
+            load.append((set(rule.osds(tree)) if rule else set(), pool["pg_num"] * pool["size"]))
+    for here, wanted_pool, rule in budget:
+        osds = set(rule.osds(tree))
+        if not osds:
+            continue
+        load.append((osds, wanted_pool["pg_num"] * wanted_pool["size"]))
+        total = sum(replicas * len(osds & where) / len(where) for where, replicas in load if where)
+        if total > limit * len(osds):
+            sheet.problem(
+                f"{here}: pg_num {wanted_pool['pg_num']} with size {wanted_pool['size']} would bring {len(osds)} OSDs to {round(total / len(osds))} PG replicas each, "
+                f"and mon_max_pg_per_osd is {limit}: lower pg_num, add OSDs, or raise that option"
+            )
+
+
+def _plan_create(item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
+    name = item["name"]
+    after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
+    if said.get("size") == 1:
+        sheet.warn(f"{sheet.prefix}pools ({name}): size 1 keeps one copy: the first disk that fails takes data with it")
+
+    # What the creation takes itself costs no further round of the monitors.
+    at_once = {key: value for key, value in said.items() if key in ("pg_num", "rule", "autoscale_mode", "pg_num_min") or (key == "size" and value > 1)}
+    later = {key: value for key, value in said.items() if key not in at_once and not _is_default(key, value)}
+
+    def apply() -> None:
+        sheet.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
+        _set_all(sheet, name, later, ())
+
+    needs = {f"crush_rule/{said['rule']}"} if said.get("rule") else set()
+    if item.get("erasure_profile"):
+        needs.add(f"erasure_profile/{item['erasure_profile']}")
+    sheet.add(Change("pool", name, "create", None, after, apply, needs=frozenset(needs) | sheet.option_needs | sheet.bucket_needs))
+
+
+def _is_default(key: str, value: t.Any) -> bool:
+    return value in (False, 0, []) and key != "size"
+
+
+def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> bool:
+    """Plan what differs of a pool that is there. False where it cannot become what is declared."""
+    name = item["name"]
+    if item["type"] != living["type"]:
+        sheet.problem(f"{here}: it is {living['type']}, and Ceph cannot make it {item['type']}: declare another pool and move the data")
+        return False
+    if item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
+        sheet.problem(f"{here}: its erasure_profile is {living['erasure_profile']}, and that cannot change: declare another pool and move the data")
+        return False
+    said = dict(said)
+    if said.get("autoscale_mode", living["autoscale_mode"]) == "on":
+        said.pop("pg_num", None)  # the autoscaler's
+    if living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
+        sheet.problem(f"{here}: allow_ec_overwrites cannot be taken back: declare another pool and move the data")
+        return False
+    if "applications" in said:
+        # A filesystem's or a gateway's own mark stays.
+        said["applications"] = sorted({*said["applications"], *({"cephfs"} if maps.filesystem_of(living["id"]) else set()), *_kept_applications(living)})
+    before, after = differing(living, said)
+    before = {key: value for key, value in before.items() if not (value is None and _is_default(key, after[key]))}
+    after = {key: after[key] for key in before}
+    if not after:
+        return True
+    risk, reason, moved = _risk(name, before, after, living, maps)
+    applications = living["applications"]
+    unlock = [flag for flag in ("nosizechange", "nopgchange") if living[flag] and _locked(flag, after)]
+    if unlock and not all(said.get(flag) is False for flag in unlock):
+        sheet.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
+        return False
+    needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
+    sheet.add(
+        Change(
+            "pool", name, "update", before, after, lambda: _set_all(sheet, name, after, applications), risk=risk, reason=reason, moved_bytes=moved,
+            needs=frozenset(needs) | sheet.option_needs,
+        )  # fmt: skip
+    )
+    return True
+
+
+def _kept_applications(living: t.Mapping[str, t.Any]) -> set[str]:
+    return set(living["applications"]) & _SERVICE_APPLICATIONS
+
+
+def _locked(flag: str, after: t.Mapping[str, t.Any]) -> bool:
+    return bool({"nosizechange": {"size", "min_size"}, "nopgchange": {"pg_num"}}[flag] & set(after))
+
+
+def _risk(name: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps) -> tuple[Risk, str, t.Optional[int]]:
+    """What an update costs. The worst of its parts counts."""
+    used = maps.used_bytes(name)
+    reasons: list[str] = []
+    moved = 0
+    risk = Risk.NONE
+    if "rule" in after:
+        risk, moved = Risk.MOVEMENT, used
+        reasons.append("all its data is placed anew")
+    if "size" in after and after["size"] > before["size"]:
+        risk = Risk.MOVEMENT
+        moved += used * (after["size"] - before["size"]) // max(1, before["size"])
+        reasons.append(f"{after['size'] - before['size']} more copies are made")
+    elif "size" in after:
+        risk = Risk.MOVEMENT
+        reasons.append(f"{before['size'] - after['size']} copies are removed: it survives fewer failures")
+    if "pg_num" in after:
+        risk, moved = Risk.MOVEMENT, max(moved, used)
+        reasons.append("placement groups are split" if after["pg_num"] > before["pg_num"] else "placement groups are merged")
+    if after.get("size") == 1:
+        risk = Risk.LOSS
+        reasons.append("with one copy the first disk that fails takes data with it")
+    elif after.get("min_size") == 1 and living["type"] == "replicated" and after.get("size", living["size"]) > 1:
+        reasons.append("with min_size 1 it takes writes of which there is one copy")
+    return risk, "; ".join(reasons), moved or None
+
+
+def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
+    """Send what differs: first what others depend on, then the rest side by side."""
+    send = sheet.send
+    first: list[tuple[str, dict[str, t.Any]]] = []
+    rest: list[tuple[str, dict[str, t.Any]]] = []
+
+    def put(calls: list[tuple[str, dict[str, t.Any]]], key: str, value: t.Any, **more: t.Any) -> None:
+        calls.append(("osd pool set", {"pool": name, "var": key, "val": str(value), **more}))
+
+    for flag in ("nosizechange", "nopgchange"):
+        if after.get(flag) is False:
+            put(first, flag, "false")
+    one = after.get("size") == 1
+    if "size" in after:
+        put(first, "size", after["size"], **({"yes_i_really_mean_it": True} if one else {}))
+    for key, theirs in (("rule", "crush_rule"), ("allow_ec_overwrites", "allow_ec_overwrites"), ("autoscale_mode", "pg_autoscale_mode")):
+        if key in after:
+            put(first, theirs, str(after[key]).lower() if isinstance(after[key], bool) else after[key])
+    if "pg_num" in after:
+        put(first, "pg_num", after["pg_num"])
+    if "min_size" in after:
+        put(rest, "min_size", after["min_size"])
+    for ours, theirs in _IN_OPTIONS.items():
+        if ours in after:
+            put(rest, theirs, after[ours])
+    for key, value in after.items():
+        if key.startswith("compression_"):
+            put(rest, key, value)
+    if "bulk" in after:
+        put(rest, "bulk", str(after["bulk"]).lower())
+    for key, field in (("quota_bytes", "max_bytes"), ("quota_objects", "max_objects")):
+        if key in after:
+            rest.append(("osd pool set-quota", {"pool": name, "field": field, "val": str(after[key])}))
+    if "applications" in after:
+        for application in set(after["applications"]) - set(applications):
+            rest.append(("osd pool application enable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
+        for application in set(applications) - set(after["applications"]):
+            rest.append(("osd pool application disable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
+    with sheet.gate("mon_allow_pool_size_one", needed=one):
+        for prefix, arguments in first:
+            send(prefix, **arguments)
+    sheet.many(rest)
+    for flag in ("nodelete", "nosizechange", "nopgchange"):
+        if after.get(flag) is True or (flag == "nodelete" and after.get(flag) is False):
+            send("osd pool set", pool=name, var=flag, val=str(after[flag]).lower())
+
+
+def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: str, reason: str) -> None:
+    name = living["name"]
+    filesystem = maps.filesystem_of(living["id"])
+    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", "delete"):
+        sheet.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
+        return
+    if living["nodelete"]:
+        sheet.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
+        return
+
+    def apply() -> None:
+        with sheet.gate("mon_allow_pool_delete"):
+            sheet.patiently("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+
+    used = maps.used_bytes(name)
+    before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
+    sheet.add(Change("pool", name, "delete", before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ())))

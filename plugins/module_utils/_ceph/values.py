@@ -1,0 +1,116 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How values are written, and what they mean: sizes, booleans, durations, versions.
+
+Everything here raises ValueError with a sentence fit for the operator. Knows neither Ansible nor Ceph's bindings.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+# Ceph reads K and Ki alike, as 1024 (strict_iec_cast); plain counts take decimal prefixes (strict_si_cast).
+_UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?B?)", re.IGNORECASE)
+_COUNT = re.compile(r"([+-]?\d+)([KMGTPE]?)")
+# The units of Ceph's parse_timespan.
+_SECONDS = {
+    "s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
+    "d": 86400, "day": 86400, "days": 86400, "w": 604800, "wk": 604800, "week": 604800, "weeks": 604800,
+    "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
+}  # fmt: skip
+_SPAN = re.compile(r"\s*(\d+)\s*([a-z]*)", re.IGNORECASE)
+
+# Codenames and their numbers, oldest first: what require_min_compat_client may name.
+RELEASES = {
+    "jewel": 10, "kraken": 11, "luminous": 12, "mimic": 13, "nautilus": 14, "octopus": 15, "pacific": 16, "quincy": 17, "reef": 18, "squid": 19, "tentacle": 20,
+}  # fmt: skip
+
+
+def size(value: t.Any) -> int:
+    """Bytes of "4G", "4GiB", "512K" or 4294967296."""
+    if isinstance(value, bool):
+        raise ValueError(f"'{value}' is not a size such as 4G")
+    if isinstance(value, int):
+        if value < 0:
+            raise ValueError(f"'{value}' is not a size such as 4G: it is less than nothing")
+        return value
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"'{value}' is not a size: write a number with K, M, G, T or P, such as 4G")
+    return int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]) if "." in match.group(1) else int(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]
+
+
+def count(value: t.Any) -> int:
+    """An integer; "2K" is 2000."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return value
+    match = _COUNT.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"'{value}' is not a whole number")
+    return int(match.group(1)) * 1000 ** _UNITS[match.group(2)]
+
+
+def boolean(value: t.Any) -> bool:
+    """A truth value in any of its spellings."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in ("true", "yes", "on", "1", "y", "t"):
+        return True
+    if word in ("false", "no", "off", "0", "n", "f", ""):
+        return False
+    raise ValueError(f"'{value}' is neither true nor false")
+
+
+def number(value: t.Any) -> float:
+    """A floating-point number."""
+    try:
+        return float(str(value).strip())
+    except ValueError:
+        raise ValueError(f"'{value}' is not a number") from None
+
+
+def duration(value: t.Any) -> int:
+    """Seconds of "90", "5m", "1h30m" or "2 days"."""
+    text = str(value).strip()
+    total, at = 0, 0
+    while at < len(text):
+        match = _SPAN.match(text, at)
+        if not match or (match.group(2).lower() or "s") not in _SECONDS or match.end() == at:
+            raise ValueError(f"'{value}' is not a duration such as 90, 5m or 1h30m")
+        total += int(match.group(1)) * _SECONDS[match.group(2).lower() or "s"]
+        at = match.end()
+    if not text:
+        raise ValueError("an empty duration: write one such as 90, 5m or 1h30m")
+    return total
+
+
+def version(text: str) -> tuple[int, ...]:
+    """(18, 2, 7) of "ceph version 18.2.7 (6b0e…) reef (stable)" or "18.2.7". Raises ValueError where there is none."""
+    match = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
+    if not match:
+        raise ValueError(f"'{text}' names no version such as 18.2.7")
+    return tuple(int(part) for part in match.groups())
+
+
+def shown(numbers: t.Sequence[int]) -> str:
+    """ "18.2.7" of (18, 2, 7)."""
+    return ".".join(str(part) for part in numbers)
+
+
+def duplicates(names: t.Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, each once, in their order."""
+    seen: set[str] = set()
+    twice: list[str] = []
+    for name in names:
+        if name in seen and name not in twice:
+            twice.append(name)
+        seen.add(name)
+    return twice

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Consumers: whoever uses the cluster's pools, declared once. All that follows from one is derived here and nowhere else.
+
+Pure: knows neither Ansible nor Ceph.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+
+# What a kind of consumer does with its pools: the application that Ceph marks them with.
+KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "client": {"type": "str"},
+    "kind": {"type": "str", "choices": sorted(KINDS), "default": "rbd"},
+    "pools": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"},
+        },
+    },
+    "rotate_before": {"type": "str"},
+    "oldest_client": {"type": "str"},
+}
+
+
+def client_of(consumer: t.Mapping[str, t.Any]) -> str:
+    """The cephx client of a consumer: declared, or client.<name>."""
+    return str(consumer.get("client") or f"client.{consumer['name']}")
+
+
+def secret_uuid(fsid: str, client: str) -> str:
+    """The UUID of the libvirt secret with a client's key: the same on every host, and another one for each cluster."""
+    return str(uuid.uuid5(uuid.UUID(fsid), client))
+
+
+def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The least caps with which a consumer can do its work."""
+    pools = [(pool["name"], pool.get("access") or "rw") for pool in consumer["pools"]]
+    if KINDS[consumer.get("kind") or "rbd"] == "rados":
+        return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
+    caps = {
+        "mon": "profile rbd",
+        "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools),
+    }
+    # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
+    writes = ", ".join(f"profile rbd pool={name}" for name, access in pools if access == "rw")
+    if writes:
+        caps["mgr"] = writes
+    return caps
+
+
+def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
+    """The key type that its oldest client library can read; None where the declaration doesn't say how old that is.
+
+    Libraries before 20.2.4 read no other keys than aes.
+    """
+    oldest = consumer.get("oldest_client")
+    if not oldest:
+        return None
+    numbers = tuple(int(part) for part in str(oldest).split(".") if part.isdigit())
+    return "aes256k" if numbers >= (20, 2, 4) else "aes"
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found: list[str] = []
+    names: set[str] = set()
+    merged: dict[str, dict[str, str]] = {}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in names:
+            found.append(f"{where}: {item['name']} is declared twice: keep one of them")
+        names.add(item["name"])
+        client = client_of(item)
+        if not client.startswith("client."):
+            found.append(f"{here}: client: the name of a client begins with 'client.': write client.{client}")
+        if not item.get("pools"):
+            found.append(f"{here}: pools is empty: name what it uses")
+        seen = merged.setdefault(client, {})
+        for pool in item.get("pools") or []:
+            access = pool.get("access") or "rw"
+            if seen.setdefault(pool["name"], access) != access:
+                found.append(f"{here}: the pool {pool['name']} is given to {client} as rw and as ro: keep one of them")
+        oldest = item.get("oldest_client")
+        if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
+            found.append(f"{here}: oldest_client '{oldest}' is no version such as 18.2.7")
+    return found
+
+
+def clients(declared: t.Sequence[t.Mapping[str, t.Any]], where: str = "consumers") -> list[dict[str, t.Any]]:
+    """The cephx clients that consumers need, in the shape of the option clients. Consumers may share one."""
+    by_client: dict[str, dict[str, t.Any]] = {}
+    for number, item in enumerate(declared):
+        client = client_of(item)
+        entry = by_client.get(client)
+        if entry is None:
+            by_client[client] = {
+                "name": client, "state": "present", "caps": caps_of(item), "key": None, "key_type": key_type_of(item), "rotate_before": item.get("rotate_before"),
+                "where": f"{where}[{number}]",
+            }  # fmt: skip
+            continue
+        for service, text in caps_of(item).items():
+            have = [part for part in entry["caps"].get(service, "").split(", ") if part]
+            entry["caps"][service] = ", ".join([*have, *(part for part in text.split(", ") if part not in have)])
+        if key_type_of(item) == "aes" or not entry["key_type"]:
+            entry["key_type"] = key_type_of(item) or entry["key_type"]
+    return list(by_client.values())
+
+
+def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
+    """The application with which each pool must be marked for its consumers."""
+    found: dict[str, set[str]] = {}
+    for item in declared:
+        for pool in item["pools"]:
+            application = KINDS[item.get("kind") or "rbd"]
+            if application != "rados":  # a name of ours: Ceph has no application of it
+                found.setdefault(pool["name"], set()).add(application)
+    return found
+
+
+def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) -> list[dict[str, t.Any]]:
+    """What hosts need of each consumer, but for its key."""
+    return [
+        {
+            "name": item["name"],
+            "kind": item.get("kind") or "rbd",
+            "client": client_of(item),
+            "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
+            "pools": [{"name": pool["name"], "access": pool.get("access") or "rw"} for pool in item["pools"]],
+        }
+        for item in declared
+    ]
