@@ -42,9 +42,9 @@ def objects(inventory: str) -> list[str]:
     """150 objects: first run and no-op."""
     numbers = range(50)
     declared = {
-        "pools": [{"name": f"bulk-{n}", "pg_num": 1, "pg_autoscale_mode": "off", "applications": ["rbd"]} for n in numbers],
+        "pools": [{"name": f"bulk-{n}", "pg_num": 1, "autoscale_mode": "off", "applications": ["rbd"]} for n in numbers],
         "clients": [{"name": f"client.bulk-{n}", "caps": {"mon": "profile rbd", "osd": f"profile rbd pool=bulk-{n}"}} for n in numbers],
-        "options": [{"who": f"client.bulk-{n}", "name": "rbd_cache_size", "value": "32M"} for n in numbers],
+        "options": {f"client.bulk-{n}": {"rbd_cache_size": "32M"} for n in numbers},
     }
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "result.json")
