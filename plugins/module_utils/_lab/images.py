@@ -1,0 +1,185 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root trees and disk images, made once for a release and a list of packages, and kept.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import tempfile
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, Host, Lab, image_packages
+
+# Of a virtual machine's root file system. Sparse: it takes what is in it.
+ROOT_SIZE = 32 * GIB
+
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+# nspawn names the interface of a container host0; roles expect what a server has.
+_RENAME = "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || ip link set host0 name eth0'\n"
+
+# Throwaway hosts need no fsync after each unpacked file.
+_DPKG = "force-unsafe-io\n"
+
+_SSHD = """AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_authorized_keys
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+UseDNS no
+"""
+
+# What an initramfs needs to mount the root file system of a QEMU machine, and nothing else: it is unpacked under emulation.
+_INITRAMFS_CONF = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
+_INITRAMFS_HOOK = """#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+. /usr/share/initramfs-tools/hook-functions
+force_load virtio_pci
+force_load virtio_blk
+force_load ext4
+"""
+# The files of one host come in a second archive behind the initramfs (see vms.py); those in "once" only at its first boot.
+_INITRAMFS_SCRIPT = """#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+[ -d /lab ] || exit 0
+if [ ! -e "${rootmnt}/etc/lab-host" ]; then
+  cp -a /lab/once/. "${rootmnt}/"
+  : > "${rootmnt}/etc/lab-host"
+fi
+cp -a /lab/always/. "${rootmnt}/"
+"""
+# The same names for disks as in a container: /dev/disk/by-id/lab-NAME (QEMU's serial is lab-NAME).
+_UDEV = 'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n'
+
+
+def ready(lab: Lab, name: str) -> bool:
+    """Return whether an image was made to its end. It gets its name only then."""
+    return os.path.isdir(os.path.join(lab.images, name))
+
+
+def root(lab: Lab, name: str) -> str:
+    """Return the directory of an image's files."""
+    return os.path.join(lab.images, name, "root")
+
+
+def disk(lab: Lab, name: str) -> str:
+    """Return the raw disk of a virtual machine's image. Kernel and initrd lie beside it."""
+    return os.path.join(lab.images, name, "disk.raw")
+
+
+def archives(lab: Lab, release: str) -> str:
+    """Return where downloaded packages of a release are kept."""
+    return os.path.join(lab.cache, "apt", release)
+
+
+def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
+    """Make the image of a host, unless another run has just done so. Raises LabError."""
+    name = host.image
+    with system.locked(os.path.join(lab.images, name + ".lock")):
+        if ready(lab, name):
+            return
+        partial = os.path.join(lab.images, name + ".partial")
+        system.remove_tree(partial)
+        os.makedirs(partial)
+        os.chmod(partial, 0o755)
+        tree = os.path.join(partial, "root")
+        with tempfile.TemporaryDirectory(prefix="staging-", dir=lab.images) as staging:
+            for path, (content, mode) in _staged(host.kind).items():
+                system.write(staging + path, content, mode)
+            for number, certificate in enumerate(around.certificates):
+                target = f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt"
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copyfile(certificate, target)
+            _mmdebstrap(lab, host, around, tree, staging)
+        _clean(tree)
+        if host.kind == "vm":
+            _to_disk(partial, tree)
+        os.rename(partial, os.path.join(lab.images, name))
+
+
+def _staged(kind: str) -> dict[str, tuple[str, int]]:
+    files = {"/etc/dpkg/dpkg.cfg.d/lab": (_DPKG, 0o644), "/etc/ssh/sshd_config.d/lab.conf": (_SSHD, 0o644)}
+    if kind == "container":
+        files["/etc/systemd/system/networking.service.d/lab.conf"] = (_RENAME, 0o644)
+    else:
+        files["/etc/initramfs-tools/conf.d/lab"] = (_INITRAMFS_CONF, 0o644)
+        files["/etc/initramfs-tools/hooks/lab"] = (_INITRAMFS_HOOK, 0o755)
+        files["/etc/initramfs-tools/scripts/init-bottom/lab"] = (_INITRAMFS_SCRIPT, 0o755)
+        files["/etc/udev/rules.d/99-lab.rules"] = (_UDEV, 0o644)
+    return files
+
+
+def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
+    kept = archives(lab, host.release)
+    os.makedirs(kept, exist_ok=True)
+    options = []
+    for line in around.apt:
+        options.append(f"--aptopt={line}")
+    if os.path.exists(_KEYRING):
+        options.append(f"--keyring={_KEYRING}")
+    argv = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--mode=root",
+        "--quiet",
+        f"--include={','.join(image_packages(host.kind, host.packages))}",
+        # Packages come and go by hard links: no copies, and the next image or host needs no download.
+        f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
+        f'--essential-hook=cp -R --no-preserve=ownership "{staging}/." "$1/"',
+        f'--customize-hook=find "$1/var/cache/apt/archives" -maxdepth 1 -name "*.deb" -exec ln -f -t "{kept}" {{}} +',
+        # The package lists stay: a host can install at once. The essential packages are kept as all others are.
+        "--skip=essential/unlink,cleanup/apt/lists,download/empty",
+        *options,
+        host.release,
+        tree,
+        *surroundings.sources(host.release, around),
+    ]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": lab.images, "LC_ALL": "C.UTF-8"}
+    system.run(argv, timeout=1800, env=environment)
+
+
+def _clean(tree: str) -> None:
+    """Take out of a fresh tree what must differ from host to host, and what only the building needed."""
+    patterns = ("etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap", "etc/hostname", "etc/hosts", "etc/resolv.conf", "var/cache/apt/archives/*.deb")
+    for pattern in patterns:
+        for path in glob.glob(os.path.join(tree, pattern)):
+            os.remove(path)
+    system.write(os.path.join(tree, "etc/machine-id"), "", 0o444)
+
+
+def _to_disk(partial: str, tree: str) -> None:
+    """Turn a tree into a disk without mounting anything: mke2fs copies it in. The kernel is kept outside, for -kernel."""
+    for kind, target in (("vmlinuz-*", "vmlinuz"), ("initrd.img-*", "initrd")):
+        found = sorted(glob.glob(os.path.join(tree, "boot", kind)))
+        if not found:
+            raise system.LabError(f"the image has no /boot/{kind}: no kernel was installed into it")
+        shutil.copyfile(found[-1], os.path.join(partial, target))
+    raw = os.path.join(partial, "disk.raw")
+    # No journal and no reserved blocks: the disk is as throwaway as the host.
+    system.run(["mke2fs", "-q", "-t", "ext4", "-L", "lab-root", "-O", "^has_journal", "-m", "0", "-d", tree, raw, f"{ROOT_SIZE >> 10}k"], timeout=600)
+    system.remove_tree(tree)
+
+
+def seed(lab: Lab, release: str, upper: str) -> None:
+    """Give a new host the packages that were downloaded before, as hard links."""
+    _link_all(glob.glob(os.path.join(archives(lab, release), "*.deb")), os.path.join(upper, "var/cache/apt/archives"))
+
+
+def harvest(lab: Lab, release: str, upper: str) -> None:
+    """Keep the packages that a host has downloaded."""
+    found = glob.glob(os.path.join(upper, "var/cache/apt/archives/*.deb"))
+    if found:
+        _link_all(found, archives(lab, release))
+
+
+def _link_all(paths: t.Iterable[str], target: str) -> None:
+    os.makedirs(target, exist_ok=True)
+    for path in paths:
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(path, os.path.join(target, os.path.basename(path)))

@@ -1,0 +1,261 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a lab is: its hosts, disks, names and addresses, parsed once from what the operator wrote. Pure.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import ipaddress
+import os
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+
+# What an operator may write for a release, and Debian's code name for it.
+RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
+
+# Raised when the way an image is made changes, so that cached images of the old way are not used.
+RECIPE = 3
+
+_BASE = (
+    "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
+    "python3", "python3-apt", "openssh-server", "ca-certificates", "e2fsprogs",
+)  # fmt: skip
+# A container has the kernel of the machine; a virtual machine brings Debian's own.
+_KIND_PACKAGES = {"container": (), "vm": ("linux-image-cloud-amd64", "initramfs-tools", "zstd")}
+
+_LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+# virtio serials hold 20 bytes, and "lab-" is put before the name.
+_DISK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def parse_size(text: str) -> int:
+    """Return bytes of a size such as 512M, 10G or 1.5T (powers of 1024). Raises ValueError."""
+    match = _SIZE.fullmatch(str(text).strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a size such as 512M or 10G")
+    return int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
+
+
+def show_size(size: int) -> str:
+    """Return bytes as a person writes them: 10G."""
+    for unit in "TGMK":
+        step = 1024 ** _UNITS[unit]
+        if size >= step:
+            return f"{size / step:.1f}".rstrip("0").rstrip(".") + unit
+    return str(size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """A disk of a host. size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A host as declared. memory in MiB and cpus hold for virtual machines only."""
+
+    name: str
+    address: str
+    kind: str
+    release: str
+    packages: tuple[str, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    memory: int = 2048
+    cpus: int = 2
+    made_from: str = ""
+
+    @property
+    def image(self) -> str:
+        """Return the name of the image it was or will be made from. The packages are part of it."""
+        return self.made_from or image_name(self.release, self.kind, self.packages)
+
+    def record(self) -> dict[str, t.Any]:
+        """Return what is kept of a host beside it, to see later what it was made as."""
+        return {
+            "name": self.name,
+            "address": self.address,
+            "kind": self.kind,
+            "release": self.release,
+            "image": self.image,
+            "disks": {disk.name: disk.size for disk in self.disks},
+            **({"memory": self.memory, "cpus": self.cpus} if self.kind == "vm" else {}),
+        }
+
+
+def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
+    """Return all packages an image of that kind is made with."""
+    return [*_BASE, *_KIND_PACKAGES[kind], *sorted(set(packages))]
+
+
+def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
+    """Return an image's name: hosts with the same release, kind and packages share one."""
+    content = "\n".join([str(RECIPE), release, kind, *image_packages(kind, packages)])
+    return f"debian-{release}-{kind}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own."""
+
+    name: str
+    network: ipaddress.IPv4Network
+    cache: str
+    hosts: tuple[Host, ...] = ()
+
+    @property
+    def gateway(self) -> str:
+        """Return the machine's own address in the lab: the first of the network."""
+        return str(self.network[1])
+
+    @property
+    def bridge(self) -> str:
+        """Return the bridge's name. Interface names hold 15 characters."""
+        return _interface("br-", self.name)
+
+    @property
+    def table(self) -> str:
+        """Return the name of the lab's own nftables table."""
+        return "cephstack_" + self.name.replace("-", "_")
+
+    @property
+    def directory(self) -> str:
+        return os.path.join(self.cache, "labs", self.name)
+
+    @property
+    def known_hosts(self) -> str:
+        return os.path.join(self.directory, "known_hosts")
+
+    @property
+    def private_key(self) -> str:
+        return os.path.join(self.cache, "ssh", "id_ed25519")
+
+    @property
+    def images(self) -> str:
+        return os.path.join(self.cache, "images")
+
+    def host_directory(self, name: str) -> str:
+        return os.path.join(self.directory, "hosts", name)
+
+    def machine(self, name: str) -> str:
+        """Return the name by which a host's process is known. A lab's name has no dot, so that none is another's prefix."""
+        return f"{self.name}.{name}"
+
+    def tap(self, name: str) -> str:
+        return _interface("lt-", f"{self.name}.{name}", always=True)
+
+
+def _interface(prefix: str, name: str, always: bool = False) -> str:
+    if not always and len(prefix + name) <= 15:
+        return prefix + name
+    return prefix + hashlib.sha256(name.encode()).hexdigest()[:10]
+
+
+def mac(machine: str) -> str:
+    """Return a virtual machine's hardware address: the same for the same name, in QEMU's own range."""
+    digest = hashlib.sha256(machine.encode()).hexdigest()
+    return "52:54:00:" + ":".join(digest[i : i + 2] for i in (0, 2, 4))
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Lab:
+    """Return the lab that the module's parameters declare. Raises Invalid with every problem found."""
+    problems: list[str] = []
+    name = params["name"]
+    if not _LAB_NAME.fullmatch(name):
+        problems.append(f"the lab's name '{name}' must be 1 to 20 of a-z, 0-9 and -, a letter first")
+    network = _network(params["network"], problems)
+    hosts = [_host(entry, network, problems) for entry in params.get("hosts") or []]
+    _unique("the name", [(host.name, host.name) for host in hosts], problems)
+    _unique("the address", [(host.address, host.name) for host in hosts], problems)
+    if problems or network is None:
+        raise Invalid(problems)
+    return Lab(name=name, network=network, cache=os.path.abspath(os.path.expanduser(params["cache"])), hosts=tuple(hosts))
+
+
+def _network(text: str, problems: list[str]) -> t.Optional[ipaddress.IPv4Network]:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        problems.append(f"the network '{text}' is not an IPv4 network such as 10.77.0.0/24: {error}")
+        return None
+    if not 16 <= network.prefixlen <= 29:
+        problems.append(f"the network {text} must be from /16 to /29")
+        return None
+    return network
+
+
+def _unique(what: str, pairs: list[tuple[str, str]], problems: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for value, owner in pairs:
+        if value in seen:
+            problems.append(f"{what} {value} is given to more than one host: {seen[value]}, {owner}")
+        seen[value] = owner
+
+
+def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Network], problems: list[str]) -> Host:
+    name = entry["name"]
+    if not _HOST_NAME.fullmatch(name):
+        problems.append(f"the host's name '{name}' must be 1 to 40 of a-z, 0-9 and -, with no - at its ends")
+    release = RELEASES.get(str(entry["release"]))
+    if release is None:
+        problems.append(f"{name}: Debian '{entry['release']}' is not known here: 12, 13 or testing")
+    _address(name, entry["address"], network, problems)
+    disks = [disk for disk in (_disk(name, item, problems) for item in entry.get("disks") or []) if disk]
+    _unique(f"{name}: the disk name", [(disk.name, name) for disk in disks], problems)
+    if entry["kind"] == "vm" and entry["memory"] < 512:
+        problems.append(f"{name}: a virtual machine needs at least 512 MiB of memory, not {entry['memory']}")
+    if entry["kind"] == "vm" and entry["cpus"] < 1:
+        problems.append(f"{name}: a virtual machine needs at least one CPU")
+    return Host(
+        name=name,
+        address=entry["address"],
+        kind=entry["kind"],
+        release=release or "",
+        packages=tuple(sorted(set(entry.get("packages") or []))),
+        disks=tuple(disks),
+        memory=entry["memory"],
+        cpus=entry["cpus"],
+    )
+
+
+def _address(name: str, text: str, network: t.Optional[ipaddress.IPv4Network], problems: list[str]) -> None:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        problems.append(f"{name}: '{text}' is not an IPv4 address")
+        return
+    if network is None:
+        return
+    if address not in network:
+        problems.append(f"{name}: {address} is outside the lab's network {network}")
+    elif address in (network[0], network[1], network[-1]):
+        problems.append(f"{name}: {address} cannot be a host's: the first two addresses of {network} and the last are taken")
+
+
+def _disk(host: str, item: t.Mapping[str, t.Any], problems: list[str]) -> t.Optional[Disk]:
+    name = item["name"]
+    if not _DISK_NAME.fullmatch(name):
+        problems.append(f"{host}: the disk's name '{name}' must be 1 to 16 of a-z, 0-9 and -")
+    try:
+        size = parse_size(item["size"])
+    except ValueError as error:
+        problems.append(f"{host}: disk {name}: {error}")
+        return None
+    if size < 16 * MIB:
+        problems.append(f"{host}: disk {name} is too small: {item['size']} (at least 16M)")
+    return Disk(name, size)

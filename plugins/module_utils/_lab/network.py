@@ -1,0 +1,168 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's own network: a bridge, and an nftables table that lets the hosts out.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import ipaddress
+import json
+import os
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
+
+_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What was found of the network.
+
+    links: as ``ip -json -details address`` gives them. routes: likewise. table: the marker of the lab's nftables table, "" where there is no table.
+    foreign_drop: names of forward chains of others that drop what they do not know.
+    """
+
+    links: t.Sequence[t.Mapping[str, t.Any]]
+    routes: t.Sequence[t.Mapping[str, t.Any]]
+    table: str
+    forwarding: bool
+    foreign_drop: tuple[str, ...] = ()
+
+
+def observe(lab: Lab) -> Seen:
+    """Read links, routes and the firewall of this machine."""
+    ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).stdout or "{}").get("nftables", [])
+    chains = [item["chain"] for item in ruleset if "chain" in item]
+    own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
+    return Seen(
+        links=json.loads(system.run(["ip", "-json", "-details", "address", "show"]).stdout or "[]"),
+        routes=json.loads(system.run(["ip", "-json", "-4", "route", "show"]).stdout or "[]"),
+        table=next((name for name in own if name.startswith("made_")), "other" if own else ""),
+        forwarding=system.read(_FORWARD).strip() == "1",
+        foreign_drop=tuple(
+            f"{chain['family']} {chain['table']} {chain['name']}" for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"
+        ),
+    )
+
+
+def alias(lab: Lab) -> str:
+    """Return what is written on a lab's bridge, so that it is known whose it is."""
+    return f"cephstack lab {lab.name} of {lab.cache}"
+
+
+def rules(lab: Lab, local_resolver: str) -> str:
+    """Return the lab's nftables table. Pure. The name of its empty chain tells the content, to be compared."""
+    resolver = ""
+    if local_resolver:
+        # A name server that listens on this machine's loopback only is asked by the gateway's address.
+        resolver = f"""
+  chain nat_in {{
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "{lab.bridge}" ip daddr {lab.gateway} udp dport 53 dnat to {local_resolver}
+    iifname "{lab.bridge}" ip daddr {lab.gateway} tcp dport 53 dnat to {local_resolver}
+  }}"""
+    body = f"""
+  chain nat_out {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {lab.network} ip daddr != {lab.network} masquerade
+  }}
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{lab.bridge}" tcp flags syn tcp option maxseg size set rt mtu
+    oifname "{lab.bridge}" tcp flags syn tcp option maxseg size set rt mtu
+    iifname "{lab.bridge}" accept
+    oifname "{lab.bridge}" accept
+  }}{resolver}
+"""
+    marker = "made_" + hashlib.sha256(body.encode()).hexdigest()[:12]
+    return f"table ip {lab.table} {{\n  chain {marker} {{ }}{body}}}\n"
+
+
+def marker(ruleset: str) -> str:
+    """Return the name of the chain that tells a table's content. Pure."""
+    return next(word for word in ruleset.split() if word.startswith("made_"))
+
+
+def problems(lab: Lab, seen: Seen) -> list[str]:
+    """Return what stands in the way of this network. Pure."""
+    found = []
+    aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
+    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
+    if bridge is not None and aliases[lab.bridge] != alias(lab):
+        owner = aliases[lab.bridge] or "something that is no lab"
+        found.append(f"the bridge {lab.bridge} belongs to {owner}: give this lab another name (lab_name)")
+    for route in seen.routes:
+        if route["dst"] == "default" or route.get("dev") == lab.bridge:
+            continue
+        if ipaddress.IPv4Network(route["dst"], strict=False).overlaps(lab.network):
+            owner = aliases.get(route.get("dev", ""), "")
+            what = f"{owner} (bridge {route['dev']})" if owner.startswith("cephstack lab ") else f"the route to {route['dst']} by {route.get('dev', '?')}"
+            found.append(f"the network {lab.network} overlaps {what}: choose another (lab_network)")
+    return found
+
+
+def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """Return what is and what should be, only where they differ. Pure."""
+    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
+    addresses = [f"{item['local']}/{item['prefixlen']}" for item in (bridge or {}).get("addr_info", []) if item.get("family") == "inet"]
+    is_now = {
+        "bridge": "up" if bridge is not None and "UP" in bridge.get("flags", []) else "down" if bridge is not None else "absent",
+        "addresses": addresses,
+        "nftables": seen.table or "absent",
+        "ip_forward": seen.forwarding,
+    }
+    should = {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True}
+    keys = [key for key in should if is_now[key] != should[key]]
+    return {key: is_now[key] for key in keys}, {key: should[key] for key in keys}
+
+
+def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
+    """Make the bridge, its address, the table and forwarding as they should be. What is there already stays."""
+    if not os.path.isdir(f"/sys/class/net/{lab.bridge}"):
+        system.run(["ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0"])
+    system.run(["ip", "link", "set", lab.bridge, "alias", alias(lab)])
+    system.run(["ip", "address", "flush", "dev", lab.bridge, "scope", "global"])
+    system.run(["ip", "address", "add", f"{lab.gateway}/{lab.network.prefixlen}", "brd", "+", "dev", lab.bridge])
+    system.run(["ip", "link", "set", lab.bridge, "up"])
+    if local_resolver:
+        _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
+    # One transaction: the old table goes as the new one comes.
+    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
+    if system.read(_FORWARD).strip() != "1":
+        # Told to the last lab that goes, so that it leaves the machine as the first one found it.
+        system.write(_was_off(lab), "")
+        _set(_FORWARD, "1")
+
+
+def remove(lab: Lab) -> None:
+    """Remove the bridge with its taps, and the table; set forwarding back when no other lab of this cache is left."""
+    for link in json.loads(system.run(["ip", "-json", "-details", "link", "show"]).stdout or "[]"):
+        if link.get("master") == lab.bridge and link.get("linkinfo", {}).get("info_kind") == "tun":
+            system.run(["ip", "link", "delete", link["ifname"]])
+    if os.path.isdir(f"/sys/class/net/{lab.bridge}"):
+        system.run(["ip", "link", "delete", lab.bridge])
+    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
+    others = [name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name]
+    if os.path.exists(_was_off(lab)) and not others:
+        _set(_FORWARD, "0")
+        os.remove(_was_off(lab))
+
+
+def _names(directory: str) -> list[str]:
+    return [entry.name for entry in os.scandir(directory) if entry.is_dir()] if os.path.isdir(directory) else []
+
+
+def _was_off(lab: Lab) -> str:
+    return os.path.join(lab.cache, "ip_forward_was_off")
+
+
+def _set(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(value)

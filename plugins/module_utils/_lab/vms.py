@@ -1,0 +1,163 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as virtual machines under QEMU, for what needs a kernel of its own.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import signal
+import stat
+import subprocess
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
+
+# Under emulation, on a machine that does other work too.
+TIMEOUT = 300
+
+# Where KVM works, a kernel without a root file system has panicked and left after 1 to 2 s.
+_PROBE_SECONDS = 12
+
+QEMU = "qemu-system-x86_64"
+
+
+def log(lab: Lab, name: str) -> str:
+    """Return the file with a host's console."""
+    return os.path.join(lab.host_directory(name), "console.log")
+
+
+def accelerator(lab: Lab, image: str) -> str:
+    """Return kvm where a guest's kernel really boots under it, else tcg. The answer is kept until this machine boots anew.
+
+    /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever.
+    """
+    kept = os.path.join(lab.cache, "accelerator.json")
+    boot = system.read("/proc/sys/kernel/random/boot_id").strip()
+    with system.locked(kept + ".lock"):
+        known = json.loads(system.read(kept) or "{}")
+        if known.get("boot_id") == boot:
+            return str(known["accelerator"])
+        found = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _boots(os.path.join(lab.images, image, "vmlinuz")) else "tcg"
+        system.write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n")
+        return found
+
+
+def _boots(kernel: str) -> bool:
+    """Return whether a kernel comes under KVM as far as missing its root file system. It then panics and QEMU ends."""
+    argv = [QEMU, "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
+    argv += ["-kernel", kernel, "-append", "console=ttyS0 panic=-1 root=/dev/none"]
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=_PROBE_SECONDS, check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0 and b"Kernel panic" in done.stdout
+
+
+def make(lab: Lab, host: Host) -> None:
+    """Make a host's own disk over the image's."""
+    directory = lab.host_directory(host.name)
+    os.makedirs(directory)
+    backing = images.disk(lab, host.image)
+    system.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, os.path.join(directory, "root.qcow2")])
+
+
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str]) -> None:
+    """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up."""
+    directory = lab.host_directory(host.name)
+    for disk in host.disks:
+        disks.make(directory, disk)
+    initrd = os.path.join(directory, "initrd")
+    with open(os.path.join(lab.images, host.image, "initrd"), "rb") as stream:
+        first = stream.read()
+    with open(initrd, "wb") as stream:
+        stream.write(first + b"\0" * (-len(first) % 4) + archive(files.of_host(lab, host, around, hosts)))
+    tap = lab.tap(host.name)
+    if not os.path.isdir(f"/sys/class/net/{tap}"):
+        system.run(["ip", "tuntap", "add", tap, "mode", "tap"])
+    system.run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
+    system.launch(lab.machine(host.name), argv(lab, host, accelerator(lab, host.image)), log(lab, host.name), {}, own_cgroup=False)
+
+
+def argv(lab: Lab, host: Host, accel: str) -> list[str]:
+    """Return QEMU's command line. Pure."""
+    directory = lab.host_directory(host.name)
+    image = os.path.join(lab.images, host.image)
+    words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
+    words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
+    words += ["-chardev", f"file,id=console,path={log(lab, host.name)},append=on", "-serial", "chardev:console"]
+    words += ["-kernel", f"{image}/vmlinuz", "-initrd", f"{directory}/initrd"]
+    words += ["-append", "root=/dev/vda rw console=ttyS0 loglevel=4 net.ifnames=0 mitigations=off systemd.show_status=0"]
+    words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
+    for disk in host.disks:
+        words += ["-drive", f"file={disks.path(directory, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
+        words += ["-device", f"virtio-blk-pci,drive=disk-{disk.name},serial=lab-{disk.name}"]
+    words += ["-netdev", f"tap,id=net,ifname={lab.tap(host.name)},script=no,downscript=no"]
+    words += ["-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]
+    return words
+
+
+def archive(content: t.Mapping[str, files.File]) -> bytes:
+    """Return a cpio archive (format newc, as the kernel unpacks it behind an initramfs) of a host's files. Pure."""
+    entries: dict[str, tuple[int, bytes]] = {}
+    for path, file in content.items():
+        name = ("lab/once" if file.once else "lab/always") + path
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            entries.setdefault("/".join(parts[:depth]), (stat.S_IFDIR | 0o755, b""))
+        entries[name] = (stat.S_IFREG | file.mode, file.content.encode())
+    entries.setdefault("lab/once", (stat.S_IFDIR | 0o755, b""))
+    parts_out = [_newc(name, mode, data, number) for number, (name, (mode, data)) in enumerate(sorted(entries.items()), 1)]
+    return b"".join([*parts_out, _newc("TRAILER!!!", 0, b"", 0)])
+
+
+def _newc(name: str, mode: int, data: bytes, inode: int) -> bytes:
+    encoded = name.encode() + b"\0"
+    # magic, then 13 fields of 8 hexadecimal digits: ino mode uid gid nlink mtime filesize dev(2) rdev(2) namesize check
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> None:
+    """Stop a host: by its own shutdown, or at once."""
+    if orderly and address:
+        system.run(access.command(lab, address, "systemctl poweroff", 10), check=False, timeout=40)
+        system.wait_gone(pid, 90)
+    system.kill(pid, signal.SIGTERM)
+    if not system.wait_gone(pid, 5):
+        system.kill(pid)
+        system.wait_gone(pid, 5)
+    if system.booted_with_systemd():
+        system.run(["systemctl", "stop", system.unit(lab.machine(host_name))], check=False)
+
+
+def remove(lab: Lab, name: str) -> None:
+    """Remove all that a stopped host has on this machine."""
+    tap = lab.tap(name)
+    for _ in range(20):
+        if not os.path.isdir(f"/sys/class/net/{tap}"):
+            break
+        if system.run(["ip", "link", "delete", tap], check=False).returncode == 0:
+            break
+        time.sleep(0.1)  # QEMU's end has not been noticed yet
+    system.remove_tree(lab.host_directory(name))
+
+
+def missing() -> list[str]:
+    """Return which programs for virtual machines are not installed."""
+    return [name for name in (QEMU, "qemu-img", "mke2fs") if not shutil.which(name)]
+
+
+def machine_supported() -> bool:
+    """Return whether this machine's processor is one that the images are made for."""
+    return platform.machine() == "x86_64"
