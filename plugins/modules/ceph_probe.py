@@ -11,7 +11,7 @@ short_description: Prove that consumers of Ceph can do what they were promised, 
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Run it on the host of a consumer. For each consumer it connects with the consumer's own key and, in each pool that it may write,
+  - Run it on the host of the consumers. For each it connects with the consumer's own key, found in its keyring file, and, in each pool that it may write,
     writes, reads back, snapshots, clones and removes an image (or writes, reads and removes an object), and measures how long that takes.
   - Then it proves what must be refused, which is a write to a pool that is for reading only, every access to every other pool of the
     cluster, and an administrator's commands to the monitors.
@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection
+  - cephstack.cloud.consumers
 attributes:
   check_mode:
     support: full
@@ -31,41 +32,6 @@ attributes:
     support: full
     details: It leaves nothing changed.
 options:
-  consumers:
-    description: The consumers whose access is to be proven.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the consumer.
-        type: str
-        required: true
-      client:
-        description: The full name of its cephx client. By default C(client.) and the consumer's name.
-        type: str
-      keyring:
-        description: The file on this host with its key, where Ceph doesn't look for it by itself.
-        type: path
-      kind:
-        description: What it is. Consumers of all kinds but V(rados) keep images.
-        type: str
-        default: rbd
-      pools:
-        description: The pools that it was promised.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          name:
-            description: The name of the pool.
-            type: str
-            required: true
-          access:
-            description: Whether it may write, or only read.
-            type: str
-            choices: [rw, ro]
-            default: rw
   rounds:
     description: How many writes and reads of 4 KiB the median of the latency is taken of. At most 1000.
     type: int
@@ -169,15 +135,8 @@ import dataclasses
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import plan_probes, probe_all, read_markers
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 
-POOL = {"name": {"type": "str", "required": True}, "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"}}
-CONSUMER = {
-    "name": {"type": "str", "required": True},
-    "client": {"type": "str"},
-    "keyring": {"type": "path", "no_log": False},  # a path
-    "kind": {"type": "str", "default": "rbd"},
-    "pools": {"type": "list", "elements": "dict", "default": [], "options": POOL},
-}
 MARKER = {
     "client": {"type": "str"},
     "pool": {"type": "str", "required": True},
@@ -191,7 +150,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "connection": connection_argument(),
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER},
+            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
             "rounds": {"type": "int", "default": 20},
             "markers": {"type": "list", "elements": "dict", "default": [], "options": MARKER},
         },

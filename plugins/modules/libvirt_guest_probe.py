@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection
+  - cephstack.cloud.consumers
 attributes:
   check_mode:
     support: full
@@ -35,43 +36,6 @@ options:
     description: Which libvirt to speak to.
     type: str
     default: qemu:///system
-  consumers:
-    description: The consumers that guests are booted for, one each, with the consumer's own key.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: The name of the consumer.
-        type: str
-        required: true
-      client:
-        description: The full name of its cephx client. By default C(client.) and the consumer's name.
-        type: str
-      keyring:
-        description: The file on this host with its key, where Ceph doesn't look for it by itself.
-        type: path
-      kind:
-        description: What it is. Not used here.
-        type: str
-      secret:
-        description: The UUID of libvirt's secret. By default the one that M(cephstack.cloud.libvirt_rbd) gives the client.
-        type: str
-      pools:
-        description: The pools that it was promised.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          name:
-            description: The name of the pool.
-            type: str
-            required: true
-          access:
-            description: Whether it may write, or only read.
-            type: str
-            choices: [rw, ro]
-            default: rw
   golden:
     description: The image to clone.
     type: dict
@@ -167,20 +131,12 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.guest import run_guests
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
-POOL = {"name": {"type": "str", "required": True}, "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"}}
-CONSUMER = {
-    "name": {"type": "str", "required": True},
-    "client": {"type": "str"},
-    "keyring": {"type": "path", "no_log": False},  # a path
-    "kind": {"type": "str"},
-    "secret": {"type": "str", "no_log": False},  # a UUID
-    "pools": {"type": "list", "elements": "dict", "default": [], "options": POOL},
-}
 GOLDEN = {"pool": {"type": "str", "required": True}, "image": {"type": "str", "required": True}, "snapshot": {"type": "str", "default": "base"}}
 
 
@@ -189,7 +145,7 @@ def main() -> None:
         argument_spec={
             "uri": URI_OPTION,
             "connection": connection_argument(),
-            "consumers": {"type": "list", "elements": "dict", "required": True, "options": CONSUMER},
+            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
             "golden": {"type": "dict", "options": GOLDEN},
             "domain_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
             "memory": {"type": "int", "default": 256},

@@ -14,11 +14,14 @@ description:
   - Defines secrets of type C(ceph) that hold cephx keys, and storage pools of type C(rbd) that use them, for any number of
     clients and pools in one call.
   - A secret has the same UUID on every host, made of the cluster's fsid and the client's name, so that guests can move.
+  - Each of O(consumers) gives a secret for its client, and a storage pool for each pool that it may write. O(secrets) and O(pools) name
+    others.
   - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is mended without touching a
     volume, and without touching guests, which have their own connections.
   - A key that changed is set anew and tried at once on the running pools that use it.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.consumers
 attributes:
   check_mode:
     support: full
@@ -42,39 +45,6 @@ options:
       - They are kept sorted. The usual ports are left out, so that the client may use either protocol.
     type: str
     required: true
-  consumers:
-    description:
-      - Consumers of Ceph that live on this host. Each gives a secret for its client, and a storage pool for each pool that it may write,
-        besides those of O(secrets) and O(pools).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the consumer.
-        type: str
-        required: true
-      client:
-        description: The full name of its cephx client. By default C(client.) and the consumer's name.
-        type: str
-      kind:
-        description: What it is. Not used here.
-        type: str
-      pools:
-        description: The pools that it was promised.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          name:
-            description: The name of the pool.
-            type: str
-            required: true
-          access:
-            description: Whether it may write, or only read.
-            type: str
-            choices: [rw, ro]
-            default: rw
   keys:
     description: The keys of the clients of O(consumers), by client.
     type: dict
@@ -184,6 +154,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
@@ -198,14 +169,6 @@ POOL = {
     "state": STATE,
 }
 
-ACCESS = {"name": {"type": "str", "required": True}, "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"}}
-CONSUMER = {
-    "name": {"type": "str", "required": True},
-    "client": {"type": "str"},
-    "kind": {"type": "str"},
-    "pools": {"type": "list", "elements": "dict", "default": [], "options": ACCESS},
-}
-
 
 def main() -> None:
     module = AnsibleModule(
@@ -213,7 +176,7 @@ def main() -> None:
             "uri": URI_OPTION,
             "fsid": {"type": "str", "required": True},
             "mon_host": {"type": "str", "required": True},
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER},
+            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
             "keys": {"type": "dict", "default": {}, "no_log": True},
             # no_log would hide the names of the clients in every later output; the keys within are hidden
             "secrets": {"type": "list", "elements": "dict", "default": [], "options": SECRET, "no_log": False},

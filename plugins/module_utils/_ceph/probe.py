@@ -23,6 +23,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 try:
@@ -309,18 +310,17 @@ class Probe:
 def plan_probes(connection: t.Mapping[str, t.Any], consumers: t.Iterable[t.Mapping[str, t.Any]]) -> list[Probe]:
     """Return one probe a client, in the order of the declaration. Two consumers may share a client: then it has the pools of both.
 
-    connection: a dict of the shape of CONNECTION_OPTIONS; its client and key are only used for a consumer of that very client.
+    connection: a dict of the shape of CONNECTION_OPTIONS; its key is only used for a consumer of its very client,
+    its keyring for all of them.
     """
     options: dict[str, dict[str, t.Any]] = {}
     pools: dict[str, dict[str, PoolAccess]] = {}
     for consumer in consumers:
-        client = consumer.get("client") or f"client.{consumer['name']}"
+        client = client_of(consumer)
         own = options.setdefault(client, {**connection, "client": client})
         if client != connection.get("client"):
-            own["key"] = own["keyring"] = None
-        if consumer.get("keyring"):
-            own["keyring"] = consumer["keyring"]
-        kind = "rados" if consumer.get("kind") == "rados" else "rbd"
+            own["key"] = None
+        kind = KINDS[consumer.get("kind") or "rbd"]
         known = pools.setdefault(client, {})
         for pool in consumer.get("pools") or ():
             write = pool.get("access", "rw") == "rw" or (pool["name"] in known and known[pool["name"]].write)

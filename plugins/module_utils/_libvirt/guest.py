@@ -25,9 +25,9 @@ import uuid as uuids
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import secret_uuid
 
 try:
     import rbd
@@ -76,7 +76,7 @@ def run_guests(
     guests: list[dict[str, t.Any]] = []
     problems: list[str] = []
     for consumer in consumers:
-        client = consumer.get("client") or f"client.{consumer['name']}"
+        client = client_of(consumer)
         pools = consumer.get("pools") or []
         writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw"]
         if not writable:
@@ -84,15 +84,13 @@ def run_guests(
         source = golden if golden and golden[0] in {pool["name"] for pool in pools} else None
         options = {**connection, "client": client}
         if client != connection.get("client"):
-            options["key"] = options["keyring"] = None
-        if consumer.get("keyring"):
-            options["keyring"] = consumer["keyring"]
+            options["key"] = None
         try:
             with Connection(options) as opened:
                 order = Order(
                     pool=writable[0],
                     source=source,
-                    secret=consumer.get("secret") or secret_uuid(opened.fsid, client),
+                    secret=secret_uuid(opened.fsid, client),
                     hosts=xml.parse_mon_host(opened.rados.conf_get("mon_host") or ""),
                     domain_type=domain_type,
                     memory=memory,

@@ -19,17 +19,13 @@ import re
 import typing as t
 import uuid as uuids
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable, differing
 
 # Bits of libvirt's API (virStoragePoolXMLFlags): the definition that the next start will use.
 _INACTIVE = 1
-
-
-def secret_uuid(fsid: str, entity: str) -> str:
-    """Return the UUID of a cephx client's secret: the same on every host, another in every cluster."""
-    return str(uuids.uuid5(uuids.UUID(fsid), entity))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +118,7 @@ def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[s
     secrets: dict[str, dict[str, t.Any]] = {}
     pools: dict[str, dict[str, t.Any]] = {}
     for consumer in consumers:
-        client = consumer.get("client") or f"client.{consumer['name']}"
+        client = client_of(consumer)
         secrets.setdefault(client, {"client": client, "key": keys.get(client)})
         for pool in consumer.get("pools") or ():
             if pool.get("access", "rw") != "rw":

@@ -1,0 +1,52 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who uses the cluster's pools (OPTIONS in plugins/module_utils/_consumers.py)."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  consumers:
+    description:
+      - Who uses the cluster's pools. The same list is given to all roles and modules, each of which takes what it needs.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the consumer.
+        type: str
+        required: true
+      client:
+        description: The full name of its cephx client. By default C(client.) and the consumer's name.
+        type: str
+      kind:
+        description: What it is. Consumers of all kinds but V(rados) keep images in their pools.
+        type: str
+        choices: [cloudstack, kvm, rados, rbd, xen]
+        default: rbd
+      pools:
+        description: The pools that it uses.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: The name of the pool.
+            type: str
+            required: true
+          access:
+            description: Whether it may write, or only read.
+            type: str
+            choices: [rw, ro]
+            default: rw
+      rotate_before:
+        description: Its key is made anew if it was made before this time.
+        type: str
+      oldest_client:
+        description: The version of the oldest Ceph library that uses its key, such as V(18.2.7).
+        type: str
+"""
