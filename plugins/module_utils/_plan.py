@@ -188,15 +188,18 @@ def _attempt(change: Change) -> t.Optional[Failure]:
     try:
         change.apply()
     except Exception as error:  # every failure is kept and told with its object's name
-        return Failure(change.id, f"{change.action} {change.id}: {error or type(error).__name__}")
+        return Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}")
     return None
 
 
 def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
-    """Return both sides fit to be shown. A secret that differs is still seen to differ."""
-    if isinstance(after, Secret):
-        differs = isinstance(before, Secret) and before != after
-        return _hide(before), HIDDEN + " (another)" if differs else HIDDEN
+    """Return both sides fit to be shown. A secret that differs is still seen to differ.
+
+    What stands opposite a secret is hidden too, whatever its type: most likely it is the old one, or the new one.
+    """
+    if isinstance(before, Secret) or isinstance(after, Secret):
+        differs = isinstance(before, Secret) and isinstance(after, Secret) and before != after
+        return None if before is None else HIDDEN, None if after is None else HIDDEN + " (another)" if differs else HIDDEN
     if isinstance(before, dict) and isinstance(after, dict):
         pairs = {key: redact(before.get(key), after.get(key)) for key in {**before, **after}}
         return {key: pairs[key][0] for key in before}, {key: pairs[key][1] for key in after}
@@ -213,6 +216,8 @@ def _hide(value: t.Any) -> t.Any:
         return {key: _hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_hide(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_hide(item) for item in value), key=str)
     return value
 
 

@@ -1,0 +1,149 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every module and every role, whoever wrote it."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
+# A folder without tasks is not a role yet.
+ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"))
+PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
+
+
+def names(paths: list[pathlib.Path]) -> list[str]:
+    return [path.stem for path in paths]
+
+
+def read(path: pathlib.Path) -> object:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def documentation(module: pathlib.Path) -> dict:
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION":
+            return yaml.safe_load(ast.literal_eval(node.value))
+    raise AssertionError(f"{module.name} has no DOCUMENTATION")
+
+
+def public_files() -> list[pathlib.Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [path for path in (ROOT / name for name in listed.stdout.decode().split("\0") if name) if path.is_file()]
+
+
+def test_every_module_is_in_the_action_group() -> None:
+    group = read(ROOT / "meta" / "runtime.yml")["action_groups"]["all"]
+    assert group == sorted(group)
+    assert group == names(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
+def test_a_module_says_what_it_supports(module: pathlib.Path) -> None:
+    documented = documentation(module)
+    fragments = documented.get("extends_documentation_fragment", [])
+    assert "cephstack.cloud.attributes" in fragments
+    if "cephstack.cloud.attributes.info" not in fragments:
+        assert {"check_mode", "diff_mode", "idempotent"} <= set(documented.get("attributes", {}))
+    assert documented.get("version_added")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
+def test_a_module_is_thin(module: pathlib.Path) -> None:
+    """Under 100 lines of code below its documentation: the logic is in module_utils."""
+    body = ast.parse(module.read_text(encoding="utf-8")).body
+    code = [node for node in body if not (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("DOCUMENTATION", "EXAMPLES", "RETURN"))]
+    assert sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in code) < 100
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
+def test_a_module_supports_check_mode(module: pathlib.Path) -> None:
+    if (ROOT / "plugins" / "action" / module.name).exists():
+        return  # the action plugin does the work, on the controller; the module is its documentation
+    assert "supports_check_mode=True" in module.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_s_defaults_are_its_specification_s(role: pathlib.Path) -> None:
+    entries = read(role / "meta" / "argument_specs.yml")["argument_specs"]
+    options = entries["main"].get("options", {})
+    defaults = read(role / "defaults" / "main.yml") or {}
+    assert not set(defaults) - {name for entry in entries.values() for name in entry.get("options", {})}, "in defaults/main.yml only"
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert {name: value for name, value in defaults.items() if name in options} == specified
+    assert not [name for name, option in options.items() if option.get("required") and "default" in option], "required and with a default"
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
+    shared = {"ceph", "consumers"}
+    entries = read(role / "meta" / "argument_specs.yml")["argument_specs"]
+    # ceph_common's variables are those of the Ceph hosts, whichever role reads them.
+    owners = (role.name + "_", "ceph_common_")
+    for entry in entries.values():
+        wrong = [name for name in entry.get("options", {}) if name not in shared and not name.startswith(owners)]
+        assert not wrong
+
+
+def undescribed(options: dict, path: str = "") -> list[str]:
+    found = []
+    for name, option in options.items():
+        if not option.get("description"):
+            found.append(path + name)
+        found += undescribed(option.get("options", {}), f"{path}{name}.")
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_s_options_are_described(role: pathlib.Path) -> None:
+    for entry in read(role / "meta" / "argument_specs.yml")["argument_specs"].values():
+        assert entry.get("short_description")
+        assert undescribed(entry.get("options", {})) == []
+
+
+def test_no_more_than_forty_variables() -> None:
+    """The operator's interface is a few structured variables; the lab's are not part of it."""
+    every = {
+        name
+        for role in ROLES
+        if role.name != "lab"
+        for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})
+    }
+    assert len(every) <= 40, sorted(every)
+
+
+def test_files_say_their_licence() -> None:
+    unmarked = []
+    for path in public_files():
+        if path.suffix in (".py", ".yml", ".yaml", ".sh", ".j2") or path.name == "Makefile":
+            if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text(encoding="utf-8")[:600] and path.stat().st_size and path.name != "changelog.yaml":
+                unmarked.append(str(path.relative_to(ROOT)))
+    assert unmarked == []
+
+
+def test_facts_are_read_by_their_own_name() -> None:
+    """Facts as top-level variables end with ansible-core 2.24."""
+    injected = re.compile(r"(?<![\w'\"\[.])ansible_(distribution|os_family|default_ipv4|memtotal_mb|processor|hostname|architecture|interfaces|all_ipv4)\w*")
+    wrong = []
+    for path in [*ROOT.glob("roles/**/*.yml"), *ROOT.glob("roles/**/*.j2"), *PLAYBOOKS]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if injected.search(line):
+                wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert wrong == []
+
+
+def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
+    source = (ROOT / "plugins" / "module_utils" / "_plan.py").read_text(encoding="utf-8")
+    imported = {alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
+    assert imported <= {"__future__", "concurrent.futures", "dataclasses", "enum", "typing"}

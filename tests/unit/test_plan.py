@@ -1,0 +1,399 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine, to its last branch."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
+    HIDDEN,
+    Change,
+    Failure,
+    Invalid,
+    Plan,
+    Risk,
+    Secret,
+    Unreachable,
+    differing,
+    reconcile,
+    redact,
+)
+
+
+def change(name: str, apply: t.Callable[[], t.Any] = lambda: None, **more: t.Any) -> Change:
+    return Change("pool", name, more.pop("action", "create"), more.pop("before", None), more.pop("after", {"size": 3}), apply, **more)
+
+
+# -- secrets
+
+
+def test_a_secret_is_compared_but_never_shown() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a")}) == 1
+    assert "topsecret" not in f"{Secret('topsecret')} {Secret('topsecret')!r} {[Secret('topsecret')]}"
+    assert Secret("topsecret").reveal() == "topsecret"
+
+
+S, T = Secret("s"), Secret("t")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (1, 2, (1, 2)),
+        (S, S, (HIDDEN, HIDDEN)),
+        (S, T, (HIDDEN, HIDDEN + " (another)")),
+        (None, S, (None, HIDDEN)),
+        (S, None, (HIDDEN, None)),
+        ("s", S, (HIDDEN, HIDDEN)),
+        ({"k": S}, {"k": T, "n": 1}, ({"k": HIDDEN}, {"k": HIDDEN + " (another)", "n": 1})),
+        ({"k": S}, {}, ({"k": HIDDEN}, {})),
+        ({}, {"k": S}, ({}, {"k": HIDDEN})),
+        ({"k": {"deep": [S]}}, {"k": {"deep": [T]}}, ({"k": {"deep": [HIDDEN]}}, {"k": {"deep": [HIDDEN + " (another)"]}})),
+        ([S, 1], [S], ([HIDDEN, 1], [HIDDEN])),
+        ([{"a": [S, T]}], [{"a": [S]}], ([{"a": [HIDDEN, HIDDEN]}], [{"a": [HIDDEN]}])),
+        ((S,), (T,), ([HIDDEN], [HIDDEN + " (another)"])),
+        ([S], {"k": T}, ([HIDDEN], {"k": HIDDEN})),
+        ({"k": ({"x": S},)}, None, ({"k": [{"x": HIDDEN}]}, None)),
+        # A plain value on the side of a declared secret is the old secret, read from where it must not be shown either.
+        ({"k": "old"}, {"k": S}, ({"k": HIDDEN}, {"k": HIDDEN})),
+        ({"k": S}, {"k": "new"}, ({"k": HIDDEN}, {"k": HIDDEN})),
+        ({"k": ["old"]}, {"k": S}, ({"k": HIDDEN}, {"k": HIDDEN})),
+        ({S}, frozenset({T}), ([HIDDEN], [HIDDEN])),
+    ],
+)
+def test_secrets_are_hidden_on_both_sides(before: t.Any, after: t.Any, shown: tuple[t.Any, t.Any]) -> None:
+    assert redact(before, after) == shown
+
+
+def test_a_dict_keeps_its_order_and_missing_keys_stay_missing() -> None:
+    before, after = redact({"b": 1, "a": S}, {"c": S, "b": 2})
+    assert list(before) == ["b", "a"]
+    assert list(after) == ["c", "b"]
+
+
+def test_differing_keeps_only_what_was_declared_and_differs() -> None:
+    assert differing({"size": 3, "min_size": 1, "other": 0}, {"size": 3, "min_size": 2, "bulk": None}) == ({"min_size": 1, "bulk": None}, {"min_size": 2, "bulk": None})
+
+
+# -- stages
+
+
+def test_changes_come_in_stages_by_what_they_need() -> None:
+    plan = Plan([change("c", needs=frozenset({"pool/b"})), change("a"), change("b", needs=frozenset({"pool/a", "crush_rule/there-already"}))])
+    assert [[one.name for one in stage] for stage in plan.stages()] == [["a"], ["b"], ["c"]]
+    assert [(row["stage"], row["name"]) for row in plan.rows()] == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_independent_changes_are_one_stage_in_their_order() -> None:
+    assert [[one.name for one in stage] for stage in Plan([change("b"), change("a")]).stages()] == [["b", "a"]]
+
+
+def test_changes_that_wait_for_each_other_are_a_defect() -> None:
+    plan = Plan([change("a", needs=frozenset({"pool/b"})), change("b", needs=frozenset({"pool/a"})), change("c")])
+    with pytest.raises(ValueError, match="pool/a, pool/b"):
+        plan.stages()
+
+
+def test_a_change_never_waits_for_itself() -> None:
+    assert len(Plan([change("a", needs=frozenset({"pool/a"}))]).stages()) == 1
+
+
+def test_one_object_is_changed_at_most_once() -> None:
+    with pytest.raises(ValueError, match="two changes of pool/a"):
+        Plan([change("a"), change("a", action="update")])
+
+
+def test_an_empty_plan_is_false() -> None:
+    assert not Plan()
+    assert len(Plan()) == 0
+    assert Plan().stages() == []
+    assert Plan().apply() == []
+    assert Plan([change("a")])
+
+
+# -- what a person reads
+
+
+def test_rows_say_what_is_known() -> None:
+    rows = Plan([change("a", risk=Risk.MOVEMENT, reason="size grows", moved_bytes=0), change("b")]).rows()
+    assert rows == [
+        {"stage": 1, "kind": "pool", "name": "a", "action": "create", "risk": "movement", "reason": "size grows", "moved_bytes": 0},
+        {"stage": 1, "kind": "pool", "name": "b", "action": "create", "risk": "none"},
+    ]
+
+
+def test_the_diff_names_objects_and_hides_secrets() -> None:
+    plan = Plan(
+        [
+            change("new", after={"key": Secret("topsecret")}),
+            change("old", action="delete", before={"key": Secret("topsecret")}, after=None),
+            change("other", action="update", before={"key": Secret("topsecret")}, after={"key": Secret("newsecret")}),
+        ]
+    )
+    diff = plan.diff()
+    assert [entry["after_header"] for entry in diff] == ["pool/new (create)", "pool/old (delete)", "pool/other"]
+    assert [entry["before_header"] for entry in diff] == ["pool/new", "pool/old", "pool/other"]
+    assert diff[0]["before"] == {}
+    assert diff[1]["after"] == {}
+    assert "secret" not in str(diff)
+    assert diff[2]["before"] != diff[2]["after"]
+
+
+# -- arming
+
+
+def test_a_loss_is_refused_until_it_is_armed_by_name() -> None:
+    plan = Plan([change("a", action="delete", risk=Risk.LOSS, reason="3 objects would be lost"), change("b", action="delete", risk=Risk.LOSS), change("c", risk=Risk.MOVEMENT)])
+    first, second = plan.refusals()
+    assert "delete pool/a: 3 objects would be lost" in first
+    assert "arm it by name: pool/a" in first
+    assert "data would be lost" in second
+    assert len(plan.refusals(["pool/a"])) == 1
+    assert plan.refusals(["pool/a", "pool/b"]) == []
+    assert len(plan.refusals(["a", "pool", "pool/*"])) == 2
+
+
+# -- apply
+
+
+def test_the_changes_of_a_stage_run_side_by_side() -> None:
+    barrier = threading.Barrier(8)
+    assert Plan([change(str(number), lambda: barrier.wait(timeout=20)) for number in range(8)]).apply() == []
+
+
+def test_workers_bound_what_runs_at_once() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+    gate = threading.Event()
+
+    def apply() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            if running == 2:
+                gate.set()
+        gate.wait(timeout=20)
+        with lock:
+            running -= 1
+
+    assert Plan([change(str(number), apply) for number in range(6)]).apply(workers=2) == []
+    assert most == 2
+
+
+def test_nonsensical_workers_are_one() -> None:
+    done: list[str] = []
+    assert Plan([change("a", lambda: done.append("a"))]).apply(workers=0) == []
+    assert done == ["a"]
+
+
+def test_a_stage_begins_when_the_one_before_has_ended() -> None:
+    done: list[str] = []
+    plan = Plan([change("b", lambda: done.append("b"), needs=frozenset({"pool/a"})), change("a", lambda: done.append("a"))])
+    assert plan.apply() == []
+    assert done == ["a", "b"]
+
+
+def test_every_failure_of_a_stage_is_kept_and_later_stages_are_not_begun() -> None:
+    done: list[str] = []
+
+    def fail(message: str) -> t.Callable[[], None]:
+        def apply() -> None:
+            raise RuntimeError(message)
+
+        return apply
+
+    plan = Plan([change("a", fail("no space")), change("b", lambda: done.append("b")), change("c", fail("")), change("d", lambda: done.append("d"), needs=frozenset({"pool/b"}))])
+    assert plan.apply() == [Failure("pool/a", "create pool/a: no space"), Failure("pool/c", "create pool/c: RuntimeError")]
+    assert done == ["b"]
+
+
+# -- reconcile
+
+
+class Ended(Exception):
+    pass
+
+
+class FakeModule:
+    def __init__(self, check_mode: bool = False) -> None:
+        self.check_mode = check_mode
+        self.failed: t.Optional[bool] = None
+        self.result: dict[str, t.Any] = {}
+        self.warnings: list[str] = []
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        self.failed, self.result = False, result
+        raise Ended
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        self.failed, self.result = True, {"msg": msg, **result}
+        raise Ended
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
+
+
+class Pools:
+    """A provider whose cluster is a dict of name to size."""
+
+    def __init__(self, there: dict[str, int], wanted: dict[str, int]) -> None:
+        self.there = there
+        self.wanted = wanted
+        self.observed = 0
+        self.applied: list[str] = []
+        self.unreachable_at = 0
+        self.invalid_at = 0
+        self.deaf: set[str] = set()
+        self.broken: set[str] = set()
+
+    def observe(self) -> dict[str, int]:
+        self.observed += 1
+        if self.observed == self.unreachable_at:
+            raise Unreachable("no monitor answered at 10.0.0.1")
+        return dict(self.there)
+
+    def plan(self, observed: dict[str, int]) -> Plan:
+        if self.invalid_at == self.observed:
+            raise Invalid(["size 9 of pool a", "size 8 of pool b"])
+        changes = []
+        for name in {**observed, **self.wanted}:
+            before, after = observed.get(name), self.wanted.get(name)
+            if before != after:
+                risk = Risk.LOSS if after is None else Risk.NONE
+                action = "delete" if after is None else "create" if before is None else "update"
+                changes.append(Change("pool", name, action, before and {"size": before}, after and {"size": after}, lambda name=name: self.apply(name), risk))
+        return Plan(changes, ["3 hosts only"])
+
+    def apply(self, name: str) -> None:
+        self.applied.append(name)
+        if name in self.broken:
+            raise RuntimeError("EPERM")
+        if name in self.deaf:
+            return
+        if name in self.wanted:
+            self.there[name] = self.wanted[name]
+        else:
+            del self.there[name]
+
+    def returned(self, observed: dict[str, int]) -> dict[str, t.Any]:
+        return {"pools": observed}
+
+
+def ended(provider: Pools, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
+    module = FakeModule(check_mode)
+    with pytest.raises(Ended):
+        reconcile(module, provider, armed)
+    return module
+
+
+def test_what_differs_is_changed_and_proven() -> None:
+    provider = Pools({"a": 2}, {"a": 3, "b": 3})
+    module = ended(provider)
+    assert module.failed is False
+    assert module.result["changed"] is True
+    assert module.result["pools"] == {"a": 3, "b": 3}
+    assert [(row["name"], row["action"]) for row in module.result["changes"]] == [("a", "update"), ("b", "create")]
+    assert module.result["diff"][0]["before"] == {"size": 2}
+    assert module.warnings == ["3 hosts only"]
+    assert provider.observed == 2
+
+
+def test_the_second_run_changes_nothing_and_looks_once() -> None:
+    provider = Pools({"a": 3}, {"a": 3})
+    module = ended(provider)
+    assert module.result == {"changed": False, "changes": [], "diff": [], "pools": {"a": 3}}
+    assert provider.observed == 1
+
+
+def test_check_mode_says_the_same_and_never_applies() -> None:
+    provider = Pools({"a": 2}, {"a": 3, "b": 3})
+    checked = ended(provider, check_mode=True)
+    assert provider.applied == []
+    assert provider.there == {"a": 2}
+    assert checked.result["pools"] == {"a": 2}
+    real = ended(Pools({"a": 2}, {"a": 3, "b": 3}))
+    assert {key: checked.result[key] for key in ("changed", "changes", "diff")} == {key: real.result[key] for key in ("changed", "changes", "diff")}
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_loss_that_is_not_armed_stops_everything(check_mode: bool) -> None:
+    provider = Pools({"old": 3}, {"new": 3})
+    module = ended(provider, check_mode)
+    assert module.failed
+    assert "pool/old" in module.result["msg"]
+    assert len(module.result["refused"]) == 1
+    assert len(module.result["changes"]) == 2
+    assert provider.applied == []
+
+
+def test_an_armed_loss_is_done() -> None:
+    provider = Pools({"old": 3}, {"new": 3})
+    module = ended(provider, armed=["pool/old"])
+    assert module.failed is False
+    assert provider.there == {"new": 3}
+
+
+def test_all_that_is_invalid_is_said_together() -> None:
+    provider = Pools({}, {"a": 9})
+    provider.invalid_at = 1
+    module = ended(provider)
+    assert module.result == {"msg": "size 9 of pool a; size 8 of pool b", "problems": ["size 9 of pool a", "size 8 of pool b"]}
+    assert str(Invalid(["one", "two"])) == "one\ntwo"
+
+
+def test_unreachable_is_a_failure_and_no_absence() -> None:
+    provider = Pools({}, {"a": 3})
+    provider.unreachable_at = 1
+    module = ended(provider)
+    assert module.failed
+    assert "10.0.0.1" in module.result["msg"]
+    assert provider.applied == []
+
+
+def test_failures_are_all_told_and_nothing_is_called_proven() -> None:
+    provider = Pools({}, {"a": 3, "b": 3, "c": 3})
+    provider.broken = {"a", "c"}
+    module = ended(provider)
+    assert module.failed
+    assert module.result["failures"] == ["create pool/a: EPERM", "create pool/c: EPERM"]
+    assert module.result["changed"] is True
+    assert provider.there == {"b": 3}
+    assert provider.observed == 1
+
+
+def test_what_did_not_converge_is_named() -> None:
+    provider = Pools({}, {"a": 3, "b": 3})
+    provider.deaf = {"b"}
+    module = ended(provider)
+    assert module.failed
+    assert "pool/b" in module.result["msg"]
+    assert "pool/a" not in module.result["msg"]
+    assert [entry["before_header"] for entry in module.result["diff"]] == ["pool/b"]
+    assert len(module.result["changes"]) == 2
+
+
+@pytest.mark.parametrize("what", ["unreachable_at", "invalid_at"])
+def test_a_change_that_cannot_be_proven_is_a_failure(what: str) -> None:
+    provider = Pools({}, {"a": 3})
+    setattr(provider, what, 2)
+    module = ended(provider)
+    assert module.failed
+    assert "could not be proven" in module.result["msg"]
+    assert module.result["changed"] is True
+
+
+def test_what_a_provider_does_not_expect_is_not_swallowed() -> None:
+    class Broken(Pools):
+        def observe(self) -> dict[str, int]:
+            raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        reconcile(FakeModule(), Broken({}, {}))
