@@ -55,7 +55,7 @@ options:
           - An image is made larger at once, and smaller only where V(image/POOL/NAME) is armed.
         type: str
       features:
-        description: All features of the image. By default a new image gets the cluster's own default.
+        description: All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.
         type: list
         elements: str
         choices: [layering, exclusive-lock, object-map, fast-diff, deep-flatten, journaling]
@@ -164,14 +164,13 @@ images:
   returned: success
   type: list
   elements: dict
-  sample: [{pool: vms, namespace: '', name: web1, size: 21474836480, features: [layering], data_pool: null, clone_of: images/debian13@base, snapshots: [], source: null}]
+  sample: [{pool: vms, namespace: '', name: web1, size: 21474836480, clone_of: images/debian13@base, snapshots: [], source: null}]
 """
 
 import os
 from contextlib import closing
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import FEATURES, WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile

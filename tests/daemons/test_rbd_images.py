@@ -86,8 +86,14 @@ def test_an_image_is_made_drifts_and_is_mended(run, pools, images):
     seen = run("rbd_images", check=True, images=want)
     assert changed(seen) == [f"create snapshot/{pool}/a@s1", f"update image/{pool}/a"]
     update = next(entry for entry in seen["diff"] if entry["before_header"] == f"image/{pool}/a")
-    assert update["before"] == {"features": ["exclusive-lock", "layering", "object-map"], "metadata": {"owner": "you"}}
+    assert update["before"] == {"features": ["exclusive-lock", "fast-diff", "layering", "object-map"], "metadata": {"owner": "you"}}
     assert update["after"] == {"features": ["exclusive-lock", "layering"], "metadata": {"owner": "me"}}
+    run("rbd_images", images=want)
+    assert not run("rbd_images", images=want)["changed"]
+
+
+def test_an_object_map_comes_with_fast_diff(run, pools):
+    want = [{"pool": pools["images"], "name": "mapped", "size": "4M", "features": ["layering", "exclusive-lock", "object-map"]}]
     run("rbd_images", images=want)
     assert not run("rbd_images", images=want)["changed"]
 

@@ -33,7 +33,8 @@ except ImportError:
 FEATURES = {"layering": 1, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64}
 _SWITCHED_ON_LATER = {"exclusive-lock", "object-map", "fast-diff", "journaling"}
 _SWITCHED_OFF_LATER = _SWITCHED_ON_LATER | {"deep-flatten"}
-_REQUIRED_BY = {"object-map": "exclusive-lock", "fast-diff": "object-map", "journaling": "exclusive-lock"}
+_REQUIRED_BY = {"object-map": "exclusive-lock", "journaling": "exclusive-lock"}
+_TOGETHER = frozenset({"object-map", "fast-diff"})  # librbd switches on both where one is asked for
 
 DIGEST = "cephstack.source"  # the metadata key of an imported image: "sha256:<hex>" of the file
 _PARTIAL = ".cephstack-import."  # an image of this name is filled by an import, or was until it was cut off
@@ -158,6 +159,8 @@ def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
         for one in sorted({one.name for one in snapshots if [other.name for other in snapshots].count(one.name) > 1}):
             found.append(f"snapshot {one} is declared twice")
         features = None if item.get("features") is None else frozenset(item["features"])
+        if features and features & _TOGETHER:
+            features |= _TOGETHER
         for needs, needed in _REQUIRED_BY.items():
             if features and needs in features and needed not in features:
                 found.append(f"feature {needs} needs {needed}")
