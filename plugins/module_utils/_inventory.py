@@ -9,9 +9,10 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
-import netaddr
+Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,19 +29,19 @@ class Host:
     facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
-def networks(text: t.Optional[str]) -> list[netaddr.IPNetwork]:
+def networks(text: t.Optional[str]) -> list[Network]:
     """Parse "10.0.0.0/24, fd00::/64". Raises ValueError with the part that is no network."""
     parsed = []
     for part in (text or "").split(","):
         if part.strip():
             try:
-                parsed.append(netaddr.IPNetwork(part.strip()))
-            except netaddr.AddrFormatError as error:
+                parsed.append(ipaddress.ip_network(part.strip(), strict=False))
+            except ValueError as error:
                 raise ValueError(f"'{part.strip()}' is not a network in CIDR form, such as 10.0.0.0/24") from error
     return parsed
 
 
-def address_of(host: Host, public: t.Sequence[netaddr.IPNetwork]) -> t.Optional[str]:
+def address_of(host: Host, public: t.Sequence[Network]) -> t.Optional[str]:
     """Return the address by which a host's daemons are reached, or None where it has none in the public network.
 
     ceph_common_address is taken as it stands, whether it fits or not; else ansible_host if it lies in the public
@@ -51,9 +52,12 @@ def address_of(host: Host, public: t.Sequence[netaddr.IPNetwork]) -> t.Optional[
         return str(declared)
     candidates = [host.variables.get("ansible_host"), host.name, *host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
     for candidate in candidates:
-        if candidate and (netaddr.valid_ipv4(str(candidate), netaddr.INET_PTON) or netaddr.valid_ipv6(str(candidate))):
-            if any(netaddr.IPAddress(str(candidate)) in network for network in public):
-                return str(candidate)
+        try:
+            address = ipaddress.ip_address(str(candidate))
+        except ValueError:
+            continue
+        if any(address in network for network in public):
+            return str(candidate)
     return None
 
 
@@ -97,7 +101,7 @@ def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapp
     return found, warnings
 
 
-def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[netaddr.IPNetwork]) -> list[str]:
+def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[Network]) -> list[str]:
     found = []
     taken: dict[str, str] = {}
     shown = ", ".join(str(network) for network in public)
@@ -107,8 +111,8 @@ def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[netaddr.IPNetw
             found.append(f"{host.name}: has no address in ceph.public_network ({shown}): set ceph_common_address for it, or mend the network")
             continue
         try:
-            parsed = netaddr.IPAddress(address)
-        except (netaddr.AddrFormatError, ValueError):
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
             found.append(f"{host.name}: ceph_common_address '{address}' is not an IP address")
             continue
         if not any(parsed in network for network in public):

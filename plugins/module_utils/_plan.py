@@ -205,7 +205,7 @@ def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
         return {key: pairs[key][0] for key in before}, {key: pairs[key][1] for key in after}
     if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)) and len(before) == len(after):
         both = [redact(left, right) for left, right in zip(before, after)]
-        return [left for left, _ in both], [right for _, right in both]
+        return [pair[0] for pair in both], [pair[1] for pair in both]
     return _hide(before), _hide(after)
 
 

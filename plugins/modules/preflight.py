@@ -49,8 +49,6 @@ options:
       kvm_hosts:
         description: The group of the KVM hosts.
         type: str
-requirements:
-  - netaddr on the controller
 """
 
 EXAMPLES = r"""

@@ -113,12 +113,7 @@ def test_a_role_s_options_are_described(role: pathlib.Path) -> None:
 
 def test_no_more_than_forty_variables() -> None:
     """The operator's interface is a few structured variables; the lab's are not part of it."""
-    every = {
-        name
-        for role in ROLES
-        if role.name != "lab"
-        for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})
-    }
+    every = {name for role in ROLES if role.name != "lab" for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})}
     assert len(every) <= 40, sorted(every)
 
 
@@ -126,7 +121,11 @@ def test_files_say_their_licence() -> None:
     unmarked = []
     for path in public_files():
         if path.suffix in (".py", ".yml", ".yaml", ".sh", ".j2") or path.name == "Makefile":
-            if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text(encoding="utf-8")[:600] and path.stat().st_size and path.name != "changelog.yaml":
+            if (
+                "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text(encoding="utf-8")[:600]
+                and path.stat().st_size
+                and path.name != "changelog.yaml"
+            ):
                 unmarked.append(str(path.relative_to(ROOT)))
     assert unmarked == []
 

@@ -9,7 +9,6 @@ import threading
 import typing as t
 
 import pytest
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     HIDDEN,
     Change,
@@ -80,7 +79,10 @@ def test_a_dict_keeps_its_order_and_missing_keys_stay_missing() -> None:
 
 
 def test_differing_keeps_only_what_was_declared_and_differs() -> None:
-    assert differing({"size": 3, "min_size": 1, "other": 0}, {"size": 3, "min_size": 2, "bulk": None}) == ({"min_size": 1, "bulk": None}, {"min_size": 2, "bulk": None})
+    assert differing({"size": 3, "min_size": 1, "other": 0}, {"size": 3, "min_size": 2, "bulk": None}) == (
+        {"min_size": 1, "bulk": None},
+        {"min_size": 2, "bulk": None},
+    )
 
 
 # -- stages
@@ -151,7 +153,13 @@ def test_the_diff_names_objects_and_hides_secrets() -> None:
 
 
 def test_a_loss_is_refused_until_it_is_armed_by_name() -> None:
-    plan = Plan([change("a", action="delete", risk=Risk.LOSS, reason="3 objects would be lost"), change("b", action="delete", risk=Risk.LOSS), change("c", risk=Risk.MOVEMENT)])
+    plan = Plan(
+        [
+            change("a", action="delete", risk=Risk.LOSS, reason="3 objects would be lost"),
+            change("b", action="delete", risk=Risk.LOSS),
+            change("c", risk=Risk.MOVEMENT),
+        ]
+    )
     first, second = plan.refusals()
     assert "delete pool/a: 3 objects would be lost" in first
     assert "arm it by name: pool/a" in first
@@ -210,7 +218,14 @@ def test_every_failure_of_a_stage_is_kept_and_later_stages_are_not_begun() -> No
 
         return apply
 
-    plan = Plan([change("a", fail("no space")), change("b", lambda: done.append("b")), change("c", fail("")), change("d", lambda: done.append("d"), needs=frozenset({"pool/b"}))])
+    plan = Plan(
+        [
+            change("a", fail("no space")),
+            change("b", lambda: done.append("b")),
+            change("c", fail("")),
+            change("d", lambda: done.append("d"), needs=frozenset({"pool/b"})),
+        ]
+    )
     assert plan.apply() == [Failure("pool/a", "create pool/a: no space"), Failure("pool/c", "create pool/c: RuntimeError")]
     assert done == ["b"]
 
