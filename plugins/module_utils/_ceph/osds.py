@@ -1,0 +1,714 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OSDs of a host: which device carries which, made where a device is empty, and up before anything returns.
+
+What is on the devices is read without ceph-volume: BlueStore's label is on the device itself, ceph-volume's own notes are
+LVM tags, and one wipefs knows every other signature. So a run that changes nothing costs two small processes for any number of devices.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import stat
+import struct
+import threading
+import typing as t
+import uuid
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
+
+BOOTSTRAP = "client.bootstrap-osd"
+BOOTSTRAP_KEYRING = f"{host.DATA}/bootstrap-osd/{host.CLUSTER}.keyring"
+BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
+
+# Ceph's own least value of osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min).
+MEMORY_FLOOR = 896 << 20
+# RAM as the kernel reports it changes a little with the kernel; the target must not.
+MEMORY_STEP = 64 << 20
+MEMORY_OPTION = "osd_memory_target"
+
+# Where BlueStore writes its label, and, from 20 on, its copies.
+LABEL_OFFSETS = (0, 1 << 30, 10 << 30, 100 << 30, 1000 << 30)
+LABEL_MAGIC = b"bluestore block device\n"
+
+MIB = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices."""
+
+    path: str
+    type: str = "lvm"
+    db: t.Optional[str] = None
+    wal: t.Optional[str] = None
+    encrypted: bool = False
+    device_class: t.Optional[str] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Osd:
+    """An OSD that was found on a device. how: "raw" or "lvm"."""
+
+    id: int
+    uuid: str
+    cluster: str
+    how: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A device as it is.
+
+    real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
+    words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
+    group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
+    """
+
+    real: t.Optional[str] = None
+    osd: t.Optional[Osd] = None
+    holds: t.Sequence[str] = ()
+    busy: t.Sequence[str] = ()
+    volume: t.Optional[str] = None
+    group: t.Optional[str] = None
+    ours: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """An OSD as the cluster has it."""
+
+    uuid: str
+    up: bool
+    device_class: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes."""
+
+    devices: t.Mapping[str, Found]
+    fsid: t.Optional[str] = None
+    known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
+    units: t.Mapping[str, host.Unit] = dataclasses.field(default_factory=dict)
+    drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
+    folders: t.FrozenSet[int] = frozenset()
+    bootstrap_key: t.Optional[str] = None
+    bootstrap_file: t.Optional[str] = None
+    memory: int = 0
+    memory_target: t.Optional[str] = None
+
+
+def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
+    """Return the declared devices. Raises Invalid with every problem."""
+    devices = [
+        Device(entry["path"], entry.get("type") or "lvm", entry.get("db"), entry.get("wal"), bool(entry.get("encrypted")), entry.get("device_class"))
+        for entry in entries
+    ]
+    problems: list[str] = []
+    parts: dict[str, int] = {}
+    for number, device in enumerate(devices):
+        where = f"devices[{number}]"
+        for name in ("path", "db", "wal"):
+            path = getattr(device, name)
+            if path is not None and not path.startswith("/"):
+                problems.append(f"{where}.{name} '{path}' is no absolute path")
+        if any(other.path == device.path for other in devices[:number]):
+            problems.append(f"{where}.path {device.path} is declared twice")
+        for name in ("db", "wal"):
+            path = getattr(device, name)
+            if path is None:
+                continue
+            if any(other.path == path for other in devices):
+                problems.append(f"{where}.{name} {path} is itself declared as an OSD's device")
+            parts[path] = parts.get(path, 0) + 1
+            if device.type == "raw" and parts[path] > 1:
+                problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
+        if device.encrypted and device.type == "raw":
+            problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
+    if problems:
+        raise Invalid(problems)
+    return devices
+
+
+def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
+    """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.
+
+    The text "bluestore block device", the uuid, and then Ceph's own encoding, little-endian: version, compatible version, length,
+    uuid, size, time, description, and a map of notes.
+    """
+    if not block.startswith(LABEL_MAGIC):
+        return None
+    result = {"osd_uuid": block[len(LABEL_MAGIC) : len(LABEL_MAGIC) + 36].decode("ascii", "replace"), "description": ""}
+    try:
+        position = len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8
+
+        def text(at: int) -> tuple[str, int]:
+            (length,) = struct.unpack_from("<I", block, at)
+            if at + 4 + length > len(block):
+                raise ValueError("a text longer than the label")
+            return block[at + 4 : at + 4 + length].decode("utf-8", "replace"), at + 4 + length
+
+        result["description"], position = text(position)
+        (count,) = struct.unpack_from("<I", block, position)
+        position += 4
+        for _ in range(count):
+            name, position = text(position)
+            value, position = text(position)
+            result.setdefault(name, value)
+    except (struct.error, ValueError):
+        pass  # damaged, or not written to its end: that it is BlueStore's is certain all the same
+    return result
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Return ceph-volume's LVM tags: "ceph.osd_id=1,ceph.type=block" gives {"osd_id": "1", "type": "block"}."""
+    pairs = (tag.partition("=") for tag in text.split(",") if tag.startswith("ceph."))
+    return {name[len("ceph.") :]: value for name, _, value in pairs}
+
+
+def memory_target(memory: int, share: float, osds: int) -> int:
+    """Return each OSD's part of the share of the memory, in bytes, in steps of 64 MiB and never below 896 MiB."""
+    each = int(memory * share / max(1, osds))
+    return max(MEMORY_FLOOR, each // MEMORY_STEP * MEMORY_STEP)
+
+
+def drop_in_text(paths: t.Sequence[str]) -> str:
+    """Return the drop-in of a raw OSD's unit: udev gives devices back to root at every boot, and no other tool knows them."""
+    lines = ["# Made by cephstack.cloud. The OSD's devices belong to Ceph, also after a reboot.", "[Service]"]
+    for path in paths:
+        lines += [f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}", f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}"]
+    return "\n".join(lines) + "\n"
+
+
+def unit_name(number: int) -> str:
+    """The unit of an OSD."""
+    return f"ceph-osd@{number}.service"
+
+
+def activation_unit(osd: Osd) -> str:
+    """The unit by which ceph-volume brings an OSD of the type lvm back at boot."""
+    return f"ceph-volume@lvm-{osd.id}-{osd.uuid}.service"
+
+
+def data_path(number: int) -> str:
+    """Where an OSD's data folder is."""
+    return f"{host.DATA}/osd/{host.CLUSTER}-{number}"
+
+
+class Provider:
+    """The OSDs of this host.
+
+    cluster: an open connection, None where there is none yet (check mode only). hostname: as CRUSH has it.
+    share: of the host's memory for all its OSDs, 0 to leave their memory alone. armed: ids of devices that may be wiped.
+    wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
+    """
+
+    def __init__(
+        self,
+        devices: t.Sequence[Device],
+        cluster: t.Optional[Connection],
+        hostname: str,
+        share: float = 0.0,
+        armed: t.Collection[str] = (),
+        wait: int = 180,
+        patient: bool = True,
+    ) -> None:
+        self.devices = list(devices)
+        self.cluster = cluster
+        self.hostname = hostname
+        self.share = share
+        self.armed = set(armed)
+        self.wait = wait
+        self.patient = patient
+        # Volume groups are made one after the other; what follows may run side by side.
+        self._lvm = threading.Lock()
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the cluster's maps, then every declared device, once."""
+        fsid, known, key, target = None, {}, None, None
+        if self.cluster is not None:
+            fsid = self.cluster.fsid
+            dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
+            classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
+            known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
+            key = next((entry["key"] for entry in auth["auth_dump"] if entry["entity"] == BOOTSTRAP), None)
+            target = next((entry["value"] for entry in config if self._is_target(entry)), None)
+        found = look_at(sorted({path for device in self.devices for path in (device.path, device.db, device.wal) if path}), fsid)
+        own = [found[device.path].osd for device in self.devices]
+        here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
+        names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
+        observed = Observed(
+            devices=found,
+            fsid=fsid,
+            known=known,
+            units=host.units(names) if names and os.path.isdir("/run/systemd/system") else {},
+            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
+            folders=frozenset(osd.id for osd in here if os.path.exists(f"{data_path(osd.id)}/keyring")),
+            bootstrap_key=key,
+            bootstrap_file=host.keyring_keys(host.read(BOOTSTRAP_KEYRING)).get(BOOTSTRAP),
+            memory=_memory(),
+            memory_target=target,
+        )
+        return self._until_up(observed, here)
+
+    def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
+        """Wait for OSDs that run but are not up yet. Raises Unreachable."""
+        late = [osd for osd in here if not observed.known[osd.id].up and observed.units.get(unit_name(osd.id), host.Unit(False, False, "", 0)).active]
+        if not late or not self.patient:
+            return observed
+        for osd in late:
+            self._wait_up(osd.id, Unreachable)
+        return dataclasses.replace(
+            observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}}
+        )
+
+    def _is_target(self, entry: t.Mapping[str, t.Any]) -> bool:
+        # The mask of "osd/host:ceph1" comes back apart from its section.
+        return entry["section"] == "osd" and entry.get("mask") == f"host:{self.hostname}" and entry["name"] == MEMORY_OPTION
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid with every device that cannot be used, each with its reason."""
+        problems: list[str] = []
+        changes: list[Change] = []
+        warnings: list[str] = []
+        wiped: set[str] = set()
+        keyring = f"keyring/{BOOTSTRAP_KEYRING}"
+        if observed.bootstrap_key is None or observed.bootstrap_file != observed.bootstrap_key:
+            exists = observed.bootstrap_file is not None
+            after: dict[str, t.Any] = {"client": BOOTSTRAP} if observed.bootstrap_key is None else {"key": Secret(observed.bootstrap_key)}
+            before = {"key": Secret(observed.bootstrap_file)} if observed.bootstrap_file is not None else None
+            changes.append(Change("keyring", BOOTSTRAP_KEYRING, "update" if exists else "create", before, after, self._write_bootstrap))
+        for device in self.devices:
+            osd = self._own(device, observed)
+            if osd is not None:
+                changes += self._kept(device, osd, observed, warnings)
+                continue
+            needs = {keyring}
+            for name in ("path", "db", "wal"):
+                path = getattr(device, name)
+                if path is None:
+                    continue
+                state = observed.devices[path]
+                problem, wipe = self._usable(device, name, path, state)
+                problems += problem
+                if wipe:
+                    needs.add(f"device/{path}")
+                if wipe and path not in wiped:
+                    wiped.add(path)
+                    changes.append(
+                        Change(
+                            "device",
+                            path,
+                            "delete",
+                            {"holds": list(state.holds)},
+                            None,
+                            _wiper(path, state),
+                            risk=Risk.LOSS,
+                            reason="it holds " + " and ".join(state.holds),
+                        )
+                    )
+            shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
+            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device), needs=frozenset(needs)))
+        if problems:
+            raise Invalid(problems)
+        if self.share and self.devices:
+            wanted = str(memory_target(observed.memory, self.share, len(self.devices)))
+            if observed.memory_target != wanted:
+                action = "create" if observed.memory_target is None else "update"
+                before = None if observed.memory_target is None else {"value": observed.memory_target}
+                changes.append(Change("option", f"osd/host:{self.hostname}/{MEMORY_OPTION}", action, before, {"value": wanted}, lambda: self._set_memory(wanted)))
+        return Plan(changes, warnings)
+
+    def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
+        """Return the OSD on a device if the cluster has it as well."""
+        osd = observed.devices[device.path].osd
+        if osd is None or osd.cluster != observed.fsid:
+            return None
+        known = observed.known.get(osd.id)
+        return osd if known is not None and known.uuid == osd.uuid else None
+
+    def _usable(self, device: Device, name: str, path: str, state: Found) -> tuple[list[str], bool]:
+        """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
+        what = path if name == "path" else f"{path} ({name} of {device.path})"
+        if state.real is None:
+            return [f"{what}: there is no such device on this host"], False
+        if state.busy:
+            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
+        if name != "path" and device.type == "lvm" and state.ours:
+            return [], False
+        if not state.holds:
+            return [], False
+        if f"device/{path}" not in self.armed:
+            return [f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}"], False
+        return [], True
+
+    def _kept(self, device: Device, osd: Osd, observed: Observed, warnings: list[str]) -> list[Change]:
+        """Return what differs of an OSD that is there."""
+        changes: list[Change] = []
+        unit = observed.units.get(unit_name(osd.id), host.Unit(False, False, "inactive", 0))
+        known = observed.known[osd.id]
+        needs: set[str] = set()
+        if osd.how == "raw":
+            text = drop_in_text(self._paths(device))
+            if observed.drop_ins.get(osd.id) != text:
+                before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
+                needs.add(f"drop_in/{unit_name(osd.id)}")
+                changes.append(
+                    Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd.id))
+                )
+            enabled = unit.enabled
+        else:
+            enabled = observed.units.get(activation_unit(osd), host.Unit(False, False, "inactive", 0)).enabled
+        if not (enabled and unit.active) or osd.id not in observed.folders:
+            before_state = {"enabled": enabled, "running": unit.active, "data folder": osd.id in observed.folders}
+            before = {name: value for name, value in before_state.items() if not value}
+            changes.append(
+                Change(
+                    "unit",
+                    unit_name(osd.id),
+                    "update",
+                    before,
+                    dict.fromkeys(before, True),
+                    lambda: self._activate(device, osd, osd.id in observed.folders),
+                    reason=f"osd.{osd.id} on {device.path} starts",
+                    needs=frozenset(needs),
+                )
+            )
+        elif not known.up:
+            warnings.append(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
+        if device.device_class and known.device_class != device.device_class:
+            changes.append(
+                Change(
+                    "device_class",
+                    f"osd.{osd.id}",
+                    "update",
+                    {"device_class": known.device_class or None},
+                    {"device_class": device.device_class},
+                    lambda: self._set_class(osd.id, device.device_class or "", bool(known.device_class)),
+                    risk=Risk.MOVEMENT,
+                    reason="data of rules that choose by class moves",
+                )
+            )
+        return changes
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return each declared device with its OSD."""
+        rows = []
+        for device in self.devices:
+            osd = self._own(device, observed)
+            rows.append({"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)})
+        return {"osds": rows}
+
+    # -- apply
+
+    def _ask(self) -> Connection:
+        if self.cluster is None:
+            raise RuntimeError("there is no cluster to change")
+        return self.cluster
+
+    def _set_memory(self, value: str) -> None:
+        self._ask().command("config set", who=f"osd/host:{self.hostname}", name=MEMORY_OPTION, value=value)
+
+    def _set_class(self, number: int, name: str, had: bool) -> None:
+        if had:
+            self._ask().command("osd crush rm-device-class", ids=[str(number)])
+        self._ask().command("osd crush set-device-class", **{"class": name, "ids": [str(number)]})
+
+    def _write_bootstrap(self) -> None:
+        key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
+        uid, gid = host.owner()
+        host.write(BOOTSTRAP_KEYRING, host.keyring_text(BOOTSTRAP, key), 0o600, uid, gid)
+
+    @staticmethod
+    def _paths(device: Device) -> list[str]:
+        return [path for path in (device.path, device.db, device.wal) if path]
+
+    def _write_drop_in(self, device: Device, number: int) -> None:
+        host.write(host.drop_in_path(unit_name(number)), drop_in_text(self._paths(device)), 0o644)
+        host.run(["systemctl", "daemon-reload"], timeout=120)
+
+    def _maker(self, device: Device) -> t.Callable[[], None]:
+        def apply() -> None:
+            try:
+                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
+            except host.CommandError as error:
+                raise RuntimeError(f"ceph-volume could not prepare {device.path}: {error}") from error
+            self._activate(device, osd, device.type == "raw")
+
+        return apply
+
+    def _prepare_raw(self, device: Device) -> Osd:
+        words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path]
+        words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
+        words += ["--crush-device-class", device.device_class] if device.device_class else []
+        try:
+            host.run(words)
+        except host.CommandError:
+            # It was empty when this began; a label without an OSD would be refused by the next run.
+            for path in self._paths(device):
+                wipe(path)
+            raise
+        label = read_label(device.path)
+        if not label or "whoami" not in label:
+            raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
+        osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
+        self._write_drop_in(device, osd.id)
+        return osd
+
+    def _prepare_lvm(self, device: Device) -> Osd:
+        with self._lvm:
+            data = self._volume(device.path, "block", "100%FREE")
+            parts = {name: self._part(path, name) for name, path in (("db", device.db), ("wal", device.wal)) if path}
+        words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
+        words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
+        words += ["--dmcrypt"] if device.encrypted else []
+        words += ["--crush-device-class", device.device_class] if device.device_class else []
+        try:
+            host.run(words, timeout=1200)
+        except host.CommandError:
+            with self._lvm:
+                for volume in (data, *parts.values()):
+                    host.run(["lvremove", "--yes", volume], timeout=120)
+                host.run(["vgremove", "--yes", data.partition("/")[0]], timeout=120)
+            raise
+        tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
+        return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+
+    def _volume(self, path: str, kind: str, size: str) -> str:
+        """Return "VG/LV" for a device: the volume that it is, or a new one over all of it."""
+        state = look_at([path], None)[path]
+        if state.volume:
+            return state.volume
+        group = f"ceph-{uuid.uuid4()}"
+        host.run(["vgcreate", "--yes", group, path], timeout=120)
+        return self._new_volume(group, kind, size)
+
+    def _part(self, path: str, kind: str) -> str:
+        """Return "VG/LV" for an OSD's share of a db or wal device: equal shares for all that declare it."""
+        state = look_at([path], self._ask().fsid)[path]
+        if state.volume:
+            return state.volume
+        group = state.group
+        if group is None:
+            group = f"ceph-{uuid.uuid4()}"
+            host.run(["vgcreate", "--yes", group, path], timeout=120)
+        shares = sum((device.db == path) + (device.wal == path) for device in self.devices)
+        return self._new_volume(group, kind, f"{100 // max(1, shares)}%VG")
+
+    @staticmethod
+    def _new_volume(group: str, kind: str, size: str) -> str:
+        name = f"osd-{kind}-{uuid.uuid4()}"
+        host.run(["lvcreate", "--yes", "--extents", size, "--name", name, group], timeout=120)
+        return f"{group}/{name}"
+
+    def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
+        """Start an OSD so that it comes back after a reboot, and wait until it is up."""
+        if osd.how == "lvm":
+            host.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid])
+        else:
+            if not folder:
+                # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
+                words = [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
+                host.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words])
+            host.start(unit_name(osd.id))
+        self._wait_up(osd.id, RuntimeError)
+
+    def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
+        name = unit_name(number)
+
+        def check() -> bool:
+            if host.units([name])[name].state == "failed":
+                raise TimeoutError(f"{name} failed: {host.last_words(name)}")
+            return any(entry["osd"] == number and entry["up"] for entry in self._ask().command("osd dump")["osds"])
+
+        try:
+            host.wait_for(check, self.wait, lambda: f"{name} runs, but osd.{number} is not up after {self.wait} s: {host.last_words(name)}")
+        except TimeoutError as late:
+            raise error(str(late)) from late
+
+
+# -- devices
+
+
+def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
+    """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
+    reals = {path: _real(path) for path in paths}
+    nodes = sorted({real for real in reals.values() if real})
+    signed = _signatures(nodes)
+    volumes = logical_volumes() if nodes else []
+    mounts = _mounts()
+    swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
+    return {path: _found(real, signed, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+
+
+def _found(
+    real: t.Optional[str],
+    signed: t.Mapping[str, t.Sequence[str]],
+    volumes: t.Sequence[t.Mapping[str, str]],
+    mounts: t.Mapping[str, str],
+    swaps: t.Collection[str],
+    fsid: t.Optional[str],
+) -> Found:
+    if real is None:
+        return Found()
+    name = os.path.basename(real)
+    system = f"/sys/class/block/{name}"
+    holds: list[str] = []
+    busy: list[str] = []
+    osd: t.Optional[Osd] = None
+    volume = group = None
+    ours = False
+    number = (host.read(f"{system}/dev") or "").strip()
+    partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
+    for part in ["", *partitions]:
+        where = f"its partition {part} is " if part else ""
+        mounted = mounts.get((host.read(f"{system}/{part}/dev") or "").strip() if part else number)
+        if mounted:
+            busy.append(f"{where}mounted at {mounted}")
+        if f"/dev/{part or name}" in swaps:
+            busy.append(f"{where}used as swap")
+    if partitions:
+        holds.append("partitions: " + ", ".join(partitions))
+    label = read_label(real)
+    if label is not None:
+        owner = label.get("ceph_fsid", "")
+        if "whoami" in label and label["description"] == "main":
+            osd = Osd(int(label["whoami"]), label["osd_uuid"], owner, "raw")
+            holds.append(f"osd.{osd.id} of the cluster {owner}")
+        else:
+            holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
+    mine = [row for row in volumes if real in _devices_of(row)]
+    itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
+    if itself is not None:
+        volume = f"{itself['vg_name']}/{itself['lv_name']}"
+    tagged = [(row, parse_tags(row.get("lv_tags", ""))) for row in ([itself] if itself else mine)]
+    for _row, tags in tagged:
+        if tags.get("type") == "block" and "osd_id" in tags:
+            osd = Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+            holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
+    signatures = signed.get(real, ())
+    if "LVM2_member" in signatures:
+        group = next((row["vg_name"] for row in mine), None)
+        if osd is None:
+            holds.append(f"a physical volume of LVM ({', '.join(sorted({row['vg_name'] + '/' + row['lv_name'] for row in mine})) or 'no volumes'})")
+        # A group made for the databases of this cluster's OSDs takes more of them.
+        ours = bool(mine) and all(tags.get("cluster_fsid") == fsid and tags.get("type") in ("db", "wal") for _row, tags in tagged)
+    if itself is None or osd is None:
+        holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
+    holders = [entry for entry in _listed(f"{system}/holders")]
+    if holders and osd is None and not mine:
+        busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(busy), volume, group, ours)
+
+
+def _real(path: str) -> t.Optional[str]:
+    """Return the block device behind a name, None where there is none."""
+    real = os.path.realpath(path)
+    try:
+        return real if stat.S_ISBLK(os.stat(real).st_mode) else None
+    except OSError:
+        return None
+
+
+def read_label(path: str) -> t.Optional[dict[str, str]]:
+    """Return BlueStore's label of a device; see parse_label. Raises Unreachable where the device cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return parse_label(file.read(4096))
+    except OSError as error:
+        raise Unreachable(f"cannot read {path}: {error.strerror}") from error
+
+
+def logical_volumes() -> list[dict[str, str]]:
+    """Return all logical volumes with their tags and devices, by one process; none where the host has no LVM."""
+    if not host.installed("lvs") or not os.path.exists("/dev/mapper/control"):
+        return []
+    try:
+        text = host.run(["lvs", "--reportformat", "json", "--options", "vg_name,lv_name,lv_path,lv_tags,devices"], timeout=120)
+    except host.CommandError as error:
+        raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
+    return list(json.loads(text)["report"][0]["lv"])
+
+
+def _devices_of(row: t.Mapping[str, str]) -> set[str]:
+    """Return the physical devices of a row of lvs: "/dev/sdb(0),/dev/sdc(0)"."""
+    return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
+
+
+def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
+    """Return the kinds of all signatures by device node."""
+    if not nodes:
+        return {}
+    try:
+        text = host.run(["wipefs", "--json", *nodes], timeout=120)
+    except host.CommandError as error:
+        raise Unreachable(f"the devices cannot be read: {error}") from error
+    found: dict[str, list[str]] = {}
+    for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
+        found.setdefault("/dev/" + os.path.basename(entry["device"]), []).append(entry["type"])
+    return found
+
+
+def _mounts() -> dict[str, str]:
+    """Return where devices are mounted, by "major:minor"."""
+    rows = (line.split() for line in (host.read("/proc/self/mountinfo") or "").splitlines())
+    return {row[2]: row[4] for row in rows if len(row) > 4}
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _mapper(name: str) -> str:
+    return (host.read(f"/sys/class/block/{name}/dm/name") or name).strip()
+
+
+def _memory() -> int:
+    found = re.search(r"^MemTotal:\s+(\d+) kB", host.read("/proc/meminfo") or "", re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def _wiper(path: str, state: Found) -> t.Callable[[], None]:
+    def apply() -> None:
+        if state.volume or state.group or (state.osd and state.osd.how == "lvm"):
+            host.run(["ceph-volume", "lvm", "zap", "--destroy", path])
+        else:
+            wipe(path)
+
+    return apply
+
+
+def wipe(path: str) -> None:
+    """Take every signature off a device: what wipefs knows, BlueStore's labels, and the ends, where others write copies."""
+    real = os.path.realpath(path)
+    host.run(["wipefs", "--all", "--force", real], timeout=120)
+    zeros = bytes(MIB)
+    with open(real, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        for offset in LABEL_OFFSETS:
+            if offset + MIB <= size:
+                file.seek(offset)
+                file.write(zeros)
+        file.seek(0)
+        for _ in range(min(100, size // MIB)):
+            file.write(zeros)
+        file.seek(max(0, size - MIB))
+        file.write(zeros[: min(MIB, size)])
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ceph_osds
+short_description: The OSDs of a host, all of them in one call
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Makes an OSD on each declared device that is empty, starts the OSDs that are there, and returns when all of them are up in the cluster.
+  - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
+  - A device that holds anything is refused by its name with what it holds. It is wiped only where O(arm) names it, and never while it is
+    mounted or in use. All problems are reported together, before anything is touched.
+  - OSDs whose devices are no longer declared are left alone.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.connection
+  - cephstack.cloud.arm
+attributes:
+  check_mode:
+    support: full
+    details: Works before Ceph is installed. Then it says that all OSDs would be made, if the devices allow it.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  arm:
+    description:
+      - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
+      - A device that holds anything is refused until its id is listed here. The refusal names the id.
+  devices:
+    description: The devices of this host that carry OSDs.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).
+        type: path
+        required: true
+      type:
+        description:
+          - How the OSD lies on it. V(lvm) allows shared devices for O(devices[].db), and encryption.
+          - V(raw) needs no device mapper.
+        type: str
+        choices: [lvm, raw]
+        default: lvm
+      db:
+        description:
+          - A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it equally.
+        type: path
+      wal:
+        description: A faster device for the OSD's write-ahead log, where it is another one than that of the database.
+        type: path
+      encrypted:
+        description: Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.
+        type: bool
+        default: false
+      device_class:
+        description: Its CRUSH device class, such as V(ssd). By default what Ceph finds. A change moves data.
+        type: str
+  memory_share:
+    description:
+      - The share of the host's memory that its OSDs may use together. Each gets an equal part as its C(osd_memory_target), at least 896 MiB.
+      - Without it their memory is left as it is.
+    type: float
+  hostname:
+    description: The host's name in CRUSH. The host's short name by default.
+    type: str
+  wait:
+    description: How many seconds an OSD may take until it is up.
+    type: int
+    default: 180
+"""
+
+EXAMPLES = r"""
+- name: Two disks with their databases on one flash device
+  cephstack.cloud.ceph_osds:
+    devices:
+      - path: /dev/disk/by-id/wwn-0x5000c500a0b1c2d3
+        db: /dev/disk/by-id/nvme-eui.0025388b71b2a4f1
+      - path: /dev/disk/by-id/wwn-0x5000c500a0b1c2d4
+        db: /dev/disk/by-id/nvme-eui.0025388b71b2a4f1
+    memory_share: 0.5
+"""
+
+RETURN = r"""
+osds:
+  description: The declared devices and their OSDs.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    path:
+      description: The device, as declared.
+      type: str
+    id:
+      description: The OSD's number, null where there is none yet.
+      type: int
+    type:
+      description: How it lies on the device.
+      type: str
+    up:
+      description: Whether the cluster has it as up.
+      type: bool
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+
+DEVICE = {
+    "path": {"type": "path", "required": True},
+    "type": {"type": "str", "choices": ["lvm", "raw"], "default": "lvm"},
+    "db": {"type": "path"},
+    "wal": {"type": "path"},
+    "encrypted": {"type": "bool", "default": False},
+    "device_class": {"type": "str"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": connection_argument(),
+            "devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE},
+            "memory_share": {"type": "float"},
+            "hostname": {"type": "str"},
+            "wait": {"type": "int", "default": 180},
+            "arm": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    options = {"share": params["memory_share"] or 0.0, "armed": params["arm"], "wait": params["wait"], "patient": not module.check_mode}
+    hostname = params["hostname"] or short_hostname()
+    workers = max(4, os.cpu_count() or 1)  # making an OSD is work for a core and its disk
+    try:
+        devices = parse(params["devices"])
+        if module.check_mode and not installed("ceph-volume"):
+            reconcile(module, Provider(devices, None, hostname, **options), armed=params["arm"])
+        require_binding(module)
+        with Connection(params["connection"]) as cluster:
+            reconcile(module, Provider(devices, cluster, hostname, **options), armed=params["arm"], workers=workers)
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
