@@ -133,6 +133,7 @@ problems:
 import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import plan_probes, probe_all, read_markers
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS

@@ -130,6 +130,7 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host

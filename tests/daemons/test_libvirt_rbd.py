@@ -218,6 +218,7 @@ def test_a_guest_writes_its_marker_through_the_secret(cluster, host, declared, k
 
 def test_a_guest_on_a_clone_leaves_the_golden_image_alone(cluster, host, declared, keyring):
     import rbd
+
     from ansible_collections.cephstack.cloud.plugins.module_utils._guest import marker_image
 
     call(**declared)

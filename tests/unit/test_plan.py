@@ -9,6 +9,7 @@ import threading
 import typing as t
 
 import pytest
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     HIDDEN,
     Change,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import _INTERPRETERS as INTERPRETERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 

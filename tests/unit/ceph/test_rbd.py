@@ -12,6 +12,7 @@ import subprocess
 import zlib
 
 import pytest
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import DIGEST, Image, Observed, parse, plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
