@@ -43,7 +43,9 @@ class Kind:
 
 
 KINDS: t.Mapping[str, Kind] = {
-    "mgr": Kind("ceph-mgr", "mgr.{}", f"{host.DATA}/mgr/{host.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}),
+    "mgr": Kind(
+        "ceph-mgr", "mgr.{}", f"{host.DATA}/mgr/{host.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}
+    ),
     "mds": Kind(
         "ceph-mds",
         "mds.{}",
@@ -132,7 +134,9 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
             problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
         if entry["type"] == "rgw" and not identity.startswith("rgw."):
             problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
-        daemon = Daemon(entry["type"], identity, entry.get("caps") or KINDS[entry["type"]].caps, entry.get("state", "present") == "present", entry.get("restart_on"))
+        daemon = Daemon(
+            entry["type"], identity, entry.get("caps") or KINDS[entry["type"]].caps, entry.get("state", "present") == "present", entry.get("restart_on")
+        )
         if any(other.entity == daemon.entity for other in daemons):
             problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
         daemons.append(daemon)
@@ -257,7 +261,9 @@ class Provider:
             if observed.restful:
                 reason = "it needs bcrypt itself, so it cannot load here"
                 changes.append(
-                    Change("mgr_module", "restful", "update", {"enabled": True}, {"enabled": False}, self._disable_restful, reason=reason, needs=frozenset({unit}))
+                    Change(
+                        "mgr_module", "restful", "update", {"enabled": True}, {"enabled": False}, self._disable_restful, reason=reason, needs=frozenset({unit})
+                    )
                 )
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
             reason = "this manager loads its modules without it"
@@ -301,7 +307,9 @@ class Provider:
             before, after = differing(before, {"enabled": True, "running": True})
             exists = state.folder
             changes.append(
-                Change("unit", daemon.unit, "update" if exists else "create", before if exists else None, after, lambda: self._begin(daemon, False), needs=needs)
+                Change(
+                    "unit", daemon.unit, "update" if exists else "create", before if exists else None, after, lambda: self._begin(daemon, False), needs=needs
+                )
             )
         elif reasons:
             changes.append(
@@ -402,7 +410,11 @@ class Provider:
             fresh = unit.active and unit.pid and not (again and unit.pid == before)
             return bool(fresh and host.ask(daemon.entity, "version") and self._known(daemon))
 
-        host.wait_for(ready, self.wait, lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {host.last_words(daemon.unit)}")
+        host.wait_for(
+            ready,
+            self.wait,
+            lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {host.last_words(daemon.unit)}",
+        )
         self._stamp(daemon)
 
     def _known(self, daemon: Daemon) -> bool:

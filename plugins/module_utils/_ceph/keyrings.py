@@ -133,7 +133,13 @@ class Provider:
         if text is None:
             return File()
         status = os.stat(keyring.path)
-        return File(True, host.keyring_keys(text).get(keyring.client), _name_of(status.st_uid, pwd.getpwuid), _name_of(status.st_gid, grp.getgrgid), f"{status.st_mode & 0o777:04o}")
+        return File(
+            True,
+            host.keyring_keys(text).get(keyring.client),
+            _name_of(status.st_uid, pwd.getpwuid),
+            _name_of(status.st_gid, grp.getgrgid),
+            f"{status.st_mode & 0o777:04o}",
+        )
 
     def plan(self, observed: Observed) -> Plan:
         """Compare, key by key and setting by setting."""

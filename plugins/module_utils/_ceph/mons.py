@@ -127,7 +127,9 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
                 found.append(f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap")
         mine = observed.monmap.get(wanted.name)
         if mine is not None and wanted.address not in mine:
-            found.append(f"{me}: the monmap has it at {', '.join(sorted(mine))}, not {wanted.address}: remove the monitor and let it join anew at its new address")
+            found.append(
+                f"{me}: the monmap has it at {', '.join(sorted(mine))}, not {wanted.address}: remove the monitor and let it join anew at its new address"
+            )
         if mine is None and observed.data and not found:
             found.append(f"{me}: this host holds its data ({data_path(wanted.name)}), but the cluster does not know it: move the data away to let it join")
     elif not observed.data and not wanted.found:

@@ -93,14 +93,17 @@ class Known:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes."""
+    """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
+
+    keys: of each OSD, in the cluster and in the keyring of its data folder; the latter is None where there is no such folder.
+    """
 
     devices: t.Mapping[str, Found]
     fsid: t.Optional[str] = None
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
     units: t.Mapping[str, host.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    folders: t.FrozenSet[int] = frozenset()
+    keys: t.Mapping[int, tuple[t.Optional[str], t.Optional[str]]] = dataclasses.field(default_factory=dict)
     bootstrap_key: t.Optional[str] = None
     bootstrap_file: t.Optional[str] = None
     memory: int = 0
@@ -181,11 +184,20 @@ def memory_target(memory: int, share: float, osds: int) -> int:
     return max(MEMORY_FLOOR, each // MEMORY_STEP * MEMORY_STEP)
 
 
-def drop_in_text(paths: t.Sequence[str]) -> str:
-    """Return the drop-in of a raw OSD's unit: udev gives devices back to root at every boot, and no other tool knows them."""
-    lines = ["# Made by cephstack.cloud. The OSD's devices belong to Ceph, also after a reboot.", "[Service]"]
-    for path in paths:
-        lines += [f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}", f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}"]
+def drop_in_text(device: Device) -> str:
+    """Return the drop-in of a raw OSD's unit, which does at every start what ceph-volume's own units do for the type lvm.
+
+    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change.
+    """
+    lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
+    for link, name in (("block", device.path), ("block.db", device.db), ("block.wal", device.wal)):
+        if name:
+            path = '"' + name.replace("\\", "\\\\").replace("%", "%%") + '"'
+            lines += [
+                f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}",
+                f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}",
+                f"ExecStartPre=+/usr/bin/ln -sfn {path} {data_path('%i')}/{link}",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -199,9 +211,14 @@ def activation_unit(osd: Osd) -> str:
     return f"ceph-volume@lvm-{osd.id}-{osd.uuid}.service"
 
 
-def data_path(number: int) -> str:
+def data_path(number: t.Union[int, str]) -> str:
     """Where an OSD's data folder is."""
     return f"{host.DATA}/osd/{host.CLUSTER}-{number}"
+
+
+def keyring_path(number: int) -> str:
+    """An OSD's keyring."""
+    return f"{data_path(number)}/keyring"
 
 
 class Provider:
@@ -236,13 +253,13 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the cluster's maps, then every declared device, once."""
-        fsid, known, key, target = None, {}, None, None
+        fsid, known, keys, target = None, {}, {}, None
         if self.cluster is not None:
             fsid = self.cluster.fsid
             dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
-            key = next((entry["key"] for entry in auth["auth_dump"] if entry["entity"] == BOOTSTRAP), None)
+            keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
             target = next((entry["value"] for entry in config if self._is_target(entry)), None)
         found = look_at(sorted({path for device in self.devices for path in (device.path, device.db, device.wal) if path}), fsid)
         own = [found[device.path].osd for device in self.devices]
@@ -254,8 +271,8 @@ class Provider:
             known=known,
             units=host.units(names) if names and os.path.isdir("/run/systemd/system") else {},
             drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
-            folders=frozenset(osd.id for osd in here if os.path.exists(f"{data_path(osd.id)}/keyring")),
-            bootstrap_key=key,
+            keys={osd.id: (keys.get(f"osd.{osd.id}"), host.keyring_keys(host.read(keyring_path(osd.id))).get(f"osd.{osd.id}")) for osd in here},
+            bootstrap_key=keys.get(BOOTSTRAP),
             bootstrap_file=host.keyring_keys(host.read(BOOTSTRAP_KEYRING)).get(BOOTSTRAP),
             memory=_memory(),
             memory_target=target,
@@ -264,14 +281,18 @@ class Provider:
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
-        late = [osd for osd in here if not observed.known[osd.id].up and observed.units.get(unit_name(osd.id), host.Unit(False, False, "", 0)).active]
+        late = [
+            osd
+            for osd in here
+            if not observed.known[osd.id].up
+            and len(set(observed.keys[osd.id])) == 1
+            and observed.units.get(unit_name(osd.id), host.Unit(False, False, "", 0)).active
+        ]
         if not late or not self.patient:
             return observed
         for osd in late:
             self._wait_up(osd.id, Unreachable)
-        return dataclasses.replace(
-            observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}}
-        )
+        return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
 
     def _is_target(self, entry: t.Mapping[str, t.Any]) -> bool:
         # The mask of "osd/host:ceph1" comes back apart from its section.
@@ -329,7 +350,9 @@ class Provider:
             if observed.memory_target != wanted:
                 action = "create" if observed.memory_target is None else "update"
                 before = None if observed.memory_target is None else {"value": observed.memory_target}
-                changes.append(Change("option", f"osd/host:{self.hostname}/{MEMORY_OPTION}", action, before, {"value": wanted}, lambda: self._set_memory(wanted)))
+                changes.append(
+                    Change("option", f"osd/host:{self.hostname}/{MEMORY_OPTION}", action, before, {"value": wanted}, lambda: self._set_memory(wanted))
+                )
         return Plan(changes, warnings)
 
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
@@ -362,7 +385,7 @@ class Provider:
         known = observed.known[osd.id]
         needs: set[str] = set()
         if osd.how == "raw":
-            text = drop_in_text(self._paths(device))
+            text = drop_in_text(device)
             if observed.drop_ins.get(osd.id) != text:
                 before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
                 needs.add(f"drop_in/{unit_name(osd.id)}")
@@ -372,8 +395,14 @@ class Provider:
             enabled = unit.enabled
         else:
             enabled = observed.units.get(activation_unit(osd), host.Unit(False, False, "inactive", 0)).enabled
-        if not (enabled and unit.active) or osd.id not in observed.folders:
-            before_state = {"enabled": enabled, "running": unit.active, "data folder": osd.id in observed.folders}
+        key, file_key = observed.keys.get(osd.id, (None, None))
+        stale = file_key is not None and key is not None and file_key != key
+        if stale:
+            needs.add(f"keyring/{keyring_path(osd.id)}")
+            before_key, after_key = {"key": Secret(file_key or "")}, {"key": Secret(key or "")}
+            changes.append(Change("keyring", keyring_path(osd.id), "update", before_key, after_key, lambda: self._write_key(osd.id)))
+        if not (enabled and unit.active) or file_key is None:
+            before_state = {"enabled": enabled, "running": unit.active, "data folder": file_key is not None}
             before = {name: value for name, value in before_state.items() if not value}
             changes.append(
                 Change(
@@ -382,8 +411,23 @@ class Provider:
                     "update",
                     before,
                     dict.fromkeys(before, True),
-                    lambda: self._activate(device, osd, osd.id in observed.folders),
+                    lambda: self._activate(device, osd, file_key is not None),
                     reason=f"osd.{osd.id} on {device.path} starts",
+                    needs=frozenset(needs),
+                )
+            )
+        elif stale:
+            reason = "its keyring was not the cluster's"
+            changes.append(
+                Change(
+                    "unit",
+                    unit_name(osd.id),
+                    "update",
+                    {"restart": None},
+                    {"restart": reason},
+                    lambda: self._restart(osd.id),
+                    risk=Risk.RESTART,
+                    reason=reason,
                     needs=frozenset(needs),
                 )
             )
@@ -409,7 +453,9 @@ class Provider:
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
-            rows.append({"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)})
+            rows.append(
+                {"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)}
+            )
         return {"osds": rows}
 
     # -- apply
@@ -437,7 +483,7 @@ class Provider:
         return [path for path in (device.path, device.db, device.wal) if path]
 
     def _write_drop_in(self, device: Device, number: int) -> None:
-        host.write(host.drop_in_path(unit_name(number)), drop_in_text(self._paths(device)), 0o644)
+        host.write(host.drop_in_path(unit_name(number)), drop_in_text(device), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _maker(self, device: Device) -> t.Callable[[], None]:
@@ -526,6 +572,15 @@ class Provider:
             host.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
 
+    def _write_key(self, number: int) -> None:
+        key = self._ask().command("auth get", entity=f"osd.{number}")[0]["key"]
+        uid, gid = host.owner()
+        host.write(keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600, uid, gid)
+
+    def _restart(self, number: int) -> None:
+        host.restart(unit_name(number))
+        self._wait_up(number, RuntimeError)
+
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
         name = unit_name(number)
 
@@ -608,7 +663,7 @@ def _found(
         ours = bool(mine) and all(tags.get("cluster_fsid") == fsid and tags.get("type") in ("db", "wal") for _row, tags in tagged)
     if itself is None or osd is None:
         holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
-    holders = [entry for entry in _listed(f"{system}/holders")]
+    holders = _listed(f"{system}/holders")
     if holders and osd is None and not mine:
         busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
     return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(busy), volume, group, ours)
