@@ -41,6 +41,10 @@ reason:
   description: Why it is not V(kvm). Empty where it is.
   type: str
   returned: always
+cgroups:
+  description: Whether libvirt can put guests into cgroups of their own, which it can't in some containers.
+  type: bool
+  returned: always
 seconds:
   description: How long the guest took.
   type: float
@@ -48,13 +52,13 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable, probe
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 2.5}}, supports_check_mode=True)
     verdict = probe(module.params["timeout"])
-    module.exit_json(changed=False, domain_type=verdict.domain_type, reason=verdict.reason, seconds=round(verdict.seconds, 3))
+    module.exit_json(changed=False, domain_type=verdict.domain_type, reason=verdict.reason, cgroups=cgroups_are_writable(), seconds=round(verdict.seconds, 3))
 
 
 if __name__ == "__main__":

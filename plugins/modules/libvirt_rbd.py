@@ -187,7 +187,7 @@ def main() -> None:
     params = module.params
     secrets, pools = of_consumers(params["consumers"], params["keys"])
     try:
-        wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools)
+        wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools, module.check_mode)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not binding_is_near():

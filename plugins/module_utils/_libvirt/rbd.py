@@ -86,8 +86,13 @@ class Wanted:
     pools: t.Tuple[WantedPool, ...]
 
 
-def parse(fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]]) -> Wanted:
-    """Read a declaration. Raises Invalid with every problem found."""
+def parse(
+    fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], may_lack_keys: bool = False
+) -> Wanted:
+    """Read a declaration. Raises Invalid with every problem found.
+
+    may_lack_keys: in a dry run the cluster may not have made a key yet. It is then taken for one that differs from what is there.
+    """
     problems: list[str] = []
     try:
         uuids.UUID(fsid)
@@ -100,7 +105,7 @@ def parse(fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], 
             problems.append("no monitor is named in mon_host")
     except ValueError as error:
         problems.append(str(error))
-    wanted_secrets = [_parse_secret(fsid, item, problems) for item in secrets]
+    wanted_secrets = [_parse_secret(fsid, item, problems, may_lack_keys) for item in secrets]
     by_entity = {secret.entity: secret for secret in wanted_secrets if not secret.absent}
     wanted_pools = [_parse_pool(fsid, hosts, item, by_entity, problems) for item in pools]
     for what, names in (("secret", [secret.entity for secret in wanted_secrets]), ("pool", [pool.name for pool in wanted_pools])):
@@ -130,11 +135,11 @@ def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[s
     return list(secrets.values()), list(pools.values())
 
 
-def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str]) -> WantedSecret:
+def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], may_lack_key: bool) -> WantedSecret:
     entity, key, absent = item["client"], item.get("key"), item.get("state") == "absent"
     if not re.fullmatch(r"client\.[^\s,:/]+", entity):
         problems.append(f"secret {entity}: not the name of a cephx client (client.NAME)")
-    if not absent and not key:
+    if not absent and not key and not may_lack_key:
         problems.append(f"secret {entity}: no key was given")
     if key:
         try:
@@ -146,7 +151,7 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str]) -
         uuid = str(uuids.UUID(uuid))
     except ValueError:
         problems.append(f"secret {entity}: not a UUID: {uuid}")
-    return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent or not key else Secret(key), absent)
+    return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""), absent)
 
 
 def _parse_pool(

@@ -65,3 +65,10 @@ def probe(timeout: float, device: str = "/dev/kvm", qemu: t.Optional[str] = None
     said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
     why = said[0] if said else f"exit code {ended.returncode}"
     return Verdict("qemu", f"{device} is there, but a guest of 512 bytes does not run under it: {why}", seconds)
+
+
+def cgroups_are_writable(root: str = "/sys/fs/cgroup") -> bool:
+    """Tell whether libvirt can put guests into cgroups of their own. In some containers the controllers are for reading only."""
+    one = os.path.exists(os.path.join(root, "cgroup.controllers"))
+    places = [root] if one else [os.path.join(root, name) for name in ("cpu", "memory", "devices")]
+    return all(os.path.isdir(place) and os.access(place, os.W_OK) and not os.statvfs(place).f_flag & os.ST_RDONLY for place in places)
