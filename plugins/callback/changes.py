@@ -4,11 +4,6 @@
 
 from __future__ import annotations
 
-import json
-import typing as t
-
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = r"""
 name: changes
 type: aggregate
@@ -31,6 +26,11 @@ options:
       - section: callback_changes
         key: file
 """
+
+import json
+import typing as t
+
+from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):

@@ -14,6 +14,7 @@ description:
   - Says whether a monitor lives on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
   - Use it with C(no_log), since it returns a key.
 extends_documentation_fragment:
+  - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
 options:
   name:

@@ -57,6 +57,7 @@ CONF
   chmod 644 /etc/ceph/ceph.conf
 }
 STEP
+# shellcheck disable=SC2086 # the options are several words on purpose
 files=$(ssh $options "root@${address[$first]}" 'tar -C /etc/ceph -c ceph.conf mon.keyring ceph.client.admin.keyring monmap | base64 -w0')
 
 everywhere <<STEP

@@ -304,12 +304,14 @@ class Sheet:
 
     def send(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """Send a command; arguments that are None are left out."""
-        assert self._connection is not None  # a plan against no cluster is never applied
+        if self._connection is None:
+            raise AssertionError("a plan against no cluster is never applied")
         return self._connection.command(prefix, inbuf, **arguments)
 
     def many(self, calls: t.Sequence[tuple[str, dict[str, t.Any]]]) -> None:
         """Send commands side by side."""
-        assert self._connection is not None
+        if self._connection is None:
+            raise AssertionError("a plan against no cluster is never applied")
         if calls:
             self._connection.many(calls)
 

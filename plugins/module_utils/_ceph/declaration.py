@@ -53,7 +53,10 @@ def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int]
     hosts: how many hosts will have OSDs, where that is known.
     prefix: what stands before each name, "ceph_cluster_" for a role's variables ("consumers" never has one).
     """
-    get = lambda key: declaration.get(key) or ([] if OPTIONS[key]["type"] == "list" else {})  # noqa: E731 a local shorthand
+
+    def get(key: str) -> t.Any:
+        return declaration.get(key) or ([] if OPTIONS[key]["type"] == "list" else {})
+
     found: list[str] = []
     found += _shape(declaration, prefix)
     if found:  # what follows relies on lists being lists and on names being there

@@ -250,7 +250,7 @@ def conf_value(text: t.Optional[str], option: str, section: str = "global") -> t
         if named:
             current = named.group("name").strip()
         elif current == section and "=" in line and not line.lstrip().startswith(("#", ";")):
-            name, _, found = line.partition("=")
+            name, dummy, found = line.partition("=")
             if conf_name(name) == conf_name(option):
                 value = re.split(r"\s[#;]", found, maxsplit=1)[0].strip()
     return value

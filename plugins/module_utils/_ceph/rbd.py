@@ -14,6 +14,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import typing as t
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -129,7 +130,7 @@ def spec(pool: str, namespace: str, name: str) -> str:
 
 def split_snapshot(text: str) -> tuple[str, str, str, str]:
     """Return pool, namespace, image and snapshot of "pool/[namespace/]image@snapshot". Raises ValueError."""
-    path, _, snapshot = text.partition("@")
+    path, dummy, snapshot = text.partition("@")
     parts = path.split("/")
     if not snapshot or "/" in snapshot or len(parts) not in (2, 3) or not all(parts):
         raise ValueError(f"'{text}' is not the name of a snapshot: write pool/image@snapshot")
@@ -235,7 +236,7 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, actions: t.Any, check: 
                 (warnings if check else problems).append(f"pool {pool} is not there" + (" yet" if check else ""))
     for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
         if namespace not in observed.namespaces.get(pool, ()):
-            create = lambda p=pool, n=namespace: actions.create_namespace(p, n)  # noqa: E731 - a name keeps the line short
+            create = functools.partial(actions.create_namespace, pool, namespace)
             changes.append(Change("namespace", f"{pool}/{namespace}", "create", None, {"name": namespace}, create))
 
     # Clones of format 1 need a protected parent.
@@ -409,7 +410,7 @@ def _snapshots(one: Wanted, image: t.Optional[Image], protect: t.AbstractSet[t.O
             )  # fmt: skip
         elif snap.name not in have:
             after = {"name": snap.name, **({"protected": True} if protected else {})}
-            create = lambda s=snap, p=bool(protected): actions.create_snapshot(one, s.name, p)  # noqa: E731 - a name keeps the line short
+            create = functools.partial(actions.create_snapshot, one, snap.name, bool(protected))
             changes.append(Change("snapshot", name, "create", None, after, create, needs=frozenset({f"image/{one.spec}"})))
         elif protected is not None and protected != have[snap.name]:
             if not protected and image is not None and image.children:

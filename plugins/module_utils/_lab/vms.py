@@ -144,7 +144,7 @@ def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> Non
 def remove(lab: Lab, name: str) -> None:
     """Remove all that a stopped host has on this machine."""
     tap = lab.tap(name)
-    for _ in range(20):
+    for dummy in range(20):
         if not os.path.isdir(f"/sys/class/net/{tap}"):
             break
         if system.run(["ip", "link", "delete", tap], check=False).returncode == 0:
