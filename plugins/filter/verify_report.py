@@ -1,0 +1,60 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+DOCUMENTATION = r"""
+name: verify_report
+short_description: What was proven, in a few lines
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Takes the result of M(cephstack.cloud.ceph_probe) and returns a few lines for a person to read.
+positional: guests
+options:
+  _input:
+    description: The result of M(cephstack.cloud.ceph_probe).
+    type: dict
+    required: true
+  guests:
+    description: The result of M(cephstack.cloud.libvirt_guest_probe), if it ran.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Say what was proven
+  ansible.builtin.debug:
+    msg: "{{ probe | cephstack.cloud.verify_report(guests) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+"""
+
+
+def verify_report(probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str, t.Any]] = None) -> list[str]:
+    """Return one line for each pool, one for what was refused, and one for each guest."""
+    lines: list[str] = []
+    for consumer in probe.get("consumers") or ():
+        for pool in consumer["pools"]:
+            latency = ", ".join(f"{operation} {milliseconds} ms" for operation, milliseconds in pool["latency"].items())
+            lines.append(f"{consumer['client']} on {pool['name']} ({pool['access']}): {latency}")
+        lines.append(f"{consumer['client']} is refused what it was not promised: {len(consumer['refused'])} attempts, none succeeded")
+    for guest in (guests or {}).get("guests") or ():
+        origin = f"a clone of {guest['golden']} ({guest['clone_ms']} ms)" if guest["golden"] else "an image of its own"
+        lines.append(f"guest of {guest['client']} ({guest['domain_type']}) on {origin}: wrote in {guest['guest_seconds']} s \"{guest['marker']}\"")
+    return lines
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return them by name."""
+        return {"verify_report": verify_report}
