@@ -106,9 +106,14 @@ def clients(declared: t.Sequence[t.Mapping[str, t.Any]], where: str = "consumers
         entry = by_client.get(client)
         if entry is None:
             by_client[client] = {
-                "name": client, "state": "present", "caps": caps_of(item), "key": None, "key_type": key_type_of(item), "rotate_before": item.get("rotate_before"),
+                "name": client,
+                "state": "present",
+                "caps": caps_of(item),
+                "key": None,
+                "key_type": key_type_of(item),
+                "rotate_before": item.get("rotate_before"),
                 "where": f"{where}[{number}]",
-            }  # fmt: skip
+            }
             continue
         for service, text in caps_of(item).items():
             have = [part for part in entry["caps"].get(service, "").split(", ") if part]

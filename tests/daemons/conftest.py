@@ -115,7 +115,7 @@ class Cluster:
 
     # -- life
 
-    def begin(self) -> "Cluster":
+    def begin(self) -> Cluster:
         """Start it all. An OSD starts beside the mgr; nothing is waited for that isn't needed."""
         tool = ["ceph-authtool", str(self.keyring)]
         mon_keyring = self.dir / "mon.keyring"
@@ -125,7 +125,9 @@ class Cluster:
         subprocess.run(["ceph-authtool", str(mon_keyring), "--import-keyring", str(self.keyring)], check=True, stdout=subprocess.DEVNULL)
         self.admin_key = re.search(r"key = (\S+)", self.keyring.read_text()).group(1)
         monmap = str(self.dir / "monmap")
-        subprocess.run(["monmaptool", "--create", "--clobber", "--fsid", self.fsid, "--addv", "a", self.mon_host, monmap], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["monmaptool", "--create", "--clobber", "--fsid", self.fsid, "--addv", "a", self.mon_host, monmap], check=True, stdout=subprocess.DEVNULL
+        )
         (self.dir / "mon.a").mkdir()
         base = ["-c", str(self.conf)]
         subprocess.run(["ceph-mon", *base, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", str(mon_keyring)], check=True)
@@ -163,7 +165,9 @@ class Cluster:
         (data / "keyring").write_text(f"[osd.{number}]\n\tkey = {made[0]['key']}\n")
         place = f"--crush-location=root=default host={host or f'host{number}'}"
         base = ["ceph-osd", "-c", str(self.conf), "-i", str(number), "--osd-uuid", identity]
-        subprocess.run([*base, "--mkfs", "--no-mon-config", "--setuser", "root", "--setgroup", "root"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [*base, "--mkfs", "--no-mon-config", "--setuser", "root", "--setgroup", "root"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         self.spawn(f"osd.{number}", [*base, place, "-f"])
 
     def spawn(self, name: str, argv: list[str], env: dict | None = None) -> None:

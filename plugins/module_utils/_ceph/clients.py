@@ -212,7 +212,15 @@ def cephx_problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
 # -- the plan
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, pools: t.Collection[str], allowed: t.Optional[t.Collection[str]], me: str, prune: bool) -> None:
+def plan(
+    declared: t.Sequence[t.Mapping[str, t.Any]],
+    maps: Maps,
+    sheet: Sheet,
+    pools: t.Collection[str],
+    allowed: t.Optional[t.Collection[str]],
+    me: str,
+    prune: bool,
+) -> None:
     """Plan clients. pools: the names of those that will be there. allowed: the key types that the cluster will take; None before 20.2.4."""
     for number, item in enumerate(declared):
         name, here = item["name"], f"{item.get('where') or f'{sheet.prefix}clients[{number}]'} ({item['name']})"
@@ -230,7 +238,9 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
                 sheet.problem(f"{here}: its caps name the pool {pool}, which is neither there nor declared in {sheet.prefix}pools")
         kind = item.get("key_type")
         if kind == "aes256k" and allowed is None and not maps.empty:
-            sheet.problem(f"{here}: key_type aes256k needs Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first")
+            sheet.problem(
+                f"{here}: key_type aes256k needs Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first"
+            )
             continue
         if kind and allowed is not None and kind not in allowed:
             sheet.problem(f"{here}: key_type {kind}, and the cluster allows {', '.join(allowed)}: name {kind} in {sheet.prefix}cephx.allowed as well")
@@ -334,7 +344,8 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.O
     if maps.release < CIPHERS_SINCE or not maps.ciphers:
         if any(value not in ("aes", ["aes"]) for value in said.values()):
             sheet.problem(
-                f"{sheet.prefix}cephx: other ciphers than aes need Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first"
+                f"{sheet.prefix}cephx: other ciphers than aes need Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: "
+                "leave it out, or upgrade first"
             )
         return None
     wanted = {key: sorted(set(value)) if key == "allowed" else value for key, value in said.items()}
@@ -354,12 +365,23 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.O
             )
         risk, reason = (Risk.LOSS, f"clients with keys of type {', '.join(sorted(shuts))} are locked out") if shuts else (Risk.NONE, "")
         text = ",".join(after[key]) if key == "allowed" else after[key]
-        order = frozenset({"cephx/allowed"} if key != "allowed" else ())
+        # What is opened is opened first; what is shut is shut last.
+        if key == "allowed":
+            needs = frozenset({"cephx/preferred", "cephx/service"} if shuts else ())
+        else:
+            needs = frozenset() if set(maps.ciphers["allowed"]) - set(allowed) else frozenset({"cephx/allowed"})
         sheet.add(
             Change(
-                "cephx", key, "update", {key: before[key]}, {key: after[key]}, _cipher_setter(sheet.send, key, text), risk=risk, reason=reason,
-                needs=order if "allowed" in after and not shuts else frozenset() if key != "allowed" else frozenset({"cephx/preferred", "cephx/service"} if shuts else ()),
-            )  # fmt: skip
+                "cephx",
+                key,
+                "update",
+                {key: before[key]},
+                {key: after[key]},
+                _cipher_setter(sheet.send, key, text),
+                risk=risk,
+                reason=reason,
+                needs=needs,
+            )
         )
     return allowed
 

@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, filesystems, flags, mgr_modules, options, pools, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import declared_problems
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
 # How long a mon may take to hear of an option that was just set (it learns of it by the next proposal).
 _PATIENCE = 10.0
@@ -407,7 +407,11 @@ class ClusterProvider:
             return Maps()
         if self._open is None:
             self._open = Connection(self._options).__enter__()
-        return read(self._open, [name for _section, name, _value in options.flat(self._declaration["options"])])
+        try:
+            return read(self._open, [name for _section, name, _value in options.flat(self._declaration["options"])])
+        except CommandFailed as error:
+            rights = ": this client may not read what is needed; use client.admin" if error.code in (errno.EACCES, errno.EPERM) else ""
+            raise Unreachable(f"{error}, asked as {self._open.client}{rights}") from error
 
     def plan(self, observed: Maps) -> Plan:
         """Compare."""

@@ -69,7 +69,7 @@ class Tree:
         devices = {device["id"]: device for device in dump.get("devices", [])}
         buckets = {bucket["id"]: bucket for bucket in dump.get("buckets", []) if "~" not in bucket["name"]}
         self.types: dict[str, str] = {bucket["name"]: bucket["type_name"] for bucket in buckets.values()}
-        self.parents: dict[str, t.Optional[str]] = {name: None for name in self.types}
+        self.parents: dict[str, t.Optional[str]] = dict.fromkeys(self.types)
         self.classes: dict[str, str] = {}
         for bucket in buckets.values():
             for item in bucket["items"]:
@@ -170,7 +170,7 @@ def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
     steps = [step for step in raw["steps"] if not step["op"].startswith("set_")]
     takes = [step for step in steps if step["op"] == "take"]
     chooses = [step for step in steps if step["op"].startswith("choose")]
-    root, _, device_class = (takes[0]["item_name"] if takes else "").partition("~")
+    root, dummy, device_class = (takes[0]["item_name"] if takes else "").partition("~")
     if len(takes) == 1 and len(chooses) == 1 and chooses[0]["num"] == 0 and (chooses[0]["op"].startswith("chooseleaf") or chooses[0]["type"] == "osd"):
         return Rule(raw["rule_name"], kind, root, chooses[0]["type"], device_class)
     texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
@@ -273,7 +273,11 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tre
                 if left:
                     sheet.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
                     continue
-                needs = frozenset(f"crush_location/{child}" for child in living.children(name)) | sheet.ids("crush_rule", "delete") | sheet.ids("crush_rule", "update")
+                needs = (
+                    frozenset(f"crush_location/{child}" for child in living.children(name))
+                    | sheet.ids("crush_rule", "delete")
+                    | sheet.ids("crush_rule", "update")
+                )
                 sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
             continue
         parent = item.get("parent")
@@ -382,7 +386,9 @@ def _plan_rules(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree:
             continue
         needs = placed | frozenset({f"erasure_profile/{item['erasure_profile']}"} if item.get("erasure_profile") else ())
         if living is None:
-            sheet.add(Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs))
+            sheet.add(
+                Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
+            )
             continue
         if living.type != wanted.type:
             sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
@@ -418,7 +424,9 @@ def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[st
         return
     needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
     reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
-    sheet.add(Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs))
+    sheet.add(
+        Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs)
+    )
 
 
 def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:

@@ -20,7 +20,9 @@ if t.TYPE_CHECKING:
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
 _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
 # Set by daemons, by their own roles or by managers' modules, not by ceph_cluster: never pruned.
-_SERVICE = re.compile(r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*")
+_SERVICE = re.compile(
+    r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*"
+)
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
 # rbd_default_features is kept as a number; the bits of librbd's features.
 _FEATURES = {
@@ -201,8 +203,19 @@ def _change(sheet: Sheet, name: str, option: str, has: t.Optional[str], value: t
         risk, reason = Risk.LOSS, "it is not declared, and prune names options: its default applies from then on"
     identity = f"{name}/{option}"
     if value is None:
-        return Change("option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason)
+        return Change(
+            "option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason
+        )
     text = written(value, about)
     before = None if has is None else {"value": shown(has)}
     action = "create" if has is None else "update"
-    return Change("option", identity, action, before, {"value": shown(text)}, lambda: sheet.send("config set", who=name, name=option, value=text), risk=risk, reason=reason)
+    return Change(
+        "option",
+        identity,
+        action,
+        before,
+        {"value": shown(text)},
+        lambda: sheet.send("config set", who=name, name=option, value=text),
+        risk=risk,
+        reason=reason,
+    )

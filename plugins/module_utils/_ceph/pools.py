@@ -268,7 +268,17 @@ def _delete_profile(name: str, living: t.Mapping[str, str], maps: Maps, sheet: S
     needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
     reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
     sheet.add(
-        Change("erasure_profile", name, "delete", dict(living), None, lambda: sheet.send("osd erasure-code-profile rm", name=name), risk=risk, reason=reason, needs=needs)
+        Change(
+            "erasure_profile",
+            name,
+            "delete",
+            dict(living),
+            None,
+            lambda: sheet.send("osd erasure-code-profile rm", name=name),
+            risk=risk,
+            reason=reason,
+            needs=needs,
+        )
     )
 
 
@@ -406,8 +416,8 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
         total = sum(replicas * len(osds & where) / len(where) for where, replicas in load if where)
         if total > limit * len(osds):
             sheet.problem(
-                f"{here}: pg_num {wanted_pool['pg_num']} with size {wanted_pool['size']} would bring {len(osds)} OSDs to {round(total / len(osds))} PG replicas each, "
-                f"and mon_max_pg_per_osd is {limit}: lower pg_num, add OSDs, or raise that option"
+                f"{here}: pg_num {wanted_pool['pg_num']} with size {wanted_pool['size']} would bring {len(osds)} OSDs to "
+                f"{round(total / len(osds))} PG replicas each, and mon_max_pg_per_osd is {limit}: lower pg_num, add OSDs, or raise that option"
             )
 
 
@@ -467,9 +477,17 @@ def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
     needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
     sheet.add(
         Change(
-            "pool", name, "update", before, after, lambda: _set_all(sheet, name, after, applications), risk=risk, reason=reason, moved_bytes=moved,
+            "pool",
+            name,
+            "update",
+            before,
+            after,
+            lambda: _set_all(sheet, name, after, applications),
+            risk=risk,
+            reason=reason,
+            moved_bytes=moved,
             needs=frozenset(needs) | sheet.option_needs,
-        )  # fmt: skip
+        )
     )
     return True
 
@@ -482,7 +500,9 @@ def _locked(flag: str, after: t.Mapping[str, t.Any]) -> bool:
     return bool({"nosizechange": {"size", "min_size"}, "nopgchange": {"pg_num"}}[flag] & set(after))
 
 
-def _risk(name: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps) -> tuple[Risk, str, t.Optional[int]]:
+def _risk(
+    name: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps
+) -> tuple[Risk, str, t.Optional[int]]:
     """What an update costs. The worst of its parts counts."""
     used = maps.used_bytes(name)
     reasons: list[str] = []
@@ -572,4 +592,16 @@ def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: 
 
     used = maps.used_bytes(name)
     before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
-    sheet.add(Change("pool", name, "delete", before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ())))
+    sheet.add(
+        Change(
+            "pool",
+            name,
+            "delete",
+            before,
+            None,
+            apply,
+            risk=Risk.LOSS,
+            reason=f"{reason} ({used} bytes)",
+            needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ()),
+        )
+    )

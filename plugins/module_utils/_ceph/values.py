@@ -42,7 +42,11 @@ def size(value: t.Any) -> int:
     match = _SIZE.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"'{value}' is not a size: write a number with K, M, G, T or P, such as 4G")
-    return int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]) if "." in match.group(1) else int(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]
+    return (
+        int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
+        if "." in match.group(1)
+        else int(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]
+    )
 
 
 def count(value: t.Any) -> int:

@@ -1,0 +1,126 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a cluster says of itself, and waiting for it to become well. Reads only.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import mon_host, version_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shown
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+WAIT_OPTIONS: dict[str, t.Any] = {
+    "health": {"type": "str", "choices": ["HEALTH_OK", "HEALTH_WARN"]},
+    "ignore": {"type": "list", "elements": "str", "default": []},
+    "osds_up": {"type": "int"},
+    "mons": {"type": "int"},
+    "mgr": {"type": "bool"},
+    "clean": {"type": "bool"},
+    "timeout": {"type": "int", "default": 120},
+}
+# Between two looks; a look costs a few milliseconds.
+_PAUSE = 0.5
+
+
+def look(connection: Connection) -> dict[str, t.Any]:
+    """Ask for everything at once."""
+    status, mons, osd, versions, fs = connection.many([("status", {}), ("mon dump", {}), ("osd dump", {}), ("versions", {}), ("fs dump", {})])
+    return describe(status, mons, osd, versions, fs)
+
+
+def describe(
+    status: t.Mapping[str, t.Any], mons: t.Mapping[str, t.Any], osd: t.Mapping[str, t.Any], versions: t.Mapping[str, t.Any], fs: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """Put the answers of the monitors into the module's words."""
+    quorum = set(status.get("quorum_names", []))
+    health = status.get("health", {})
+    checks = {
+        code: {"severity": check["severity"], "summary": check["summary"]["message"], "muted": bool(check.get("muted"))}
+        for code, check in health.get("checks", {}).items()
+    }
+    osds = osd.get("osds", [])
+    states = status.get("pgmap", {}).get("pgs_by_state", [])
+    return {
+        "fsid": status.get("fsid"),
+        "version": shown(version_of(versions)),
+        "versions": versions,
+        "mon_host": mon_host(mons),
+        "mons": [
+            {
+                "name": mon["name"],
+                "in_quorum": mon["name"] in quorum,
+                "addresses": {entry["type"]: entry["addr"] for entry in mon["public_addrs"]["addrvec"]},
+            }
+            for mon in mons.get("mons", [])
+        ],
+        "health": {"status": health.get("status"), "checks": checks},
+        "mgr": {"available": bool(status.get("mgrmap", {}).get("available")), "standbys": status.get("mgrmap", {}).get("num_standbys", 0)},
+        "osds": {"total": len(osds), "up": sum(one["up"] for one in osds), "in": sum(one["in"] for one in osds)},
+        "pgs": {"total": status.get("pgmap", {}).get("num_pgs", 0), "states": {state["state_name"]: state["count"] for state in states}},
+        "pools": sorted(pool["pool_name"] for pool in osd.get("pools", [])),
+        "filesystems": [
+            {"name": entry["mdsmap"]["fs_name"], "up": len(entry["mdsmap"].get("up", {})), "max_mds": entry["mdsmap"]["max_mds"]}
+            for entry in fs.get("filesystems", [])
+        ],
+        "flags": sorted(flag for flag in osd.get("flags", "").split(",") if flag),
+        "require_min_compat_client": osd.get("require_min_compat_client"),
+    }
+
+
+def missing(info: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> list[str]:
+    """What is not yet as it is waited for, one sentence each."""
+    found = []
+    if wanted.get("mons") is not None:
+        have = sum(mon["in_quorum"] for mon in info["mons"])
+        if have < wanted["mons"]:
+            found.append(f"{have} of {wanted['mons']} monitors are in quorum")
+    if wanted.get("mgr") and not info["mgr"]["available"]:
+        found.append("no manager is active")
+    if wanted.get("osds_up") is not None and info["osds"]["up"] < wanted["osds_up"]:
+        found.append(f"{info['osds']['up']} of {wanted['osds_up']} OSDs are up")
+    if wanted.get("clean"):
+        unclean = {state: count for state, count in info["pgs"]["states"].items() if not state.startswith("active+clean")}
+        if unclean:
+            found.append("not clean: " + ", ".join(f"{count} placement groups {state}" for state, count in sorted(unclean.items())))
+    if wanted.get("health"):
+        severe = ("HEALTH_ERR",) if wanted["health"] == "HEALTH_WARN" else ("HEALTH_WARN", "HEALTH_ERR")
+        checks = info["health"]["checks"]
+        left = {
+            code: check for code, check in checks.items() if check["severity"] in severe and not check["muted"] and code not in (wanted.get("ignore") or [])
+        }
+        found += [f"{code}: {check['summary']}" for code, check in sorted(left.items())]
+    return found
+
+
+def wait(connection: Connection, wanted: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
+    """Look until nothing is missing, or until the time is up. Returns the last look and what was missing then."""
+    end = time.monotonic() + (wanted.get("timeout") or 120)
+    while True:
+        info = look(connection)
+        left = missing(info, wanted)
+        if not left or time.monotonic() > end:
+            return info, left
+        time.sleep(_PAUSE)
+
+
+def keys(connection: Connection, entities: t.Sequence[str]) -> dict[str, t.Optional[dict[str, t.Any]]]:
+    """The key and the caps of each entity, None where there is no such entity."""
+
+    def ask(entity: str) -> t.Optional[dict[str, t.Any]]:
+        try:
+            found = connection.command("auth get", entity=entity)[0]
+        except CommandFailed as error:
+            if error.code == errno.ENOENT:
+                return None
+            raise Unreachable(str(error)) from error
+        return {"key": found["key"], "caps": found.get("caps", {})}
+
+    return {entity: ask(entity) for entity in entities}

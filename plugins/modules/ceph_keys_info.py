@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ceph_keys_info
+short_description: Keys of cephx clients
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Returns the keys of the named clients, for hosts that need their own.
+  - Use it with C(no_log), since it returns keys.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.info
+  - cephstack.cloud.connection
+options:
+  entities:
+    description: The clients, by their full names, for example V(client.images).
+    type: list
+    elements: str
+    required: true
+  required:
+    description:
+      - Whether it is an error that one of them is not there. In check mode it never is.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: The key of the virtual machines' client
+  cephstack.cloud.ceph_keys_info:
+    entities: [client.images]
+  register: result
+  no_log: true
+"""
+
+RETURN = r"""
+keys:
+  description:
+    - The keys by the clients' names. Null where there is no such client.
+    - The key that was given in O(connection.key) is hidden here too.
+  returned: success
+  type: dict
+caps:
+  description: The caps by the clients' names, each a dictionary of services.
+  returned: success
+  type: dict
+fsid:
+  description: The cluster's fsid. Null in check mode where no cluster has been made yet.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import keys
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": connection_argument(),
+            "entities": {"type": "list", "elements": "str", "required": True},
+            "required": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    entities = module.params["entities"]
+    if module.check_mode and nowhere(module.params["connection"]):
+        module.exit_json(changed=False, fsid=None, keys=dict.fromkeys(entities), caps={})
+    require_binding(module)
+    try:
+        with Connection(module.params["connection"]) as connection:
+            found, fsid = keys(connection, entities), connection.fsid
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+    absent = [entity for entity, entry in found.items() if entry is None]
+    if absent and module.params["required"] and not module.check_mode:
+        module.fail_json(
+            msg=f"the cluster {fsid} has no {', '.join(absent)}: declare it in ceph_cluster_clients or consumers, and run the role ceph_cluster first"
+        )
+    module.exit_json(
+        changed=False,
+        fsid=fsid,
+        keys={entity: entry and entry["key"] for entity, entry in found.items()},
+        caps={entity: entry["caps"] for entity, entry in found.items() if entry},
+    )
+
+
+if __name__ == "__main__":
+    main()
