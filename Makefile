@@ -13,7 +13,7 @@ PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
 CHECK := $(VENV)/bin/python tools/check
 export PYTHON CORE
 
-.PHONY: help demo lab clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
+.PHONY: help demo lab lab-down clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -24,8 +24,11 @@ demo: run ## A whole stack on this machine: hosts, Ceph, a KVM host, a guest tha
 lab: run ## Only the throwaway hosts of $(LAB)
 	@$(PLAY) cephstack.cloud.lab -e lab_state=up
 
-clean-lab: run ## Remove every trace of the lab
-	@$(PLAY) cephstack.cloud.lab -e lab_state=absent
+lab-down: run ## Stop and remove the lab, but keep the cached images
+	@$(PLAY) cephstack.cloud.lab -e lab_state=down
+
+clean-lab: run ## Remove every trace of the lab, the cached images too
+	@$(PLAY) cephstack.cloud.lab -e lab_state=down -e lab_purge_cache=true
 
 test: dev ## All tests
 	@$(CHECK) lint sanity unit daemons molecule

@@ -95,6 +95,26 @@ def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
         assert not wrong
 
 
+def without_descriptions(options: dict) -> dict:
+    return {
+        name: {
+            **{key: value for key, value in option.items() if key not in ("description", "default")},
+            "options": without_descriptions(option.get("options", {})),
+        }
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["ceph", "consumers", "ceph_common_mon_group"])
+def test_a_shared_variable_is_the_same_everywhere(name: str) -> None:
+    found = {}
+    for role in ROLES:
+        options = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})
+        if name in options:
+            found[role.name] = without_descriptions({name: options[name]})
+    assert len({str(options) for options in found.values()}) <= 1, found
+
+
 def undescribed(options: dict, path: str = "") -> list[str]:
     found = []
     for name, option in options.items():
