@@ -14,6 +14,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import decla
 
 ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts")
 PREFIX = "ceph_cluster_"
+# These are judged by rbd_images, against the living pools.
+IMAGES = "ceph_cluster_images"
 
 
 class ActionModule(ActionBase):
@@ -29,12 +31,13 @@ class ActionModule(ActionBase):
         groups, hostvars = variables["groups"], variables["hostvars"]
         names = sorted({name for role in ROLES for name in groups.get(roles[role], [])})
         hosts = [self._host(name, groups, hostvars[name]) for name in names]
-        ceph = variables.get("ceph") or {}
+        # Through hostvars, which are templated; the task's own variables are not.
+        ceph = (hostvars[names[0]].get("ceph") or {}) if names else {}
         problems, warnings = _inventory.problems(hosts, ceph, roles)
         mons = groups.get(roles["mons"], [])
         if mons:
             declared = self._declaration(hostvars[mons[0]])
-            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None)
+            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX)
         result["warnings"] = warnings
         result["changed"] = False
         result["problems"] = problems
@@ -55,7 +58,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _declaration(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        declared = {key[len(PREFIX) :]: variables[key] for key in variables if isinstance(key, str) and key.startswith(PREFIX)}
+        declared = {key[len(PREFIX) :]: variables[key] for key in variables if key.startswith(PREFIX) and key != IMAGES}
         if "consumers" in variables:
             declared["consumers"] = variables["consumers"]
         return declared
