@@ -89,7 +89,9 @@ def ask(lab: Lab, address: str, wait: int = 0, connect: int = 5) -> t.Optional[A
     waiting = f"timeout {wait} systemctl is-system-running --wait >/dev/null 2>&1; " if wait else ""
     remote = f"{waiting}systemctl is-system-running; echo {_CUT}; systemctl list-units --failed --plain --no-legend --no-pager; echo {_CUT}; cat /etc/hosts"
     try:
-        done = subprocess.run(command(lab, address, remote, connect), capture_output=True, text=True, timeout=connect + wait + 15, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command(lab, address, remote, connect), capture_output=True, text=True, timeout=connect + wait + 15, check=False, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
         return None
     return parse(done.stdout)
@@ -106,8 +108,8 @@ def parse(text: str) -> t.Optional[Answer]:
 
 def managed(text: str) -> str:
     """Return the lab's lines of an /etc/hosts, "" where there are none. Pure."""
-    _, begin, rest = text.partition(BEGIN + "\n")
-    block, end, _ = rest.partition(END)
+    dummy, begin, rest = text.partition(BEGIN + "\n")
+    block, end, dummy = rest.partition(END)
     return block if begin and end else ""
 
 

@@ -122,10 +122,7 @@ class Hosts:
                 for name in running
                 if records[name] and not down
             }
-            return {
-                name: HostSeen(record, running.get(name), asked[name].result() if name in asked else None)
-                for name, record in sorted(records.items())
-            }
+            return {name: HostSeen(record, running.get(name), asked[name].result() if name in asked else None) for name, record in sorted(records.items())}
 
     # -- plan ---------------------------------------------------------------------------------------------------
 
@@ -164,10 +161,17 @@ class Hosts:
             if seen.record and seen.state != "up" and str(seen.record["image"]) not in observed.images:
                 problems.append(f"{host.name}: the image {seen.record['image']} that it was made from is gone: take the lab down and up again")
         changes += [
-            Change("image", name, "create", None, {"release": host.release, "kind": host.kind, "packages": list(host.packages)}, _call(images.build, lab, host, observed.around))
+            Change(
+                "image",
+                name,
+                "create",
+                None,
+                {"release": host.release, "kind": host.kind, "packages": list(host.packages)},
+                _call(images.build, lab, host, observed.around),
+            )
             for name, host in wanted.items()
         ]
-        changes += [change for change, _ in hosts if change is not None]
+        changes += [change for change, dummy in hosts if change is not None]
         problems += self._room(observed, wanted.values(), [host for change, host in hosts if change is not None])
         if problems:
             raise Invalid(problems)
@@ -180,7 +184,9 @@ class Hosts:
         disk = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new)
         if disk > observed.free_disk:
             names = ", ".join(host.name for host in new)
-            found.append(f"{self.lab.cache} has {show_size(observed.free_disk)} free, but {names} need about {show_size(disk)}: free some, or set lab_cache elsewhere")
+            found.append(
+                f"{self.lab.cache} has {show_size(observed.free_disk)} free, but {names} need about {show_size(disk)}: free some, or set lab_cache elsewhere"
+            )
         starting = [host for host in changed if observed.hosts.get(host.name, HostSeen()).pid is None]
         memory = sum(host.memory * MIB if host.kind == "vm" else _CONTAINER_MEMORY for host in starting)
         if memory > observed.free_memory:
@@ -188,9 +194,7 @@ class Hosts:
             found.append(f"{show_size(observed.free_memory)} of memory are free, but {names} need {show_size(memory)}: declare less memory or fewer hosts")
         return found
 
-    def _host_change(
-        self, host: Host, observed: Observed, bridge_gone: bool, problems: list[str], warnings: list[str]
-    ) -> tuple[t.Optional[Change], Host]:
+    def _host_change(self, host: Host, observed: Observed, bridge_gone: bool, problems: list[str], warnings: list[str]) -> tuple[t.Optional[Change], Host]:
         """Return the change that a host needs, or None, and the host with the image that it will have."""
         lab, seen = self.lab, observed.hosts.get(host.name, HostSeen())
         names = files.names(self._addresses(observed))
@@ -214,7 +218,9 @@ class Hosts:
         for name, size in want["disks"].items():
             old = seen.record["disks"].get(name, size)
             if old != size:
-                problems.append(f"{host.name}: disk {name} has {show_size(old)}, declared are {show_size(size)}: give the new one another name, or take the host down first")
+                problems.append(
+                    f"{host.name}: disk {name} has {show_size(old)}, declared are {show_size(size)}: give the new one another name, or take the host down first"
+                )
         differing = [key for key in want if seen.record.get(key) != want[key]]
         was = {key: seen.record.get(key) for key in differing}
         now = {key: want[key] for key in differing}

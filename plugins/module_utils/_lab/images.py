@@ -40,6 +40,7 @@ _INITRAMFS_CONF = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
 _INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 . /usr/share/initramfs-tools/hook-functions
+copy_exec /bin/cp
 force_load virtio_pci
 force_load virtio_blk
 force_load ext4

@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
 
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
-RECIPE = 3
+RECIPE = {"container": 3, "vm": 4}
 
 _BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
@@ -105,7 +105,7 @@ def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
 
 def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
     """Return an image's name: hosts with the same release, kind and packages share one."""
-    content = "\n".join([str(RECIPE), release, kind, *image_packages(kind, packages)])
+    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages)])
     return f"debian-{release}-{kind}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 

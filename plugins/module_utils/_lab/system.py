@@ -23,7 +23,9 @@ class LabError(Exception):
     """Something on this machine did not do what it was asked to. The text says what and, where known, how to mend it."""
 
 
-def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[dict[str, str]] = None) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[dict[str, str]] = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command. Raises LabError with the end of what it said."""
     try:
         done = subprocess.run(list(argv), input=stdin, capture_output=True, text=True, timeout=timeout, env=env, check=False, errors="replace")
@@ -183,8 +185,8 @@ def cgroup_roots() -> list[str]:
     """Return where a machine's own control groups are made when no systemd does it: the v2 tree, and systemd's own of v1."""
     roots = []
     for line in _mountinfo().splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = (right.split(" ") + ["", "", ""])[:3]
+        left, dummy, right = line.partition(" - ")
+        kind, dummy, options = (right.split(" ") + ["", "", ""])[:3]
         if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
             roots.append(left.split(" ")[4])
     return roots
@@ -203,7 +205,14 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     end each other's services.
     """
     if booted_with_systemd():
-        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
+        properties = [
+            "Delegate=yes",
+            "KillMode=mixed",
+            "TasksMax=infinity",
+            "LimitNOFILE=1048576",
+            f"StandardOutput=append:{log}",
+            f"StandardError=append:{log}",
+        ]
         run(
             ["systemd-run", "--quiet", "--collect", f"--unit={unit(machine)}", f"--description=cephstack lab host {machine}"]
             + [f"--property={item}" for item in properties]
@@ -235,7 +244,7 @@ def cgroup_directories(machine: str) -> list[str]:
 def remove_cgroups(machine: str) -> None:
     """Remove a machine's control groups, and the one above when it was the last. What is still in use stays."""
     for group in cgroup_directories(machine):
-        for directory, _, _ in os.walk(group, topdown=False):
+        for directory, dummy, dummy in os.walk(group, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
         with contextlib.suppress(OSError):
