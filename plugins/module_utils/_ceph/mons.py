@@ -28,6 +28,9 @@ ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
 ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allow *"}
 
+# Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
+ELECTION = 10
+
 # The ports that every client tries when a mon_host names none.
 V2_PORT, V1_PORT = 3300, 6789
 
@@ -258,7 +261,7 @@ class Provider:
     def _found(self) -> None:
         fsid = self.wanted.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
-        mon_key, admin_key = (host.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for _ in range(2))
+        mon_key, admin_key = (host.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             monmap = os.path.join(folder, "monmap")
             host.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
@@ -316,6 +319,21 @@ def own_connection(name: str, address: str = "") -> dict[str, t.Any]:
     return {"mon_host": addrvec(address) if address else None, "client": "mon.", "keyring": os.path.join(data_path(name), "keyring"), "timeout": 20}
 
 
+def _settled(name: str) -> dict[str, t.Any]:
+    """Return a running monitor's status. An election takes seconds, and is no reason to call the cluster down."""
+    last: dict[str, t.Any] = {}
+
+    def check() -> bool:
+        last.update(host.ask(f"mon.{name}", "mon_status") or {})
+        return last.get("state") in ("leader", "peon")
+
+    try:
+        host.wait_for(check, ELECTION, str)
+    except TimeoutError:
+        pass  # told by the status
+    return last
+
+
 def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     """Say what this host knows of its cluster, without changing anything.
 
@@ -328,7 +346,7 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     unit = host.units([unit_name(name)])[unit_name(name)]
     if not unit.active:
         return {**result, "state": "down", "reason": f"{unit_name(name)} is {unit.state}"}
-    status = host.ask(f"mon.{name}", "mon_status")
+    status = _settled(name)
     if not status:
         return {**result, "state": "down", "reason": f"mon.{name} does not answer at its admin socket"}
     if status["state"] not in ("leader", "peon"):
