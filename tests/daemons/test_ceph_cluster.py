@@ -379,7 +379,7 @@ def test_too_many_placement_groups_are_foreseen(cluster, run):
 
 def test_a_filesystem(cluster, run):
     declared = {
-        "pools": [{"name": name, "pg_num": 1} for name in ("fs-meta", "fs-data", "fs-more")],
+        "pools": [{"name": name, "pg_num": 1, "applications": ["cephfs"]} for name in ("fs-meta", "fs-data", "fs-more")],
         "filesystems": [{"name": "home", "metadata_pool": "fs-meta", "data_pools": ["fs-data"], "max_mds": 2, "allow_standby_replay": True}],
     }
     made(run, **declared)

@@ -366,7 +366,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     demands = _consumers.demands(declaration["consumers"])
     pools.plan(declaration["pools"], maps, sheet, tree, rules, profiles, demands, "pools" in prune)
     pools.plan_profiles(declaration["erasure_profiles"], maps, sheet, tree, profiles, "erasure_profiles" in prune)
-    crush.plan(crush_declared, maps, sheet, tree, rules, "rules" in prune)
+    crush.plan(crush_declared, maps, sheet, tree, rules, profiles, "rules" in prune)
     everyone = [*declaration["clients"], *_consumers.clients(declaration["consumers"])]
     clients.plan(everyone, maps, sheet, pool_names, allowed, me, "clients" in prune)
     flags.plan(declaration["flags"], maps, sheet)

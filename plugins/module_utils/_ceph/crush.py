@@ -255,9 +255,9 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
     return tree
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], prune: bool) -> None:
-    """Plan buckets, locations, classes and rules. tree and rules: as they will be."""
-    _plan_rules(declared, maps, sheet, tree, rules, prune)
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
+    """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
+    _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
     _plan_classes(declared, maps, sheet)
     _plan_buckets(declared, maps, sheet, tree)
 
@@ -364,7 +364,9 @@ def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: st
     return apply
 
 
-def _plan_rules(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], prune: bool) -> None:
+def _plan_rules(
+    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
+) -> None:
     users: dict[str, list[str]] = {}
     for pool in maps.pools.values():
         users.setdefault(pool["rule"], []).append(pool["name"])
@@ -378,6 +380,9 @@ def _plan_rules(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree:
                 _plan_rule_delete(name, living, sheet, users, Risk.NONE)
             continue
         wanted = rules[name]
+        if item.get("erasure_profile") and item["erasure_profile"] not in profiles:
+            sheet.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in {sheet.prefix}erasure_profiles")
+            continue
         if wanted.root not in tree:
             sheet.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
             continue

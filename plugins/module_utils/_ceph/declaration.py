@@ -46,12 +46,12 @@ def declaration_arguments() -> dict[str, t.Any]:
     return copy.deepcopy(OPTIONS)
 
 
-def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "") -> list[str]:
+def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_") -> list[str]:
     """Return everything that is wrong with a declaration by itself, each with the variable's name and the mend.
 
-    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in).
+    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in); arm is passed over.
     hosts: how many hosts will have OSDs, where that is known.
-    prefix: what stands before each name, "ceph_cluster_" for a role's variables ("consumers" never has one).
+    prefix: what stands before each name; "consumers" never has one.
     """
 
     def get(key: str) -> t.Any:
@@ -84,6 +84,8 @@ def _shape(declaration: t.Mapping[str, t.Any], prefix: str) -> list[str]:
     for key, value in declaration.items():
         spec = OPTIONS.get(key)
         name = key if key == "consumers" else f"{prefix}{key}"
+        if key == "arm":
+            continue
         if spec is None:
             found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
         elif value is not None:
