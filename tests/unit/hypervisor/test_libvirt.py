@@ -1,0 +1,215 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned for a host's libvirt: XML written and read, secrets and pools compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import rbd, xml
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret
+
+FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+MONS = "[v2:10.0.0.2:3300/0,v1:10.0.0.2:6789/0],[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]"
+HOSTS = (("10.0.0.1", 0), ("10.0.0.2", 0))
+KEY = "AQCeGgFrXhZxNBAASKQRL4kHy9NJdCCZLTIWUw=="
+OTHER_KEY = "AQAAHgFrjb99HBAARCThxf60vWZgi6iAZEpfug=="
+CLIENT = "client.guests"
+UUID = rbd.secret_uuid(FSID, CLIENT)
+USAGE = f"{CLIENT} of {FSID}"
+
+
+class TestMonHost:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (MONS, HOSTS),
+            ("10.0.0.2:6789,10.0.0.1", HOSTS),
+            ("10.0.0.2;10.0.0.1 ,10.0.0.2:3300", HOSTS),
+            ("[v2:127.0.0.1:40001/0,v1:127.0.0.1:40002/0]", (("127.0.0.1", 40001), ("127.0.0.1", 40002))),
+            ("[v2:10.0.0.1:3300,v1:10.0.0.1:7000]", (("10.0.0.1", 3300),)),
+            ("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0] [fd00::2]:6789,fd00::3", (("fd00::1", 0), ("fd00::2", 0), ("fd00::3", 0))),
+            ("v2:mon.example.org:3300", (("mon.example.org", 0),)),
+            ("", ()),
+        ],
+    )
+    def test_read_in_every_form(self, text, expected):
+        assert xml.parse_mon_host(text) == expected
+
+    @pytest.mark.parametrize("text", ["10.0.0.1:x", "10.0.0.1:70000", "[fd00::1", "a/b"])
+    def test_what_is_none_is_refused(self, text):
+        with pytest.raises(ValueError, match="not"):
+            xml.parse_mon_host(text)
+
+
+class TestXml:
+    def test_a_secret_comes_back(self):
+        secret = xml.CephSecret(UUID, "a <name> & more", private=True, ephemeral=True)
+        assert xml.read_secret(xml.write_secret(secret)) == secret
+
+    def test_a_secret_of_another_kind_has_no_usage(self):
+        assert xml.read_secret("<secret><uuid>u</uuid><usage type='iscsi'><name>x</name></usage></secret>").usage == ""
+
+    def test_a_pool_comes_back_with_its_hosts_sorted(self):
+        pool = xml.RbdPool("p&q", "vms", (("10.0.0.9", 40001), ("10.0.0.1", 0)), "guests", UUID)
+        found = xml.read_pool(xml.write_pool(pool, "some-uuid"))
+        assert found.hosts == (("10.0.0.1", 0), ("10.0.0.9", 40001))
+        assert (found.name, found.source, found.user, found.secret) == ("p&q", "vms", "guests", UUID)
+
+    def test_a_pool_of_another_type_is_none(self):
+        assert xml.read_pool("<pool type='dir'><name>d</name></pool>") is None
+
+    def test_a_pool_without_a_key_is_read(self):
+        assert xml.read_pool("<pool type='rbd'><name>p</name><source><name>vms</name></source></pool>").secret == ""
+
+    def test_a_guest_names_its_secret_and_never_a_key(self):
+        guest = xml.Guest("g", UUID, "kvm", 64, "vms", "disk", (("10.0.0.1", 0), ("10.0.0.2", 40001)), "guests", UUID, "/console")
+        written = xml.write_guest(guest)
+        assert 'protocol="rbd" name="vms/disk"' in written
+        assert '<host name="10.0.0.1" />' in written
+        assert f'<secret type="ceph" uuid="{UUID}" />' in written
+        assert "host-passthrough" in written
+
+
+def declared(secrets=None, pools=None, mon_host=MONS, **options):
+    secrets = [{"client": CLIENT, "key": KEY}] if secrets is None else secrets
+    pools = [{"name": "vms", "client": CLIENT}] if pools is None else pools
+    return rbd.parse(FSID, mon_host, secrets, pools, **options)
+
+
+class Handle:
+    """Stands where libvirt's objects stand. Planning must not touch it."""
+
+    def undefine(self):
+        raise AssertionError("planning undefined something")
+
+
+class FakeHost:
+    uri = "test"
+
+
+def secret_now(key=KEY, usage=USAGE, uuid=UUID, private=False):
+    return rbd.SecretNow(xml.CephSecret(uuid, usage, private), None if key is None else Secret(key), Handle())
+
+
+def pool_now(name="vms", active=True, autostart=True, definition=None, live=None):
+    definition = definition or xml.RbdPool("vms", "vms", HOSTS, "guests", UUID)
+    return rbd.PoolNow(name, "pool-uuid", active, autostart, definition, (live or definition) if active else None, Handle())
+
+
+def plan(wanted, secrets=(), pools=()):
+    return rbd.Provider(FakeHost(), wanted).plan(rbd.Observed({one.definition.uuid: one for one in secrets}, {one.name: one for one in pools}))
+
+
+def by_id(found):
+    return {change.id: (change.action, change.before, change.after) for change in found.changes}
+
+
+class TestPlan:
+    def test_from_nothing_the_pool_waits_for_its_secret(self):
+        found = plan(declared())
+        assert [[change.id for change in stage] for stage in found.stages()] == [["secret/client.guests"], ["pool/vms"]]
+        assert all(change.action == "create" for change in found.changes)
+        assert KEY not in str(found.diff())
+
+    def test_nothing_where_all_is_right(self):
+        assert not plan(declared(), [secret_now()], [pool_now()])
+
+    def test_another_order_of_monitors_is_no_difference(self):
+        assert not plan(declared(mon_host="10.0.0.1,10.0.0.2:6789"), [secret_now()], [pool_now()])
+
+    def test_a_changed_key_touches_the_secret_only(self):
+        found = by_id(plan(declared(), [secret_now(OTHER_KEY)], [pool_now()]))
+        assert found == {"secret/client.guests": ("update", {"key": Secret(OTHER_KEY)}, {"key": Secret(KEY)})}
+
+    def test_a_secret_without_a_value_gets_one(self):
+        assert by_id(plan(declared(), [secret_now(None)], [pool_now()]))["secret/client.guests"][1] == {"key": None}
+
+    def test_a_private_secret_is_made_anew(self):
+        assert by_id(plan(declared(), [secret_now(None, private=True)], [pool_now()]))["secret/client.guests"][1] == {"private": True, "key": None}
+
+    @pytest.mark.parametrize(
+        ("now", "before", "after"),
+        [
+            ({"autostart": False}, {"autostart": False}, {"autostart": True}),
+            ({"active": False}, {"active": False}, {"active": True}),
+            (
+                {"definition": xml.RbdPool("vms", "vms", HOSTS[:1], "guests", UUID)},
+                {"hosts": ["10.0.0.1"]},
+                {"hosts": ["10.0.0.1", "10.0.0.2"]},
+            ),
+            ({"definition": xml.RbdPool("vms", "vms", HOSTS, "other", UUID)}, {"client": "client.other"}, {"client": CLIENT}),
+            ({"definition": xml.RbdPool("vms", "vms", HOSTS, "guests", "u")}, {"secret": "u"}, {"secret": UUID}),
+            (
+                {"live": xml.RbdPool("vms", "vms", HOSTS[1:], "guests", UUID)},
+                {"running with": {"hosts": ["10.0.0.2"]}},
+                {"running with": {"hosts": ["10.0.0.1", "10.0.0.2"]}},
+            ),
+        ],
+    )
+    def test_drift_of_a_pool_is_named(self, now, before, after):
+        assert by_id(plan(declared(), [secret_now()], [pool_now(**now)])) == {"pool/vms": ("update", before, after)}
+
+    def test_names_that_are_taken_are_all_told(self):
+        rival = secret_now(uuid="11111111-1111-1111-1111-111111111111")
+        taken = rbd.PoolNow("vms", "u", True, True, None, None, Handle())
+        with pytest.raises(Invalid) as caught:
+            plan(declared(), [rival], [taken])
+        assert [problem.split(":")[0] for problem in caught.value.problems] == ["secret client.guests", "pool vms"]
+
+    def test_a_uuid_of_another_kind_of_secret_is_refused(self):
+        with pytest.raises(Invalid, match="another kind"):
+            plan(declared(), [secret_now(usage="")], [pool_now()])
+
+    def test_what_is_to_go_goes_pools_first(self):
+        wanted = declared([{"client": CLIENT, "state": "absent"}], [{"name": "vms", "state": "absent"}])
+        found = plan(wanted, [secret_now()], [pool_now()])
+        assert [[change.id for change in stage] for stage in found.stages()] == [["pool/vms"], ["secret/client.guests"]]
+        assert not plan(wanted)
+
+    def test_a_dry_run_may_lack_keys(self):
+        wanted = declared([{"client": CLIENT, "key": None}], may_lack_keys=True)
+        assert set(by_id(rbd.Provider(None, wanted).plan(rbd.Observed({}, {})))) == {"secret/client.guests", "pool/vms"}
+
+
+class TestDeclaration:
+    @pytest.mark.parametrize(
+        ("secrets", "pools", "problem"),
+        [
+            ([{"client": "guests", "key": KEY}], [], "not the name of a cephx client"),
+            ([{"client": CLIENT, "key": None}], [], "no key was given"),
+            ([{"client": CLIENT, "key": "!!"}], [], "base64"),
+            ([{"client": CLIENT, "key": KEY, "uuid": "x"}], [], "not a UUID"),
+            ([{"client": CLIENT, "key": KEY}] * 2, [], "declared 2 times"),
+            ([], [{"name": "vms"}], "its client is missing"),
+            ([], [{"name": "vms", "client": CLIENT}], "no secret for its client"),
+            ([], [{"name": "a/b", "state": "absent"}], "not a name"),
+        ],
+    )
+    def test_mistakes_are_told(self, secrets, pools, problem):
+        with pytest.raises(Invalid, match=problem):
+            declared(secrets, pools)
+
+    def test_all_mistakes_together(self):
+        with pytest.raises(Invalid) as caught:
+            declared([{"client": CLIENT, "key": None}], [{"name": "vms", "client": "client.x"}], mon_host="")
+        assert len(caught.value.problems) == 3
+
+    def test_a_bad_fsid(self):
+        with pytest.raises(Invalid, match="fsid"):
+            rbd.parse("x", MONS, [], [])
+
+    def test_consumers_become_secrets_and_pools(self):
+        consumers = [
+            {"name": "guests", "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]},
+            {"name": "two", "client": CLIENT, "pools": [{"name": "vms"}, {"name": "more"}]},
+            {"name": "other", "pools": [{"name": "vms"}]},
+        ]
+        secrets, pools = rbd.of_consumers(consumers, {CLIENT: KEY})
+        assert secrets == [{"client": CLIENT, "key": KEY}, {"client": "client.other", "key": None}]
+        assert [(pool["name"], pool["pool"], pool["client"]) for pool in pools] == [
+            ("vms", "vms", CLIENT),
+            ("more", "more", CLIENT),
+            ("vms-other", "vms", "client.other"),
+        ]
