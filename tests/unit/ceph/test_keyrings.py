@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyrings
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+
+KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+
+
+def declared(path, **more):
+    return keyrings.parse([{"client": "client.a", "key": KEY, "path": str(path), **more}])[0]
+
+
+def me(keyring):
+    """The same file, owned by whoever runs the tests."""
+    import grp
+    import pwd
+
+    owner, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    return keyrings.Keyring(keyring.client, keyring.key, keyring.path, owner, group, keyring.mode, keyring.present)
+
+
+def test_a_keyring_is_made_kept_and_mended(tmp_path):
+    keyring = me(declared(tmp_path / "a.keyring", mode="0640"))
+    provider = keyrings.Provider([keyring])
+    made = provider.plan(provider.observe())
+    assert [change.action for change in made.changes] == ["create"]
+    assert KEY not in str(made.diff())
+    assert made.apply() == []
+    assert not provider.plan(provider.observe())
+    assert stat.S_IMODE(os.stat(keyring.path).st_mode) == 0o640
+    assert host.keyring_keys(host.read(keyring.path)) == {"client.a": KEY}
+
+    (tmp_path / "a.keyring").write_text(host.keyring_text("client.a", OTHER))
+    (change,) = provider.plan(provider.observe()).changes
+    assert (change.action, list(change.after)) == ("update", ["key"])
+    change.apply()
+    os.chmod(keyring.path, 0o644)
+    (change,) = provider.plan(provider.observe()).changes
+    assert change.before == {"mode": "0644"}
+
+    gone = keyrings.Provider([keyrings.Keyring("client.a", "", keyring.path, present=False)])
+    assert gone.plan(gone.observe()).apply() == []
+    assert not gone.plan(gone.observe())
+
+
+def test_bad_declarations_are_told_together():
+    with pytest.raises(Invalid) as error:
+        keyrings.parse([{"client": "a", "key": KEY}, {"client": "client.b", "key": "none"}, {"client": "client.c", "key": KEY, "mode": "rw"}])
+    assert len(error.value.problems) == 3
+
+
+def test_settings_of_a_new_conf(tmp_path):
+    path = tmp_path / "ceph.conf"
+    provider = keyrings.Provider([], str(path), {"fsid": "x", "mon_host": "10.0.0.1", "cluster_network": None})
+    assert provider.plan(provider.observe()).apply() == []
+    assert path.read_text() == "[global]\nfsid = x\nmon_host = 10.0.0.1\n"
+    assert not provider.plan(provider.observe())
+
+
+def test_an_operators_conf_is_kept():
+    text = "# mine\n[global]\nfsid = old\nmon host = a ; two\nlog file = /x\n\n[client]\nfsid = other\n"
+    assert keyrings.edit_conf(text, {"fsid": "new", "mon_host": "a", "log_file": None, "public_network": "n"}) == (
+        "# mine\n[global]\nfsid = new\nmon host = a ; two\npublic_network = n\n\n[client]\nfsid = other\n"
+    )
+
+
+def test_a_conf_without_global():
+    assert keyrings.edit_conf("[client]\na = b\n", {"fsid": "x"}) == "[global]\nfsid = x\n\n[client]\na = b\n"
+
+
+@pytest.mark.parametrize("name", ["mon_host", "mon host", "mon-host"])
+def test_names_of_options(name):
+    assert host.conf_value(f"[global]\n\t{name} = a,b # note\n", "mon_host") == "a,b"
+
+
+def test_keys_of_a_keyring_with_several_clients():
+    text = host.keyring_text("client.a", KEY, {"mon": "allow r"}) + host.keyring_text("mon.", OTHER)
+    assert host.keyring_keys(text) == {"client.a": KEY, "mon.": OTHER}
+    assert host.keyring_keys(None) == {}

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, mons
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+
+FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+OTHER = "11111111-1c7e-4d36-a5b7-3a8b0f4b8a11"
+RUNS = host.Unit(True, True, "active", 1)
+WANTED = mons.Wanted("ceph1", "10.0.0.1", "10.0.0.0/24")
+LIVING = mons.Observed(
+    data=True,
+    unit=RUNS,
+    own_fsid=FSID,
+    fsid=FSID,
+    mon_host="[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]",
+    monmap={"ceph1": frozenset({"10.0.0.1"})},
+    quorum=["ceph1"],
+    key="AQ==",
+    file_key="AQ==",
+)
+
+
+def plan(wanted, observed):
+    return mons.Provider(wanted, {}).plan(observed)
+
+
+def problems(wanted, observed):
+    with pytest.raises(Invalid) as error:
+        plan(wanted, observed)
+    return error.value.problems
+
+
+def test_a_living_monitor_needs_nothing():
+    assert not plan(WANTED, LIVING)
+
+
+def test_the_first_monitor_founds_the_cluster():
+    changes = plan(dataclasses.replace(WANTED, found=True), mons.Observed()).rows()
+    assert [(row["kind"], row["action"], row["stage"]) for row in changes] == [("mon", "create", 1), ("unit", "create", 2), ("keyring", "create", 3)]
+
+
+def test_without_a_cluster_only_the_chosen_host_founds_one():
+    assert "not told to found one" in problems(WANTED, mons.Observed())[0]
+
+
+def test_a_new_monitor_joins_even_where_it_might_found():
+    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key="AQ==")
+    change = plan(dataclasses.replace(WANTED, found=True), observed).changes[0]
+    assert change.after == {"address": "10.0.0.1", "fsid": FSID, "by": "joining mon.ceph2"}
+
+
+def test_a_stopped_monitor_is_started_and_nothing_else():
+    observed = dataclasses.replace(LIVING, unit=host.Unit(True, False, "failed", 0), monmap=None, key=None, fsid=None, own_fsid=None)
+    (change,) = plan(WANTED, observed).changes
+    assert (change.id, change.before, change.after) == ("unit/ceph-mon@ceph1.service", {"running": False}, {"running": True})
+
+
+def test_a_tampered_admin_keyring_is_seen_and_its_key_is_not_shown():
+    (change,) = plan(WANTED, dataclasses.replace(LIVING, file_key="AQbad=")).changes
+    assert change.kind == "keyring"
+    assert "AQ" not in str(plan(WANTED, dataclasses.replace(LIVING, file_key="AQbad=")).diff())
+
+
+def test_another_fsid_and_a_foreign_address_are_told_together():
+    wanted = mons.Wanted("ceph1", "192.168.0.1", "10.0.0.0/24", fsid=OTHER)
+    found = problems(wanted, LIVING)
+    assert any("outside the public network" in one for one in found)
+    assert any(FSID in one and OTHER in one for one in found)
+
+
+def test_several_public_networks():
+    assert not plan(dataclasses.replace(WANTED, public_network="192.168.0.0/24, 10.0.0.0/24"), LIVING)
+
+
+def test_an_address_of_another_monitor_is_refused():
+    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.1"})}, quorum=["ceph2"], key="AQ==")
+    assert problems(WANTED, observed) == ["mon.ceph1: its address 10.0.0.1 belongs to mon.ceph2 in the monmap"]
+
+
+def test_a_monitor_does_not_move():
+    assert "let it join anew" in problems(dataclasses.replace(WANTED, address="10.0.0.9"), LIVING)[0]
+
+
+def test_data_that_the_cluster_does_not_know_is_not_started():
+    observed = dataclasses.replace(LIVING, monmap={"ceph2": frozenset({"10.0.0.2"})})
+    assert "does not know it" in problems(WANTED, observed)[0]
+
+
+def test_data_of_another_cluster_is_refused():
+    assert any("another cluster" in one for one in problems(WANTED, dataclasses.replace(LIVING, own_fsid=OTHER)))
+
+
+def test_a_malformed_fsid():
+    assert "no UUID" in problems(dataclasses.replace(WANTED, fsid="mine", found=True), mons.Observed())[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "vector"),
+    [("10.0.0.1", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]"), ("fd00::1", "[v2:[fd00::1]:3300,v1:[fd00::1]:6789]")],
+)
+def test_addresses_for_the_monmap(address, vector):
+    assert mons.addrvec(address) == vector
+
+
+def test_addresses_of_a_dump():
+    def mon(name, rank, address):
+        parts = [{"type": "v2", "addr": f"{address}:3300", "nonce": 0}, {"type": "v1", "addr": f"{address}:6789", "nonce": 0}]
+        return {"name": name, "rank": rank, "public_addrs": {"addrvec": parts}}
+
+    dump = {"mons": [mon("b", 1, "[fd00::2]"), mon("a", 0, "10.0.0.1")]}
+    assert mons.mon_host_of(dump) == "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:[fd00::2]:3300,v1:[fd00::2]:6789]"
+    assert mons.addresses_of(dump["mons"][0]) == {"fd00::2"}

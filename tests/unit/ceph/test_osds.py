@@ -1,0 +1,186 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+
+FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+UUID = "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+DISK, FLASH = "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
+RUNS = host.Unit(True, True, "active", 1)
+RAW = osds.Device(DISK, "raw")
+OSD = osds.Osd(3, UUID, FSID, "raw")
+HELD = osds.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
+GOOD = osds.Observed(
+    devices={DISK: HELD},
+    fsid=FSID,
+    known={3: osds.Known(UUID, True, "hdd")},
+    units={"ceph-osd@3.service": RUNS},
+    drop_ins={3: osds.drop_in_text(RAW)},
+    keys={3: ("AQ==", "AQ==")},
+    bootstrap_key="AQb==",
+    bootstrap_file="AQb==",
+    memory=64 << 30,
+)
+
+
+def plan(observed, devices=(RAW,), **options):
+    return osds.Provider(list(devices), None, "ceph1", **options).plan(observed)
+
+
+def problems(observed, devices=(RAW,), **options):
+    with pytest.raises(Invalid) as error:
+        plan(observed, devices, **options)
+    return error.value.problems
+
+
+def ids(made):
+    return [change.id for change in made.changes]
+
+
+def on(found, **others):
+    return dataclasses.replace(GOOD, devices={DISK: found, **others})
+
+
+def label(*notes, description="main"):
+    def text(value):
+        return struct.pack("<I", len(value)) + value.encode()
+
+    body = bytes(16) + struct.pack("<QII", 1 << 30, 0, 0) + text(description) + struct.pack("<I", len(notes)) + b"".join(text(a) + text(b) for a, b in notes)
+    return (b"bluestore block device\n" + UUID.encode() + b"\n" + struct.pack("<BBI", 2, 1, len(body)) + body).ljust(4096, b"\0")
+
+
+def test_an_osd_that_is_up_needs_nothing():
+    assert not plan(GOOD)
+
+
+def test_an_empty_device_becomes_an_osd():
+    (change,) = plan(on(osds.Found("/dev/sda"))).changes
+    assert (change.id, change.action, change.after) == (f"osd/{DISK}", "create", {"path": DISK, "type": "raw"})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (osds.Found(), "there is no such device"),
+        (osds.Found("/dev/sda", holds=("a signature: ext4",)), f"holds a signature: ext4. To wipe it, arm it by name: device/{DISK}"),
+        (osds.Found("/dev/sda", busy=("mounted at /srv",)), "mounted at /srv"),
+        (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, cluster="another")), "holds osd.3"),
+        (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, uuid="former")), "holds osd.3"),
+    ],
+)
+def test_a_device_that_cannot_be_used_is_named_with_its_reason(found, said):
+    (problem,) = problems(on(found))
+    assert problem.startswith(DISK)
+    assert said in problem
+
+
+def test_all_problems_are_told_together():
+    observed = on(osds.Found(), **{FLASH: osds.Found("/dev/sdb", holds=("partitions: sdb1",))})
+    assert len(problems(observed, [osds.Device(DISK, "lvm", db=FLASH)])) == 2
+
+
+def test_an_armed_device_is_wiped_first():
+    made = plan(on(osds.Found("/dev/sda", holds=("a signature: ext4",))), armed=[f"device/{DISK}"])
+    assert [(change.id, change.risk) for change in made.changes] == [(f"device/{DISK}", Risk.LOSS), (f"osd/{DISK}", Risk.NONE)]
+    assert [row["stage"] for row in made.rows()] == [1, 2]
+
+
+def test_a_mounted_device_is_never_wiped():
+    assert "mounted" in problems(on(osds.Found("/dev/sda", holds=("a signature: ext4",), busy=("mounted at /srv",))), armed=[f"device/{DISK}"])[0]
+
+
+def test_a_group_of_our_databases_takes_more_of_them():
+    devices = [osds.Device(DISK, "lvm", db=FLASH)]
+    ours = osds.Found("/dev/sdb", holds=("a physical volume of LVM (ceph-x/osd-db-y)",), group="ceph-x", ours=True)
+    assert ids(plan(on(osds.Found("/dev/sda"), **{FLASH: ours}), devices)) == [f"osd/{DISK}"]
+    assert problems(on(osds.Found("/dev/sda"), **{FLASH: dataclasses.replace(ours, ours=False)}), devices)
+
+
+def test_a_stopped_osd_is_started():
+    (change,) = plan(dataclasses.replace(GOOD, units={"ceph-osd@3.service": host.Unit(True, False, "failed", 0)})).changes
+    assert (change.before, change.after) == ({"running": False}, {"running": True})
+
+
+def test_a_host_made_anew_gets_its_osds_back():
+    made = plan(dataclasses.replace(GOOD, units={}, drop_ins={}, keys={3: ("AQ==", None)}))
+    assert ids(made) == ["drop_in/ceph-osd@3.service", "unit/ceph-osd@3.service"]
+
+
+def test_a_stale_keyring_is_mended():
+    made = plan(dataclasses.replace(GOOD, keys={3: ("AQ==", "AQbad=")}))
+    assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
+    assert "AQ" not in str(made.diff())
+
+
+def test_an_osd_that_is_down_is_warned_of():
+    made = plan(dataclasses.replace(GOOD, known={3: osds.Known(UUID, False, "hdd")}))
+    assert not made
+    assert "osd.3" in made.warnings[0]
+
+
+def test_another_device_class_moves_data():
+    (change,) = plan(GOOD, [dataclasses.replace(RAW, device_class="ssd")]).changes
+    assert (change.before, change.after, change.risk) == ({"device_class": "hdd"}, {"device_class": "ssd"}, Risk.MOVEMENT)
+
+
+def test_memory_by_share():
+    (change,) = plan(GOOD, share=0.5).changes
+    assert (change.id, change.after) == ("option/osd/host:ceph1/osd_memory_target", {"value": str(32 << 30)})
+    assert not plan(dataclasses.replace(GOOD, memory_target=str(32 << 30)), share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("memory", "share", "count", "target"), [(64 << 30, 0.5, 8, 4 << 30), (1 << 30, 0.5, 4, 896 << 20), ((64 << 30) - 5000, 0.5, 8, 4032 << 20)]
+)
+def test_memory_targets(memory, share, count, target):
+    assert osds.memory_target(memory, share, count) == target
+
+
+def test_before_there_is_a_cluster_all_would_be_made():
+    assert ids(plan(osds.Observed({DISK: osds.Found("/dev/sda")}))) == [f"keyring/{osds.BOOTSTRAP_KEYRING}", f"osd/{DISK}"]
+
+
+def test_labels():
+    parsed = osds.parse_label(label(("ceph_fsid", FSID), ("whoami", "3")))
+    assert parsed == {"osd_uuid": UUID, "description": "main", "ceph_fsid": FSID, "whoami": "3"}
+    assert osds.parse_label(bytes(4096)) is None
+
+
+def test_a_damaged_label_is_still_a_label():
+    assert osds.parse_label(label(("ceph_fsid", FSID))[:110])["osd_uuid"] == UUID
+    assert osds.parse_label(label()[:65] + b"\xff" * 100) is not None
+
+
+def test_tags():
+    assert osds.parse_tags("ceph.osd_id=1,ceph.type=block,other=2") == {"osd_id": "1", "type": "block"}
+    assert osds.parse_tags("") == {}
+
+
+def test_drop_ins_quote_what_systemd_would_read():
+    assert '"/dev/disk/by-id/a%%b\\\\x20c"' in osds.drop_in_text(osds.Device("/dev/disk/by-id/a%b\\x20c", "raw"))
+
+
+def test_bad_declarations_are_told_together():
+    with pytest.raises(Invalid) as error:
+        osds.parse(
+            [
+                {"path": DISK, "type": "raw", "encrypted": True},
+                {"path": DISK, "type": "raw", "db": FLASH},
+                {"path": "/dev/b", "type": "raw", "db": FLASH},
+                {"path": "sdc", "db": DISK},
+            ]
+        )
+    assert len(error.value.problems) == 5
+
+
+def test_osds_of_the_type_lvm_share_a_device():
+    assert len(osds.parse([{"path": "/dev/a", "db": FLASH}, {"path": "/dev/b", "db": FLASH}])) == 2
