@@ -1,0 +1,809 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Object storage: the realm, zonegroup and zone, users and buckets.
+
+radosgw-admin makes the site and the first user, for which there is no other way; it has no key on its command line.
+Everything else goes through the gateways' Admin Ops and S3 APIs, a call of which costs a few milliseconds.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets as s3_buckets
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
+
+WORKERS = 16
+# What this collection's own user may do. metadata: secrets are handed over in the body of a metadata call, for the URLs of all
+# other calls stand in the gateways' logs.
+ADMIN_CAPS = {"buckets": "*", "metadata": "*", "usage": "read", "users": "*"}
+ROOT_POOL = ".rgw.root"
+_UNLIMITED = -1
+QUOTA = {"enabled": {"type": "bool", "default": True}, "max_size": {"type": "str"}, "max_objects": {"type": "int"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """The declared realm, with one zonegroup and one zone of it."""
+
+    realm: str
+    zonegroup: str
+    zone: str
+    endpoints: t.Tuple[str, ...] = ()
+    hostnames: t.Optional[t.Tuple[str, ...]] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """A declared user. What is None is left as it is. caps: type -> perm. keys: access key -> secret; None: any will do, one is generated."""
+
+    uid: str
+    present: bool = True
+    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)  # display_name, email, max_buckets, suspended, system, admin
+    caps: t.Optional[t.Mapping[str, str]] = None
+    quotas: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)  # user, bucket
+    keys: t.Optional[t.Mapping[str, Secret]] = None
+    exclusive_keys: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """A declared bucket. settings: versioning, lifecycle, policy, quota; only what was declared."""
+
+    name: str
+    owner: str
+    present: bool = True
+    settings: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its name in the Admin Ops API: a tenant's bucket is tenant/name."""
+        tenant, sign, _unused = self.owner.partition("$")
+        return f"{tenant}/{self.name}" if sign else self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """All that is declared. admin: the uid of this collection's own user."""
+
+    site: t.Optional[Site] = None
+    users: t.Tuple[User, ...] = ()
+    buckets: t.Tuple[Bucket, ...] = ()
+    prune: t.FrozenSet[str] = frozenset()
+    admin: str = "cephstack-admin"
+
+    @property
+    def objects(self) -> bool:
+        """Whether anything is declared for which a gateway must be asked."""
+        return bool(self.users or self.buckets or self.prune)
+
+
+@dataclasses.dataclass
+class Observed:
+    """What is.
+
+    realms, zonegroups, zones: name -> as radosgw-admin tells it; other zones than the declared one only by name (None).
+    period: the declared zonegroup as the realm's current period has it.
+    users: uid -> as the metadata tell it, for those declared; uids: all. buckets: id -> settings and facts; bucket_ids: all.
+    admin: whether this collection's own user is there and may do all it must; its record (None where it isn't there) is in users.
+    """
+
+    realms: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    zonegroups: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    zones: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    period: t.Optional[t.Dict[str, t.Any]] = None
+    default_realm: bool = True
+    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    uids: t.FrozenSet[str] = frozenset()
+    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    bucket_ids: t.FrozenSet[str] = frozenset()
+    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
+    warnings: t.List[str] = dataclasses.field(default_factory=list)
+
+
+# -- what was declared
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Wanted:
+    """Return what is declared. Raises Invalid with every problem."""
+    problems: list[str] = []
+    site = None
+    if params.get("site"):
+        given = params["site"]
+        hostnames = given.get("hostnames")
+        site = Site(
+            given["realm"],
+            given["zonegroup"],
+            given["zone"],
+            tuple(given.get("endpoints") or params.get("endpoints") or ()),
+            None if hostnames is None else tuple(sorted(hostnames)),
+        )
+    admin = params.get("admin_user") or "cephstack-admin"
+    users, buckets = [], []
+    for item in params.get("users") or []:
+        found: list[str] = []
+        users.append(_parse_user(item, admin, found))
+        problems.extend(f"user {item['uid']}: {text}" for text in found)
+    for item in params.get("buckets") or []:
+        found = []
+        buckets.append(_parse_bucket(item, found))
+        problems.extend(f"bucket {item['name']}: {text}" for text in found)
+    for kind, names in (("user", [user.uid for user in users]), ("bucket", [bucket.id for bucket in buckets])):
+        problems.extend(f"{kind} {name} is declared twice" for name in sorted({name for name in names if names.count(name) > 1}))
+    given_keys = [key for user in users for key in (user.keys or {})]
+    problems.extend(f"the access key {key} is given to two users" for key in sorted({key for key in given_keys if given_keys.count(key) > 1}))
+    absent = {user.uid for user in users if not user.present}
+    problems.extend(f"bucket {one.name}: its owner {one.owner} is declared absent" for one in buckets if one.present and one.owner in absent)
+    wanted = Wanted(site, tuple(users), tuple(buckets), frozenset(params.get("prune") or ()), admin)
+    if wanted.objects and not params.get("endpoints"):
+        problems.append("users and buckets need endpoints: the addresses of the gateways")
+    problems.extend(
+        f"endpoint {url} is not a URL such as http://10.0.0.1:8080" for url in params.get("endpoints") or () if not url.startswith(("http://", "https://"))
+    )
+    if problems:
+        raise Invalid(problems)
+    return wanted
+
+
+def _parse_user(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
+    if item["uid"] == admin:
+        found.append("this is the collection's own user (admin_user); it cannot be declared")
+    caps = None
+    if item.get("caps") is not None:
+        caps = {}
+        for kind, perm in item["caps"].items():
+            try:
+                caps[kind] = tidy_perm(perm)
+            except ValueError as error:
+                found.append(str(error))
+    quotas = {}
+    for kind in ("user", "bucket"):
+        if item.get(f"{kind}_quota") is not None:
+            quotas[kind] = _parse_quota(item[f"{kind}_quota"], found)
+    keys = None
+    if item.get("keys"):
+        keys = {key["access_key"]: Secret(key["secret_key"]) for key in item["keys"]}
+        if len(keys) < len(item["keys"]):
+            found.append("an access key is given twice")
+    elif item.get("exclusive_keys"):
+        found.append("exclusive_keys needs keys")
+    fields = {key: item[key] for key in ("display_name", "email", "max_buckets", "suspended", "system", "admin") if item.get(key) is not None}
+    return User(item["uid"], item.get("state", "present") == "present", fields, caps, quotas, keys, bool(item.get("exclusive_keys")))
+
+
+def _parse_bucket(item: t.Mapping[str, t.Any], found: list[str]) -> Bucket:
+    settings: dict[str, t.Any] = {key: item[key] for key in ("versioning",) if item.get(key) is not None}
+    if item.get("lifecycle") is not None:
+        for rule in item["lifecycle"]:
+            found.extend(s3_buckets.rule_problems(rule))
+        settings["lifecycle"] = sorted((s3_buckets.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
+        names = [rule["id"] for rule in settings["lifecycle"]]
+        found.extend(f"lifecycle rule {name} is declared twice" for name in sorted({name for name in names if names.count(name) > 1}))
+    if item.get("policy") is not None:
+        try:
+            settings["policy"] = s3_buckets.tidy_policy(item["policy"])
+            if s3_buckets.is_public(settings["policy"]) and not item.get("public"):
+                found.append("its policy lets everybody in; say public: true if that is meant")
+        except ValueError as error:
+            found.append(str(error))
+    if item.get("quota") is not None:
+        settings["quota"] = _parse_quota(item["quota"], found)
+    return Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", settings)
+
+
+def _parse_quota(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
+    quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
+    quota["max_objects"] = _UNLIMITED if item.get("max_objects") is None else item["max_objects"]
+    quota["max_size"] = _UNLIMITED
+    if item.get("max_size") is not None:
+        try:
+            # The gateways keep sizes in whole KiB
+            quota["max_size"] = -(-values.size(item["max_size"]) // 1024) * 1024
+        except ValueError as error:
+            found.append(f"quota: {error}")
+    return quota
+
+
+def tidy_perm(perm: str) -> str:
+    """Return a capability's permission as the gateways write it: read, write or *. Raises ValueError."""
+    words = {word.strip() for word in str(perm).split(",")}
+    if words == {"*"} or words == {"read", "write"}:
+        return "*"
+    if words in ({"read"}, {"write"}):
+        return words.pop()
+    raise ValueError(f"'{perm}' is not a permission: write read, write or *")
+
+
+# -- what must change
+
+
+def plan(wanted: Wanted, observed: Observed, actions: t.Any) -> Plan:
+    """Compare. Raises Invalid with every problem."""
+    problems: list[str] = []
+    changes: list[Change] = []
+    if wanted.site:
+        changes.extend(_plan_site(wanted.site, observed, actions, problems))
+    ready = frozenset(change.id for change in changes)
+    if wanted.objects:
+        own = _plan_admin(wanted.admin, observed, actions, ready)
+        changes.extend(own)
+        ready |= {change.id for change in own}
+    declared = {user.uid: user for user in wanted.users}
+    going = {bucket.id for bucket in wanted.buckets if not bucket.present}
+    if "buckets" in wanted.prune:
+        kept = {bucket.id for bucket in wanted.buckets}
+        for name in sorted(observed.bucket_ids - kept):
+            going.add(name)
+            changes.append(_delete_bucket(name, observed.buckets.get(name, {}), actions, "it is not declared"))
+    for user in wanted.users:
+        have = observed.users.get(user.uid)
+        if user.present:
+            change = _plan_user(user, have, actions, ready, problems)
+            if change is not None:
+                changes.append(change)
+        elif have is not None:
+            changes.append(_delete_user(user.uid, observed, going, actions, problems, ""))
+    if "users" in wanted.prune:
+        for uid in sorted(observed.uids - set(declared) - {wanted.admin}):
+            changes.append(_delete_user(uid, observed, going, actions, problems, "it is not declared; "))
+    for bucket in wanted.buckets:
+        there = observed.buckets.get(bucket.id)
+        if not bucket.present:
+            if there is not None:
+                changes.append(_delete_bucket(bucket.id, there, actions, ""))
+            continue
+        if bucket.owner not in declared and bucket.owner not in observed.users:
+            problems.append(f"bucket {bucket.name}: its owner {bucket.owner} is neither declared nor there")
+            continue
+        change = _plan_bucket(bucket, there, actions, ready)
+        if change is not None:
+            changes.append(change)
+    if problems:
+        raise Invalid(problems)
+    return Plan(changes, observed.warnings)
+
+
+def _plan_site(site: Site, observed: Observed, actions: t.Any, problems: list[str]) -> list[Change]:
+    changes = []
+    realm, group, zone = observed.realms.get(site.realm), observed.zonegroups.get(site.zonegroup), observed.zones.get(site.zone)
+    realm_id = (realm or {}).get("id")
+    others = sorted(set(observed.zones) - {site.zone})
+    if realm is None:
+        # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
+        hidden = bool(others) and not observed.realms and zone is None
+        changes.append(
+            Change(
+                "realm", site.realm, "create", None, {"name": site.realm}, lambda: actions.create_realm(site), risk=Risk.LOSS if hidden else Risk.NONE,
+                reason=f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)" if hidden else "",
+            )
+        )  # fmt: skip
+    elif not observed.default_realm:
+        changes.append(Change("realm", site.realm, "update", {"default": False}, {"default": True}, lambda: actions.default_realm(site)))
+    want: dict[str, t.Any] = {"endpoints": sorted(site.endpoints)} if site.endpoints else {}
+    group_want = {**want, **({} if site.hostnames is None else {"hostnames": list(site.hostnames)})}
+    for kind, name, have, wish in (("zonegroup", site.zonegroup, group, group_want), ("zone", site.zone, zone, want)):
+        needs = frozenset({f"realm/{site.realm}"} | ({f"zonegroup/{site.zonegroup}"} if kind == "zone" else set()))
+        if have is None:
+            changes.append(Change(kind, name, "create", None, {"name": name, **wish}, lambda k=kind: actions.set_place(k, site, True), needs=needs))
+            continue
+        is_realm = site.realm if realm_id and have.get("realm_id") == realm_id else None
+        if is_realm is None and have.get("realm_id") and realm_id:
+            problems.append(f"the {kind} {name} belongs to another realm")
+            continue
+        before, after = differing({"realm": is_realm, "endpoints": have["endpoints"], "hostnames": have.get("hostnames", [])}, {"realm": site.realm, **wish})
+        if after:
+            changes.append(Change(kind, name, "update", before, after, lambda k=kind: actions.set_place(k, site, False), needs=needs))
+    names = frozenset(change.id for change in changes)
+    period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want}
+    before, after = differing(observed.period or {}, period)
+    if after or changes:
+        # What has been staged takes effect with the next period; also what an earlier run staged and could not commit.
+        changes.append(
+            Change(
+                "period",
+                site.realm,
+                "update" if observed.period else "create",
+                before if observed.period else None,
+                after,
+                lambda: actions.commit(site),
+                needs=names,
+            )
+        )
+    return changes
+
+
+def _plan_admin(uid: str, observed: Observed, actions: t.Any, needs: t.FrozenSet[str]) -> list[Change]:
+    have = observed.users.get(uid)
+    if have is None:
+        return [Change("user", uid, "create", None, {"caps": ADMIN_CAPS, "keys": "generated"}, actions.create_admin, needs=needs)]
+    before, after = differing(_caps(have), ADMIN_CAPS)
+    old, new = ({"caps": before}, {"caps": after}) if after else ({}, {})
+    if have.get("suspended"):
+        old["suspended"], new["suspended"] = True, False
+    if not have.get("keys"):
+        old["keys"], new["keys"] = None, "generated"
+    return [Change("user", uid, "update", old, new, lambda: actions.mend_admin(new), needs=needs)] if new else []
+
+
+def _plan_user(user: User, have: t.Optional[dict[str, t.Any]], actions: t.Any, needs: t.FrozenSet[str], problems: list[str]) -> t.Optional[Change]:
+    current = {} if have is None else user_now(have)
+    fields = {"display_name": user.uid, **user.fields} if have is None else dict(user.fields)
+    before, after = differing(current, fields)
+    lost = ""
+    if user.caps is not None and current.get("caps", {}) != user.caps:
+        before["caps"], after["caps"] = current.get("caps", {}), dict(user.caps)
+    for kind, quota in user.quotas.items():
+        now = current.get(f"{kind}_quota")
+        if now != quota and not (now is not None and not now["enabled"] and not quota["enabled"]):
+            before[f"{kind}_quota"], after[f"{kind}_quota"] = now, dict(quota)
+    have_keys: dict[str, Secret] = current.get("keys", {})
+    if user.keys is not None:
+        surplus = set(have_keys) - set(user.keys) if user.exclusive_keys else set()
+        if any(have_keys.get(key) != secret for key, secret in user.keys.items()) or surplus:
+            kept = {} if user.exclusive_keys else have_keys
+            before["keys"], after["keys"] = have_keys, {**kept, **user.keys}
+        if surplus:
+            lost = f"who uses the access keys {', '.join(sorted(surplus))} is locked out"
+    elif not have_keys:
+        before["keys"], after["keys"] = None, "generated"
+    if have is None:
+        return Change("user", user.uid, "create", None, after, lambda: actions.create_user(user, after), needs=needs)
+    if not after:
+        return None
+    return Change(
+        "user", user.uid, "update", before, after, lambda: actions.update_user(user, after), risk=Risk.LOSS if lost else Risk.NONE, reason=lost, needs=needs
+    )
+
+
+def _delete_user(uid: str, observed: Observed, going: t.Collection[str], actions: t.Any, problems: list[str], why: str) -> Change:
+    owned = observed.owned.get(uid, [])
+    left = [name for name in owned if name not in going]
+    if left:
+        problems.append(
+            f"user {uid} still owns buckets: {', '.join(sorted(left)[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first"
+        )
+    needs = frozenset(f"bucket/{name}" for name in owned)
+    return Change(
+        "user",
+        uid,
+        "delete",
+        {"buckets": sorted(owned)},
+        None,
+        lambda: actions.delete_user(uid),
+        risk=Risk.LOSS,
+        reason=f"{why}its keys would be gone",
+        needs=needs,
+    )
+
+
+def _delete_bucket(name: str, have: t.Mapping[str, t.Any], actions: t.Any, why: str) -> Change:
+    count = have.get("objects", 0)
+    reason = f"{why}{'; ' if why else ''}its {count} objects would be deleted"
+    return Change(
+        "bucket", name, "delete", {"owner": have.get("owner"), "objects": count}, None, lambda: actions.delete_bucket(name), risk=Risk.LOSS, reason=reason
+    )
+
+
+def _plan_bucket(bucket: Bucket, have: t.Optional[dict[str, t.Any]], actions: t.Any, needs: t.FrozenSet[str]) -> t.Optional[Change]:
+    wish = {"owner": bucket.owner, **bucket.settings}
+    needs = needs | {f"user/{bucket.owner}"}
+    if have is None:
+        after = {key: value for key, value in wish.items() if value not in (None, []) and not (key == "versioning" and value == "off")}
+        return Change("bucket", bucket.id, "create", None, after, lambda: actions.set_bucket(bucket, after, None), needs=needs)
+    before, after = differing(have, wish)
+    quota = have.get("quota")
+    if "quota" in after and quota and not quota["enabled"] and not after["quota"]["enabled"]:
+        del before["quota"], after["quota"]
+    if not after:
+        return None
+    return Change("bucket", bucket.id, "update", before, after, lambda: actions.set_bucket(bucket, after, have), needs=needs)
+
+
+def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
+    return {cap["type"]: tidy_perm(cap["perm"]) for cap in record.get("caps", ())}
+
+
+def quota_now(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return a quota as the gateways tell it in the form in which it is declared."""
+    size, count = quota.get("max_size", _UNLIMITED), quota.get("max_objects", _UNLIMITED)
+    return {"enabled": _true(quota["enabled"]), "max_objects": count if count > 0 else _UNLIMITED, "max_size": size if size > 0 else _UNLIMITED}
+
+
+def user_now(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return a user's record as the gateways tell it in the form in which users are declared."""
+    return {
+        "display_name": record.get("display_name", ""),
+        "email": record.get("email", ""),
+        "max_buckets": record.get("max_buckets"),
+        "suspended": _true(record.get("suspended", 0)),
+        "system": _true(record.get("system", False)),
+        "admin": _true(record.get("admin", False)),
+        "caps": _caps(record),
+        "user_quota": quota_now(record["user_quota"]),
+        "bucket_quota": quota_now(record["bucket_quota"]),
+        "keys": {key["access_key"]: Secret(key["secret_key"]) for key in record.get("keys", ()) if _owner(key.get("user", "")) == _owner(record["user_id"])},
+    }
+
+
+def _owner(name: str) -> str:
+    # A key of a subuser is "uid:sub"; the record of a tenant's user leaves its tenant out of user_id, in some releases.
+    return name.rpartition("$")[2]
+
+
+def _true(value: t.Any) -> bool:
+    return value in (True, 1, "true", "True", "1")
+
+
+# -- the real thing
+
+
+class RadosgwAdmin:
+    """radosgw-admin as the client of a connection. The key reaches it through memory, never its command line or a file."""
+
+    def __init__(self, connection: t.Mapping[str, t.Any], place: t.Sequence[str] = ()) -> None:
+        self._client = connection.get("client") or "client.admin"
+        self._key = connection.get("key")
+        self._place = list(place)
+        self._timeout = 4 * (connection.get("timeout") or 30)
+        base = ["radosgw-admin", "--name", self._client]
+        base += (
+            ["-c", "/dev/null", "--mon-host", connection["mon_host"]] if connection.get("mon_host") else ["-c", connection.get("conf") or "/etc/ceph/ceph.conf"]
+        )
+        if connection.get("keyring") and not self._key:
+            base += ["--keyring", connection["keyring"]]
+        self._base = base
+
+    def __call__(self, *arguments: str, place: bool = True, body: t.Optional[str] = None) -> t.Any:
+        """Run one command; return its parsed JSON (None where it says nothing). Raises ApiFailed, Unreachable, Invalid."""
+        argv = [*self._base, *arguments, *(self._place if place else ())]
+        handles = []
+        try:
+            if self._key:
+                handle = os.memfd_create("keyring", 0)
+                handles.append(handle)
+                os.write(handle, f"[{self._client}]\nkey = {self._key}\n".encode())
+                argv += ["--keyring", f"/proc/self/fd/{handle}"]
+            # C: what it says must be parsed. No PYTHONPATH and the like: it is no child of this interpreter's world.
+            done = subprocess.run(argv, input=body or "", capture_output=True, text=True, pass_fds=handles, timeout=self._timeout, check=False)
+        except FileNotFoundError:
+            raise Invalid(["radosgw-admin is missing on this host: install the package radosgw"]) from None
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"radosgw-admin {' '.join(arguments[:2])} as {self._client}: no answer within {self._timeout} s") from None
+        finally:
+            for handle in handles:
+                os.close(handle)
+        if done.returncode:
+            said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+            raise ApiFailed(f"radosgw-admin {' '.join(arguments[:2])}", done.returncode, "failed", said[-1] if said else "")
+        return json.loads(done.stdout) if done.stdout.strip().startswith(("{", "[")) else None
+
+
+class Actions:
+    """What changes things, and what reads them. Every method does one thing."""
+
+    def __init__(self, wanted: Wanted, admin: RadosgwAdmin, client: t.Optional[Client]) -> None:
+        self.wanted = wanted
+        self.cli = admin
+        self._client = client
+        self._credentials: dict[str, Credentials] = {}
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            raise Unreachable("no object gateway was named")
+        return self._client
+
+    # - site
+
+    def create_realm(self, site: Site) -> None:
+        self.cli("realm", "create", f"--rgw-realm={site.realm}", "--default", place=False)
+
+    def default_realm(self, site: Site) -> None:
+        self.cli("realm", "default", f"--rgw-realm={site.realm}", place=False)
+
+    def set_place(self, kind: str, site: Site, new: bool) -> None:
+        arguments = [f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}", "--master", "--default"]
+        if site.endpoints:
+            arguments.append("--endpoints=" + ",".join(sorted(site.endpoints)))
+        if kind == "zone":
+            arguments.append(f"--rgw-zone={site.zone}")
+        self.cli(kind, "create" if new else "modify", *arguments, place=False)
+        if kind == "zonegroup" and site.hostnames is not None:
+            group = self.cli("zonegroup", "get", *arguments[:2], place=False)
+            if sorted(group["hostnames"]) != list(site.hostnames):
+                self.cli("zonegroup", "set", *arguments[:2], place=False, body=json.dumps({**group, "hostnames": list(site.hostnames)}))
+
+    def commit(self, site: Site) -> None:
+        self.cli("period", "update", "--commit", f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}", f"--rgw-zone={site.zone}", place=False)
+
+    # - this collection's own user
+
+    def create_admin(self) -> None:
+        caps = ";".join(f"{kind}={perm}" for kind, perm in ADMIN_CAPS.items())
+        record = self.cli("user", "create", f"--uid={self.wanted.admin}", "--display-name=Ansible collection cephstack.cloud", f"--caps={caps}")
+        self.keep(record)
+
+    def mend_admin(self, after: t.Mapping[str, t.Any]) -> None:
+        uid = f"--uid={self.wanted.admin}"
+        if "suspended" in after:
+            self.cli("user", "enable", uid)
+        if "keys" in after:
+            self.cli("key", "create", uid, "--key-type=s3", "--gen-access-key", "--gen-secret")
+        if "caps" in after:
+            self.cli("caps", "add", uid, "--caps=" + ";".join(f"{kind}={perm}" for kind, perm in ADMIN_CAPS.items()))
+        self.keep(self.cli("user", "info", uid))
+
+    def keep(self, record: t.Mapping[str, t.Any]) -> None:
+        """Remember with which key a user's requests are signed."""
+        keys = user_now(record)["keys"]
+        if keys:
+            tenant = record.get("tenant") or ""
+            uid = record["user_id"] if "$" in record["user_id"] or not tenant else f"{tenant}${record['user_id']}"
+            access = sorted(keys)[0]
+            self._credentials[uid] = Credentials(access, keys[access])
+
+    @property
+    def own(self) -> Credentials:
+        return self._credentials[self.wanted.admin]
+
+    def of(self, uid: str) -> Credentials:
+        """Return the credentials of a user, asked for where they aren't known yet."""
+        if uid not in self._credentials:
+            record = self.get_user(uid)
+            if record is not None:
+                self.keep(record)
+        try:
+            return self._credentials[uid]
+        except KeyError:
+            raise RuntimeError(f"the user {uid} has no key to sign with") from None
+
+    def ops(self, method: str, path: str, body: bytes = b"", **query: t.Any) -> t.Any:
+        """Call the Admin Ops API."""
+        texts = {key.replace("_", "-"): str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items() if value is not None}
+        return self.client.json(self.own, method, f"/admin/{path}", texts, body)
+
+    # - users
+
+    def get_user(self, uid: str) -> t.Optional[dict[str, t.Any]]:
+        """Return a user's record, None where there is none."""
+        try:
+            return self.ops("GET", "metadata/user", key=uid)["data"]
+        except ApiFailed as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create_user(self, user: User, after: t.Mapping[str, t.Any]) -> None:
+        self.ops("PUT", "user", uid=user.uid, display_name=after["display_name"], email=after.get("email"), generate_key=user.keys is None)
+        self.update_user(
+            user, {key: value for key, value in after.items() if key not in ("display_name", "email") and (key != "keys" or user.keys is not None)}
+        )
+
+    def update_user(self, user: User, after: t.Mapping[str, t.Any]) -> None:
+        uid = user.uid
+        plain = {key: after[key] for key in ("display_name", "email", "max_buckets", "suspended") if key in after}
+        if plain:
+            self.ops("POST", "user", uid=uid, **plain)
+        if "caps" in after:
+            record = self.get_user(uid)
+            gone = {kind: perm for kind, perm in _caps(record or {}).items() if after["caps"].get(kind) != perm}
+            if gone:
+                self.ops("DELETE", "user", caps="", uid=uid, user_caps=";".join(f"{kind}={perm}" for kind, perm in sorted(gone.items())))
+            if after["caps"]:
+                self.ops("PUT", "user", caps="", uid=uid, user_caps=";".join(f"{kind}={perm}" for kind, perm in sorted(after["caps"].items())))
+        for kind in ("user", "bucket"):
+            if f"{kind}_quota" in after:
+                self.ops("PUT", "user", quota="", uid=uid, quota_type=kind, **after[f"{kind}_quota"])
+        for flag in ("system", "admin"):
+            if flag in after:
+                self.cli("user", "modify", f"--uid={uid}", f"--{flag}={str(after[flag]).lower()}")
+        if "keys" in after:
+            self._set_keys(user)
+
+    def _set_keys(self, user: User) -> None:
+        if user.keys is None:
+            self.ops("PUT", "user", key="", uid=user.uid, key_type="s3", generate_key=True)
+            return
+        whole = self.ops("GET", "metadata/user", key=user.uid)
+        name = whole["data"]["user_id"]
+        keys = {key["access_key"]: key for key in whole["data"].get("keys", ())}
+        if user.exclusive_keys:
+            # Subusers' keys are theirs
+            keys = {access: key for access, key in keys.items() if access in user.keys or _owner(key["user"]) != _owner(name)}
+        for access, secret in user.keys.items():
+            keys[access] = {**keys.get(access, {"user": user.uid}), "access_key": access, "secret_key": secret.reveal()}
+        whole["data"]["keys"] = list(keys.values())
+        self.ops("PUT", "metadata/user", body=json.dumps(whole).encode(), key=user.uid)
+
+    def delete_user(self, uid: str) -> None:
+        self.ops("DELETE", "user", uid=uid)
+
+    # - buckets
+
+    def observe_bucket(self, name: str, owner: t.Optional[str] = None, deep: bool = True) -> t.Optional[dict[str, t.Any]]:
+        """Return a bucket's settings in the form in which they are declared; None where it isn't there. deep: also what only its owner may ask."""
+        try:
+            stats = self.ops("GET", "bucket", bucket=name, stats=True)
+        except ApiFailed as error:
+            if error.status == 404:
+                return None
+            raise
+        have: dict[str, t.Any] = {
+            "id": stats["id"],
+            "owner": stats["owner"],
+            "objects": sum(usage.get("num_objects", 0) for usage in stats.get("usage", {}).values()),
+            "quota": quota_now(stats["bucket_quota"]),
+        }
+        if deep:
+            credentials, path = self.of(stats["owner"]), "/" + name.rpartition("/")[2]
+            for key, query, read, missing in (
+                ("versioning", "versioning", s3_buckets.versioning_from_xml, None),
+                ("lifecycle", "lifecycle", s3_buckets.lifecycle_from_xml, "NoSuchLifecycleConfiguration"),
+                ("policy", "policy", s3_buckets.tidy_policy, "NoSuchBucketPolicy"),
+            ):
+                try:
+                    have[key] = read(self.client.request(credentials, "GET", path, {query: ""}))  # type: ignore[operator]
+                except ApiFailed as error:
+                    if error.code != missing:
+                        raise
+                    have[key] = {"lifecycle": [], "policy": None}[key]
+        return have
+
+    def set_bucket(self, bucket: Bucket, after: t.Mapping[str, t.Any], have: t.Optional[t.Mapping[str, t.Any]]) -> None:
+        credentials, path = self.of(bucket.owner), f"/{bucket.name}"
+        if have is None:
+            self.client.request(credentials, "PUT", path)
+        elif "owner" in after:
+            self.ops("PUT", "bucket", bucket=bucket.id, bucket_id=have["id"], uid=bucket.owner)
+        if "versioning" in after:
+            self.client.request(credentials, "PUT", path, {"versioning": ""}, s3_buckets.versioning_to_xml(after["versioning"]))
+        if "lifecycle" in after:
+            body = s3_buckets.lifecycle_to_xml(after["lifecycle"]) if after["lifecycle"] else b""
+            self.client.request(credentials, "PUT" if body else "DELETE", path, {"lifecycle": ""}, body)
+        if "policy" in after:
+            body = json.dumps(after["policy"]).encode() if after["policy"] else b""
+            self.client.request(credentials, "PUT" if body else "DELETE", path, {"policy": ""}, body)
+        if "quota" in after:
+            self.ops("PUT", "bucket", quota="", uid=bucket.owner, bucket=bucket.name, **after["quota"])
+
+    def delete_bucket(self, name: str) -> None:
+        self.ops("DELETE", "bucket", bucket=name, purge_objects=True)
+
+
+class Provider:
+    """The site, users and buckets of one module call. connection: None where there is no cluster yet (check mode only)."""
+
+    def __init__(self, wanted: Wanted, connection: t.Optional[Connection], options: t.Mapping[str, t.Any], client: t.Optional[Client] = None) -> None:
+        self._wanted = wanted
+        self._connection = connection
+        site = wanted.site
+        place = [f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}", f"--rgw-zone={site.zone}"] if site else []
+        self._actions = Actions(wanted, RadosgwAdmin(options, place), client)
+
+    def observe(self) -> Observed:
+        observed = Observed()
+        if self._connection is None:
+            return observed
+        try:
+            pools = {pool["pool_name"] for pool in self._connection.command("osd dump")["pools"]}
+            # radosgw-admin would make the pools that it misses: asked for nothing where there is nothing
+            if ROOT_POOL in pools:
+                self._observe_site(observed)
+                if self._wanted.objects:
+                    self._observe_objects(observed, pools)
+        except ApiFailed as error:
+            raise Unreachable(str(error)) from error
+        return observed
+
+    def _observe_site(self, observed: Observed) -> None:
+        cli, site = self._actions.cli, self._wanted.site
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            realms, groups, zones = pool.map(lambda kind: cli(kind, "list", place=False), ("realm", "zonegroup", "zone"))
+        observed.realms = dict.fromkeys(realms["realms"])
+        observed.zonegroups = dict.fromkeys(groups["zonegroups"])
+        observed.zones = dict.fromkeys(zones["zones"])
+        if site is None:
+            return
+        realm = [f"--rgw-realm={site.realm}"] if site.realm in observed.realms else []
+        asked: list[tuple[str, ...]] = []
+        if realm:
+            asked += [("realm", "get", *realm), ("period", "get", *realm)]
+        if site.zonegroup in observed.zonegroups:
+            asked.append(("zonegroup", "get", *realm, f"--rgw-zonegroup={site.zonegroup}"))
+        if site.zone in observed.zones:
+            asked.append(("zone", "get", *realm, f"--rgw-zone={site.zone}"))
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            found = dict(zip((one[0] for one in asked), pool.map(lambda one: cli(*one, place=False), asked)))
+        group, zone, period = found.get("zonegroup"), found.get("zone"), found.get("period")
+        if "realm" in found:
+            observed.realms[site.realm] = found["realm"]
+            observed.default_realm = realms["default_info"] == found["realm"]["id"]
+        if group:
+            observed.zonegroups[site.zonegroup] = _tidy_place(group, group.get("realm_id"))
+        if zone:
+            # A zone's endpoints are written in its zonegroup
+            mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
+            observed.zones[site.zone] = {**_tidy_place(mine, zone.get("realm_id")), "pool": zone["user_uid_pool"].partition(":")[0]}
+        for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
+            if one["name"] == site.zonegroup:
+                names = [place["name"] for place in one["zones"]]
+                observed.period = {**_tidy_place(one, None), "zonegroup": site.zonegroup, "zone": site.zone if site.zone in names else None}
+
+    def _observe_objects(self, observed: Observed, pools: t.Collection[str]) -> None:
+        wanted, actions = self._wanted, self._actions
+        site = wanted.site
+        zone = observed.zones.get(site.zone) if site else None
+        if site and (zone is None or zone["pool"] not in pools):
+            return  # no gateway has run in this zone, so it has no users
+        if not site and not observed.zones:
+            return
+        if wanted.admin not in actions.cli("metadata", "list", "user"):
+            self._without_admin(observed)
+            return
+        record = actions.cli("user", "info", f"--uid={wanted.admin}")
+        observed.users[wanted.admin] = record
+        observed.uids = frozenset({wanted.admin})
+        if differing(_caps(record), ADMIN_CAPS)[1] or _true(record.get("suspended", 0)) or not record.get("keys"):
+            self._without_admin(observed)
+            return
+        actions.keep(record)
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            listed = pool.map(lambda kind: actions.ops("GET", f"metadata/{kind}"), ("user", "bucket"))
+            observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)
+            asked = {user.uid for user in wanted.users} | {bucket.owner for bucket in wanted.buckets}
+            uids = sorted(asked & observed.uids)
+            for uid, found in zip(uids, pool.map(actions.get_user, uids)):
+                if found is not None:
+                    observed.users[uid] = found
+                    actions.keep({**found, "user_id": uid})
+            leaving = [user.uid for user in wanted.users if not user.present and user.uid in observed.uids]
+            if "users" in wanted.prune:
+                leaving += sorted(observed.uids - {user.uid for user in wanted.users} - {wanted.admin})
+            for uid, names in zip(leaving, pool.map(lambda uid: actions.ops("GET", "bucket", uid=uid), leaving)):
+                tenant = uid.partition("$")[0] + "/" if "$" in uid else ""
+                observed.owned[uid] = [tenant + name for name in names or ()]
+            deep = {bucket.id: bucket.present and len(bucket.settings.keys() - {"quota"}) > 0 for bucket in wanted.buckets}
+            names = sorted((set(deep) | (observed.bucket_ids if "buckets" in wanted.prune else set())) & observed.bucket_ids)
+            for name, found in zip(names, pool.map(lambda name: actions.observe_bucket(name, deep=deep.get(name, False)), names)):
+                if found is not None:
+                    observed.buckets[name] = found
+
+    def _without_admin(self, observed: Observed) -> None:
+        """Read with radosgw-admin what the gateways won't tell, as long as nobody is there who may ask them."""
+        wanted, actions = self._wanted, self._actions
+        observed.uids = frozenset(actions.cli("metadata", "list", "user"))
+        uids = sorted(({user.uid for user in wanted.users} | {bucket.owner for bucket in wanted.buckets}) & observed.uids)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            for uid, found in zip(uids, pool.map(lambda uid: actions.cli("metadata", "get", f"user:{uid}"), uids)):
+                observed.users[uid] = found["data"]
+        there = frozenset(actions.cli("metadata", "list", "bucket"))
+        names = sorted({bucket.id for bucket in wanted.buckets} & there)
+        if names or wanted.prune:
+            why = "is not there or may not do what it must, and there are buckets already: run once with users only, which mends it"
+            raise Invalid([f"the user {wanted.admin}, as which this collection asks the gateways, {why}"])
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(self._wanted, observed, self._actions)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        users = [
+            {key: value for key, value in {"uid": uid, **user_now(record)}.items() if key != "keys"}
+            for uid, record in sorted(observed.users.items())
+            if uid != self._wanted.admin
+        ]
+        return {"users": users, "buckets": [{"name": name, **facts} for name, facts in sorted(observed.buckets.items())]}
+
+
+def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:
+    return {"endpoints": sorted(place["endpoints"]), "hostnames": sorted(place.get("hostnames", ())), "realm_id": realm_id}

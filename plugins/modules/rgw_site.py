@@ -1,0 +1,370 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rgw_site
+short_description: Object storage of Ceph - realm, zonegroup and zone, users and buckets
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Makes the declared realm, users and buckets so. What is not declared is left alone, unless O(prune) names its kind.
+  - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of this collection's
+    (O(admin_user)) that is made once with C(radosgw-admin). Run this module where C(radosgw-admin) is installed.
+  - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.rgw_keys_info) hands out generated keys.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.connection
+  - cephstack.cloud.arm
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  endpoints:
+    description: The addresses of the gateways, such as V(http://10.0.0.1:8080). The first one that answers is asked. Required for users and buckets.
+    type: list
+    elements: str
+    default: []
+  validate_certs:
+    description: Whether the certificates of gateways with HTTPS are checked.
+    type: bool
+    default: true
+  ca_path:
+    description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
+    type: path
+  admin_user:
+    description: The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.
+    type: str
+    default: cephstack-admin
+  site:
+    description:
+      - The realm, with one zonegroup and one zone, all of them the default and the master, so that more zones can be added later.
+      - A zone of the same name that gateways made before there was a realm is taken over with all that is in it.
+    type: dict
+    suboptions:
+      realm:
+        description: The name of the realm.
+        type: str
+        required: true
+      zonegroup:
+        description: The name of the zonegroup.
+        type: str
+        required: true
+      zone:
+        description: The name of the zone. Its pools begin with it.
+        type: str
+        required: true
+      endpoints:
+        description: The addresses that other zones use. By default O(endpoints).
+        type: list
+        elements: str
+      hostnames:
+        description: The names under which buckets are found as V(BUCKET.NAME).
+        type: list
+        elements: str
+  users:
+    description: The users.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      uid:
+        description: The name of the user, C(TENANT$NAME) for a tenant's.
+        type: str
+        required: true
+      state:
+        description: Whether the user is there. V(absent) needs V(user/UID) armed, and is refused while the user owns buckets that stay.
+        type: str
+        choices: [present, absent]
+        default: present
+      display_name:
+        description: The name for people. The uid by default.
+        type: str
+      email:
+        description: The address. No two users can have the same.
+        type: str
+      max_buckets:
+        description: How many buckets the user may own. V(0) means any number, V(-1) none.
+        type: int
+      suspended:
+        description: Whether the user is shut out, with keys and buckets kept.
+        type: bool
+      system:
+        description: Whether other zones and services of Ceph sign in as this user.
+        type: bool
+      admin:
+        description: Whether the user may read and write everybody's buckets.
+        type: bool
+      caps:
+        description: All administrative capabilities, such as V({"usage":"read"}). What is not named is taken away. Left as they are by default.
+        type: dict
+      user_quota:
+        description: What all buckets of the user may hold together.
+        type: dict
+        suboptions: &quota
+          enabled:
+            description: Whether the limit holds.
+            type: bool
+            default: true
+          max_size:
+            description: The size, such as V(10G). Any by default.
+            type: str
+          max_objects:
+            description: The number of objects. Any by default.
+            type: int
+      bucket_quota:
+        description: What each bucket of the user may hold.
+        type: dict
+        suboptions: *quota
+      keys:
+        description: The user's keys. By default one is generated where there is none.
+        type: list
+        elements: dict
+        suboptions:
+          access_key:
+            description: The access key.
+            type: str
+            required: true
+          secret_key:
+            description: The secret.
+            type: str
+            required: true
+      exclusive_keys:
+        description: Whether other keys than O(users[].keys) are taken away, for which V(user/UID) must be armed.
+        type: bool
+        default: false
+  buckets:
+    description: The buckets.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the bucket.
+        type: str
+        required: true
+      owner:
+        description: The uid of its owner, who must be declared or there. A bucket that another owns is handed over.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. V(absent) deletes all its objects and needs V(bucket/NAME) armed.
+        type: str
+        choices: [present, absent]
+        default: present
+      versioning:
+        description: Whether versions of objects are kept. What was enabled once can only be suspended.
+        type: str
+        choices: [enabled, suspended]
+      public:
+        description: Whether O(buckets[].policy) may let everybody in.
+        type: bool
+        default: false
+      policy:
+        description: The bucket's policy, as S3 knows it. V({}) takes it away. Compared by its meaning. Left as it is by default.
+        type: dict
+      lifecycle:
+        description: All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.
+        type: list
+        elements: dict
+        suboptions:
+          id:
+            description: The name of the rule.
+            type: str
+            required: true
+          enabled:
+            description: Whether it is followed.
+            type: bool
+            default: true
+          prefix:
+            description: The objects that it is for, by the beginning of their names. All by default.
+            type: str
+            default: ''
+          tags:
+            description: The objects that it is for, by their tags.
+            type: dict
+            default: {}
+          expiration_days:
+            description: After how many days an object expires.
+            type: int
+          expire_delete_markers:
+            description: Whether markers of deleted objects go when no version is left behind them.
+            type: bool
+            default: false
+          noncurrent_expiration_days:
+            description: After how many days a former version goes.
+            type: int
+          abort_multipart_days:
+            description: After how many days an unfinished upload in parts goes.
+            type: int
+          transitions:
+            description: When an object moves to another storage class.
+            type: list
+            elements: dict
+            default: []
+            suboptions: &transition
+              days:
+                description: After how many days.
+                type: int
+                required: true
+              storage_class:
+                description: Where to.
+                type: str
+                required: true
+          noncurrent_transitions:
+            description: When a former version moves to another storage class.
+            type: list
+            elements: dict
+            default: []
+            suboptions: *transition
+      quota:
+        description: What the bucket may hold.
+        type: dict
+        suboptions: *quota
+  prune:
+    description: The kinds of which everything that is not declared shall go. Each object needs arming still.
+    type: list
+    elements: str
+    choices: [users, buckets]
+    default: []
+requirements:
+  - radosgw-admin (package radosgw)
+"""
+
+EXAMPLES = r"""
+- name: The realm, before any gateway runs
+  cephstack.cloud.rgw_site:
+    site:
+      realm: main
+      zonegroup: eu
+      zone: eu-1
+      endpoints: [http://10.0.0.1:8080, http://10.0.0.2:8080]
+
+- name: A user and a bucket
+  cephstack.cloud.rgw_site:
+    endpoints: [http://10.0.0.1:8080, http://10.0.0.2:8080]
+    users:
+      - uid: backup
+        display_name: The backup service
+        user_quota:
+          max_size: 2T
+    buckets:
+      - name: nightly
+        owner: backup
+        versioning: enabled
+        lifecycle:
+          - id: old
+            noncurrent_expiration_days: 30
+            abort_multipart_days: 3
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{stage: 1, kind: user, name: backup, action: create, risk: none}]
+users:
+  description: The declared users that are there, as they are. No keys.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{uid: backup, display_name: The backup service, suspended: false, max_buckets: 1000, caps: {}}]
+buckets:
+  description: The declared buckets that are there, as they are.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: nightly, owner: backup, objects: 12, versioning: enabled}]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import LIFECYCLE_RULE
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import QUOTA, WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+
+SITE = {
+    "realm": {"type": "str", "required": True},
+    "zonegroup": {"type": "str", "required": True},
+    "zone": {"type": "str", "required": True},
+    "endpoints": {"type": "list", "elements": "str"},
+    "hostnames": {"type": "list", "elements": "str"},
+}
+STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}
+USER = {
+    "uid": {"type": "str", "required": True},
+    "state": STATE,
+    "display_name": {"type": "str"},
+    "email": {"type": "str"},
+    "max_buckets": {"type": "int"},
+    "suspended": {"type": "bool"},
+    "system": {"type": "bool"},
+    "admin": {"type": "bool"},
+    "caps": {"type": "dict"},
+    "user_quota": {"type": "dict", "options": QUOTA},
+    "bucket_quota": {"type": "dict", "options": QUOTA},
+    # The secrets within are hidden; no_log on the whole would hide the names of the keys in every later output
+    "keys": {"type": "list", "elements": "dict", "options": KEY, "no_log": False},
+    "exclusive_keys": {"type": "bool", "default": False, "no_log": False},
+}
+BUCKET = {
+    "name": {"type": "str", "required": True},
+    "owner": {"type": "str", "required": True},
+    "state": STATE,
+    "versioning": {"type": "str", "choices": ["enabled", "suspended"]},
+    "public": {"type": "bool", "default": False},
+    "policy": {"type": "dict"},
+    "lifecycle": {"type": "list", "elements": "dict", "options": LIFECYCLE_RULE},
+    "quota": {"type": "dict", "options": QUOTA},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": connection_argument(),
+            "endpoints": {"type": "list", "elements": "str", "default": []},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
+            "admin_user": {"type": "str", "default": "cephstack-admin"},
+            "site": {"type": "dict", "options": SITE},
+            "users": {"type": "list", "elements": "dict", "default": [], "options": USER},
+            "buckets": {"type": "list", "elements": "dict", "default": [], "options": BUCKET},
+            "prune": {"type": "list", "elements": "str", "default": [], "choices": ["users", "buckets"]},
+            "arm": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    options = params["connection"]
+    try:
+        wanted = parse(params)
+        if module.check_mode and not options["mon_host"] and not os.path.exists(options["conf"]):
+            # There is no cluster yet: all would be created
+            reconcile(module, Provider(wanted, None, options))
+        require_binding(module)
+        client = Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"]) if params["endpoints"] else None
+        with Connection(options) as connection:
+            reconcile(module, Provider(wanted, connection, options, client), armed=params["arm"], workers=WORKERS)
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
