@@ -17,10 +17,11 @@ import testinfra
 
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
 INVENTORY = SCENARIO / "inventory"
+SCALED_OUT = SCENARIO / "inventory_scaled_out"
 CEPH = ("ceph1", "ceph2", "ceph3")
 
 
-def play(tmp_path, *arguments, inventory=INVENTORY, playbook="cephstack.cloud.site"):
+def play(tmp_path, *arguments, playbook="cephstack.cloud.site"):
     """Run a playbook; return its changes (see the callback cephstack.cloud.changes) and its recap, {host: {"ok": 9, ...}}."""
     changes, log = tmp_path / "changes.json", tmp_path / "log"
     environment = {
@@ -32,7 +33,7 @@ def play(tmp_path, *arguments, inventory=INVENTORY, playbook="cephstack.cloud.si
     }
     with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
         done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), playbook, *arguments], stdout=out, stderr=out, env=environment, cwd=SCENARIO.parent.parent, check=False
+            ["ansible-playbook", "-i", str(INVENTORY), *arguments, playbook], stdout=out, stderr=out, env=environment, cwd=SCENARIO.parent.parent, check=False
         )
     text = log.read_text()
     assert done.returncode == 0, text[-6000:]
@@ -129,11 +130,11 @@ def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ssh, ceph):
     before = started(ssh, (*CEPH, "kvm1"))
     osds = ceph("osd stat")["num_osds"]
 
-    _, recap = play(tmp_path, inventory=SCENARIO / "inventory_scaled_out")
+    _, recap = play(tmp_path, "-i", str(SCALED_OUT))
 
     assert started(ssh, (*CEPH, "kvm1")) == before
     assert recap["ceph4"]["changed"] > 0
     assert ceph("osd stat")["num_up_osds"] == osds + 1
     assert "ceph4" in {node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host"}
-    changes, _ = play(tmp_path, "--check", inventory=SCENARIO / "inventory_scaled_out")
+    changes, _ = play(tmp_path, "-i", str(SCALED_OUT), "--check")
     assert changes == []
