@@ -126,7 +126,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
@@ -162,7 +162,7 @@ def main() -> None:
             reconcile(module, Provider(daemons, cluster, **options))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    except Unreachable as error:
+    except (CommandFailed, Unreachable) as error:
         module.fail_json(msg=str(error))
 
 

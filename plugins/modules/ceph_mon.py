@@ -100,7 +100,7 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
@@ -134,7 +134,10 @@ def main() -> None:
         wanted = dataclasses.replace(wanted, found=True)
     else:
         require_binding(module)
-    reconcile(module, Provider(wanted, connection))
+    try:
+        reconcile(module, Provider(wanted, connection))
+    except CommandFailed as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

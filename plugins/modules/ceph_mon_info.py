@@ -69,7 +69,7 @@ name:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import has_data, survey
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
@@ -82,7 +82,7 @@ def main() -> None:
         require_binding(module)
     try:
         module.exit_json(changed=False, **survey(name))
-    except Unreachable as error:
+    except (CommandFailed, Unreachable) as error:
         module.fail_json(msg=str(error))
 
 

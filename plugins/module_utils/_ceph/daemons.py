@@ -105,7 +105,7 @@ class State:
     file_mode: str = ""
     stamp: t.Optional[str] = None
     folder: bool = False
-    unit: host.Unit = host.Unit(False, False, "inactive", 0)
+    unit: host.Unit = host.NO_UNIT
     running: str = ""
 
 
@@ -192,7 +192,7 @@ class Provider:
             entries = {entry["entity"]: entry for entry in self.cluster.command("auth ls")["auth_dump"]}
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
-        units = host.units([daemon.unit for daemon in self.daemons]) if os.path.isdir("/run/systemd/system") else {}
+        units = host.units([daemon.unit for daemon in self.daemons])
         programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
         versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
         installed = {program: host.installed_version(program) if program in versioned else "?" if host.installed(program) else "" for program in programs}
@@ -216,7 +216,7 @@ class Provider:
             file_mode="" if text is None else f"{os.stat(daemon.keyring).st_mode & 0o777:04o}",
             stamp=host.read(f"{daemon.folder}/{STAMP}"),
             folder=os.path.isdir(daemon.folder),
-            unit=unit or host.Unit(False, False, "inactive", 0),
+            unit=unit or host.NO_UNIT,
             running=(host.ask(daemon.entity, "version") or {}).get("version", "") if unit and unit.active else "",
         )
 

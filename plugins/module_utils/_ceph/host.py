@@ -55,6 +55,9 @@ class Unit(t.NamedTuple):
     pid: int
 
 
+NO_UNIT = Unit(False, False, "inactive", 0)
+
+
 def short_hostname() -> str:
     """The host's name without its domain, as Ceph itself names a host."""
     return socket.gethostname().split(".")[0]
@@ -108,9 +111,12 @@ def installed(program: str) -> bool:
 
 
 def units(names: t.Sequence[str]) -> dict[str, Unit]:
-    """Return the units by name, read by one process. A unit that does not exist is neither enabled nor active."""
-    if not names:
-        return {}
+    """Return the units by name, read by one process. A unit that does not exist is neither enabled nor active.
+
+    So is every unit where systemd does not run, as in an image that is being made.
+    """
+    if not names or not os.path.isdir("/run/systemd/system"):
+        return dict.fromkeys(names, NO_UNIT)
     properties = "--property=Id,UnitFileState,ActiveState,MainPID"
     try:
         text = run(["systemctl", "show", properties, *names], timeout=60)
@@ -126,7 +132,7 @@ def units(names: t.Sequence[str]) -> dict[str, Unit]:
             state=state,
             pid=int(values.get("MainPID") or 0),
         )
-    return {name: found.get(name, Unit(False, False, "inactive", 0)) for name in names}
+    return {name: found.get(name, NO_UNIT) for name in names}
 
 
 def start(name: str) -> None:

@@ -60,7 +60,7 @@ class Observed:
     """
 
     data: bool = False
-    unit: host.Unit = host.Unit(False, False, "inactive", 0)
+    unit: host.Unit = host.NO_UNIT
     own_fsid: t.Optional[str] = None
     fsid: t.Optional[str] = None
     mon_host: str = ""
@@ -157,7 +157,7 @@ class Provider:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
         name = self.wanted.name
         data = has_data(name)
-        unit = host.units([unit_name(name)])[unit_name(name)] if os.path.isdir("/run/systemd/system") else host.Unit(False, False, "inactive", 0)
+        unit = host.units([unit_name(name)])[unit_name(name)]
         own_fsid = None
         options: t.Optional[t.Mapping[str, t.Any]] = self.connection or None
         if data and unit.active:

@@ -163,7 +163,7 @@ def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
         result["description"], position = text(position)
         (count,) = struct.unpack_from("<I", block, position)
         position += 4
-        for _ in range(count):
+        for dummy in range(count):
             name, position = text(position)
             value, position = text(position)
             result.setdefault(name, value)
@@ -175,7 +175,7 @@ def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
 def parse_tags(text: str) -> dict[str, str]:
     """Return ceph-volume's LVM tags: "ceph.osd_id=1,ceph.type=block" gives {"osd_id": "1", "type": "block"}."""
     pairs = (tag.partition("=") for tag in text.split(",") if tag.startswith("ceph."))
-    return {name[len("ceph.") :]: value for name, _, value in pairs}
+    return {name[len("ceph.") :]: value for name, dummy, value in pairs}
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -269,7 +269,7 @@ class Provider:
             devices=found,
             fsid=fsid,
             known=known,
-            units=host.units(names) if names and os.path.isdir("/run/systemd/system") else {},
+            units=host.units(names),
             drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
             keys={osd.id: (keys.get(f"osd.{osd.id}"), host.keyring_keys(host.read(keyring_path(osd.id))).get(f"osd.{osd.id}")) for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
@@ -284,9 +284,7 @@ class Provider:
         late = [
             osd
             for osd in here
-            if not observed.known[osd.id].up
-            and len(set(observed.keys[osd.id])) == 1
-            and observed.units.get(unit_name(osd.id), host.Unit(False, False, "", 0)).active
+            if not observed.known[osd.id].up and len(set(observed.keys[osd.id])) == 1 and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
         ]
         if not late or not self.patient:
             return observed
@@ -381,7 +379,7 @@ class Provider:
     def _kept(self, device: Device, osd: Osd, observed: Observed, warnings: list[str]) -> list[Change]:
         """Return what differs of an OSD that is there."""
         changes: list[Change] = []
-        unit = observed.units.get(unit_name(osd.id), host.Unit(False, False, "inactive", 0))
+        unit = observed.units.get(unit_name(osd.id), host.NO_UNIT)
         known = observed.known[osd.id]
         needs: set[str] = set()
         if osd.how == "raw":
@@ -394,7 +392,7 @@ class Provider:
                 )
             enabled = unit.enabled
         else:
-            enabled = observed.units.get(activation_unit(osd), host.Unit(False, False, "inactive", 0)).enabled
+            enabled = observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
         key, file_key = observed.keys.get(osd.id, (None, None))
         stale = file_key is not None and key is not None and file_key != key
         if stale:
@@ -761,7 +759,7 @@ def wipe(path: str) -> None:
                 file.seek(offset)
                 file.write(zeros)
         file.seek(0)
-        for _ in range(min(100, size // MIB)):
+        for dummy in range(min(100, size // MIB)):
             file.write(zeros)
         file.seek(max(0, size - MIB))
         file.write(zeros[: min(MIB, size)])

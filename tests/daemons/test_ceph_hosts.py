@@ -1,0 +1,187 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Monitors and daemons of a host, real ones. Only systemd is stood in for: the root that the tests run in has none running."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import pytest
+from conftest import Failed
+
+CONF = pathlib.Path("/etc/ceph/ceph.conf")
+SETTINGS = "[global]\nmon_data_avail_warn = 1\nmon_data_avail_crit = 0\nmon_host = {}\nmon_cluster_log_file = /dev/null\n"
+PROGRAMS = {"ceph-mon": "mon", "ceph-mds": "mds"}
+
+
+class Systemd:
+    """Units as plain processes."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.enabled: set[str] = set()
+        self.starts: list[str] = []
+
+    def units(self, names):
+        found = {}
+        for name in names:
+            process = self.processes.get(name)
+            alive = process is not None and process.poll() is None
+            found[name] = self.host.Unit(name in self.enabled, alive, "active" if alive else "inactive", process.pid if alive else 0)
+        return found
+
+    def start(self, name):
+        program, _, identity = name.removesuffix(".service").partition("@")
+        self.enabled.add(name)
+        self.starts.append(name)
+        self.processes[name] = subprocess.Popen([program, "-f", "-i", identity], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+
+    def stop(self, name):
+        self.enabled.discard(name)
+        self.end(name)
+
+    def restart(self, name):
+        self.end(name)
+        self.start(name)
+
+    def end(self, name):
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def systemd(monkeypatch):
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+
+    pathlib.Path("/run/ceph").mkdir(exist_ok=True)
+    pathlib.Path("/run/ceph").chmod(0o777)
+    one = Systemd(host)
+    for name in ("units", "start", "stop", "restart"):
+        monkeypatch.setattr(host, name, getattr(one, name))
+    monkeypatch.setattr(host, "last_words", lambda name: "")
+    yield one
+    for name in list(one.processes):
+        one.end(name)
+    for folder in ("mon", "mds"):
+        for path in pathlib.Path("/var/lib/ceph", folder).glob("ceph-*"):
+            shutil.rmtree(path)
+    for path in pathlib.Path("/etc/ceph").glob("ceph.c*"):
+        path.unlink()
+
+
+def ids(result):
+    return [f"{row['action']} {row['kind']}/{row['name']}" for row in result["changes"]]
+
+
+def test_monitors_found_join_and_stay(systemd, run):
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mons
+
+    CONF.write_text(SETTINGS.format("127.0.0.2,127.0.0.3"))
+    first = {"name": "a", "address": "127.0.0.2", "public_network": "127.0.0.0/8"}
+    second = {"name": "b", "address": "127.0.0.3", "public_network": "127.0.0.0/8"}
+    assert mons.survey("a") == {"name": "a", "state": "none", "conf_fsid": None}
+    with pytest.raises(Failed, match="not told to found one"):
+        run("ceph_mon", connection={}, **first)
+
+    wanted = ["create mon/a", "create unit/ceph-mon@a.service", "create keyring//etc/ceph/ceph.client.admin.keyring"]
+    assert ids(run("ceph_mon", connection={}, check=True, found=True, **first)) == wanted
+    made = run("ceph_mon", connection={}, found=True, **first)
+    assert (ids(made), made["quorum"]) == (wanted, ["a"])
+    assert not run("ceph_mon", connection={}, found=True, **first)["changed"]
+
+    living = mons.survey("a")
+    assert (living["state"], living["fsid"], living["monmap"]) == ("living", made["fsid"], ["a"])
+    key = pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text()
+    assert living["key"] in key
+    assert living["key"] not in str(made)
+    connection = {"mon_host": living["mon_host"], "key": living["key"]}
+
+    with pytest.raises(Failed) as error:
+        run(
+            "ceph_mon",
+            connection=connection,
+            fsid="11111111-1c7e-4d36-a5b7-3a8b0f4b8a11",
+            **{**second, "address": "127.0.0.2", "public_network": "10.0.0.0/24"},
+        )
+    assert len(error.value.result["problems"]) == 3
+    assert not pathlib.Path("/var/lib/ceph/mon/ceph-b").exists()
+    with pytest.raises(Failed, match=r"127\.0\.0\.9"):
+        run("ceph_mon", connection={"mon_host": "127.0.0.9", "key": living["key"], "timeout": 3}, **second)
+    with pytest.raises(Failed, match="denied"):
+        run("ceph_mon", connection={**connection, "key": living["key"][:-8] + "AAAAAAA="}, **second)
+
+    joined = run("ceph_mon", connection=connection, **second)
+    assert sorted(joined["quorum"]) == ["a", "b"]
+    assert joined["fsid"] == made["fsid"]
+    assert not run("ceph_mon", connection=connection, **second)["changed"]
+
+    # a key that is not the cluster's, and a monitor that was stopped
+    pathlib.Path("/etc/ceph/ceph.client.admin.keyring").write_text(key.replace(living["key"], living["key"][:-8] + "AAAAAAA="))
+    assert ids(run("ceph_mon", connection=connection, check=True, **second)) == ["update keyring//etc/ceph/ceph.client.admin.keyring"]
+    run("ceph_mon", connection=connection, **second)
+    assert pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text() == key
+    systemd.end("ceph-mon@a.service")
+    systemd.end("ceph-mon@b.service")
+    assert mons.survey("a")["state"] == "down"
+    systemd.start("ceph-mon@b.service")
+    assert ids(run("ceph_mon", connection={}, **first)) == ["update unit/ceph-mon@a.service"]
+
+
+def test_a_metadata_server_and_its_drift(systemd, cluster, run):
+    CONF.write_text(SETTINGS.format(cluster.mon_host))
+    name = socket.gethostname().split(".")[0]
+    declared = {"daemons": [{"type": "mds"}]}
+    keyring = pathlib.Path(f"/var/lib/ceph/mds/ceph-{name}/keyring")
+    wanted = [f"create client/mds.{name}", f"create keyring/{keyring}", f"create unit/ceph-mds@{name}.service"]
+    assert ids(run("ceph_daemon", check=True, **declared)) == wanted
+    assert not keyring.exists()
+    made = run("ceph_daemon", **declared)
+    assert ids(made) == wanted
+    assert made["daemons"][0]["running"]
+    assert not run("ceph_daemon", **declared)["changed"]
+    starts = len(systemd.starts)
+
+    # drift: wider caps change the cluster only, a wrong key restarts the daemon
+    cluster.command("auth caps", entity=f"mds.{name}", caps=["mon", "allow *", "mds", "allow", "osd", "allow *"])
+    checked = run("ceph_daemon", check=True, **declared)
+    assert ids(checked) == [f"update client/mds.{name}"]
+    assert run("ceph_daemon", **declared)["diff"] == checked["diff"]
+    assert len(systemd.starts) == starts
+    right = keyring.read_text()
+    keyring.write_text(f"[mds.{name}]\n\tkey = AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw==\n")
+    checked = run("ceph_daemon", check=True, **declared)
+    assert ids(checked) == [f"update keyring/{keyring}", f"update unit/ceph-mds@{name}.service"]
+    assert "AQ" not in str(checked["diff"])
+    run("ceph_daemon", **declared)
+    assert keyring.read_text() == right
+    assert len(systemd.starts) == starts + 1
+    assert not run("ceph_daemon", **declared)["changed"]
+
+    # what it reads only at its start
+    first = {"daemons": [{"type": "mds", "restart_on": "a"}]}
+    assert ids(run("ceph_daemon", **first)) == [f"create stamp/ceph-mds@{name}.service"]
+    second = run("ceph_daemon", daemons=[{"type": "mds", "restart_on": "b"}])
+    assert [(row["kind"], row["risk"]) for row in second["changes"]] == [("unit", "restart")]
+    assert len(systemd.starts) == starts + 2
+
+    gone = {"daemons": [{"type": "mds", "state": "absent"}]}
+    run("ceph_daemon", **gone)
+    assert not keyring.parent.exists()
+    assert f"mds.{name}" not in [entry["entity"] for entry in cluster.command("auth ls")["auth_dump"]]
+    assert not run("ceph_daemon", **gone)["changed"]
+
+
+def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, run):
+    with pytest.raises(Failed, match="cannot connect"):
+        run("ceph_daemon", connection={"mon_host": "127.0.0.9", "key": cluster.admin_key, "timeout": 2}, daemons=[{"type": "mds"}])
+    cluster.command("auth get-or-create", entity="client.weak", caps=["mon", "allow r"])
+    key = cluster.command("auth get", entity="client.weak")[0]["key"]
+    with pytest.raises(Failed, match="auth ls"):
+        run("ceph_daemon", connection={**cluster.connection, "client": "client.weak", "key": key}, daemons=[{"type": "mds"}])
