@@ -525,6 +525,7 @@ consumers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import ClusterProvider, nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import OPTIONS, declaration_arguments

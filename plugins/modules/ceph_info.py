@@ -140,6 +140,7 @@ require_min_compat_client:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import WAIT_OPTIONS, look, wait

@@ -56,6 +56,7 @@ fsid:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import keys

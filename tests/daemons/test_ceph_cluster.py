@@ -558,3 +558,36 @@ def test_info_and_keys(cluster, run):
     assert found["caps"] == {"client.known": {"mon": "allow r"}}
     with pytest.raises(Failed, match=r"has no client\.nobody"):
         run("ceph_keys_info", entities=["client.admin", "client.nobody"])
+
+
+# -- key types (Ceph 20.2.4)
+
+
+def test_an_old_client_is_let_in_only_when_asked_for(make_cluster, run):
+    cluster = make_cluster(osds=0, mgr=False)
+    if "auth_allowed_ciphers" not in cluster.command("mon dump"):
+        pytest.skip("this release has one type of keys")
+    connection = cluster.connection
+    declared = {
+        "pools": [{"name": "vms", "pg_num": 1}],
+        "consumers": [{"name": "cloud", "kind": "kvm", "oldest_client": "18.2.7", "pools": [{"name": "vms"}]}],
+        "clients": [{"name": "client.new", "caps": {"mon": "allow r"}}],
+    }
+    with pytest.raises(Failed, match=r"key_type aes, and the cluster allows aes256k: name aes in cephx\.allowed"):
+        run("ceph_cluster", connection=connection, **declared)
+    declared["cephx"] = {"allowed": ["aes", "aes256k"]}
+    result = run("ceph_cluster", connection=connection, **declared)
+    assert "CVE-2025-30156" in str(result["warnings"])
+    assert run("ceph_cluster", connection=connection, **declared)["changes"] == []
+    assert len(client(cluster, "client.cloud")["key"]) == 40
+    assert len(client(cluster, "client.new")["key"]) == 60
+    # the last old client is gone
+    declared["consumers"][0]["oldest_client"] = "20.2.4"
+    result = run("ceph_cluster", connection=connection, **declared)
+    assert risks(result) == {"client/client.cloud": "restart"}
+    assert len(client(cluster, "client.cloud")["key"]) == 60
+    declared["cephx"] = {"allowed": ["aes256k"]}
+    with pytest.raises(Failed, match="are locked out"):
+        run("ceph_cluster", connection=connection, **declared)
+    run("ceph_cluster", connection=connection, **declared, arm=["cephx/allowed"])
+    assert run("ceph_cluster", connection=connection, **declared)["changes"] == []

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 # What the operator may set and unset. pause is two flags in the map.
 FLAGS = (
-    "nobackfill", "nodeep-scrub", "nodown", "noin", "noout", "norebalance", "norecover", "noscrub", "nosnaptrim", "notieragent", "noup", "noautoscale", "pause",
+    "nobackfill", "nodeep-scrub", "nodown", "noin", "noout", "norebalance", "norecover", "noscrub", "nosnaptrim", "notieragent", "noup", "pause",
 )  # fmt: skip
 
 
@@ -58,8 +58,6 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
 
 
 def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
-    if name == "noautoscale":  # set through the manager's autoscaler, and kept in the pools' modes before Reef
-        return lambda: sheet.send("osd pool set noautoscale" if wanted else "osd pool unset noautoscale")
     return lambda: sheet.send("osd set" if wanted else "osd unset", key=name)
 
 
