@@ -55,7 +55,7 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds in which a started host must be up. By default 90 for a container and 300 for a virtual machine.
+    description: Seconds in which a started host must be up. By default 180 for a container and 600 for a virtual machine.
     type: int
   hosts:
     description: The hosts.

@@ -45,7 +45,5 @@ def test_virtual_machine_has_a_kernel_of_its_own(host):
         assert kind == "systemd-nspawn"
         return
     assert kind in ("kvm", "qemu")
-    host.run_expect(
-        [0],
-        "vgcreate lab /dev/disk/by-id/lab-data && lvcreate --yes -L 64M -n test lab && modprobe dm-crypt && vgremove -f lab && pvremove /dev/disk/by-id/lab-data",
-    )
+    host.run_expect([0], "vgcreate lab /dev/disk/by-id/lab-data && lvcreate --yes -L 64M -n test lab && modprobe dm-crypt")
+    host.run_expect([0], "vgremove -f lab && pvremove /dev/disk/by-id/lab-data")

@@ -14,7 +14,7 @@ import signal
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
 
-TIMEOUT = 90
+TIMEOUT = 180
 
 _TMPFILES = "etc/tmpfiles.d/lab-disks.conf"
 

@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
 # Under emulation, on a machine that does other work too.
-TIMEOUT = 300
+TIMEOUT = 600
 
 # Where KVM works, a kernel without a root file system has panicked and left after 1 to 2 s.
 _PROBE_SECONDS = 12

@@ -57,9 +57,20 @@ def test_every_mistake_is_told_at_once():
         name="Lab",
     )
     for part in [
-        "lab's name 'Lab'", "'Bad_'", "'11' is not known", "10.78.0.3 is outside", "10.77.0.1 cannot be a host's", "10.77.0.2 is given to more than one host: Bad_, c",
-        "'4X' is not a size", "much-too-long-a-name", "too small: 1M", "'nonsense' is not an IPv4", "at least 512 MiB", "at least one CPU", "the name c is given",
-    ]:  # fmt: skip
+        "lab's name 'Lab'",
+        "'Bad_'",
+        "'11' is not known",
+        "10.78.0.3 is outside",
+        "10.77.0.1 cannot be a host's",
+        "10.77.0.2 is given to more than one host: Bad_, c",
+        "'4X' is not a size",
+        "much-too-long-a-name",
+        "too small: 1M",
+        "'nonsense' is not an IPv4",
+        "at least 512 MiB",
+        "at least one CPU",
+        "the name c is given",
+    ]:
         assert [line for line in said if part in line], part
 
 
@@ -83,17 +94,8 @@ def test_no_lab_is_the_prefix_of_another():
 def test_images_are_shared_by_what_is_in_them():
     first, second = model.image_name("trixie", "vm", ["a", "b"]), model.image_name("trixie", "vm", ("b", "a", "a"))
     assert first == second
-    assert (
-        len(
-            {
-                first,
-                model.image_name("trixie", "vm", ["a"]),
-                model.image_name("bookworm", "vm", ["a", "b"]),
-                model.image_name("trixie", "container", ["a", "b"]),
-            }
-        )
-        == 4
-    )
+    others = {model.image_name(*what) for what in [("trixie", "vm", ["a"]), ("bookworm", "vm", ["a", "b"]), ("trixie", "container", ["a", "b"])]}
+    assert len(others - {first}) == 3
 
 
 def test_hardware_addresses_are_lasting_and_local():

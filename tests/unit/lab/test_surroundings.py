@@ -41,7 +41,8 @@ def test_a_proxy_on_the_machine_is_reached_by_the_gateway():
 
 
 def test_nameservers_and_names():
-    assert surroundings.nameservers("search x\nnameserver 10.0.0.1\n nameserver fe80::1\n#nameserver 9.9.9.9\nnameserver 127.0.0.53\n") == [
+    text = "search x\nnameserver 10.0.0.1\n nameserver fe80::1\n#nameserver 9.9.9.9\nnameserver 127.0.0.53\n"
+    assert surroundings.nameservers(text) == [
         "10.0.0.1",
         "127.0.0.53",
     ]
@@ -84,7 +85,8 @@ def test_mounts_below_a_path_the_last_first():
 
 
 def test_nodes_and_names_of_disks():
-    assert disks.tmpfiles({"osd0": "/dev/loop12"}).splitlines()[1:] == [
+    lines = disks.tmpfiles({"osd0": "/dev/loop12"}).splitlines()
+    assert lines[1:] == [
         "b+ /dev/loop12 0660 root disk - 7:12",
         "L+ /dev/disk/by-id/lab-osd0 - - - - /dev/loop12",
     ]
