@@ -96,7 +96,10 @@ def argv(lab: Lab, host: Host, accel: str) -> list[str]:
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
     words += ["-chardev", f"file,id=console,path={log(lab, host.name)},append=on", "-serial", "chardev:console"]
     words += ["-kernel", f"{image}/vmlinuz", "-initrd", f"{directory}/initrd"]
-    words += ["-append", "root=/dev/vda rw console=ttyS0 loglevel=4 net.ifnames=0 mitigations=off systemd.show_status=0 systemd.getty_auto=0"]
+    quiet = "console=ttyS0 loglevel=4 systemd.show_status=0 systemd.getty_auto=0"
+    # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
+    patience = "" if accel == "kvm" else f" systemd.default_timeout_start_sec={TIMEOUT} systemd.default_device_timeout_sec={TIMEOUT}"
+    words += ["-append", f"root=/dev/vda rw {quiet} net.ifnames=0 mitigations=off{patience}"]
     words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
     for disk in host.disks:
         words += ["-drive", f"file={disks.path(directory, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
