@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Makes pools, erasure-code profiles, the CRUSH map, cephx clients, options of the configuration database, flags, managers' modules and filesystems as
     declared.
+  - Each of O(consumers) gets its cephx client with the least caps, and its pools are marked with its application.
   - All maps of the cluster are read once, over one connection; what differs is mended side by side where it is independent. Nothing is asked or sent for
     an object that is as it should be.
   - What is not declared is left alone, unless O(prune) names its kind.
@@ -20,6 +21,7 @@ author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection
+  - cephstack.cloud.consumers
   - cephstack.cloud.arm
 attributes:
   check_mode:
@@ -307,46 +309,6 @@ options:
         description:
           - A moment in the past, such as V(2026-11-01) or V(2026-11-01T12:00:00Z). A key that was made before it is replaced by a new one.
           - Keys carry the moment of their making, so this is done once.
-        type: str
-  consumers:
-    description:
-      - Whoever uses pools. The client with its least caps, and the application of its pools, are derived from it.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The consumer's name.
-        type: str
-        required: true
-      client:
-        description: Its cephx client. By default V(client.NAME).
-        type: str
-      kind:
-        description: What it is.
-        type: str
-        choices: [cloudstack, kvm, rados, rbd, xen]
-        default: rbd
-      pools:
-        description: The pools that it uses.
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          name:
-            description: The pool's name.
-            type: str
-            required: true
-          access:
-            description: Whether it may write.
-            type: str
-            choices: [rw, ro]
-            default: rw
-      rotate_before:
-        description: As O(clients[].rotate_before).
-        type: str
-      oldest_client:
-        description: The oldest Ceph client library among its hosts, for example V(18.2.7). Its key is of a type that this can read.
         type: str
   options:
     description:
