@@ -32,6 +32,10 @@ options:
     type: list
     elements: str
     default: []
+  wait:
+    description: How many seconds every one of O(endpoints) may take until it answers. Not waited for in check mode.
+    type: int
+    default: 0
   validate_certs:
     description: Whether the certificates of gateways with HTTPS are checked.
     type: bool
@@ -160,9 +164,8 @@ options:
         choices: [present, absent]
         default: present
       versioning:
-        description: Whether versions of objects are kept. What was enabled once can only be suspended.
-        type: str
-        choices: [enabled, suspended]
+        description: Whether former versions of objects are kept. V(false) suspends it where it was ever on. Left as it is by default.
+        type: bool
       public:
         description: Whether O(buckets[].policy) may let everybody in.
         type: bool
@@ -258,7 +261,7 @@ EXAMPLES = r"""
     buckets:
       - name: nightly
         owner: backup
-        versioning: enabled
+        versioning: true
         lifecycle:
           - id: old
             noncurrent_expiration_days: 30
@@ -283,7 +286,7 @@ buckets:
   returned: success
   type: list
   elements: dict
-  sample: [{name: nightly, owner: backup, objects: 12, versioning: enabled}]
+  sample: [{name: nightly, owner: backup, objects: 12, versioning: true}]
 """
 
 import os
@@ -325,7 +328,7 @@ BUCKET = {
     "name": {"type": "str", "required": True},
     "owner": {"type": "str", "required": True},
     "state": STATE,
-    "versioning": {"type": "str", "choices": ["enabled", "suspended"]},
+    "versioning": {"type": "bool"},
     "public": {"type": "bool", "default": False},
     "policy": {"type": "dict"},
     "lifecycle": {"type": "list", "elements": "dict", "options": LIFECYCLE_RULE},
@@ -338,6 +341,7 @@ def main() -> None:
         argument_spec={
             "connection": connection_argument(),
             "endpoints": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 0},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
             "admin_user": {"type": "str", "default": "cephstack-admin"},
@@ -358,6 +362,8 @@ def main() -> None:
             reconcile(module, Provider(wanted, None, options))
         require_binding(module)
         client = Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"]) if params["endpoints"] else None
+        if client and params["wait"] and not module.check_mode:
+            client.wait(params["wait"])
         with Connection(options) as connection:
             reconcile(module, Provider(wanted, connection, options, client), armed=params["arm"], workers=WORKERS)
     except Invalid as error:

@@ -141,13 +141,14 @@ def _bare(element: ElementTree.Element) -> ElementTree.Element:
     return element
 
 
-def versioning_from_xml(data: bytes) -> str:
-    """Return off (never switched on), enabled or suspended."""
-    return (_bare(ElementTree.fromstring(data)).findtext("Status") or "off").lower()
+def versioning_from_xml(data: bytes) -> bool:
+    """Return whether versions are kept. (Never switched on and suspended are the same in this.)"""
+    return _bare(ElementTree.fromstring(data)).findtext("Status") == "Enabled"
 
 
-def versioning_to_xml(state: str) -> bytes:
-    return f'<VersioningConfiguration xmlns="{_NAMESPACE}"><Status>{state.capitalize()}</Status></VersioningConfiguration>'.encode()
+def versioning_to_xml(enabled: bool) -> bytes:
+    """Return S3's form of it."""
+    return f'<VersioningConfiguration xmlns="{_NAMESPACE}"><Status>{"Enabled" if enabled else "Suspended"}</Status></VersioningConfiguration>'.encode()
 
 
 def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.Optional[dict[str, t.Any]]:

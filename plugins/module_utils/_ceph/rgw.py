@@ -399,7 +399,7 @@ def _plan_bucket(bucket: Bucket, have: t.Optional[dict[str, t.Any]], actions: t.
     wish = {"owner": bucket.owner, **bucket.settings}
     needs = needs | {f"user/{bucket.owner}"}
     if have is None:
-        after = {key: value for key, value in wish.items() if value not in (None, []) and not (key == "versioning" and value == "off")}
+        after = {key: value for key, value in wish.items() if value not in (None, []) and not (key == "versioning" and not value)}
         return Change("bucket", bucket.id, "create", None, after, lambda: actions.set_bucket(bucket, after, None), needs=needs)
     before, after = differing(have, wish)
     quota = have.get("quota")

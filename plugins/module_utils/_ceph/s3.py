@@ -21,7 +21,9 @@ import ssl
 import threading
 import time
 import typing as t
+import urllib.error
 import urllib.parse
+import urllib.request
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
@@ -84,6 +86,15 @@ def sign(
     return wanted
 
 
+def tls_context(validate_certs: bool = True, ca_path: t.Optional[str] = None) -> ssl.SSLContext:
+    """Return how to trust a gateway's certificate."""
+    context = ssl.create_default_context(cafile=ca_path)
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class Client:
     """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
 
@@ -93,11 +104,30 @@ class Client:
     def __init__(self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30) -> None:
         self._endpoints = [urllib.parse.urlsplit(endpoint) for endpoint in endpoints]
         self._timeout = timeout
-        self._tls = ssl.create_default_context(cafile=ca_path)
-        if not validate_certs:
-            self._tls.check_hostname = False
-            self._tls.verify_mode = ssl.CERT_NONE
+        self._tls = tls_context(validate_certs, ca_path)
         self._local = threading.local()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
+        end = time.monotonic() + seconds
+        silent = {endpoint.geturl(): "" for endpoint in self._endpoints}
+        while True:
+            for url in list(silent):
+                try:
+                    with urllib.request.urlopen(url, timeout=self._timeout, context=self._tls if url.startswith("https") else None):
+                        del silent[url]
+                except urllib.error.HTTPError as error:
+                    if error.code < 500:
+                        del silent[url]
+                    else:
+                        silent[url] = str(error)
+                except (OSError, http.client.HTTPException) as error:
+                    silent[url] = str(error)
+            if not silent:
+                return
+            if time.monotonic() > end:
+                raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(f"{url}: {why}" for url, why in silent.items()))
+            time.sleep(_PAUSE)
 
     def _connect(self) -> tuple[http.client.HTTPConnection, str]:
         """Return an open connection and the host header that belongs to it. Raises Unreachable."""

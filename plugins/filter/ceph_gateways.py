@@ -1,0 +1,77 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.cephstack.cloud.plugins.filter.ceph_address import ceph_address
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import gateways
+
+DOCUMENTATION = r"""
+name: ceph_gateways
+short_description: The object gateways of hosts
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Takes the variables of hosts and returns all their object gateways, each with its address, its cephx client, its options of the
+    configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
+options:
+  _input:
+    description: The variables of the hosts.
+    type: list
+    elements: dict
+    required: true
+  public_network:
+    description: Ceph's public network in CIDR form, several separated by commas.
+    type: str
+    required: true
+  site:
+    description: The realm, zonegroup and zone.
+    type: dict
+    required: true
+  instances:
+    description: The gateways of hosts that have no C(ceph_rgw_instances) of their own.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show where the gateways are
+  ansible.builtin.debug:
+    msg: >-
+      {{ groups['rgws'] | map('extract', hostvars)
+      | cephstack.cloud.ceph_gateways(ceph.public_network, ceph_rgw_site, ceph_rgw_instances) | map(attribute='url') }}
+"""
+
+RETURN = r"""
+_value:
+  description: The gateways, with host, url, entity, options and daemon.
+  type: list
+  elements: dict
+"""
+
+
+def ceph_gateways(
+    hosts: t.Iterable[t.Mapping[str, t.Any]], public_network: str, site: t.Mapping[str, t.Any], instances: t.Sequence[t.Mapping[str, t.Any]]
+) -> list[dict[str, t.Any]]:
+    """Return the gateways of all hosts; raise AnsibleFilterError with what is wrong."""
+    found = []
+    for variables in hosts:
+        name = str(variables["inventory_hostname"])
+        try:
+            found += gateways(name, ceph_address(variables, public_network), variables.get("ceph_rgw_instances", instances), site)
+        except ValueError as error:
+            raise AnsibleFilterError(str(error)) from error
+    return found
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, t.Any]:
+        return {"ceph_gateways": ceph_gateways}
