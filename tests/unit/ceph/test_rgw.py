@@ -1,0 +1,327 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned for the object storage, how requests are signed, and what S3 documents mean."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from unittest import mock
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, gateways
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import ADMIN_CAPS, Observed, parse, plan, tidy_perm
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client, Credentials, canonical_query, sign
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
+
+# -- signing: the examples of AWS, "Signature Calculations for the Authorization Header" (S3 API reference)
+
+EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
+HOST = "examplebucket.s3.amazonaws.com"
+NOW = datetime.datetime(2013, 5, 24, tzinfo=datetime.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body", "headers", "signature"),
+    [
+        ("GET", "/test.txt", {}, b"", {"Range": "bytes=0-9"}, "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
+        (
+            "PUT", "/test%24file.text", {}, b"Welcome to Amazon S3.",
+            {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+        ("GET", "/", {"lifecycle": ""}, b"", {}, "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+        ("GET", "/", {"prefix": "J", "max-keys": "2"}, b"", {}, "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+    ],
+)  # fmt: skip
+def test_signatures_are_those_of_the_reference(method, path, query, body, headers, signature):
+    assert sign(EXAMPLE, method, HOST, path, query, body, NOW, headers)["authorization"].endswith(f"Signature={signature}")
+
+
+def test_a_body_may_stay_unsigned():
+    assert sign(EXAMPLE, "PUT", HOST, "/", {}, b"text", NOW, sign_body=False)["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+
+
+def test_the_query_is_in_the_order_that_is_signed():
+    assert canonical_query({"uid": "a$b c", "caps": "", "user-caps": "users=*;x=read"}) == "caps=&uid=a%24b%20c&user-caps=users%3D%2A%3Bx%3Dread"
+
+
+def test_no_gateway_is_no_empty_answer():
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:1: .*refused.*; http://127\.0\.0\.1:2: "):
+        Client(["http://127.0.0.1:1", "http://127.0.0.1:2"]).request(EXAMPLE, "GET", "/")
+
+
+# -- S3 documents
+
+
+def test_lifecycle_survives_the_way_to_xml_and_back():
+    rules = [
+        buckets.tidy_rule({"id": "a", "expiration_days": 3}),
+        buckets.tidy_rule(
+            {"id": "b", "enabled": False, "prefix": "x/", "tags": {"k": "v", "n": 1}, "noncurrent_expiration_days": 9, "abort_multipart_days": 2}
+        ),
+        buckets.tidy_rule(
+            {"id": "c", "expire_delete_markers": True, "transitions": [{"days": 9, "storage_class": "COLD"}, {"days": 3, "storage_class": "WARM"}]}
+        ),
+        buckets.tidy_rule({"id": "d", "tags": {"k": "v"}, "noncurrent_transitions": [{"days": 9, "storage_class": "COLD"}]}),
+    ]
+    assert buckets.lifecycle_from_xml(buckets.lifecycle_to_xml(rules)) == rules
+
+
+def test_lifecycle_of_others_is_understood():
+    xml = b"""<?xml version="1.0"?><LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+    <Rule><ID>z</ID><Prefix>old/</Prefix><Status>Enabled</Status><Expiration><Days>5</Days></Expiration></Rule>
+    <Rule><ID>a</ID><Filter/><Status>Disabled</Status><Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration></Rule></LifecycleConfiguration>"""
+    first, second = buckets.lifecycle_from_xml(xml)
+    assert second == buckets.tidy_rule({"id": "z", "prefix": "old/", "expiration_days": 5})
+    assert first["other"], "what cannot be declared must differ from everything declared"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ({"id": "r"}, "does nothing"),
+        ({"id": "r", "expiration_days": 0}, "1 or more"),
+        ({"id": "r", "expiration_days": 1, "expire_delete_markers": True}, "exclude"),
+    ],
+)
+def test_rules_that_s3_would_refuse(rule, text):
+    assert any(text in found for found in buckets.rule_problems(rule))
+
+
+def test_policies_are_compared_by_their_meaning():
+    one = {
+        "Statement": {"Effect": "Allow", "Principal": "*", "Action": ["s3:b", "s3:a"], "Resource": "r", "Condition": {"Bool": {"aws:SecureTransport": False}}}
+    }
+    two = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:a", "s3:b", "s3:a"], "Resource": ["r"],
+                "Condition": {"Bool": {"aws:SecureTransport": ["false"]}},
+            }
+        ],
+    }  # fmt: skip
+    assert buckets.tidy_policy(one) == buckets.tidy_policy(json.dumps(two))
+    assert buckets.tidy_policy({}) is None
+    assert buckets.tidy_policy(b"") is None
+    two["Statement"][0]["Effect"] = "Deny"
+    assert buckets.tidy_policy(one) != buckets.tidy_policy(two)
+
+
+def test_public_policies_are_known():
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+    assert buckets.is_public(buckets.tidy_policy({"Statement": statement}))
+    assert not buckets.is_public(buckets.tidy_policy({"Statement": {**statement, "Effect": "Deny"}}))
+    assert not buckets.is_public(buckets.tidy_policy({"Statement": {**statement, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}}))
+    assert not buckets.is_public(buckets.tidy_policy({"Statement": {**statement, "Principal": {"AWS": "arn:aws:iam:::user/a"}}}))
+    assert not buckets.is_public(None)
+
+
+def test_versioning():
+    assert buckets.versioning_from_xml(buckets.versioning_to_xml(True)) is True
+    assert buckets.versioning_from_xml(buckets.versioning_to_xml(False)) is False
+    assert buckets.versioning_from_xml(b"<VersioningConfiguration/>") is False
+
+
+def test_permissions():
+    assert [tidy_perm(text) for text in ("read, write", "*", "write", "read")] == ["*", "*", "write", "read"]
+    with pytest.raises(ValueError, match="'all' is not a permission"):
+        tidy_perm("all")
+
+
+# -- planning
+
+URLS = ["http://g:8080"]
+SITE = {"realm": "r", "zonegroup": "zg", "zone": "z", "endpoints": URLS}
+NONE = {"enabled": False, "max_size": -1, "max_objects": -1}
+
+
+def planned(observed=None, **params):
+    return plan(parse({"endpoints": URLS, **params}), observed or Observed(), mock.Mock())
+
+
+def ids(result):
+    return [sorted(f"{change.action} {change.id}" for change in stage) for stage in result.stages()]
+
+
+def record(uid, **changed):
+    keys = [{"user": uid, "access_key": "K", "secret_key": "s"}]
+    return {
+        "user_id": uid,
+        "display_name": uid,
+        "email": "",
+        "suspended": 0,
+        "max_buckets": 1000,
+        "caps": [],
+        "user_quota": NONE,
+        "bucket_quota": NONE,
+        "keys": keys,
+        **changed,
+    }
+
+
+def observed(*users, **changed):
+    admin = record("cephstack-admin", caps=[{"type": kind, "perm": perm} for kind, perm in ADMIN_CAPS.items()])
+    records = {user["user_id"]: user for user in (admin, *users)}
+    return Observed(**{"users": records, "uids": frozenset(records), **changed})
+
+
+def whole_site(**changed):
+    place = {"endpoints": URLS, "hostnames": [], "realm_id": "1"}
+    period = {**place, "zonegroup": "zg", "zone": "z"}
+    return Observed(**{"realms": {"r": {"id": "1"}}, "zonegroups": {"zg": place}, "zones": {"z": place}, "period": period, **changed})
+
+
+def test_the_first_run_does_it_all_in_order():
+    result = planned(site=SITE, users=[{"uid": "u"}], buckets=[{"name": "b", "owner": "u"}])
+    assert ids(result) == [
+        ["create realm/r"], ["create zonegroup/zg"], ["create zone/z"], ["create period/r"],
+        ["create user/cephstack-admin"], ["create user/u"], ["create bucket/b"],
+    ]  # fmt: skip
+
+
+def test_a_whole_site_needs_nothing():
+    assert not planned(whole_site(), site=SITE)
+
+
+def test_what_was_staged_and_not_committed_is_committed():
+    old = {"endpoints": ["http://old"], "hostnames": [], "zonegroup": "zg", "zone": "z"}
+    (change,) = planned(whole_site(period=old), site=SITE).changes
+    assert (change.id, change.before, change.after) == ("period/r", {"endpoints": ["http://old"]}, {"endpoints": URLS})
+
+
+def test_a_realm_that_would_hide_a_zone_is_a_loss():
+    place = {"endpoints": [], "hostnames": [], "realm_id": ""}
+    hidden = planned(Observed(zonegroups={"default": None}, zones={"default": None}), site=SITE)
+    assert [change.risk for change in hidden.changes if change.kind == "realm"] == [Risk.LOSS]
+    taken = planned(
+        Observed(zonegroups={"default": place}, zones={"default": place}), site={"realm": "r", "zonegroup": "default", "zone": "default", "endpoints": URLS}
+    )
+    assert ids(taken) == [["create realm/r"], ["update zonegroup/default"], ["update zone/default"], ["create period/r"]]
+    assert {change.risk for change in taken.changes} == {Risk.NONE}
+
+
+def test_a_zone_of_another_realm_is_not_taken():
+    place = {"endpoints": URLS, "hostnames": [], "realm_id": "2"}
+    with pytest.raises(Invalid, match="the zone z belongs to another realm"):
+        planned(whole_site(zones={"z": place}), site=SITE)
+
+
+def test_a_user_as_declared_needs_nothing():
+    user = record("u", caps=[{"type": "usage", "perm": "read"}], user_quota={"enabled": True, "max_size": 1 << 30, "max_objects": -1}, suspended=1)
+    want = {"uid": "u", "caps": {"usage": "read"}, "user_quota": {"max_size": "1G"}, "suspended": True, "bucket_quota": {"enabled": False, "max_size": "5G"}}
+    assert not planned(observed(user), users=[want])
+
+
+def test_what_differs_of_a_user_and_no_more():
+    user = record("u", caps=[{"type": "users", "perm": "*"}], email="a@b")
+    (change,) = planned(observed(user), users=[{"uid": "u", "caps": {}, "max_buckets": 5, "user_quota": {"max_objects": 1}}]).changes
+    assert change.before == {"max_buckets": 1000, "caps": {"users": "*"}, "user_quota": NONE}
+    assert change.after == {"max_buckets": 5, "caps": {}, "user_quota": {"enabled": True, "max_size": -1, "max_objects": 1}}
+    assert change.risk is Risk.NONE
+
+
+def test_keys():
+    have = observed(record("u"))
+    given = {"uid": "u", "keys": [{"access_key": "N", "secret_key": "n"}]}
+    (change,) = planned(have, users=[given]).changes
+    assert (set(change.after["keys"]), change.risk) == ({"K", "N"}, Risk.NONE)
+    (change,) = planned(have, users=[{**given, "exclusive_keys": True}]).changes
+    assert (set(change.after["keys"]), change.risk) == ({"N"}, Risk.LOSS)
+    assert not planned(have, users=[{"uid": "u", "keys": [{"access_key": "K", "secret_key": "s"}], "exclusive_keys": True}])
+    (change,) = planned(observed(record("u", keys=[])), users=[{"uid": "u"}]).changes
+    assert change.after == {"keys": "generated"}
+    assert planned(have, users=[given]).diff()[0]["after"]["keys"]["N"].startswith("***")
+
+
+def test_the_collections_own_user_is_mended_first():
+    broken = observed(record("u"), record("cephstack-admin", suspended=1, keys=[]))
+    result = planned(broken, users=[{"uid": "u", "max_buckets": 1}])
+    assert ids(result) == [["update user/cephstack-admin"], ["update user/u"]]
+    assert result.changes[0].after == {"caps": ADMIN_CAPS, "suspended": False, "keys": "generated"}
+
+
+BUCKET = {"id": "1", "owner": "u", "objects": 3, "quota": NONE, "versioning": False, "lifecycle": [], "policy": None}
+
+
+def test_a_bucket():
+    have = observed(record("u"), record("v"), buckets={"b": BUCKET}, bucket_ids=frozenset({"b"}))
+    assert not planned(have, buckets=[{"name": "b", "owner": "u", "versioning": False, "lifecycle": [], "policy": {}, "quota": {"enabled": False}}])
+    (change,) = planned(have, buckets=[{"name": "b", "owner": "v", "versioning": True, "lifecycle": [{"id": "x", "expiration_days": 1}]}]).changes
+    assert change.before == {"owner": "u", "versioning": False, "lifecycle": []}
+    (change,) = planned(have, buckets=[{"name": "b", "owner": "u", "state": "absent"}]).changes
+    assert (change.risk, change.reason) == (Risk.LOSS, "its 3 objects would be deleted")
+
+
+def test_a_tenants_bucket_is_another():
+    have = observed(record("t$u"), buckets={"b": BUCKET}, bucket_ids=frozenset({"b"}))
+    assert ids(planned(have, buckets=[{"name": "b", "owner": "t$u"}])) == [["create bucket/t/b"]]
+
+
+def test_a_user_with_buckets_stays_until_they_go():
+    have = observed(record("u"), owned={"u": ["b"]}, buckets={"b": BUCKET}, bucket_ids=frozenset({"b"}))
+    gone = [{"uid": "u", "state": "absent"}]
+    with pytest.raises(Invalid, match="user u still owns buckets: b"):
+        planned(have, users=gone)
+    assert ids(planned(have, users=gone, buckets=[{"name": "b", "owner": "u", "state": "absent"}])) == [["delete bucket/b"], ["delete user/u"]]
+    assert ids(planned(have, users=gone, prune=["buckets"])) == [["delete bucket/b"], ["delete user/u"]]
+
+
+def test_pruning_spares_the_collections_own_user():
+    have = observed(record("u"), record("stray"))
+    assert ids(planned(have, users=[{"uid": "u"}], prune=["users"])) == [["delete user/stray"]]
+    assert not planned(have, users=[{"uid": "u"}])
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"users": [{"uid": "u"}] * 2}, "user u is declared twice"),
+        ({"users": [{"uid": "cephstack-admin"}]}, "own user"),
+        ({"users": [{"uid": "u", "caps": {"users": "x"}}]}, "is not a permission"),
+        ({"users": [{"uid": "u", "user_quota": {"max_size": "4X"}}]}, "'4X' is not a size"),
+        ({"users": [{"uid": "u", "exclusive_keys": True}]}, "needs keys"),
+        ({"users": [{"uid": uid, "keys": [{"access_key": "K", "secret_key": "s"}]} for uid in "ab"]}, "given to two users"),
+        ({"users": [{"uid": "u", "state": "absent"}], "buckets": [{"name": "b", "owner": "u"}]}, "declared absent"),
+        ({"buckets": [{"name": "b", "owner": "u", "policy": {"Statement": []}}]}, "no Statement"),
+        ({"buckets": [{"name": "b", "owner": "u", "policy": {"Statement": {"Effect": "Allow", "Principal": "*"}}}]}, "public: true"),
+        ({"buckets": [{"name": "b", "owner": "u", "lifecycle": [{"id": "r", "expiration_days": 1}] * 2}]}, "rule r is declared twice"),
+        ({"users": [{"uid": "u"}], "endpoints": []}, "need endpoints"),
+        ({"endpoints": ["g:8080"]}, "is not a URL"),
+    ],
+)
+def test_what_is_written_wrongly(params, text):
+    with pytest.raises(Invalid, match=text):
+        parse({"endpoints": URLS, **params})
+
+
+# -- the gateways of hosts
+
+
+def test_gateways_of_a_host():
+    instances = [
+        {"name": "s3", "port": 8080},
+        {"name": "tls", "port": 8443, "certificate": "/c.pem", "private_key": "/k.pem", "options": {"rgw_dns_name": "x"}},
+    ]
+    plain, tls = gateways.gateways("ceph1.example.org", "10.0.0.1", instances, SITE)
+    assert plain["entity"] == "client.rgw.ceph1.s3"
+    assert plain["daemon"]["id"] == "rgw.ceph1.s3"
+    assert plain["url"] == "http://10.0.0.1:8080"
+    assert plain["options"] == {"rgw_frontends": "beast port=8080", "rgw_realm": "r", "rgw_zonegroup": "zg", "rgw_zone": "z"}
+    assert tls["url"] == "https://10.0.0.1:8443"
+    assert tls["options"]["rgw_frontends"] == "beast ssl_port=8443 ssl_certificate=/c.pem ssl_private_key=/k.pem"
+    assert tls["options"]["rgw_dns_name"] == "x"
+    assert gateways.gateways("h", "fd00::1", instances[:1], SITE)[0]["url"] == "http://[fd00::1]:8080"
+    changed = gateways.gateways("ceph1", "10.0.0.1", [{"name": "s3", "port": 8081}], SITE)[0]
+    assert changed["daemon"]["restart_on"] != plain["daemon"]["restart_on"]
+    assert gateways.short_name("10.0.0.1") == "10-0-0-1"
+
+
+def test_gateways_that_cannot_be():
+    with pytest.raises(ValueError, match="is no name for a gateway"):
+        gateways.gateways("h", "1.1.1.1", [{"name": "a.b", "port": 1}], SITE)
+    with pytest.raises(ValueError, match="private_key and no certificate"):
+        gateways.gateways("h", "1.1.1.1", [{"name": "a", "port": 1, "private_key": "/k"}], SITE)
