@@ -137,6 +137,7 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         "--variant=minbase",
         "--mode=root",
         "--quiet",
+        "--dpkgopt=force-unsafe-io",
         f"--include={','.join(image_packages(host.kind, host.packages))}",
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
@@ -155,7 +156,15 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
 
 def _clean(tree: str) -> None:
     """Take out of a fresh tree what must differ from host to host, and what only the building needed."""
-    patterns = ("etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap", "etc/hostname", "etc/hosts", "etc/resolv.conf", "var/cache/apt/archives/*.deb")
+    patterns = (
+        "etc/ssh/ssh_host_*",
+        "etc/apt/apt.conf.d/99mmdebstrap",
+        "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+        "etc/hostname",
+        "etc/hosts",
+        "etc/resolv.conf",
+        "var/cache/apt/archives/*.deb",
+    )
     for pattern in patterns:
         for path in glob.glob(os.path.join(tree, pattern)):
             os.remove(path)
