@@ -13,6 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Returns secrets, for services that need them. Use it with C(no_log) on the task, always.
 extends_documentation_fragment:
+  - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
   - cephstack.cloud.connection
 options:

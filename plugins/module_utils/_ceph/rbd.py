@@ -14,7 +14,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import typing as t
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -236,8 +235,8 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, actions: t.Any, check: 
                 (warnings if check else problems).append(f"pool {pool} is not there" + (" yet" if check else ""))
     for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
         if namespace not in observed.namespaces.get(pool, ()):
-            create = functools.partial(actions.create_namespace, pool, namespace)
-            changes.append(Change("namespace", f"{pool}/{namespace}", "create", None, {"name": namespace}, create))
+            name = f"{pool}/{namespace}"
+            changes.append(Change("namespace", name, "create", None, {"name": namespace}, lambda p=pool, n=namespace: actions.create_namespace(p, n)))
 
     # Clones of format 1 need a protected parent.
     protect = {one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2}
@@ -248,9 +247,9 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, actions: t.Any, check: 
             if image is not None:
                 changes.extend(_removal(one, image, declared, actions, found))
         elif image is None:
-            changes.append(_creation(one, declared, observed, actions, found))
+            changes.append(_creation(one, declared, observed, actions, found, warnings if check else found))
         else:
-            change = _update(one, image, observed, actions, found)
+            change = _update(one, image, observed, actions, found, warnings if check else found)
             if change is not None:
                 changes.append(change)
                 if "source" in change.after:
@@ -269,7 +268,7 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, actions: t.Any, check: 
     return Plan(changes, warnings)
 
 
-def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, actions: t.Any, found: list[str]) -> Change:
+def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, actions: t.Any, found: list[str], missing: list[str]) -> Change:
     after: dict[str, t.Any] = {}
     needs = {f"namespace/{one.pool}/{one.namespace}"}
     if one.clone_of:
@@ -293,7 +292,7 @@ def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed,
     if one.source:
         digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
         if size is None and one.source.path not in observed.sources:
-            found.append(f"there is no file {one.source.path} on this host")
+            missing.append(f"there is no file {one.source.path} on this host")
         after["source"] = digest
         if one.size is not None and size is not None and one.size < size:
             found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
@@ -317,7 +316,7 @@ def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed,
     return Change("image", one.spec, "create", None, after, apply, needs=frozenset(needs))
 
 
-def _update(one: Wanted, image: Image, observed: Observed, actions: t.Any, found: list[str]) -> t.Optional[Change]:
+def _update(one: Wanted, image: Image, observed: Observed, actions: t.Any, found: list[str], missing: list[str]) -> t.Optional[Change]:
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}
     risk, reason = Risk.NONE, ""
@@ -325,7 +324,7 @@ def _update(one: Wanted, image: Image, observed: Observed, actions: t.Any, found
         digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
         if digest and image.metadata.get(DIGEST) != digest:
             if size is None:
-                found.append(f"there is no file {one.source.path} on this host")
+                missing.append(f"there is no file {one.source.path} on this host")
             if one.size is not None and size is not None and one.size < size:
                 found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
             held = image.metadata.get(DIGEST)
@@ -410,8 +409,10 @@ def _snapshots(one: Wanted, image: t.Optional[Image], protect: t.AbstractSet[t.O
             )  # fmt: skip
         elif snap.name not in have:
             after = {"name": snap.name, **({"protected": True} if protected else {})}
-            create = functools.partial(actions.create_snapshot, one, snap.name, bool(protected))
-            changes.append(Change("snapshot", name, "create", None, after, create, needs=frozenset({f"image/{one.spec}"})))
+            needs = frozenset({f"image/{one.spec}"})
+            changes.append(
+                Change("snapshot", name, "create", None, after, lambda s=snap, p=bool(protected): actions.create_snapshot(one, s.name, p), needs=needs),
+            )
         elif protected is not None and protected != have[snap.name]:
             if not protected and image is not None and image.children:
                 found.append(f"snapshot {snap.name} has clones and cannot be unprotected")

@@ -145,6 +145,7 @@ def test_no_cluster_yet_means_all_is_made():
 
 def test_a_pool_that_is_not_there_may_still_come_in_check_mode():
     assert planned([{"pool": "new", "name": "a", "size": "1M"}], check=True).warnings == ["pool new is not there yet"]
+    assert planned([{"pool": "vms", "name": "a", "source": {"path": "/later"}}], check=True).warnings == ["there is no file /later on this host"]
 
 
 # -- files
