@@ -52,6 +52,7 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable, probe
 
 

@@ -153,6 +153,7 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
