@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: s3_probe
+short_description: Prove object gateways with a user's own key
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - At every gateway and for every user it makes a bucket, puts an object, gets it, compares it, and removes both. Somebody without a key
+    must be refused the object.
+  - It leaves nothing behind, also where it fails midway. What a killed run left is removed by the next one.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+    details: In check mode it only lists each user's buckets.
+  diff_mode:
+    support: N/A
+    details: It leaves nothing changed.
+  idempotent:
+    support: full
+    details: It leaves nothing changed.
+options:
+  endpoints:
+    description: The gateways, such as V(http://10.0.0.11:8080).
+    type: list
+    elements: str
+    required: true
+  keys:
+    description: The users, each with a list of keys of its own, as M(cephstack.cloud.rgw_keys_info) returns them. The first key is used.
+    type: dict
+    required: true
+  validate_certs:
+    description: Whether a gateway's certificate must be trusted.
+    type: bool
+    default: true
+  ca_path:
+    description: A file with the certificates of the authorities to trust, where the system's are not enough.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Prove the object storage
+  cephstack.cloud.s3_probe:
+    endpoints: ["http://10.0.0.11:8080"]
+    keys: "{{ object_keys['keys'] }}"
+"""
+
+RETURN = r"""
+probes:
+  description: What was proven, for each gateway and user, with the latency of each operation in milliseconds. Empty in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{endpoint: "http://10.0.0.11:8080", uid: backup, latency: {put: 9.1, get: 2.3}}]
+problems:
+  description: What could not be proven.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials, tls_context
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "endpoints": {"type": "list", "elements": "str", "required": True},
+            "keys": {"type": "dict", "required": True, "no_log": True},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    tls = tls_context(params["validate_certs"], params["ca_path"])
+    try:
+        users = [(uid, Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"]))) for uid, keys in sorted(params["keys"].items())]
+    except (IndexError, KeyError, TypeError):
+        module.fail_json(msg="keys: each user needs a list of at least one key, with access_key and secret_key")
+    clients = {endpoint: Client([endpoint], params["validate_certs"], params["ca_path"]) for endpoint in params["endpoints"]}
+    try:
+        for endpoint, client in clients.items():
+            for _uid, credentials in users:
+                names = bucket_names(client, credentials)
+                if not module.check_mode:
+                    sweep(client, credentials, names)
+    except (ApiFailed, Unreachable) as error:
+        module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
+    pairs = [] if module.check_mode else [(endpoint, uid, credentials) for endpoint in clients for uid, credentials in users]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        done = list(pool.map(lambda pair: probe(*pair, tls, clients[pair[0]]), pairs))
+    problems = [problem for _report, found in done for problem in found]
+    result = {"changed": False, "probes": [report for report, _found in done], "problems": problems}
+    if problems:
+        module.fail_json(msg="; ".join(problems), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
