@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import typing as t
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _TRANSITION = {"days": {"type": "int", "required": True}, "storage_class": {"type": "str", "required": True}}

@@ -111,10 +111,12 @@ class Client:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
         end = time.monotonic() + seconds
         silent = {endpoint.geturl(): "" for endpoint in self._endpoints}
+        # No proxy stands between a gateway and the host that waits for it.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls))
         while True:
             for url in list(silent):
                 try:
-                    with urllib.request.urlopen(url, timeout=self._timeout, context=self._tls if url.startswith("https") else None):
+                    with opener.open(url, timeout=self._timeout):
                         del silent[url]
                 except urllib.error.HTTPError as error:
                     if error.code < 500:
@@ -204,5 +206,5 @@ def _said(data: bytes) -> tuple[str, str]:
         parsed = json.loads(text)
         return str(parsed.get("Code") or "error"), str(parsed.get("Message") or "")
     except (ValueError, AttributeError):
-        found = {name: re.search(f"<{name}>(.*?)</{name}>", text, re.DOTALL) for name in ("Code", "Message")}
-        return tuple(match.group(1) if match else default for match, default in ((found["Code"], "error"), (found["Message"], "")))  # type: ignore[return-value]
+        code, message = (re.search(f"<{name}>(.*?)</{name}>", text, re.DOTALL) for name in ("Code", "Message"))
+        return code.group(1) if code else "error", message.group(1) if message else ""
