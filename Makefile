@@ -31,7 +31,7 @@ clean-lab: run ## Remove every trace of the lab, the cached images too
 	@$(PLAY) cephstack.cloud.lab -e lab_state=down -e lab_purge_cache=true
 
 test: dev ## All tests
-	@$(CHECK) lint sanity unit daemons molecule
+	@$(CHECK) lint unit sanity build daemons molecule
 
 check: dev ## The quick tests: lint and unit
 	@$(CHECK) lint unit
@@ -58,7 +58,7 @@ docs: dev ## Make docs/reference from the argument specs and the modules
 	@$(VENV)/bin/python tools/reference
 
 build: dev ## Build the collection's tarball and prove that it can be installed and used
-	@tools/build $(VENV)
+	@$(CHECK) build
 
 run: ## Make the Python environment for a run
 	@tools/env run $(VENV)
