@@ -8,7 +8,9 @@ from __future__ import annotations
 import pathlib
 import shutil
 import socket
+import struct
 import subprocess
+import uuid
 
 import pytest
 from conftest import Failed
@@ -185,3 +187,64 @@ def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, ru
     key = cluster.command("auth get", entity="client.weak")[0]["key"]
     with pytest.raises(Failed, match="auth ls"):
         run("ceph_daemon", connection={**cluster.connection, "client": "client.weak", "key": key}, daemons=[{"type": "mds"}])
+
+
+def label(osd: int, uuid: str, fsid: str) -> bytes:
+    """BlueStore's label as an OSD of this cluster has it."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value)) + value.encode()
+
+    notes = {"ceph_fsid": fsid, "whoami": str(osd)}
+    body = bytes(16) + struct.pack("<QII", 1 << 30, 0, 0) + text("main") + struct.pack("<I", len(notes))
+    body += b"".join(text(name) + text(value) for name, value in notes.items())
+    return (b"bluestore block device\n" + uuid.encode() + b"\n" + struct.pack("<BBI", 2, 1, len(body)) + body).ljust(1 << 20, b"\0")
+
+
+def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monkeypatch):
+    """A host with 24 OSDs: their devices are files here, all else is read as from devices. Nothing runs ceph-volume."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
+
+    cluster = make_cluster(osds=0, mgr=False)
+    monkeypatch.setattr(osds, "_real", lambda path: path if pathlib.Path(path).exists() else None)
+    monkeypatch.setattr(host, "installed", lambda program: True if program == "ceph-volume" else shutil.which(program) is not None)
+    devices = [{"path": str(tmp_path / f"disk{number}"), "type": "raw"} for number in range(24)]
+    folders = []
+    log = pathlib.Path("/var/log/ceph/ceph-volume.log")
+    before = log.read_text() if log.exists() else ""
+    try:
+        for number, device in enumerate(devices):
+            identity = str(uuid.uuid4())
+            cluster.command("osd new", uuid=identity, id=number)
+            key = cluster.command("auth get-or-create", entity=f"osd.{number}", caps=["mon", "allow profile osd", "osd", "allow *"])[0]["key"]
+            pathlib.Path(device["path"]).write_bytes(label(number, identity, cluster.fsid))
+            unit = osds.unit_name(number)
+            systemd.enabled.add(unit)
+            systemd.processes[unit] = subprocess.Popen(["sleep", "120"])
+            host.write(osds.keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600)
+            host.write(host.drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
+            folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(host.drop_in_path(unit)).parent]
+        key = cluster.command("auth get-or-create", entity=osds.BOOTSTRAP, caps=osds.BOOTSTRAP_CAPS)[0]["key"]
+        host.write(osds.BOOTSTRAP_KEYRING, host.keyring_text(osds.BOOTSTRAP, key), 0o600)
+
+        result = run("ceph_osds", check=True, cluster=cluster, devices=devices)
+        assert result["changes"] == []
+        assert [row["id"] for row in result["osds"]] == list(range(24))
+        assert (log.read_text() if log.exists() else "") == before
+
+        # one device of another cluster, one that is gone, one with a filesystem: refused by name, together
+        foreign = str(uuid.uuid4())
+        pathlib.Path(devices[3]["path"]).write_bytes(label(3, foreign, foreign))
+        pathlib.Path(devices[5]["path"]).unlink()
+        pathlib.Path(devices[7]["path"]).write_bytes(bytes(16 << 20))
+        subprocess.run(["mkfs.ext4", "-q", "-F", devices[7]["path"]], check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        with pytest.raises(Failed) as error:
+            run("ceph_osds", check=True, cluster=cluster, devices=devices)
+        problems = error.value.result["problems"]
+        assert [problem.split(":")[0] for problem in problems] == [devices[number]["path"] for number in (3, 5, 7)]
+        assert foreign in problems[0]
+        assert "no such device" in problems[1]
+        assert "ext4" in problems[2]
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)

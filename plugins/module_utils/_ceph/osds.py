@@ -709,9 +709,10 @@ def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
         text = host.run(["wipefs", "--json", *nodes], timeout=120)
     except host.CommandError as error:
         raise Unreachable(f"the devices cannot be read: {error}") from error
+    named = {os.path.basename(node): node for node in nodes}
     found: dict[str, list[str]] = {}
     for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
-        found.setdefault("/dev/" + os.path.basename(entry["device"]), []).append(entry["type"])
+        found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
     return found
 
 
