@@ -74,6 +74,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Ap
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -91,14 +92,14 @@ def main() -> None:
     except (IndexError, KeyError, TypeError):
         module.fail_json(msg="keys: each user needs a list of at least one key, with access_key and secret_key")
     clients = {endpoint: Client([endpoint], params["validate_certs"], params["ca_path"]) for endpoint in params["endpoints"]}
-    try:
-        for endpoint, client in clients.items():
+    for endpoint, client in clients.items():
+        try:
             for _uid, credentials in users:
                 names = bucket_names(client, credentials)
                 if not module.check_mode:
                     sweep(client, credentials, names)
-    except (ApiFailed, Unreachable) as error:
-        module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
+        except (ApiFailed, Unreachable) as error:
+            module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
     pairs = [] if module.check_mode else [(endpoint, uid, credentials) for endpoint in clients for uid, credentials in users]
     with ThreadPoolExecutor(max_workers=8) as pool:
         done = list(pool.map(lambda pair: probe(*pair, tls, clients[pair[0]]), pairs))
