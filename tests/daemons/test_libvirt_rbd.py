@@ -48,6 +48,8 @@ def host():
 @pytest.fixture(scope="module")
 def guests(cluster, host):
     """Two pools and two clients: (entity, key) each."""
+    if cluster.release >= 20:
+        pytest.skip("libvirt sets auth_supported, which librados 20.2.4 no longer has: no RBD pool of libvirt starts with it")
     made = {}
     for name in ("lvone", "lvtwo"):
         cluster.command("osd pool create", pool=name, pg_num=8)
