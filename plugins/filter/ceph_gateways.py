@@ -19,6 +19,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of hosts and returns all their object gateways, each with its address, its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
+positional: public_network, site, instances
 options:
   _input:
     description: The variables of the hosts.
