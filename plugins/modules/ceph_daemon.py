@@ -21,7 +21,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Without O(connection.mon_host) and with no C(ceph.conf), it says that everything would be created.
+    details: Works before Ceph is installed, or there is a cluster. Then it says that everything would be created.
   diff_mode:
     support: full
   idempotent:
@@ -128,7 +128,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
 
 DAEMON = {
@@ -155,7 +155,8 @@ def main() -> None:
     options = {"wait": params["wait"], "shim": params["bcrypt_shim"] or "", "restart_outdated": params["restart_outdated"]}
     try:
         daemons = parse(params["daemons"], short_hostname())
-        if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
+        nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
+        if module.check_mode and (nowhere or not any(installed(daemon.kind.program) for daemon in daemons)):
             reconcile(module, Provider(daemons, None, **options))
         require_binding(module)
         with Connection(params["connection"]) as cluster:

@@ -75,7 +75,7 @@ options:
   wait:
     description: How many seconds an OSD may take until it is up.
     type: int
-    default: 180
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -141,7 +141,7 @@ def main() -> None:
             "devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE},
             "memory_share": {"type": "float"},
             "hostname": {"type": "str"},
-            "wait": {"type": "int", "default": 180},
+            "wait": {"type": "int", "default": 300},
             "arm": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -152,7 +152,8 @@ def main() -> None:
     workers = max(4, os.cpu_count() or 1)  # making an OSD is work for a core and its disk
     try:
         devices = parse(params["devices"])
-        if module.check_mode and not installed("ceph-volume"):
+        nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
+        if module.check_mode and (nowhere or not installed("ceph-volume")):
             reconcile(module, Provider(devices, None, hostname, **options), armed=params["arm"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:

@@ -41,6 +41,9 @@ LABEL_MAGIC = b"bluestore block device\n"
 
 MIB = 1 << 20
 
+# Seconds that ceph-volume may take: minutes on a slow disk or an emulated processor. Cutting it off leaves half an OSD.
+SLOW = 3600
+
 
 @dataclasses.dataclass(frozen=True)
 class Device:
@@ -236,7 +239,7 @@ class Provider:
         hostname: str,
         share: float = 0.0,
         armed: t.Collection[str] = (),
-        wait: int = 180,
+        wait: int = 300,
         patient: bool = True,
     ) -> None:
         self.devices = list(devices)
@@ -499,7 +502,7 @@ class Provider:
         words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
         words += ["--crush-device-class", device.device_class] if device.device_class else []
         try:
-            host.run(words)
+            host.run(words, timeout=SLOW)
         except host.CommandError:
             # It was empty when this began; a label without an OSD would be refused by the next run.
             for path in self._paths(device):
@@ -521,7 +524,7 @@ class Provider:
         words += ["--dmcrypt"] if device.encrypted else []
         words += ["--crush-device-class", device.device_class] if device.device_class else []
         try:
-            host.run(words, timeout=1200)
+            host.run(words, timeout=SLOW)
         except host.CommandError:
             with self._lvm:
                 for volume in (data, *parts.values()):
@@ -561,12 +564,12 @@ class Provider:
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
         """Start an OSD so that it comes back after a reboot, and wait until it is up."""
         if osd.how == "lvm":
-            host.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid])
+            host.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
         else:
             if not folder:
                 # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
                 words = [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
-                host.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words])
+                host.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words], timeout=SLOW)
             host.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
 
@@ -741,7 +744,7 @@ def _memory() -> int:
 def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
         if state.volume or state.group or (state.osd and state.osd.how == "lvm"):
-            host.run(["ceph-volume", "lvm", "zap", "--destroy", path])
+            host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
         else:
             wipe(path)
 
