@@ -307,7 +307,7 @@ def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed,
 
     def apply() -> None:
         if one.clone_of:
-            actions.clone(one, 2 if observed.clones_v2 else 1)
+            actions.clone(one)
         elif one.source:
             actions.import_file(one, observed.sources[one.source.path][0], observed.partial.get(one.spec))
         else:
@@ -470,11 +470,11 @@ class Actions:
             self.context(*one.place), name, size, order=_order(one.object_size), old_format=False, features=_mask(one.features), data_pool=one.data_pool
         )
 
-    def clone(self, one: Wanted, version: int) -> None:
+    def clone(self, one: Wanted) -> None:
         pool, namespace, name, snapshot = split_snapshot(t.cast(str, one.clone_of))
         rbd.RBD().clone(
             self.context(pool, namespace), name, snapshot, self.context(*one.place), one.name,
-            features=_mask(one.features), order=_order(one.object_size), data_pool=one.data_pool, clone_format=version,
+            features=_mask(one.features), order=_order(one.object_size), data_pool=one.data_pool,
         )  # fmt: skip
         with self.open(one) as image:
             if one.size is not None:
@@ -628,6 +628,8 @@ class Provider:
         pools = {pool["pool"]: pool["pool_name"] for pool in osdmap["pools"]}
         observed.pools = frozenset(pools.values())
         observed.clones_v2 = values.RELEASES.get(osdmap.get("require_min_compat_client", ""), 0) >= values.RELEASES["mimic"]
+        # Said once for all clones of this call: the binding of Ceph 16 cannot say it for each.
+        connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
         wanted = {(one.place, one.name) for one in self._wanted}
         for one in self._wanted:
             if one.clone_of:
