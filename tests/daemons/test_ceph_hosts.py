@@ -248,3 +248,23 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_label_of_a_real_osd_is_read_and_wiped(tmp_path):
+    """BlueStore's label as this release writes it; from 20 on there is a copy at 1 GiB."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import osds
+
+    block = tmp_path / "block"
+    with block.open("wb") as file:
+        file.truncate(2 << 30)
+    CONF.write_text("[global]\n")
+    identity, fsid = str(uuid.uuid4()), str(uuid.uuid4())
+    words = ["ceph-osd", "-i", "7", "--mkfs", "--osd-objectstore", "bluestore", "--osd-data", str(tmp_path), "--osd-uuid", identity, "--fsid", fsid]
+    subprocess.run([*words, "--no-mon-config", "--setuser", "root", "--setgroup", "root"], check=True, capture_output=True)
+    found = osds.read_label(str(block))
+    assert (found["osd_uuid"], found["description"], found["whoami"], found["ceph_fsid"]) == (identity, "main", "7", fsid)
+    show = ["ceph-bluestore-tool", "show-label", "--dev", str(block)]
+    assert identity in subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    osds.wipe(str(block))
+    assert osds.read_label(str(block)) is None
+    assert identity not in subprocess.run(show, check=False, capture_output=True, text=True).stdout
