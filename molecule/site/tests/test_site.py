@@ -49,7 +49,7 @@ def ssh():
     """Run a command on a host as root; return what it printed."""
 
     def on(name, command):
-        host = testinfra.get_host(f"ansible://{name}?ansible_inventory={INVENTORY}&force_ansible=false")
+        host = testinfra.get_host(f"ansible://{name}?ansible_inventory={SCENARIO.parent / 'shared' / 'inventory.py'}")
         done = host.run(command)
         assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
         return done.stdout
