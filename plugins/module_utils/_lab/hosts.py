@@ -369,16 +369,17 @@ def _call(function: t.Callable[..., t.Any], *arguments: t.Any) -> t.Callable[[],
 
 
 def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
-    """Return a test whether a host's process, once it was there, has ended."""
-    found: list[int] = []
+    """Return a test whether a host's process, once it was there, has ended and no other has taken its place."""
+    pid = 0
 
     def died() -> bool:
-        if not found:
-            pid = system.machines(system.processes(), lab.machine("")).get(name)
-            if pid is None:
-                return False
-            found.append(pid)
-        return not system.alive(found[0])
+        nonlocal pid
+        if pid and system.alive(pid):
+            return False
+        now = system.machines(system.processes(), lab.machine("")).get(name, 0)
+        ended = pid and not now
+        pid = now
+        return bool(ended)
 
     return died
 

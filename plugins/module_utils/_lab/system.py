@@ -60,10 +60,11 @@ def processes() -> dict[int, list[str]]:
 def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
     """Return the process of each running machine of a lab, by the host's name. Pure.
 
-    prefix: "LAB."; a container is known by --machine=, a virtual machine by QEMU's -name.
+    prefix: "LAB."; a container is known by --machine=, a virtual machine by QEMU's -name. Helpers that systemd-nspawn forks
+    while it boots carry its command line for a moment: the first process is the machine.
     """
-    found = {}
-    for pid, argv in commands.items():
+    found: dict[str, int] = {}
+    for pid, argv in sorted(commands.items()):
         if not argv:
             continue
         program = os.path.basename(argv[0])
@@ -73,7 +74,7 @@ def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str
         elif program.startswith("qemu-system-") and "-name" in argv[:-1]:
             name = argv[list(argv).index("-name") + 1]
         if name.startswith(prefix):
-            found[name[len(prefix) :]] = pid
+            found.setdefault(name[len(prefix) :], pid)
     return found
 
 

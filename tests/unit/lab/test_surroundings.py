@@ -79,6 +79,11 @@ def test_machines_are_known_by_their_command_lines():
     assert system.machines(commands, "lab.") == {"a": 3, "v": 5}
 
 
+def test_the_first_process_is_the_machine_and_no_helper_that_it_forks():
+    nspawn = ["systemd-nspawn", "--machine=lab.a"]
+    assert system.machines({12: nspawn, 11: nspawn, 13: nspawn}, "lab.") == {"a": 11}
+
+
 def test_mounts_below_a_path_the_last_first():
     text = "1 0 8:1 / /c/a rw - ext4 x rw\n2 0 8:1 / /c/a/b rw - ext4 x rw\n3 0 8:1 / /c/ab rw - ext4 x rw\n4 0 8:1 / /c/a/x\\040y rw - ext4 x rw\n"
     assert system.below(text, "/c/a") == ["/c/a/x y", "/c/a/b", "/c/a"]
