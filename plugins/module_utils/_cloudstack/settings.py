@@ -1,0 +1,157 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the server and of zones.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+# name: value, as the operator writes them.
+SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}
+LISTS = ("settings",)
+
+# What the server takes for true; everything else is false to it.
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+# Of these types a value may be a secret of which the server returns a form that is encrypted, never the value.
+_SECRETS = ("Secure", "Hidden")
+
+
+def text_of(value: t.Any) -> str:
+    """A value as the server keeps it: true, 1.5, "a,b"."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(text_of(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    return [f"{where}: {name}: a mapping is no value of a setting" for name, value in declared.items() if isinstance(value, dict)]
+
+
+def _fits(kind: str, value: str, options: t.Sequence[str] = ()) -> t.Optional[str]:
+    """What is wrong with a value of the type that the server gives a setting; None where nothing is."""
+    if kind == "Boolean" and value.lower() not in (*_TRUE, *_FALSE):
+        return "is true or false"
+    if kind in ("Number", "Range", "Decimal") and value:
+        try:
+            number = float(value)
+        except ValueError:
+            return "is a number"
+        if kind == "Number" and number != int(number):
+            return "is a whole number"
+    if kind == "UUID" and value:
+        try:
+            uuid.UUID(value)
+        except ValueError:
+            return "is a UUID"
+    if kind == "Select" and options and value not in options:
+        return f"is one of {', '.join(options)}"
+    return None
+
+
+def _same(kind: str, left: str, right: str) -> bool:
+    if left == right:
+        return True
+    if kind == "Boolean":
+        return (left.lower() in _TRUE) == (right.lower() in _TRUE)
+    if kind in ("Number", "Range", "Decimal"):
+        try:
+            return float(left) == float(right)
+        except ValueError:
+            return False
+    if kind in ("CSV", "Order"):
+        return [part.strip() for part in left.split(",")] == [part.strip() for part in right.split(",")]
+    return False
+
+
+def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """The server's own settings."""
+    compare(declared, {row["name"]: row for row in region.rows("settings")}, region, sheet, f"{sheet.prefix}settings")
+
+
+def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Sheet, where: str) -> None:
+    """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
+    row = region.find("zones", zone)
+    known = {entry["name"]: entry for entry in region.rows("settings")}
+    if row is None:
+        # The names that belong to a zone are only told of a zone that is there: until then those of the server are known.
+        compare(declared, known, region, sheet, where, zone, new=True)
+        return
+    own = {entry["name"]: entry for entry in region.rows("zone_settings") if entry["zoneid"] == row["id"]}
+    compare(declared, own, region, sheet, where, zone, everywhere=known)
+
+
+def compare(
+    declared: t.Mapping[str, t.Any],
+    living: t.Mapping[str, Row],
+    region: Region,
+    sheet: Sheet,
+    where: str,
+    zone: str = "",
+    new: bool = False,
+    everywhere: t.Optional[t.Mapping[str, Row]] = None,
+) -> None:
+    """Plan what differs. everywhere: the server's own settings, to tell a wrong scope from an unknown name."""
+    for name, value in declared.items():
+        text = text_of(value)
+        row = living.get(name)
+        if row is None and not region.empty:
+            if zone and everywhere and name in everywhere:
+                sheet.problem(f"{where}: {name} is not a setting of a zone: declare it in {sheet.prefix}settings")
+            else:
+                sheet.problem(f"{where}: this server has no setting {name}")
+            continue
+        row = row or {}
+        kind = str(row.get("type", "String"))
+        scopes = str(row.get("scope") or "").lower()
+        if zone and scopes and "zone" not in scopes:
+            sheet.problem(f"{where}: {name} is a setting of {scopes}, not of a zone: declare it in {sheet.prefix}settings")
+            continue
+        options = [part.strip() for part in str(row.get("options") or "").split(",") if part.strip()]
+        wrong = _fits(kind, text, options)
+        if wrong:
+            sheet.problem(f"{where}: {name}: '{text}' does not fit: it {wrong}")
+            continue
+        now = None if new or not row else str(row.get("value", row.get("defaultvalue", "")) or "")
+        if now is not None and _same(kind, now, text):
+            continue
+        dynamic = row.get("isdynamic", True)
+        hidden = kind in _SECRETS or row.get("category") in _SECRETS
+        before, after = {"value": now}, {"value": text}
+        if hidden:
+            before, after = {"value": Secret(now or "")}, {"value": Secret(text)}
+        left, right = differing(before, after)
+        if not dynamic:
+            sheet.restart.append(name)
+        sheet.add(
+            Change(
+                "setting",
+                f"{name}@{zone}" if zone else name,
+                "update",
+                left,
+                right,
+                _set(region, name, text, zone),
+                reason="" if dynamic else "takes effect after a restart of the server",
+                needs=frozenset({f"zone/{zone}"} if zone else ()),
+            )
+        )
+
+
+def _set(region: Region, name: str, value: str, zone: str) -> t.Callable[[], t.Any]:
+    def apply() -> None:
+        where = {"zoneid": region.id("zones", zone)} if zone else {}
+        region.client.call("updateConfiguration", name=name, value=value, **where)
+
+    return apply
