@@ -1,0 +1,500 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CloudStack's API: signed calls over kept connections, lists whole, jobs awaited together.
+
+What is secret is revealed on the wire only: not in the address, not in an exception, not in what is read.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.client
+import http.cookies
+import json
+import socket
+import ssl
+import threading
+import time
+import typing as t
+from urllib.parse import quote, urlencode, urlsplit
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Secret, Unreachable
+
+# What a module must say to reach a management server (doc fragment cephstack.cloud.cloudstack).
+CONNECTION_SPEC: dict[str, t.Any] = {
+    "type": "dict",
+    "required": True,
+    "options": {
+        "url": {"type": "str", "required": True},
+        "api_key": {"type": "str", "no_log": True},
+        "api_secret": {"type": "str", "no_log": True},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_path": {"type": "path"},
+        "timeout": {"type": "int", "default": 900},
+        "job_timeout": {"type": "int", "default": 1800},
+    },
+}
+
+# Seconds to wait for a connection; an answer may take minutes (addHost), a connection may not.
+_CONNECT_TIMEOUT = 15
+# Seconds for which a signed call is valid. The server refuses more than 15 minutes where it enforces times.
+_VALID = 600
+# Jetty closes a connection that was idle for 30 s. A call that changes something is never sent twice, so it does not risk an old one.
+_FRESH = 10.0
+# Seconds for which the server may be away while a job runs.
+_AWAY = 60.0
+_READS = ("list", "get", "query", "find")
+# What the server calls secrets in its answers (listBuckets gives keys in clear).
+_SECRET_KEYS = frozenset(
+    ("accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey")
+    + ("secretcode", "secretkey", "sessionkey", "usersecretkey", "zonetoken")
+)
+# What tells a person which object a call was about, the first that was given.
+_NAMING = ("name", "clustername", "username", "url", "displaytext", "traffictype", "id")
+# More commands than this are asked for by one listApis without a name (about a second) instead of one by one.
+_ASKED_SINGLY = 5
+
+
+class ApiError(Exception):
+    """The server refused a call, or a job of it failed.
+
+    command: as sent. code: CloudStack's error code, mostly the HTTP status (431 a parameter, 530 internal …). text: what it said. name: of the object.
+    """
+
+    def __init__(self, command: str, code: int, text: str, name: str = "") -> None:
+        self.command, self.code, self.text, self.name = command, code, text, name
+        super().__init__(f"{command}{' ' + name if name else ''}: {code}: {text}")
+
+
+class AccessDenied(ApiError, Unreachable):
+    """The server answers, but not to these keys (or has no such command: it does not tell the difference)."""
+
+
+def encode(value: str) -> str:
+    """Encode a value as Java's URLEncoder does, with %20 for a space; `~` is not left bare."""
+    return quote(value, safe="*").replace("~", "%7E")
+
+
+def sign(params: t.Mapping[str, str], secret: str) -> str:
+    """Return the signature of a call: HMAC-SHA1 over its sorted parameters in lower case."""
+    text = "&".join(f"{name}={encode(value)}" for name, value in sorted(params.items())).lower()
+    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def pairs(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return parameters of the form details[0].key=a, details[0].value=1 (image stores, object stores)."""
+    found: dict[str, t.Any] = {}
+    for number, (key, value) in enumerate(values.items()):
+        found[f"{parameter}[{number}].key"] = key
+        found[f"{parameter}[{number}].value"] = value
+    return found
+
+
+def mapped(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return parameters of the form details[0].a=1 (storage pools, templates)."""
+    return {f"{parameter}[0].{key}": value for key, value in values.items()}
+
+
+def redacted(body: t.Any) -> t.Any:
+    """Return an answer with its secrets as Secret."""
+    if isinstance(body, dict):
+        return {key: Secret(value) if key.lower() in _SECRET_KEYS and isinstance(value, str) and value else redacted(value) for key, value in body.items()}
+    if isinstance(body, list):
+        return [redacted(item) for item in body]
+    return body
+
+
+def connect(options: t.Mapping[str, t.Any]) -> Client:
+    """Return the client for a module's option `connection`. Raises Invalid."""
+    return Client(**{key: options[key] for key in CONNECTION_SPEC["options"] if options.get(key) is not None})
+
+
+class Client:
+    """One management server. Safe in threads: each has its own kept connection.
+
+    url: of the API, http://HOST:8080/client/api. timeout, job_timeout: seconds, for one call and for one asynchronous job.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: t.Union[str, Secret, None] = None,
+        api_secret: t.Union[str, Secret, None] = None,
+        validate_certs: bool = True,
+        ca_path: t.Optional[str] = None,
+        timeout: float = 900,
+        job_timeout: float = 1800,
+    ) -> None:
+        self.url = url
+        self.calls = 0
+        self.job_timeout = job_timeout
+        self._timeout = timeout
+        self._address = _parse(url)
+        self._key = None if api_key is None else Secret(_reveal(api_key))
+        self._secret = None if api_secret is None else Secret(_reveal(api_secret))
+        self._tls = _tls(ca_path, validate_certs) if self._address[0] == "https" else None
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._cookies: dict[str, str] = {}
+        self._session: t.Optional[Secret] = None
+        self._accepted = False
+        self._apis: dict[str, t.Optional[t.FrozenSet[str]]] = {}
+        self._all_apis = False
+        self._poller = _Poller(self)
+
+    # -- calls
+
+    def call(self, command: str, **params: t.Any) -> dict[str, t.Any]:
+        """Call and return what is inside the answer's one key. Raises ApiError, Unreachable.
+
+        None is left out, a bool is true or false, a list is joined by commas, a Secret is revealed on the wire.
+        """
+        sent = {name: _wire(value) for name, value in params.items() if value is not None}
+        name = _named(params)
+        status, body = self._exchange(command, sent, params)
+        if status == 401:
+            raise AccessDenied(command, 401, self._denied(body), name)
+        if status >= 400 or ("errorcode" in body and "errortext" in body):
+            raise ApiError(command, int(body.get("errorcode") or status), self._clean(body.get("errortext") or f"HTTP status {status}", params), name)
+        self._accepted = True
+        if str(body.get("success", "true")).lower() == "false":
+            raise ApiError(command, status, self._clean(body.get("displaytext") or "the server says that it did not succeed", params), name)
+        return redacted(body)
+
+    def rows(self, command: str, **params: t.Any) -> list[dict[str, t.Any]]:
+        """Call a list command and return all that it lists, over all pages; [] where there is nothing."""
+        body = self.call(command, **params)
+        found = _list(body)
+        size, total = len(found), int(body.get("count") or 0)
+        # No size is asked for: the first answer is a page of the server's own size, whatever it was set to.
+        page = 1
+        while size and _distinct(found) < total:
+            page += 1
+            more = _list(self.call(command, page=page, pagesize=size, **params))
+            if not more:
+                break
+            found += more
+        return found
+
+    def job(self, command: str, **params: t.Any) -> dict[str, t.Any]:
+        """Call an asynchronous command, wait for its job and return its result. Raises ApiError where the job fails or takes too long."""
+        started = self.call(command, **params)
+        if "jobid" not in started:
+            return started
+        name = _named(params)
+        try:
+            result = self._poller.wait(started["jobid"], command, name)
+        except ApiError as error:
+            raise ApiError(command, error.code, self._clean(error.text, params), name)
+        if str(result.get("success", "true")).lower() == "false":
+            raise ApiError(command, 530, self._clean(result.get("displaytext") or "the job ended without success", params), name)
+        return result
+
+    def offers(self, command: str, parameter: t.Optional[str] = None) -> bool:
+        """Whether this server has a command for this user, and a parameter of it. Asked of the server, once."""
+        with self._lock:
+            known = command in self._apis or self._all_apis
+            many = len(self._apis) >= _ASKED_SINGLY
+        if not known:
+            try:
+                rows = self.rows("listApis", **({} if many else {"name": command}))
+            except AccessDenied:
+                raise
+            except ApiError as error:
+                if many or error.code not in (430, 431, 530):
+                    raise
+                rows = []  # this is how it says that it has no such command
+            with self._lock:
+                self._all_apis = self._all_apis or many
+                self._apis.setdefault(command, None)
+                for row in rows:
+                    self._apis[row["name"]] = frozenset(param["name"] for param in row.get("params", []))
+        with self._lock:
+            has = self._apis.get(command)
+        return has is not None and (parameter is None or parameter in has)
+
+    # -- sessions, for first contact only
+
+    def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> None:
+        """Begin a session; what is called afterwards is called in it. Raises ApiError (531: wrong user or password)."""
+        with self._lock:
+            self._session, self._cookies = None, {}
+        body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
+        if str(body.get("is2faenabled", "")).lower() == "true" and str(body.get("is2faverified", "")).lower() != "true":
+            raise ApiError("login", 511, "this user has two-factor authentication, which a program cannot do; use one without it", user)
+        with self._lock:
+            self._session = body["sessionkey"]
+
+    def logout(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            try:
+                self.call("logout")
+            finally:
+                with self._lock:
+                    self._session, self._cookies = None, {}
+
+    # -- the wire
+
+    def _exchange(self, command: str, sent: dict[str, str], params: t.Mapping[str, t.Any]) -> tuple[int, dict[str, t.Any]]:
+        sent = {**sent, "command": command, "response": "json"}
+        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Accept": "application/json"}
+        if self._session is not None or command == "login":
+            if self._session is not None:
+                sent["sessionkey"] = self._session.reveal()
+            if self._cookies:
+                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        elif self._key is not None and self._secret is not None:
+            sent.update(apikey=self._key.reveal(), signatureversion="3", expires=time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + _VALID)))
+            sent["signature"] = sign(sent, self._secret.reveal())
+        reads = command.startswith(_READS)
+        with self._lock:
+            self.calls += 1
+        status, answer, raw = self._post(urlencode(sent).encode(), headers, reads, command)
+        for value in answer.get_all("Set-Cookie") or () if command == "login" else ():
+            for name, morsel in http.cookies.SimpleCookie(value).items():
+                self._cookies[name] = morsel.value
+        try:
+            envelope = json.loads(raw.decode("utf-8", "replace"))
+            (body,) = envelope.values()
+            if not isinstance(body, dict):
+                raise ValueError
+        except (ValueError, AttributeError):
+            where = f" (it points to {_bare(answer['Location'])})" if answer.get("Location") else ""
+            raise Unreachable(f"{self.url} answers with HTTP status {status}, but not as CloudStack's API does{where}: is the address right, is it started?")
+        return status, body
+
+    def _post(self, data: bytes, headers: dict[str, str], reads: bool, command: str) -> tuple[int, t.Any, bytes]:
+        """Send a call. On a kept connection that the server has closed meanwhile, what only reads is sent again."""
+        while True:
+            kept = self._kept(reads)
+            connection = kept or self._open()
+            try:
+                connection.request("POST", self._address[3], data, headers)
+                response = connection.getresponse()
+                raw = response.read()
+            except (http.client.HTTPException, OSError) as error:
+                self.close()
+                if kept is not None and reads and not isinstance(error, (socket.timeout, TimeoutError)):
+                    continue
+                unsure = "" if reads else "; whether it was done is not known, the next run will see"
+                if isinstance(error, (socket.timeout, TimeoutError)):
+                    raise Unreachable(f"{self.url}: no answer to {command} within {self._timeout:g} s{unsure}")
+                raise Unreachable(f"{self.url}: the connection broke during {command}: {str(error) or type(error).__name__}{unsure}")
+            self._local.used = time.monotonic()
+            if response.will_close:
+                self.close()
+            return response.status, response.headers, raw
+
+    def _kept(self, reads: bool) -> t.Optional[http.client.HTTPConnection]:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None and not reads and time.monotonic() - self._local.used > _FRESH:
+            self.close()
+            return None
+        return connection
+
+    def _open(self) -> http.client.HTTPConnection:
+        _scheme, host, port, _path = self._address
+        if self._tls is None:
+            connection = http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT)
+        else:
+            connection = http.client.HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT, context=self._tls)
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(f"{self.url}: its certificate is not trusted ({error.verify_message}): name the authority that signed it (ca_path)")
+        except ssl.SSLError as error:
+            raise Unreachable(f"{self.url} does not speak TLS as it should: {error.reason or error}")
+        except OSError as error:
+            raise Unreachable(f"{self.url} cannot be reached: {error.strerror or str(error) or type(error).__name__}")
+        connection.auto_open = 0  # a closed one is not opened again behind our back, with the wrong timeout
+        connection.sock.settimeout(self._timeout)
+        self._local.connection = connection
+        self._local.used = time.monotonic()
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call opens another."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            self._local.connection = None
+            connection.close()
+
+    # -- what is said
+
+    def _denied(self, body: t.Mapping[str, t.Any]) -> str:
+        said = body.get("errortext") or "not authorised"
+        if self._session is not None:
+            return f"{said} (this user may not do it, or the server has no such command)"
+        if self._key is None or self._secret is None:
+            return f"{said} (api_key and api_secret are needed)"
+        if self._accepted:
+            return f"{said} (the keys are right: the server has no such command, or this user may not use it)"
+        return f"{said} (wrong api_key or api_secret, a disabled user, or a clock that is more than {_VALID // 60} minutes wrong)"
+
+    def _clean(self, text: t.Any, params: t.Mapping[str, t.Any]) -> str:
+        """What the server said, without the secrets that it may repeat."""
+        hide: set[str] = set()
+        for name, value in params.items():
+            if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
+                plain = _reveal(value)
+                hide.add(plain)
+                credentials = plain.partition("://")[2].rpartition("@")[0]
+                hide.add(credentials.partition(":")[2])
+        text = str(text)
+        for secret in sorted(hide, key=len, reverse=True):
+            for form in {secret, encode(secret), secret.replace("+", "-").replace("/", "_")}:
+                if len(form) > 2:
+                    text = text.replace(form, HIDDEN)
+        return text
+
+
+class _Poller:
+    """Asks for all waiting jobs of a client in one thread, each ever less often."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._waiting: dict[str, _Job] = {}
+        self._thread: t.Optional[threading.Thread] = None
+
+    def wait(self, jobid: str, command: str, name: str) -> dict[str, t.Any]:
+        """Return the job's result. Raises ApiError."""
+        job = _Job(jobid, command, name)
+        with self._lock:
+            self._waiting[jobid] = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+                self._thread.start()
+        self._wake.set()
+        job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._thread = None
+                    break
+                jobs = list(self._waiting.values())
+            now = time.monotonic()
+            for job in jobs:
+                if job.due <= now:
+                    self._ask(job)
+            with self._lock:
+                for job in jobs:
+                    if job.done.is_set():
+                        self._waiting.pop(job.jobid, None)
+                soonest = min((job.due for job in self._waiting.values()), default=None)
+            if soonest is not None and soonest > time.monotonic():
+                self._wake.wait(soonest - time.monotonic())
+                self._wake.clear()
+        self._client.close()
+
+    def _ask(self, job: _Job) -> None:
+        limit = self._client.job_timeout
+        try:
+            state = self._client.call("queryAsyncJobResult", jobid=job.jobid)
+            job.away = None
+        except Exception as error:  # whatever it is, it must reach the one who waits
+            now = time.monotonic()
+            job.away = job.away or now
+            if isinstance(error, Unreachable) and not isinstance(error, ApiError) and now - job.away < _AWAY:
+                job.later()
+                return
+            job.error = error
+            job.done.set()
+            return
+        result = state.get("jobresult")
+        result = result if isinstance(result, dict) else {}
+        if state.get("jobstatus") == 1:
+            job.result = result
+        elif state.get("jobstatus") == 2:
+            code = int(result.get("errorcode") or state.get("jobresultcode") or 530)
+            job.error = ApiError(job.command, code, result.get("errortext") or "the job failed without saying why", job.name)
+        elif time.monotonic() - job.began > limit:
+            job.error = ApiError(job.command, 504, f"still running after {limit:g} s (job {job.jobid}); it goes on, the next run will see", job.name)
+        else:
+            job.later()
+            return
+        job.done.set()
+
+
+class _Job:
+    """began, due, away: monotonic seconds: when it was started, is to be asked for, and since when the server does not answer."""
+
+    def __init__(self, jobid: str, command: str, name: str) -> None:
+        self.jobid, self.command, self.name = jobid, command, name
+        self.began = time.monotonic()
+        self.due = self.began + 0.1
+        self.away: t.Optional[float] = None
+        self.done = threading.Event()
+        self.result: dict[str, t.Any] = {}
+        self.error: t.Optional[Exception] = None
+
+    def later(self) -> None:
+        """Ask again after a quarter of its age: soon for what is quick, every five seconds for what is slow."""
+        now = time.monotonic()
+        self.due = now + min(5.0, max(0.1, (now - self.began) / 4))
+
+
+def _parse(url: str) -> tuple[str, str, int, str]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.username or parts.query or parts.fragment:
+        raise Invalid([f"connection.url: not the address of an API (http://HOST:8080/client/api): {_bare(url)}"])
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), parts.path if parts.path.strip("/") else "/client/api"
+
+
+def _tls(ca_path: t.Optional[str], validate: bool) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_path)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid([f"connection.ca_path: {ca_path} cannot be used: {error.strerror or error}"]) from None
+    if not validate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _bare(url: str) -> str:
+    """An address without what stands before an @, and without a query."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
+    return scheme + separator + rest.rpartition("@")[2] if separator else url.partition("?")[0]
+
+
+def _named(params: t.Mapping[str, t.Any]) -> str:
+    value = next((params[key] for key in _NAMING if isinstance(params.get(key), str) and params[key]), "")
+    return _bare(value) if "://" in value else value
+
+
+def _reveal(value: t.Any) -> str:
+    return value.reveal() if isinstance(value, Secret) else str(value)
+
+
+def _wire(value: t.Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(_wire(item) for item in value)
+    return _reveal(value)
+
+
+def _list(body: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    return next((value for value in body.values() if isinstance(value, list)), [])
+
+
+def _distinct(rows: t.Sequence[t.Mapping[str, t.Any]]) -> int:
+    """How many objects rows are of: a template has one in each of its zones, and is counted once."""
+    return len({row["id"] for row in rows}) if all("id" in row for row in rows) else len(rows)
