@@ -1,30 +1,316 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""To come.
+"""Hosts of clusters.
+
+A host is known by its address. Simulated hosts have none that was declared (the server makes one up, and a name): those of a
+cluster are alike, and are matched by what they are to be.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import socket
+import time
 import typing as t
 
-OPTIONS: dict[str, t.Any] = {"name": {"type": "str", "required": True}}
-LISTS = ("zones",)
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+Item = t.Mapping[str, t.Any]
+
+OPTIONS: dict[str, t.Any] = {
+    "address": {"type": "str"},
+    "url": {"type": "str"},
+    "user": {"type": "str", "default": "root"},
+    "password": {"type": "str", "no_log": True},
+    "tags": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["enabled", "disabled", "absent"], "default": "enabled"},
+}
+
+LISTS = ("zones", "pods", "clusters", "hosts")
+
+# Seconds that a host may take to be Up after the server says that it was added, or after the server was restarted.
+# Agents were seen to need 10 to 15 after a restart; in an emulated virtual machine four times as long.
+PATIENCE = 120.0
+# In these a host is on its way; others last until somebody does something.
+_PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")
+# Seconds that guests may take to leave a host.
+_LEAVING = 1800.0
 
 
-def problems(declared: t.Any, where: str) -> list[str]:
-    return []
+# The server's own spelling, which it insists on.
+_HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 
 
-def plan(declared: t.Any, region: t.Any, sheet: t.Any) -> None:
-    return None
+def hypervisor(cluster: Item) -> str:
+    """The hypervisor of a cluster, as the server spells it."""
+    return _HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
 
 
-def plan_state(declared: t.Any, region: t.Any, sheet: t.Any) -> None:
-    return None
+def label(host: Item) -> str:
+    """What a person reads: its address, or c0/h1 of http://sim/c0/h1."""
+    if host.get("address"):
+        return str(host["address"])
+    return re.sub(r"^[a-z]+://[^/]*/", "", str(host.get("url") or "?"))
 
 
-def returned(declared: t.Any, region: t.Any) -> dict[str, t.Any]:
-    return {}
+def each(zones: t.Sequence[Item], where: str) -> t.Iterator[tuple[str, Item, Item, Item, Item]]:
+    """Every declared host: where, zone, pod, cluster, host."""
+    for z, zone in enumerate(zones):
+        for p, pod in enumerate(zone.get("pods") or ()):
+            for c, cluster in enumerate(pod.get("clusters") or ()):
+                for h, host in enumerate(cluster.get("hosts") or ()):
+                    yield f"{where}[{z}] ({zone['name']}).pods[{p}].clusters[{c}] ({cluster['name']}).hosts[{h}] ({label(host)})", zone, pod, cluster, host
+
+
+def problems(zones: t.Sequence[Item], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found: list[str] = []
+    seen: dict[str, tuple[str, str]] = {}
+    for here, zone, pod, cluster, host in each(zones, where):
+        simulated = cluster.get("hypervisor") == "simulator"
+        if simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", str(host.get("url") or "")):
+            found.append(f"{here}: a simulated host has a url such as http://sim/c0/h1, and no address")
+        elif not simulated and (not host.get("address") or host.get("url")):
+            found.append(f"{here}: a host has an address, and a url only where it is simulated")
+        if re.search(r"[\s/@]|://", str(host.get("address") or "")):
+            found.append(f"{here}: address: '{host['address']}' is neither an address nor a name")
+        if any("," in tag or not tag.strip() for tag in host.get("tags") or ()):
+            found.append(f"{here}: tags: a tag is a word, with no comma in it")
+        identity = str(host.get("url") if simulated else host.get("address"))
+        place = f"{zone['name']}/{pod['name']}/{cluster['name']}"
+        if identity in seen and seen[identity][0] != place:
+            found.append(f"{here}: it is also in the cluster {seen[identity][0]} ({seen[identity][1]}): a host is in one cluster")
+        elif identity in seen:
+            found.append(f"{here}: it is declared twice: keep one of them")
+        seen.setdefault(identity, (place, here))
+    return found
+
+
+def settle(zones: t.Sequence[Item], region: Region) -> None:
+    """Resolve names of hosts, and give those that are on their way the time to arrive: agents come back only seconds after the server."""
+    declared = [entry[4] for entry in each(zones, "")]
+    for host in declared:
+        address = host.get("address")
+        if address and address not in region.addresses:
+            region.addresses[address] = _resolved(address)
+    if region.client is None:
+        return
+    names = {zone["name"] for zone in zones}
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if not [row for row in region.rows("hosts") if row.get("zonename") in names and row.get("state") in _PASSING and declared]:
+            return
+        time.sleep(2)
+        region.again("hosts")
+
+
+def _resolved(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        pass
+    try:
+        return str(socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        return ""
+
+
+def plan(zones: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+    """The hosts of all declared clusters."""
+    clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
+    for entry in each(zones, f"{sheet.prefix}zones"):
+        clusters.setdefault(f"{entry[1]['name']}/{entry[2]['name']}/{entry[3]['name']}", []).append(entry)
+    for entries in clusters.values():
+        _plan_cluster(entries, region, sheet)
+
+
+def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
+    zone_row = region.find("zones", zone["name"])
+    pod_row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
+    return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
+
+
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> None:
+    zone, pod, cluster = entries[0][1:4]
+    row = _cluster_row(region, zone, pod, cluster)
+    living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
+    if cluster.get("hypervisor") == "simulator":
+        pairs = _matched([entry[4] for entry in entries], living)
+    else:
+        pairs = []
+        for entry in entries:
+            here, host = entry[0], entry[4]
+            found = _known(host, region.rows("hosts"), region)
+            if found and (row is None or found.get("clusterid") != row["id"]):
+                sheet.problem(
+                    f"{here}: the host is in the cluster {found.get('clustername')} of the zone {found.get('zonename')}: declare it there, or remove it first"
+                )
+                continue
+            pairs.append((host, found))
+    for host, now in pairs:
+        _plan_host(zone, pod, cluster, host, now, region, sheet)
+
+
+def _known(host: Item, rows: t.Sequence[Row], region: Region) -> t.Optional[Row]:
+    """The living host of an address or name."""
+    address = region.addresses.get(host["address"]) or host["address"]
+    by_address = next((row for row in rows if row.get("ipaddress") == address), None)
+    return by_address or next((row for row in rows if row.get("name") == host["address"]), None)
+
+
+def tags_of(row: Item) -> list[str]:
+    """The tags that were given to a living host."""
+    return sorted(part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip())
+
+
+def _now(row: Item) -> dict[str, t.Any]:
+    return {"state": str(row.get("resourcestate", "Enabled")).lower(), "tags": tags_of(row)}
+
+
+def _wanted(host: Item) -> dict[str, t.Any]:
+    wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
+    if host.get("tags") is not None:
+        wanted["tags"] = sorted(tag.strip() for tag in host["tags"])
+    return wanted
+
+
+def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[Item, t.Optional[Row]]]:
+    """Pair simulated hosts: those that are as declared first, so that a drift of one is a change of one."""
+    rest = sorted(living, key=lambda row: str(row.get("id")))
+    pairs: dict[int, t.Optional[Row]] = {}
+    for exactly in (True, False):
+        # Those that are to stay come first; an absent one takes what is left over.
+        for number in sorted(range(len(declared)), key=lambda number: declared[number].get("state") == "absent"):
+            if number in pairs or (exactly and declared[number].get("state") == "absent"):
+                continue
+            row = next((row for row in rest if not exactly or not differing(_now(row), _wanted(declared[number]))[1]), None)
+            if row is not None:
+                rest.remove(row)
+                pairs[number] = row
+    return [(host, pairs.get(number)) for number, host in enumerate(declared)]
+
+
+def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+    name = f"{zone['name']}/{label(host)}"
+    wanted = _wanted(host)
+    if wanted["state"] == "absent":
+        if row is not None:
+            reason = "its guests are moved to other hosts, or stopped where none has room"
+            before = {"cluster": cluster["name"], **_now(row)}
+            sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row, name), risk=Risk.LOSS, reason=reason))
+        return
+    if row is None:
+        after = {"cluster": cluster["name"], **wanted}
+        if host.get("password"):
+            after["password"] = Secret(host["password"])
+        needs = frozenset({f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}) | sheet.ids("traffic", "provider", "zone", begin=zone["name"])
+        sheet.add(Change("host", name, "create", None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs))
+        return
+    now = _now(row)
+    if row.get("state") != "Up":
+        sheet.warn(f"the host {name} is not Up, it is {row.get('state')}")
+    if now["state"] not in ("enabled", "disabled"):
+        # Somebody works on it: to end that is theirs.
+        sheet.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
+        wanted.pop("state")
+    before, after = differing(now, wanted)
+    if after:
+        update: dict[str, t.Any] = {}
+        if "tags" in after:
+            update["hosttags"] = ",".join(after["tags"])
+        if "state" in after:
+            update["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
+        sheet.add(Change("host", name, "update", before, after, lambda: region.client.call("updateHost", id=row["id"], **update)))
+
+
+def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
+    """Add a host and wait until it is Up. The server answers only when the agent runs, which takes minutes."""
+    client = region.client
+    zone_id = region.id("zones", zone["name"])
+    pod_id = region.id("pods", pod["name"], zoneid=zone_id)
+    cluster_id = region.id("clusters", cluster["name"], podid=pod_id)
+    wanted = _wanted(host)
+    password = Secret(host["password"]) if host.get("password") else None
+    if password is None and cluster.get("hypervisor") == "simulator":
+        password = Secret("simulated")  # it wants one, and looks at none
+    url = host.get("url") or f"http://{host['address']}"
+    try:
+        answer = client.call(
+            "addHost",
+            zoneid=zone_id,
+            podid=pod_id,
+            clusterid=cluster_id,
+            hypervisor=hypervisor(cluster),
+            url=url,
+            username=host.get("user") or "root",
+            password=password,
+            hosttags=wanted.get("tags") or None,
+            allocationstate="Disabled" if wanted["state"] == "disabled" else None,
+        )
+        row = answer["host"][0]
+    except Exception as error:
+        # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
+        if "already" not in str(error) or not host.get("address"):
+            raise
+        found = _known(host, client.rows("listHosts", type="Routing", clusterid=cluster_id), region)
+        if found is None:
+            raise
+        row = found
+    region.made("hosts", label(host), row)
+    deadline = time.monotonic() + PATIENCE
+    while row.get("state") != "Up":
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
+            )
+        time.sleep(2)
+        row = next(iter(client.rows("listHosts", id=row["id"])), row)
+    update: dict[str, t.Any] = {}
+    if wanted["state"] == "disabled" and str(row.get("resourcestate")).lower() != "disabled":
+        update["allocationstate"] = "Disable"
+    if wanted.get("tags") and tags_of(row) != wanted["tags"]:
+        update["hosttags"] = ",".join(wanted["tags"])
+    if update:
+        client.call("updateHost", id=row["id"], **update)
+
+
+def _remove(region: Region, row: Row, name: str) -> None:
+    client = region.client
+    if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
+        client.job("prepareHostForMaintenance", id=row["id"])
+    deadline = time.monotonic() + _LEAVING
+    while True:
+        now = next(iter(client.rows("listHosts", id=row["id"])), {"resourcestate": "gone"})
+        if now["resourcestate"] in ("Maintenance", "gone"):
+            break
+        if now["resourcestate"].startswith("Error") or time.monotonic() > deadline:
+            raise RuntimeError(f"guests do not leave it: it is {now['resourcestate']}. Move or stop them, then run again")
+        time.sleep(2)
+    if now["resourcestate"] != "gone":
+        client.call("deleteHost", id=row["id"])
+
+
+def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
+    """The hosts of the declared zones: zone, cluster, name, address, state (Up ...), resource_state."""
+    names = {zone["name"] for zone in zones}
+    return {
+        "hosts": [
+            {
+                "zone": row.get("zonename"),
+                "cluster": row.get("clustername"),
+                "name": row.get("name"),
+                "address": row.get("ipaddress"),
+                "state": row.get("state"),
+                "resource_state": row.get("resourcestate"),
+            }
+            for row in region.rows("hosts")
+            if row.get("zonename") in names
+        ]
+    }

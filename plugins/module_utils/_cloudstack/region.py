@@ -86,6 +86,7 @@ class Region:
     def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
         self.client = client
         self.duplicates: t.List[str] = []
+        self.addresses: t.Dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
         self._within = within
         self._lists: t.Dict[str, t.List[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
         self._made: t.List[t.Tuple[str, str, Row]] = []
@@ -121,7 +122,8 @@ class Region:
         word, parameter = listing.each
         rows = self._lists.get(word, [])
         if self._within is not None:
-            rows = [row for row in rows if row.get("zonename" if word != "zones" else "name") in self._within]
+            # Where none of them is there yet, one of the others tells what belongs to a zone.
+            rows = [row for row in rows if row.get("zonename" if word != "zones" else "name") in self._within] or rows[:1]
         return [{parameter: row["id"]} for row in rows]
 
     def rows(self, what: str) -> t.List[Row]:
@@ -129,6 +131,11 @@ class Region:
         if what not in self._lists:
             self.read([what])
         return self._lists[what]
+
+    def again(self, what: str) -> t.List[Row]:
+        """Read one list anew."""
+        self._lists.pop(what, None)
+        return self.rows(what)
 
     def all(self, what: str, name: str, **equal: t.Any) -> t.List[Row]:
         """The living rows of a name whose other keys are equal to what is given."""
@@ -200,17 +207,21 @@ class Kind:
     """One thing that can be declared of a region.
 
     option: its name among the module's options. spec: the argument spec of that option; None for a kind that only reads another's.
-    lists: the words of LISTINGS that it needs where it is declared.
+    lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
     problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, sheet), writes changes and problems on the sheet.
-    returned: (declared, region) -> what the module gives back of it.
+    returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
     """
 
     option: str
     spec: t.Optional[t.Mapping[str, t.Any]]
-    lists: t.Collection[str]
+    lists: t.Union[t.Collection[str], t.Callable[[t.Any], t.Collection[str]]]
     problems: t.Callable[[t.Any, str], t.List[str]]
     plan: t.Callable[[t.Any, Region, Sheet], None]
     returned: t.Callable[[t.Any, Region], t.Dict[str, t.Any]] = _nothing
+    settle: t.Optional[t.Callable[[t.Any, Region], None]] = None
+
+    def words(self, declared: t.Any) -> t.Set[str]:
+        return set(self.lists(declared) if callable(self.lists) else self.lists)
 
 
 def items(options: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
@@ -225,8 +236,8 @@ def _no_problems(declared: t.Any, where: str) -> t.List[str]:
 # In the order of planning. What must be done first is said by each change itself, in its needs.
 KINDS: t.Tuple[Kind, ...] = (
     Kind("settings", settings.SPEC, settings.LISTS, settings.problems, settings.plan),
-    Kind("zones", items(zones.OPTIONS), zones.LISTS, zones.problems, zones.plan, zones.returned),
-    Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned),
+    Kind("zones", items(zones.OPTIONS), zones.lists, zones.problems, zones.plan, zones.returned),
+    Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
     Kind("zones", None, (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
 )
 
@@ -288,9 +299,13 @@ class Provider:
         region = Region(self._client, within={zone["name"] for zone in self._declaration.get("zones") or ()})
         if self._client is None:
             return region
-        words = {word for kind in KINDS if self._declaration.get(kind.option) for word in kind.lists}
+        declared = [(kind, self._declaration[kind.option]) for kind in KINDS if self._declaration.get(kind.option)]
         try:
-            return region.read(words)
+            region.read({word for kind, value in declared for word in kind.words(value)})
+            for kind, value in declared:
+                if kind.settle is not None:
+                    kind.settle(value, region)
+            return region
         except (Invalid, Unreachable):
             raise
         except Exception as error:  # an answer of the server that is no list: never read as an absence

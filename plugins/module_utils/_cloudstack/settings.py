@@ -84,13 +84,11 @@ def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
 def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Sheet, where: str) -> None:
     """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
     row = region.find("zones", zone)
-    known = {entry["name"]: entry for entry in region.rows("settings")}
-    if row is None:
-        # The names that belong to a zone are only told of a zone that is there: until then those of the server are known.
-        compare(declared, known, region, sheet, where, zone, new=True)
-        return
-    own = {entry["name"]: entry for entry in region.rows("zone_settings") if entry["zoneid"] == row["id"]}
-    compare(declared, own, region, sheet, where, zone, everywhere=known)
+    everywhere = {entry["name"]: entry for entry in region.rows("settings")}
+    every = region.rows("zone_settings")
+    # Which settings belong to a zone is told only of a zone that is there: of this one, else of any other.
+    own = {entry["name"]: entry for entry in every if row is None or entry["zoneid"] == row["id"]}
+    compare(declared, own if own or row else everywhere, region, sheet, where, zone, new=row is None, everywhere=everywhere)
 
 
 def compare(
