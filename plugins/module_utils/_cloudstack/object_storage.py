@@ -1,0 +1,337 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Object storage: gateways of Ceph that CloudStack gives its users buckets on, and buckets of its administrator.
+
+CloudStack uses one user of the gateways, who may make others. If that one may not, all that the server says is "Invalid credentials or
+URL"; so its rights are read here before the store is registered, with its own keys.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+import urllib.parse
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+OPTIONS: t.Dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": STATE,
+    "provider": {"type": "str", "choices": ["ceph"], "default": "ceph"},
+    "url": {"type": "str"},
+    "user": {"type": "str"},
+    "access_key": {"type": "str", "no_log": True},
+    "secret_key": {"type": "str", "no_log": True},
+    "size": {"type": "int"},
+}
+BUCKET_OPTIONS: t.Dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": STATE,
+    "object_store": {"type": "str"},
+    "quota": {"type": "int"},
+    "versioning": {"type": "bool"},
+    "object_locking": {"type": "bool", "default": False},
+    "policy": {"type": "str", "choices": ["private", "public"]},
+}
+LISTS = ("object_stores",)
+BUCKET_LISTS = ("object_stores", "buckets")
+
+# What CloudStack's user of the gateways must be allowed: it makes users, and removes and limits their buckets.
+CAPS = {"users": "*", "buckets": "*"}
+_GIB = 1 << 30
+# S3's own rules for names (AWS, "General purpose bucket naming rules"), which CloudStack applies too.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+
+
+# -- keys
+
+
+def keys_problems(here: str, item: t.Mapping[str, t.Any]) -> t.List[str]:
+    """Keys are given, or the user whose keys they are."""
+    given = [bool(item.get(option)) for option in ("access_key", "secret_key")]
+    if item.get("user") and any(given):
+        return [f"{here}: give user, or access_key and secret_key, not both"]
+    if not item.get("user") and not all(given):
+        return [f"{here}: say whose keys to use (user), or give access_key and secret_key"]
+    return []
+
+
+def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[s3.Credentials]:
+    """The keys of an item. None where they are not known; that is a problem, unless there is no server yet."""
+    if item.get("access_key") and item.get("secret_key"):
+        return s3.Credentials(item["access_key"], Secret(item["secret_key"]))
+    known = ((sheet.declaration.get("ceph") or {}).get("object_users") or {}).get(item.get("user"))
+    if known:
+        return s3.Credentials(known[0]["access_key"], Secret(known[0]["secret_key"]))
+    if not region.empty:
+        sheet.problem(f"{here}: the keys of the user {item.get('user')} were not given (ceph.object_users): is it declared (ceph_rgw_users)?")
+    return None
+
+
+def prove_user(url: str, given: s3.Credentials) -> str:
+    """Return why CloudStack could not use this user of the gateway; "" where it can. Only reads."""
+    client = s3.Client([url], timeout=15)
+    try:
+        # The first tells whether the keys are right, without any rights.
+        client.request(given, "GET", "/")
+        try:
+            user = client.json(given, "GET", "/admin/user", {"access-key": given.access_key})
+            caps = {cap["type"]: cap["perm"] for cap in (user or {}).get("caps", ())}
+        except s3.ApiFailed as error:
+            if error.status == 404 and error.code not in ("NoSuchUser", "InvalidAccessKeyId"):
+                return f"the gateway at {url} has no admin API (rgw_enable_apis must name admin)"
+            if error.status not in (401, 403):
+                raise
+            caps = {}
+    except s3.ApiFailed as error:
+        if error.status == 403:
+            return f"the gateway at {url} does not take the access key {given.access_key}: wrong key, wrong secret, or a suspended user ({error})"
+        return f"the gateway at {url} says: {error}"
+    except Unreachable as error:
+        return str(error)
+    except (ValueError, KeyError, TypeError, json.JSONDecodeError):
+        return f"{url} does not answer as an object gateway of Ceph does"
+    missing = sorted(kind for kind in CAPS if _perm(caps.get(kind, "")) != "*")
+    if missing:
+        has = "; ".join(f"{kind}={perm}" for kind, perm in sorted(caps.items())) or "none that let it look"
+        want = "; ".join(f"{kind}={perm}" for kind, perm in sorted(CAPS.items()))
+        return f"the user of the access key {given.access_key} lacks admin caps at {url}: it needs {want}, and has {has} (ceph_rgw_users: caps)"
+    return ""
+
+
+def _perm(text: str) -> str:
+    """A permission in one form: "read, write" is "*"."""
+    words = {word.strip() for word in str(text).split(",")}
+    return "*" if "*" in words or {"read", "write"} <= words else ", ".join(sorted(words))
+
+
+# -- object stores
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
+    """What is wrong with the declaration alone."""
+    found: t.List[str] = []
+    names: t.Set[str] = set()
+    urls: t.Dict[str, str] = {}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in names:
+            found.append(f"{here}: is declared twice: keep one of them")
+        names.add(item["name"])
+        if item["state"] == "absent":
+            continue
+        found += keys_problems(here, item)
+        if not item.get("url"):
+            found.append(f"{here}: url is missing: http://HOST:PORT of a gateway, or of what stands before them")
+            continue
+        parts = urllib.parse.urlsplit(item["url"])
+        try:
+            wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.port == 0
+        except ValueError:
+            wrong = True
+        if wrong:
+            found.append(f"{here}: url: '{_shown(item['url'])}' is not of the form http://HOST:PORT")
+        elif parts.path or parts.query or parts.fragment:
+            found.append(f"{here}: url: '{_shown(item['url'])}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT")
+        twin = urls.setdefault(item["url"].lower(), item["name"])
+        if twin != item["name"]:
+            found.append(f"{here}: has the url of {twin}: a gateway is registered once")
+        if item.get("size") is not None and item["size"] < 1:
+            found.append(f"{here}: size: at least 1 (GiB)")
+    return found
+
+
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan the object stores."""
+    leaving = {item["name"] for item in declared if item["state"] == "absent"}
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}object_stores[{number}] ({item['name']})"
+        row = region.find("object_stores", item["name"])
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete(row, region, sheet))
+            continue
+        waits = set()
+        for other in region.rows("object_stores"):
+            if other["name"] != item["name"] and str(other.get("url", "")).lower() == item["url"].lower():
+                if other["name"] in leaving:
+                    waits.add(f"object_store/{other['name']}")
+                else:
+                    sheet.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
+        if item.get("size") and region.client is not None and not region.client.offers("addObjectStoragePool", "size"):
+            sheet.problem(f"{here}: size: this server does not limit object stores; that came with CloudStack 4.21")
+        if row is None:
+            _create(here, item, region, sheet, frozenset(waits))
+        else:
+            _update(here, item, row, region, sheet)
+
+
+def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+    given = credentials(here, item, region, sheet)
+    if region.client is not None and not region.client.offers("addObjectStoragePool"):
+        sheet.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
+        return
+    if given is not None and region.client is not None:
+        problem = prove_user(item["url"], given)
+        if problem:
+            sheet.problem(f"{here}: {problem}")
+    after: t.Dict[str, t.Any] = {"url": item["url"], "provider": item["provider"], "secret_key": given.secret_key if given else Secret("")}
+    if given:
+        after["access_key"] = given.access_key
+    if item.get("size"):
+        after["size"] = item["size"]
+
+    def apply() -> None:
+        if given is None:
+            raise AssertionError("a plan against no server is never applied")
+        answer = region.client.call(
+            "addObjectStoragePool",
+            name=item["name"],
+            provider="Ceph",
+            url=item["url"],
+            size=item.get("size"),
+            **pairs("details", {"accesskey": given.access_key, "secretkey": given.secret_key}),
+        )
+        region.made("object_stores", item["name"], answer["objectstore"])
+
+    sheet.add(Change("object_store", item["name"], "create", None, after, apply, needs=waits))
+
+
+def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    if row.get("providername") != "Ceph":
+        sheet.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
+        return
+    wanted: t.Dict[str, t.Any] = {"url": item["url"]}
+    if item.get("size"):
+        wanted["size"] = item["size"]
+    before, after = differing({"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}, wanted)
+    if not after:
+        return
+    if "url" in after:
+        given = credentials(here, item, region, sheet)
+        problem = prove_user(item["url"], given) if given is not None and region.client is not None else ""
+        if problem:
+            sheet.problem(f"{here}: {problem}")
+
+    def apply() -> None:
+        region.client.call("updateObjectStoragePool", id=row["id"], **after)
+
+    sheet.add(Change("object_store", item["name"], "update", before, after, apply))
+
+
+def _delete(row: Row, region: Region, sheet: Sheet) -> Change:
+    # What is declared of buckets is planned after the stores, so these ids are told from the declaration.
+    gone = (item for item in sheet.declaration.get("buckets") or () if item["state"] == "absent")
+    return Change(
+        "object_store",
+        row["name"],
+        "delete",
+        {"url": row.get("url")},
+        None,
+        lambda: region.client.call("deleteObjectStoragePool", id=row["id"]),
+        risk=Risk.LOSS,
+        reason="CloudStack's users cannot make buckets there any more. The server refuses while it has some; what is in the gateways stays",
+        needs=frozenset(f"bucket/{item['name']}" for item in gone),
+    )
+
+
+# -- buckets
+
+
+def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
+    """What is wrong with the declaration alone."""
+    found: t.List[str] = []
+    names: t.Set[str] = set()
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in names:
+            found.append(f"{here}: is declared twice: keep one of them")
+        names.add(item["name"])
+        if item["state"] == "absent":
+            continue
+        if not _BUCKET.fullmatch(item["name"]) or ".." in item["name"]:
+            found.append(f"{here}: a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens")
+        if not item.get("object_store"):
+            found.append(f"{here}: object_store is missing")
+        if not item.get("quota"):
+            found.append(f"{here}: quota is missing: CloudStack wants one, in GiB, at least 1")
+        elif item["quota"] < 1:
+            found.append(f"{here}: quota: at least 1 (GiB)")
+        if item["object_locking"] and item.get("versioning") is False:
+            found.append(f"{here}: object_locking needs versioning")
+    return found
+
+
+def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan buckets of the account that owns the API keys, which is the administrator's."""
+    stores = {item["name"]: item for item in sheet.declaration.get("object_stores") or ()}
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}buckets[{number}] ({item['name']})"
+        row = region.find("buckets", item["name"])
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete_bucket(row, region))
+            continue
+        store = item["object_store"]
+        declared_there = store in stores and stores[store]["state"] == "present"
+        if not declared_there and (region.empty or region.find("object_stores", store) is None):
+            sheet.problem(f"{here}: there is no object store {store}, and none is declared")
+            continue
+        if row is None:
+            sheet.add(_create_bucket(item, region))
+        else:
+            _update_bucket(here, item, row, region, sheet)
+
+
+def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    return {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
+
+
+def _create_bucket(item: t.Mapping[str, t.Any], region: Region) -> Change:
+    after = {"object_store": item["object_store"], **_wanted(item), **({"object_locking": True} if item["object_locking"] else {})}
+
+    def apply() -> None:
+        parameters = {**_wanted(item), "objectlocking": item["object_locking"] or None}
+        region.client.job("createBucket", name=item["name"], objectstorageid=region.id("object_stores", item["object_store"]), **parameters)
+
+    return Change("bucket", item["name"], "create", None, after, apply, needs=frozenset({f"object_store/{item['object_store']}"}))
+
+
+def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    if row.get("objectstore") != item["object_store"]:
+        sheet.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
+    if bool(row.get("objectlocking")) != item["object_locking"]:
+        sheet.problem(f"{here}: object_locking is said when a bucket is made, and not later")
+    if row.get("state") not in (None, "Created"):
+        sheet.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
+        return
+    living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": row.get("policy") or "private"}
+    before, after = differing(living, _wanted(item))
+    if not after:
+        return
+
+    def apply() -> None:
+        region.client.call("updateBucket", id=row["id"], **after)
+
+    sheet.add(Change("bucket", item["name"], "update", before, after, apply))
+
+
+def _delete_bucket(row: Row, region: Region) -> Change:
+    before = {"object_store": row.get("objectstore"), "quota": row.get("quota")}
+    reason = "all that is in it is lost"
+    return Change("bucket", row["name"], "delete", before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
+
+
+def _shown(url: str) -> str:
+    """A URL as it may be shown: without what stands before an @."""
+    return re.sub(r"//[^/@]*@", "//…@", url)

@@ -1,0 +1,288 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secondary storage: image stores for templates, ISOs and snapshots, and the staging stores of zones whose image store is not NFS.
+
+An NFS store belongs to a zone, an S3 store to the whole region, and a region has stores of one of the two only. The server looks at
+neither before it takes them, and never gives back what it was told of S3. So a bucket is proven here before it is registered; an NFS
+export is proven from the hosts, where it is mounted.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+IMAGE_OPTIONS: t.Dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": STATE,
+    "provider": {"type": "str", "choices": ["nfs", "s3"], "default": "nfs"},
+    "zone": {"type": "str"},
+    "url": {"type": "str"},
+    "s3": {
+        "type": "dict",
+        "options": {
+            "endpoint": {"type": "str", "required": True},
+            "bucket": {"type": "str", "required": True},
+            "user": {"type": "str"},
+            "access_key": {"type": "str", "no_log": True},
+            "secret_key": {"type": "str", "no_log": True},
+            "https": {"type": "bool", "default": False},
+            "signer": {"type": "str", "choices": ["v2", "v4"], "default": "v4"},
+        },
+    },
+    "readonly": {"type": "bool"},
+}
+STAGING_OPTIONS: t.Dict[str, t.Any] = {
+    "zone": {"type": "str", "required": True},
+    "url": {"type": "str", "required": True},
+    "state": STATE,
+}
+IMAGE_LISTS = ("zones", "image_stores")
+STAGING_LISTS = ("zones", "staging_stores")
+
+_PROVIDERS = {"nfs": "NFS", "s3": "S3"}
+_SIGNERS = {"v2": "S3SignerType", "v4": "AWSS3V4SignerType"}
+_NFS = re.compile(r"nfs://(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.\-]+)(?::\d+)?/[^\s?#]+")
+S3_STATE = (
+    "image_stores: S3 as secondary storage is not in good order in CloudStack 4.22: on a new zone the template of the system virtual machines does not get "
+    "there (apache/cloudstack 9002), the secondary-storage virtual machine does not start (10517), and its maintainers recommend against it. "
+    "Each zone needs an NFS staging store besides. NFS over CephFS works, and buckets for users need no image store at all (object_stores)"
+)
+
+
+# -- image stores
+
+
+def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
+    """What is wrong with the declaration alone."""
+    found: t.List[str] = []
+    names: t.Set[str] = set()
+    exports: t.Dict[t.Tuple[str, str], str] = {}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in names:
+            found.append(f"{here}: is declared twice: keep one of them")
+        names.add(item["name"])
+        if item["state"] == "absent":
+            continue
+        if item["provider"] == "nfs":
+            if not item.get("zone") or not item.get("url"):
+                found.append(f"{here}: an NFS store belongs to a zone and has a url: give both")
+            if item.get("s3"):
+                found.append(f"{here}: s3 is for the provider s3 only")
+            if item.get("url"):
+                found += _url_problems(here, item["url"])
+                twin = exports.setdefault((str(item.get("zone")), _tidy(item["url"])), item["name"])
+                if twin != item["name"]:
+                    found.append(f"{here}: has the url of {twin}, in the same zone")
+            continue
+        if item.get("zone"):
+            found.append(f"{here}: an S3 store is the whole region's, and the server refuses one with a zone: leave zone out")
+        if item.get("url"):
+            found.append(f"{here}: an S3 store has no url: s3.endpoint and s3.bucket say where it is")
+        if not item.get("s3"):
+            found.append(f"{here}: s3 is missing: say endpoint, bucket and keys")
+            continue
+        if "://" in item["s3"]["endpoint"] or "/" in item["s3"]["endpoint"]:
+            found.append(f"{here}: s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)")
+        found += object_storage.keys_problems(f"{here}: s3", item["s3"])
+    providers = {item["provider"] for item in declared if item["state"] == "present"}
+    if len(providers) > 1:
+        told = "; ".join(f"{item['name']}: {item['provider']}" for item in declared if item["state"] == "present")
+        found.append(f"{where}: a region has image stores of NFS or of S3, not both ({told}): keep those of one provider")
+    return found
+
+
+def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan the image stores."""
+    living = region.rows("image_stores")
+    leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
+    waits = frozenset(f"image_store/{name}" for name in leaving)
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}image_stores[{number}] ({item['name']})"
+        row = region.find("image_stores", item["name"])
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete_image(item["name"], row, region))
+            continue
+        if item["provider"] == "s3":
+            sheet.warn(sheet.prefix + S3_STATE)
+            _check_staging(here, region, sheet)
+        else:
+            _check_zone(here, item["zone"], region, sheet)
+        provider = _PROVIDERS[item["provider"]]
+        others = [other for other in living if other["name"] != item["name"] and other["name"] not in leaving]
+        strange = sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider})
+        if strange:
+            sheet.problem(f"{here}: the region has image stores of another provider, {', '.join(strange)}, and takes none of {provider} beside them")
+        for other in others:
+            if provider == "NFS" and other.get("zonename") == item["zone"] and _tidy(other.get("url")) == _tidy(item["url"]):
+                sheet.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
+        if row is None:
+            _create_image(here, item, region, sheet, waits)
+        else:
+            _update_image(here, item, row, region, sheet)
+
+
+def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+    parameters: t.Dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
+    after: t.Dict[str, t.Any] = {"provider": item["provider"]}
+    if item["provider"] == "nfs":
+        parameters["url"] = item["url"]
+        after.update(zone=item["zone"], url=item["url"])
+        needs = waits | {f"zone/{item['zone']}"}
+    else:
+        given = item["s3"]
+        credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)
+        after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=Secret(""))
+        needs = waits
+        if credentials is not None:
+            after.update(access_key=credentials.access_key, secret_key=credentials.secret_key)
+            details = {
+                "accesskey": credentials.access_key,
+                "secretkey": credentials.secret_key,
+                "bucket": given["bucket"],
+                "endpoint": given["endpoint"],
+                "usehttps": given["https"],
+                "s3signer": _SIGNERS[given["signer"]],
+            }
+            parameters.update(pairs("details", details))
+            if region.client is not None:
+                problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials)
+                if problem:
+                    sheet.problem(f"{here}: {problem}")
+    if item.get("readonly") is not None:
+        after["readonly"] = item["readonly"]
+
+    def apply() -> None:
+        zone = {"zoneid": region.id("zones", item["zone"])} if item["provider"] == "nfs" else {}
+        row = region.made("image_stores", item["name"], region.client.call("addImageStore", **parameters, **zone)["imagestore"])
+        if item.get("readonly"):
+            region.client.call("updateImageStore", id=row["id"], readonly=True)
+
+    sheet.add(Change("image_store", item["name"], "create", None, after, apply, needs=needs))
+
+
+def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
+    if row.get("providername") != _PROVIDERS[item["provider"]]:
+        sheet.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
+    elif item["provider"] == "nfs":
+        if row.get("zonename") != item["zone"]:
+            sheet.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
+        if _tidy(row.get("url")) != _tidy(item["url"]):
+            sheet.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
+    wanted = item.get("readonly")
+    if wanted is None or bool(row.get("readonly")) == wanted:
+        return
+
+    def apply() -> None:
+        region.client.call("updateImageStore", id=row["id"], readonly=wanted)
+
+    sheet.add(Change("image_store", item["name"], "update", {"readonly": bool(row.get("readonly"))}, {"readonly": wanted}, apply))
+
+
+def _delete_image(name: str, row: Row, region: Region) -> Change:
+    before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
+    reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
+    return Change("image_store", name, "delete", before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+
+
+def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials) -> str:
+    """Return what is wrong with a bucket that an image store is to use; "" where its keys can list it. Only reads."""
+    try:
+        s3.Client([endpoint], timeout=15).request(credentials, "GET", f"/{bucket}", {"max-keys": "1"})
+    except s3.ApiFailed as error:
+        if error.status == 404:
+            return f"s3.bucket: there is no bucket {bucket} at {endpoint}, and CloudStack does not make it: declare it (ceph_rgw_buckets)"
+        return f"s3: the bucket {bucket} at {endpoint} cannot be used with the access key {credentials.access_key}: {error}"
+    except Unreachable as error:
+        return f"s3.endpoint: {error}"
+    return ""
+
+
+# -- staging stores
+
+
+def staging_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
+    """What is wrong with the declaration alone."""
+    found: t.List[str] = []
+    seen: t.Set[t.Tuple[str, str]] = set()
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['zone']})"
+        found += _url_problems(here, item["url"])
+        if (item["zone"], _tidy(item["url"])) in seen:
+            found.append(f"{here}: is declared twice: keep one of them")
+        seen.add((item["zone"], _tidy(item["url"])))
+    return found
+
+
+def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}staging_stores[{number}] ({item['zone']})"
+        name = f"{item['zone']}/{_tidy(item['url'])}"
+        rows = [row for row in region.rows("staging_stores") if row.get("zonename") == item["zone"] and _tidy(row.get("url")) == _tidy(item["url"])]
+        if item["state"] == "absent":
+            if rows:
+                sheet.add(_delete_staging(name, rows, region))
+            continue
+        _check_zone(here, item["zone"], region, sheet)
+        if not rows:
+            sheet.add(_create_staging(name, item, region))
+
+
+def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region) -> Change:
+    def apply() -> None:
+        zone = region.id("zones", item["zone"])
+        region.client.call("createSecondaryStagingStore", url=item["url"], zoneid=zone, provider="NFS", scope="zone")
+
+    return Change("staging_store", name, "create", None, {"zone": item["zone"], "url": item["url"]}, apply, needs=frozenset({f"zone/{item['zone']}"}))
+
+
+def _delete_staging(name: str, rows: t.Sequence[Row], region: Region) -> Change:
+    def apply() -> None:
+        for row in rows:
+            region.client.call("deleteSecondaryStagingStore", id=row["id"])
+
+    before = {"zone": rows[0].get("zonename"), "url": rows[0].get("url")}
+    return Change("staging_store", name, "delete", before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
+
+
+# -- small things
+
+
+def _check_zone(here: str, name: str, region: Region, sheet: Sheet) -> None:
+    declared = {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    if not region.empty and name not in declared and region.find("zones", name) is None:
+        sheet.problem(f"{here}: there is no zone {name}, and none is declared")
+
+
+def _check_staging(here: str, region: Region, sheet: Sheet) -> None:
+    """An S3 store is of no use to a zone that has no staging store."""
+    staged = {item["zone"] for item in sheet.declaration.get("staging_stores") or () if item["state"] == "present"}
+    for zone in sheet.declaration.get("zones") or ():
+        if zone["name"] not in staged:
+            sheet.warn(f"{here}: the zone {zone['name']} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
+
+
+def _url_problems(here: str, url: str) -> t.List[str]:
+    if _NFS.fullmatch(url):
+        return []
+    return [f"{here}: url: '{url}' is not of the form nfs://HOST/PATH"]
+
+
+def _tidy(url: t.Any) -> str:
+    return str(url or "").rstrip("/")
