@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, settings, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
 Row = t.Dict[str, t.Any]
@@ -308,9 +309,7 @@ class Provider:
             return region
         except (Invalid, Unreachable):
             raise
-        except Exception as error:  # an answer of the server that is no list: never read as an absence
-            if type(error).__name__ != "ApiError":
-                raise
+        except ApiError as error:  # never read as an absence
             raise Unreachable(f"the region could not be read: {error}") from error
 
     def plan(self, observed: Region) -> Plan:
