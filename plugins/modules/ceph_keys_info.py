@@ -39,7 +39,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-keys:
+cephx_keys:
   description:
     - The keys by the clients' names. Null where there is no such client.
     - The key that was given in O(connection.key) is hidden here too.
@@ -74,7 +74,7 @@ def main() -> None:
     )
     entities = module.params["entities"]
     if module.check_mode and nowhere(module.params["connection"]):
-        module.exit_json(changed=False, fsid=None, keys=dict.fromkeys(entities), caps={})
+        module.exit_json(changed=False, fsid=None, cephx_keys=dict.fromkeys(entities), caps={})
     require_binding(module)
     try:
         with Connection(module.params["connection"]) as connection:
@@ -89,7 +89,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         fsid=fsid,
-        keys={entity: entry and entry["key"] for entity, entry in found.items()},
+        cephx_keys={entity: entry and entry["key"] for entity, entry in found.items()},
         caps={entity: entry["caps"] for entity, entry in found.items() if entry},
     )
 

@@ -35,7 +35,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-keys:
+s3_keys:
   description: The keys of each user. Secret.
   returned: success
   type: dict
@@ -72,7 +72,7 @@ def main() -> None:
         uid: [{"access_key": access, "secret_key": secret.reveal()} for access, secret in sorted(user_now(record)["keys"].items())]
         for uid, record in zip(users, records)
     }
-    module.exit_json(changed=False, keys=keys)
+    module.exit_json(changed=False, s3_keys=keys)
 
 
 if __name__ == "__main__":

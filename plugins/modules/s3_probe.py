@@ -49,7 +49,7 @@ EXAMPLES = r"""
 - name: Prove the object storage
   cephstack.cloud.s3_probe:
     endpoints: ["http://10.0.0.11:8080"]
-    keys: "{{ object_keys['keys'] }}"
+    keys: "{{ object_keys.s3_keys }}"
 """
 
 RETURN = r"""

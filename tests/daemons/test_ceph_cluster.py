@@ -538,7 +538,7 @@ def test_before_there_is_a_cluster(run):
     with pytest.raises(Failed, match=r"no Ceph configuration at /nonexistent/ceph\.conf"):
         run("ceph_cluster", connection=nowhere, **declared)
     assert run("ceph_info", check=True, connection=nowhere)["fsid"] is None
-    assert run("ceph_keys_info", check=True, connection=nowhere, entities=["client.a"])["keys"] == {"client.a": None}
+    assert run("ceph_keys_info", check=True, connection=nowhere, entities=["client.a"])["cephx_keys"] == {"client.a": None}
 
 
 # -- the information modules
@@ -554,7 +554,7 @@ def test_info_and_keys(cluster, run):
         run("ceph_info", wait_for={"osds_up": 9, "timeout": 1})
     run("ceph_cluster", clients=[{"name": "client.known", "caps": {"mon": "allow r"}}])
     found = run("ceph_keys_info", entities=["client.known"])
-    assert found["keys"] == {"client.known": client(cluster, "client.known")["key"]}
+    assert found["cephx_keys"] == {"client.known": client(cluster, "client.known")["key"]}
     assert found["caps"] == {"client.known": {"mon": "allow r"}}
     with pytest.raises(Failed, match=r"has no client\.nobody"):
         run("ceph_keys_info", entities=["client.admin", "client.nobody"])

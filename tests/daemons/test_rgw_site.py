@@ -302,7 +302,7 @@ def test_all_mistakes_at_once(run, site):
 
 def test_the_keys_for_those_who_need_them(run, site):
     run("rgw_site", endpoints=[site.url], users=[{"uid": "ann"}])
-    found = run("rgw_keys_info", users=["ann"])["keys"]["ann"]
+    found = run("rgw_keys_info", users=["ann"])["s3_keys"]["ann"]
     assert site.client.request(Credentials(found[0]["access_key"], Secret(found[0]["secret_key"])), "GET", "/")
     with pytest.raises(Failed, match="there is no user nobody"):
         run("rgw_keys_info", users=["ann", "nobody"])
