@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV ?= .venv$(addprefix -,$(CORE))
 LAB ?= inventories/lab
 PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
-CHECK := $(VENV)/bin/python tools/check
+CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
 .PHONY: help demo lab lab-down clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
@@ -55,16 +55,16 @@ bench: dev ## The benchmarks
 	@$(VENV)/bin/python tests/bench/run.py
 
 docs: dev ## Make docs/reference from the argument specs and the modules
-	@$(VENV)/bin/python tools/reference
+	@$(VENV)/bin/python tests/tools/reference
 
 build: dev ## Build the collection's tarball and prove that it can be installed and used
 	@$(CHECK) build
 
 run: ## Make the Python environment for a run
-	@tools/env run $(VENV)
+	@tests/tools/env run $(VENV)
 
 dev: ## Add what the tests need
-	@tools/env dev $(VENV)
+	@tests/tools/env dev $(VENV)
 
 clean: ## Remove the environments and caches of this checkout
 	@rm -rf .cache .venv .venv-* cephstack-cloud-*.tar.gz
