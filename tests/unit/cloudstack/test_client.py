@@ -47,6 +47,7 @@ class Wire:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 10
+            disable_nagle_algorithm = True
 
             def setup(self) -> None:
                 wire.connections += 1
