@@ -154,8 +154,15 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], region: Reg
                 )
                 continue
             pairs.append((host, found))
+    leaving: t.List[str] = []
     for host, now in pairs:
-        _plan_host(zone, pod, cluster, host, now, region, sheet)
+        name = f"{zone['name']}/{label(host)}"
+        if host.get("state") == "absent" and now is not None:
+            # The server empties one host of a cluster at a time.
+            _plan_removal(name, cluster, now, region, sheet, leaving[-1:])
+            leaving.append(f"host/{name}")
+        else:
+            _plan_host(zone, pod, cluster, host, now, region, sheet)
 
 
 def _known(host: Item, rows: t.Sequence[Row], region: Region) -> t.Optional[Row]:
@@ -201,10 +208,6 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
     name = f"{zone['name']}/{label(host)}"
     wanted = _wanted(host)
     if wanted["state"] == "absent":
-        if row is not None:
-            reason = "its guests are moved to other hosts, or stopped where none has room"
-            before = {"cluster": cluster["name"], **_now(row)}
-            sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row, name), risk=Risk.LOSS, reason=reason))
         return
     if row is None:
         after = {"cluster": cluster["name"], **wanted}
@@ -228,6 +231,12 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         if "state" in after:
             update["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
         sheet.add(Change("host", name, "update", before, after, lambda: region.client.call("updateHost", id=row["id"], **update)))
+
+
+def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Sheet, after: t.Sequence[str]) -> None:
+    reason = "its guests are moved to other hosts, or stopped where none has room"
+    before = {"cluster": cluster["name"], **_now(row)}
+    sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=frozenset(after)))
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -281,20 +290,24 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         client.call("updateHost", id=row["id"], **update)
 
 
-def _remove(region: Region, row: Row, name: str) -> None:
+def _remove(region: Region, row: Row) -> None:
+    """Empty a host and remove it. What was begun by a run that was cut off goes on."""
     client = region.client
+    if row.get("resourcestate") == "Disabled":  # only an enabled host can be emptied
+        client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
         client.job("prepareHostForMaintenance", id=row["id"])
     deadline = time.monotonic() + _LEAVING
     while True:
-        now = next(iter(client.rows("listHosts", id=row["id"])), {"resourcestate": "gone"})
-        if now["resourcestate"] in ("Maintenance", "gone"):
+        now = next(iter(client.rows("listHosts", id=row["id"])), None)
+        if now is None:
+            return
+        if now["resourcestate"] == "Maintenance":
             break
         if now["resourcestate"].startswith("Error") or time.monotonic() > deadline:
             raise RuntimeError(f"guests do not leave it: it is {now['resourcestate']}. Move or stop them, then run again")
         time.sleep(2)
-    if now["resourcestate"] != "gone":
-        client.call("deleteHost", id=row["id"])
+    client.call("deleteHost", id=row["id"])
 
 
 def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:

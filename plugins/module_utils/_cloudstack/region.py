@@ -42,7 +42,7 @@ LISTINGS: t.Mapping[str, Listing] = {
     "clusters": Listing("listClusters"),
     "disk_offerings": Listing("listDiskOfferings", {"listall": True}),
     "domains": Listing("listDomains", {"listall": True, "details": "min"}),
-    "hosts": Listing("listHosts", {"type": "Routing", "details": "min"}),
+    "hosts": Listing("listHosts", {"type": "Routing", "details": "capacity"}),  # the least that tells of tags
     "image_stores": Listing("listImageStores"),
     "lb_elements": Listing("listInternalLoadBalancerElements"),
     "network_offerings": Listing("listNetworkOfferings"),

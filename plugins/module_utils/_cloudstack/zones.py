@@ -216,6 +216,13 @@ def vlans(text: str) -> list[tuple[int, int]]:
     return merged
 
 
+def _vlans_or_none(text: t.Optional[str]) -> list[tuple[int, int]]:
+    try:
+        return vlans(text) if text else []
+    except ValueError:  # said where it was declared
+        return []
+
+
 def shown_vlans(ranges: t.Sequence[tuple[int, int]]) -> str:
     """The same in the server's form."""
     return ",".join(f"{low}-{high}" for low, high in ranges)
@@ -352,6 +359,10 @@ def _range_problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Netw
             else:
                 parsed = parse_range(network, here, found)
                 ranges += [parsed] if parsed else []
+    dynamic = [(low, high) for physical in zone.get("physical_networks") or () for low, high in _vlans_or_none(physical.get("vlan"))]
+    for one in ranges:
+        if one.vlan.isdigit() and any(low <= int(one.vlan) <= high for low, high in dynamic):
+            found.append(f"{one.where}: the VLAN {one.vlan} is among those that guests' networks are given: take it out of physical_networks[].vlan")
     # Addresses of one zone are given away once, whatever they are for.
     every = [*pods, *ranges]
     for number, one in enumerate(every):
