@@ -78,8 +78,13 @@ def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: S
     return None
 
 
-def prove_user(url: str, given: s3.Credentials) -> str:
-    """Return why CloudStack could not use this user of the gateway; "" where it can. Only reads."""
+def owner(item: t.Mapping[str, t.Any]) -> str:
+    """Whose keys an item has, as a person reads it."""
+    return f"the user {item['user']}" if item.get("user") else "the user of this access_key"
+
+
+def prove_user(url: str, given: s3.Credentials, who: str) -> str:
+    """Return why CloudStack could not use this user of the gateway; "" where it can. Only reads. who: of owner()."""
     client = s3.Client([url], timeout=15)
     try:
         # The first tells whether the keys are right, without any rights.
@@ -95,7 +100,7 @@ def prove_user(url: str, given: s3.Credentials) -> str:
             caps = {}
     except s3.ApiFailed as error:
         if error.status == 403:
-            return f"the gateway at {url} does not take the access key {given.access_key}: wrong key, wrong secret, or a suspended user ({error})"
+            return f"the gateway at {url} does not take the keys of {who}: a wrong key, a wrong secret, or a suspended user ({error})"
         return f"the gateway at {url} says: {error}"
     except Unreachable as error:
         return str(error)
@@ -105,7 +110,7 @@ def prove_user(url: str, given: s3.Credentials) -> str:
     if missing:
         has = "; ".join(f"{kind}={perm}" for kind, perm in sorted(caps.items())) or "none that let it look"
         want = "; ".join(f"{kind}={perm}" for kind, perm in sorted(CAPS.items()))
-        return f"the user of the access key {given.access_key} lacks admin caps at {url}: it needs {want}, and has {has} (ceph_rgw_users: caps)"
+        return f"{who} lacks admin caps at {url}: it needs {want}, and has {has} (ceph_rgw_users: caps)"
     return ""
 
 
@@ -182,12 +187,12 @@ def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet
         sheet.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
         return
     if given is not None and region.client is not None:
-        problem = prove_user(item["url"], given)
+        problem = prove_user(item["url"], given, owner(item))
         if problem:
             sheet.problem(f"{here}: {problem}")
     after: t.Dict[str, t.Any] = {"url": item["url"], "provider": item["provider"], "secret_key": given.secret_key if given else Secret("")}
-    if given:
-        after["access_key"] = given.access_key
+    if item.get("user"):
+        after["user"] = item["user"]
     if item.get("size"):
         after["size"] = item["size"]
 
@@ -219,7 +224,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sh
         return
     if "url" in after:
         given = credentials(here, item, region, sheet)
-        problem = prove_user(item["url"], given) if given is not None and region.client is not None else ""
+        problem = prove_user(item["url"], given, owner(item)) if given is not None and region.client is not None else ""
         if problem:
             sheet.problem(f"{here}: {problem}")
 

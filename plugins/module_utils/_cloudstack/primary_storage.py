@@ -199,7 +199,8 @@ def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: 
     if item["cluster"] not in clusters and living is None:
         sheet.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
         return
-    here_hosts = [row for row in region.rows("hosts") if row.get("zonename") == item["zone"] and row.get("clustername") == item["cluster"]]
+    # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
+    here_hosts = [row for row in region.rows("hosts") if living is not None and row.get("clusterid") == living["id"]]
     if not here_hosts and not clusters.get(item["cluster"], {}).get("hosts"):
         sheet.problem(
             f"{here}: the cluster {item['cluster']} has no host, and CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"

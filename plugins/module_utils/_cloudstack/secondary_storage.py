@@ -146,10 +146,16 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
     else:
         given = item["s3"]
         credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)
-        after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=Secret(""))
+        after.update(
+            endpoint=given["endpoint"],
+            bucket=given["bucket"],
+            https=given["https"],
+            secret_key=Secret(""),
+            **({"user": given["user"]} if given.get("user") else {}),
+        )
         needs = waits
         if credentials is not None:
-            after.update(access_key=credentials.access_key, secret_key=credentials.secret_key)
+            after.update(secret_key=credentials.secret_key)
             details = {
                 "accesskey": credentials.access_key,
                 "secretkey": credentials.secret_key,
@@ -160,7 +166,7 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
             }
             parameters.update(pairs("details", details))
             if region.client is not None:
-                problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials)
+                problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
                 if problem:
                     sheet.problem(f"{here}: {problem}")
     if item.get("readonly") is not None:
@@ -200,14 +206,14 @@ def _delete_image(name: str, row: Row, region: Region) -> Change:
     return Change("image_store", name, "delete", before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
-def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials) -> str:
+def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
     """Return what is wrong with a bucket that an image store is to use; "" where its keys can list it. Only reads."""
     try:
         s3.Client([endpoint], timeout=15).request(credentials, "GET", f"/{bucket}", {"max-keys": "1"})
     except s3.ApiFailed as error:
-        if error.status == 404:
+        if error.code == "NoSuchBucket":
             return f"s3.bucket: there is no bucket {bucket} at {endpoint}, and CloudStack does not make it: declare it (ceph_rgw_buckets)"
-        return f"s3: the bucket {bucket} at {endpoint} cannot be used with the access key {credentials.access_key}: {error}"
+        return f"s3: the bucket {bucket} at {endpoint} cannot be used by {who}: {error}"
     except Unreachable as error:
         return f"s3.endpoint: {error}"
     return ""
