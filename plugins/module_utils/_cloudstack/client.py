@@ -71,6 +71,10 @@ class ApiError(Exception):
         super().__init__(f"{command}{' ' + name if name else ''}: {code}: {text}")
 
 
+class Nobody(Unreachable):
+    """No connection came about: nothing listens there (yet), or the way is barred."""
+
+
 class AccessDenied(ApiError, Unreachable):
     """The server answers, but not to these keys (or has no such command: it does not tell the difference)."""
 
@@ -220,8 +224,11 @@ class Client:
 
     # -- sessions, for first contact only
 
-    def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> None:
-        """Begin a session; what is called afterwards is called in it. Raises ApiError (531: wrong user or password)."""
+    def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> dict[str, t.Any]:
+        """Begin a session, in which all further calls are made, and return what the server says of it (userid …).
+
+        Raises ApiError (531: wrong user or password).
+        """
         with self._lock:
             self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
@@ -229,6 +236,7 @@ class Client:
             raise ApiError("login", 511, "this user has two-factor authentication, which a program cannot do; use one without it", user)
         with self._lock:
             self._session = body["sessionkey"]
+        return body
 
     def logout(self) -> None:
         """End the session."""
@@ -311,7 +319,7 @@ class Client:
         except ssl.SSLError as error:
             raise Unreachable(f"{self.url} does not speak TLS as it should: {error.reason or error}")
         except OSError as error:
-            raise Unreachable(f"{self.url} cannot be reached: {error.strerror or str(error) or type(error).__name__}")
+            raise Nobody(f"{self.url} cannot be reached: {error.strerror or str(error) or type(error).__name__}")
         connection.auto_open = 0  # a closed one is not opened again behind our back, with the wrong timeout
         connection.sock.settimeout(self._timeout)
         self._local.connection = connection
