@@ -118,7 +118,8 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, she
                 sheet.add(_delete_image(item["name"], row, region))
             continue
         if item["provider"] == "s3":
-            sheet.warn(sheet.prefix + S3_STATE)
+            if row is None:  # said before it is chosen, not in every run afterwards
+                sheet.warn(sheet.prefix + S3_STATE)
             _check_staging(here, region, sheet)
         else:
             _check_zone(here, item["zone"], region, sheet)
@@ -146,13 +147,9 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
     else:
         given = item["s3"]
         credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)
-        after.update(
-            endpoint=given["endpoint"],
-            bucket=given["bucket"],
-            https=given["https"],
-            secret_key=Secret(""),
-            **({"user": given["user"]} if given.get("user") else {}),
-        )
+        after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=Secret(""))
+        if given.get("user"):
+            after["user"] = given["user"]
         needs = waits
         if credentials is not None:
             after.update(secret_key=credentials.secret_key)
