@@ -18,7 +18,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, settings, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, object_storage, primary_storage, secondary_storage, settings, zones
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
@@ -239,6 +239,26 @@ KINDS: t.Tuple[Kind, ...] = (
     Kind("settings", settings.SPEC, settings.LISTS, settings.problems, settings.plan),
     Kind("zones", items(zones.OPTIONS), zones.lists, zones.problems, zones.plan, zones.returned),
     Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
+    Kind(
+        "primary_storage",
+        items(primary_storage.OPTIONS),
+        primary_storage.LISTS,
+        primary_storage.problems,
+        primary_storage.plan,
+        primary_storage.returned,
+    ),
+    Kind(
+        "image_stores", items(secondary_storage.IMAGE_OPTIONS), secondary_storage.IMAGE_LISTS, secondary_storage.image_problems, secondary_storage.plan_images
+    ),
+    Kind(
+        "staging_stores",
+        items(secondary_storage.STAGING_OPTIONS),
+        secondary_storage.STAGING_LISTS,
+        secondary_storage.staging_problems,
+        secondary_storage.plan_staging,
+    ),
+    Kind("object_stores", items(object_storage.OPTIONS), object_storage.LISTS, object_storage.problems, object_storage.plan),
+    Kind("buckets", items(object_storage.BUCKET_OPTIONS), object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
     Kind("zones", None, (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
 )
 
@@ -248,7 +268,13 @@ SHARED: t.Mapping[str, t.Any] = {
     "ceph": {
         "type": "dict",
         "default": {},
-        "options": {"fsid": {"type": "str"}, "mon_host": {"type": "str"}, "keys": {"type": "dict", "no_log": True, "default": {}}},
+        "options": {
+            "fsid": {"type": "str"},
+            "mon_host": {"type": "str"},
+            "keys": {"type": "dict", "no_log": True, "default": {}},
+            "pools": {"type": "list", "elements": "str"},
+            "object_users": {"type": "dict", "no_log": True, "default": {}},
+        },
     },
 }
 
