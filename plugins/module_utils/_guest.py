@@ -98,11 +98,14 @@ aa          #       stosb
 c3          #       ret
 """
 
+# Where a guest is to stay, it halts here for ever: hlt, and a jump back to it, in place of the first step to power off.
+_POWER_OFF, _STAY = "b80753", "f4ebfd"
 
-def marker_image(sectors: int = 2048) -> bytes:
-    """Return the disk of the guest that writes its marker and powers off. sectors: its size, 1 MiB by default."""
+def marker_image(sectors: int = 2048, stays: bool = False) -> bytes:
+    """Return the disk of the guest that writes its marker and powers off. sectors: its size, 1 MiB by default. stays: it halts, and runs on."""
     packet = struct.pack("<BBHHHQ", 16, 0, 1, 0x7E00, 0, MARKER_OFFSET // SECTOR)
-    return _sector(_MARKER_CODE, {0x1A0: MAGIC, 0x1B0: packet}).ljust(sectors * SECTOR, b"\0")
+    code = _MARKER_CODE.replace(_POWER_OFF, _STAY, 1) if stays else _MARKER_CODE
+    return _sector(code, {0x1A0: MAGIC, 0x1B0: packet}).ljust(sectors * SECTOR, b"\0")
 
 
 # Page tables at 0x1000 (one page of 2 MiB is enough), then into 64 bit mode, 100,000 rounds with the stack, CPUID, and out.

@@ -11,12 +11,14 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import json
 import lzma
 import os
 import re
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -35,13 +37,14 @@ MODULES = ("virtio_pci", "virtio_blk")
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """What is known of an image on disk: its recipe, kind (linux, sector), size and sum; and the packages it was made of.
+    """What is known of an image on disk: its recipe, kind (linux, sector, stays), format, size of the disk and sum of the file; and the packages.
 
     whole: whether its sum is the one that was noted when it was made.
     """
 
     recipe: int
     kind: str
+    format: str
     size: int
     sha256: str
     whole: bool
@@ -51,10 +54,11 @@ class Image:
 class Provider:
     """Makes one image at path, and keeps what it knows of it beside it in path.json."""
 
-    def __init__(self, path: str, kind: str, size: int) -> None:
+    def __init__(self, path: str, kind: str, size: int, form: str = "raw") -> None:
         self.path = path
         self.kind = kind
         self.size = size
+        self.format = form
 
     def observe(self) -> t.Optional[Image]:
         """Return the image as it is, None where there is none. Its sum is counted anew: a damaged image is another one."""
@@ -66,7 +70,9 @@ class Provider:
                 for block in iter(lambda: disk.read(1 << 20), b""):
                     digest.update(block)
             found = digest.hexdigest()
-            return Image(noted["recipe"], noted["kind"], os.path.getsize(self.path), found, found == noted["sha256"], tuple(noted["packages"]))
+            return Image(
+                noted["recipe"], noted["kind"], noted.get("format", "raw"), noted["size"], found, found == noted["sha256"], tuple(noted["packages"])
+            )
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -74,25 +80,28 @@ class Provider:
 
     def plan(self, observed: t.Optional[Image]) -> Plan:
         """The image is made where it is not there, of another recipe, kind or size, or damaged."""
-        after = {"recipe": RECIPE, "kind": self.kind, "size": self.size, "whole": True}
+        after = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "whole": True}
         before = observed and {key: getattr(observed, key) for key in after}
         if before == after:
             return Plan()
         return Plan([Change("image", self.path, "update" if before else "create", before, after, self._make)])
 
     def _make(self) -> None:
-        data, packages = (_guest.marker_image(1), []) if self.kind == "sector" else linux()
+        data, packages = linux() if self.kind == "linux" else (_guest.marker_image(1, stays=self.kind == "stays"), [])
         if len(data) > self.size:
             raise ValueError(f"the image takes {len(data)} bytes, more than the {self.size} that it may have")
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
-        digest = hashlib.sha256(data)
-        for _unused in range((self.size - len(data)) >> 20):
-            digest.update(bytes(1 << 20))
-        digest.update(bytes((self.size - len(data)) & 0xFFFFF))
         with open(self.path + ".new", "wb") as disk:
-            disk.write(data)
-            disk.truncate(self.size)
-        noted = {"recipe": RECIPE, "kind": self.kind, "size": self.size, "sha256": digest.hexdigest(), "packages": packages}
+            if self.format == "raw":
+                disk.write(data)
+                disk.truncate(self.size)
+            else:
+                disk.write(gzip.compress(qcow2(data, self.size), mtime=0))
+        digest = hashlib.sha256()
+        with open(self.path + ".new", "rb") as disk:
+            for block in iter(lambda: disk.read(1 << 20), b""):
+                digest.update(block)
+        noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "sha256": digest.hexdigest(), "packages": packages}
         with open(self.path + ".json.new", "w", encoding="utf-8") as file:
             json.dump(noted, file, indent=1)
         os.replace(self.path + ".new", self.path)
@@ -103,6 +112,24 @@ class Provider:
         if observed is None:
             return {"path": self.path}
         return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
+
+
+def qcow2(data: bytes, size: int) -> bytes:
+    """Return a qcow2 file of version 2 (QEMU, docs/interop/qcow2.txt) of a disk of size bytes that begins with data, at most 512 MiB of it."""
+    cluster = 1 << 16
+    count = -(-len(data) // cluster)
+    if count > cluster // 8:
+        raise ValueError("more data than one table of a qcow2 file can name")
+    tables = -(-size // (cluster * cluster // 8))
+    clusters = 5 + count  # header, L1, table of reference counts, reference counts, L2, data
+    if clusters > cluster // 2 or tables > cluster // 8:
+        raise ValueError("a larger disk than this small qcow2 file can describe")
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, tables, cluster, 2 * cluster, 1, 0, 0)
+    copied = 1 << 63
+    level1 = struct.pack(">Q", copied | 4 * cluster)
+    counts = struct.pack(">Q", 3 * cluster), struct.pack(f">{clusters}H", *[1] * clusters)
+    level2 = struct.pack(f">{count}Q", *(copied | (5 + number) * cluster for number in range(count)))
+    return b"".join(part.ljust(cluster, b"\0") for part in (header, level1, *counts, level2)) + data.ljust(count * cluster, b"\0")
 
 
 def linux() -> tuple[bytes, list[str]]:

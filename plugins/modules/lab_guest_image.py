@@ -11,7 +11,7 @@ short_description: Make a small golden image that boots Linux, without a downloa
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes a raw disk image that boots Debian's kernel with a small initramfs from a PC's BIOS, in about two seconds under emulation. The
+  - Makes a disk image that boots Debian's kernel with a small initramfs from a PC's BIOS, in about two seconds under emulation. The
     guest reads its disk, writes a marker with the UUID of its virtual machine to its second sector, and powers off.
   - Nothing is installed and nothing is mounted. The same packages give the same bytes.
   - An image that is there, whole and of the present make, is left alone.
@@ -33,9 +33,15 @@ options:
   kind:
     description:
       - V(linux) boots a kernel, 13 MB. V(sector) is a guest of 512 bytes that writes the same marker.
+      - V(stays) is the same, but runs on when it has written, until it is stopped.
     type: str
-    choices: [linux, sector]
+    choices: [linux, sector, stays]
     default: linux
+  format:
+    description: V(qcow2.gz) is what CloudStack fetches as a template for RBD.
+    type: str
+    choices: [raw, qcow2.gz]
+    default: raw
   size:
     description: The size of the disk in bytes. What it doesn't hold takes no room.
     type: int
@@ -58,7 +64,7 @@ path:
   type: str
   returned: success
 sha256:
-  description: Its sum.
+  description: The sum of the file.
   type: str
   returned: where it is there
 packages:
@@ -78,12 +84,13 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "kind": {"type": "str", "choices": ["linux", "sector"], "default": "linux"},
+            "kind": {"type": "str", "choices": ["linux", "sector", "stays"], "default": "linux"},
+            "format": {"type": "str", "choices": ["raw", "qcow2.gz"], "default": "raw"},
             "size": {"type": "int", "default": 32 << 20},
         },
         supports_check_mode=True,
     )
-    reconcile(module, Provider(module.params["path"], module.params["kind"], module.params["size"]))
+    reconcile(module, Provider(module.params["path"], module.params["kind"], module.params["size"], module.params["format"]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -107,6 +108,26 @@ def test_the_guest_of_512_bytes_writes_its_marker_and_powers_off(tmp_path, machi
 
 
 @pytest.mark.skipif(QEMU is None, reason="there is no QEMU here")
+def test_the_guest_that_stays_writes_its_marker_into_a_qcow2_file_and_runs_on(tmp_path):
+    provider = Provider(str(tmp_path / "image.gz"), "stays", 16 << 20, "qcow2.gz")
+    provider.plan(provider.observe()).changes[0].apply()
+    assert not provider.plan(provider.observe())
+    disk = tmp_path / "disk"
+    disk.write_bytes(gzip.decompress((tmp_path / "image.gz").read_bytes()))
+    command = [QEMU, "-accel", "tcg", "-m", "64", "-display", "none", "-nodefaults", "-uuid", UUID, "-drive", f"file={disk},format=qcow2,if=virtio"]
+    with subprocess.Popen(command) as guest:
+        try:
+            until = time.monotonic() + 60
+            while _guest.expected_marker(UUID) not in disk.read_bytes():
+                assert guest.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            assert guest.poll() is None
+        finally:
+            guest.terminate()
+
+
+@pytest.mark.skipif(QEMU is None, reason="there is no QEMU here")
 def test_the_probe_enters_long_mode_and_stops_qemu(tmp_path):
     disk = tmp_path / "disk"
     disk.write_bytes(_guest.probe_sector().ljust(1 << 16, b"\0"))
@@ -117,13 +138,13 @@ def test_the_probe_enters_long_mode_and_stops_qemu(tmp_path):
 
 class TestGoldenImage:
     def image(self, **changed):
-        return Image(**{"recipe": 1, "kind": "sector", "size": 1 << 20, "sha256": "x", "whole": True, **changed})
+        return Image(**{"recipe": 1, "kind": "sector", "format": "raw", "size": 1 << 20, "sha256": "x", "whole": True, **changed})
 
     def test_made_when_absent(self):
         (change,) = Provider("/nowhere/a", "linux", 1 << 20).plan(None).changes
         assert (change.action, change.before) == ("create", None)
 
-    @pytest.mark.parametrize("changed", [{"recipe": 0}, {"kind": "linux"}, {"size": 1}, {"whole": False}])
+    @pytest.mark.parametrize("changed", [{"recipe": 0}, {"kind": "linux"}, {"format": "qcow2.gz"}, {"size": 1}, {"whole": False}])
     def test_made_anew_when_it_is_another(self, changed):
         (change,) = Provider("/nowhere/a", "sector", 1 << 20).plan(self.image(**changed)).changes
         assert change.action == "update"

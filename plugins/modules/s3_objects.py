@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: s3_objects
+short_description: Keep files of this host as objects in buckets
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Writes files, such as templates and golden images, to buckets of an object gateway, and only those that differ in size or sum.
+  - Each bucket is listed once, however many objects it has.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Where there are no gateways yet it says that every object would be created.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  endpoints:
+    description: Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Where none is given nothing is there yet (check mode).
+    type: list
+    elements: str
+    required: true
+  s3_keys:
+    description: The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.
+    type: dict
+    required: true
+  objects:
+    description: The objects.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      bucket:
+        description: The bucket.
+        type: str
+        required: true
+      key:
+        description: The object's name within it.
+        type: str
+        required: true
+      owner:
+        description: The user with whose key it is written.
+        type: str
+        required: true
+      path:
+        description: The file on this host. It passes through memory and can have up to 5 GiB.
+        type: path
+      state:
+        description: Whether the object is there.
+        type: str
+        choices: [present, absent]
+        default: present
+  validate_certs:
+    description: Whether the gateways' certificates must be trusted.
+    type: bool
+    default: true
+  ca_path:
+    description: A file with the certificates to trust, where the system's own don't do.
+    type: path
+seealso:
+  - module: cephstack.cloud.rgw_site
+  - module: cephstack.cloud.rgw_keys_info
+"""
+
+EXAMPLES = r"""
+- name: A template that hypervisors fetch
+  cephstack.cloud.s3_objects:
+    endpoints: [http://10.0.0.11:8080]
+    s3_keys: "{{ read.s3_keys }}"
+    objects:
+      - bucket: templates
+        key: debian.qcow2.gz
+        owner: publisher
+        path: /var/lib/templates/debian.qcow2.gz
+"""
+
+RETURN = r"""
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, reconcile
+
+OBJECT = {
+    "bucket": {"type": "str", "required": True},
+    "key": {"type": "str", "required": True, "no_log": False},
+    "owner": {"type": "str", "required": True},
+    "path": {"type": "path"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "endpoints": {"type": "list", "elements": "str", "required": True},
+            "s3_keys": {"type": "dict", "required": True, "no_log": True},
+            "objects": {"type": "list", "elements": "dict", "required": True, "options": OBJECT},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    credentials = {uid: Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"])) for uid, keys in params["s3_keys"].items() if keys}
+    there = bool(params["endpoints"])
+    try:
+        owners = credentials if there or not module.check_mode else {item["owner"] for item in params["objects"]}
+        objects = parse(params["objects"], owners, module.check_mode)
+        client = Client(params["endpoints"], params["validate_certs"], params["ca_path"]) if there else None
+        reconcile(module, Provider(client, credentials, objects))
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except ApiFailed as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
