@@ -1,0 +1,368 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders of CephFS that gateways export: what is declared of them, and what a gateway needs of the cluster for it.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import ipaddress
+import re
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+
+try:
+    import cephfs
+except ImportError:
+    cephfs = None
+
+# The argument spec of one export, and its documentation in the modules and the role.
+OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "str", "required": True},
+    "pseudo": {"type": "str"},
+    "filesystem": {"type": "str", "required": True},
+    "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"},
+    "squash": {"type": "str", "choices": ["no_root_squash", "root_squash", "all_squash"], "default": "root_squash"},
+    "clients": {"type": "list", "elements": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+# Whom a squashed user becomes: nobody and nogroup on every distribution.
+ANONYMOUS = 65534
+
+# What a path in a cephx cap can hold without quotes (MDSAuthCaps.cc); enough for a folder that is exported.
+_PATH = re.compile(r"/[A-Za-z0-9_./-]*")
+_FILESYSTEM = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """One exported folder. pseudo is the path under which clients mount it; clients are networks in CIDR form."""
+
+    path: str
+    pseudo: str
+    filesystem: str
+    access: str
+    squash: str
+    clients: t.Tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The folder as it is named in plans and errors."""
+        return f"{self.filesystem}:{self.path}"
+
+
+def parse(entries: t.Sequence[t.Mapping[str, t.Any]], where: str = "exports") -> list[Export]:
+    """Return the exports that shall be there, in one order whatever the declaration's. Raises Invalid with every problem."""
+    exports: list[Export] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries):
+        if not _present(entry):
+            continue
+        pseudo = entry.get("pseudo") or entry["path"]
+        here = f"{where}[{number}] ({pseudo})"
+        for name, path in (("path", entry["path"]), ("pseudo", pseudo)):
+            problems += [f"{here}: {name} {problem}" for problem in _path_problems(path)]
+        if pseudo == "/":
+            problems.append(f"{here}: pseudo '/' is the root under which all exports lie: give it a name, such as /secondary")
+        if not _FILESYSTEM.fullmatch(entry["filesystem"]):
+            problems.append(f"{here}: '{entry['filesystem']}' is no name of a filesystem")
+        networks, wrong = _networks(entry.get("clients") or [])
+        problems += [f"{here}: clients: '{text}' is neither an address nor a network in CIDR form, such as 10.0.0.0/24" for text in wrong]
+        if not entry.get("clients"):
+            problems.append(f"{here}: clients is empty, so nobody could mount it: name the networks that may")
+        exports.append(Export(entry["path"], pseudo, entry["filesystem"], entry.get("access") or "rw", entry.get("squash") or "root_squash", tuple(networks)))
+    problems += _overlaps(exports, where)
+    if not exports:
+        problems.append(f"{where} is empty, so there is nothing to serve: declare an export, or take the host out of the group")
+    if problems:
+        raise Invalid(problems)
+    return sorted(exports, key=lambda export: export.pseudo)
+
+
+def dropped(entries: t.Iterable[t.Mapping[str, t.Any]]) -> set[tuple[str, str]]:
+    """The folders, (filesystem, path), that are declared to be exported no more."""
+    return {(entry["filesystem"], entry["path"]) for entry in entries if not _present(entry)}
+
+
+def _present(entry: t.Mapping[str, t.Any]) -> bool:
+    return (entry.get("state") or "present") == "present"
+
+
+def _path_problems(path: str) -> list[str]:
+    if not path.startswith("/"):
+        return [f"'{path}' is not absolute: write /{path}"]
+    if not _PATH.fullmatch(path):
+        return [f"'{path}' has other characters than letters, digits, '_', '.', '-' and '/'"]
+    parts = path.split("/")[1:]
+    if path != "/" and any(part in ("", ".", "..") for part in parts):
+        return [f"'{path}' is not in its plain form: no '//', '.', '..' and no '/' at its end"]
+    return []
+
+
+def _networks(texts: t.Sequence[str]) -> tuple[list[str], list[str]]:
+    found: dict[str, None] = {}
+    wrong = []
+    for text in texts:
+        try:
+            found[str(ipaddress.ip_network(str(text).strip(), strict=False))] = None
+        except ValueError:
+            wrong.append(str(text))
+    return sorted(found), wrong
+
+
+def _overlaps(exports: t.Sequence[Export], where: str) -> list[str]:
+    found = []
+    for number, export in enumerate(exports):
+        for first in exports[:number]:
+            if export.pseudo == first.pseudo:
+                found.append(f"{where}: the pseudo path {export.pseudo} is declared twice ({first.folder} and {export.folder}): give one of them another")
+            elif _below(export.pseudo, first.pseudo) or _below(first.pseudo, export.pseudo):
+                found.append(f"{where}: the pseudo paths {first.pseudo} and {export.pseudo} overlap: a client in one would find the other in it")
+    return found
+
+
+def _below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")
+
+
+def caps_of(exports: t.Iterable[Export]) -> dict[str, str]:
+    """The least caps with which a gateway can serve exports: the named folders of the named filesystems and nothing else of them.
+
+    Raises ValueError where there are none.
+    """
+    writes: dict[str, bool] = {}
+    folders: dict[tuple[str, str], bool] = {}
+    for export in exports:
+        write = export.access == "rw"
+        writes[export.filesystem] = writes.get(export.filesystem, False) or write
+        folders[export.filesystem, export.path] = folders.get((export.filesystem, export.path), False) or write
+    if not writes:
+        raise ValueError("no exports, no caps")
+    letters = {True: "rw", False: "r"}
+    return {
+        "mon": ", ".join(f"allow r fsname={name}" for name in sorted(writes)),
+        "mds": ", ".join(f"allow {letters[write]} fsname={name}{'' if path == '/' else f' path={path}'}" for (name, path), write in sorted(folders.items())),
+        "osd": ", ".join(f"allow {letters[write]} tag cephfs data={name}" for name, write in sorted(writes.items())),
+    }
+
+
+def folders_in(caps: t.Mapping[str, str]) -> set[tuple[str, str]]:
+    """The folders, (filesystem, path), of the metadata servers' part of caps."""
+    found = set()
+    for clause in clients.normalise(caps.get("mds") or ""):
+        words = dict(token.split("=", 1) for token in clause if "=" in token)
+        if "fsname" in words:
+            found.add((words["fsname"], "/" + words.get("path", "").strip('"').strip("/")))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What the cluster has of it.
+
+    filesystems: by name, how many of their metadata servers are active. standbys: how many wait to become so.
+    folders: (filesystem, path) -> "folder", "file" or "" where nothing is; empty where it could not be looked at.
+    caps: of the client, None where there is none.
+    """
+
+    filesystems: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
+    standbys: int = 0
+    folders: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    caps: t.Optional[t.Mapping[str, str]] = None
+
+
+def active(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, int], int, dict[str, int]]:
+    """Of `fs dump`: the active metadata servers of each filesystem, how many stand by, and all that each filesystem has."""
+    serving, held = {}, {}
+    for entry in dump.get("filesystems", []):
+        states = [one["state"] for one in entry["mdsmap"]["info"].values()]
+        serving[entry["mdsmap"]["fs_name"]] = states.count("up:active")
+        held[entry["mdsmap"]["fs_name"]] = len(states)
+    return serving, len(dump.get("standbys", [])), held
+
+
+class Provider:
+    """The client of one gateway, and the folders that it exports.
+
+    cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
+    gone: folders, (filesystem, path), that may be exported no more.
+    coming: filesystems that are declared, and so will be there when this is not only a dry run.
+    wait: seconds that a metadata server may take to become active.
+    """
+
+    def __init__(
+        self,
+        exports: t.Sequence[Export],
+        client: str,
+        cluster: t.Optional[Connection],
+        gone: t.Collection[t.Tuple[str, str]] = (),
+        coming: t.Collection[str] = (),
+        wait: float = 60,
+        where: str = "exports",
+    ) -> None:
+        self.exports = list(exports)
+        self.client = client
+        self.cluster = cluster
+        self.gone = set(gone)
+        self.coming = set(coming)
+        self.wait = wait
+        self.where = where
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the filesystems' map and the client, and look at the folders. Waits for metadata servers that are just starting."""
+        if self.cluster is None:
+            return Observed()
+        wanted = {export.filesystem for export in self.exports}
+        end = time.monotonic() + self.wait
+        while True:
+            serving, standbys, held = active(self.cluster.command("fs dump"))
+            starting = [name for name in wanted & set(serving) if not serving[name] and (held[name] or standbys)]
+            if not starting or time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        folders: dict[tuple[str, str], str] = {}
+        if wanted <= set(serving):
+            for name in sorted(name for name in wanted if serving[name]):
+                with self._mounted(name) as mounted:
+                    paths = {export.path for export in self.exports if export.filesystem == name}
+                    folders.update({(name, path): _kind(mounted, path) for path in sorted(paths)})
+        try:
+            caps = self.cluster.command("auth get", entity=self.client)[0]["caps"]
+        except CommandFailed as error:
+            if error.code != errno.ENOENT:
+                raise
+            caps = None
+        return Observed(serving, standbys, folders, caps)
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid with everything that the exports need and the cluster has not."""
+        if self.cluster is not None:
+            problems = self._problems(observed)
+            if problems:
+                raise Invalid(problems)
+        changes: list[Change] = []
+        seen: set[str] = set()
+        for export in self.exports:
+            if export.folder not in seen and observed.folders.get((export.filesystem, export.path), "") != "folder":
+                seen.add(export.folder)
+                owner = ANONYMOUS if export.squash == "all_squash" else 0
+                after = {"mode": "0755", "owner": owner}
+                changes.append(Change("folder", export.folder, "create", None, after, self._maker(export, owner)))
+        if self.exports:
+            changes += self._client_changes(observed)
+        return Plan(changes)
+
+    def _problems(self, observed: Observed) -> list[str]:
+        problems = []
+        for name in sorted({export.filesystem for export in self.exports}):
+            using = ", ".join(f"{self.where}: {export.pseudo}" for export in self.exports if export.filesystem == name)
+            if name not in observed.filesystems:
+                if name not in self.coming:
+                    known = ", ".join(sorted(observed.filesystems)) or "none"
+                    problems.append(f"{using}: there is no filesystem {name} (there are: {known}): declare it in ceph_cluster_filesystems, or mend the name")
+            elif not observed.filesystems[name]:
+                problems.append(
+                    f"{using}: no metadata server of the filesystem {name} is active ({observed.standbys} stand by): "
+                    "nobody could reach a file; put hosts into the group mdss, or look at why theirs don't run"
+                )
+        for export in self.exports:
+            if observed.folders.get((export.filesystem, export.path)) == "file":
+                problems.append(f"{self.where}: {export.folder} is a file: name a folder")
+        kept = {(export.filesystem, export.path) for export in self.exports} | self.gone
+        for name, path in sorted(folders_in(observed.caps or {}) - kept):
+            problems.append(
+                f"{self.where}: {self.client} serves {name}:{path}, which is not declared any more: its clients would lose it. "
+                "Declare it with 'state: absent' if they shall"
+            )
+        return problems
+
+    def _client_changes(self, observed: Observed) -> list[Change]:
+        wanted = caps_of(self.exports)
+        if observed.caps is None:
+            return [Change("client", self.client, "create", None, {"caps": wanted}, lambda: self._ask().command("auth get-or-create", **self._named(wanted)))]
+        if clients.same_caps(observed.caps, wanted):
+            return []
+        before, after = differing(dict(observed.caps), wanted)
+        gone = {service: text for service, text in observed.caps.items() if service not in wanted}
+        return [
+            Change(
+                "client",
+                self.client,
+                "update",
+                {"caps": {**before, **gone}},
+                {"caps": {**after, **dict.fromkeys(gone)}},
+                lambda: self._ask().command("auth caps", **self._named(wanted)),
+            )
+        ]
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the client and its caps. Not its key."""
+        return {"client": self.client, "caps": caps_of(self.exports) if self.exports else {}}
+
+    # -- apply
+
+    def _ask(self) -> Connection:
+        if self.cluster is None:
+            raise RuntimeError("there is no cluster to change")
+        return self.cluster
+
+    def _named(self, caps: t.Mapping[str, str]) -> dict[str, t.Any]:
+        return {"entity": self.client, "caps": [part for service, text in sorted(caps.items()) for part in (service, text)]}
+
+    def _maker(self, export: Export, owner: int) -> t.Callable[[], None]:
+        def apply() -> None:
+            with self._mounted(export.filesystem) as mounted:
+                parts = export.path.strip("/").split("/")
+                for depth in range(1, len(parts) + 1):
+                    path = "/" + "/".join(parts[:depth])
+                    try:
+                        mounted.mkdir(path, 0o755)
+                    except cephfs.ObjectExists:  # another gateway may be making it at this moment
+                        continue
+                    # libcephfs takes off the umask of whoever runs it
+                    mounted.chmod(path, 0o755)
+                    if depth == len(parts) and owner:
+                        mounted.chown(path, owner, owner)
+
+        return apply
+
+    @contextlib.contextmanager
+    def _mounted(self, name: str) -> t.Iterator[t.Any]:
+        """The filesystem's root, as the client of the connection. Raises Unreachable."""
+        mounted = cephfs.LibCephFS(rados_inst=self._ask().rados)
+        try:
+            mounted.mount(filesystem_name=name.encode())
+        except cephfs.Error as error:
+            mounted.shutdown()
+            raise Unreachable(f"the filesystem {name} cannot be mounted as {self._ask().client}: {error}") from error
+        try:
+            yield mounted
+        finally:
+            mounted.shutdown()
+
+
+def _kind(mounted: t.Any, path: str) -> str:
+    """What there is at a path: "folder", "file", or "" for nothing."""
+    try:
+        mode = mounted.stat(path).st_mode
+    except cephfs.ObjectNotFound:
+        return ""
+    except cephfs.Error as error:
+        if abs(getattr(error, "errno", 0) or 0) == errno.ENOTDIR:  # something above it is a file
+            return "file"
+        raise Unreachable(f"{path} of CephFS cannot be looked at: {error}") from error
+    return "folder" if mode & 0o170000 == 0o040000 else "file"

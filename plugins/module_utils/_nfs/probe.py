@@ -1,0 +1,196 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove NFS exports from a host, by the kernel's own client: what it may do works, what it may not is refused.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import os
+import secrets
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
+
+OPTIONS: dict[str, t.Any] = {
+    "server": {"type": "str", "required": True},
+    "path": {"type": "str", "required": True},
+    "access": {"type": "str", "choices": ["rw", "ro", "none"], "default": "rw"},
+    "version": {"type": "str", "choices": ["3", "4", "4.0", "4.1", "4.2"]},
+}
+
+# The names by which what a killed run left behind is known to the next one.
+_FOLDER = "/run/cephstack-nfs-probe-"
+_LOCK = "/run/cephstack-nfs-probe.lock"
+_FILE = ".cephstack-probe-"
+# A server that falls silent is an answer after some seconds, and not a hanging host.
+_PATIENT = "soft,timeo=50,retrans=2,retry=0,proto=tcp"
+_SIZE = 256 * 1024
+
+
+def obstacle() -> str:
+    """Why this host cannot mount NFS, "" where it can."""
+    if os.geteuid() != 0:
+        return "only root can mount"
+    if not host.installed("mount.nfs"):
+        return "mount.nfs is not installed: install the package nfs-common (nfs-utils on the EL family)"
+    if not _kernel_has_nfs():
+        if host.installed("modprobe"):
+            with contextlib.suppress(host.CommandError):
+                host.run(["modprobe", "-q", "nfs"], timeout=60)
+        if not _kernel_has_nfs():
+            return "this host's kernel has no NFS client"
+    return ""
+
+
+def _kernel_has_nfs() -> bool:
+    return any(line.split()[-1:] in (["nfs"], ["nfs4"]) for line in (host.read("/proc/filesystems") or "").splitlines())
+
+
+@contextlib.contextmanager
+def alone() -> t.Iterator[None]:
+    """Hold off other probes of this host, and clear away what killed ones left mounted."""
+    with open(_LOCK, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in glob.glob(_FOLDER + "*/"):
+            with contextlib.suppress(host.CommandError):
+                host.run(["umount", "-f", "-l", folder.rstrip("/")], timeout=60)
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        yield
+
+
+def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t.Any], list[str]]:
+    """Mount an export, write, read back and remove a file as far as its access goes, and unmount.
+
+    Return ({server, path, access, version, latency: {what: milliseconds}, available: bytes}, problems). Leaves nothing behind.
+    """
+    server, path, access = export["server"], export["path"], export.get("access") or "rw"
+    source = f"{f'[{server}]' if ':' in server else server}:{path}"
+    report: dict[str, t.Any] = {"server": server, "path": path, "access": access, "version": None, "latency": {}}
+    try:
+        rpc.alive(server)
+    except rpc.Silent as error:
+        return report, [f"{source}: no NFS server answers there: {error}"]
+    folder = tempfile.mkdtemp(prefix=os.path.basename(_FOLDER), dir=os.path.dirname(_FOLDER))
+    problems: list[str] = []
+    try:
+        version = export.get("version")
+        options = _PATIENT + (f",vers={version}" if version else "") + (",nolock" if version == "3" else "")
+        begun = time.monotonic()
+        try:
+            host.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
+        except host.CommandError as error:
+            return report, [] if access == "none" and error.code != 124 else [f"{source} could not be mounted: {_said(error)}"]
+        report["latency"]["mount"] = _since(begun)
+        try:
+            if access == "none":
+                problems.append(f"{source} should be refused to this host, and could be mounted")
+            else:
+                report["version"] = _version(folder)
+                problems += [f"{source}: {problem}" for problem in _use(folder, access == "rw", report)]
+        finally:
+            problems += _unmount(folder, source)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    return report, problems
+
+
+def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
+    problems: list[str] = []
+    latency = report["latency"]
+    mine = f"{_FILE}{host.short_hostname()}-"
+    name = os.path.join(folder, mine + secrets.token_hex(4))
+    data = secrets.token_bytes(_SIZE)
+    try:
+        begun = time.monotonic()
+        left = [entry for entry in os.listdir(folder) if entry.startswith(mine)]
+        latency["list"] = _since(begun)
+        space = os.statvfs(folder)
+        report["available"] = space.f_bavail * space.f_frsize
+    except OSError as error:
+        return [f"it cannot be listed: {error.strerror}"]
+    if not write:
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError:
+            return []
+        os.unlink(name)
+        return ["writing should be refused, and is allowed"]
+    for entry in left:
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, entry))
+    step = "written"
+    made = False
+    try:
+        begun = time.monotonic()
+        descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        made = True
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+            latency["write"] = _since(begun)
+            step = "read"
+            begun = time.monotonic()
+            # what is read shall come from the server and not from this host's memory
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            back = b""
+            while len(back) < _SIZE:
+                piece = os.read(descriptor, _SIZE - len(back))
+                if not piece:
+                    break
+                back += piece
+            latency["read"] = _since(begun)
+            if back != data:
+                problems.append("what was read is not what was written")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        problems.append(f"a file cannot be {step}: {error.strerror}")
+    if made:
+        try:
+            begun = time.monotonic()
+            os.unlink(name)
+            latency["remove"] = _since(begun)
+        except OSError as error:
+            problems.append(f"{os.path.basename(name)} was left behind: {error.strerror}")
+    return problems
+
+
+def _unmount(folder: str, source: str) -> list[str]:
+    for argv in (["umount", folder], ["umount", "-f", "-l", folder]):
+        try:
+            host.run(argv, timeout=60)
+            return []
+        except host.CommandError as error:
+            last = error
+    return [f"{source} could not be unmounted: {_said(last)}"]
+
+
+def _version(folder: str) -> t.Optional[str]:
+    """The version of NFS that client and server agreed on, as the kernel says it."""
+    for line in (host.read("/proc/mounts") or "").splitlines():
+        fields = line.split()
+        if fields[1] == folder:
+            return next((option[5:] for option in fields[3].split(",") if option.startswith("vers=")), None)
+    return None
+
+
+def _said(error: host.CommandError) -> str:
+    return " / ".join(line.strip() for line in error.text.splitlines() if line.strip()) or str(error)
+
+
+def _since(begun: float) -> float:
+    return round((time.monotonic() - begun) * 1000, 1)

@@ -1,0 +1,135 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the server is told something new, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, host
+from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+
+KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+RUNNING = host.Unit(True, True, "active", 1)
+
+
+def provider(*entries, key=KEY, **more):
+    declared = [{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"], **entry} for entry in entries]
+    return ganesha.Provider(exports.parse(declared), "client.nfs.gw", key, **more)
+
+
+def settled(one):
+    """What is there after a run."""
+    aim = ganesha.wanted(one.exports, one.client, False)
+    return ganesha.Observed(
+        installed=True,
+        conf=aim.text,
+        drop_in=ganesha.DROP_IN,
+        loaded=aim.stamp(KEY),
+        file_key=KEY,
+        file_mode="0600",
+        unit=RUNNING,
+        serves={export.pseudo: list(export.clients) for export in one.exports},
+    )
+
+
+def changed(observed, one):
+    return {change.id.partition("/")[0]: change for change in one.plan(observed).changes}
+
+
+def test_what_is_as_declared_is_left_alone():
+    assert not provider({}).plan(settled(provider({})))
+
+
+def test_a_bare_host_gets_everything():
+    found = changed(ganesha.Observed(), provider({}, key=None, bare=True))
+    assert set(found) == {"keyring", "drop_in", "conf", "unit"}
+    assert found["unit"].after == {"enabled": True, "running": True}
+    assert found["unit"].needs == {change.id for name, change in found.items() if name != "unit"}
+
+
+def test_no_key_is_ever_shown():
+    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file_key=OTHER, loaded=None, conf=""))
+    assert KEY not in str(plan.diff()) + str(plan.rows()) and OTHER not in str(plan.diff()) + str(plan.rows())
+
+
+@pytest.mark.parametrize("entry", [{"access": "ro"}, {"squash": "all_squash"}, {"clients": ["10.0.0.0/24", "10.1.0.0/16"]}])
+def test_what_clients_may_do_is_loaded_without_a_restart(entry):
+    found = changed(settled(provider({})), provider(entry))
+    assert set(found) == {"conf", "unit"}
+    assert "reload" in found["unit"].after and found["unit"].risk is Risk.NONE
+
+
+def test_exports_come_and_go_without_a_restart():
+    one, two = provider({}), provider({}, {"path": "/b"})
+    assert "/b is new" in changed(settled(one), two)["unit"].after["reload"]
+    assert "/b is not declared any more" in changed(settled(two), one)["unit"].after["reload"]
+
+
+def test_another_folder_under_the_same_name_takes_a_restart():
+    found = changed(settled(provider({"pseudo": "/x"})), provider({"pseudo": "/x", "path": "/b"}))
+    assert found["unit"].risk is Risk.RESTART and "/x is another folder now" in found["unit"].reason
+
+
+def test_a_new_key_or_another_kernel_takes_a_restart():
+    one = provider({})
+    assert changed(settled(one), provider({}, key=OTHER))["unit"].risk is Risk.RESTART
+    assert changed(dataclasses.replace(settled(one), flusher_refused=True), one)["unit"].risk is Risk.RESTART
+
+
+def test_a_configuration_that_was_written_but_not_loaded_is_loaded_by_the_next_run():
+    one = provider({})
+    (change,) = one.plan(dataclasses.replace(settled(one), loaded=None)).changes
+    assert change.kind == "unit" and change.risk is Risk.RESTART
+
+
+@pytest.mark.parametrize(
+    ("serves", "said"), [(None, "does not answer"), ({}, "does not serve /a"), ({"/a": ["10.0.0.0/24"], "/b": []}, "only these"), ({"/a": []}, "/a")]
+)
+def test_a_server_that_does_not_serve_what_it_should_restarts(serves, said):
+    one = provider({})
+    (change,) = one.plan(dataclasses.replace(settled(one), serves=serves)).changes
+    assert change.risk is Risk.RESTART and said in change.reason
+
+
+def test_a_server_that_is_down_is_started():
+    one = provider({})
+    (change,) = one.plan(dataclasses.replace(settled(one), unit=host.NO_UNIT, serves=None)).changes
+    assert change.after == {"enabled": True, "running": True}
+
+
+def test_a_host_that_cannot_be_a_gateway_is_refused():
+    with pytest.raises(Invalid) as error:
+        provider({}).plan(dataclasses.replace(ganesha.Observed(), kernel_server=RUNNING))
+    assert [problem.split()[0] for problem in error.value.problems] == ["ganesha.nfsd", "nfs-server.service"]
+
+
+def test_the_kernels_refusal_is_only_allowed_where_it_refuses():
+    assert "Io_Flusher" not in ganesha.head_text(False)
+    assert "Allow_Set_Io_Flusher_Fail = true;" in ganesha.head_text(True)
+
+
+def test_numbers_of_exports_stay_when_others_come_and_go():
+    many = [f"/export{number}" for number in range(400)]
+    numbers = ganesha.export_ids(many)
+    assert len(set(numbers.values())) == 400 and all(0 < number < 65536 for number in numbers.values())
+    assert ganesha.export_ids(["/secondary"])["/secondary"] == ganesha.export_ids(["/secondary", "/images", "/a"])["/secondary"]
+
+
+def test_a_list_of_exports_as_a_server_sends_it():
+    def text(value):
+        return struct.pack(">I", len(value)) + value.encode() + b"\0" * (-len(value) % 4)
+
+    more, end = struct.pack(">I", 1), struct.pack(">I", 0)
+    data = more + text("/secondary") + more + text("10.0.0.0/24") + more + text("127.0.0.1/32") + end + more + text("/b") + end + end
+    found = rpc.parse_exports(data)
+    assert found == {"/secondary": ["10.0.0.0/24", "127.0.0.1/32"], "/b": []}
+    assert rpc.summary(found, but=["127.0.0.1/32"])["/secondary"] == ["10.0.0.0/24"]
+    with pytest.raises(rpc.Silent):
+        rpc.parse_exports(data[:-10])
