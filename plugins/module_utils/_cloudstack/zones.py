@@ -617,16 +617,38 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         needs = _network_needs(zone, sheet) | sheet.ids("guest_network", begin=f"{zone['name']}/")
         sheet.add(Change("pod", name, "create", None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs))
     else:
-        ranges = [(entry.get("startip"), entry.get("endip")) for entry in row.get("ipranges") or ()]
-        start, end = (pod["start"], pod["end"]) if (pod["start"], pod["end"]) in ranges else ranges[0] if ranges else ("", "")
+        start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
         before, after = differing(now, {**wanted, "state": state(pod.get("enabled"))})
         if after:
-            names = {"start": "startip", "end": "endip", "state": "allocationstate"}
-            update = {names.get(key, key): value for key, value in after.items()}
-            sheet.add(Change("pod", name, "update", before, after, lambda: region.client.call("updatePod", id=row["id"], **update)))
+            sheet.add(Change("pod", name, "update", before, after, lambda: _update_pod(region, row, pod, (start, end), after)))
     for cluster in pod.get("clusters") or ():
         _plan_cluster(zone, pod, cluster, row, region, sheet)
+
+
+def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
+    """The living range that stands for the declared one: the same, else one that it overlaps, else the first; ("", "") where there is none."""
+    ranges = [(str(entry["startip"]), str(entry["endip"])) for entry in row.get("ipranges") or () if entry.get("startip") and entry.get("endip")]
+    wanted = (pod["start"], pod["end"])
+    low, high = (ipaddress.IPv4Address(text) for text in wanted)
+    touching = [entry for entry in ranges if ipaddress.IPv4Address(entry[0]) <= high and low <= ipaddress.IPv4Address(entry[1])]
+    return wanted if wanted in ranges else next(iter([*touching, *ranges]), ("", ""))
+
+
+def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], after: t.Mapping[str, t.Any]) -> None:
+    # updatePod takes a range too, and does nothing with it (4.22, seen).
+    update = {{"state": "allocationstate"}.get(key, key): value for key, value in after.items() if key not in ("start", "end")}
+    if update:
+        region.client.call("updatePod", id=row["id"], **update)
+    if not {"start", "end"} & set(after):
+        return
+    new = {"start": pod["start"], "end": pod["end"]}
+    if not living[0]:
+        subnet = {"gateway": pod["gateway"], "netmask": pod["netmask"]}
+        region.client.job("createManagementNetworkIpRange", podid=row["id"], startip=new["start"], endip=new["end"], **subnet)
+        return
+    current = {"currentstartip": living[0], "currentendip": living[1]}
+    region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=new["start"], newendip=new["end"], **current)
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
