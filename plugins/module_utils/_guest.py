@@ -101,6 +101,7 @@ c3          #       ret
 # Where a guest is to stay, it halts here for ever: hlt, and a jump back to it, in place of the first step to power off.
 _POWER_OFF, _STAY = "b80753", "f4ebfd"
 
+
 def marker_image(sectors: int = 2048, stays: bool = False) -> bytes:
     """Return the disk of the guest that writes its marker and powers off. sectors: its size, 1 MiB by default. stays: it halts, and runs on."""
     packet = struct.pack("<BBHHHQ", 16, 0, 1, 0x7E00, 0, MARKER_OFFSET // SECTOR)
