@@ -1,0 +1,378 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disk and service (compute) offerings: the catalogue of which a guest is made.
+
+CloudStack takes any number of offerings of one name; here a name is one offering. A deleted one is kept by the server as
+Inactive, is in no list, and goes on serving the guests and volumes that were made of it.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+_CACHES = ["none", "writeback", "writethrough", "hypervisor_default"]
+
+# What both kinds say of the volumes.
+_VOLUME: dict[str, t.Any] = {
+    "tags": {"type": "list", "elements": "str"},
+    "storage": {"type": "str", "choices": ["shared", "local"], "default": "shared"},
+    "provisioning": {"type": "str", "choices": ["thin", "sparse", "fat"]},
+    "cache_mode": {"type": "str", "choices": _CACHES},
+    "read_iops": {"type": "int"},
+    "write_iops": {"type": "int"},
+    "read_bytes": {"type": "int"},
+    "write_bytes": {"type": "int"},
+    "encrypt": {"type": "bool"},
+    "zones": {"type": "list", "elements": "str"},
+}
+_NAMED: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "display_text": {"type": "str"},
+}
+DISK_OPTIONS: dict[str, t.Any] = {**_NAMED, "size": {"type": "int"}, "strict_size": {"type": "bool"}, "visible": {"type": "bool"}, **_VOLUME}
+SERVICE_OPTIONS: dict[str, t.Any] = {
+    **_NAMED,
+    "cpu_number": {"type": "int"},
+    "cpu_speed": {"type": "int"},
+    "memory": {"type": "int"},
+    "min_cpu_number": {"type": "int"},
+    "max_cpu_number": {"type": "int"},
+    "min_memory": {"type": "int"},
+    "max_memory": {"type": "int"},
+    "root_disk_size": {"type": "int"},
+    "host_tags": {"type": "list", "elements": "str"},
+    "network_rate": {"type": "int"},
+    "high_availability": {"type": "bool"},
+    "limit_cpu": {"type": "bool"},
+    "volatile": {"type": "bool"},
+    "dynamic_scaling": {"type": "bool"},
+    "details": {"type": "dict"},
+    **_VOLUME,
+}
+DISK_LISTS = ("zones", "storage_pools", "disk_offerings")
+SERVICE_LISTS = ("zones", "storage_pools", "service_offerings")
+
+
+class Field(t.NamedTuple):
+    """One option of an offering.
+
+    row: its key in a list. parameter: of the commands. form: how values are compared (_FORMS).
+    update: "" where it can't be changed, "own" where the offering's own command does it, "disk" where that of the disk offering does
+    (a service offering has one that is its own). updateServiceOffering changes tags too, and then says that it failed (4.22, seen).
+    """
+
+    option: str
+    row: str
+    parameter: str
+    form: str = "text"
+    update: str = ""
+
+
+# How the value of a list is read: as the operator would have written it. A rate that is not limited is 0.
+_FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "text": lambda value: value,
+    "flag": lambda value: str(value).lower() == "true",
+    "number": lambda value: None if value in (None, "") else int(value),
+    "rate": lambda value: int(value or 0),
+    "words": lambda value: sorted({word.strip() for word in (value or "").split(",") if word.strip()}),
+}
+
+_VOLUME_FIELDS = (
+    Field("storage", "storagetype", "storagetype"),
+    Field("provisioning", "provisioningtype", "provisioningtype"),
+    Field("cache_mode", "cacheMode", "cachemode", "text", "disk"),
+    Field("read_iops", "diskIopsReadRate", "iopsreadrate", "rate", "disk"),
+    Field("write_iops", "diskIopsWriteRate", "iopswriterate", "rate", "disk"),
+    Field("read_bytes", "diskBytesReadRate", "bytesreadrate", "rate", "disk"),
+    Field("write_bytes", "diskBytesWriteRate", "byteswriterate", "rate", "disk"),
+    Field("zones", "zone", "zoneid", "words", "own"),
+)
+_DISK_FIELDS = (
+    Field("display_text", "displaytext", "displaytext", "text", "own"),
+    Field("size", "disksize", "disksize", "number"),
+    Field("strict_size", "disksizestrictness", "disksizestrictness", "flag"),
+    Field("visible", "displayoffering", "displayoffering", "flag", "own"),
+    Field("tags", "tags", "tags", "words", "disk"),
+    Field("encrypt", "encrypt", "encrypt", "flag"),
+    *_VOLUME_FIELDS,
+)
+_SERVICE_FIELDS = (
+    Field("display_text", "displaytext", "displaytext", "text", "own"),
+    Field("cpu_number", "cpunumber", "cpunumber", "number"),
+    Field("cpu_speed", "cpuspeed", "cpuspeed", "number"),
+    Field("memory", "memory", "memory", "number"),
+    Field("min_cpu_number", "mincpunumber", "mincpunumber", "number"),
+    Field("max_cpu_number", "maxcpunumber", "maxcpunumber", "number"),
+    Field("min_memory", "minmemory", "minmemory", "number"),
+    Field("max_memory", "maxmemory", "maxmemory", "number"),
+    Field("root_disk_size", "rootdisksize", "rootdisksize", "rate"),
+    Field("tags", "storagetags", "tags", "words", "disk"),
+    Field("host_tags", "hosttags", "hosttags", "words", "own"),
+    Field("network_rate", "networkrate", "networkrate", "number"),
+    Field("high_availability", "offerha", "offerha", "flag"),
+    Field("limit_cpu", "limitcpuuse", "limitcpuuse", "flag"),
+    Field("volatile", "isvolatile", "isvolatile", "flag"),
+    Field("dynamic_scaling", "dynamicscalingenabled", "dynamicscalingenabled", "flag"),
+    Field("encrypt", "encryptroot", "encryptroot", "flag"),
+    *_VOLUME_FIELDS,
+)
+_RATES = ("read_iops", "write_iops", "read_bytes", "write_bytes")
+
+
+class _Sort(t.NamedTuple):
+    """What differs between the two kinds. noun: in Create..., kind: of changes."""
+
+    kind: str
+    noun: str
+    word: str
+    fields: t.Tuple[Field, ...]
+
+
+_DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _DISK_FIELDS)
+_SERVICE = _Sort("service_offering", "ServiceOffering", "service_offerings", _SERVICE_FIELDS)
+
+Declared = t.Sequence[t.Mapping[str, t.Any]]
+
+
+# -- the declaration alone
+
+
+def _common_problems(declared: Declared, where: str) -> t.Iterator[tuple[str, t.Mapping[str, t.Any], list[str]]]:
+    seen: set[str] = set()
+    for number, item in enumerate(declared):
+        found = []
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in seen:
+            found.append(f"{here}: the name is declared twice: give one of them another, or remove it")
+        seen.add(item["name"])
+        if not item["name"].strip():
+            found.append(f"{here}: the name is empty")
+        if item["state"] == "present":
+            if item.get("display_text") == "":
+                found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+            found += [f"{here}: {option} is negative" for option, value in item.items() if isinstance(value, int) and value < 0]
+            for option in ("tags", "host_tags", "zones"):
+                words = item.get(option) or ()
+                found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in words if _odd(word)]
+            if item.get("zones") == []:
+                found.append(f"{here}: zones is empty: name some, or leave it out for all")
+        yield here, item, found
+
+
+def _odd(word: str) -> bool:
+    return not word.strip() or "," in word
+
+
+def disk_problems(declared: Declared, where: str) -> list[str]:
+    """What is wrong with declared disk offerings alone."""
+    problems = []
+    for here, item, found in _common_problems(declared, where):
+        problems += found
+        if item["state"] == "present" and item.get("size") == 0:
+            problems.append(f"{here}: size is 0: leave it out, and whoever makes a volume says its size")
+    return problems
+
+
+def service_problems(declared: Declared, where: str) -> list[str]:
+    """What is wrong with declared service offerings alone."""
+    problems = []
+    for here, item, found in _common_problems(declared, where):
+        problems += found
+        if item["state"] == "absent":
+            continue
+        fixed = [option for option in ("cpu_number", "memory") if item.get(option) is not None]
+        limits = [option for option in ("min_cpu_number", "max_cpu_number", "min_memory", "max_memory") if item.get(option) is not None]
+        if len(fixed) == 1:
+            problems.append(f"{here}: {fixed[0]} is given alone: give cpu_number and memory, or neither, and whoever makes a guest chooses")
+        if fixed and limits:
+            problems.append(f"{here}: {', '.join(limits)}: only where cpu_number and memory are left out, so that there is a choice")
+        if limits and len(limits) < 4:
+            problems.append(f"{here}: give all of min_cpu_number, max_cpu_number, min_memory and max_memory, or none")
+        if (fixed or limits) and item.get("cpu_speed") is None:
+            problems.append(f"{here}: cpu_speed is missing (MHz)")
+        if item.get("memory") is not None and item["memory"] < 32:
+            problems.append(f"{here}: memory is {item['memory']} MiB, and CloudStack takes 32 at least")
+        for what in ("cpu_number", "memory"):
+            low, high = item.get(f"min_{what}"), item.get(f"max_{what}")
+            if low is not None and high is not None and low > high:
+                problems.append(f"{here}: min_{what} is more than max_{what}")
+    return problems
+
+
+# -- against what is
+
+
+def plan_disk(declared: Declared, region: Region, sheet: Sheet) -> None:
+    """Plan disk offerings."""
+    _plan(_DISK, declared, region, sheet)
+
+
+def plan_service(declared: Declared, region: Region, sheet: Sheet) -> None:
+    """Plan service offerings."""
+    _plan(_SERVICE, declared, region, sheet)
+
+
+def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Sheet) -> None:
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}{sort.word}[{number}] ({item['name']})"
+        row = region.find(sort.word, item["name"])
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete(sort, item["name"], row, region))
+            continue
+        _check_zones(here, item, region, sheet)
+        _check_tags(here, item, region, sheet)
+        if row is None:
+            sheet.add(_create(sort, item, region))
+            continue
+        change = _update(sort, here, item, row, region, sheet)
+        if change is not None:
+            sheet.add(change)
+
+
+def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    known = {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    for name in item.get("zones") or ():
+        if name not in known:
+            sheet.problem(f"{here}: zones: there is no zone {name}")
+
+
+def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
+    """The primary storages as they will be: zone, tags, and the row or the declaration."""
+    found: dict[tuple[str, str], tuple[str, set[str], t.Mapping[str, t.Any]]] = {}
+    for row in region.rows("storage_pools"):
+        found[(row.get("zonename", ""), row["name"])] = (row.get("zonename", ""), set(_FORMS["words"](row.get("tags"))), row)
+    for item in sheet.declaration.get("primary_storage") or ():
+        key = (item["zone"], item["name"])
+        if item["state"] == "absent":
+            found.pop(key, None)
+        elif item.get("tags") is not None or key not in found:
+            found[key] = (item["zone"], set(item.get("tags") or ()), found[key][2] if key in found else item)
+    return list(found.values())
+
+
+def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
+    tags = set(item.get("tags") or ())
+    if not tags or item["storage"] == "local":
+        return
+    pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, sheet) if not item.get("zones") or zone in item["zones"]]
+    # A pool may have a rule (JavaScript) in the place of tags; what it takes is not known here.
+    if any(tags <= has or pool.get("istagarule") for unused, has, pool in pools):
+        return
+    known = sorted({tag for unused, has, unused_pool in pools for tag in has})
+    where = f" in {', '.join(item['zones'])}" if item.get("zones") else ""
+    together = "the tag" if len(tags) == 1 else "all of the tags"
+    sheet.problem(
+        f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {', '.join(known) or 'none'}): "
+        f"tag one (primary_storage[].tags), or mend the offering's tags"
+    )
+
+
+def _after(sort: _Sort, item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What is declared, in the form in which it is compared; what is left out is not compared."""
+    after: dict[str, t.Any] = {}
+    for field in sort.fields:
+        value = item.get(field.option)
+        if value is not None:
+            after[field.option] = sorted(set(value)) if field.form == "words" else value
+    return after
+
+
+def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
+    details = row.get("serviceofferingdetails") or {}
+    return {field.option: _FORMS[field.form](row.get(field.row, details.get(field.row))) for field in sort.fields}
+
+
+def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region) -> Change:
+    after = _after(sort, item)
+    if item.get("details"):
+        after["details"] = dict(item["details"])
+
+    def apply() -> None:
+        params: dict[str, t.Any] = {}
+        for field in sort.fields:
+            if field.option in after and field.option != "zones" and not (field.form == "rate" and not after[field.option]):
+                params[field.parameter] = after[field.option]
+        if sort is _DISK:
+            params["customized"] = item.get("size") is None
+        elif item.get("memory") is None:
+            params["customized"] = True
+        if item.get("zones"):
+            params["zoneid"] = [region.id("zones", name) for name in item["zones"]]
+        for number, (key, value) in enumerate((item.get("details") or {}).items()):
+            params.update({f"serviceofferingdetails[{number}].key": key, f"serviceofferingdetails[{number}].value": _text(value)})
+        params.setdefault("displaytext", item["name"])
+        answer = region.client.call(f"create{sort.noun}", name=item["name"], **params)
+        region.made(sort.word, item["name"], next(iter(answer.values())))
+
+    needs = frozenset(f"zone/{name}" for name in item.get("zones") or ())
+    return Change(sort.kind, item["name"], "create", None, after, apply, needs=needs)
+
+
+def _text(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> t.Optional[Change]:
+    after, before = _after(sort, item), _before(sort, row)
+    custom = item.get("size") is None if sort is _DISK else item.get("memory") is None
+    differs = []
+    if custom != bool(row.get("iscustomized")):
+        what = "the size" if sort is _DISK else "the CPU and memory"
+        differs.append(f"{what} {'it has' if custom else 'that the user chooses'} would become {'the choice of the user' if custom else 'fixed'}")
+        for option in ("size", "cpu_number", "cpu_speed", "memory"):
+            after.pop(option, None)
+    left, right = differing(before, after)
+    for field in sort.fields:
+        if field.option in right and not field.update:
+            differs.append(f"{field.option} is {left[field.option]}, and {right[field.option]} is declared")
+        elif field.option in right and field.option in _RATES and not right[field.option]:
+            differs.append(f"{field.option} is limited to {left[field.option]}, and no limit (0) is declared")
+    living = row.get("serviceofferingdetails") or {}
+    for key, value in (item.get("details") or {}).items():
+        if living.get(key) != _text(value):
+            differs.append(f"details: {key} is {living.get(key, 'not there')}, and {_text(value)} is declared")
+    if differs:
+        sheet.problem(
+            f"{here}: {'; '.join(differs)}. CloudStack cannot change that: declare an offering of another name, or delete this one "
+            f"(state: absent) and declare it again afterwards; guests and volumes that were made of it keep it as it was"
+        )
+        return None
+    if not right:
+        return None
+
+    def apply() -> None:
+        own = {field.parameter: _sent(field, right, region) for field in sort.fields if field.update == "own" and field.option in right}
+        disk = {field.parameter: _sent(field, right, region) for field in sort.fields if field.update == "disk" and field.option in right}
+        if sort is _DISK:
+            region.client.call("updateDiskOffering", id=row["id"], **own, **disk)
+            return
+        if own:
+            region.client.call("updateServiceOffering", id=row["id"], **own)
+        if disk:
+            region.client.call("updateDiskOffering", id=row["diskofferingid"], **disk)
+
+    needs = frozenset(f"zone/{name}" for name in right.get("zones") or ())
+    reason = "holds for volumes that are made from now on" if "tags" in right else ""
+    return Change(sort.kind, item["name"], "update", left, right, apply, reason=reason, needs=needs)
+
+
+def _sent(field: Field, right: t.Mapping[str, t.Any], region: Region) -> t.Any:
+    value = right[field.option]
+    return [region.id("zones", name) for name in value] if field.option == "zones" else value
+
+
+def _delete(sort: _Sort, name: str, row: Row, region: Region) -> Change:
+    before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
+    reason = "guests and volumes that were made of it keep it"
+    return Change(sort.kind, name, "delete", before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
