@@ -48,7 +48,7 @@ def probe(endpoint: str, uid: str, credentials: Credentials, tls: ssl.SSLContext
         made.append(path)
         if timed("get", "GET", path) != body:
             problems.append(f"{where}: what was read is not what was written")
-        status = _status_without_key(endpoint, path, tls)
+        status = status_without_key(endpoint, path, tls)
         if status != 403:
             problems.append(f"{where}: a private object answers {status}, not 403, to somebody without a key")
     except (ApiFailed, Unreachable) as error:
@@ -89,7 +89,7 @@ def _remove(client: Client, credentials: Credentials, made: t.Sequence[str], whe
     return problems
 
 
-def _status_without_key(endpoint: str, path: str, tls: ssl.SSLContext) -> int:
+def status_without_key(endpoint: str, path: str, tls: ssl.SSLContext) -> int:
     """Return the HTTP status of an unsigned read. Raises Unreachable."""
     parsed = urllib.parse.urlsplit(endpoint)
     connection: http.client.HTTPConnection
