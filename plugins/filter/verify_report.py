@@ -12,11 +12,11 @@ short_description: What was proven, in a few lines
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Takes the result of M(cephstack.cloud.ceph_probe) and returns a few lines for a person to read.
+  - Takes the result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe) and returns a few lines for a person to read.
 positional: guests
 options:
   _input:
-    description: The result of M(cephstack.cloud.ceph_probe).
+    description: The result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe).
     type: dict
     required: true
   guests:
@@ -39,17 +39,22 @@ _value:
 
 
 def verify_report(probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str, t.Any]] = None) -> list[str]:
-    """Return one line for each pool, one for what was refused, and one for each guest."""
+    """Return one line for each pool, one for what was refused, one for each guest, and one for each user at each gateway."""
     lines: list[str] = []
     for consumer in probe.get("consumers") or ():
         for pool in consumer["pools"]:
-            latency = ", ".join(f"{operation} {milliseconds} ms" for operation, milliseconds in pool["latency"].items())
-            lines.append(f"{consumer['client']} on {pool['name']} ({pool['access']}): {latency}")
+            lines.append(f"{consumer['client']} on {pool['name']} ({pool['access']}): {_took(pool['latency'])}")
         lines.append(f"{consumer['client']} is refused what it was not promised: {len(consumer['refused'])} attempts, none succeeded")
     for guest in (guests or {}).get("guests") or ():
         origin = f"a clone of {guest['golden']} ({guest['clone_ms']} ms)" if guest["golden"] else "an image of its own"
         lines.append(f"guest of {guest['client']} ({guest['domain_type']}) on {origin}: wrote in {guest['guest_seconds']} s \"{guest['marker']}\"")
+    for user in probe.get("probes") or ():
+        lines.append(f"{user['uid']} at {user['endpoint']}: {_took(user['latency'])}; nobody without a key is served")
     return lines
+
+
+def _took(latency: t.Mapping[str, float]) -> str:
+    return ", ".join(f"{operation} {milliseconds} ms" for operation, milliseconds in latency.items())
 
 
 class FilterModule:

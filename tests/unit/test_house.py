@@ -86,7 +86,7 @@ def test_a_role_s_defaults_are_its_specification_s(role: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
 def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
-    shared = {"ceph", "consumers"}
+    shared = {"ceph", "consumers", "ceph_rgw_tls"}
     entries = read(role / "meta" / "argument_specs.yml")["argument_specs"]
     # ceph_common's variables are those of the Ceph hosts, whichever role reads them.
     owners = (role.name + "_", "ceph_common_")
@@ -105,7 +105,7 @@ def without_descriptions(options: dict) -> dict:
     }
 
 
-@pytest.mark.parametrize("name", ["ceph", "consumers", "ceph_common_mon_group"])
+@pytest.mark.parametrize("name", ["ceph", "consumers", "ceph_common_groups", "ceph_rgw_tls"])
 def test_a_shared_variable_is_the_same_everywhere(name: str) -> None:
     found = {}
     for role in ROLES:
