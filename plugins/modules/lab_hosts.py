@@ -81,7 +81,9 @@ options:
         type: str
         default: '13'
       packages:
-        description: Packages that are put into the image while it is made. Hosts with the same ones share an image.
+        description:
+          - Packages that are put into the image while it is made. Hosts with the same ones share an image.
+          - One that ends in C(.deb) is the whole path of a file on this machine. What it depends on comes from the archive.
         type: list
         elements: str
         default: []

@@ -33,11 +33,11 @@ def make(lab: Lab, host: Host) -> None:
     images.seed(lab, host.release, os.path.join(directory, "upper"))
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], first: bool) -> None:
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], first: bool, moved: bool = False) -> None:
     """Mount, write the host's files, attach its disks and boot it. Returns when it was started, not when it is up."""
     directory = lab.host_directory(host.name)
     root = _mount(lab, host)
-    for path, file in files.of_host(lab, host, around, hosts).items():
+    for path, file in files.of_host(lab, host, around, hosts, moved).items():
         if first or not file.once:
             _replace(root + path, file)
     _replace(os.path.join(root, _TMPFILES), files.File(_attach(directory, host)))

@@ -30,8 +30,8 @@ def names(hosts: dict[str, str]) -> str:
     return "".join(f"{address} {name}\n" for name, address in sorted(hosts.items()))
 
 
-def of_host(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str]) -> dict[str, File]:
-    """Return the files of a host, by their path in it."""
+def of_host(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], moved: bool = False) -> dict[str, File]:
+    """Return the files of a host, by their path in it. moved: it gets another address than it had."""
     directory = lab.host_directory(host.name)
     key = os.path.join(directory, "ssh_host_ed25519_key")
     servers = around.nameservers or ((lab.gateway,) if around.local_resolver else ())
@@ -41,7 +41,8 @@ def of_host(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict
         "/etc/hosts": File(_etc_hosts(around, hosts), once=True),
         "/etc/machine-id": File(uuid.uuid5(uuid.NAMESPACE_DNS, f"{lab.cache}/{lab.machine(host.name)}").hex + "\n", 0o444),
         "/etc/resolv.conf": File("".join(f"nameserver {server}\n" for server in servers)),
-        "/etc/network/interfaces": File(_interfaces(lab, host)),
+        # the host's own from then on: roles put its interface into a bridge
+        "/etc/network/interfaces": File(_interfaces(lab, host), once=not moved),
         "/etc/apt/apt.conf.d/90lab": File("\n".join(apt) + "\n"),
         "/etc/apt/sources.list": File("\n".join(surroundings.sources(host.release, around)) + "\n", once=True),
         "/etc/ssh/ssh_host_ed25519_key": File(system.read(key), 0o600),

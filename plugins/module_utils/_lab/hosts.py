@@ -289,10 +289,11 @@ class Hosts:
             self._keep_record(host)
             with self._known_hosts:
                 access.write_known_hosts(lab, addresses)
+            moved = seen.record.get("address", host.address) != host.address
             if host.kind == "vm":
-                vms.start(lab, host, observed.around, addresses)
+                vms.start(lab, host, observed.around, addresses, moved)
             else:
-                containers.start(lab, host, observed.around, addresses, first=step in ("make", "remake"))
+                containers.start(lab, host, observed.around, addresses, first=step in ("make", "remake"), moved=moved)
         module, seconds = (vms, vms.TIMEOUT) if host.kind == "vm" else (containers, containers.TIMEOUT)
         try:
             answer = access.wait_up(lab, host.address, self._params.get("timeout") or seconds, _died(lab, host.name))

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import shlex
 import shutil
 import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import surroundings, system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, Host, Lab, image_packages
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, Host, Lab, image_packages, package_files
 
 # Of a virtual machine's root file system. Sparse: it takes what is in it.
 ROOT_SIZE = 32 * GIB
@@ -28,6 +29,9 @@ _RENAME = "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || i
 
 # Throwaway hosts need no fsync after each unpacked file.
 _DPKG = "force-unsafe-io\n"
+
+# Where packages that are files of this machine lie while an image is made.
+_OWN = "/var/cache/lab-packages"
 
 _SSHD = """AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_authorized_keys
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -132,6 +136,12 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         options.append(f"--aptopt={line}")
     if os.path.exists(_KEYRING):
         options.append(f"--keyring={_KEYRING}")
+    own = package_files(host.packages)
+    if own:
+        # What they depend on comes from the archive, as everything else does.
+        options.append(f'--customize-hook=mkdir -p "$1{_OWN}" && cp {shlex.join(own)} "$1{_OWN}/"')
+        options.append(f'--customize-hook=chroot "$1" sh -c "apt-get install --yes --no-install-recommends {_OWN}/*.deb"')
+        options.append(f'--customize-hook=rm -r "$1{_OWN}"')
     argv = [
         "mmdebstrap",
         "--variant=minbase",
@@ -142,10 +152,10 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
         f'--essential-hook=cp -R --no-preserve=ownership "{staging}/." "$1/"',
+        *options,
         f'--customize-hook=find "$1/var/cache/apt/archives" -maxdepth 1 -name "*.deb" -exec ln -f -t "{kept}" {{}} +',
         # The package lists stay: a host can install at once. The essential packages are kept as all others are.
         "--skip=essential/unlink,cleanup/apt/lists,download/empty",
-        *options,
         host.release,
         tree,
         *surroundings.sources(host.release, around),

@@ -99,13 +99,32 @@ class Host:
 
 
 def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
-    """Return all packages an image of that kind is made with."""
-    return [*_BASE, *_KIND_PACKAGES[kind], *sorted(set(packages))]
+    """Return all packages of the archive that an image of that kind is made with."""
+    return [*_BASE, *_KIND_PACKAGES[kind], *sorted({name for name in packages if not is_file(name)})]
+
+
+def package_files(packages: t.Iterable[str]) -> list[str]:
+    """Return those of a host's packages that are files of this machine, not names in the archive."""
+    return sorted({name for name in packages if is_file(name)})
+
+
+def is_file(package: str) -> bool:
+    """Return whether a package is named by its file."""
+    return package.endswith(".deb")
+
+
+def _identity(path: str) -> str:
+    """Return what tells one version of a package's file from another."""
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return os.path.basename(path)
+    return f"{os.path.basename(path)} {seen.st_size} {int(seen.st_mtime)}"
 
 
 def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
     """Return an image's name: hosts with the same release, kind and packages share one."""
-    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages)])
+    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *map(_identity, package_files(packages))])
     return f"debian-{release}-{kind}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 
@@ -217,6 +236,11 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
     _address(name, entry["address"], network, problems)
     disks = [disk for disk in (_disk(name, item, problems) for item in entry.get("disks") or []) if disk]
     _unique(f"{name}: the disk name", [(disk.name, name) for disk in disks], problems)
+    for package in package_files(entry.get("packages") or []):
+        if not os.path.isabs(package):
+            problems.append(f"{name}: the package {package} is a file, so write its whole path")
+        elif not os.path.isfile(package):
+            problems.append(f"{name}: there is no package {package} on this machine")
     if entry["kind"] == "vm" and entry["memory"] < 512:
         problems.append(f"{name}: a virtual machine needs at least 512 MiB of memory, not {entry['memory']}")
     if entry["kind"] == "vm" and entry["cpus"] < 1:

@@ -70,7 +70,7 @@ def make(lab: Lab, host: Host) -> None:
     system.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, os.path.join(directory, "root.qcow2")])
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str]) -> None:
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], moved: bool = False) -> None:
     """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up."""
     directory = lab.host_directory(host.name)
     for disk in host.disks:
@@ -79,7 +79,7 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
     with open(os.path.join(lab.images, host.image, "initrd"), "rb") as stream:
         first = stream.read()
     with open(initrd, "wb") as stream:
-        stream.write(first + b"\0" * (-len(first) % 4) + archive(files.of_host(lab, host, around, hosts)))
+        stream.write(first + b"\0" * (-len(first) % 4) + archive(files.of_host(lab, host, around, hosts, moved)))
     tap = lab.tap(host.name)
     if not os.path.isdir(f"/sys/class/net/{tap}"):
         system.run(["ip", "tuntap", "add", tap, "mode", "tap"])

@@ -101,3 +101,22 @@ def test_images_are_shared_by_what_is_in_them():
 def test_hardware_addresses_are_lasting_and_local():
     assert model.mac("lab.a") == model.mac("lab.a") != model.mac("lab.b")
     assert model.mac("lab.a").startswith("52:54:00:")
+
+
+def test_a_package_may_be_a_file_of_this_machine(tmp_path):
+    package = tmp_path / "own_1.0_all.deb"
+    package.write_bytes(b"one")
+    (made,) = lab(host("a", "10.77.0.2", packages=["b", str(package)])).hosts
+    assert model.package_files(made.packages) == [str(package)]
+    assert "b" in model.image_packages("container", made.packages)
+    assert str(package) not in model.image_packages("container", made.packages)
+    before = made.image
+    package.write_bytes(b"another")
+    assert made.image != before
+
+
+def test_files_of_packages_must_be_there():
+    said = problems(host("a", "10.77.0.2", packages=["own.deb", "/no/such/package.deb"]))
+    assert len(said) == 2
+    assert "there is no package /no/such/package.deb" in said[0]
+    assert "write its whole path" in said[1]
