@@ -18,7 +18,15 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, object_storage, primary_storage, secondary_storage, settings, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import (
+    hosts,
+    object_storage,
+    offerings,
+    primary_storage,
+    secondary_storage,
+    settings,
+    zones,
+)
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
@@ -259,6 +267,8 @@ KINDS: t.Tuple[Kind, ...] = (
     ),
     Kind("object_stores", items(object_storage.OPTIONS), object_storage.LISTS, object_storage.problems, object_storage.plan),
     Kind("buckets", items(object_storage.BUCKET_OPTIONS), object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
+    Kind("disk_offerings", items(offerings.DISK_OPTIONS), offerings.DISK_LISTS, offerings.disk_problems, offerings.plan_disk),
+    Kind("service_offerings", items(offerings.SERVICE_OPTIONS), offerings.SERVICE_LISTS, offerings.service_problems, offerings.plan_service),
     Kind("zones", None, (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
 )
 
