@@ -1,0 +1,558 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A management server: its databases, its configuration, and that it answers.
+
+CloudStack's own cloudstack-setup-databases does the first half too, but takes passwords and keys on its command line only, and hands
+them on to the command lines of mysql and java; and its way to begin is DROP DATABASE. So the same files are loaded here, in the same
+order, into databases that are only ever created; the same program encrypts (com.cloud.utils.crypt.EncryptionCLI); and whatever is
+secret goes by pipe or by a file in memory.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import grp
+import http.client
+import os
+import re
+import subprocess
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
+
+CONF = "/etc/cloudstack/management"
+PROPERTIES = f"{CONF}/db.properties"
+KEY = f"{CONF}/key"
+# What the server reads when it starts.
+READ_AT_START = (PROPERTIES, KEY, f"{CONF}/server.properties", "/etc/default/cloudstack-management")
+SETUP = "/usr/share/cloudstack-management/setup"
+CIPHER = "/usr/share/cloudstack-common/lib/cloudstack-utils.jar"
+LOG = "/var/log/cloudstack/management/management-server.log"
+UNIT = "cloudstack-management.service"
+
+# In this order, as cloudstack-setup-databases has them. Those of SCHEMA drop and make tables, those of DATA only insert.
+SCHEMA = ("create-schema.sql", "create-schema-premium.sql")
+DATA = ("server-setup.sql", "templates.sql")
+SIMULATOR = "create-schema-simulator.sql"
+# Says that the databases are being made, and by whom: taken away as the last step.
+MARK = "cephstack_setup"
+
+# The values that are kept encrypted, by their names in db.properties.
+SEALED = ("db.cloud.password", "db.usage.password", "db.cloud.encrypt.secret")
+
+
+@dataclasses.dataclass(frozen=True)
+class Login:
+    """How to reach the database: host None is the local socket."""
+
+    host: t.Optional[str]
+    port: int
+    user: str
+    password: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """What the server should be. address: its own in the cluster of management servers. timeout: seconds until it must answer."""
+
+    address: str
+    database: Login
+    admin: Login
+    management_key: str = dataclasses.field(repr=False)
+    database_key: str = dataclasses.field(repr=False)
+    simulator: bool = False
+    timeout: int = 900
+
+
+@dataclasses.dataclass(frozen=True)
+class Databases:
+    """The databases as they are.
+
+    state: absent, begun (by this collection, not finished), whole, or foreign (something is there, but not all of it).
+    login: whether the declared user can log in with the declared password and sees them.
+    simulator: whether the simulator's tables are there; capabilities: whether the hypervisor Simulator is known.
+    sample: an encrypted value, "" where there is none yet.
+    """
+
+    state: str = "absent"
+    login: bool = False
+    simulator: bool = False
+    capabilities: bool = False
+    started: bool = False
+    sample: str = dataclasses.field(default="", repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The server as it is. installed: whether its package is. properties: of db.properties, None for a sealed one that can't be opened."""
+
+    installed: bool = False
+    databases: Databases = Databases()
+    properties: t.Mapping[str, t.Optional[str]] = dataclasses.field(default_factory=dict, repr=False)
+    key: t.Optional[str] = dataclasses.field(default=None, repr=False)
+    database_key_fits: t.Optional[bool] = None
+    unit: host.Unit = host.NO_UNIT
+    current: bool = False
+    answers: bool = False
+
+
+def problems(declared: Declared) -> list[str]:
+    """Return what can't be done with the declaration as it stands."""
+    found = []
+    required = {"database.password": declared.database.password, "management_key": declared.management_key, "database_key": declared.database_key}
+    for what, value in {**required, "database.admin_password": declared.admin.password}.items():
+        if re.search(r"""[\s'"`\\]""", value):
+            found.append(f"{what} has a space, a quote or a backslash, which CloudStack's own tools don't take")
+    found += [f"{what} is empty" for what, value in required.items() if not value]
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", declared.database.user):
+        found.append(f"database.user '{declared.database.user}' is no name of letters, digits and _ . -")
+    if declared.database.user == declared.admin.user:
+        found.append(f"database.user and database.admin_user are both {declared.admin.user}: the server gets a user of its own")
+    return found
+
+
+# -- db.properties
+
+
+def read_properties(text: str) -> dict[str, str]:
+    """Return the values of a file of properties by name."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip() for name, dummy, value in pairs}
+
+
+def edit_properties(text: str, values: t.Mapping[str, str]) -> str:
+    """Return the text with these values, everything else as it is."""
+    lines = []
+    seen = set()
+    for line in text.splitlines():
+        name = line.partition("=")[0].strip()
+        if "=" in line and name in values:
+            if name in seen:
+                continue
+            seen.add(name)
+            line = f"{name}={values[name]}"
+        lines.append(line)
+    lines += [f"{name}={value}" for name, value in values.items() if name not in seen]
+    return "\n".join(lines) + "\n"
+
+
+def wanted_properties(declared: Declared) -> dict[str, str]:
+    """Return the values that db.properties should have, the sealed ones in clear."""
+    values = {
+        "cluster.node.IP": declared.address,
+        "db.cloud.encryption.type": "file",
+        "db.cloud.encryptor.version": "V2",
+        "db.cloud.encrypt.secret": declared.database_key,
+    }
+    for name in ("cloud", "usage", *(["simulator"] if declared.simulator else [])):
+        values[f"db.{name}.host"] = declared.database.host or "localhost"
+        values[f"db.{name}.port"] = str(declared.database.port)
+        values[f"db.{name}.username"] = declared.database.user
+        values[f"db.{name}.password"] = declared.database.password
+    return values
+
+
+def shown(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return them fit for a diff."""
+    secret = ("password", "secret", "key")
+    return {name: Secret(value) if isinstance(value, str) and name.endswith(secret) else value for name, value in values.items()}
+
+
+# -- programs that get secrets
+
+
+def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 600) -> str:
+    """Run a program with a secret file in memory, "{secret}" in argv being its path. Raises CommandError."""
+    descriptor = os.memfd_create("secret")
+    try:
+        # mysql ignores a file that others may write.
+        os.fchmod(descriptor, 0o600)
+        os.write(descriptor, secret.encode())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        words = [word.replace("{secret}", f"/proc/self/fd/{descriptor}") for word in argv]
+        done = subprocess.run(
+            words,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            env={"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent"},
+            pass_fds=[descriptor],
+        )
+    except FileNotFoundError as error:
+        raise host.CommandError(argv, 127, f"{argv[0]} is not installed on this host") from error
+    except subprocess.TimeoutExpired as error:
+        raise host.CommandError(argv, 124, f"no end within {timeout} s") from error
+    finally:
+        os.close(descriptor)
+    if done.returncode != 0:
+        raise host.CommandError(argv[:1], done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
+    """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key."""
+
+    def quoted(word: str) -> str:
+        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key, "-e", "V2"]
+    try:
+        return private(["java", "@{secret}"], " ".join(map(quoted, words)) + "\n", timeout=120).strip()
+    except host.CommandError:
+        if decrypt:
+            return None
+        # What it said may hold what it was given.
+        raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None
+
+
+def sealed(values: t.Mapping[str, str], key: str) -> dict[str, str]:
+    """Return the values as db.properties has them, side by side: each takes a start of Java."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        done = pool.map(lambda item: f"ENC({crypt(item[1], key)})" if item[0] in SEALED else item[1], values.items())
+        return dict(zip(values, done))
+
+
+def opened(values: t.Mapping[str, str], key: str) -> dict[str, t.Optional[str]]:
+    """The other way round; None for what can't be decrypted with this key."""
+
+    def one(item: tuple[str, str]) -> t.Optional[str]:
+        found = re.fullmatch(r"ENC\((.*)\)", item[1])
+        return item[1] if found is None else crypt(found.group(1), key, decrypt=True)
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        return dict(zip(values, pool.map(one, values.items())))
+
+
+class Client:
+    """mysql, one process for each batch of statements."""
+
+    def __init__(self, login: Login) -> None:
+        self.login = login
+
+    def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
+        """Return the rows. Raises CommandError, with MySQL's number of the error in its text."""
+        login = self.login
+        lines = ["[client]", f"user={login.user}"]
+        if login.password:
+            lines.append(f'password="{login.password}"')
+        if login.host is None:
+            lines.append("protocol=socket")
+        else:
+            lines += [f"host={login.host}", f"port={login.port}", "connect_timeout=10"]
+        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
+        return [line.split("\t") for line in text.splitlines()]
+
+
+def number(error: host.CommandError) -> int:
+    """Return MySQL's number of an error, 0 where it has none."""
+    found = re.search(r"ERROR (\d+)", error.text)
+    return int(found.group(1)) if found else 0
+
+
+# Access denied in its forms, and an unknown database.
+DENIED = (1044, 1045, 1049, 1142, 1143, 1370, 1698)
+
+SURVEY = """
+SELECT table_schema, table_name FROM information_schema.tables
+WHERE table_schema IN ('cloud', 'cloud_usage', 'simulator');
+"""
+
+# The simulator's database is whole when every table of its file is there.
+TABLE = re.compile(r"CREATE TABLE\s+(?:IF NOT EXISTS\s+)?(?:`?simulator`?\.)?`?(\w+)`?\s*\(", re.I)
+
+
+def look(client: Client, simulator_tables: t.Collection[str]) -> Databases:
+    """Return the databases as this user sees them."""
+    tables: dict[str, set[str]] = {"cloud": set(), "cloud_usage": set(), "simulator": set()}
+    for row in client.run(SURVEY):
+        tables[row[0]].add(row[1])
+    state = "absent"
+    capabilities = started = False
+    sample = ""
+    if tables["cloud"] or tables["cloud_usage"]:
+        state = "begun" if MARK in tables["cloud"] else "foreign"
+        needed = {"version", "guest_os_hypervisor", "configuration", "hypervisor_capabilities"}
+        if needed <= tables["cloud"]:
+            counts = client.run(
+                "SELECT (SELECT COUNT(*) FROM cloud.version), (SELECT COUNT(*) FROM cloud.guest_os_hypervisor),"
+                " (SELECT COUNT(*) FROM cloud.hypervisor_capabilities WHERE hypervisor_type = 'Simulator');"
+                "SELECT name, value FROM cloud.configuration WHERE category = 'Hidden' AND name = 'ssh.publickey' AND value <> '';"
+            )
+            versions, systems, simulators = (int(value) for value in counts[0])
+            started, capabilities = versions > 1, simulators > 0
+            sample = counts[1][1] if len(counts) > 1 else ""
+            if state == "foreign" and versions and systems and tables["cloud_usage"]:
+                state = "whole"
+    present = bool(simulator_tables) and set(simulator_tables) <= tables["simulator"]
+    return Databases(state, False, present, capabilities, started, sample)
+
+
+class Provider:
+    """One management server and the databases that it shares with the others."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared
+        self.user = Client(declared.database)
+        self.admin = Client(declared.admin)
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the files, the databases, the unit, and whether it answers."""
+        found = problems(self.declared)
+        if found:
+            raise Invalid(found)
+        text = host.read(PROPERTIES)
+        if text is None:
+            return Observed(databases=self._databases() if host.installed("mysql") else Databases())
+        values = read_properties(text)
+        key = host.read(KEY)
+        databases = self._databases()
+        # With the declared key: what was encrypted with another is to be written anew, as is the key's own file.
+        living: dict[str, t.Optional[str]] = {**values, **opened({name: values.get(name, "") for name in SEALED}, self.declared.management_key)}
+        fits = None
+        if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key:
+            fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
+        unit = host.units([UNIT])[UNIT]
+        return Observed(True, databases, living, key, fits, unit, unit.active and newest(READ_AT_START) <= begun(unit.pid) + 1.5, unit.active and answers())
+
+    def _databases(self) -> Databases:
+        """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
+        path = os.path.join(SETUP, SIMULATOR)
+        tables = TABLE.findall(host.read(path) or "") if self.declared.simulator else []
+        login = False
+        try:
+            seen = look(self.user, tables)
+            login = seen.state == "whole"
+            if login and (seen.simulator or not self.declared.simulator):
+                return dataclasses.replace(seen, login=True)
+        except host.CommandError as error:
+            if number(error) not in DENIED:
+                raise Unreachable(f"the database cannot be reached as {self._as(self.declared.database)}: {error}") from error
+        try:
+            return dataclasses.replace(look(self.admin, tables), login=login)
+        except host.CommandError as error:
+            user, admin = self._as(self.declared.database), self._as(self.declared.admin)
+            raise Unreachable(f"the database is not whole for {user}, and cannot be reached as {admin} to see why: {error}") from error
+
+    @staticmethod
+    def _as(login: Login) -> str:
+        return f"{login.user} at {login.host}:{login.port}" if login.host else f"{login.user} by the local socket"
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare; databases first, then the configuration, then the server."""
+        databases, declared = observed.databases, self.declared
+        found = []
+        if databases.state == "foreign":
+            found.append(
+                "the database cloud is there, but not whole, and was not begun by this collection:"
+                " finish or remove it by hand. Databases are never dropped here"
+            )
+        if databases.state == "begun" and databases.started:
+            found.append(
+                f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them: see by hand what they hold"
+            )
+        if observed.database_key_fits is False:
+            found.append("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
+        if found:
+            raise Invalid(found)
+        changes: list[Change] = []
+        if databases.state in ("absent", "begun"):
+            after: dict[str, t.Any] = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
+            before = {"databases": "begun and not finished"} if databases.state == "begun" else None
+            changes.append(Change("database", "cloud", "update" if before else "create", before, after, self._make_databases))
+        elif not databases.login:
+            reason = "other management servers use this user too"
+            changes.append(Change("user", declared.database.user, "update", {"login": False}, {"login": True}, self._make_user, Risk.RESTART, reason))
+        if declared.simulator and not databases.simulator:
+            after = {"databases": ["simulator"]}
+            changes.append(Change("database", "simulator", "create", None, after, self._make_simulator, needs=frozenset({"database/cloud"})))
+        made = frozenset(change.id for change in changes)
+        wanted = wanted_properties(declared)
+        left, right = differing(dict(observed.properties), wanted)
+        if right:
+            action = "update" if observed.installed else "create"
+            before = shown(left) if observed.installed else None
+            changes.append(Change("file", PROPERTIES, action, before, shown(right), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"}))
+        if observed.key != declared.management_key:
+            key_before = None if observed.key is None else {"key": Secret(observed.key)}
+            action = "create" if observed.key is None else "update"
+            changes.append(Change("file", KEY, action, key_before, {"key": Secret(declared.management_key)}, self._write_key, needs=made))
+        service = self._service(observed, changes)
+        if service:
+            changes.append(service)
+        if declared.simulator and not databases.capabilities:
+            needs = frozenset({f"service/{UNIT}"})
+            changes.append(Change("hypervisor", "Simulator", "create", None, {"known": True}, self._make_capabilities, needs=needs))
+        return Plan(changes)
+
+    def _service(self, observed: Observed, changes: t.Sequence[Change]) -> t.Optional[Change]:
+        touched = any(change.kind == "file" for change in changes)
+        needs = frozenset(change.id for change in changes)
+        after = {"enabled": True, "state": "answering"}
+        if not observed.unit.active:
+            before = None if not observed.installed else {"enabled": observed.unit.enabled, "state": observed.unit.state}
+            return Change("service", UNIT, "update" if before else "create", before, after, lambda: self._start(False), needs=needs)
+        if touched or not observed.current:
+            state = {"enabled": observed.unit.enabled, "state": "runs with an older configuration"}
+            reason = "the server restarts: the API is away for half a minute, guests are not touched"
+            return Change("service", UNIT, "update", state, after, lambda: self._start(True), Risk.RESTART, reason, needs=needs)
+        if not observed.unit.enabled or not observed.answers:
+            state = {"enabled": observed.unit.enabled, "state": "answering" if observed.answers else "starting"}
+            return Change("service", UNIT, "update", state, after, lambda: self._start(False), needs=needs)
+        return None
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return nothing but that."""
+        return {"answers": observed.answers}
+
+    # -- apply
+
+    def _make_user(self) -> None:
+        self.admin.run(self._users())
+
+    def _users(self) -> str:
+        """Return the statements for the server's user, from this host and from others, with its rights."""
+        login = self.declared.database
+        statements = []
+        for source in ("localhost", "%"):
+            who = f"'{login.user}'@'{source}'"
+            statements += [
+                f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{login.password}'",
+                f"ALTER USER {who} IDENTIFIED BY '{login.password}'",
+                *(f"GRANT ALL ON {name}.* TO {who}" for name in ("cloud", "cloud_usage", *(["simulator"] if self.declared.simulator else []))),
+                f"GRANT PROCESS ON *.* TO {who}",
+            ]
+        return ";\n".join(statements) + ";\n"
+
+    def _make_databases(self) -> None:
+        """Make them, or go on where an earlier run was cut off: no server has used them yet, or this is not called.
+
+        The first half makes tables anew, so it is repeated whole; the second is one transaction.
+        """
+        self.admin.run(
+            "CREATE DATABASE IF NOT EXISTS cloud; CREATE DATABASE IF NOT EXISTS cloud_usage;\n"
+            f"CREATE TABLE IF NOT EXISTS cloud.{MARK} (step varchar(64) PRIMARY KEY);\n" + self._users()
+        )
+        done = {row[0] for row in self.admin.run(f"SELECT step FROM cloud.{MARK};")}
+        if "schema" not in done:
+            for name in SCHEMA:
+                self._load(name)
+            self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
+        if "data" not in done:
+            texts = [self._setup(name) for name in DATA]
+            extra = host.read(os.path.join(SETUP, "schema-level.sql"))
+            self.admin.run("SET autocommit = 0;\n" + "\n".join(texts) + f"\nINSERT INTO cloud.{MARK} VALUES ('data');\nCOMMIT;\n" + (extra or ""))
+        self.admin.run(f"DROP TABLE cloud.{MARK};")
+
+    def _make_simulator(self) -> None:
+        # Its file has no DROP for this one table.
+        begin = "CREATE DATABASE IF NOT EXISTS simulator;\nUSE simulator;\nDROP TABLE IF EXISTS mockconfiguration;\n"
+        self.admin.run(begin + self._setup(SIMULATOR) + "\n" + self._users())
+
+    def _make_capabilities(self) -> None:
+        """After the first start: it is then that the table gets its columns."""
+        self.user.run("USE cloud;\n" + self._setup("hypervisor_capabilities.simulator.sql"))
+
+    def _load(self, name: str) -> None:
+        try:
+            self.admin.run(self._setup(name))
+        except host.CommandError as error:
+            raise RuntimeError(f"{SETUP}/{name}: {error}") from error
+
+    @staticmethod
+    def _setup(name: str) -> str:
+        path = os.path.join(SETUP, name)
+        text = host.read(path)
+        if text is None:
+            raise RuntimeError(f"{path} is not there: is this package of CloudStack whole?")
+        return text
+
+    def _write_key(self) -> None:
+        host.write(KEY, self.declared.management_key, 0o640, gid=_group())
+
+    def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
+        text = host.read(PROPERTIES)
+        if text is None:
+            raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
+        host.write(PROPERTIES, edit_properties(text, sealed(wanted, self.declared.management_key)), 0o640, gid=_group())
+
+    def _start(self, again: bool) -> None:
+        """Start or restart it and wait until its API answers; say what its log says where it doesn't."""
+        begin = time.time()
+        host.run(["systemctl", "enable", UNIT], timeout=180)
+        if again:
+            host.restart(UNIT)
+        else:
+            host.start(UNIT)
+        end = time.monotonic() + self.declared.timeout
+        while not answers():
+            unit = host.units([UNIT])[UNIT]
+            if not unit.active:
+                raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"the API does not answer within {self.declared.timeout} s. {last_log(begin)}")
+            time.sleep(1)
+
+
+def _group() -> int:
+    try:
+        return grp.getgrnam("cloud").gr_gid
+    except KeyError as error:
+        raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from error
+
+
+def newest(paths: t.Iterable[str]) -> float:
+    """Return when the youngest of the files was changed, as seconds since the epoch."""
+    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=0.0)
+
+
+def begun(pid: int) -> float:
+    """Return when a process began, in the same terms, to about a second."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        with open("/proc/stat", encoding="ascii") as file:
+            boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
+    except (OSError, StopIteration):
+        return 0.0
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def answers(port: int = 8080) -> bool:
+    """Whether the API answers: without keys that is 401."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/client/api?command=listCapabilities&response=json")
+        return connection.getresponse().status == 401
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def last_log(since: float, path: str = LOG) -> str:
+    """Return the last errors of the server's log, without what might be secret."""
+    try:
+        if os.stat(path).st_mtime < since:
+            return f"It wrote nothing to {path}; see also journalctl -u {UNIT}: {host.last_words(UNIT)}"
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return f"It has no log {path}; see also journalctl -u {UNIT}: {host.last_words(UNIT)}"
+    telling = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|Exception|Caused by", line)] or lines
+    hidden = [re.sub(r"(?i)((?:password|secret|key|signature)\w*\s*[=:]\s*)\S+", r"\1********", line)[:300] for line in telling[-6:]]
+    return f"{path} ends with: " + " / ".join(hidden)

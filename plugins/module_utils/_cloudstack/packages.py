@@ -1,0 +1,160 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CloudStack's packages out of files, and the connector for Python that they want and Debian doesn't have.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import tempfile
+import threading
+import typing as t
+import zipfile
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+
+# CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
+CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
+WHEEL = re.compile(r"mysql_connector_python-(?P<version>[0-9.]+)-py2\.py3-none-any\.whl$")
+DEB = re.compile(r"(?P<name>[a-z0-9][a-z0-9.+-]+)_(?P<version>[^_]+)_[a-z0-9]+\.deb")
+POLICY = "/usr/sbin/policy-rc.d"
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A .deb file on this host and what is in it."""
+
+    name: str
+    version: str
+    path: str
+
+
+def parse(paths: t.Sequence[str]) -> list[File]:
+    """Return the files by what their names say. Raises Invalid with every problem."""
+    found = []
+    problems = []
+    for path in paths:
+        match = DEB.fullmatch(os.path.basename(path))
+        if match is None:
+            problems.append(f"{path} is not named NAME_VERSION_ARCH.deb")
+        else:
+            # A colon in a version is written so in a file's name.
+            found.append(File(match["name"], match["version"].replace("%3a", ":"), path))
+    if problems:
+        raise Invalid(problems)
+    return found
+
+
+class Provider:
+    """The packages of some files, installed by one run of apt-get.
+
+    wheel: the connector's wheel from PyPI on this host, made into a package where no connector is installed; None to leave it alone.
+    """
+
+    def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None) -> None:
+        self.files = list(files)
+        self.wheel = wheel
+        self._once = threading.Lock()
+        self._done = False
+
+    def observe(self) -> dict[str, str]:
+        """Return the versions of the installed packages by name."""
+        names = {*(file.name for file in self.files), *CONNECTORS}
+        try:
+            # All of them: dpkg-query fails where it is asked for one that it doesn't know.
+            text = run(["dpkg-query", "--show", "--showformat", "${Package} ${Version} ${db:Status-Status}\\n"])
+        except CommandError as error:
+            raise Unreachable(f"dpkg cannot be asked: {error}") from error
+        rows = (line.split() for line in text.splitlines() if line.endswith(" installed"))
+        return {row[0]: row[1] for row in rows if row[0] in names}
+
+    def plan(self, observed: t.Mapping[str, str]) -> Plan:
+        """Compare by version. A file with another version than the installed one wins, older or newer."""
+        changes = []
+        problems = []
+        if self.wheel and not any(name in observed for name in CONNECTORS):
+            match = WHEEL.search(self.wheel)
+            if match is None:
+                problems.append(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
+            else:
+                changes.append(Change("package", CONNECTORS[1], "create", None, {"version": match["version"]}, self._install))
+        for file in self.files:
+            installed = observed.get(file.name)
+            if installed != file.version:
+                before = None if installed is None else {"version": installed}
+                changes.append(Change("package", file.name, "update" if installed else "create", before, {"version": file.version}, self._install))
+        if problems:
+            raise Invalid(problems)
+        return Plan(changes)
+
+    def returned(self, observed: t.Mapping[str, str]) -> dict[str, t.Any]:
+        """Return the versions that are installed."""
+        return {"installed": dict(observed)}
+
+    def _install(self) -> None:
+        """Install whatever is missing, all in one go; the services that come with it are not started."""
+        with self._once:
+            if self._done:
+                return
+            wanted = {change.name for change in self.plan(self.observe()).changes}
+            with tempfile.TemporaryDirectory() as folder, _nothing_starts():
+                paths = [file.path for file in self.files if file.name in wanted]
+                if CONNECTORS[1] in wanted and self.wheel:
+                    paths.append(connector(self.wheel, folder))
+                # apt's own user must be able to read what is in the folder.
+                os.chmod(folder, 0o755)
+                options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
+                argv = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
+                run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
+            self._done = True
+
+
+def connector(wheel: str, folder: str) -> str:
+    """Make a package of the wheel, unchanged, and return its path."""
+    match = WHEEL.search(wheel)
+    if match is None:
+        raise ValueError(wheel)
+    root = os.path.join(folder, "root")
+    modules = os.path.join(root, "usr/lib/python3/dist-packages")
+    control = os.path.join(root, "DEBIAN")
+    os.makedirs(modules)
+    os.makedirs(control)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(modules)
+    for path in glob.glob(os.path.join(root, "**"), recursive=True):
+        os.chmod(path, 0o755 if os.path.isdir(path) else 0o644)
+    with open(os.path.join(control, "control"), "w", encoding="utf-8") as file:
+        file.write(
+            f"Package: {CONNECTORS[1]}\nVersion: {match['version']}-0cephstack1\nArchitecture: all\nDepends: python3\nSection: python\nPriority: optional\n"
+            "Maintainer: cephstack.cloud on this host <root@localhost>\n"
+            "Description: MySQL's connector for Python, as it is on PyPI\n"
+            " Made by the Ansible collection cephstack.cloud, because CloudStack depends on it and Debian does not have it.\n"
+        )
+    path = os.path.join(folder, f"{CONNECTORS[1]}.deb")
+    run(["dpkg-deb", "-Zgzip", "--root-owner-group", "--build", root, path])
+    shutil.rmtree(root)
+    return path
+
+
+@contextlib.contextmanager
+def _nothing_starts() -> t.Iterator[None]:
+    """Keep maintainer scripts from starting services: CloudStack's would begin without its database."""
+    if os.path.exists(POLICY):
+        yield
+        return
+    with open(POLICY, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 101\n")
+    os.chmod(POLICY, 0o755)
+    try:
+        yield
+    finally:
+        os.unlink(POLICY)

@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cloudstack_management
+short_description: A management server of CloudStack, with its databases
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Runs on a host with CloudStack's management package. Makes the databases where there are none, writes C(db.properties) and the key of
+    the management server, starts the server and waits until its API answers.
+  - Databases are made once. They are never dropped or made anew. Making them is taken up again where an earlier run was cut off.
+  - The server is restarted where it runs with an older configuration than what its files say.
+  - Several management servers share the databases. Set up one after the other (C(throttle=1)).
+  - No password and no key is on a command line.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  address:
+    description: The address by which the other management servers reach this one.
+    type: str
+    required: true
+  database:
+    description: The database server and its users.
+    type: dict
+    required: true
+    suboptions:
+      host:
+        description: The database server.
+        type: str
+        default: localhost
+      port:
+        description: Its port.
+        type: int
+        default: 3306
+      local:
+        description: Whether the database server runs on this host, and the administrator logs in by its socket.
+        type: bool
+        default: false
+      user:
+        description: The management servers' own user. It is made.
+        type: str
+        default: cloud
+      password:
+        description: Its password. No spaces, quotes or backslashes.
+        type: str
+        required: true
+      admin_user:
+        description: Who makes the databases and the user.
+        type: str
+        default: root
+      admin_password:
+        description: The administrator's password. Not needed by the socket of this host, nor once the databases are made.
+        type: str
+        default: ''
+  management_key:
+    description: The key that encrypts the secrets in C(db.properties).
+    type: str
+    required: true
+  database_key:
+    description: The key that encrypts the secrets in the database. The same for all management servers, and for good.
+    type: str
+    required: true
+  simulator:
+    description: Whether CloudStack's simulated hypervisor can be used, for tests. The package must have been built with it.
+    type: bool
+    default: false
+  timeout:
+    description: How long the API may take to answer after a start, in seconds.
+    type: int
+    default: 900
+"""
+
+EXAMPLES = r"""
+- name: The management server
+  cephstack.cloud.cloudstack_management:
+    address: 10.77.0.31
+    database:
+      local: true
+      password: "{{ vault_cloudstack_database_password }}"
+    management_key: "{{ vault_cloudstack_management_key }}"
+    database_key: "{{ vault_cloudstack_database_key }}"
+"""
+
+RETURN = r"""
+answers:
+  description: Whether the API answers.
+  type: bool
+  returned: success
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Declared, Login, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+
+DATABASE = {
+    "host": {"type": "str", "default": "localhost"},
+    "port": {"type": "int", "default": 3306},
+    "local": {"type": "bool", "default": False},
+    "user": {"type": "str", "default": "cloud"},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "admin_user": {"type": "str", "default": "root"},
+    "admin_password": {"type": "str", "default": "", "no_log": True},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "address": {"type": "str", "required": True},
+            "database": {"type": "dict", "required": True, "options": DATABASE},
+            "management_key": {"type": "str", "required": True, "no_log": True},
+            "database_key": {"type": "str", "required": True, "no_log": True},
+            "simulator": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 900},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    database = params["database"]
+    server = None if database["host"] == "localhost" else database["host"]
+    declared = Declared(
+        address=params["address"],
+        database=Login(server, database["port"], database["user"], database["password"]),
+        admin=Login(None if database["local"] else server, database["port"], database["admin_user"], database["admin_password"]),
+        management_key=params["management_key"],
+        database_key=params["database_key"],
+        simulator=params["simulator"],
+        timeout=params["timeout"],
+    )
+    reconcile(module, Provider(declared))
+
+
+if __name__ == "__main__":
+    main()
