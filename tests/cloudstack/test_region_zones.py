@@ -88,6 +88,14 @@ DRIFTS: dict[str, tuple[t.Callable[[client.Client, Living], t.Any], str, t.Any]]
         "provider/{zone}/net1/VpcVirtualRouter",
         ({"state": "Disabled"}, {"state": "Enabled"}),
     ),
+    "pod's range elsewhere": (
+        lambda s, i: (
+            s.job("createManagementNetworkIpRange", podid=i.pod, startip="10.60.0.170", endip="10.60.0.180", gateway="10.60.0.1", netmask="255.255.255.0"),
+            s.job("deleteManagementNetworkIpRange", podid=i.pod, startip="10.60.0.100", endip="10.60.0.150", vlan="untagged"),
+        ),
+        "pod/{zone}/pod1",
+        ({"start": "10.60.0.170", "end": "10.60.0.180"}, {"start": "10.60.0.100", "end": "10.60.0.150"}),
+    ),
     "pod's gateway": (lambda s, i: s.call("updatePod", id=i.pod, gateway="10.60.0.2"), "pod/{zone}/pod1", ({"gateway": "10.60.0.2"}, {"gateway": "10.60.0.1"})),
     "pod closed": (
         lambda s, i: s.call("updatePod", id=i.pod, allocationstate="Disabled"),

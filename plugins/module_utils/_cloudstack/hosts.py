@@ -193,8 +193,8 @@ def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[
     rest = sorted(living, key=lambda row: str(row.get("id")))
     pairs: dict[int, t.Optional[Row]] = {}
     for exactly in (True, False):
-        # Those that are to stay come first; an absent one takes what is left over.
-        for number in sorted(range(len(declared)), key=lambda number: declared[number].get("state") == "absent"):
+        # Those that say more choose first; an absent one takes what is left over.
+        for number in sorted(range(len(declared)), key=lambda number: (declared[number].get("state") == "absent", declared[number].get("tags") is None)):
             if number in pairs or (exactly and declared[number].get("state") == "absent"):
                 continue
             row = next((row for row in rest if not exactly or not differing(_now(row), _wanted(declared[number]))[1]), None)

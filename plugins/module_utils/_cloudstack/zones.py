@@ -642,13 +642,15 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
         region.client.call("updatePod", id=row["id"], **update)
     if not {"start", "end"} & set(after):
         return
-    new = {"start": pod["start"], "end": pod["end"]}
-    if not living[0]:
-        subnet = {"gateway": pod["gateway"], "netmask": pod["netmask"]}
-        region.client.job("createManagementNetworkIpRange", podid=row["id"], startip=new["start"], endip=new["end"], **subnet)
+    client, low, high = region.client, ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
+    if living[0] and ipaddress.IPv4Address(living[0]) <= high and low <= ipaddress.IPv4Address(living[1]):
+        current = {"currentstartip": living[0], "currentendip": living[1]}
+        client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
         return
-    current = {"currentstartip": living[0], "currentendip": living[1]}
-    region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=new["start"], newendip=new["end"], **current)
+    # The same command leaves the old addresses behind where nothing of the old range stays (4.22, seen).
+    client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
+    if living[0]:
+        client.job("deleteManagementNetworkIpRange", podid=row["id"], startip=living[0], endip=living[1], vlan="untagged")
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
