@@ -10,6 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 VENV ?= .venv$(addprefix -,$(CORE))
 LAB ?= inventories/lab
 PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
+# CloudStack's hosts are part of it where its packages can be had.
+CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PACKAGES=$$packages; cloudstack="$${packages:+-i inventories/cloudstack}"
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
@@ -18,11 +20,13 @@ export PYTHON CORE
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
-demo: run ## A whole stack on this machine: hosts, Ceph, a KVM host, a guest that boots from RBD
-	@$(PLAY) cephstack.cloud.demo
+demo: run ## A whole stack on this machine: hosts, Ceph, KVM hosts, CloudStack, guests on RBD
+	@$(CLOUDSTACK)
+	$(PLAY) $$cloudstack cephstack.cloud.demo
 
 lab: run ## Only the throwaway hosts of $(LAB)
-	@$(PLAY) cephstack.cloud.lab -e lab_state=up
+	@$(CLOUDSTACK)
+	$(PLAY) $$cloudstack cephstack.cloud.lab -e lab_state=up
 
 lab-down: run ## Stop and remove the lab, but keep the cached images
 	@$(PLAY) cephstack.cloud.lab -e lab_state=down
