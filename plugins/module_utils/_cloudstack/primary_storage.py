@@ -370,9 +370,13 @@ def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source)
         try:
             return dict(region.client.call("createStoragePool", **parameters)["storagepool"])
         except ApiError as error:
-            if "No host up" in error.text and time.monotonic() < end:
-                time.sleep(_PAUSE)
-                continue
+            if "No host up" in error.text:
+                hosts = region.client.rows("listHosts", clusterid=parameters.get("clusterid"), type="Routing", state="Up", details="min")
+                if not hosts and time.monotonic() < end:
+                    time.sleep(_PAUSE)
+                    continue
+                if hosts and parameters.get("storageaccessgroups"):
+                    raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
             if "Failed to access storage pool" not in error.text:
                 raise
             raise RuntimeError(

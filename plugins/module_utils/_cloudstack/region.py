@@ -97,6 +97,7 @@ class Region:
         self.duplicates: t.List[str] = []
         self.addresses: t.Dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
         self._within = within
+        self._empty = client is None and not lists
         self._lists: t.Dict[str, t.List[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
         self._made: t.List[t.Tuple[str, str, Row]] = []
         self._lock = threading.Lock()
@@ -104,7 +105,7 @@ class Region:
     @property
     def empty(self) -> bool:
         """Whether there is no server yet: everything is planned as new."""
-        return self.client is None and not self._lists
+        return self._empty
 
     def read(self, words: t.Iterable[str]) -> Region:
         """Read lists side by side; those that hang on others after them. Returns itself."""
