@@ -1,0 +1,225 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The administrator's networks of guests: L2, shared or isolated, as their network offering says.
+
+CloudStack takes any number of networks of one name; here a name is one network of a zone. Networks of other accounts and of
+projects are not looked at, whatever their names.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.zones import parse_range, vlans
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "zone": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "offering": {"type": "str"},
+    "display_text": {"type": "str"},
+    "physical_network": {"type": "str"},
+    "vlan": {"type": "str"},
+    "gateway": {"type": "str"},
+    "netmask": {"type": "str"},
+    "start": {"type": "str"},
+    "end": {"type": "str"},
+    "domain_suffix": {"type": "str"},
+    "dns1": {"type": "str"},
+    "dns2": {"type": "str"},
+}
+LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
+
+# The account of root admins, whose networks these are. A shared network has no account.
+_ACCOUNT = "admin"
+# option: (key of a list, parameter, whether updateNetwork changes it)
+_FIELDS: dict[str, tuple[str, str, bool]] = {
+    "offering": ("networkofferingname", "", False),
+    "display_text": ("displaytext", "displaytext", True),
+    "vlan": ("vlan", "vlan", False),
+    "gateway": ("gateway", "gateway", False),
+    "netmask": ("netmask", "netmask", False),
+    "domain_suffix": ("networkdomain", "networkdomain", True),
+    "dns1": ("dns1", "dns1", True),
+    "dns2": ("dns2", "dns2", True),
+}
+_ADDRESSES = ("gateway", "netmask", "start", "end")
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    tagged: dict[tuple[str, str], str] = {}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item["zone"], item["name"]) in seen:
+            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
+        seen.add((item["zone"], item["name"]))
+        if item["state"] == "absent":
+            continue
+        if not item.get("offering"):
+            found.append(f"{here}: offering is missing: name the network offering, such as DefaultL2NetworkOffering")
+        if item.get("display_text") == "":
+            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+        if item.get("vlan") and item["vlan"] != "untagged":
+            try:
+                ((low, high),) = vlans(item["vlan"])
+                if low != high or not 1 <= low <= 4094:
+                    raise ValueError
+            except ValueError:
+                found.append(f"{here}: vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'")
+        if item.get("vlan") and item["vlan"] != "untagged":
+            other = tagged.setdefault((item["zone"], item["vlan"]), item["name"])
+            if other != item["name"]:
+                found.append(f"{here}: vlan: {item['vlan']} is that of {other} too: a VLAN is one network's")
+        given = [key for key in _ADDRESSES if item.get(key)]
+        if "start" in given or "end" in given:
+            missing = [key for key in _ADDRESSES if key not in given]
+            if missing:
+                found.append(f"{here}: {', '.join(missing)}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}")
+            else:
+                parse_range(item, here, found)
+        elif given:
+            try:
+                ipaddress.IPv4Network(f"{item.get('gateway')}/{item.get('netmask')}", strict=False)
+            except ValueError:
+                found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
+        for key in ("dns1", "dns2"):
+            try:
+                ipaddress.ip_address(item.get(key) or "0.0.0.0")
+            except ValueError:
+                found.append(f"{here}: {key}: '{item[key]}' is no address")
+    return found
+
+
+def find(item: t.Mapping[str, t.Any], region: Region, here: str, sheet: Sheet) -> t.Optional[Row]:
+    """The living network, None where there is none. Several of one name are a problem."""
+    rows = [row for row in region.all("networks", item["name"], zonename=item["zone"]) if row.get("account") in (None, _ACCOUNT) and not row.get("project")]
+    if len(rows) > 1:
+        ids = ", ".join(sorted(row["id"] for row in rows))
+        sheet.problem(f"{here}: there are {len(rows)} networks of this name in the zone {item['zone']} ({ids}): delete or rename all but one, then run again")
+    return rows[0] if rows else None
+
+
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan networks."""
+    zones = {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}networks[{number}] ({item['name']})"
+        row = find(item, region, here, sheet)
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete(item, row, region))
+            continue
+        if item["zone"] not in zones:
+            sheet.problem(f"{here}: there is no zone {item['zone']}")
+        elif row is None:
+            _check_new(here, item, region, sheet)
+            sheet.add(_create(item, region, sheet))
+        else:
+            _plan_living(here, item, row, region, sheet)
+
+
+def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """What the server would refuse, or answer without saying why, once half of the region is made."""
+    if region.empty:
+        return
+    offering = region.find("network_offerings", item["offering"])
+    if offering is None:
+        names = sorted(row["name"] for row in region.rows("network_offerings") if row.get("state") == "Enabled" and not row.get("forvpc"))
+        sheet.problem(f"{here}: offering: there is no network offering {item['offering']} (there are: {', '.join(names)})")
+        return
+    if offering.get("state") != "Enabled":
+        sheet.problem(f"{here}: offering: {item['offering']} is {offering.get('state')}: enable it, or take another")
+    if offering.get("forvpc"):
+        sheet.problem(f"{here}: offering: {item['offering']} is for networks of a VPC: take another")
+    if offering.get("specifyvlan") and not item.get("vlan"):
+        sheet.problem(f"{here}: vlan is missing: the offering {item['offering']} wants one")
+    if not offering.get("specifyvlan") and item.get("vlan"):
+        sheet.problem(f"{here}: vlan: with the offering {item['offering']} CloudStack gives one itself: leave it out, or take an offering that wants one")
+    missing = [key for key in _ADDRESSES if not item.get(key)]
+    if offering.get("guestiptype") == "Shared" and missing:
+        sheet.problem(f"{here}: {', '.join(missing)}: missing; a shared network needs gateway, netmask, start and end")
+    if offering.get("guestiptype") == "L2" and len(missing) < len(_ADDRESSES):
+        sheet.problem(f"{here}: an L2 network has no addresses of its own: leave out {', '.join(key for key in _ADDRESSES if item.get(key))}")
+    if item.get("vlan") and item["vlan"] != "untagged":
+        _check_vlan(here, item, region, sheet)
+
+
+def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too."""
+    number = int(item["vlan"])
+    declared = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
+    texts = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()]
+    if not declared:
+        texts = [row.get("vlan") for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
+    try:
+        dynamic = [given for text in texts if text for given in vlans(text)]
+    except ValueError:  # said where it was declared
+        dynamic = []
+    if any(low <= number <= high for low, high in dynamic):
+        sheet.problem(f"{here}: vlan: {number} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
+    for row in region.rows("networks"):
+        if row.get("zonename") == item["zone"] and str(row.get("vlan")) == item["vlan"]:
+            sheet.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
+
+
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+    zone = item["zone"]
+    after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
+
+    def apply() -> None:
+        zone_id = region.id("zones", zone)
+        params = {parameter: item[option] for option, (unused, parameter, _changes) in _FIELDS.items() if parameter and item.get(option)}
+        params.setdefault("displaytext", item["name"])
+        if item.get("physical_network"):
+            params["physicalnetworkid"] = region.id("physical_networks", item["physical_network"], zoneid=zone_id)
+        offering = region.id("network_offerings", item["offering"])
+        answer = region.client.call(
+            "createNetwork", name=item["name"], zoneid=zone_id, networkofferingid=offering, startip=item.get("start"), endip=item.get("end"), **params
+        )
+        region.made("networks", item["name"], answer["network"])
+
+    needs = sheet.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
+    return Change("network", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+
+
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    after = {option: item[option] for option in _FIELDS if item.get(option)}
+    left, right = differing({option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}, after)
+    differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if not _FIELDS[option][2]]
+    if item.get("start"):
+        ranges = [(one.get("startip"), one.get("endip")) for one in region.rows("vlan_ranges") if one.get("networkid") == row["id"]]
+        if (item["start"], item["end"]) not in ranges:
+            shown = ", ".join(f"{start}-{end}" for start, end in sorted(ranges, key=str)) or "none"
+            differs.append(f"its addresses are {shown}, and {item['start']}-{item['end']} is declared")
+    if item.get("physical_network"):
+        name = next((one["name"] for one in region.rows("physical_networks") if one["id"] == row.get("physicalnetworkid")), None)
+        if name != item["physical_network"]:
+            differs.append(f"it is on the physical network {name}, and {item['physical_network']} is declared")
+    if differs:
+        sheet.problem(
+            f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: declare it as it is, or declare another network, move the "
+            f"guests, and take this one away (state: absent)"
+        )
+    elif right:
+        params = {_FIELDS[option][1]: value for option, value in right.items()}
+        sheet.add(
+            Change("network", f"{item['zone']}/{item['name']}", "update", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
+        )
+
+
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+    before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
+    reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
+    name = f"{item['zone']}/{item['name']}"
+    return Change("network", name, "delete", before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
