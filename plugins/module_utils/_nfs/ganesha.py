@@ -170,7 +170,8 @@ def wanted(exports: t.Sequence[Export], client: str, flusher_refused: bool) -> W
     numbers = export_ids(export.pseudo for export in exports)
     return Wanted(
         head_text(flusher_refused),
-        {export.pseudo: f"{numbers[export.pseudo]} {export.folder} {client}" for export in exports},
+        # A session keeps the rights with which it began, so a wider or narrower access takes a new one.
+        {export.pseudo: f"{numbers[export.pseudo]} {export.folder} {export.access} {client}" for export in exports},
         {export.pseudo: export_text(export, numbers[export.pseudo], client) for export in exports},
     )
 
@@ -193,7 +194,7 @@ def unloaded(loaded: t.Optional[str], stamp: str) -> tuple[list[str], list[str]]
         if pseudo not in known:
             reload.append(f"{pseudo} is new")
         elif known[pseudo][0] != fixed:
-            restart.append(f"{pseudo} is another folder now")
+            restart.append(f"{pseudo} is another folder now, or its access is another")
         elif known[pseudo][1] != text:
             reload.append(f"{pseudo} changed")
     reload += [f"{pseudo} is not declared any more" for pseudo in known if pseudo not in after["exports"]]

@@ -59,7 +59,7 @@ def test_no_key_is_ever_shown():
     assert KEY not in str(plan.diff()) + str(plan.rows()) and OTHER not in str(plan.diff()) + str(plan.rows())
 
 
-@pytest.mark.parametrize("entry", [{"access": "ro"}, {"squash": "all_squash"}, {"clients": ["10.0.0.0/24", "10.1.0.0/16"]}])
+@pytest.mark.parametrize("entry", [{"squash": "all_squash"}, {"clients": ["10.0.0.0/24", "10.1.0.0/16"]}])
 def test_what_clients_may_do_is_loaded_without_a_restart(entry):
     found = changed(settled(provider({})), provider(entry))
     assert set(found) == {"conf", "unit"}
@@ -72,8 +72,9 @@ def test_exports_come_and_go_without_a_restart():
     assert "/b is not declared any more" in changed(settled(two), one)["unit"].after["reload"]
 
 
-def test_another_folder_under_the_same_name_takes_a_restart():
-    found = changed(settled(provider({"pseudo": "/x"})), provider({"pseudo": "/x", "path": "/b"}))
+@pytest.mark.parametrize("entry", [{"path": "/b"}, {"access": "ro"}])
+def test_another_folder_or_access_under_the_same_name_takes_a_restart(entry):
+    found = changed(settled(provider({"pseudo": "/x"})), provider({"pseudo": "/x", **entry}))
     assert found["unit"].risk is Risk.RESTART and "/x is another folder now" in found["unit"].reason
 
 
