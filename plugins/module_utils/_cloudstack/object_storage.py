@@ -11,7 +11,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 import urllib.parse
@@ -104,7 +103,7 @@ def prove_user(url: str, given: s3.Credentials, who: str) -> str:
         return f"the gateway at {url} says: {error}"
     except Unreachable as error:
         return str(error)
-    except (ValueError, KeyError, TypeError, json.JSONDecodeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return f"{url} does not answer as an object gateway of Ceph does"
     missing = sorted(kind for kind in CAPS if _perm(caps.get(kind, "")) != "*")
     if missing:
