@@ -1,0 +1,286 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Templates of guests' disks: registered by address, downloaded by the hosts themselves (direct download) or to secondary storage.
+
+CloudStack looks at a template's file when the first guest is made of it, and says nothing of use when that fails. So what can be
+known before is looked at here: the form that RBD takes, and the checksum.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import typing as t
+import urllib.request
+from urllib.parse import urlsplit
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "zone": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "url": {"type": "str"},
+    "format": {"type": "str", "choices": ["QCOW2", "RAW", "VHD", "VHDX"], "default": "QCOW2"},
+    "checksum": {"type": "str"},
+    "verify": {"type": "bool", "default": True},
+    "direct_download": {"type": "bool", "default": True},
+    "hypervisor": {"type": "str", "choices": list(HYPERVISORS), "default": "kvm"},
+    "os_type": {"type": "str", "default": "Other Linux (64-bit)"},
+    "display_text": {"type": "str"},
+    "public": {"type": "bool", "default": True},
+    "featured": {"type": "bool", "default": True},
+    "extractable": {"type": "bool"},
+    "password_enabled": {"type": "bool"},
+    "requires_hvm": {"type": "bool"},
+    "dynamically_scalable": {"type": "bool"},
+    "details": {"type": "dict", "default": {}},
+}
+LISTS = ("zones", "hosts", "storage_pools", "templates")
+
+# The lengths of checksums in hexadecimal digits, in CloudStack's spelling.
+_SUMS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
+# What the hosts unpack. On RBD they take nothing else: a plain file fails with "unsupported format", which only their log says.
+_COMPRESSED = (".gz", ".bz2", ".zip")
+# Accounts whose templates are the administrator's.
+_ACCOUNTS = ("admin", "system")
+# Hosts are back within 15 s of a server's restart (seen); until then nobody can look at an address.
+_PATIENCE = 90
+_CHUNK = 1 << 20
+
+# option: (key of a list, parameter of updateTemplate)
+_OWN = {
+    "display_text": ("displaytext", "displaytext"),
+    "os_type": ("ostypename", "ostypeid"),
+    "password_enabled": ("passwordenabled", "passwordenabled"),
+    "requires_hvm": ("requireshvm", "requireshvm"),
+    "dynamically_scalable": ("isdynamicallyscalable", "isdynamicallyscalable"),
+}
+_PERMISSIONS = {"public": ("ispublic", "ispublic"), "featured": ("isfeatured", "isfeatured"), "extractable": ("isextractable", "isextractable")}
+_FIXED = {"url": "url", "format": "format", "hypervisor": "hypervisor", "direct_download": "directdownload"}
+
+
+def checksum(text: str) -> tuple[str, str]:
+    """A checksum as its algorithm in CloudStack's spelling and its digits: "sha256:…", "{SHA-256}…" or the digits alone. Raises ValueError."""
+    match = re.fullmatch(r"(?:\{([^}]+)\}|([A-Za-z0-9-]+):)?([0-9A-Fa-f]+)", text.strip())
+    if not match or len(match.group(3)) not in _SUMS:
+        raise ValueError(f"'{text}' is no checksum, such as sha256: and 64 hexadecimal digits")
+    algorithm = _SUMS[len(match.group(3))]
+    named = match.group(1) or match.group(2)
+    if named and named.upper().replace("-", "") != algorithm.replace("-", ""):
+        raise ValueError(f"'{text}' has as many digits as one of {algorithm}, not of {named}")
+    return algorithm, match.group(3).lower()
+
+
+def _sum(item: t.Mapping[str, t.Any]) -> t.Optional[str]:
+    return "{{{}}}{}".format(*checksum(item["checksum"])) if item.get("checksum") else None
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item["zone"], item["name"]) in seen:
+            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
+        seen.add((item["zone"], item["name"]))
+        if item["state"] == "absent":
+            continue
+        parts = urlsplit(item.get("url") or "")
+        if not item.get("url"):
+            found.append(f"{here}: url is missing: say where the file is")
+        elif parts.scheme not in ("http", "https", "ftp", "nfs", "metalink") or not parts.netloc:
+            found.append(f"{here}: url: '{item['url']}' is no address that the hosts can download from (http://HOST/FILE)")
+        if item.get("checksum"):
+            try:
+                checksum(item["checksum"])
+            except ValueError as error:
+                found.append(f"{here}: checksum: {error}")
+        if item["direct_download"] and item["hypervisor"] != "kvm":
+            found.append(f"{here}: direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage")
+        if item.get("display_text") == "":
+            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+    return found
+
+
+def find(item: t.Mapping[str, t.Any], region: Region, here: str, sheet: Sheet) -> t.Optional[Row]:
+    """The living template, None where there is none. Several of one name are a problem."""
+    rows = [row for row in region.all("templates", item["name"], zonename=item["zone"]) if row.get("account") in _ACCOUNTS and not row.get("project")]
+    ids = sorted({row["id"] for row in rows})
+    if len(ids) > 1:
+        sheet.problem(f"{here}: there are {len(ids)} templates of this name in the zone {item['zone']} ({', '.join(ids)}): delete all but one, then run again")
+    return rows[0] if rows else None
+
+
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan templates."""
+    zones = {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}templates[{number}] ({item['name']})"
+        row = find(item, region, here, sheet)
+        if item["state"] == "absent":
+            if row is not None:
+                sheet.add(_delete(item, row, region))
+            continue
+        if item["zone"] not in zones:
+            sheet.problem(f"{here}: there is no zone {item['zone']}")
+            continue
+        _check_storage(here, item, region, sheet)
+        if row is not None:
+            _plan_living(here, item, row, region, sheet)
+            continue
+        _check_os(here, item, region, sheet)
+        _check_hosts(here, item, region, sheet)
+        _check_sum(here, item, region, sheet)
+        sheet.add(_create(item, region, sheet))
+
+
+def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
+        return
+    declared = [pool for pool in sheet.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
+    gone = {pool["name"] for pool in declared if pool["state"] == "absent"}
+    living = [row for row in region.rows("storage_pools") if row.get("zonename") == item["zone"] and row["name"] not in gone]
+    rbd = [pool["name"] for pool in declared if pool["state"] == "present"] + [row["name"] for row in living if row.get("type") == "RBD"]
+    others = [row["name"] for row in living if row.get("type") != "RBD"]
+    if rbd and not others:
+        sheet.problem(
+            f"{here}: url: on RBD ({', '.join(sorted(set(rbd)))}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
+            f"without a reason: compress the file (gzip -k FILE) and name the result"
+        )
+    elif rbd:
+        sheet.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
+
+
+def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    if region.client is not None or region.rows("os_types"):
+        names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
+        if item["os_type"] not in names:
+            word = item["os_type"].split()[0].lower()
+            near = [name for name in names if name and name.lower().startswith(word)][-5:]
+            sheet.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
+
+
+def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """A direct download is registered through a host, which looks whether the address answers."""
+    if not item["direct_download"]:
+        return
+    zones = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
+    clusters = [cluster for zone in zones for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
+    declared = any(cluster.get("hypervisor") == "kvm" and cluster.get("hosts") for cluster in clusters)
+    living = any(row.get("zonename") == item["zone"] and row.get("hypervisor") == "KVM" for row in region.rows("hosts"))
+    if not declared and not living:
+        sheet.problem(f"{here}: the zone {item['zone']} has no host with KVM, and it takes one to register what hosts download: declare a host")
+
+
+def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+    """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
+    if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
+        return
+    algorithm, wanted = checksum(item["checksum"])
+    try:
+        found = download_sum(item["url"], algorithm)
+    except OSError as error:
+        sheet.warn(f"{here}: the file could not be compared with its checksum, for {item['url']} cannot be read from here: {error}")
+        return
+    if found != wanted:
+        sheet.problem(f"{here}: checksum: the file at {item['url']} has {algorithm} {found}: mend the checksum, or the file")
+
+
+def download_sum(url: str, algorithm: str) -> str:
+    """Return the checksum of what an address gives, in hexadecimal digits. Raises OSError."""
+    digest = hashlib.new(algorithm.replace("-", "").lower())
+    with urllib.request.urlopen(url, timeout=15) as stream:
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _os_id(region: Region, name: str) -> str:
+    return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
+
+
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+    zone = item["zone"]
+    after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
+    after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
+
+    def apply() -> None:
+        params = {parameter: item[option] for option, (_key, parameter) in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
+        params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
+        params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], checksum=_sum(item))
+        params.update(directdownload=item["direct_download"] or None, **mapped("details", item["details"]))
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                answer = region.client.call("registerTemplate", name=item["name"], **params)
+                break
+            except ApiError as error:
+                if "find a host" not in error.text or time.monotonic() > end:
+                    raise
+                time.sleep(3)
+        region.made("templates", item["name"], answer["template"][0])
+
+    needs = sheet.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | sheet.ids("image_store") | {f"zone/{zone}"}
+    return Change("template", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+
+
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    living = {option: row.get(key) for option, key in _FIXED.items()}
+    wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
+    if item.get("checksum") and row.get("checksum"):
+        living["checksum"], wanted["checksum"] = row["checksum"], _sum(item)
+    left, right = differing(living, wanted)
+    if right:
+        differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
+        sheet.problem(
+            f"{here}: {differs}. A template's file cannot be changed: declare one of another name, or take this one away (state: absent) and declare it "
+            f"again afterwards; guests that were made of it keep their disks"
+        )
+        return
+    fields = {**_OWN, **_PERMISSIONS}
+    after: dict[str, t.Any] = {option: item[option] for option in fields if item.get(option) is not None}
+    before: dict[str, t.Any] = {option: row.get(key) for option, (key, _parameter) in fields.items()}
+    details = row.get("details") or {}
+    before.update({f"details.{key}": details.get(key) for key in item["details"]})
+    after.update({f"details.{key}": str(value) for key, value in item["details"].items()})
+    left, right = differing(before, after)
+    if not right:
+        return
+    if "os_type" in right:
+        _check_os(here, item, region, sheet)
+
+    def apply() -> None:
+        own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
+        if "os_type" in right:
+            own["ostypeid"] = _os_id(region, item["os_type"])
+        if any(option.startswith("details.") for option in right):
+            own.update(mapped("details", {**details, **{key: str(value) for key, value in item["details"].items()}}))
+        if own:
+            region.client.call("updateTemplate", id=row["id"], **own)
+        permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
+        if permissions:
+            region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
+
+    sheet.add(Change("template", f"{item['zone']}/{item['name']}", "update", left, right, apply))
+
+
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+    before = {option: row.get(key) for option, key in _FIXED.items()}
+    reason = "no guest can be made of it any more; guests that were keep their disks"
+    name = f"{item['zone']}/{item['name']}"
+
+    def apply() -> None:
+        region.client.job("deleteTemplate", id=row["id"], zoneid=row.get("zoneid"))
+
+    return Change("template", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason)

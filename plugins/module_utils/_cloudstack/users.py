@@ -1,0 +1,128 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users, each in an account, with API keys.
+
+A user that is there keeps its password, and keys that are there are never replaced. What a user owns goes with its account, so
+nothing is taken away here.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "account": {"type": "str"},
+    "domain": {"type": "str", "default": "ROOT"},
+    "role": {"type": "str", "default": "User"},
+    "password": {"type": "str", "no_log": True},
+    "email": {"type": "str"},
+    "first_name": {"type": "str"},
+    "last_name": {"type": "str"},
+    "keys": {"type": "bool", "default": True, "no_log": False},
+}
+LISTS = ("users", "accounts", "domains")
+
+_FIELDS = {"email": "email", "first_name": "firstname", "last_name": "lastname"}
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    found: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    roles: dict[tuple[str, str], str] = {}
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item["domain"], item["name"]) in seen:
+            found.append(f"{here}: is declared twice in the domain {item['domain']}: keep one of them")
+        seen.add((item["domain"], item["name"]))
+        role = roles.setdefault((item["domain"], _account(item)), item["role"])
+        if role != item["role"]:
+            found.append(f"{here}: role: an account has one role, and {_account(item)} is declared with {role} too")
+    return found
+
+
+def _account(item: t.Mapping[str, t.Any]) -> str:
+    return item.get("account") or item["name"]
+
+
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+    """Plan users, and their keys."""
+    domains = {row["path"]: row["id"] for row in region.rows("domains")}
+    coming = threading.Lock()  # the first user of an account makes it
+    for number, item in enumerate(declared):
+        here = f"{sheet.prefix}users[{number}] ({item['name']})"
+        domain = domains.get(item["domain"])
+        if domain is None and not region.empty:
+            sheet.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(domains))})")
+            continue
+        row = next((one for one in region.rows("users") if one["username"] == item["name"] and one.get("domainid") == domain), None)
+        account = next((one for one in region.rows("accounts") if one["name"] == _account(item) and one.get("domainid") == domain), None)
+        if account is not None and account.get("rolename") != item["role"]:
+            sheet.problem(
+                f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
+                f"or take another account"
+            )
+        if row is None:
+            _plan_new(here, item, domain, region, sheet, coming)
+        elif row.get("account") != _account(item):
+            sheet.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
+        else:
+            _plan_living(item, row, region, sheet)
+
+
+def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, sheet: Sheet, coming: threading.Lock) -> None:
+    if not item.get("password"):
+        sheet.problem(f"{here}: password is missing: a new user needs one")
+        return
+    if region.client is not None and item["role"] not in [row["name"] for row in region.rows("roles")]:
+        sheet.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
+        return
+    after = {"account": _account(item), "role": item["role"], "password": Secret(item["password"]), "keys": item["keys"]}
+    after.update({option: item[option] for option in _FIELDS if item.get(option)})
+    name = item["name"]
+
+    def apply() -> None:
+        person = {"email": item.get("email") or f"{name}@localhost", "firstname": item.get("first_name") or name, "lastname": item.get("last_name") or name}
+        common = {"username": name, "account": _account(item), "domainid": domain, "password": Secret(item["password"]), **person}
+        with coming:
+            accounts = region.client.rows("listAccounts", name=_account(item), domainid=domain, details="min", listall=True)
+            if any(row["name"] == _account(item) for row in accounts):
+                user = region.client.call("createUser", **common)["user"]
+            else:
+                made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **common)["account"]
+                user = next(one for one in made["user"] if one["username"] == name)
+        if item["keys"]:
+            region.client.call("registerUserKeys", id=user["id"])
+
+    sheet.add(Change("user", f"{item['domain']}/{name}", "create", None, after, apply))
+
+
+def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+    before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
+    after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
+    before["keys"] = bool(row.get("apikey"))
+    if item["keys"]:
+        after["keys"] = True
+    left, right = differing(before, after)
+    if not right:
+        return
+
+    def apply() -> None:
+        person = {_FIELDS[option]: value for option, value in right.items() if option in _FIELDS}
+        if person:
+            region.client.call("updateUser", id=row["id"], **person)
+        # Keys that somebody made meanwhile are not made again: that would take theirs away.
+        if "keys" in right and not region.client.call("getUserKeys", id=row["id"])["userkeys"].get("apikey"):
+            region.client.call("registerUserKeys", id=row["id"])
+
+    sheet.add(Change("user", f"{item['domain']}/{item['name']}", "update", left, right, apply))
