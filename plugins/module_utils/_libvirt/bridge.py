@@ -1,0 +1,281 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bridges of a KVM host: a bridge takes over the address of the interface that it holds, with a way back.
+
+A bridge that is there is left alone. A new one is written where the interface was described (Debian's /etc/network/interfaces), and
+made from that description, as the next boot will do. Before it, a timer is set that puts everything back: only a second call, which
+comes over the new bridge, takes the timer away. So a host that was cut off comes back by itself.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk
+
+# interfaces(5): a line that begins with one of these begins a stanza.
+_HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_KEPT = "/var/lib/cephstack/bridges"
+
+
+class BridgeError(Exception):
+    """A change of the network failed, and was taken back."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bridge:
+    """A bridge as declared. interface: "" is that of the default route."""
+
+    name: str
+    interface: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """An interface of the host. ports: of a bridge, else None. master: the bridge that holds it."""
+
+    ports: t.Optional[tuple[str, ...]] = None
+    master: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """links by name. default: the interface of the default route. files: the texts that describe interfaces, by path, where the host
+    is set up by them. manager: who sets up the network where it isn't them. pending: bridges whose timer still runs."""
+
+    links: t.Mapping[str, Link]
+    default: str
+    files: t.Mapping[str, str]
+    manager: str
+    pending: frozenset[str]
+
+
+def parse(declared: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Bridge, ...]:
+    """Read a declaration. Raises Invalid with every problem found."""
+    problems, bridges = [], [Bridge(item["name"], item.get("interface") or "") for item in declared]
+    for what, names in (("bridge", [bridge.name for bridge in bridges]), ("interface", [bridge.interface for bridge in bridges])):
+        problems += [f"the {what} {name or 'of the default route'} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [f"'{name}' is no name of an interface" for bridge in bridges for name in bridge_names(bridge) if not _NAME.fullmatch(name)]
+    if problems:
+        raise Invalid(problems)
+    return tuple(bridges)
+
+
+def bridge_names(bridge: Bridge) -> list[str]:
+    """Return the names of interfaces that a declaration has."""
+    return [name for name in (bridge.name, bridge.interface) if name]
+
+
+def stanzas(text: str) -> list[str]:
+    """Return the stanzas of an interfaces file; joined they are the file. What comes before the first is one too. Pure."""
+    found: list[str] = [""]
+    pending = ""  # comments and empty lines belong to what follows them
+    for line in text.splitlines(keepends=True):
+        if not line.strip() or line.lstrip().startswith("#"):
+            pending += line
+            continue
+        if _HEADS.match(line):
+            found.append(pending + line)
+        else:
+            found[-1] += pending + line
+        pending = ""
+    found[-1] += pending
+    return [stanza for stanza in found if stanza]
+
+
+def _head(stanza: str) -> list[str]:
+    line = next((line for line in stanza.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+    return line.split()
+
+
+def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
+    """Return an interfaces file in which a bridge has the addresses of an interface, which it holds. None: it doesn't describe it. Pure."""
+    out, done = [], False
+    for stanza in stanzas(text):
+        words = _head(stanza)
+        if words[:2] != ["iface", interface]:
+            out.append(stanza)
+            continue
+        lines = stanza.rstrip("\n").splitlines()
+        at = next(number for number, line in enumerate(lines) if line.split()[:1] == ["iface"])
+        indent = next((re.match(r"\s*", line).group() for line in lines[at + 1 :] if line.strip()), "") or "  "  # type: ignore[union-attr]
+        new = [*lines[:at]]
+        if not done:
+            new += [f"iface {interface} inet manual", "", f"auto {bridge}"]
+        new += [" ".join(["iface", bridge, *words[2:]]), *lines[at + 1 :]]
+        if not done:
+            new += [indent + option for option in (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")]
+        done = True
+        out.append("\n".join(new) + "\n\n")
+    return "".join(out) if done else None
+
+
+class Provider:
+    """Makes the bridges of one host. revert_after: seconds until a host that nobody came back to is as it was."""
+
+    def __init__(self, bridges: t.Sequence[Bridge], revert_after: int) -> None:
+        self.bridges = bridges
+        self.revert_after = revert_after
+        self._made: set[str] = set()
+
+    # -- observe ------------------------------------------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        """Read interfaces, and how they are described."""
+        links = {}
+        seen = json.loads(_run(["ip", "-json", "address", "show"]) or "[]")
+        for link in seen:
+            name = link.get("ifname", "")
+            ports = tuple(sorted(os.listdir(f"/sys/class/net/{name}/brif"))) if os.path.isdir(f"/sys/class/net/{name}/bridge") else None
+            addresses = tuple(f"{item['local']}/{item['prefixlen']}" for item in link.get("addr_info", []) if item.get("scope") == "global")
+            links[name] = Link(ports, link.get("master", ""), addresses)
+        routes = json.loads(_run(["ip", "-json", "-4", "route", "show", "default"]) or "[]")
+        files = {path: _read(path) for path in ["/etc/network/interfaces", *sorted(glob.glob("/etc/network/interfaces.d/*"))] if os.path.isfile(path)}
+        pending = frozenset(bridge.name for bridge in self.bridges if _active(_timer(bridge.name)))
+        return Observed(links, routes[0].get("dev", "") if routes else "", files, _manager(), pending)
+
+    # -- plan ---------------------------------------------------------------------------------------------------
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid with everything that stands in the way."""
+        problems: list[str] = []
+        changes = [change for change in (self._plan_bridge(bridge, observed, problems) for bridge in self.bridges) if change]
+        if problems:
+            raise Invalid(problems)
+        return Plan(changes)
+
+    def _plan_bridge(self, bridge: Bridge, observed: Observed, problems: list[str]) -> t.Optional[Change]:
+        link = observed.links.get(bridge.name)
+        if link is not None and link.ports is not None:
+            if bridge.name in observed.pending and bridge.name not in self._made:
+                return Change("bridge", bridge.name, "update", {"kept": False}, {"kept": True}, lambda: self._keep(bridge.name))
+            return None
+        if link is not None:
+            problems.append(f"{bridge.name}: there is an interface of this name, and it is no bridge")
+            return None
+        interface = bridge.interface or observed.default
+        if not interface:
+            problems.append(f"{bridge.name}: this host has no default route to take the interface of: name its interface")
+            return None
+        port = observed.links.get(interface)
+        if port is None:
+            problems.append(f"{bridge.name}: there is no interface {interface}; there are {', '.join(sorted(observed.links))}")
+            return None
+        if port.ports is not None or port.master:
+            problems.append(
+                f"{bridge.name}: {interface} is {'a bridge itself' if port.master == '' else 'held by ' + port.master}: "
+                f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
+            )
+            return None
+        new = {path: text for path, text in ((path, bridged(text, interface, bridge.name)) for path, text in observed.files.items()) if text is not None}
+        if len(new) != 1:
+            where = f"it is set up by {observed.manager}" if observed.manager else f"{len(new)} files in /etc/network describe it"
+            problems.append(
+                f"{bridge.name}: {interface} cannot be put into a bridge from here, since {where}: make the bridge {bridge.name} with {interface} in it "
+                f"and its addresses on it, as that wants it; a bridge that is there is left alone"
+            )
+            return None
+        (path, text), addresses = next(iter(new.items())), list(port.addresses)
+        after = {"interface": interface, "addresses": addresses, "file": path}
+        reason = f"the addresses of {interface} move to it; {self.revert_after} s later they move back if nobody has come back to this host"
+        return Change(
+            "bridge", bridge.name, "create", None, after, lambda: self._make(bridge.name, interface, path, text, addresses), risk=Risk.RESTART, reason=reason
+        )
+
+    # -- apply --------------------------------------------------------------------------------------------------
+
+    def _make(self, name: str, interface: str, path: str, text: str, addresses: list[str]) -> None:
+        if not shutil.which("brctl") and not os.path.exists("/etc/network/if-pre-up.d/bridge"):
+            raise BridgeError("bridges in /etc/network/interfaces need the package bridge-utils")
+        folder = os.path.join(_KEPT, name)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        shutil.copy2(path, os.path.join(folder, "before"))
+        shutil.copy2(path, os.path.join(folder, "after"))
+        with open(os.path.join(folder, "after"), "w", encoding="utf-8") as stream:
+            stream.write(text)
+        dev, br, conf = shlex.quote(interface), shlex.quote(name), shlex.quote(path)
+        back = f"ifdown --force {br}; ip link delete {br}; cp -p before {conf}; ifdown --force {dev}; ip address flush dev {dev}; ifup --force {dev}"
+        forth = f"ifdown --force {dev}; cp -p after {conf} && ip address flush dev {dev} && ifup --force {dev} && ifup --force {br}"
+        for file, script in (("back", back), ("forth", forth)):
+            with open(os.path.join(folder, file), "w", encoding="utf-8") as stream:
+                stream.write(f"#!/bin/sh\n# Made by cephstack.cloud\ncd {shlex.quote(folder)} || exit 1\n{script}\n")
+        timer = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
+        _run([*timer, "/bin/sh", f"{folder}/back"])
+        try:
+            # In a unit of its own: it goes on where this process ends with its connection.
+            _run(["systemd-run", "--quiet", "--collect", "--wait", f"--unit={_unit(name)}-forth", "/bin/sh", f"{folder}/forth"], self.revert_after)
+            link = self.observe().links.get(name, Link())
+            if link.ports is None or interface not in link.ports or not set(addresses) <= set(link.addresses):
+                raise BridgeError(f"{name} did not come up with {interface} in it and {', '.join(addresses)} on it")
+        except (BridgeError, OSError) as error:
+            _run(["systemctl", "stop", _timer(name)])
+            _run(["systemd-run", "--quiet", "--collect", "--wait", f"--unit={_unit(name)}-back", "/bin/sh", f"{folder}/back"], self.revert_after)
+            raise BridgeError(f"{error}; all is as it was (journalctl -u {_unit(name)}-forth)") from error
+        self._made.add(name)
+
+    def _keep(self, name: str) -> None:
+        _run(["systemctl", "stop", _timer(name)])
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the declared bridges with their ports and addresses."""
+        rows = []
+        for bridge in self.bridges:
+            link = observed.links.get(bridge.name, Link())
+            rows.append({"name": bridge.name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": bridge.name not in observed.pending})
+        return {"bridges": rows}
+
+
+def _unit(bridge: str) -> str:
+    return f"cephstack-bridge-{bridge}"
+
+
+def _timer(bridge: str) -> str:
+    return f"{_unit(bridge)}.timer"
+
+
+def _active(unit: str) -> bool:
+    return _call(["systemctl", "--quiet", "is-active", unit]).returncode == 0
+
+
+def _manager() -> str:
+    """Return who sets up the network, as far as it can be told."""
+    if glob.glob("/etc/netplan/*.yaml"):
+        return "netplan"
+    for unit in ("NetworkManager.service", "systemd-networkd.service"):
+        if _active(unit):
+            return unit.partition(".")[0]
+    return ""
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read()
+
+
+def _call(argv: t.Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(list(argv), capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL, errors="replace")
+    except FileNotFoundError as error:
+        raise BridgeError(f"{argv[0]} is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise BridgeError(f"{' '.join(argv)[:120]} did not end in {timeout:g} s") from error
+
+
+def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
+    done = _call(argv, timeout)
+    if done.returncode != 0:
+        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.stdout

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cloudstack_host_probe
+short_description: Find out in seconds whether CloudStack can use a KVM host
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - CloudStack's C(addHost) says «Cannot find the server resources» after five minutes, whatever is wrong on the host. This module says
+    what is wrong before, and all of it at once.
+  - It runs a guest of 512 bytes under KVM, and looks for C(kvm-ok), the bridges and what they hold, the programs that the agent runs, the RBD
+    drivers of libvirt and QEMU, a librados that is too new for them, the host's name, the way to the management servers and the time.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.info
+options:
+  bridges:
+    description: The bridges that the zone's traffic labels name.
+    type: list
+    elements: str
+    default: [cloudbr0]
+  servers:
+    description: The addresses of the management servers. Nothing is asked of them where it is empty.
+    type: list
+    elements: str
+    default: []
+  port:
+    description: The port at which they wait for agents.
+    type: int
+    default: 8250
+  time:
+    description: What time it is on them, in seconds since 1970, to compare the clocks. More than half a minute apart is a problem.
+    type: float
+  guest_timeout:
+    description: Within how many seconds the guest must be through.
+    type: float
+    default: 30
+  timeout:
+    description: Within how many seconds a server must answer.
+    type: float
+    default: 5
+  fail:
+    description: Whether a problem is a failure.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Would CloudStack take this host?
+  cephstack.cloud.cloudstack_host_probe:
+    bridges: [cloudbr0, cloudbr1]
+    servers: [192.0.2.11]
+"""
+
+RETURN = r"""
+problems:
+  description: All that stands in the way.
+  type: list
+  elements: str
+  returned: always
+librados:
+  description: The version of librados.
+  type: str
+  returned: always
+skew:
+  description: How many seconds the host's clock is ahead of the server's, None where O(time) was not given.
+  type: float
+  returned: always
+seconds:
+  description: How long it took.
+  type: float
+  returned: always
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Wanted, look, problems
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "bridges": {"type": "list", "elements": "str", "default": ["cloudbr0"]},
+            "servers": {"type": "list", "elements": "str", "default": []},
+            "port": {"type": "int", "default": 8250},
+            "time": {"type": "float"},
+            "guest_timeout": {"type": "float", "default": 30},
+            "timeout": {"type": "float", "default": 5},
+            "fail": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    params = dict(module.params)
+    fail = params.pop("fail")
+    wanted = Wanted(**{**params, "bridges": tuple(params["bridges"]), "servers": tuple(params["servers"])})
+    begun = time.monotonic()
+    seen = look(wanted)
+    found = problems(wanted, seen)
+    result = {"problems": found, "librados": seen.librados, "skew": seen.skew, "seconds": round(time.monotonic() - begun, 1)}
+    if found and fail:
+        module.fail_json(msg="CloudStack cannot use this host: " + "; ".join(found), **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kvm_bridges
+short_description: Bridges of a KVM host that take over an interface, with a way back
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - A bridge that is there is left alone, whatever it holds.
+  - One that isn't is made and gets the addresses of the interface that it holds, now and at every boot.
+  - A timer is set before that. It puts everything back unless the module is called a second time, which proves that the host can still
+    be reached. What comes up wrong is put back at once.
+  - The interface must be described in C(/etc/network/interfaces) or a file in C(/etc/network/interfaces.d). Where netplan, systemd-networkd or
+    NetworkManager set up the network, the module says so and changes nothing.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: The call after the one that made a bridge keeps it and so is a change.
+options:
+  bridges:
+    description: The bridges.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the bridge, such as V(cloudbr0).
+        type: str
+        required: true
+      interface:
+        description: The interface that it holds. By default that of the default route.
+        type: str
+  revert_after:
+    description: Within how many seconds the second call must come.
+    type: int
+    default: 90
+requirements:
+  - bridge-utils
+"""
+
+EXAMPLES = r"""
+- name: The bridge that CloudStack uses
+  cephstack.cloud.kvm_bridges:
+    bridges:
+      - name: cloudbr0
+  register: bridges
+
+- name: Keep it, now that the host was reached over it
+  cephstack.cloud.kvm_bridges:
+    bridges:
+      - name: cloudbr0
+  when: bridges is changed
+"""
+
+RETURN = r"""
+bridges:
+  description: The bridges as they are.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: The name of the bridge.
+      type: str
+    ports:
+      description: The interfaces that it holds.
+      type: list
+      elements: str
+    addresses:
+      description: Its addresses.
+      type: list
+      elements: str
+    kept:
+      description: Whether no timer is there that would take it away.
+      type: bool
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import BridgeError, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+
+BRIDGE = {"name": {"type": "str", "required": True}, "interface": {"type": "str"}}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "bridges": {"type": "list", "elements": "dict", "required": True, "options": BRIDGE},
+            "revert_after": {"type": "int", "default": 90},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        bridges = parse(module.params["bridges"])
+        reconcile(module, Provider(bridges, module.params["revert_after"]), workers=1)
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except BridgeError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
