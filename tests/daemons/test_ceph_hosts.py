@@ -203,10 +203,11 @@ def label(osd: int, uuid: str, fsid: str) -> bytes:
 
 def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monkeypatch):
     """A host with 24 OSDs: their devices are files here, all else is read as from devices. Nothing runs ceph-volume."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices as devices_of_host
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
 
     cluster = make_cluster(osds=0, mgr=False)
-    monkeypatch.setattr(osds, "_real", lambda path: path if pathlib.Path(path).exists() else None)
+    monkeypatch.setattr(devices_of_host, "_real", lambda path: path if pathlib.Path(path).exists() else None)
     monkeypatch.setattr(host, "installed", lambda program: True if program == "ceph-volume" else shutil.which(program) is not None)
     devices = [{"path": str(tmp_path / f"disk{number}"), "type": "raw"} for number in range(24)]
     folders = []
@@ -252,7 +253,7 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
 
 def test_the_label_of_a_real_osd_is_read_and_wiped(tmp_path):
     """BlueStore's label as this release writes it; from 20 on there is a copy at 1 GiB."""
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices
 
     block = tmp_path / "block"
     with block.open("wb") as file:
@@ -261,10 +262,10 @@ def test_the_label_of_a_real_osd_is_read_and_wiped(tmp_path):
     identity, fsid = str(uuid.uuid4()), str(uuid.uuid4())
     words = ["ceph-osd", "-i", "7", "--mkfs", "--osd-objectstore", "bluestore", "--osd-data", str(tmp_path), "--osd-uuid", identity, "--fsid", fsid]
     subprocess.run([*words, "--no-mon-config", "--setuser", "root", "--setgroup", "root"], check=True, capture_output=True)
-    found = osds.read_label(str(block))
+    found = devices.read_label(str(block))
     assert (found["osd_uuid"], found["description"], found["whoami"], found["ceph_fsid"]) == (identity, "main", "7", fsid)
     show = ["ceph-bluestore-tool", "show-label", "--dev", str(block)]
     assert identity in subprocess.run(show, check=True, capture_output=True, text=True).stdout
-    osds.wipe(str(block))
-    assert osds.read_label(str(block)) is None
+    devices.wipe(str(block))
+    assert devices.read_label(str(block)) is None
     assert identity not in subprocess.run(show, check=False, capture_output=True, text=True).stdout

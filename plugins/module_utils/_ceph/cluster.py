@@ -18,7 +18,17 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, filesystems, flags, mgr_modules, options, pools, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
+    clients,
+    crush,
+    erasure_profiles,
+    filesystems,
+    flags,
+    mgr_modules,
+    options,
+    pools,
+    values,
+)
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import declared_problems
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
@@ -348,7 +358,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     profiles = {name: dict(profile) for name, profile in maps.profiles.items()}
     for item in declaration["erasure_profiles"]:
         if item["state"] == "present":
-            profiles[item["name"]] = pools.full_profile(item, maps.profiles.get(item["name"]))
+            profiles[item["name"]] = erasure_profiles.full(item, maps.profiles.get(item["name"]))
         else:
             profiles.pop(item["name"], None)
     rules = dict(maps.rules)
@@ -365,7 +375,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     filesystems.plan(declaration["filesystems"], maps, sheet, pool_names, "filesystems" in prune)
     demands = _consumers.demands(declaration["consumers"])
     pools.plan(declaration["pools"], maps, sheet, tree, rules, profiles, demands, "pools" in prune)
-    pools.plan_profiles(declaration["erasure_profiles"], maps, sheet, tree, profiles, "erasure_profiles" in prune)
+    erasure_profiles.plan(declaration["erasure_profiles"], maps, sheet, tree, profiles, "erasure_profiles" in prune)
     crush.plan(crush_declared, maps, sheet, tree, rules, profiles, "rules" in prune)
     everyone = [*declaration["clients"], *_consumers.clients(declaration["consumers"])]
     clients.plan(everyone, maps, sheet, pool_names, allowed, me, "clients" in prune)

@@ -11,15 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import duplicates
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import STATE, duplicates
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
-STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
-
 OPTIONS: dict[str, t.Any] = {
     "buckets": {
         "type": "list",

@@ -14,7 +14,7 @@ import copy
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, filesystems, flags, mgr_modules, options, pools
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, mgr_modules, options, pools
 
 # What may be named in prune: undeclared objects of these kinds are deleted (armed).
 PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
@@ -27,7 +27,7 @@ def _list_of(sub_options: dict[str, t.Any]) -> dict[str, t.Any]:
 OPTIONS: dict[str, t.Any] = {
     "fsid": {"type": "str"},
     "pools": _list_of(pools.OPTIONS),
-    "erasure_profiles": _list_of(pools.PROFILE_OPTIONS),
+    "erasure_profiles": _list_of(erasure_profiles.OPTIONS),
     "crush": {"type": "dict", "default": {}, "options": crush.OPTIONS, "apply_defaults": True},
     "clients": {**_list_of(clients.OPTIONS), "no_log": False},
     "consumers": _list_of(_consumers.OPTIONS),
@@ -62,7 +62,7 @@ def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int]
     if found:  # what follows relies on lists being lists and on names being there
         return found
     found += pools.problems(get("pools"), get("erasure_profiles"), f"{prefix}pools", hosts)
-    found += pools.profile_problems(get("erasure_profiles"), f"{prefix}erasure_profiles", hosts)
+    found += erasure_profiles.problems(get("erasure_profiles"), f"{prefix}erasure_profiles", hosts)
     found += crush.problems(get("crush"), f"{prefix}crush")
     found += clients.problems(get("clients"), f"{prefix}clients")
     found += clients.cephx_problems(get("cephx"), f"{prefix}cephx")

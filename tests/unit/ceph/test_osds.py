@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -17,8 +17,8 @@ UUID = "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 DISK, FLASH = "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
 RUNS = host.Unit(True, True, "active", 1)
 RAW = osds.Device(DISK, "raw")
-OSD = osds.Osd(3, UUID, FSID, "raw")
-HELD = osds.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
+OSD = devices.Osd(3, UUID, FSID, "raw")
+HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
 GOOD = osds.Observed(
     devices={DISK: HELD},
     fsid=FSID,
@@ -63,16 +63,16 @@ def test_an_osd_that_is_up_needs_nothing():
 
 
 def test_an_empty_device_becomes_an_osd():
-    (change,) = plan(on(osds.Found("/dev/sda"))).changes
+    (change,) = plan(on(devices.Found("/dev/sda"))).changes
     assert (change.id, change.action, change.after) == (f"osd/{DISK}", "create", {"path": DISK, "type": "raw"})
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (osds.Found(), "there is no such device"),
-        (osds.Found("/dev/sda", holds=("a signature: ext4",)), f"holds a signature: ext4. To wipe it, arm it by name: device/{DISK}"),
-        (osds.Found("/dev/sda", busy=("mounted at /srv",)), "mounted at /srv"),
+        (devices.Found(), "there is no such device"),
+        (devices.Found("/dev/sda", holds=("a signature: ext4",)), f"holds a signature: ext4. To wipe it, arm it by name: device/{DISK}"),
+        (devices.Found("/dev/sda", busy=("mounted at /srv",)), "mounted at /srv"),
         (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, cluster="another")), "holds osd.3"),
         (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, uuid="former")), "holds osd.3"),
     ],
@@ -84,25 +84,25 @@ def test_a_device_that_cannot_be_used_is_named_with_its_reason(found, said):
 
 
 def test_all_problems_are_told_together():
-    observed = on(osds.Found(), **{FLASH: osds.Found("/dev/sdb", holds=("partitions: sdb1",))})
+    observed = on(devices.Found(), **{FLASH: osds.Found("/dev/sdb", holds=("partitions: sdb1",))})
     assert len(problems(observed, [osds.Device(DISK, "lvm", db=FLASH)])) == 2
 
 
 def test_an_armed_device_is_wiped_first():
-    made = plan(on(osds.Found("/dev/sda", holds=("a signature: ext4",))), armed=[f"device/{DISK}"])
+    made = plan(on(devices.Found("/dev/sda", holds=("a signature: ext4",))), armed=[f"device/{DISK}"])
     assert [(change.id, change.risk) for change in made.changes] == [(f"device/{DISK}", Risk.LOSS), (f"osd/{DISK}", Risk.NONE)]
     assert [row["stage"] for row in made.rows()] == [1, 2]
 
 
 def test_a_mounted_device_is_never_wiped():
-    assert "mounted" in problems(on(osds.Found("/dev/sda", holds=("a signature: ext4",), busy=("mounted at /srv",))), armed=[f"device/{DISK}"])[0]
+    assert "mounted" in problems(on(devices.Found("/dev/sda", holds=("a signature: ext4",), busy=("mounted at /srv",))), armed=[f"device/{DISK}"])[0]
 
 
 def test_a_group_of_our_databases_takes_more_of_them():
-    devices = [osds.Device(DISK, "lvm", db=FLASH)]
-    ours = osds.Found("/dev/sdb", holds=("a physical volume of LVM (ceph-x/osd-db-y)",), group="ceph-x", ours=True)
-    assert ids(plan(on(osds.Found("/dev/sda"), **{FLASH: ours}), devices)) == [f"osd/{DISK}"]
-    assert problems(on(osds.Found("/dev/sda"), **{FLASH: dataclasses.replace(ours, ours=False)}), devices)
+    declared = [osds.Device(DISK, "lvm", db=FLASH)]
+    ours = devices.Found("/dev/sdb", holds=("a physical volume of LVM (ceph-x/osd-db-y)",), group="ceph-x", ours=True)
+    assert ids(plan(on(devices.Found("/dev/sda"), **{FLASH: ours}), declared)) == [f"osd/{DISK}"]
+    assert problems(on(devices.Found("/dev/sda"), **{FLASH: dataclasses.replace(ours, ours=False)}), declared)
 
 
 def test_a_stopped_osd_is_started():
@@ -146,23 +146,23 @@ def test_memory_targets(memory, share, count, target):
 
 
 def test_before_there_is_a_cluster_all_would_be_made():
-    assert ids(plan(osds.Observed({DISK: osds.Found("/dev/sda")}))) == [f"keyring/{osds.BOOTSTRAP_KEYRING}", f"osd/{DISK}"]
+    assert ids(plan(osds.Observed({DISK: devices.Found("/dev/sda")}))) == [f"keyring/{osds.BOOTSTRAP_KEYRING}", f"osd/{DISK}"]
 
 
 def test_labels():
-    parsed = osds.parse_label(label(("ceph_fsid", FSID), ("whoami", "3")))
+    parsed = devices.parse_label(label(("ceph_fsid", FSID), ("whoami", "3")))
     assert parsed == {"osd_uuid": UUID, "description": "main", "ceph_fsid": FSID, "whoami": "3"}
-    assert osds.parse_label(bytes(4096)) is None
+    assert devices.parse_label(bytes(4096)) is None
 
 
 def test_a_damaged_label_is_still_a_label():
-    assert osds.parse_label(label(("ceph_fsid", FSID))[:110])["osd_uuid"] == UUID
-    assert osds.parse_label(label()[:65] + b"\xff" * 100) is not None
+    assert devices.parse_label(label(("ceph_fsid", FSID))[:110])["osd_uuid"] == UUID
+    assert devices.parse_label(label()[:65] + b"\xff" * 100) is not None
 
 
 def test_tags():
-    assert osds.parse_tags("ceph.osd_id=1,ceph.type=block,other=2") == {"osd_id": "1", "type": "block"}
-    assert osds.parse_tags("") == {}
+    assert devices.parse_tags("ceph.osd_id=1,ceph.type=block,other=2") == {"osd_id": "1", "type": "block"}
+    assert devices.parse_tags("") == {}
 
 
 def test_drop_ins_quote_what_systemd_would_read():

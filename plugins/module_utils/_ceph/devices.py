@@ -1,0 +1,250 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is on a host's devices: OSDs, signatures, logical volumes, mounts.
+
+It is read without ceph-volume: BlueStore's label is on the device itself, ceph-volume's own notes are LVM tags, and one
+wipefs knows every other signature. So it costs two small processes for any number of devices.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import stat
+import struct
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+# Where BlueStore writes its label, and, from 20 on, its copies.
+LABEL_OFFSETS = (0, 1 << 30, 10 << 30, 100 << 30, 1000 << 30)
+LABEL_MAGIC = b"bluestore block device\n"
+
+MIB = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Osd:
+    """An OSD that was found on a device. how: "raw" or "lvm"."""
+
+    id: int
+    uuid: str
+    cluster: str
+    how: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A device as it is.
+
+    real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
+    words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
+    group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
+    """
+
+    real: t.Optional[str] = None
+    osd: t.Optional[Osd] = None
+    holds: t.Sequence[str] = ()
+    busy: t.Sequence[str] = ()
+    volume: t.Optional[str] = None
+    group: t.Optional[str] = None
+    ours: bool = False
+
+
+def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
+    """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.
+
+    The text "bluestore block device", the uuid, and then Ceph's own encoding, little-endian: version, compatible version, length,
+    uuid, size, time, description, and a map of notes.
+    """
+    if not block.startswith(LABEL_MAGIC):
+        return None
+    result = {"osd_uuid": block[len(LABEL_MAGIC) : len(LABEL_MAGIC) + 36].decode("ascii", "replace"), "description": ""}
+    try:
+        position = len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8
+
+        def text(at: int) -> tuple[str, int]:
+            (length,) = struct.unpack_from("<I", block, at)
+            if at + 4 + length > len(block):
+                raise ValueError("a text longer than the label")
+            return block[at + 4 : at + 4 + length].decode("utf-8", "replace"), at + 4 + length
+
+        result["description"], position = text(position)
+        (count,) = struct.unpack_from("<I", block, position)
+        position += 4
+        for dummy in range(count):
+            name, position = text(position)
+            value, position = text(position)
+            result.setdefault(name, value)
+    except (struct.error, ValueError):
+        pass  # damaged, or not written to its end: that it is BlueStore's is certain all the same
+    return result
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Return ceph-volume's LVM tags: "ceph.osd_id=1,ceph.type=block" gives {"osd_id": "1", "type": "block"}."""
+    pairs = (tag.partition("=") for tag in text.split(",") if tag.startswith("ceph."))
+    return {name[len("ceph.") :]: value for name, dummy, value in pairs}
+
+
+def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
+    """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
+    reals = {path: _real(path) for path in paths}
+    nodes = sorted({real for real in reals.values() if real})
+    signed = _signatures(nodes)
+    volumes = logical_volumes() if nodes else []
+    mounts = _mounts()
+    swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
+    return {path: _found(real, signed, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+
+
+def _found(
+    real: t.Optional[str],
+    signed: t.Mapping[str, t.Sequence[str]],
+    volumes: t.Sequence[t.Mapping[str, str]],
+    mounts: t.Mapping[str, str],
+    swaps: t.Collection[str],
+    fsid: t.Optional[str],
+) -> Found:
+    if real is None:
+        return Found()
+    name = os.path.basename(real)
+    system = f"/sys/class/block/{name}"
+    holds: list[str] = []
+    busy: list[str] = []
+    osd: t.Optional[Osd] = None
+    volume = group = None
+    ours = False
+    number = (host.read(f"{system}/dev") or "").strip()
+    partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
+    for part in ["", *partitions]:
+        where = f"its partition {part} is " if part else ""
+        mounted = mounts.get((host.read(f"{system}/{part}/dev") or "").strip() if part else number)
+        if mounted:
+            busy.append(f"{where}mounted at {mounted}")
+        if f"/dev/{part or name}" in swaps:
+            busy.append(f"{where}used as swap")
+    if partitions:
+        holds.append("partitions: " + ", ".join(partitions))
+    label = read_label(real)
+    if label is not None:
+        owner = label.get("ceph_fsid", "")
+        if "whoami" in label and label["description"] == "main":
+            osd = Osd(int(label["whoami"]), label["osd_uuid"], owner, "raw")
+            holds.append(f"osd.{osd.id} of the cluster {owner}")
+        else:
+            holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
+    mine = [row for row in volumes if real in _devices_of(row)]
+    itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
+    if itself is not None:
+        volume = f"{itself['vg_name']}/{itself['lv_name']}"
+    tagged = [(row, parse_tags(row.get("lv_tags", ""))) for row in ([itself] if itself else mine)]
+    for _row, tags in tagged:
+        if tags.get("type") == "block" and "osd_id" in tags:
+            osd = Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+            holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
+    signatures = signed.get(real, ())
+    if "LVM2_member" in signatures:
+        group = next((row["vg_name"] for row in mine), None)
+        if osd is None:
+            holds.append(f"a physical volume of LVM ({', '.join(sorted({row['vg_name'] + '/' + row['lv_name'] for row in mine})) or 'no volumes'})")
+        # A group made for the databases of this cluster's OSDs takes more of them.
+        ours = bool(mine) and all(tags.get("cluster_fsid") == fsid and tags.get("type") in ("db", "wal") for _row, tags in tagged)
+    if itself is None or osd is None:
+        holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
+    holders = _listed(f"{system}/holders")
+    if holders and osd is None and not mine:
+        busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(busy), volume, group, ours)
+
+
+def _real(path: str) -> t.Optional[str]:
+    """Return the block device behind a name, None where there is none."""
+    real = os.path.realpath(path)
+    try:
+        return real if stat.S_ISBLK(os.stat(real).st_mode) else None
+    except OSError:
+        return None
+
+
+def read_label(path: str) -> t.Optional[dict[str, str]]:
+    """Return BlueStore's label of a device; see parse_label. Raises Unreachable where the device cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return parse_label(file.read(4096))
+    except OSError as error:
+        raise Unreachable(f"cannot read {path}: {error.strerror}") from error
+
+
+def logical_volumes() -> list[dict[str, str]]:
+    """Return all logical volumes with their tags and devices, by one process; none where the host has no LVM."""
+    if not host.installed("lvs") or not os.path.exists("/dev/mapper/control"):
+        return []
+    try:
+        text = host.run(["lvs", "--reportformat", "json", "--options", "vg_name,lv_name,lv_path,lv_tags,devices"], timeout=120)
+    except host.CommandError as error:
+        raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
+    return list(json.loads(text)["report"][0]["lv"])
+
+
+def _devices_of(row: t.Mapping[str, str]) -> set[str]:
+    """Return the physical devices of a row of lvs: "/dev/sdb(0),/dev/sdc(0)"."""
+    return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
+
+
+def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
+    """Return the kinds of all signatures by device node."""
+    if not nodes:
+        return {}
+    try:
+        text = host.run(["wipefs", "--json", *nodes], timeout=120)
+    except host.CommandError as error:
+        raise Unreachable(f"the devices cannot be read: {error}") from error
+    named = {os.path.basename(node): node for node in nodes}
+    found: dict[str, list[str]] = {}
+    for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
+        found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
+    return found
+
+
+def _mounts() -> dict[str, str]:
+    """Return where devices are mounted, by "major:minor"."""
+    rows = (line.split() for line in (host.read("/proc/self/mountinfo") or "").splitlines())
+    return {row[2]: row[4] for row in rows if len(row) > 4}
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _mapper(name: str) -> str:
+    return (host.read(f"/sys/class/block/{name}/dm/name") or name).strip()
+
+
+def wipe(path: str) -> None:
+    """Take every signature off a device: what wipefs knows, BlueStore's labels, and the ends, where others write copies."""
+    real = os.path.realpath(path)
+    host.run(["wipefs", "--all", "--force", real], timeout=120)
+    zeros = bytes(MIB)
+    with open(real, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        for offset in LABEL_OFFSETS:
+            if offset + MIB <= size:
+                file.seek(offset)
+                file.write(zeros)
+        file.seek(0)
+        for dummy in range(min(100, size // MIB)):
+            file.write(zeros)
+        file.seek(max(0, size - MIB))
+        file.write(zeros[: min(MIB, size)])
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,142 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Erasure-code profiles.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": values.STATE,
+    "k": {"type": "int"},
+    "m": {"type": "int"},
+    "plugin": {"type": "str"},
+    "technique": {"type": "str"},
+    "failure_domain": {"type": "str"},
+    "root": {"type": "str"},
+    "device_class": {"type": "str"},
+    "extra": {"type": "dict"},
+}
+
+_KEYS = {
+    "k": "k", "m": "m", "plugin": "plugin", "technique": "technique", "failure_domain": "crush-failure-domain", "root": "crush-root",
+    "device_class": "crush-device-class",
+}  # fmt: skip
+
+
+def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
+    """What is wrong with the declaration alone. hosts: how many hosts will have OSDs, where that is known."""
+    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if (item.get("state") or "present") == "absent":
+            continue
+        for key in ("k", "m"):
+            if item.get(key) is None:
+                found.append(f"{here}: {key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)")
+            elif int(item[key]) < (2 if key == "k" else 1):
+                found.append(f"{here}: {key} {item[key]} is too small: k is at least 2 and m at least 1")
+        domain = item.get("failure_domain") or "host"
+        if item.get("k") and item.get("m") and hosts is not None and domain == "host" and int(item["k"]) + int(item["m"]) > hosts:
+            found.append(f"{here}: k+m is {int(item['k']) + int(item['m'])}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd")
+    return found
+
+
+def wanted(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """What a declaration says of a profile, in Ceph's words: strings."""
+    said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
+    said.update({str(key): str(value) for key, value in (item.get("extra") or {}).items()})
+    return said
+
+
+def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
+    """A profile as it will be: what Ceph assumes, what is there, what is declared."""
+    return {"plugin": "jerasure", "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", **(living or {}), **wanted(item)}
+
+
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
+    """Plan erasure-code profiles. profiles: as they will be."""
+    users: dict[str, list[str]] = {}
+    for pool in maps.pools.values():
+        if pool["erasure_profile"]:
+            users.setdefault(pool["erasure_profile"], []).append(pool["name"])
+    for number, item in enumerate(declared):
+        name, here = item["name"], f"{sheet.prefix}erasure_profiles[{number}] ({item['name']})"
+        living = maps.profiles.get(name)
+        if item["state"] == "absent":
+            if living is not None:
+                _delete(name, living, maps, sheet, users, Risk.NONE)
+            continue
+        whole = profiles[name]
+        if whole["crush-root"] not in tree:
+            sheet.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
+        elif maps.has_osds and whole.get("k") and whole.get("m"):
+            room = len(tree.domains(whole["crush-root"], whole["crush-failure-domain"], whole["crush-device-class"]))
+            chunks = int(whole["k"]) + int(whole["m"])
+            if chunks > room:
+                of_class = f" of class {whole['crush-device-class']}" if whole["crush-device-class"] else ""
+                sheet.problem(
+                    f"{here}: k+m is {chunks}, and there are {room} of {whole['crush-failure-domain']} with OSDs{of_class} below {whole['crush-root']}: "
+                    "lower k or m, add hosts, or choose a smaller failure_domain"
+                )
+        said = wanted(item)
+        if living is None:
+            sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
+            continue
+        before, after = differing(living, said)
+        if not after:
+            continue
+        using = users.get(name, [])
+        if using:
+            keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
+            sheet.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
+            continue
+        sheet.add(Change("erasure_profile", name, "update", before, after, _set(sheet.send, name, {**living, **said}, True), needs=sheet.bucket_needs))
+    if prune:
+        kept = {item["name"] for item in declared} | set(users) | sheet.wanted_profiles | {"default"}
+        for name, living in maps.profiles.items():
+            if name not in kept:
+                _delete(name, living, maps, sheet, users, Risk.LOSS)
+
+
+def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], replace: bool) -> t.Callable[[], None]:
+    def apply() -> None:
+        if replace:
+            send("osd erasure-code-profile rm", name=name)
+        send("osd erasure-code-profile set", name=name, profile=[f"{key}={value}" for key, value in sorted(said.items()) if value != ""])
+
+    return apply
+
+
+def _delete(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", "delete")]
+    if left:
+        sheet.problem(f"{sheet.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
+        return
+    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
+    sheet.add(
+        Change(
+            "erasure_profile",
+            name,
+            "delete",
+            dict(living),
+            None,
+            lambda: sheet.send("osd erasure-code-profile rm", name=name),
+            risk=risk,
+            reason=reason,
+            needs=needs,
+        )
+    )
