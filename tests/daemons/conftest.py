@@ -293,13 +293,14 @@ def make_cluster():
 def run(request):
     """Run a module of the collection in this process, as Ansible would."""
 
-    def call(module_name: str, check: bool = False, connection: dict | None = None, cluster: Cluster | None = None, **options) -> dict:
+    def call(module_name: str, check: bool = False, connection: dict | bool | None = None, cluster: Cluster | None = None, **options) -> dict:
         from ansible.module_utils.testing import patch_module_args
 
         module = importlib.import_module(f"ansible_collections.cephstack.cloud.plugins.modules.{module_name}")
         if connection is None:
             connection = (cluster or request.getfixturevalue("cluster")).connection
-        arguments = {**options, "connection": connection, "_ansible_check_mode": check, "_ansible_diff": True}
+        # False is for modules that have no connection to the cluster.
+        arguments = {**options, **({"connection": connection} if connection is not False else {}), "_ansible_check_mode": check, "_ansible_diff": True}
         out, err = io.StringIO(), io.StringIO()
         with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

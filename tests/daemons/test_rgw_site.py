@@ -28,28 +28,29 @@ def changed(result):
 class Gateway:
     """A gateway, and the site that it serves."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, name="a"):
         self.cluster = cluster
+        self.name = f"client.rgw.{name}"
         self.port = _free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        made = self.cluster.command("auth get-or-create", entity="client.rgw.a", caps=["mon", "allow rw", "mgr", "allow rw", "osd", "allow rwx tag rgw *=*"])
-        keyring = self.cluster.dir / "rgw.keyring"
-        keyring.write_text(f"[client.rgw.a]\nkey = {made[0]['key']}\n")
+        made = self.cluster.command("auth get-or-create", entity=self.name, caps=["mon", "allow rw", "mgr", "allow rw", "osd", "allow rwx tag rgw *=*"])
+        keyring = self.cluster.dir / f"{self.name}.keyring"
+        keyring.write_text(f"[{self.name}]\nkey = {made[0]['key']}\n")
         argv = [
             "radosgw",
             "-c",
             str(self.cluster.conf),
             "-n",
-            "client.rgw.a",
+            self.name,
             "-k",
             str(keyring),
             "-f",
             "--rgw-frontends",
             f"beast endpoint=127.0.0.1:{self.port}",
         ]
-        self.cluster.spawn("client.rgw.a", [*argv, "--rgw-data", str(self.cluster.dir), "--rgw-lc-debug-interval", "0"])
+        self.cluster.spawn(self.name, [*argv, "--rgw-data", str(self.cluster.dir), "--rgw-lc-debug-interval", "0"])
         self.cluster.wait(self.answers, 60, "the gateway")
         return self
 

@@ -94,9 +94,17 @@ def test_no_key_in_the_configuration_database(ceph):
     assert not [option for option in ceph("config dump") if re.search(r"^A[Qg][A-Za-z0-9+/]{37,}=*$", option["value"])]
 
 
-def test_check_mode_after_converge_lists_nothing(tmp_path):
-    changes, recap = play(tmp_path, "--check", "--diff")
-    assert changes == [] and {host: counts["changed"] for host, counts in recap.items() if counts["changed"]} == {}
+def test_check_mode_on_bare_hosts_listed_what_was_then_done():
+    """Written while the hosts had nothing, in prepare.yml, which saw to it that they still had nothing afterwards."""
+    planned = json.loads((pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bare.json").read_text())
+    objects = {(change["kind"], change["name"]) for change in planned}
+    tasks = {(change["host"], change["name"]) for change in planned if change["kind"] == "task"}
+    assert {("mon", name) for name in CEPH} <= objects, objects
+    for wanted in [("pool", "vms"), ("client", "client.kvm"), ("filesystem", "cephfs"), ("user", "demo"), ("bucket", "demo")]:
+        assert wanted in objects, objects
+    assert len({change["host"] for change in planned if change["kind"] == "osd"}) == 3
+    for name in (*CEPH, "kvm1"):
+        assert [task for host, task in tasks if host == name and "nstall" in task], f"no packages for {name}: {tasks}"
 
 
 def test_three_drifts_are_listed_exactly_then_mended(tmp_path, ceph, ssh):
@@ -138,3 +146,14 @@ def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ssh, ceph):
     assert "ceph4" in {node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host"}
     changes, _ = play(tmp_path, "-i", str(SCALED_OUT), "--check")
     assert changes == []
+
+
+def test_no_secret_was_ever_on_a_command_line(ssh, ceph):
+    """Nor in an environment. Sampled 50 times a second, since before the first run (see prepare.yml)."""
+    secrets = {entry["key"] for entry in ceph("auth ls")["auth_dump"]}
+    secrets |= {key[part] for key in json.loads(ssh("ceph1", "radosgw-admin user info --uid=demo"))["keys"] for part in ("access_key", "secret_key")}
+    assert len(secrets) > 10
+    for name in (*CEPH, "ceph4", "kvm1"):
+        seen = ssh(name, "cat /run/argv.log")
+        assert "sshd" in seen and ("ceph-osd" in seen or name == "kvm1"), f"{name} was not watched: {seen[:1000]}"
+        assert [secret for secret in secrets if secret in seen] == [], name

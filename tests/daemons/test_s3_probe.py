@@ -1,0 +1,112 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""s3_probe against a real gateway."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import Failed
+from test_rgw_site import SITE, Gateway
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import PREFIX, bucket_names
+
+
+@pytest.fixture(scope="module")
+def rgw(cluster):
+    return Gateway(cluster, "probed")
+
+
+@pytest.fixture
+def gateway(run, rgw):
+    """A gateway with two users."""
+    if not rgw.answers():
+        run("rgw_site", site=SITE)
+        rgw.start()
+        run("rgw_site", endpoints=[rgw.url], users=[{"uid": "amy"}, {"uid": "ben"}])
+    return rgw
+
+
+@pytest.fixture
+def keys(run, gateway):
+    """The keys of both users."""
+    return run("rgw_keys_info", users=["amy", "ben"])["s3_keys"]
+
+
+@pytest.fixture
+def prove(run, gateway, keys):
+    """Prove the gateway, with both users' keys or those given."""
+
+    def call(check=False, **options):
+        return run("s3_probe", check=check, connection=False, **{"endpoints": [gateway.url], "keys": keys, **options})
+
+    return call
+
+
+def buckets(gateway, uid):
+    return bucket_names(gateway.client, gateway.credentials(uid))
+
+
+def test_every_user_is_proven_and_nothing_is_left(prove, gateway, keys):
+    result = prove()
+    assert not result["changed"] and result["problems"] == []
+    assert [(proof["endpoint"], proof["uid"]) for proof in result["probes"]] == [(gateway.url, "amy"), (gateway.url, "ben")]
+    for proof in result["probes"]:
+        assert set(proof["latency"]) == {"create bucket", "put", "get", "remove"} and min(proof["latency"].values()) > 0
+    assert buckets(gateway, "amy") == buckets(gateway, "ben") == []
+    assert keys["amy"][0]["secret_key"] not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+
+
+def test_check_mode_reaches_the_gateway_and_makes_nothing(prove, gateway):
+    result = prove(check=True)
+    assert result["probes"] == [] and buckets(gateway, "amy") == []
+
+
+def test_what_a_killed_run_left_behind_is_removed(prove, gateway):
+    credentials = gateway.credentials("amy")
+    for name in (PREFIX + "0123456789abcdef", "hers"):
+        gateway.client.request(credentials, "PUT", f"/{name}")
+        gateway.client.request(credentials, "PUT", f"/{name}/object", None, b"left behind")
+    prove(check=True)
+    assert len(buckets(gateway, "amy")) == 2, "check mode removes nothing"
+    prove()
+    assert buckets(gateway, "amy") == ["hers"]
+    assert gateway.client.request(credentials, "GET", "/hers/object") == b"left behind"
+
+
+def test_a_wrong_key_a_suspended_user_and_a_full_one_are_seen(prove, gateway, keys):
+    wrong = {"amy": [{**keys["amy"][0], "secret_key": "wrong"}]}
+    with pytest.raises(Failed, match="SignatureDoesNotMatch"):
+        prove(keys=wrong)
+    gateway.admin("user", "suspend", "--uid=ben")
+    try:
+        with pytest.raises(Failed, match="UserSuspended"):
+            prove(keys={"ben": keys["ben"]})
+    finally:
+        gateway.admin("user", "enable", "--uid=ben")
+    # May sign in, but not make a bucket: it is named with its gateway, and the other user is proven all the same
+    gateway.admin("user", "modify", "--uid=ben", "--max-buckets=-1")
+    try:
+        with pytest.raises(Failed) as caught:
+            prove()
+    finally:
+        gateway.admin("user", "modify", "--uid=ben", "--max-buckets=1000")
+    (problem,) = caught.value.result["problems"]
+    assert problem.startswith(f"ben at {gateway.url}:")
+    assert "put" in caught.value.result["probes"][0]["latency"]
+
+
+def test_an_object_that_everybody_can_read_is_a_problem(prove, monkeypatch):
+    """Ceph does not do that; a proxy in front of it that signs in everybody's name would."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3_probe
+
+    monkeypatch.setattr(s3_probe, "status_without_key", lambda *_arguments: 200)
+    with pytest.raises(Failed, match="answers 200, not 403, to somebody without a key"):
+        prove()
+
+
+def test_a_gateway_that_does_not_answer_is_named(prove):
+    with pytest.raises(Failed, match=r"127\.0\.0\.1:1"):
+        prove(endpoints=["http://127.0.0.1:1"])
