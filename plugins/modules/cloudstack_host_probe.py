@@ -34,10 +34,10 @@ options:
     type: int
     default: 8250
   time:
-    description: What time it is on them, in seconds since 1970, to compare the clocks. More than half a minute apart is a problem.
+    description: What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem.
     type: float
   guest_timeout:
-    description: Within how many seconds the guest must be through.
+    description: Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_info).
     type: float
     default: 30
   timeout:

@@ -41,14 +41,14 @@ _PROGRAMS = {
     "ipset": "ipset",
 }
 
-# Seconds by which the clocks of host and server may differ: certificates that the server makes are valid from then on.
-SKEW = 30.0
+# Seconds by which the clocks of host and server may differ: certificates that the server makes are valid from then on. A busy host is asked late.
+SKEW = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """bridges: those that the traffic labels name. servers: addresses of management servers. port: of the agents. time: theirs, as it is
-    now, in seconds since 1970; None for not known. guest_timeout, timeout: seconds."""
+    now, in seconds since 1970; None for not known. guest_timeout, timeout: seconds; 0: no guest is run."""
 
     bridges: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def look(wanted: Wanted) -> Seen:
     """Look at this host, at everything side by side."""
     now = time.time()
     with ThreadPoolExecutor(max_workers=8) as pool:
-        kvm = pool.submit(probe, wanted.guest_timeout)
+        kvm = pool.submit(probe, wanted.guest_timeout) if wanted.guest_timeout else None
         kvm_ok = pool.submit(_kvm_ok)
         qemu = pool.submit(_qemu_knows_rbd)
         libvirt = pool.submit(_libvirt)
@@ -143,7 +143,7 @@ def look(wanted: Wanted) -> Seen:
         servers = {server: pool.submit(_reach, server, wanted.port, wanted.timeout) for server in wanted.servers}
         unreachable = {server: result.result() for server, result in servers.items()}
         return Seen(
-            kvm=kvm.result().reason,
+            kvm=kvm.result().reason if kvm else "",
             kvm_ok=kvm_ok.result(),
             missing=tuple(program for program in _PROGRAMS if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")),
             agent=os.path.exists("/usr/bin/cloudstack-setup-agent"),
