@@ -20,6 +20,7 @@ author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.cloudstack
+  - cephstack.cloud.cloudstack_catalogue
   - cephstack.cloud.cloudstack_storage
   - cephstack.cloud.consumers
   - cephstack.cloud.arm

@@ -20,11 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import (
     hosts,
+    networks,
     object_storage,
     offerings,
     primary_storage,
     secondary_storage,
     settings,
+    templates,
+    users,
     zones,
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
@@ -270,6 +273,9 @@ KINDS: t.Tuple[Kind, ...] = (
     Kind("buckets", items(object_storage.BUCKET_OPTIONS), object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
     Kind("disk_offerings", items(offerings.DISK_OPTIONS), offerings.DISK_LISTS, offerings.disk_problems, offerings.plan_disk),
     Kind("service_offerings", items(offerings.SERVICE_OPTIONS), offerings.SERVICE_LISTS, offerings.service_problems, offerings.plan_service),
+    Kind("networks", items(networks.OPTIONS), networks.LISTS, networks.problems, networks.plan),
+    Kind("templates", items(templates.OPTIONS), templates.LISTS, templates.problems, templates.plan),
+    Kind("users", items(users.OPTIONS), users.LISTS, users.problems, users.plan),
     Kind("zones", None, (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
 )
 
