@@ -1,0 +1,311 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Zones and hosts: what is wrong with a declaration, and planning against lists."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, region, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+
+ZONE: dict[str, t.Any] = {
+    "name": "z1",
+    "dns1": "10.0.0.53",
+    "guest_cidr": "10.1.1.0/24",
+    "physical_networks": [
+        {
+            "name": "n1",
+            "vlan": "100-200",
+            "traffic": [{"type": "management", "kvm_label": "br0"}, {"type": "guest", "kvm_label": "br0"}, {"type": "public", "kvm_label": "br0"}],
+        }
+    ],
+    "public_ranges": [{"start": "10.0.1.50", "end": "10.0.1.90", "gateway": "10.0.1.1", "netmask": "255.255.255.0"}],
+    "pods": [
+        {
+            "name": "p1",
+            "start": "10.0.0.100",
+            "end": "10.0.0.120",
+            "gateway": "10.0.0.1",
+            "netmask": "255.255.255.0",
+            "clusters": [
+                {"name": "c1", "hypervisor": "kvm", "hosts": [{"address": "10.0.0.21", "password": "hush-hush", "tags": ["ssd"]}, {"address": "10.0.0.22"}]}
+            ],
+        }
+    ],
+}
+LISTS: dict[str, t.Any] = {
+    "zones": [
+        {
+            "id": "z", "name": "z1", "dns1": "10.0.0.53", "internaldns1": "10.0.0.53", "guestcidraddress": "10.1.1.0/24", "networktype": "Advanced",
+            "securitygroupsenabled": False, "allocationstate": "Enabled", "localstorageenabled": False,
+        }
+    ],
+    "physical_networks": [{"id": "n", "name": "n1", "zoneid": "z", "zonename": "z1", "state": "Enabled", "vlan": "100-200", "isolationmethods": "VLAN"}],
+    "traffic_types": [
+        {"id": f"t{kind}", "traffictype": kind, "physicalnetworkid": "n", "kvmnetworklabel": "br0"} for kind in ("Management", "Guest", "Public")
+    ],
+    "providers": [
+        {"id": f"p{name}", "name": name, "physicalnetworkid": "n", "state": state}
+        for name, state in (("VirtualRouter", "Enabled"), ("VpcVirtualRouter", "Enabled"), ("InternalLbVm", "Disabled"))
+    ],
+    "router_elements": [{"id": "e1", "nspid": "pVirtualRouter", "enabled": True}, {"id": "e2", "nspid": "pVpcVirtualRouter", "enabled": True}],
+    "lb_elements": [{"id": "e3", "nspid": "pInternalLbVm", "enabled": False}],
+    "pods": [
+        {
+            "id": "p", "name": "p1", "zoneid": "z", "gateway": "10.0.0.1", "netmask": "255.255.255.0", "allocationstate": "Enabled",
+            "ipranges": [{"startip": "10.0.0.100", "endip": "10.0.0.120", "forsystemvms": "0"}],
+        }
+    ],
+    "clusters": [{"id": "c", "name": "c1", "podid": "p", "zoneid": "z", "hypervisortype": "KVM", "allocationstate": "Enabled"}],
+    "vlan_ranges": [
+        {
+            "id": "r", "zoneid": "z", "forvirtualnetwork": True, "vlan": "vlan://untagged", "startip": "10.0.1.50", "endip": "10.0.1.90",
+            "gateway": "10.0.1.1", "netmask": "255.255.255.0",
+        }
+    ],
+    "hosts": [
+        {
+            "id": f"h{number}", "name": f"kvm{number}", "ipaddress": f"10.0.0.2{number}", "clusterid": "c", "zonename": "z1", "state": "Up",
+            "resourcestate": "Enabled", **tags,
+        }
+        for number, tags in ((1, {"hosttags": "ssd"}), (2, {}))
+    ],
+}  # fmt: skip
+
+
+def changed(path: str, value: t.Any, base: t.Any = ZONE) -> t.Any:
+    """A copy in which what a path such as pods.0.start names is another; without it where the value is None."""
+    copied = copy.deepcopy(base)
+    *way, last = path.split(".")
+    place = copied
+    for step in way:
+        place = place[int(step)] if step.isdigit() else place[step]
+    if value is None:
+        del place[int(last) if last.isdigit() else last]
+    else:
+        place[int(last) if last.isdigit() else last] = value
+    return copied
+
+
+def plan(zone: t.Any, lists: t.Any = LISTS) -> t.Any:
+    found = region.Region(None, {word: copy.deepcopy(lists.get(word, [])) for word in region.LISTINGS} if lists else None)
+    return region.plan({"zones": zone if isinstance(zone, list) else [zone]}, found)[0]
+
+
+def problems(*declared: t.Any) -> list[str]:
+    return region.declared_problems({"zones": list(declared)})
+
+
+# -- the declaration alone
+
+
+def test_nothing_is_wrong_with_a_right_one() -> None:
+    assert problems(ZONE) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("pods.0.end", "10.0.0.20", "ends before it"),
+        ("pods.0.start", "9.0.0.100", "is not in the subnet 10.0.0.0/24"),
+        ("pods.0.gateway", "10.0.0.110", "the gateway 10.0.0.110 is inside the range"),
+        ("pods.0.netmask", "255.0.255.0", "netmask"),
+        ("pods.0.gateway", "here", "'here' is no IPv4 address"),
+        ("pods.0.clusters.0.hosts.0.address", "10.0.0.105", "the host 10.0.0.105 is inside the range"),
+        ("public_ranges.0.start", "10.0.1.0", "the subnet's own or its broadcast address"),
+        ("public_ranges.0", {"start": "10.0.0.110", "end": "10.0.0.130", "gateway": "10.0.0.1", "netmask": "255.255.255.0"}, "overlaps 10.0.0.100-10.0.0.120"),
+        ("guest_cidr", "10.0.0.0/16", "overlaps the zone's guest_cidr"),
+        ("guest_cidr", "10.1.1.5/24", "is no network"),
+        ("dns1", "dns", "dns1: 'dns' is no IPv4 address"),
+        ("physical_networks.0.vlan", "200-100", "ends before it begins"),
+        ("physical_networks.0.vlan", "1-5000", "a VLAN is a number from 1 to 4094"),
+        ("physical_networks.0.traffic.2", None, "none of them carries public traffic"),
+        ("physical_networks.0.traffic.2.type", "guest", "guest traffic is declared twice"),
+        ("physical_networks.0.providers", {"VirtualRouter": "perhaps"}, "neither true nor false"),
+        ("public_ranges.0.vlan", "150", "the VLAN 150 is among those"),
+        ("type", "basic", "of type basic has no public traffic"),
+        ("type", "advanced_security_groups", "guest_cidr is for a zone of type advanced"),
+        ("guest_network", {"name": "x"}, "is for zones with security groups"),
+        ("pods.0.clusters.0.hosts.0.address", "http://10.0.0.21", "neither an address nor a name"),
+        ("pods.0.clusters.0.hosts.0.tags", ["a,b"], "a tag is a word"),
+        ("pods.0.clusters.0.hypervisor", "simulator", "a simulated host has a url"),
+        ("pods.0.clusters.0.hosts.1.address", "10.0.0.21", "declared twice"),
+    ],
+)
+def test_what_is_wrong_is_said(path: str, value: t.Any, said: str) -> None:
+    found = problems(changed(path, value))
+    assert any(said in text for text in found), found
+    assert all("zones[0] (z1)" in text for text in found)
+
+
+def test_pods_do_not_overlap() -> None:
+    second = {**ZONE["pods"][0], "name": "p2", "clusters": []}
+    assert any(
+        "10.0.0.110-10.0.0.130 overlaps 10.0.0.100-10.0.0.120" in text
+        for text in problems({**ZONE, "pods": [*ZONE["pods"], {**second, "start": "10.0.0.110", "end": "10.0.0.130"}]})
+    )
+    wider = {**second, "start": "10.0.2.10", "end": "10.0.2.20", "netmask": "255.255.0.0"}
+    assert any("its subnet 10.0.0.0/16 overlaps 10.0.0.0/24" in text for text in problems({**ZONE, "pods": [*ZONE["pods"], wider]}))
+    assert problems({**ZONE, "pods": [*ZONE["pods"], {**second, "start": "10.0.0.130", "end": "10.0.0.140"}]}) == []
+
+
+def test_a_host_is_in_one_cluster() -> None:
+    twice = changed("pods.0.clusters", [*ZONE["pods"][0]["clusters"], {"name": "c2", "hosts": [{"address": "10.0.0.21"}]}])
+    assert any("also in the cluster z1/p1/c1" in text for text in problems(twice))
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    wrong = changed("dns1", "dns", changed("pods.0.end", "10.0.0.20", changed("physical_networks.0.vlan", "x")))
+    assert len(problems(wrong)) == 3
+
+
+@pytest.mark.parametrize(("text", "ranges"), [("100-200", [(100, 200)]), ("300,100-200, 201", [(100, 201), (300, 300)]), ("5-7,6-9", [(5, 9)])])
+def test_vlans(text: str, ranges: list[tuple[int, int]]) -> None:
+    assert zones.vlans(text) == ranges
+
+
+# -- planning
+
+
+def test_as_declared() -> None:
+    assert plan(ZONE).changes == []
+
+
+def test_all_new() -> None:
+    made = plan(ZONE, {})
+    stages = [sorted(change.id for change in stage) for stage in made.stages()]
+    assert stages == [
+        ["zone/z1"],
+        ["physical_network/z1/n1"],
+        ["traffic/z1/n1/guest", "traffic/z1/n1/management", "traffic/z1/n1/public"],
+        ["provider/z1/n1/VirtualRouter", "provider/z1/n1/VpcVirtualRouter"],
+        ["pod/z1/p1"],
+        ["cluster/z1/p1/c1", "vlan_range/z1/10.0.1.50-10.0.1.90"],
+        ["host/z1/10.0.0.21", "host/z1/10.0.0.22"],
+        ["zone_state/z1"],
+    ]
+    assert "hush" not in str(made.diff())
+    assert "hush" not in str(made.changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "seen"),
+    [
+        ("zones.0.dns1", "10.0.0.9", ("zone/z1", {"dns1": "10.0.0.9"}, {"dns1": "10.0.0.53"})),
+        ("zones.0.allocationstate", "Disabled", ("zone_state/z1", {"state": "Disabled"}, {"state": "Enabled"})),
+        ("physical_networks.0.vlan", "100-150", ("physical_network/z1/n1", {"vlan": "100-150"}, {"vlan": "100-200"})),
+        ("physical_networks.0.state", "Disabled", ("physical_network/z1/n1", {"state": "Disabled"}, {"state": "Enabled"})),
+        ("traffic_types.1.kvmnetworklabel", "x", ("traffic/z1/n1/guest", {"kvm_label": "x"}, {"kvm_label": "br0"})),
+        ("traffic_types.1", None, ("traffic/z1/n1/guest", None, {"type": "guest", "kvm_label": "br0"})),
+        ("providers.0.state", "Disabled", ("provider/z1/n1/VirtualRouter", {"state": "Disabled"}, {"state": "Enabled"})),
+        ("router_elements.0.enabled", False, ("provider/z1/n1/VirtualRouter", {"elements": "Disabled"}, {"elements": "Enabled"})),
+        ("pods.0.allocationstate", "Disabled", ("pod/z1/p1", {"state": "Disabled"}, {"state": "Enabled"})),
+        ("pods.0.ipranges.0.endip", "10.0.0.130", ("pod/z1/p1", {"end": "10.0.0.130"}, {"end": "10.0.0.120"})),
+        ("pods.0.ipranges", [], ("pod/z1/p1", {"start": "", "end": ""}, {"start": "10.0.0.100", "end": "10.0.0.120"})),
+        ("clusters.0.allocationstate", "Disabled", ("cluster/z1/p1/c1", {"state": "Disabled"}, {"state": "Enabled"})),
+        ("vlan_ranges.0.endip", "10.0.1.95", ("vlan_range/z1/10.0.1.50-10.0.1.90", {"end": "10.0.1.95"}, {"end": "10.0.1.90"})),
+        ("hosts.0.hosttags", "", ("host/z1/10.0.0.21", {"tags": []}, {"tags": ["ssd"]})),
+        ("hosts.1.resourcestate", "Disabled", ("host/z1/10.0.0.22", {"state": "disabled"}, {"state": "enabled"})),
+    ],
+)
+def test_a_drift_is_one_change(path: str, value: t.Any, seen: tuple[str, t.Any, t.Any]) -> None:
+    made = plan(ZONE, changed(path, value, LISTS))
+    assert [(change.id, change.before, change.after) for change in made.changes] == [seen]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("zones.0.networktype", "Basic", "which cannot be changed"),
+        ("zones.0.securitygroupsenabled", True, "of type advanced_security_groups, which cannot be changed to advanced"),
+        ("clusters.0.hypervisortype", "XenServer", "the cluster z1/p1/c1 is of XenServer"),
+        ("vlan_ranges.0.vlan", "vlan://7", "with the VLAN 7, which cannot be changed"),
+        ("hosts.0.clusterid", "another", "the host is in the cluster"),
+        ("pods", [*LISTS["pods"], {**LISTS["pods"][0], "id": "p2"}], "there are 2 of the name p1 (p, p2)"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused(path: str, value: t.Any, said: str) -> None:
+    lists = changed(path, value, LISTS)
+    if path == "zones.0.networktype":
+        lists["zones"][0]["securitygroupsenabled"] = True
+    with pytest.raises(Invalid) as refused:
+        plan(ZONE, lists)
+    assert any(said in text for text in refused.value.problems), refused.value.problems
+
+
+def test_traffic_stays_on_its_network() -> None:
+    lists = copy.deepcopy(LISTS)
+    lists["physical_networks"].append({**lists["physical_networks"][0], "id": "n2", "name": "n2"})
+    lists["traffic_types"][2]["physicalnetworkid"] = "n2"
+    with pytest.raises(Invalid, match="is on the physical network n2 and cannot be moved to n1"):
+        plan(ZONE, lists)
+
+
+def test_a_host_in_maintenance_and_one_that_is_down() -> None:
+    lists = changed("hosts.0.resourcestate", "Maintenance", changed("hosts.1.state", "Down", LISTS))
+    made = plan(ZONE, lists)
+    assert made.changes == []
+    assert len(made.warnings) == 2
+
+
+def test_a_host_that_goes_must_be_armed_and_they_go_one_by_one() -> None:
+    zone = changed("pods.0.clusters.0.hosts.0.state", "absent", changed("pods.0.clusters.0.hosts.1.state", "absent"))
+    made = plan(zone)
+    assert [[change.id for change in stage] for stage in made.stages()] == [["host/z1/10.0.0.21"], ["host/z1/10.0.0.22"]]
+    assert all(change.risk is Risk.LOSS for change in made.changes)
+    assert plan(zone, changed("hosts", [], LISTS)).changes == []
+
+
+def test_simulated_hosts_are_told_apart_by_what_they_are() -> None:
+    """They have no identity of their own: as many as are declared, and a drift of one is a change of one."""
+    living = [
+        {"id": str(number), "clusterid": "c", "zonename": "z1", "state": "Up", "resourcestate": state, "hosttags": tags}
+        for number, (state, tags) in enumerate([("Enabled", "a"), ("Disabled", "b"), ("Enabled", None)])
+    ]
+    lists = {**LISTS, "hosts": living, "clusters": [{**LISTS["clusters"][0], "hypervisortype": "Simulator"}]}
+    declared = [{"url": "http://sim/c0/h0"}, {"url": "http://sim/c0/h1", "tags": ["a"]}, {"url": "http://sim/c0/h2", "tags": ["b"], "state": "disabled"}]
+
+    def zone(items: t.Any) -> t.Any:
+        return changed("pods.0.clusters.0", {"name": "c1", "hypervisor": "simulator", "hosts": items})
+
+    assert plan(zone(declared), lists).changes == []
+    assert [change.id for change in plan(zone([*declared, {"url": "http://sim/c0/h3"}]), lists).changes] == ["host/z1/c0/h3"]
+    drifted = changed("hosts.1.hosttags", "x", lists)
+    assert [(change.id, change.before, change.after) for change in plan(zone(declared), drifted).changes] == [
+        ("host/z1/c0/h2", {"tags": ["x"]}, {"tags": ["b"]})
+    ]
+    gone = [*declared[:2], {**declared[2], "state": "absent"}]
+    assert [change.action for change in plan(zone(gone), lists).changes] == ["delete"]
+
+
+def test_a_name_of_a_host_is_resolved() -> None:
+    found = region.Region(None, copy.deepcopy(LISTS))
+    found.addresses["kvm1.example"] = "10.0.0.21"
+    zone = changed("pods.0.clusters.0.hosts.0.address", "kvm1.example")
+    sheet = region.Sheet({})
+    hosts.plan([zone], found, sheet)
+    assert sheet.changes == []
+    assert sheet.problems == []
+
+
+def test_providers_that_a_type_needs() -> None:
+    network = {"name": "n", "traffic": [{"type": "guest"}], "providers": {"VpcVirtualRouter": False, "InternalLbVm": True}}
+    assert zones.providers({"type": "advanced"}, network) == {"VirtualRouter": True, "VpcVirtualRouter": False, "InternalLbVm": True}
+    assert zones.providers({"type": "basic"}, {**network, "providers": {}}) == {"VirtualRouter": True, "SecurityGroupProvider": True}
+    assert zones.providers({"type": "basic"}, {"name": "n", "traffic": [{"type": "storage"}]}) == {}
+
+
+# -- the role's filter
+
+
+def test_hosts_are_named_as_in_the_inventory() -> None:
+    hostvars = {"a": {"ansible_host": "10.0.0.1"}, "b": {"ansible_facts": {"default_ipv4": {"address": "10.0.0.2"}}}, "c": {}}
+    named = changed("pods.0.clusters.0.hosts", [{"address": name} for name in ("a", "b", "c", "10.0.0.9")] + [{"url": "http://sim/c0/h0"}])
+    given = cloudstack_hosts([named], hostvars)[0]["pods"][0]["clusters"][0]["hosts"]
+    assert given == [{"address": "10.0.0.1"}, {"address": "10.0.0.2"}, {"address": "c"}, {"address": "10.0.0.9"}, {"url": "http://sim/c0/h0"}]
