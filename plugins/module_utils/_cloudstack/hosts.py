@@ -36,9 +36,11 @@ OPTIONS: dict[str, t.Any] = {
 
 LISTS = ("zones", "pods", "clusters", "hosts")
 
-# Seconds that a host may take to be Up after the server says that it was added, or after the server was restarted.
-# Agents were seen to need 10 to 15 after a restart; in an emulated virtual machine four times as long.
+# Seconds that a host may take to be Up after the server says that it was added.
 PATIENCE = 120.0
+# Seconds that hosts are given to come back where some are on their way: 10 to 15 after a restart of the server were seen, under emulation
+# four times as many. One that does not come back is a warning.
+_COMING_BACK = 60.0
 # Hosts that are added at a time. With 32 the server's 250 database connections ran out, each waiting for another (4.22, seen); with 8 they did not.
 _TURNS = threading.BoundedSemaphore(8)
 # In these a host is on its way; others last until somebody does something.
@@ -106,7 +108,7 @@ def settle(zones: t.Sequence[Item], region: Region) -> None:
     if region.client is None:
         return
     names = {zone["name"] for zone in zones}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _COMING_BACK
     while time.monotonic() < deadline:
         if not [row for row in region.rows("hosts") if row.get("zonename") in names and row.get("state") in _PASSING and declared]:
             return
