@@ -33,6 +33,7 @@ TOO_NEW = (20, 2, 4)
 # Of programs that the agent and its scripts run without asking whether they are there.
 _PROGRAMS = {
     "file": "file",
+    "sudo": "sudo",
     "qemu-img": "qemu-utils (EL: qemu-img)",
     "rbd": "ceph-common",
     "ip": "iproute2 (EL: iproute)",
