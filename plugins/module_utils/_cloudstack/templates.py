@@ -172,15 +172,17 @@ def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: She
 
 
 def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
-    """A direct download is registered through a host, which looks whether the address answers."""
-    if not item["direct_download"]:
-        return
+    """A direct download is registered through a host, which looks whether the address answers.
+
+    And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
+    """
     zones = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
     clusters = [cluster for zone in zones for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
-    declared = any(cluster.get("hypervisor") == "kvm" and cluster.get("hosts") for cluster in clusters)
-    living = any(row.get("zonename") == item["zone"] and row.get("hypervisor") == "KVM" for row in region.rows("hosts"))
+    declared = any(cluster.get("hypervisor") == item["hypervisor"] and cluster.get("hosts") for cluster in clusters)
+    hypervisor = HYPERVISORS[item["hypervisor"]]
+    living = any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts"))
     if not declared and not living:
-        sheet.problem(f"{here}: the zone {item['zone']} has no host with KVM, and it takes one to register what hosts download: declare a host")
+        sheet.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
 
 
 def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
@@ -239,7 +241,8 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
     living = {option: row.get(key) for option, key in _FIXED.items()}
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
     if item.get("checksum") and row.get("checksum"):
-        living["checksum"], wanted["checksum"] = row["checksum"], _sum(item)
+        # The server gives the digits without the algorithm.
+        living["checksum"], wanted["checksum"] = str(row["checksum"]).rpartition("}")[2].lower(), checksum(item["checksum"])[1]
     left, right = differing(living, wanted)
     if right:
         differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
