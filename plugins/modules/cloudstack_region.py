@@ -423,6 +423,41 @@ hosts:
     resource_state:
       description: Enabled, Disabled, Maintenance and so on.
       type: str
+primary_storage:
+  description: The declared primary storage that is there.
+  returned: when primary storage is declared
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    zone:
+      description: Its zone.
+      type: str
+    uuid:
+      description: Its UUID, which is that of libvirt's pool and secret on the hosts.
+      type: str
+    state:
+      description: Up, Maintenance and so on.
+      type: str
+    scope:
+      description: zone or cluster.
+      type: str
+    cluster:
+      description: Its cluster, where its scope is one.
+      type: str
+    monitors:
+      description: The addresses of Ceph's monitors.
+      type: list
+      elements: str
+    pool:
+      description: The pool of Ceph.
+      type: str
+    tags:
+      description: Its tags.
+      type: list
+      elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
