@@ -88,14 +88,6 @@ DRIFTS: dict[str, tuple[t.Callable[[client.Client, Living], t.Any], str, t.Any]]
         "provider/{zone}/net1/VpcVirtualRouter",
         ({"state": "Disabled"}, {"state": "Enabled"}),
     ),
-    "pod's range elsewhere": (
-        lambda s, i: (
-            s.job("createManagementNetworkIpRange", podid=i.pod, startip="10.60.0.170", endip="10.60.0.180", gateway="10.60.0.1", netmask="255.255.255.0"),
-            s.job("deleteManagementNetworkIpRange", podid=i.pod, startip="10.60.0.100", endip="10.60.0.150", vlan="untagged"),
-        ),
-        "pod/{zone}/pod1",
-        ({"start": "10.60.0.170", "end": "10.60.0.180"}, {"start": "10.60.0.100", "end": "10.60.0.150"}),
-    ),
     "pod's gateway": (lambda s, i: s.call("updatePod", id=i.pod, gateway="10.60.0.2"), "pod/{zone}/pod1", ({"gateway": "10.60.0.2"}, {"gateway": "10.60.0.1"})),
     "pod closed": (
         lambda s, i: s.call("updatePod", id=i.pod, allocationstate="Disabled"),
@@ -211,6 +203,16 @@ def test_a_zone_grows(run: t.Any, new_zone: t.Any) -> None:
     }
     assert not run(zones=[declared])["changed"]
     assert grown["zones"][0]["state"] == "Enabled"
+
+
+def test_a_pod_is_given_another_range(run: t.Any, new_zone: t.Any) -> None:
+    declared = new_zone("moves", hosts=0, subnet=68)
+    run(zones=[declared])
+    declared["pods"][0].update(start="10.68.0.170", end="10.68.0.180")
+    moved = run(zones=[declared])
+    assert ids(moved) == {f"pod/{declared['name']}/pod1"}
+    assert "cannot take 10.68.0.100-10.68.0.150 away" in moved["changes"][0]["reason"]
+    assert not run(zones=[declared])["changed"]
 
 
 def test_a_host_is_removed_only_when_armed(run: t.Any, new_zone: t.Any, server: client.Client) -> None:

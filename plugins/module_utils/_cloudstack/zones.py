@@ -621,7 +621,10 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
         before, after = differing(now, {**wanted, "state": state(pod.get("enabled"))})
         if after:
-            sheet.add(Change("pod", name, "update", before, after, lambda: _update_pod(region, row, pod, (start, end), after)))
+            low, high = ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
+            apart = bool(start) and not (ipaddress.IPv4Address(start) <= high and low <= ipaddress.IPv4Address(end))
+            reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
+            sheet.add(Change("pod", name, "update", before, after, lambda: _update_pod(region, row, pod, (start, end), after), reason=reason))
     for cluster in pod.get("clusters") or ():
         _plan_cluster(zone, pod, cluster, row, region, sheet)
 
@@ -647,10 +650,8 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
         current = {"currentstartip": living[0], "currentendip": living[1]}
         client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
         return
-    # The same command leaves the old addresses behind where nothing of the old range stays (4.22, seen).
+    # That command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen).
     client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
-    if living[0]:
-        client.job("deleteManagementNetworkIpRange", podid=row["id"], startip=living[0], endip=living[1], vlan="untagged")
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
