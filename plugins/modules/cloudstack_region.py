@@ -54,6 +54,14 @@ options:
         description: The keys of cephx clients, by their full name.
         type: dict
         default: {}
+      pools:
+        description: The names of its pools, so that one that isn't there is told of. Not checked where they are not given.
+        type: list
+        elements: str
+      object_users:
+        description: The keys of the object gateway's users, as M(cephstack.cloud.rgw_keys_info) returns them.
+        type: dict
+        default: {}
   settings:
     description:
       - Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.

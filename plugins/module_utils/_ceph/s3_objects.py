@@ -125,13 +125,14 @@ class Provider:
         return Plan(changes)
 
     def _request(self, method: str, one: Object) -> t.Callable[[], t.Any]:
+        client = t.cast(Client, self._client)  # without a gateway nothing is applied
+
         def send() -> None:
             body = b""
             if one.path:
                 with open(one.path, "rb") as file:
                     body = file.read()
-            assert self._client
-            self._client.request(self._credentials[one.owner], method, f"/{one.bucket}/{one.key}", None, body)
+            client.request(self._credentials[one.owner], method, f"/{one.bucket}/{one.key}", None, body)
 
         return send
 

@@ -356,7 +356,7 @@ class Client:
                 hide.add(credentials.partition(":")[2])
         text = str(text)
         for secret in sorted(hide, key=len, reverse=True):
-            for form in {secret, encode(secret), secret.replace("+", "-").replace("/", "_")}:
+            for form in (secret, encode(secret), secret.replace("+", "-").replace("/", "_")):
                 if len(form) > 2:
                     text = text.replace(form, HIDDEN)
         return text

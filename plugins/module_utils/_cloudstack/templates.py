@@ -202,7 +202,7 @@ def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sh
 def download_sum(url: str, algorithm: str) -> str:
     """Return the checksum of what an address gives, in hexadecimal digits. Raises OSError."""
     digest = hashlib.new(algorithm.replace("-", "").lower())
-    with urllib.request.urlopen(url, timeout=15) as stream:
+    with urllib.request.build_opener().open(url, timeout=15) as stream:
         for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
     return digest.hexdigest()

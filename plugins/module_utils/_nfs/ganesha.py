@@ -317,8 +317,17 @@ class Provider:
         elif restart:
             reason = "; ".join(restart)
             after = {"restart": reason}
-            apply = lambda: self._begin("restart", stamp)  # noqa: E731 - one of three
-            yield Change("unit", UNIT, "update", {"restart": None}, after, apply, risk=Risk.RESTART, reason=reason, needs=frozenset(needs))
+            yield Change(
+                "unit",
+                UNIT,
+                "update",
+                {"restart": None},
+                after,
+                lambda: self._begin("restart", stamp),
+                risk=Risk.RESTART,
+                reason=reason,
+                needs=frozenset(needs),
+            )
         elif reload:
             reason = "; ".join(reload)
             after = {"reload": reason}
