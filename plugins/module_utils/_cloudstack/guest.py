@@ -242,7 +242,7 @@ def _snapshot(client: t.Any, disks: t.Any, ids: t.Mapping[str, str], name: str, 
     snapshot = client.job("createSnapshot", volumeid=seen["volume"], name=name)["snapshot"]
     if snapshot.get("state") != "BackedUp":
         raise ProofFailed(f"the snapshot of {seen['image']} is {snapshot.get('state')}, not BackedUp")
-    rows = client.rows("listSnapshots", id=snapshot["id"], listall=True)
+    rows = client.rows("listSnapshots", id=snapshot["id"], listall=True, showunique=False)  # a row for each store that has it
     places = {str(row.get("datastoretype") or row.get("locationtype") or "").lower() for row in rows}
     backed_up = bool(places & {"image", "secondary"})
     seen["snapshot"] = {"seconds": round(time.monotonic() - begun, 1), "backed_up": backed_up}
