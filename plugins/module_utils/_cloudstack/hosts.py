@@ -195,7 +195,8 @@ def _wanted(host: Item) -> dict[str, t.Any]:
 
 def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[Item, t.Optional[Row]]]:
     """Pair simulated hosts: those that are as declared first, so that a drift of one is a change of one."""
-    rest = sorted(living, key=lambda row: str(row.get("id")))
+    # Those without tags are taken first, so that one whose tags drifted is left for a declared one that has tags.
+    rest = sorted(living, key=lambda row: (len(tags_of(row)), str(row.get("id"))))
     pairs: dict[int, t.Optional[Row]] = {}
     for exactly in (True, False):
         # Those that say more choose first; an absent one takes what is left over.

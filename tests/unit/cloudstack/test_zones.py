@@ -280,6 +280,11 @@ def test_simulated_hosts_are_told_apart_by_what_they_are() -> None:
     assert [(change.id, change.before, change.after) for change in plan(zone(declared), drifted).changes] == [
         ("host/z1/c0/h2", {"tags": ["x"]}, {"tags": ["b"]})
     ]
+    # One that declares no tags fits any, and leaves the drifted one to the one that it was.
+    drifted = changed("hosts.0.hosttags", "x", lists)
+    assert [(change.id, change.before, change.after) for change in plan(zone(declared), drifted).changes] == [
+        ("host/z1/c0/h1", {"tags": ["x"]}, {"tags": ["a"]})
+    ]
     gone = [*declared[:2], {**declared[2], "state": "absent"}]
     assert [change.action for change in plan(zone(gone), lists).changes] == ["delete"]
 
