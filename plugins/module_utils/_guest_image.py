@@ -65,11 +65,7 @@ class Provider:
         try:
             with open(self.path + ".json", encoding="utf-8") as file:
                 noted = json.load(file)
-            digest = hashlib.sha256()
-            with open(self.path, "rb") as disk:
-                for block in iter(lambda: disk.read(1 << 20), b""):
-                    digest.update(block)
-            found = digest.hexdigest()
+            found = _sum(self.path)
             return Image(
                 noted["recipe"], noted["kind"], noted.get("format", "raw"), noted["size"], found, found == noted["sha256"], tuple(noted["packages"])
             )
@@ -97,11 +93,7 @@ class Provider:
                 disk.truncate(self.size)
             else:
                 disk.write(gzip.compress(qcow2(data, self.size), mtime=0))
-        digest = hashlib.sha256()
-        with open(self.path + ".new", "rb") as disk:
-            for block in iter(lambda: disk.read(1 << 20), b""):
-                digest.update(block)
-        noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "sha256": digest.hexdigest(), "packages": packages}
+        noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "sha256": _sum(self.path + ".new"), "packages": packages}
         with open(self.path + ".json.new", "w", encoding="utf-8") as file:
             json.dump(noted, file, indent=1)
         os.replace(self.path + ".new", self.path)
@@ -112,6 +104,14 @@ class Provider:
         if observed is None:
             return {"path": self.path}
         return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
+
+
+def _sum(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as disk:
+        for block in iter(lambda: disk.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def qcow2(data: bytes, size: int) -> bytes:

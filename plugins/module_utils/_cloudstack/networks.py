@@ -112,7 +112,7 @@ def find(item: t.Mapping[str, t.Any], region: Region, here: str, sheet: Sheet) -
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
     """Plan networks."""
-    zones = {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    zones = sheet.zone_names(region)
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}networks[{number}] ({item['name']})"
         row = find(item, region, here, sheet)

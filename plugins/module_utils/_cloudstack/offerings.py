@@ -240,7 +240,7 @@ def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Sheet) -> None
 
 
 def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
-    known = {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+    known = sheet.zone_names(region)
     for name in item.get("zones") or ():
         if name not in known:
             sheet.problem(f"{here}: zones: there is no zone {name}")

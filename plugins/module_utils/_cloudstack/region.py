@@ -210,6 +210,10 @@ class Sheet:
         """The ids of the changes of some kinds that are planned so far; those whose name begins so."""
         return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin))
 
+    def zone_names(self, region: Region) -> t.Set[str]:
+        """The zones that there are, or that are declared."""
+        return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}
+
 
 def _nothing(declared: t.Any, region: Region) -> t.Dict[str, t.Any]:
     return {}
