@@ -109,6 +109,12 @@ options:
         description: Processors of a virtual machine.
         type: int
         default: 2
+      xen:
+        description:
+          - A virtual machine boots Debian's Xen, and the host is its first domain (dom0). Of Debian 13 only.
+          - A quarter of its memory, at least 640 MiB, is left to Xen and its guests.
+        type: bool
+        default: false
 requirements:
   - root on the host it runs on
   - systemd-container, mmdebstrap, nftables, iproute2, openssh-client; for virtual machines also qemu-system-x86, qemu-utils, e2fsprogs
@@ -202,6 +208,7 @@ _HOST = {
     "disks": {"type": "list", "elements": "dict", "default": [], "options": _DISK},
     "memory": {"type": "int", "default": 2048},
     "cpus": {"type": "int", "default": 2},
+    "xen": {"type": "bool", "default": False},
 }
 ARGUMENTS: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["up", "down", "status"], "default": "up"},

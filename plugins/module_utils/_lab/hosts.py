@@ -205,10 +205,10 @@ class Hosts:
                 problems.append(f"{host.name}: virtual machines are made for x86_64 only")
             shown = {**want, "state": "up"}
             return Change("host", host.name, "create", None, shown, _call(self._raise, host, observed, "make"), needs=needs), host
-        if (seen.record["kind"], seen.record["release"]) != (host.kind, host.release):
-            was = {"kind": seen.record["kind"], "release": seen.record["release"]}
-            new = {"kind": host.kind, "release": host.release}
-            reason = f"{host.name} would be made anew as {host.kind} with {host.release}: all it holds, its disks too, would be lost"
+        was = {"kind": seen.record["kind"], "release": seen.record["release"], "xen": seen.record.get("xen", False)}
+        new = {"kind": host.kind, "release": host.release, "xen": host.xen}
+        if was != new:
+            reason = f"{host.name} would be made anew as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
             apply = _call(self._raise, host, observed, "remake")
             return Change("host", host.name, "update", was, new, apply, risk=Risk.LOSS, reason=reason, needs=needs), host
         if seen.record["image"] != host.image:

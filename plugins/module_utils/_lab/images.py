@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import gzip
 import os
 import shlex
 import shutil
@@ -111,6 +112,8 @@ def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
                 shutil.copyfile(certificate, target)
             _mmdebstrap(lab, host, around, tree, staging)
         _clean(tree)
+        if host.xen:
+            _unpack_xen(partial, tree)
         if host.kind == "vm":
             _to_disk(partial, tree)
         os.rename(partial, os.path.join(lab.images, name))
@@ -148,7 +151,7 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         "--mode=root",
         "--quiet",
         "--dpkgopt=force-unsafe-io",
-        f"--include={','.join(image_packages(host.kind, host.packages))}",
+        f"--include={','.join(image_packages(host.image_kind, host.packages))}",
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
         f'--essential-hook=cp -R --no-preserve=ownership "{staging}/." "$1/"',
@@ -184,6 +187,15 @@ def _clean(tree: str) -> None:
     for path in ("etc/.updated", "var/.updated"):
         system.write(os.path.join(tree, path), "")
         os.utime(os.path.join(tree, path), (usr, usr))
+
+
+def _unpack_xen(partial: str, tree: str) -> None:
+    """Put Xen beside the disk, unpacked: QEMU's loader of multiboot kernels reads nothing else."""
+    found = sorted(glob.glob(os.path.join(tree, "boot", "xen-*.gz")))
+    if not found:
+        raise system.LabError("the image has no /boot/xen-*.gz: no Xen was installed into it")
+    with gzip.open(found[-1], "rb") as packed, open(os.path.join(partial, "xen"), "wb") as stream:
+        shutil.copyfileobj(packed, stream)
 
 
 def _to_disk(partial: str, tree: str) -> None:

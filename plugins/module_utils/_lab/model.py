@@ -21,14 +21,20 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
 
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
-RECIPE = {"container": 4, "vm": 6}
+RECIPE = {"container": 4, "vm": 6, "xen": 1}
 
 _BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
     "python3", "python3-apt", "openssh-server", "ca-certificates", "e2fsprogs",
 )  # fmt: skip
-# A container has the kernel of the machine; a virtual machine brings Debian's own.
-_KIND_PACKAGES = {"container": (), "vm": ("linux-image-cloud-amd64", "initramfs-tools", "zstd")}
+# A container has the kernel of the machine; a virtual machine brings Debian's own. That of the clouds cannot be Xen's first domain.
+_KIND_PACKAGES = {
+    "container": (),
+    "vm": ("linux-image-cloud-amd64", "initramfs-tools", "zstd"),
+    "xen": ("linux-image-amd64", "xen-hypervisor-4.20-amd64", "initramfs-tools", "zstd"),
+}
+# Debian's Xen has its version in the package's name: that of the release that was seen to boot.
+_XEN_RELEASE = "trixie"
 
 _LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -68,7 +74,7 @@ class Disk:
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """A host as declared. memory in MiB and cpus hold for virtual machines only."""
+    """A host as declared. memory in MiB, cpus and xen (it boots Xen, and is its first domain) hold for virtual machines only."""
 
     name: str
     address: str
@@ -78,12 +84,23 @@ class Host:
     disks: tuple[Disk, ...] = ()
     memory: int = 2048
     cpus: int = 2
+    xen: bool = False
     made_from: str = ""
+
+    @property
+    def image_kind(self) -> str:
+        """Return container, vm or xen: how an image for it is made."""
+        return "xen" if self.xen else self.kind
+
+    @property
+    def xen_share(self) -> int:
+        """Return the MiB of its memory that are Xen's own and its guests', not the first domain's."""
+        return max(640, self.memory // 4)
 
     @property
     def image(self) -> str:
         """Return the name of the image it was or will be made from. The packages are part of it."""
-        return self.made_from or image_name(self.release, self.kind, self.packages)
+        return self.made_from or image_name(self.release, self.image_kind, self.packages)
 
     def record(self) -> dict[str, t.Any]:
         """Return what is kept of a host beside it, to see later what it was made as."""
@@ -95,6 +112,7 @@ class Host:
             "image": self.image,
             "disks": {disk.name: disk.size for disk in self.disks},
             **({"memory": self.memory, "cpus": self.cpus} if self.kind == "vm" else {}),
+            **({"xen": True} if self.xen else {}),
         }
 
 
@@ -201,6 +219,8 @@ def parse(params: t.Mapping[str, t.Any]) -> Lab:
     hosts = [_host(entry, network, problems) for entry in params.get("hosts") or []]
     _unique("the name", [(host.name, host.name) for host in hosts], problems)
     _unique("the address", [(host.address, host.name) for host in hosts], problems)
+    if " " in params["cache"] and any(host.xen for host in hosts):
+        problems.append(f"the cache's path '{params['cache']}' has a space in it, at which QEMU ends the name of Xen's first kernel: give another cache")
     if problems or network is None:
         raise Invalid(problems)
     return Lab(name=name, network=network, cache=os.path.abspath(os.path.expanduser(params["cache"])), hosts=tuple(hosts))
@@ -245,6 +265,13 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
         problems.append(f"{name}: a virtual machine needs at least 512 MiB of memory, not {entry['memory']}")
     if entry["kind"] == "vm" and entry["cpus"] < 1:
         problems.append(f"{name}: a virtual machine needs at least one CPU")
+    if entry["xen"]:
+        if entry["kind"] != "vm":
+            problems.append(f"{name}: Xen boots on a machine of its own: say kind vm, not {entry['kind']}")
+        if release not in (_XEN_RELEASE, None):
+            problems.append(f"{name}: a Xen host is made of Debian 13, not '{entry['release']}'")
+        if entry["memory"] < 1536:
+            problems.append(f"{name}: a Xen host with a guest needs at least 1536 MiB of memory, not {entry['memory']}")
     return Host(
         name=name,
         address=entry["address"],
@@ -254,6 +281,7 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
         disks=tuple(disks),
         memory=entry["memory"],
         cpus=entry["cpus"],
+        xen=entry["xen"],
     )
 
 

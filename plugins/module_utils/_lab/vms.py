@@ -90,16 +90,13 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
 def argv(lab: Lab, host: Host, accel: str) -> list[str]:
     """Return QEMU's command line. Pure."""
     directory = lab.host_directory(host.name)
-    image = os.path.join(lab.images, host.image)
-    words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
-    words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
+    # "max" has features with which Xen's first domain crashes; Xen asks for SVM to run guests that are not paravirtual.
+    emulated = "qemu64,+svm" if host.xen else "max"
+    words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", emulated]
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
     words += ["-chardev", f"file,id=console,path={log(lab, host.name)},append=on", "-serial", "chardev:console"]
-    words += ["-kernel", f"{image}/vmlinuz", "-initrd", f"{directory}/initrd"]
-    quiet = "console=ttyS0 loglevel=4 systemd.show_status=0 systemd.getty_auto=0"
-    # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
-    patience = "" if accel == "kvm" else f" systemd.default_timeout_start_sec={TIMEOUT} systemd.default_device_timeout_sec={TIMEOUT}"
-    words += ["-append", f"root=/dev/vda rw {quiet} net.ifnames=0 mitigations=off{patience}"]
+    words += _boot(lab, host, accel)
     words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
     for disk in host.disks:
         words += ["-drive", f"file={disks.path(directory, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
@@ -107,6 +104,22 @@ def argv(lab: Lab, host: Host, accel: str) -> list[str]:
     words += ["-netdev", f"tap,id=net,ifname={lab.tap(host.name)},script=no,downscript=no"]
     words += ["-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]
     return words
+
+
+def _boot(lab: Lab, host: Host, accel: str) -> list[str]:
+    """Return QEMU's words for what is booted: Debian's kernel, or Xen, which then boots it as its first domain. Pure."""
+    image, initrd = os.path.join(lab.images, host.image), os.path.join(lab.host_directory(host.name), "initrd")
+    quiet = "loglevel=4 systemd.show_status=0 systemd.getty_auto=0"
+    # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
+    patience = "" if accel == "kvm" else f" systemd.default_timeout_start_sec={TIMEOUT} systemd.default_device_timeout_sec={TIMEOUT}"
+    console = "hvc0" if host.xen else "ttyS0"
+    command = f"root=/dev/vda rw console={console} {quiet} net.ifnames=0 mitigations=off{patience}"
+    if not host.xen:
+        return ["-kernel", f"{image}/vmlinuz", "-initrd", initrd, "-append", command]
+    own = f"{host.memory - host.xen_share}M"
+    # A comma parts two modules of Xen's, and a doubled one is a comma.
+    modules = ",".join(module.replace(",", ",,") for module in (f"{image}/vmlinuz {command}", initrd))
+    return ["-kernel", f"{image}/xen", "-initrd", modules, "-append", f"console=com1 com1=115200,8n1 dom0_mem={own},max:{own} spec-ctrl=no"]
 
 
 def archive(content: t.Mapping[str, files.File]) -> bytes:

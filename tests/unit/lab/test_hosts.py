@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -16,7 +17,8 @@ AROUND = surroundings.Surroundings("http://m/debian", "http://m/debian-security"
 
 
 def declared(name="a", address="10.77.0.11", **more):
-    return {"name": name, "address": address, "kind": "container", "release": "13", "packages": [], "disks": [], "memory": 1024, "cpus": 2, **more}
+    declared = {"name": name, "address": address, "kind": "container", "release": "13", "packages": [], "disks": [], "memory": 1024, "cpus": 2, "xen": False}
+    return {**declared, **more}
 
 
 def provider(*entries, state="up", check=False, **more):
@@ -113,6 +115,13 @@ def test_another_release_is_loss_and_must_be_armed():
     assert not plan.refusals(["host/a"])
 
 
+def test_a_machine_does_not_become_a_xen_host_unasked():
+    plan = provider(declared(kind="vm", memory=2048, xen=True)).plan(standing(provider(declared(kind="vm", memory=2048))))
+    assert [change.risk for change in plan.changes] == [Risk.NONE, Risk.LOSS]  # the image, then the host
+    assert plan.changes[1].after == {"kind": "vm", "release": "trixie", "xen": True}
+    assert not provider(declared(kind="vm", memory=2048, xen=True)).plan(standing(provider(declared(kind="vm", memory=2048, xen=True))))
+
+
 def test_other_packages_only_warn():
     plan = provider(declared(packages=["hello"])).plan(standing(provider(declared())))
     assert not plan
@@ -198,6 +207,25 @@ def test_the_files_of_a_machine_are_a_cpio_archive():
     assert found["lab/always/etc/ssh/key"] == (0o100600, b"secret")
     assert found["lab/always/etc"] == (0o040755, b"")
     assert list(found).index("lab/always/etc") < list(found).index("lab/always/etc/ssh/key")
+
+
+def booted(accelerator="tcg", **more):
+    """Return QEMU's command line as a dict of what follows each of the options that name what is booted."""
+    lab = provider(declared(kind="vm", memory=4096, **more), cache="/a,b").lab
+    words = vms.argv(lab, lab.hosts[0], accelerator)
+    return {word: words[words.index(word) + 1] for word in ("-machine", "-cpu", "-kernel", "-initrd", "-append")}
+
+
+def test_xen_boots_and_then_its_first_domain():
+    """As QEMU's loader reads it (hw/i386/multiboot.c): modules parted by single commas, the file's name up to the first space."""
+    plain, xen = booted(), booted(xen=True)
+    kernel, initrd = (module.replace(",,", ",") for module in re.split("(?<!,),(?!,)", xen["-initrd"]))
+    assert xen["-kernel"].endswith("/xen")
+    assert kernel.partition(" ")[0] == plain["-kernel"].replace("/" + plain["-kernel"].split("/")[-2], "/" + xen["-kernel"].split("/")[-2])
+    assert kernel.partition(" ")[2] == plain["-append"].replace("ttyS0", "hvc0")
+    assert initrd == plain["-initrd"]
+    assert "dom0_mem=3072M,max:3072M" in xen["-append"]
+    assert (xen["-machine"], xen["-cpu"], booted("kvm", xen=True)["-cpu"]) == ("pc", "qemu64,+svm", "host")
 
 
 def unpack(data):

@@ -10,7 +10,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 
 
 def host(name, address, **more):
-    return {"name": name, "address": address, "kind": "container", "release": "13", "packages": [], "disks": [], "memory": 2048, "cpus": 2, **more}
+    declared = {"name": name, "address": address, "kind": "container", "release": "13", "packages": [], "disks": [], "memory": 2048, "cpus": 2, "xen": False}
+    return {**declared, **more}
 
 
 def lab(*hosts, **more):
@@ -96,6 +97,22 @@ def test_images_are_shared_by_what_is_in_them():
     assert first == second
     others = {model.image_name(*what) for what in [("trixie", "vm", ["a"]), ("bookworm", "vm", ["a", "b"]), ("trixie", "container", ["a", "b"])]}
     assert len(others - {first}) == 3
+
+
+def test_a_xen_host():
+    plain, made = (lab(host("a", "10.77.0.2", kind="vm", memory=4096, xen=xen)).hosts[0] for xen in (False, True))
+    assert made.image != plain.image
+    assert made.record()["xen"] is True and "xen" not in plain.record()
+    assert made.xen_share == 1024
+    # the kernel that cannot be Xen's first domain is not the one of its image
+    packages = model.image_packages(made.image_kind, made.packages)
+    assert "linux-image-amd64" in packages and "linux-image-cloud-amd64" not in packages
+
+
+def test_what_cannot_be_a_xen_host():
+    said = problems(host("a", "10.77.0.2", xen=True), host("b", "10.77.0.3", kind="vm", release="12", memory=1024, xen=True), cache="/my cache")
+    for part in ["a: Xen boots on a machine of its own", "b: a Xen host is made of Debian 13", "b: a Xen host with a guest needs at least 1536", "has a space"]:
+        assert [line for line in said if part in line], part
 
 
 def test_hardware_addresses_are_lasting_and_local():
