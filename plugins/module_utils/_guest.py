@@ -258,7 +258,8 @@ def _descriptor(base: int) -> bytes:
     return struct.pack("<HHBBBB", 0xFFFF, base & 0xFFFF, base >> 16 & 0xFF, 0x93, 0, base >> 24)
 
 
-# The programme of the Linux guest. It reads its disk (the sum of the first sector) and writes what it read into the marker.
+# The programme of the Linux guest. It reads its disk (the sums of the first sector, and of what was where the marker goes) and writes them into
+# the marker.
 _INIT = """#!/bin/busybox sh
 export PATH=/bin
 busybox mount -t proc proc /proc
@@ -269,8 +270,8 @@ for module in $(cat /modules/order); do insmod /modules/$module; done
 waited=0
 while [ ! -b /dev/vda ] && [ $waited -lt 100 ]; do usleep 100000; waited=$((waited + 1)); done
 uuid=$(tr -d '\\n-' < /sys/class/dmi/id/product_uuid | tr a-f A-F)
-sum=$(dd if=/dev/vda bs=512 count=1 2>/dev/null | md5sum | cut -d' ' -f1)
-printf 'cephstack-guest %s linux %s read %s\\n' "$uuid" "$(uname -r)" "$sum" > /marker
+sum() { dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }
+printf 'cephstack-guest %s linux %s read %s found %s\\n' "$uuid" "$(uname -r)" "$(sum 0)" "$(sum 1)" > /marker
 dd if=/marker of=/dev/vda bs=512 seek=1 conv=sync,notrunc,fsync 2>/dev/null
 cat /marker
 sync

@@ -28,7 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Unreachable
 
 # Raised when the image would come out otherwise from the same packages; then images of older make are made anew.
-RECIPE = 1
+RECIPE = 2
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 BUSYBOX_PACKAGE = "busybox-static"
 COMMAND_LINE = "console=ttyS0 quiet panic=1 mitigations=off"

@@ -52,6 +52,20 @@ options:
         description: Its snapshot.
         type: str
         default: base
+  image:
+    description:
+      - An image that is booted as it is, and stays. It must write the marker, as those of M(cephstack.cloud.lab_guest_image) do.
+      - Consumers that may not write its pool boot nothing.
+    type: dict
+    suboptions:
+      pool:
+        description: Its pool.
+        type: str
+        required: true
+      image:
+        description: Its name.
+        type: str
+        required: true
   domain_type:
     description:
       - How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.
@@ -101,6 +115,9 @@ guests:
     client:
       description: The cephx client.
       type: str
+    found:
+      description: What was where the marker goes. The guest of M(cephstack.cloud.lab_guest_image) has read it, and tells its sum in its marker.
+      type: str
     marker:
       description: What the guest wrote.
       type: str
@@ -108,7 +125,7 @@ guests:
       description: The UUID of the guest, which its marker holds.
       type: str
     image:
-      description: The image that it ran on, which is gone by now.
+      description: The image that it ran on, which is gone by now if it was not O(image).
       type: str
     golden:
       description: What that was a clone of. Empty for the guest of 512 bytes.
@@ -148,10 +165,12 @@ def main() -> None:
             "connection": connection_argument(),
             "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
             "golden": {"type": "dict", "options": GOLDEN},
+            "image": {"type": "dict", "options": {key: GOLDEN[key] for key in ("pool", "image")}},
             "domain_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
             "memory": {"type": "int", "default": 256},
             "timeout": {"type": "int", "default": 120},
         },
+        mutually_exclusive=[("golden", "image")],
         supports_check_mode=True,
     )
     params = module.params
@@ -163,9 +182,10 @@ def main() -> None:
     if domain_type == "auto":
         domain_type = "kvm" if probe(2.5).domain_type == "kvm" else "qemu"
     golden = params["golden"] and (params["golden"]["pool"], params["golden"]["image"], params["golden"]["snapshot"])
+    image = params["image"] and (params["image"]["pool"], params["image"]["image"])
     try:
         with Host(params["uri"]) as host:
-            guests, problems = run_guests(host, params["connection"], params["consumers"], golden, domain_type, params["memory"], params["timeout"])
+            guests, problems = run_guests(host, params["connection"], params["consumers"], golden, image, domain_type, params["memory"], params["timeout"])
     except Unreachable as error:
         module.fail_json(msg=str(error))
     if problems:

@@ -48,11 +48,12 @@ class Order:
     """What to boot, and how.
 
     pool: where the clone is made. source: (pool, image, snapshot) of the golden image; None for the guest of 512 bytes.
-    memory in MiB, timeout in seconds.
+    image: one of the pool to boot as it is instead, which stays; "" for none. memory in MiB, timeout in seconds.
     """
 
     pool: str
     source: t.Optional[tuple[str, str, str]]
+    image: str
     secret: str
     hosts: tuple[xml.Address, ...]
     domain_type: str
@@ -65,20 +66,21 @@ def run_guests(
     connection: t.Mapping[str, t.Any],
     consumers: t.Iterable[t.Mapping[str, t.Any]],
     golden: t.Optional[tuple[str, str, str]],
+    image: t.Optional[tuple[str, str]],
     domain_type: str,
     memory: int,
     timeout: float,
 ) -> tuple[list[dict[str, t.Any]], list[str]]:
     """Boot one guest for each consumer that may write somewhere, one after the other. Returns the guests, and the problems of the others.
 
-    connection: a dict of the shape of CONNECTION_OPTIONS. golden: (pool, image, snapshot).
+    connection: a dict of the shape of CONNECTION_OPTIONS. golden: (pool, image, snapshot). image: (pool, image), one that is booted as it is.
     """
     guests: list[dict[str, t.Any]] = []
     problems: list[str] = []
     for consumer in consumers:
         client = client_of(consumer)
         pools = consumer.get("pools") or []
-        writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw"]
+        writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw" and (image is None or pool["name"] == image[0])]
         if not writable:
             continue
         source = golden if golden and golden[0] in {pool["name"] for pool in pools} else None
@@ -89,7 +91,8 @@ def run_guests(
             with Connection(options) as opened:
                 order = Order(
                     pool=writable[0],
-                    source=source,
+                    source=None if image else source,
+                    image=image[1] if image else "",
                     secret=secret_uuid(opened.fsid, client),
                     hosts=xml.parse_mon_host(opened.rados.conf_get("mon_host") or ""),
                     domain_type=domain_type,
@@ -108,14 +111,18 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
     Raises GuestFailed, libvirt's errors and librbd's. Nothing is left behind in any case.
     """
     name = PREFIX + socket.gethostname()
+    disk = order.image or name
     uuid = str(uuids.uuid4())
     with contextlib.ExitStack() as stack:
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
         _stop_leftover(host, name)
-        _remove(io_context, name)
-        stack.callback(_remove, io_context, name)
+        if not order.image:
+            _remove(io_context, name)
+            stack.callback(_remove, io_context, name)
         begun = time.monotonic()
-        first_sector = _make_disk(connection, io_context, name, order)
+        if not order.image:
+            _make_disk(connection, io_context, name, order)
+        first_sector, found = _read(io_context, disk, 0), _read(io_context, disk, _guest.MARKER_OFFSET)
         made = time.monotonic()
         console = os.path.join(_CONSOLES, name + ".console")
         stack.callback(_unlink, console)
@@ -125,7 +132,7 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
             domain_type=order.domain_type,
             memory=order.memory,
             pool=order.pool,
-            image=name,
+            image=disk,
             hosts=order.hosts,
             user=connection.client[len("client.") :],
             secret=order.secret,
@@ -135,15 +142,15 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
         stack.callback(_stop, host, domain)
         _wait(host, domain, order.timeout, console)
         ended = time.monotonic()
-        with rbd.Image(io_context, name, read_only=True) as image:
-            marker = bytes(image.read(_guest.MARKER_OFFSET, _guest.MARKER_LENGTH))
-        _check(marker, uuid, first_sector, console)
+        marker = _read(io_context, disk, _guest.MARKER_OFFSET)
+        _check(marker, uuid, first_sector, found, console)
         if order.source:
             _check_golden(connection, order.source, uuid)
     return {
         "uuid": uuid,
+        "found": readable(found),
         "marker": readable(marker),
-        "image": f"{order.pool}/{name}",
+        "image": f"{order.pool}/{disk}",
         "golden": "{}/{}@{}".format(*order.source) if order.source else "",
         "domain_type": order.domain_type,
         "clone_ms": round((made - begun) * 1000, 1),
@@ -151,20 +158,24 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
     }
 
 
-def _make_disk(connection: Connection, io_context: t.Any, name: str, order: Order) -> bytes:
-    """Make the guest's image; return its first sector, which the guest reads too."""
+def _make_disk(connection: Connection, io_context: t.Any, name: str, order: Order) -> None:
+    """Make the guest's image."""
     if order.source is None:
         disk = _guest.marker_image()
         rbd.RBD().create(io_context, name, len(disk))
         with rbd.Image(io_context, name) as image:
             image.write(disk[: _guest.SECTOR], 0)
             image.flush()
-        return disk[: _guest.SECTOR]
+        return
     pool, golden, snapshot = order.source
     with contextlib.closing(connection.rados.open_ioctx(pool)) as parent:
         rbd.RBD().clone(parent, golden, snapshot, io_context, name)
+
+
+def _read(io_context: t.Any, name: str, offset: int) -> bytes:
+    """Return a sector of the guest's image, which the guest reads too."""
     with rbd.Image(io_context, name, read_only=True) as image:
-        return bytes(image.read(0, _guest.SECTOR))
+        return bytes(image.read(offset, _guest.SECTOR))
 
 
 def _wait(host: Host, domain: t.Any, timeout: float, console: str) -> None:
@@ -233,13 +244,14 @@ def _console(path: str) -> str:
     return f"its console ends with: {said}" if said else "its console is empty"
 
 
-def _check(marker: bytes, uuid: str, first_sector: bytes, console: str) -> None:
+def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
-        found = readable(marker) or "nothing"
-        raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {found}; {_console(console)}")
-    told = re.search(rb" read ([0-9a-f]{32})", marker)
-    if told and told[1].decode() != hashlib.md5(first_sector, usedforsecurity=False).hexdigest():
-        raise GuestFailed("the guest read something else from its disk than what is there")
+        seen = readable(marker) or "nothing"
+        raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")
+    for word, there in ((rb" read ", first_sector), (rb" found ", found)):
+        told = re.search(word + rb"([0-9a-f]{32})", marker)
+        if told and told[1].decode() != hashlib.md5(there, usedforsecurity=False).hexdigest():
+            raise GuestFailed("the guest read something else from its disk than what is there")
 
 
 def _check_golden(connection: Connection, source: tuple[str, str, str], uuid: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 import struct
@@ -15,7 +16,8 @@ import time
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import Image, Provider, load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import RECIPE, Image, Provider, load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import guest as libvirt_guest
 
 UUID = "12345678-9abc-def0-1234-56789abcdef0"
 QEMU = shutil.which("qemu-system-x86_64")
@@ -136,9 +138,37 @@ def test_the_probe_enters_long_mode_and_stops_qemu(tmp_path):
     assert (ended.returncode, ended.stdout) == (_guest.PROBE_EXIT, _guest.PROBE_LETTER)
 
 
+FIRST, FOUND = b"boot".ljust(512, b"\0"), b"hello".ljust(512, b"\0")
+
+
+def marker_with(first=FIRST, found=FOUND, uuid=UUID):
+    sums = [hashlib.md5(sector).hexdigest() for sector in (first, found)]
+    return b"%s linux 6.12 read %s found %s\n" % (_guest.expected_marker(uuid), *(text.encode() for text in sums))
+
+
+@pytest.mark.parametrize("marker", [marker_with(), _guest.expected_marker(UUID)], ids=["linux", "512 bytes"])
+def test_a_guest_that_read_what_is_there_is_believed(marker):
+    libvirt_guest._check(marker, UUID, FIRST, FOUND, "/no/console")
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        (marker_with(first=FOUND), "read something else"),
+        (marker_with(found=FIRST), "read something else"),
+        (marker_with(uuid=UUID.replace("1", "2")), "its marker is not on its disk"),
+        (bytes(512), "found nothing"),
+    ],
+    ids=["first sector", "found", "another guest", "nothing"],
+)
+def test_a_guest_that_read_something_else_or_wrote_nothing_is_not(marker, said):
+    with pytest.raises(libvirt_guest.GuestFailed, match=said):
+        libvirt_guest._check(marker, UUID, FIRST, FOUND, "/no/console")
+
+
 class TestGoldenImage:
     def image(self, **changed):
-        return Image(**{"recipe": 1, "kind": "sector", "format": "raw", "size": 1 << 20, "sha256": "x", "whole": True, **changed})
+        return Image(**{"recipe": RECIPE, "kind": "sector", "format": "raw", "size": 1 << 20, "sha256": "x", "whole": True, **changed})
 
     def test_made_when_absent(self):
         (change,) = Provider("/nowhere/a", "linux", 1 << 20).plan(None).changes
