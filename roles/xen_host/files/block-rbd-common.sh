@@ -1,20 +1,19 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables are for those that source this
 #
 # What block-rbd and block-tap-rbd share. Sourced by them, after Xen's own block-common.sh.
 
 # libxl kills a hotplug script without a word after 40 s (LIBXL_HOTPLUG_TIMEOUT). So that it is this script that says what is wrong,
 # Ceph gets 12 s to answer at all and 20 s to open the image.
 ASK_SECONDS=12
-# shellcheck disable=SC2034 # used by those that source this
 OPEN_SECONDS=20
 
 # Functions that fail unseen must end in xenstore too.
 set -o errtrace
 
-# Set image, id, shared and ro (each of both: yes or empty) from what the guest's configuration says.
+# Set image, id, and shared, ro and direct (each yes or empty), from what the guest's configuration says.
 read_target()
 {
     local params words word name='[A-Za-z0-9_.+][A-Za-z0-9_.+-]*' access
@@ -23,12 +22,13 @@ read_target()
     params=${params#aio:} # put there by libxl, where backendtype=tap
     IFS=: read -ra words <<< "$params"
     image=${words[0]:-}
-    id='' ro='' shared=''
+    id='' ro='' shared='' direct=''
     for word in "${words[@]:1}"; do
         case $word in
             id=*) id=${word#id=} ;;
             ro) ro=yes ;;
             shared) shared=yes ;;
+            rbd) direct=yes ;;
             *) fatal "target=$params: '$word' is none of the words that may follow POOL/IMAGE: id=USER, ro, shared" ;;
         esac
     done
@@ -80,20 +80,32 @@ mapped_here()
     done
 }
 
-# Refuse an image that cannot be used, or that somebody else uses. Ceph's lock alone does not do: it would be taken from
-# a guest that runs elsewhere (under KVM, or with shared), which would then hang.
-check_image()
+# Ask Ceph for the image, and set said to its answer. The script ends with Ceph's own words where there is none.
+ask_ceph()
 {
-    local said status=0 found
+    local status=0
     said=$(timeout "$ASK_SECONDS" rbd --id "$id" status --format json "${image%@*}" 2>&1) || status=$?
     case $status in
         0) ;;
         124) fatal "$image as client.$id: Ceph does not answer within $ASK_SECONDS s" ;;
         *) fatal "$image as client.$id: $(reason "$said")" ;;
     esac
+}
+
+# Print the addresses of those who have the image open for writing, out of said: Ceph calls them its watchers.
+writers()
+{
+    grep -o '"address": *"[^"]*"' <<< "$said" | cut -d '"' -f 4 | paste -sd ' '
+}
+
+# Refuse an image that cannot be used, or that somebody else uses. Ceph's lock alone does not do: it would be taken from
+# a guest that runs elsewhere (under KVM, or with shared), which would then hang.
+check_image()
+{
+    local said found
+    ask_ceph
     [ -z "$shared" ] || return 0
-    # Those who write watch it.
-    found=$(grep -o '"address": *"[^"]*"' <<< "$said" | cut -d '"' -f 4 | paste -sd ' ')
+    found=$(writers)
     [ -z "$found" ] || fatal "$image is in use by $found. End that first (a host that died lets go after 30 s), or give each of them the word 'shared'"
     [ -z "$ro" ] || return 0
     found=$(mapped_here | paste -sd ' ')
