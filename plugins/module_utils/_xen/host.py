@@ -1,0 +1,286 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Xen host's first domain: what it is, and through which backends it can give RBD images to guests. Found out by trying.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+import subprocess
+import tempfile
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, installed, read, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
+
+# What gives a guest its disk.
+#   krbd_script, krbd_static: the kernel's RBD client, mapped by a hotplug script when the guest starts, or when the host boots
+#   rbd_nbd:                  librbd behind a kernel NBD device, mapped when the host boots
+#   tapdisk_nbd, tapdisk_aio: tapdisk, over librbd in qemu-nbd, or over the kernel's client
+#   qdisk_rbd, tapdisk_rbd:   QEMU's, or tapdisk's, own RBD driver
+BACKENDS = ("krbd_script", "krbd_static", "rbd_nbd", "tapdisk_nbd", "tapdisk_aio", "qdisk_rbd", "tapdisk_rbd")
+TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
+# Those whose images are mapped on the host, whether a guest runs or not, and by which client.
+MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
+
+# libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
+_TAP_SINCE = (4, 20)
+_EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
+_DRIVERS = ("rbd", "nbd", "xen-blkback", "xen-blkfront")
+_NO_RBD = re.compile(r"Unknown (driver|protocol) '?rbd", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What was found on a host.
+
+    dom0: whether it is Xen's first domain now. version: (4, 20), None where Xen does not run. drivers: whether the running kernel has each.
+    programs: those of Ceph that are installed.
+    tap_ctl, tapback, libxl, tapdisk_rbd, qemu_nbd, qdisk: why something can't be used, "" where it can.
+    libxl is about tapback: whether it goes with xl, which that of XCP-ng does not.
+    """
+
+    dom0: bool = False
+    version: t.Optional[tuple[int, int]] = None
+    release: str = ""
+    memory: int = 0
+    free_memory: int = 0
+    vcpus: int = 0
+    command_line: str = ""
+    drivers: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    programs: t.Collection[str] = ()
+    tap_ctl: str = ""
+    tapback: str = ""
+    libxl: str = ""
+    tapdisk_rbd: str = ""
+    qemu_nbd: str = ""
+    qdisk: str = ""
+
+
+def reasons(seen: Seen, backend: str) -> list[str]:
+    """Return why a host can't serve disks through a backend, even once it runs Xen. Empty where it can."""
+    found: list[str] = []
+
+    def needs(program: str, *drivers: str) -> None:
+        if program not in seen.programs:
+            found.append(f"the program {program} is not installed")
+        found.extend(f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver))
+
+    if backend in ("krbd_script", "krbd_static"):
+        needs("rbd", "rbd", "xen-blkback")
+    elif backend == "rbd_nbd":
+        needs("rbd-nbd", "nbd", "xen-blkback")
+    elif backend in TAP_BACKENDS:
+        if seen.version and seen.version < _TAP_SINCE:
+            found.append("Xen {}.{} refuses disks of tapdisk (xl: blktap not available): they need Xen 4.20".format(*seen.version))
+        if backend == "tapdisk_aio":
+            needs("rbd", "rbd")
+        found += [reason for reason in (seen.tap_ctl, seen.tapback) if reason]
+        if seen.dom0 and not found and seen.libxl:
+            found.append(seen.libxl)
+        if backend == "tapdisk_nbd" and seen.qemu_nbd:
+            found.append(seen.qemu_nbd)
+        if backend == "tapdisk_rbd" and seen.tapdisk_rbd:
+            found.append(seen.tapdisk_rbd)
+    elif seen.qdisk:
+        found.append(seen.qdisk)
+    return found
+
+
+def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
+    """Return for each backend whether the host can use it now (able), and why not."""
+    found = {}
+    for backend in BACKENDS:
+        why = [] if seen.dom0 else ["this host is not Xen's first domain (yet): it must be booted into Xen"]
+        why += reasons(seen, backend)
+        found[backend] = {"able": not why, "why": "; ".join(why)}
+    return found
+
+
+def returned(seen: Seen) -> dict[str, t.Any]:
+    """Return what xen_info gives back."""
+    return {
+        "dom0": seen.dom0,
+        "version": "{}.{}".format(*seen.version) if seen.version else "",
+        "release": seen.release,
+        "memory": seen.memory,
+        "free_memory": seen.free_memory,
+        "vcpus": seen.vcpus,
+        "command_line": seen.command_line,
+        "drivers": dict(seen.drivers),
+        "tap": {
+            "tap_ctl": not seen.tap_ctl,
+            "tapback": not (seen.tap_ctl or seen.tapback),
+            "libxl": not (seen.tap_ctl or seen.tapback or seen.libxl),
+            "reason": seen.tap_ctl or seen.tapback or seen.libxl,
+        },
+        "backends": verdicts(seen),
+    }
+
+
+def look(attach: bool = False) -> Seen:
+    """Find out what this host is. attach: also whether tapback goes with xl, by attaching a scratch disk to this domain for a moment."""
+    dom0 = is_dom0()
+    info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
+    programs = {name for name in ("rbd", "rbd-nbd") if installed(name)}
+    tap_ctl = _tap_ctl()
+    tapback = "" if tap_ctl else _tapback()
+    return Seen(
+        dom0=dom0,
+        version=_version(),
+        release=info.get("xen_version", ""),
+        memory=_memory(),
+        free_memory=int(info.get("free_memory", "0") or 0),
+        vcpus=os.cpu_count() or 0,
+        command_line=info.get("xen_commandline", ""),
+        drivers={name: has_driver(name) for name in _DRIVERS},
+        programs=programs,
+        tap_ctl=tap_ctl,
+        tapback=tapback,
+        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl (attach)",
+        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver (attach)",
+        qemu_nbd=_qemu_nbd(),
+        qdisk=_qdisk(),
+    )
+
+
+def is_dom0() -> bool:
+    """Whether this is Xen's first domain."""
+    capabilities = read("/proc/xen/capabilities")
+    if capabilities:
+        return "control_d" in capabilities
+    # xenfs is not mounted: the first domain has no UUID but zeros
+    return (read("/sys/hypervisor/type") or "").strip() == "xen" and not (read("/sys/hypervisor/uuid") or "1").strip().strip("0-")
+
+
+def parse_info(text: str) -> dict[str, str]:
+    """Return what "xl info" says, by name."""
+    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def has_driver(name: str) -> bool:
+    """Whether the running kernel has a driver, or could load it."""
+    if os.path.isdir("/sys/module/" + name.replace("-", "_")):
+        return True
+    try:
+        run(["modprobe", "--dry-run", "--quiet", name], timeout=60)
+    except CommandError:
+        return False
+    return True
+
+
+def _version() -> t.Optional[tuple[int, int]]:
+    try:
+        return int(read("/sys/hypervisor/version/major") or ""), int(read("/sys/hypervisor/version/minor") or "")
+    except ValueError:
+        return None
+
+
+def _memory() -> int:
+    found = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
+
+
+def _tap_ctl() -> str:
+    if not installed("tap-ctl"):
+        return "blktap is not installed (there is no tap-ctl): name a package that has it in xen_host.packages; Debian has none"
+    try:
+        run(["tap-ctl", "list"], timeout=60)
+    except CommandError as error:
+        return f"blktap is installed, but tap-ctl fails: {error}"
+    return ""
+
+
+def _tapback() -> str:
+    if not installed("tapback"):
+        return "blktap has no tapback on this host"
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            if (read(path) or "").strip() == "tapback":
+                return ""
+        except Unreachable:
+            pass  # that process has just ended
+    return "tapback does not run (tapback.service)"
+
+
+def _libxl() -> str:
+    """Attach a scratch disk through tapback to this very domain, as xl would to a guest.
+
+    tapback as released lets libxl wait for a state that comes too late ("libxl blktap support", blktap's pull request 394).
+    """
+    with tempfile.NamedTemporaryFile(prefix="cephstack-tap-", dir="/var/tmp") as disk:
+        disk.truncate(1 << 20)
+        said = ""
+        try:
+            run(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"], timeout=120)
+            with Xenstore() as store:
+                served = store.tree("/local/domain/0/backend/vbd3/0")
+            if not any(key.endswith("/hotplug-status") and value == "connected" for key, value in served.items()):
+                said = "its hotplug script did not finish"
+        except CommandError as error:
+            said = error.text or str(error)
+        try:
+            run(["xl", "block-detach", "0", "xvdz"], timeout=120)
+        except CommandError as error:
+            said = said or f"it could not be detached again: {error}"
+    return f"tapback does not go with xl (it lacks blktap's pull request 394): {last_line(said)}" if said else ""
+
+
+def _tapdisk_rbd() -> str:
+    """tapdisk as released has no such driver; then it says EINVAL. One that has it must say that this image is not there."""
+    try:
+        run(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"], timeout=60)
+    except CommandError as error:
+        if "No such file" in error.text or "ENOENT" in error.text:
+            return ""
+        return f"this tapdisk has no RBD driver: {last_line(error.text) or error}"
+    return "this tapdisk opened an RBD image that is not there"
+
+
+def _qemu_nbd() -> str:
+    if not installed("qemu-nbd") or not installed("qemu-img"):
+        return "the program qemu-nbd is not installed (qemu-utils)"
+    # a configuration that is not there, so that no cluster is asked
+    options = "driver=rbd,pool=none,image=none,conf=/nonexistent/ceph.conf"
+    said = _said(["qemu-img", "info", "--image-opts", options])
+    return f"qemu-nbd has no RBD driver (qemu-block-extra): {last_line(said)}" if _NO_RBD.search(said) else ""
+
+
+def _qdisk() -> str:
+    """QEMU's disk for Xen looks for a file of the image's name before it opens it, since 4.0; and Debian's QEMU for Xen has no RBD."""
+    emulator = next((path for pattern in _EMULATORS for path in sorted(glob.glob(pattern))), None)
+    if emulator is None:
+        return "Xen's QEMU is not installed (qemu-system-xen)"
+    command = [emulator, "-machine", "none", "-nodefaults", "-display", "none", "-S"]
+    command += ["-blockdev", "driver=rbd,node-name=probe,pool=none,image=none,conf=/nonexistent/ceph.conf"]
+    said = _said(command)
+    if _NO_RBD.search(said) or not said:
+        return f"Xen's QEMU ({emulator}) has no RBD driver: {last_line(said) or 'it ignores the option'}"
+    with open(emulator, "rb") as file:
+        if b"Could not stat file" in file.read():
+            return f"Xen's QEMU ({emulator}) takes an image for a file and refuses what is none (hw/block/xen-block.c: Could not stat file)"
+    return ""
+
+
+def _said(argv: list[str]) -> str:
+    """Return what a program complained of that ends by itself only where it complains."""
+    try:
+        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        return "it ran, and did not end"
+    except OSError as error:
+        return str(error)
+    return done.stderr.strip()
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

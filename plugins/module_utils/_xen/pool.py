@@ -1,0 +1,526 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage repositories (SRs) of a pool of XenServer or XCP-ng that lie on Ceph, and how each host is plugged to them (PBDs).
+
+Three kinds: lvm over a mapped RBD image, CephFS, and NFS from the collection's own gateways. All are shared by the whole pool.
+What was learnt of the real thing, from xapi's and sm's sources:
+
+- SR.create plugs the hosts but says nothing of one that fails, so that is asked afterwards.
+- SR.create of type lvm wipes what is on the device, another repository too, so the device is probed first.
+- A repository's name is not unique; its data on the storage are known by its UUID.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
+
+REPOSITORY_OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "description": {"type": "str"},
+    "type": {"type": "str", "choices": ["lvm", "cephfs", "nfs"], "required": True},
+    "image": {"type": "str"},
+    "client": {"type": "str"},
+    "server": {"type": "str"},
+    "path": {"type": "str"},
+    "port": {"type": "int"},
+    "filesystem": {"type": "str"},
+    "version": {"type": "str", "choices": ["3", "4", "4.0", "4.1"]},
+    "options": {"type": "str"},
+    "uuid": {"type": "str"},
+    "default": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "removal": {"type": "str", "choices": ["forget", "destroy"], "default": "forget"},
+}
+
+# What each type takes, and what it cannot do without.
+_TAKES = {
+    "lvm": ({"image", "client"}, {"image", "client"}),
+    "cephfs": ({"server", "path", "client", "port", "filesystem", "options"}, {"server", "path", "client"}),
+    "nfs": ({"server", "path", "version", "options"}, {"server", "path"}),
+}
+# The keys of a device_config that say where the data are. Others say how they are reached.
+_PLACE = {"lvm": ("device",), "cephfs": ("server", "serverpath"), "nfs": ("server", "serverpath")}
+# CephFSSR.py's own default
+_CEPH_PORT = 6789
+# More than a code can say, by SR_BACKEND_FAILURE_* (drivers/XE_SR_ERRORCODES.xml of sm) and a word of what was said.
+_HINTS = (
+    ("SR_BACKEND_FAILURE_47", "ceph is not installed", "install ceph-common on every host of the pool"),
+    ("SR_BACKEND_FAILURE_16", "", "another repository of the pool uses the device"),
+    ("SR_BACKEND_FAILURE_72", "", "the gateway doesn't serve this version of NFS"),
+    ("SR_BACKEND_FAILURE_73", "", "is the export there, and does the gateway let this host mount it?"),
+    ("SR_BACKEND_FAILURE_108", "", "no NFS server answers there on port 2049"),
+    ("SR_BACKEND_FAILURE_111", "", "is the path in the filesystem, and may the client use it?"),
+    ("SR_BACKEND_FAILURE_461", "", "the export is read only, or squashes root: it needs access rw and no_root_squash"),
+    ("SR_UNKNOWN_DRIVER", "", "this pool has no driver of this type"),
+    ("HOST_OFFLINE", "", "start the host, or take it out of the pool"),
+    ("VDI_IN_USE", "", "disks of running guests are there: stop or move these guests first"),
+    ("SR_NOT_EMPTY", "", "disks are left in it"),
+    ("SR_BACKEND_FAILURE_39", "", "disks are left in it"),
+    ("RBAC_PERMISSION_DENIED", "", "the user needs the role pool-operator"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """One storage repository as declared. config is its device_config; description None where nothing is said of it."""
+
+    name: str
+    kind: str
+    config: t.Mapping[str, str]
+    description: t.Optional[str] = None
+    uuid: t.Optional[str] = None
+    default: bool = False
+    present: bool = True
+    destroy: bool = False
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The part of the device_config that says where the data are."""
+        return {key: self.config[key] for key in _PLACE[self.kind]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The pool's records by reference, whole. probed: the UUIDs that are on a device, by the name of the repository to be; None where it can't be known."""
+
+    pool: str
+    master: str
+    default: str
+    hosts: t.Mapping[str, t.Mapping[str, t.Any]]
+    repositories: t.Mapping[str, t.Mapping[str, t.Any]]
+    pbds: t.Mapping[str, t.Mapping[str, t.Any]]
+    types: t.FrozenSet[str]
+    living: t.FrozenSet[str]
+    probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
+
+    def host(self, reference: str) -> str:
+        """The name of a host."""
+        return str(self.hosts.get(reference, {}).get("name_label") or reference)
+
+    def named(self, name: str) -> list[str]:
+        """The references of the repositories of this name."""
+        return [reference for reference, record in self.repositories.items() if record["name_label"] == name]
+
+    def plugs(self, repository: str) -> dict[str, tuple[str, t.Mapping[str, t.Any]]]:
+        """The PBDs of a repository, with their references, by host."""
+        return {record["host"]: (reference, record) for reference, record in self.pbds.items() if record["SR"] == repository}
+
+
+def device(image: str) -> str:
+    """The device of a mapped image, POOL/IMAGE, by udev's rule of ceph-common."""
+    return f"/dev/rbd/{image}"
+
+
+def secret_file(client: str) -> str:
+    """Where a client's bare key is, for mount.ceph."""
+    return f"/etc/ceph/{client.partition('.')[2]}.secret"
+
+
+def parse(items: t.Sequence[t.Mapping[str, t.Any]], where: str = "repositories") -> list[Repository]:
+    """Read a declaration. Raises Invalid with every problem found."""
+    problems: list[str] = []
+    found = [_parse(item, f"{where}[{number}] ({item['name']})", problems) for number, item in enumerate(items)]
+    names = [repository.name for repository in found]
+    problems += [f"{where}: {name} is declared {names.count(name)} times: keep one of them" for name in sorted({*names}) if names.count(name) > 1]
+    devices = [repository.config["device"] for repository in found if repository.present and repository.config.get("device")]
+    for path in sorted({*devices}):
+        if devices.count(path) > 1:
+            problems.append(f"{where}: {devices.count(path)} repositories name the image {path[len('/dev/rbd/') :]}: each needs one of its own")
+    defaults = [repository.name for repository in found if repository.default]
+    if len(defaults) > 1:
+        problems.append(f"{where}: {', '.join(defaults)} are each said to be the default: keep one")
+    if problems:
+        raise Invalid(problems)
+    return found
+
+
+def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repository:
+    kind, present = item["type"], item.get("state", "present") == "present"
+    if not item["name"].strip():
+        problems.append(f"{here}: name is empty")
+    given = {key for keys, _needs in _TAKES.values() for key in keys if item.get(key) is not None}
+    takes, needs = _TAKES[kind]
+    problems += [f"{here}: a repository of type {kind} has no {key}" for key in sorted(given - takes)]
+    missing = sorted(needs - given)
+    if missing:
+        problems.append(f"{here}: a repository of type {kind} needs {', '.join(missing)}")
+    if item.get("image") is not None and not re.fullmatch(r"[^/@:\s,]+/[^/@:\s,]+", item["image"]):
+        problems.append(f"{here}: image '{item['image']}' is not POOL/IMAGE")
+    if item.get("client") is not None and not re.fullmatch(r"client\.[^\s,:/=\"']+", item["client"]):
+        problems.append(f"{here}: client '{item['client']}' is no cephx client: its name begins with 'client.'")
+    if item.get("path") is not None and not re.fullmatch(r"/[^\s]*", item["path"]):
+        problems.append(f"{here}: path '{item['path']}' does not begin with /, or has blanks")
+    servers = (item.get("server") or "").split(",") if item.get("server") is not None else []
+    if any(not re.fullmatch(r"[^\s/,]+", server) for server in servers) or (kind == "nfs" and len(servers) > 1):
+        problems.append(f"{here}: server '{item['server']}' is not {'one name or address' if kind == 'nfs' else 'names or addresses, separated by commas'}")
+    if item.get("uuid") is not None and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", item["uuid"]):
+        problems.append(f"{here}: uuid '{item['uuid']}' is no UUID in lower case")
+    if re.search(r"(^|,)secret=", item.get("options") or ""):
+        problems.append(f"{here}: options holds a secret, which all of the pool could read: leave it out, the key comes from client")
+    if item.get("default") and not present:
+        problems.append(f"{here}: it can't be the default and absent")
+    return Repository(
+        name=item["name"],
+        kind=kind,
+        config=_config(item) if not missing else {},
+        description=item.get("description"),
+        uuid=item.get("uuid"),
+        default=bool(item.get("default")),
+        present=present,
+        destroy=item.get("removal") == "destroy",
+    )
+
+
+def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+    if item["type"] == "lvm":
+        return {"device": device(item["image"])}
+    config = {"server": item["server"], "serverpath": item["path"]}
+    if item["type"] == "nfs":
+        config["nfsversion"] = item.get("version") or "4"
+        if item.get("options"):
+            config["options"] = item["options"]
+        return config
+    options = [f"name={item['client'].partition('.')[2]}", f"secretfile={secret_file(item['client'])}"]
+    if item.get("filesystem"):
+        options.append(f"mds_namespace={item['filesystem']}")
+    if item.get("options"):
+        options.append(item["options"])
+    config["options"] = ",".join(options)
+    if item.get("port") not in (None, _CEPH_PORT):
+        config["serverport"] = str(item["port"])
+    return config
+
+
+def told(failure: Failure) -> str:
+    """What a refusal of the pool means, with what can be done."""
+    said = ", ".join(failure.params)
+    hint = next((hint for code, word, hint in _HINTS if failure.code == code and word in said), "")
+    return f"{failure}{': ' + hint if hint else ''}"
+
+
+class Provider:
+    """Brings the repositories of one pool to what was declared.
+
+    hosts: name and address of each host as the inventory has them; none where they are not to be compared with the pool's.
+    dry: the hosts may not have been prepared yet, so a device that can't be looked at is no mistake.
+    """
+
+    def __init__(self, session: Session, wanted: t.Sequence[Repository], hosts: t.Sequence[t.Mapping[str, str]] = (), dry: bool = False) -> None:
+        self.session = session
+        self.wanted = list(wanted)
+        self.declared_hosts = list(hosts)
+        self.dry = dry
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the pool whole; probe the images that are to become repositories."""
+        try:
+            (pool,) = self.session.records("pool").values()
+            metrics = self.session.records("host_metrics")
+            hosts = self.session.records("host")
+            observed = Observed(
+                pool=pool["name_label"] or pool["uuid"],
+                master=pool["master"],
+                default=pool["default_SR"],
+                hosts=hosts,
+                repositories=self.session.records("SR"),
+                pbds=self.session.records("PBD"),
+                types=frozenset(record["type"] for record in self.session.records("SM").values()),
+                living=frozenset(reference for reference, record in hosts.items() if metrics.get(record["metrics"], {}).get("live")),
+            )
+        except Failure as failure:
+            raise Invalid([f"{self.session.where}: {told(failure)}"]) from None
+        bare = [item for item in self.wanted if item.present and item.kind == "lvm" and not item.uuid and not observed.named(item.name)]
+        return dataclasses.replace(observed, probed={item.name: self._probe(item, observed) for item in bare if item.kind in observed.types})
+
+    def _probe(self, wanted: Repository, observed: Observed) -> t.Optional[tuple[str, ...]]:
+        """The UUIDs of the repositories on a device; None where it can't be looked at, which only a dry run forgives."""
+        try:
+            text = self.session.call("SR.probe", observed.master, dict(wanted.config), wanted.kind, {})
+        except Failure as failure:
+            if self.dry:
+                return None
+            raise Invalid(
+                [f"repository {wanted.name}: {wanted.config['device']} cannot be looked at on {observed.host(observed.master)}: {told(failure)}"]
+            ) from None
+        return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
+        problems = self._host_problems(observed)
+        warnings: list[str] = []
+        changes: list[Change] = []
+        for wanted in self.wanted:
+            there = observed.named(wanted.name)
+            if len(there) > 1:
+                uuids = ", ".join(observed.repositories[reference]["uuid"] for reference in there)
+                problems.append(f"repository {wanted.name}: the pool has {len(there)} of this name ({uuids}): rename all but one")
+            elif not wanted.present:
+                changes += self._removal(wanted, there[0], observed, problems) if there else []
+            elif there:
+                changes += self._update(wanted, there[0], observed, problems, warnings)
+            else:
+                changes += self._creation(wanted, observed, problems, warnings)
+        changes += self._default(observed)
+        if problems:
+            raise Invalid(problems)
+        return Plan(changes, warnings)
+
+    def _host_problems(self, observed: Observed) -> list[str]:
+        if not self.declared_hosts:
+            return []
+        there = ", ".join(sorted(f"{record['name_label']} ({record['address']})" for record in observed.hosts.values()))
+        matched: set[str] = set()
+        problems = []
+        for host in self.declared_hosts:
+            found = [
+                reference
+                for reference, record in observed.hosts.items()
+                if host.get("address") == record["address"] or host["name"] in (record["name_label"], record["hostname"])
+            ]
+            if not found:
+                problems.append(f"host {host['name']} ({host.get('address') or 'no address'}) is none of the pool {observed.pool}, whose hosts are {there}")
+            matched.update(found)
+        problems += [
+            f"host {record['name_label']} ({record['address']}) of the pool {observed.pool} is not in the inventory: "
+            f"a shared repository must be reachable from every host of its pool, so declare it"
+            for reference, record in observed.hosts.items()
+            if reference not in matched
+        ]
+        return problems
+
+    def _creation(self, wanted: Repository, observed: Observed, problems: list[str], warnings: list[str]) -> list[Change]:
+        if wanted.kind not in observed.types:
+            problems.append(f"repository {wanted.name}: the pool {observed.pool} has no driver of type {wanted.kind}, only {', '.join(sorted(observed.types))}")
+            return []
+        if wanted.uuid:
+            other = next((record for record in observed.repositories.values() if record["uuid"] == wanted.uuid), None)
+            if other:
+                problems.append(
+                    f"repository {wanted.name}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name"
+                )
+        if wanted.kind == "lvm":
+            using = {record["SR"] for record in observed.pbds.values() if record["device_config"].get("device") == wanted.config["device"]}
+            for name in sorted(str(observed.repositories.get(reference, {}).get("name_label") or reference) for reference in using):
+                problems.append(
+                    f"repository {wanted.name}: {wanted.config['device']} already is the repository {name}: declare it by that name, or another image"
+                )
+            probed = observed.probed.get(wanted.name, ())
+            if probed is None:
+                warnings.append(f"repository {wanted.name}: {wanted.config['device']} is not there yet, so what is on it could not be looked at")
+            elif probed and not using:
+                problems.append(
+                    f"repository {wanted.name}: {wanted.config['device']} holds the repository {', '.join(probed)}, which would be lost: "
+                    f"declare uuid: {probed[0]} to take it over, or another image"
+                )
+        for reference in sorted(set(observed.hosts) - observed.living):
+            warnings.append(f"repository {wanted.name}: the host {observed.host(reference)} is offline; it is plugged when it is back")
+        after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
+        if wanted.description is not None:
+            after["description"] = wanted.description
+        if wanted.uuid:
+            after["uuid"] = wanted.uuid
+        reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
+        return [Change("sr", wanted.name, "create", None, after, lambda: self._create(wanted, observed), reason=reason)]
+
+    def _create(self, wanted: Repository, observed: Observed) -> None:
+        config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
+        if wanted.uuid:
+            reference = self._do("SR.introduce", observed, wanted.uuid, label, about, wanted.kind, "user", True, {})
+            plugged: dict[str, str] = {}
+        else:
+            # An integer is a string in XenAPI; 0 is all that there is.
+            reference = self._do("SR.create", observed, observed.master, config, "0", label, about, wanted.kind, "user", True, {})
+            plugged = {record["host"]: pbd for pbd, record in self.session.records("PBD").items() if record["SR"] == reference}
+        failures = []
+        # The master first: it is the one that makes and changes what is on the storage.
+        for host in sorted(observed.hosts, key=lambda host: host != observed.master):
+            try:
+                pbd = plugged.get(host) or self._do("PBD.create", observed, _pbd(host, reference, config))
+                if host in observed.living:
+                    self._do("PBD.plug", observed, pbd)
+            except RuntimeError as error:
+                failures.append(f"{observed.host(host)}: {error}")
+        if failures:
+            raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
+
+    def _update(self, wanted: Repository, reference: str, observed: Observed, problems: list[str], warnings: list[str]) -> list[Change]:
+        record = observed.repositories[reference]
+        plugs = observed.plugs(reference)
+        taken = self._taken(wanted, record, plugs, observed)
+        if taken:
+            problems.append(taken)
+            return []
+        after: dict[str, t.Any] = {"shared": True}
+        if wanted.description is not None:
+            after["description"] = wanted.description
+        before, after = differing({"shared": record["shared"], "description": record["name_description"]}, after)
+        changes = []
+        if after:
+
+            def apply() -> None:
+                if "shared" in after:
+                    self._do("SR.set_shared", observed, reference, True)
+                if "description" in after:
+                    self._do("SR.set_name_description", observed, reference, wanted.description)
+
+            changes.append(Change("sr", wanted.name, "update", before, after, apply))
+        for host in observed.hosts:
+            change = self._plug(wanted, reference, host, plugs.get(host), observed, warnings)
+            changes += [change] if change else []
+        return changes
+
+    @staticmethod
+    def _taken(
+        wanted: Repository, record: t.Mapping[str, t.Any], plugs: t.Mapping[str, tuple[str, t.Mapping[str, t.Any]]], observed: Observed
+    ) -> t.Optional[str]:
+        """Why a repository of this name is not the one that was declared; None where it is."""
+        if record["type"] != wanted.kind:
+            return f"repository {wanted.name}: the pool has one of this name of type {record['type']}, not {wanted.kind}: use another name"
+        if wanted.uuid and record["uuid"] != wanted.uuid:
+            return f"repository {wanted.name}: the pool has one of this name with the uuid {record['uuid']}, not {wanted.uuid}: use another name"
+        for host, (_reference, pbd) in plugs.items():
+            before, after = differing(pbd["device_config"], wanted.place)
+            if after:
+                there = ", ".join(f"{key} {before[key]}, not {after[key]}" for key in after)
+                return f"repository {wanted.name}: the pool has one of this name elsewhere ({there}; on {observed.host(host)}): use another name"
+        return None
+
+    def _plug(
+        self,
+        wanted: Repository,
+        repository: str,
+        host: str,
+        now: t.Optional[tuple[str, t.Mapping[str, t.Any]]],
+        observed: Observed,
+        warnings: list[str],
+    ) -> t.Optional[Change]:
+        """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
+        name, living, config = f"{wanted.name}/{observed.host(host)}", host in observed.living, dict(wanted.config)
+        needs = frozenset((f"sr/{wanted.name}",))
+
+        def make() -> None:
+            pbd = self._do("PBD.create", observed, _pbd(host, repository, config))
+            if living:
+                self._do("PBD.plug", observed, pbd)
+
+        if not living:
+            warnings.append(f"repository {wanted.name}: the host {observed.host(host)} is offline; it is plugged when it is back")
+        if now is None:
+            return Change("pbd", name, "create", None, {"device_config": config, "attached": living}, make, needs=needs)
+        reference, record = now
+        left, right = differing(record["device_config"], config)
+        # What only another declaration had is no longer wanted; what a driver added for itself stays.
+        dropped = {key: record["device_config"][key] for key in ("options", "serverport", "nfsversion") if key in record["device_config"] and key not in config}
+        if (right or dropped) and living:
+
+            def again() -> None:
+                if record["currently_attached"]:
+                    self._do("PBD.unplug", observed, reference)
+                self._do("PBD.destroy", observed, reference)
+                make()
+
+            reason = "the host is unplugged from it for a moment; guests with disks there must not run on it"
+            before, after = {"device_config": {**left, **dropped}}, {"device_config": {**right, **dict.fromkeys(dropped)}}
+            return Change("pbd", name, "update", before, after, again, Risk.RESTART, reason, needs=needs)
+        if living and not record["currently_attached"]:
+            return Change("pbd", name, "update", {"attached": False}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference), needs=needs)
+        return None
+
+    def _removal(self, wanted: Repository, reference: str, observed: Observed, problems: list[str]) -> list[Change]:
+        record = observed.repositories[reference]
+        plugs = observed.plugs(reference)
+        taken = self._taken(wanted, record, plugs, observed) if wanted.config else None
+        disks = len(record.get("VDIs") or ())
+        if taken:
+            problems.append(f"{taken}; nothing is taken away")
+            return []
+        if wanted.destroy and disks:
+            problems.append(
+                f"repository {wanted.name}: it holds {disks} disk{'s' * (disks > 1)}: remove or move them before it is destroyed, or let it be forgotten"
+            )
+            return []
+
+        def apply() -> None:
+            for pbd, plug in plugs.values():
+                if plug["currently_attached"]:
+                    self._do("PBD.unplug", observed, pbd)
+            self._do("SR.destroy" if wanted.destroy else "SR.forget", observed, reference)
+
+        if wanted.destroy:
+            reason = "the repository is taken off the storage"
+        else:
+            reason = f"the pool forgets it and which guest has which of its {disks} disks; what is on the storage stays"
+        before = {"uuid": record["uuid"], "type": record["type"], "disks": disks}
+        return [Change("sr", wanted.name, "delete", before, None, apply, Risk.LOSS, reason)]
+
+    def _default(self, observed: Observed) -> list[Change]:
+        wanted = next((item for item in self.wanted if item.default and item.present), None)
+        if wanted is None or (observed.default in observed.named(wanted.name)):
+            return []
+        now = None if is_null(observed.default) else observed.repositories.get(observed.default, {}).get("name_label")
+
+        def apply() -> None:
+            (pool,) = self.session.records("pool")
+            (reference,) = self.session.call("SR.get_by_name_label", wanted.name)
+            self._do("pool.set_default_SR", observed, pool, reference)
+
+        return [Change("pool", "default", "update", {"repository": now}, {"repository": wanted.name}, apply, needs=frozenset((f"sr/{wanted.name}",)))]
+
+    # -- apply
+
+    def _do(self, name: str, observed: Observed, *args: t.Any) -> t.Any:
+        """Call, and say what was refused with names instead of references. Raises RuntimeError."""
+        try:
+            return self.session.call(name, *args)
+        except Failure as failure:
+            params = [self._name_of(param, observed) for param in failure.params]
+            raise RuntimeError(told(Failure(failure.call, failure.code, params))) from None
+
+    def _name_of(self, param: str, observed: Observed) -> str:
+        if not param.startswith("OpaqueRef:"):
+            return param
+        if param in observed.hosts:
+            return f"host {observed.host(param)}"
+        if param in observed.repositories:
+            return f"repository {observed.repositories[param]['name_label']}"
+        if param in observed.pbds:
+            return f"the connection of {observed.host(observed.pbds[param]['host'])}"
+        try:
+            return f"disk {self.session.call('VDI.get_name_label', param)}"
+        except Failure:
+            return param
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the pool, its master, and the declared repositories as they are."""
+        rows = []
+        for wanted in self.wanted:
+            for reference in observed.named(wanted.name) if wanted.present else ():
+                record = observed.repositories[reference]
+                rows.append(
+                    {
+                        "name": wanted.name,
+                        "uuid": record["uuid"],
+                        "type": record["type"],
+                        "default": reference == observed.default,
+                        "size": int(record["physical_size"]),
+                        "used": int(record["physical_utilisation"]),
+                        "hosts": {observed.host(host): bool(pbd["currently_attached"]) for host, (_pbd_, pbd) in observed.plugs(reference).items()},
+                    }
+                )
+        return {"pool": observed.pool, "master": observed.host(observed.master), "repositories": rows}
+
+
+def _pbd(host: str, repository: str, config: t.Mapping[str, str]) -> dict[str, t.Any]:
+    return {"host": host, "SR": repository, "device_config": dict(config), "other_config": {}}

@@ -1,0 +1,199 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""xenstore, where Xen's first domain and its guests agree on their disks; and what it says of those disks.
+
+Spoken to over its socket: xenstore-ls is a process for each look, and cuts long values, which errors are.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import struct
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+
+SOCKET = "/run/xenstored/socket"
+
+# Xen's public/io/xs_wire.h: the types of messages, and their header (type, request, transaction, length of what follows).
+_DIRECTORY, _READ, _ERROR = 1, 2, 16
+_HEADER = struct.Struct("<IIII")
+_LONGEST = 4096
+
+# Xen's public/io/xenbus.h
+STATES = {0: "Unknown", 1: "Initialising", 2: "InitWait", 3: "Initialised", 4: "Connected", 5: "Closing", 6: "Closed", 7: "Reconfiguring", 8: "Reconfigured"}
+CONNECTED = 4
+# The kinds of backend that serve disks: the kernel's blkback, QEMU, and tapdisk (libxl's name for it since 4.20).
+_KINDS = ("vbd", "qdisk", "vbd3")
+
+
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """A disk of a guest that runs. kind: one of _KINDS. device: the guest's name of it, xvda. params: as xl was told. state: one of STATES.
+
+    node: what a script of ours mapped, "" where there was none. error: what script, backend or guest said of it, "" where nobody complained.
+    """
+
+    domain: int
+    guest: str
+    kind: str
+    device: str
+    state: int
+    params: str
+    mode: str = "w"
+    node: str = ""
+    error: str = ""
+
+    @property
+    def image(self) -> t.Optional[tuple[str, str]]:
+        """The pool and image that it is; None where it is something else."""
+        return image_of(self.params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """guests: the number of each domain but the first, by name. disks: all of theirs."""
+
+    guests: t.Mapping[str, int]
+    disks: tuple[Disk, ...]
+
+
+NOBODY = Running({}, ())
+
+
+def image_of(params: str) -> t.Optional[tuple[str, str]]:
+    """Return the pool and image that a backend's params name, in any of the forms that this collection writes."""
+    for prefix in ("aio:", "rbd:", "nbd:", "phy:"):
+        if params.startswith(prefix):
+            params = params[len(prefix) :]
+    for folder in ("/dev/rbd/", "/dev/rbd-nbd/"):
+        if params.startswith(folder):
+            params = params[len(folder) :]
+            break
+    else:
+        if params.startswith("/"):
+            return None
+    parts = params.split(":")[0].split("/")
+    return (parts[0], parts[1]) if len(parts) == 2 and all(parts) else None
+
+
+class Xenstore:
+    """An open connection to xenstored. Use as a context manager. Raises Unreachable."""
+
+    def __init__(self, path: str = SOCKET) -> None:
+        self.path = path
+        self._socket: t.Any = None
+        self._request = 0
+
+    def __enter__(self) -> Xenstore:
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.settimeout(30)
+            self._socket.connect(self.path)
+        except OSError as error:
+            self._socket.close()
+            raise Unreachable(
+                f"xenstore at {self.path} does not answer: {error.strerror or error}; is this Xen's first domain, and does xen.service run?"
+            ) from error
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._socket.close()
+
+    def names(self, path: str) -> list[str]:
+        """Return the names below a path, none where it is not there."""
+        return [name.decode("utf-8", "replace") for name in (self._ask(_DIRECTORY, path) or b"").split(b"\0") if name]
+
+    def read(self, path: str) -> t.Optional[str]:
+        """Return a value, None where the path is not there."""
+        value = self._ask(_READ, path)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def tree(self, path: str) -> dict[str, str]:
+        """Return all values below a path that are not empty, by their path within it."""
+        found: dict[str, str] = {}
+        for name in self.names(path):
+            value = self.read(f"{path}/{name}")
+            if value:
+                found[name] = value
+            found.update((f"{name}/{below}", value) for below, value in self.tree(f"{path}/{name}").items())
+        return found
+
+    def _ask(self, kind: int, path: str) -> t.Optional[bytes]:
+        self._request += 1
+        body = path.encode() + b"\0"
+        try:
+            self._socket.sendall(_HEADER.pack(kind, self._request, 0, len(body)) + body)
+            answered, _request, _transaction, length = _HEADER.unpack(self._receive(_HEADER.size))
+            data = self._receive(min(length, _LONGEST))
+        except (OSError, struct.error) as error:
+            raise Unreachable(f"xenstore at {self.path} broke off: {error}") from error
+        if answered != _ERROR:
+            return data
+        said = data.rstrip(b"\0").decode("ascii", "replace")
+        if said == "ENOENT":
+            return None
+        raise Unreachable(f"xenstore at {self.path}: {path}: {said}")
+
+    def _receive(self, length: int) -> bytes:
+        data = b""
+        while len(data) < length:
+            piece = self._socket.recv(length - len(data))
+            if not piece:
+                raise OSError("it closed the connection")
+            data += piece
+        return data
+
+
+def running(store: Xenstore) -> Running:
+    """Return the guests that run, and their disks."""
+    guests: dict[str, int] = {}
+    disks: list[Disk] = []
+    for number in store.names("/local/domain"):
+        name = store.read(f"/local/domain/{number}/name") if number != "0" else None
+        if name:
+            guests[name] = int(number)
+    errors = store.tree("/local/domain/0/error")
+    for kind in _KINDS:
+        names = {str(domain): name for name, domain in guests.items()}
+        for path, values in _devices(store.tree(f"/local/domain/0/backend/{kind}")):
+            domain, number = path
+            if domain not in names:
+                continue  # dom0's own, or what a domain that is no more left behind
+            said = [values.get("hotplug-error", ""), errors.get(f"backend/{kind}/{domain}/{number}/error", "")]
+            if said == ["", ""] or values.get("state") != str(CONNECTED):
+                said.append(store.read(f"/local/domain/{domain}/error/device/vbd/{number}/error") or "")
+            disks.append(disk_of(kind, int(domain), names[domain], values, [text for text in said if text]))
+    return Running(guests, tuple(disks))
+
+
+def _devices(tree: t.Mapping[str, str]) -> list[tuple[tuple[str, str], dict[str, str]]]:
+    """Return ((domain, device number), its values) of a tree of backends."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for path, value in tree.items():
+        parts = path.split("/", 2)
+        if len(parts) == 3:
+            found.setdefault((parts[0], parts[1]), {})[parts[2]] = value
+    return list(found.items())
+
+
+def disk_of(kind: str, domain: int, guest: str, values: t.Mapping[str, str], said: t.Sequence[str]) -> Disk:
+    """Return the disk that a backend's values describe. said: the errors that were found."""
+    state = values.get("state", "0")
+    if not said and values.get("hotplug-status") == "error":
+        said = ["its hotplug script failed"]
+    return Disk(
+        domain=domain,
+        guest=guest,
+        kind=kind,
+        device=values.get("dev", ""),
+        state=int(state) if state.isdigit() else 0,
+        params=values.get("params", ""),
+        mode=values.get("mode", "w"),
+        node=values.get("node", ""),
+        error="; ".join(dict.fromkeys(said)),
+    )
