@@ -10,51 +10,20 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 
 import pytest
-import testinfra
 
-SCENARIO = pathlib.Path(__file__).resolve().parent.parent
-INVENTORY = SCENARIO / "inventory"
-SCALED_OUT = SCENARIO / "inventory_scaled_out"
+from ansible_collections.cephstack.cloud.molecule.shared import runs
+
+STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
+SCALED_OUT = STACK.folder / "inventory_scaled_out"
 CEPH = ("ceph1", "ceph2", "ceph3")
-
-
-def play(tmp_path, *arguments, playbook="cephstack.cloud.site"):
-    """Run a playbook; return its changes (see the callback cephstack.cloud.changes) and its recap, {host: {"ok": 9, ...}}."""
-    changes, log = tmp_path / "changes.json", tmp_path / "log"
-    environment = {
-        **os.environ,
-        "ANSIBLE_CALLBACKS_ENABLED": "cephstack.cloud.changes",
-        "CEPHSTACK_CHANGES_FILE": str(changes),
-        "ANSIBLE_FORCE_COLOR": "0",
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
-        done = subprocess.run(
-            ["ansible-playbook", "-i", str(INVENTORY), *arguments, playbook], stdout=out, stderr=out, env=environment, cwd=SCENARIO.parent.parent, check=False
-        )
-    text = log.read_text()
-    assert done.returncode == 0, text[-6000:]
-    recap = {
-        host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
-        for host, counts in re.findall(r"^(\S+)\s+: (ok=.*)$", text.split("PLAY RECAP")[1], re.MULTILINE)
-    }
-    return json.loads(changes.read_text()), recap
 
 
 @pytest.fixture(scope="module")
 def ssh():
     """Run a command on a host as root; return what it printed."""
-
-    def on(name, command):
-        host = testinfra.get_host(f"ansible://{name}?ansible_inventory={SCENARIO.parent / 'shared' / 'inventory.py'}")
-        done = host.run(command)
-        assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
-        return done.stdout
-
-    return on
+    return STACK.ssh
 
 
 @pytest.fixture(scope="module")
@@ -114,47 +83,40 @@ def test_three_drifts_are_listed_exactly_then_mended(tmp_path, ceph, ssh):
     ssh("ceph1", f"ceph osd pool set {name} min_size 1")
     ssh("ceph1", "ceph config set global mon_max_pg_per_osd 299")
 
-    changes, _ = play(tmp_path, "--check", "--diff")
+    changes, _ = STACK.play(tmp_path, "--check", "--diff")
     assert sorted(change["kind"] for change in changes) == ["client", "option", "pool"], changes
     listed = {change["kind"]: change for change in changes}
     assert "allow *" in json.dumps(listed["client"]["before"]) and "profile rbd" in json.dumps(listed["client"]["after"])
     assert listed["pool"]["before"] == {"min_size": 1} and listed["pool"]["after"] == {"min_size": 2}
     assert "299" in json.dumps(listed["option"]["before"])
 
-    mended, _ = play(tmp_path)
+    mended, _ = STACK.play(tmp_path)
     assert sorted(change["kind"] for change in mended) == ["client", "option", "pool"], mended
     assert ceph("auth get client.kvm")[0]["caps"] == caps
-    again, _ = play(tmp_path, "--check")
+    again, _ = STACK.play(tmp_path, "--check")
     assert again == []
 
 
-def started(ssh, names):
-    """When each daemon of these hosts was started."""
-    command = "systemctl show --property=Id,ActiveEnterTimestampMonotonic 'ceph-*@*.service' 'libvirtd.service'"
-    return {name: ssh(name, command) for name in names}
-
-
-def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ssh, ceph):
-    before = started(ssh, (*CEPH, "kvm1"))
+def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ceph):
+    before = STACK.started((*CEPH, "kvm1"))
     osds = ceph("osd stat")["num_osds"]
 
-    _, recap = play(tmp_path, "-i", str(SCALED_OUT))
+    _, recap = STACK.play(tmp_path, "-i", str(SCALED_OUT))
 
-    assert started(ssh, (*CEPH, "kvm1")) == before
+    assert STACK.started((*CEPH, "kvm1")) == before
     assert recap["ceph4"]["changed"] > 0
     assert ceph("osd stat")["num_up_osds"] == osds + 1
     assert "ceph4" in {node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host"}
-    changes, _ = play(tmp_path, "-i", str(SCALED_OUT), "--check")
+    changes, _ = STACK.play(tmp_path, "-i", str(SCALED_OUT), "--check")
     assert changes == []
 
 
 def test_no_secret_was_ever_on_a_command_line(ssh, ceph):
-    """Nor in an environment. Sampled 50 times a second, since before the first run (see prepare.yml)."""
+    """Nor in an environment. Since before the first run (see prepare.yml)."""
     secrets = {entry["key"] for entry in ceph("auth ls")["auth_dump"]}
     secrets |= {key[part] for key in json.loads(ssh("ceph1", "radosgw-admin user info --uid=demo"))["keys"] for part in ("access_key", "secret_key")}
     assert len(secrets) > 10
     for name in (*CEPH, "ceph4", "kvm1"):
-        # ceph-volume itself gives a new OSD's key to ceph-authtool that way; there is no other way to have it make an OSD.
-        seen = ssh(name, r"grep -av '^[^ ]*ceph-authtool /var/lib/ceph/osd/[^ ]* --create-keyring --name osd\.[0-9]* --add-key ' /run/argv.log")
-        assert "sshd" in seen and ("ceph-osd" in seen or name == "kvm1"), f"{name} was not watched: {seen[:1000]}"
-        assert [secret for secret in secrets if secret in seen] == [], name
+        seen = STACK.watched(name)
+        assert name == "kvm1" or [line for line in seen if "ceph-osd" in line]
+        assert runs.telling(seen, secrets) == [], name

@@ -1,0 +1,78 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of whole stacks do: run a playbook and see what it changed, ask a host, look through the command lines that were watched."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pathlib
+import re
+import subprocess
+import typing as t
+
+import testinfra
+
+SHARED = pathlib.Path(__file__).resolve().parent
+
+
+class Scenario(t.NamedTuple):
+    """A scenario by its folder."""
+
+    folder: pathlib.Path
+
+    def play(self, tmp_path: pathlib.Path, *arguments: str, playbook: str = "cephstack.cloud.site") -> tuple[list[dict[str, t.Any]], dict[str, dict[str, int]]]:
+        """Run a playbook; return its changes (see the callback cephstack.cloud.changes) and its recap, {host: {"ok": 9, ...}}."""
+        changes, log = tmp_path / "changes.json", tmp_path / "log"
+        environment = {
+            **os.environ,
+            "ANSIBLE_CALLBACKS_ENABLED": "cephstack.cloud.changes",
+            "CEPHSTACK_CHANGES_FILE": str(changes),
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        command = ["ansible-playbook", "-i", str(self.folder / "inventory"), *arguments, playbook]
+        with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
+            done = subprocess.run(command, stdout=out, stderr=out, env=environment, cwd=SHARED.parent.parent, check=False)
+        text = log.read_text()
+        assert done.returncode == 0, text[-6000:]
+        recap = {
+            host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
+            for host, counts in re.findall(r"^(\S+)\s+: (ok=.*)$", text.split("PLAY RECAP")[1], re.MULTILINE)
+        }
+        return json.loads(changes.read_text()), recap
+
+    def ssh(self, name: str, command: str) -> str:
+        """Run a command on a host as root; return what it printed."""
+        done = _host(name).run(command)
+        assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
+        return str(done.stdout)
+
+    def started(self, names: t.Iterable[str]) -> dict[str, str]:
+        """When each daemon of these hosts was started."""
+        command = "systemctl show --property=Id,ActiveEnterTimestampMonotonic 'ceph-*@*.service' libvirtd.service 'cloudstack-*.service'"
+        return {name: self.ssh(name, command) for name in names}
+
+    def watched(self, name: str) -> list[str]:
+        """The command lines and environments that were seen on a host (watch.yml)."""
+        lines = self.ssh(name, "cat /run/argv.log").split("\n")
+        assert [line for line in lines if "sshd" in line], f"{name} was not watched: {lines[:20]}"
+        return lines
+
+
+@functools.cache
+def _host(name: str) -> t.Any:
+    return testinfra.get_host(f"ansible://{name}?ansible_inventory={SHARED / 'inventory.py'}")
+
+
+def telling(lines: t.Iterable[str], secrets: t.Iterable[str]) -> list[str]:
+    """The lines with a secret in them, as they may be shown."""
+    found = re.compile("|".join(sorted(map(re.escape, secrets), key=len, reverse=True)))
+    return [found.sub("********", line)[:1000] for line in map(_without_osd_keys, lines) if found.search(line)]
+
+
+def _without_osd_keys(line: str) -> str:
+    """ceph-volume itself gives a new OSD's key to ceph-authtool that way; there is no other way to have it make an OSD."""
+    return re.sub(r"^([^ ]*ceph-authtool /var/lib/ceph/osd/[^ ]* --create-keyring --name osd\.[0-9]* --add-key) [^ ]+", r"\1", line)
