@@ -19,7 +19,6 @@ Everything that differs is gone when the fixtures `zone…` end: their zones are
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -27,6 +26,7 @@ import typing as t
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from simulated import delete_zone
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
@@ -141,37 +141,6 @@ def declared_zone(name: str, kind: str = "advanced", hosts: int = 2, subnet: int
     else:
         pod["guest_ranges"] = [{**shared, "gateway": pod["gateway"], "start": f"10.{subnet}.0.160", "end": f"10.{subnet}.0.200"}]
     return zone
-
-
-def delete_zone(server: client.Client, name: str) -> None:
-    """Delete a zone with all that is in it."""
-    zone = next((row for row in server.rows("listZones") if row["name"] == name), None)
-    if zone is None:
-        return
-    server.call("updateZone", id=zone["id"], allocationstate="Disabled")
-    for pool in server.rows("listStoragePools", zoneid=zone["id"]):
-        if pool["state"] != "Maintenance":
-            server.job("enableStorageMaintenance", id=pool["id"])
-        server.call("deleteStoragePool", id=pool["id"], forced=True)
-    hosts = server.rows("listHosts", zoneid=zone["id"], type="Routing", details="min")
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda host: server.call("deleteHost", id=host["id"], forced=True), hosts))
-    for store in server.rows("listImageStores", zoneid=zone["id"]):
-        server.call("deleteImageStore", id=store["id"])
-    for store in server.rows("listSecondaryStagingStores", zoneid=zone["id"]):
-        server.call("deleteSecondaryStagingStore", id=store["id"])
-    for listing, delete in (("listClusters", "deleteCluster"), ("listVlanIpRanges", "deleteVlanIpRange")):
-        for row in server.rows(listing, zoneid=zone["id"]):
-            server.call(delete, id=row["id"])
-    for network in server.rows("listNetworks", zoneid=zone["id"], listall=True):
-        server.job("deleteNetwork", id=network["id"])
-    for pod in server.rows("listPods", zoneid=zone["id"]):
-        server.call("deletePod", id=pod["id"])
-    for network in server.rows("listPhysicalNetworks", zoneid=zone["id"]):
-        for traffic in server.rows("listTrafficTypes", physicalnetworkid=network["id"]):
-            server.job("deleteTrafficType", id=traffic["id"])
-        server.job("deletePhysicalNetwork", id=network["id"])
-    server.call("deleteZone", id=zone["id"])
 
 
 @pytest.fixture
