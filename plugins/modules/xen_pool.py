@@ -1,0 +1,241 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: xen_pool
+short_description: Storage repositories of a XenServer or XCP-ng pool on Ceph
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Makes a pool's storage repositories (SRs) as declared, any number in one call, and plugs every host of the pool to each. Repositories that are not
+    declared are left alone.
+  - Runs on the controller and speaks XenAPI over HTTPS with Python's own library. Nothing is needed on the pool's hosts for it.
+  - LVM on a mapped RBD image, CephFS, and NFS. What the hosts themselves need for the first two comes with the role P(cephstack.cloud.xen_pool#role).
+  - An image that holds a repository already is never formatted.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.arm
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  connection:
+    description: How to reach the pool, and as whom.
+    type: dict
+    required: true
+    suboptions:
+      master:
+        description: The name or address of the pool's master, with a port where it is another than 443. Any other host of the pool names the master.
+        type: str
+        required: true
+      user:
+        description: Who to be. It needs the role pool-operator.
+        type: str
+        default: root
+      password:
+        description: Its password. It goes over the wire only.
+        type: str
+        required: true
+      validate_certs:
+        description: Whether the master's certificate must be trusted.
+        type: bool
+        default: true
+      ca_path:
+        description: A file on the host that runs the module, with the certificates to be trusted. By default the host's own.
+        type: path
+      fingerprints:
+        description:
+          - SHA-256 fingerprints of the certificates that are trusted, as C(openssl x509 -fingerprint -sha256) prints them. They take the place of
+            all other checks.
+          - New hosts have a certificate that they signed themselves, so this is the way for them. Give those of all hosts that may become master.
+        type: list
+        elements: str
+        default: []
+      timeout:
+        description: How many seconds one call may take.
+        type: int
+        default: 600
+  hosts:
+    description: The hosts as the inventory has them. They must be exactly those of the pool. Not compared where none is given.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the host.
+        type: str
+        required: true
+      address:
+        description: Its address.
+        type: str
+  repositories:
+    description: The storage repositories.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Its name. A pool may have several of one name, but not one that is declared.
+        type: str
+        required: true
+      description:
+        description: What it is for.
+        type: str
+      type:
+        description: LVM on an RBD image, CephFS (XCP-ng only), or NFS.
+        type: str
+        choices: [lvm, cephfs, nfs]
+        required: true
+      image:
+        description: The RBD image of an V(lvm) one, as V(pool/image). It must be mapped on every host.
+        type: str
+      client:
+        description: The cephx client of an V(lvm) or V(cephfs) one, such as V(client.xen).
+        type: str
+      server:
+        description: The NFS gateway, or the monitors of V(cephfs), separated by commas.
+        type: str
+      path:
+        description: The NFS export, or the folder in CephFS. Each repository makes a folder of its own within.
+        type: str
+      port:
+        description: The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only.
+        type: int
+      filesystem:
+        description: The CephFS filesystem, where the cluster has several.
+        type: str
+      version:
+        description: The version of NFS. By default V(4).
+        type: str
+        choices: ['3', '4', '4.0', '4.1']
+      options:
+        description: Further mount options.
+        type: str
+      uuid:
+        description: The UUID of a repository that is on the storage but unknown to the pool, to take it over.
+        type: str
+      default:
+        description: Whether new disks go there by default.
+        type: bool
+        default: false
+      state:
+        description: Whether the pool has it. V(absent) needs V(sr/NAME) armed.
+        type: str
+        choices: [present, absent]
+        default: present
+      removal:
+        description:
+          - What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over again.
+          - V(destroy) takes it off the storage, and is refused while disks are in it.
+        type: str
+        choices: [forget, destroy]
+        default: forget
+seealso:
+  - module: cephstack.cloud.cephfs_exports
+"""
+
+EXAMPLES = r"""
+- name: Disks on RBD by LVM, and on CephFS by NFS
+  cephstack.cloud.xen_pool:
+    connection:
+      master: 10.0.0.21
+      password: "{{ xen_password }}"
+      fingerprints: ["{{ xen_fingerprint }}"]
+    repositories:
+      - {name: ceph, type: lvm, image: xen/pool1, client: client.xen, default: true}
+      - {name: ceph-files, type: nfs, server: 10.0.0.11, path: /xen}
+  delegate_to: localhost
+
+- name: Forget a repository, and leave its data
+  cephstack.cloud.xen_pool:
+    connection: "{{ xen_connection }}"
+    repositories:
+      - {name: old, type: nfs, server: 10.0.0.9, path: /xen, state: absent}
+    arm: [sr/old]
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+pool:
+  description: The name of the pool, or its UUID where it has none.
+  type: str
+  returned: success
+master:
+  description: The name of its master.
+  type: str
+  returned: success
+repositories:
+  description: The repositories that were declared, as they are.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: Its name.
+      type: str
+    uuid:
+      description: Its UUID.
+      type: str
+    type:
+      description: Its type.
+      type: str
+    default:
+      description: Whether it is the pool's default.
+      type: bool
+    size:
+      description: Its size in bytes.
+      type: int
+    used:
+      description: How many of them are used.
+      type: int
+    hosts:
+      description: Whether each host is plugged to it, by name.
+      type: dict
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import REPOSITORY_OPTIONS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC, connect
+
+HOST = {"name": {"type": "str", "required": True}, "address": {"type": "str"}}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "connection": CONNECTION_SPEC,
+            "hosts": {"type": "list", "elements": "dict", "default": [], "options": HOST},
+            "repositories": {"type": "list", "elements": "dict", "required": True, "options": REPOSITORY_OPTIONS},
+            "arm": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        wanted = parse(params["repositories"])
+        with connect(params["connection"]) as session:
+            # One at a time: xapi formats and plugs one repository after the other anyway.
+            reconcile(module, Provider(session, wanted, params["hosts"], module.check_mode), params["arm"], workers=1)
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
