@@ -13,7 +13,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe) and returns a few lines for a person to read.
-positional: guests
+positional: guests, xen
 options:
   _input:
     description: The result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe).
@@ -22,6 +22,10 @@ options:
   guests:
     description: The result of M(cephstack.cloud.libvirt_guest_probe), if it ran.
     type: dict
+  xen:
+    description: The results of M(cephstack.cloud.xen_guest_probe), if it ran.
+    type: list
+    elements: dict
 """
 
 EXAMPLES = r"""
@@ -38,8 +42,10 @@ _value:
 """
 
 
-def verify_report(probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str, t.Any]] = None) -> list[str]:
-    """Return one line for each pool, one for what was refused, one for each guest, and one for each user at each gateway."""
+def verify_report(
+    probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str, t.Any]] = None, xen: t.Optional[t.Sequence[t.Mapping[str, t.Any]]] = None
+) -> list[str]:
+    """Return one line for each pool, one for what was refused, one for each guest's disk, and one for each user at each gateway."""
     lines: list[str] = []
     for consumer in probe.get("consumers") or ():
         for pool in consumer["pools"]:
@@ -48,6 +54,10 @@ def verify_report(probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str
     for guest in (guests or {}).get("guests") or ():
         origin = f"a clone of {guest['golden']} ({guest['clone_ms']} ms)" if guest["golden"] else "an image of its own"
         lines.append(f"guest of {guest['client']} ({guest['domain_type']}) on {origin}: wrote in {guest['guest_seconds']} s \"{guest['marker']}\"")
+    for guest in xen or ():
+        for disk in guest.get("disks") or ():
+            where = f"Xen guest on {disk['pool']}/{disk['image']} by {disk['backend']}"
+            lines.append(f"{where}: wrote, within {guest['seconds']} s, \"{disk['written']}\"")
     for user in probe.get("probes") or ():
         lines.append(f"{user['uid']} at {user['endpoint']}: {_took(user['latency'])}; nobody without a key is served")
     return lines
