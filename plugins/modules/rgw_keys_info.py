@@ -18,11 +18,16 @@ extends_documentation_fragment:
   - cephstack.cloud.connection
 options:
   users:
-    description: The uids. It is an error if one of them isn't there.
+    description: The uids.
     type: list
     elements: str
     required: true
+  required:
+    description: Whether it is an error if one of them isn't there, or no realm yet. In check mode it never is.
+    type: bool
+    default: true
 requirements:
+  - python3-rados
   - radosgw-admin (package radosgw)
 """
 
@@ -36,42 +41,45 @@ EXAMPLES = r"""
 
 RETURN = r"""
 s3_keys:
-  description: The keys of each user. Secret.
+  description: The keys of each user, null for one that isn't there. Secret.
   returned: success
   type: dict
   sample: {backup: [{access_key: AKEXAMPLE, secret_key: '********'}]}
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import RadosgwAdmin, user_now
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import RadosgwAdmin, user_keys
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"connection": connection_argument(), "users": {"type": "list", "elements": "str", "required": True}}, supports_check_mode=True
+        argument_spec={
+            "connection": connection_argument(),
+            "users": {"type": "list", "elements": "str", "required": True},
+            "required": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
     )
-    admin = RadosgwAdmin(module.params["connection"])
-    users = list(dict.fromkeys(module.params["users"]))
+    options, users = module.params["connection"], module.params["users"]
+    required = module.params["required"] and not module.check_mode
+    if not required and nowhere(options):
+        module.exit_json(changed=False, s3_keys=dict.fromkeys(users))
+    require_binding(module)
     try:
-        missing = sorted(set(users) - set(admin("metadata", "list", "user")))
-        if missing:
-            raise Invalid([f"there is no user {uid}" for uid in missing])
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            records = list(pool.map(lambda uid: admin("user", "info", f"--uid={uid}"), users))
+        with Connection(options) as connection:
+            keys = user_keys(connection, RadosgwAdmin(options), users)
+        absent = sorted(uid for uid, found in keys.items() if found is None)
+        if absent and required:
+            raise Invalid([f"there is no user {uid}" for uid in absent])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    except (ApiFailed, Unreachable) as error:
+    except (ApiFailed, CommandFailed, Unreachable) as error:
         module.fail_json(msg=str(error))
-    keys = {
-        uid: [{"access_key": access, "secret_key": secret.reveal()} for access, secret in sorted(user_now(record)["keys"].items())]
-        for uid, record in zip(users, records)
-    }
     module.exit_json(changed=False, s3_keys=keys)
 
 

@@ -489,6 +489,26 @@ class RadosgwAdmin:
         return json.loads(done.stdout) if done.stdout.strip().startswith(("{", "[")) else None
 
 
+def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence[str]) -> dict[str, t.Optional[list[dict[str, str]]]]:
+    """The keys of users, [{access_key, secret_key}]; None for one that is not there. Raises ApiFailed, Unreachable, Invalid: never read as an absence.
+
+    connection: an open one. admin: a RadosgwAdmin.
+    """
+    found: dict[str, t.Optional[list[dict[str, str]]]] = dict.fromkeys(uids)
+    pools = {pool["pool_name"] for pool in connection.command("osd dump")["pools"]}
+    # radosgw-admin would make the pools that it misses: asked for nothing where there is nothing
+    if ROOT_POOL not in pools or not admin("zone", "list")["zones"]:
+        return found
+    if admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
+        return found  # no gateway has run in this zone, so it has no users
+    living = frozenset(admin("metadata", "list", "user"))
+    there = [uid for uid in found if uid in living]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for uid, record in zip(there, pool.map(lambda uid: admin("user", "info", f"--uid={uid}"), there)):
+            found[uid] = [{"access_key": access, "secret_key": secret.reveal()} for access, secret in sorted(user_now(record)["keys"].items())]
+    return found
+
+
 class Actions:
     """What changes things, and what reads them. Every method does one thing."""
 

@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, gateways
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import ADMIN_CAPS, Observed, parse, plan, tidy_perm
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client, Credentials, canonical_query, sign
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import ADMIN_CAPS, Observed, parse, plan, tidy_perm, user_keys
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials, canonical_query, sign
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 
 # -- signing: the examples of AWS, "Signature Calculations for the Authorization Header" (S3 API reference)
@@ -325,3 +325,58 @@ def test_gateways_that_cannot_be():
         gateways.gateways("h", "1.1.1.1", [{"name": "a.b", "port": 1}], SITE)
     with pytest.raises(ValueError, match="private_key and no certificate"):
         gateways.gateways("h", "1.1.1.1", [{"name": "a", "port": 1, "private_key": "/k"}], SITE)
+
+
+# -- the keys of users: what is not there, and what could not be asked
+
+
+class Cluster:
+    """A cluster with some pools, and radosgw-admin beside it. fail: the command that it refuses."""
+
+    def __init__(self, pools=(), zones=(), users=(), fail=""):
+        self.pools, self.zones, self.users, self.fail = pools, zones, users, fail
+        self.asked = []
+
+    def command(self, prefix):
+        return {"pools": [{"pool_name": name} for name in self.pools]}
+
+    def __call__(self, *arguments):
+        self.asked.append(" ".join(arguments[:2]))
+        if self.asked[-1] == self.fail:
+            raise ApiFailed(f"radosgw-admin {self.fail}", 5, "failed", "Input/output error")
+        return {
+            "zone list": {"zones": list(self.zones)},
+            "zone get": {"user_uid_pool": "default.rgw.meta:users.uid"},
+            "metadata list": list(self.users),
+            "user info": record("ann", keys=[{"user": "ann", "access_key": "A", "secret_key": "S"}]),
+        }[self.asked[-1]]
+
+
+RAN = {"pools": [".rgw.root", "default.rgw.meta"], "zones": ["default"]}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked"),
+    [
+        (Cluster(), []),
+        (Cluster([".rgw.root"]), ["zone list"]),
+        (Cluster([".rgw.root"], ["default"]), ["zone list", "zone get"]),
+        (Cluster(**RAN), ["zone list", "zone get", "metadata list"]),
+    ],
+    ids=["no gateway ever", "no zone", "a zone without users' pool", "others only"],
+)
+def test_keys_of_nobody_are_none_and_no_pool_is_made_by_asking(cluster, asked):
+    assert user_keys(cluster, cluster, ["ann"]) == {"ann": None}
+    assert cluster.asked == asked
+
+
+def test_keys_of_those_who_are_there():
+    cluster = Cluster(**RAN, users=["ann", "bob"])
+    assert user_keys(cluster, cluster, ["ann", "nobody", "ann"]) == {"ann": [{"access_key": "A", "secret_key": "S"}], "nobody": None}
+
+
+@pytest.mark.parametrize("fail", ["zone list", "zone get", "metadata list", "user info"])
+def test_keys_that_could_not_be_read_are_an_error(fail):
+    cluster = Cluster(**RAN, users=["ann"], fail=fail)
+    with pytest.raises(ApiFailed, match="Input/output error"):
+        user_keys(cluster, cluster, ["ann"])
