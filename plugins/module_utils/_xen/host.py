@@ -31,7 +31,7 @@ TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
 MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
 
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
-_TAP_SINCE = (4, 20)
+TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
 _DRIVERS = ("rbd", "nbd", "xen-blkback", "xen-blkfront")
 _NO_RBD = re.compile(r"Unknown (driver|protocol) '?rbd", re.IGNORECASE)
@@ -78,7 +78,7 @@ def reasons(seen: Seen, backend: str) -> list[str]:
     elif backend == "rbd_nbd":
         needs("rbd-nbd", "nbd", "xen-blkback")
     elif backend in TAP_BACKENDS:
-        if seen.version and seen.version < _TAP_SINCE:
+        if seen.version and seen.version < TAP_SINCE:
             found.append("Xen {}.{} refuses disks of tapdisk (xl: blktap not available): they need Xen 4.20".format(*seen.version))
         if backend == "tapdisk_aio":
             needs("rbd", "rbd")

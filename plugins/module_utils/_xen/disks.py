@@ -1,0 +1,667 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The RBD disks of Xen guests: what xl is told of them, and what is mapped on the host for them.
+
+A guest's disks are a piece of xl's configuration, one file a guest. Where its backend wants a block device that is there before the guest
+is, the image is mapped at boot, by Ceph's own rbdmap or by a unit of rbd-nbd. A guest that runs is never touched: what differs for it counts
+from its next creation on, and what it uses is not unmapped.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import glob
+import json
+import os
+import re
+import typing as t
+import uuid as uuids
+
+from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+FRAGMENTS = "/etc/xen/disks"
+SCRIPTS = "/etc/xen/scripts"
+RBDMAP = "/etc/ceph/rbdmap"
+NBD_CONFS = "/etc/ceph/rbd-nbd"
+NBD_UNIT = "cephstack-rbd-nbd@{}.service"
+_SYS = "/sys"
+
+_MADE = "# Made by cephstack.cloud"
+_BEGIN, _END = "# BEGIN cephstack.cloud xen_host", "# END cephstack.cloud xen_host"
+_NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
+
+# What passes unharmed through xl's configuration, a hotplug script's target and rbdmap.
+_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+_DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
+
+# The options of the module xen_rbd, and what roles pass on to it.
+DISK_OPTIONS: dict[str, t.Any] = {
+    "device": {"type": "str", "default": "xvda"},
+    "pool": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    "consumer": {"type": "str"},
+    "mode": {"type": "str", "choices": ["w", "r"], "default": "w"},
+    "backend": {"type": "str", "choices": list(xen.BACKENDS)},
+    "exclusive": {"type": "bool", "default": True},
+}
+GUEST_OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK_OPTIONS},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """A disk as it was declared. client: as Ceph writes it, client.x. mode: w or r, xl's letters."""
+
+    guest: str
+    device: str
+    pool: str
+    image: str
+    client: str
+    mode: str = "w"
+    backend: str = "krbd_script"
+    exclusive: bool = True
+
+    @property
+    def name(self) -> str:
+        """Pool and image, as Ceph's own tools take them."""
+        return f"{self.pool}/{self.image}"
+
+    @property
+    def user(self) -> str:
+        """The client without its kind, as --id takes it."""
+        return self.client[len("client.") :]
+
+    @property
+    def line(self) -> str:
+        """The disk as xl takes it (xl-disk-configuration(5)). The target comes last: xl takes all of the rest for it."""
+        access = f"vdev={self.device},access={'rw' if self.mode == 'w' else 'ro'}"
+        target = f"{self.name}:id={self.user}"
+        words = target + (":ro" if self.mode == "r" else "") + ("" if self.exclusive else ":shared")
+        lines = {
+            "krbd_script": f"{access},script=block-rbd,target={words}",
+            "krbd_static": f"phy:/dev/rbd/{self.name},{self.device},{self.mode}",
+            "rbd_nbd": f"phy:/dev/rbd-nbd/{self.name},{self.device},{self.mode}",
+            "tapdisk_aio": f"{access},backendtype=tap,format=raw,target=/dev/rbd/{self.name}",
+            "tapdisk_nbd": f"{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}",
+            "tapdisk_rbd": f"{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}:rbd",
+            "qdisk_rbd": f"format=raw,{access},backendtype=qdisk,target=rbd:{target}",
+        }
+        return lines[self.backend]
+
+    @property
+    def mapping(self) -> t.Optional[Mapping]:
+        """What must be mapped on the host before the guest can have it."""
+        way = xen.MAPPED.get(self.backend)
+        option = "ro" if self.mode == "r" else "exclusive" if self.exclusive else ""
+        return Mapping(self.pool, self.image, self.client, way, option) if way else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Mapping:
+    """An image that the host maps at boot. way: krbd or nbd. option: ro, exclusive or ""."""
+
+    pool: str
+    image: str
+    client: str
+    way: str
+    option: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.pool}/{self.image}"
+
+    @property
+    def entry(self) -> str:
+        """What is written down for it: a line of rbdmap, or the environment of the unit."""
+        user = self.client[len("client.") :]
+        if self.way == "krbd":
+            options = f",options='{self.option}'" if self.option else ""
+            return f"{self.name} id={user},keyring=/etc/ceph/ceph.{self.client}.keyring{options}"
+        options = {"ro": "--read-only", "exclusive": "--exclusive"}.get(self.option, "")
+        cookie = uuids.uuid5(_NAMESPACE, self.name)
+        return f"{_MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={user}\nCOOKIE={cookie}\nOPTIONS={options}\n"
+
+    @property
+    def unit(self) -> str:
+        return NBD_UNIT.format(escaped(self.name))
+
+    @property
+    def conf(self) -> str:
+        return f"{NBD_CONFS}/{self.name}.conf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mapped:
+    """An image that is mapped now. device: /dev/rbd0 or /dev/nbd0."""
+
+    device: str
+    read_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What was declared: the disks of each guest."""
+
+    guests: t.Mapping[str, tuple[Disk, ...]]
+
+    @property
+    def disks(self) -> list[Disk]:
+        return [disk for disks in self.guests.values() for disk in disks]
+
+    @property
+    def mappings(self) -> dict[str, Mapping]:
+        return {mapping.name: mapping for mapping in (disk.mapping for disk in self.disks) if mapping}
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is on the host.
+
+    fragments: text by guest. rbdmap: its text. confs: those of rbd-nbd's units, text by pool/image. enabled: whether the unit starts at boot.
+    krbd, nbd: what is mapped, by pool/image. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong
+    with those that were declared. asked: whether the cluster was asked at all.
+    """
+
+    seen: xen.Seen
+    fragments: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rbdmap: str = ""
+    confs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    enabled: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    krbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+    nbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+    running: xenstore.Running = xenstore.NOBODY
+    images: t.Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    asked: str = ""
+
+
+# -- the declaration
+
+
+def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.Sequence[t.Mapping[str, t.Any]], where: str = "guests") -> Wanted:
+    """Read a declaration. backend: of disks that name none. Raises Invalid with every problem found."""
+    problems: list[str] = []
+    users = {consumer["name"]: consumer for consumer in consumers if consumer.get("kind") == "xen"}
+    found: dict[str, tuple[Disk, ...]] = {}
+    for number, guest in enumerate(guests):
+        here = f"{where}[{number}] ({guest['name']})"
+        if not _NAME.fullmatch(guest["name"]) or guest["name"][0] in ".-":
+            problems.append(f"{here}: a guest's name has letters, digits, '.', '_', '+' and '-', and begins with a letter or digit")
+        if guest["name"] in found:
+            problems.append(f"{here}: {guest['name']} is declared twice: keep one of them")
+        disks = [
+            parse_disk(f"{here}: disks[{index}] ({disk.get('device') or 'xvda'})", guest["name"], disk, backend, users, problems)
+            for index, disk in enumerate(guest.get("disks") or ())
+        ]
+        names = [disk.device for disk in disks if disk]
+        problems.extend(f"{here}: the device {name} is taken twice: give each disk its own" for name in sorted(set(names)) if names.count(name) > 1)
+        found[guest["name"]] = tuple(disk for disk in disks if disk)
+    problems.extend(shared([disk for disks in found.values() for disk in disks], where))
+    if problems:
+        raise Invalid(problems)
+    return Wanted(found)
+
+
+def parse_disk(
+    here: str, guest: str, item: t.Mapping[str, t.Any], backend: str, users: t.Mapping[str, t.Mapping[str, t.Any]], problems: list[str]
+) -> t.Optional[Disk]:
+    """Read one disk; None where too little of it is right. users: the consumers of kind xen, by name."""
+    device, mode = item.get("device") or "xvda", item.get("mode") or "w"
+    if not _DEVICE.fullmatch(device):
+        problems.append(f"{here}: device '{device}' is none of Xen's: write xvda, xvdb, ...")
+    for what in ("pool", "image"):
+        if not _NAME.fullmatch(item[what]):
+            why = "':' separates the words of a disk" if ":" in item[what] else "xl, hotplug scripts and rbdmap take letters, digits, '.', '_', '+' and '-'"
+            problems.append(f"{here}: {what} '{item[what]}' can't be given to a Xen guest: {why}; rename it")
+    name = item.get("consumer")
+    if name is None and len(users) == 1:
+        name = next(iter(users))
+    if name is None:
+        have = f"there are {', '.join(sorted(users))}: name one of them (consumer)" if users else "declare one in the host's consumers"
+        problems.append(f"{here}: it is not clear which consumer of kind xen it belongs to: {have}")
+        return None
+    if name not in users:
+        problems.append(f"{here}: consumer '{name}' is none of this host's consumers of kind xen ({', '.join(sorted(users)) or 'it has none'})")
+        return None
+    client = client_of(users[name])
+    access = {pool["name"]: pool.get("access") or "rw" for pool in users[name].get("pools") or ()}
+    if item["pool"] not in access:
+        problems.append(f"{here}: {client} has no rights on the pool {item['pool']}: add it to the pools of the consumer {name}")
+    elif access[item["pool"]] == "ro" and mode == "w":
+        problems.append(f"{here}: {client} may only read the pool {item['pool']}: say mode: r, or give the consumer {name} access: rw")
+    exclusive = item.get("exclusive")
+    return Disk(guest, device, item["pool"], item["image"], client, mode, item.get("backend") or backend, exclusive is None or exclusive)
+
+
+def shared(disks: t.Sequence[Disk], where: str) -> list[str]:
+    """Return what is wrong with images that several disks are of."""
+    problems = []
+    by_image: dict[str, list[Disk]] = {}
+    for disk in disks:
+        by_image.setdefault(disk.name, []).append(disk)
+    for name, users in by_image.items():
+        who = " and ".join(f"{disk.guest} ({disk.device}, {disk.mode})" for disk in users)
+        if len({disk.guest for disk in users}) < len(users):
+            problems.append(f"{where}: one guest has the image {name} twice: {who}")
+        elif len(users) > 1 and any(disk.mode == "w" for disk in users) and any(disk.exclusive for disk in users):
+            problems.append(
+                f"{where}: the image {name} is written by one guest while another has it: {who}. If they have a file system that is made for it, "
+                f"say exclusive: false for each"
+            )
+        elif len({disk.mapping for disk in users if disk.mapping}) > 1:
+            problems.append(f"{where}: the image {name} would be mapped on the host in two ways: {who}. Give these disks one backend, consumer and mode")
+    return problems
+
+
+# -- what is written down
+
+
+def escaped(name: str) -> str:
+    """Return a name as an instance of a systemd unit (systemd-escape(1))."""
+    out = []
+    for index, letter in enumerate(name):
+        if letter == "/":
+            out.append("-")
+        elif (letter.isascii() and (letter.isalnum() or letter in ":_")) or (letter == "." and index):
+            out.append(letter)
+        else:
+            out.extend(f"\\x{byte:02x}" for byte in letter.encode())
+    return "".join(out)
+
+
+def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
+    """Return the piece of xl's configuration with a guest's disks."""
+    lines = "".join(f"  '{disk.line}',\n" for disk in disks)
+    return f"{_MADE}: the disks of {guest}, a part of its configuration for xl\ndisk = [\n{lines}]\n"
+
+
+def fragment_lines(text: str) -> dict[str, str]:
+    """Return the disks that a piece of xl's configuration holds, by device."""
+    found = {}
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    for line in re.findall(r"'([^']*)'", code):
+        device = re.search(r"(?:^|,)vdev=(\w+)", line)
+        positions = line.split(",")
+        found[device[1] if device else positions[1] if len(positions) > 1 else line] = line
+    return found
+
+
+def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
+    ours: dict[str, str] = {}
+    others: dict[str, str] = {}
+    within = False
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line in (_BEGIN, _END):
+            within = line == _BEGIN
+        elif line and not line.startswith("#"):
+            name = line.split()[0]
+            (ours if within else others)[name if "/" in name else f"rbd/{name}"] = line
+    return ours, others
+
+
+def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
+    """Return rbdmap with these entries as this collection's, and all else as it is."""
+    kept = []
+    within = False
+    for line in text.splitlines():
+        if line.strip() in (_BEGIN, _END):
+            within = line.strip() == _BEGIN
+        elif not within:
+            kept.append(line)
+    lines = sorted(entries)
+    if lines:
+        kept += [_BEGIN, *lines, _END]
+    return "".join(line + "\n" for line in kept)
+
+
+# -- what is there
+
+
+def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
+    """Return what the kernel's client has mapped, by pool/image. Snapshots and namespaces are none of ours."""
+    found = {}
+    for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
+        number = os.path.basename(folder)
+        values = {name: (system.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
+        if values["pool_ns"] or values["current_snap"] not in ("", "-"):
+            continue
+        read_only = (system.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
+        found.setdefault(f"{values['pool']}/{values['name']}", Mapped(f"/dev/rbd{number}", read_only))
+    return found
+
+
+def parse_nbd(text: str) -> dict[str, Mapped]:
+    """Return what "rbd device list -t nbd --format json" lists, by pool/image."""
+    found = {}
+    for item in json.loads(text or "[]"):
+        if not item.get("namespace") and item.get("snap") in (None, "", "-"):
+            found[f"{item['pool']}/{item.get('image') or item.get('name')}"] = Mapped(item["device"])
+    return found
+
+
+def addresses(text: str) -> set[str]:
+    """Return the IP addresses in Ceph's notation of a client's addresses, "v2:10.0.0.1:0/123" or "10.0.0.1:0/123"."""
+    found = re.findall(r"\[([0-9a-fA-F:]+)\]:\d+/\d+|(\d+\.\d+\.\d+\.\d+):\d+/\d+", text)
+    return {six or four for six, four in found}
+
+
+def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str]]:
+    """Ask the cluster of each disk's image as its own client. Returns who else has it open, and what is wrong.
+
+    Raises Unreachable.
+    """
+    images: dict[tuple[str, str], tuple[str, ...]] = {}
+    problems: list[str] = []
+    for client in sorted({disk.client for disk in disks}):
+        with Connection({"client": client, "conf": conf}) as connection:
+            own = addresses(str(connection.rados.get_addrs()))
+            for disk in {disk.name: disk for disk in disks if disk.client == client}.values():
+                try:
+                    with contextlib.closing(connection.rados.open_ioctx(disk.pool)) as io_context, rbd.Image(io_context, disk.image, read_only=True) as image:
+                        watchers = [str(watcher["addr"]) for watcher in image.watchers_list()]
+                except Exception as error:  # librados and librbd have families of errors of their own
+                    problems.append(f"guest {disk.guest}: {disk.device}: {_of_image(error, disk)}")
+                    continue
+                images[(client, disk.name)] = tuple(sorted({text for text in watchers if not addresses(text) & own}))
+    return images, problems
+
+
+def binding_is_near() -> bool:
+    """Tell whether this host has librbd's binding, for this interpreter or for the distribution's, which a module would hand over to."""
+    return rbd is not None or (not has_respawned() and bool(probe_interpreters_for_module(["/usr/bin/python3"], "rbd")))
+
+
+def _of_image(error: Exception, disk: Disk) -> str:
+    code = getattr(error, "errno", None)
+    code = abs(code) if isinstance(code, int) else 0
+    if code == errno.ENOENT:
+        return f"the image {disk.name} is not there, or its pool is not: create it, or correct its name"
+    if code in (errno.EPERM, errno.EACCES):
+        return f"{disk.client} has no right to the image {disk.name}: add the pool {disk.pool} to the pools of its consumer"
+    return f"the image {disk.name} can't be opened as {disk.client}: {error}"
+
+
+# -- the provider
+
+
+class Provider:
+    """Brings what one Xen host knows of its guests' disks to what was declared.
+
+    check_mode: then nothing need be installed yet. prune: whether what this collection wrote and is no longer declared goes.
+    """
+
+    def __init__(self, wanted: Wanted, conf: str = "/etc/ceph/ceph.conf", prune: bool = True, check_mode: bool = False) -> None:
+        self.wanted = wanted
+        self.conf = conf
+        self.prune = prune
+        self.check_mode = check_mode
+
+    def observe(self) -> Observed:
+        """Read the host, and ask the cluster of the images that were declared. Raises Unreachable."""
+        fragments = {}
+        for path in glob.glob(f"{FRAGMENTS}/*.cfg"):
+            fragments[os.path.basename(path)[: -len(".cfg")]] = system.read(path) or ""
+        confs = {}
+        for path in glob.glob(f"{NBD_CONFS}/*/*.conf"):
+            confs[os.path.relpath(path, NBD_CONFS)[: -len(".conf")]] = system.read(path) or ""
+        units = {name: NBD_UNIT.format(escaped(name)) for name in {*confs, *(name for name, one in self.wanted.mappings.items() if one.way == "nbd")}}
+        states = system.units(sorted(units.values()))
+        # What can only be told by attaching something is tried once, before the first such disk is written down.
+        new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
+        attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
+        try:
+            seen = xen.look(attach)
+            if not attach:
+                seen = dataclasses.replace(seen, libxl="", tapdisk_rbd="")
+            running = xenstore.NOBODY
+            if seen.dom0:
+                with xenstore.Xenstore() as store:
+                    running = xenstore.running(store)
+            nbd = parse_nbd(system.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60)) if system.installed("rbd-nbd") else {}
+        except system.CommandError as error:
+            raise Unreachable(f"this Xen host can't be looked at: {error}") from error
+        images, problems, asked = self._ask()
+        return Observed(
+            seen=seen,
+            fragments=fragments,
+            rbdmap=system.read(RBDMAP) or "",
+            confs=confs,
+            enabled={name: states[unit].enabled for name, unit in units.items()},
+            krbd=krbd_mapped(),
+            nbd=nbd,
+            running=running,
+            images=images,
+            problems=tuple(problems),
+            asked=asked,
+        )
+
+    def _ask(self) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str], str]:
+        """Return what ask_images does, and why it was not asked."""
+        keyrings = [f"/etc/ceph/ceph.{client}.keyring" for client in sorted({disk.client for disk in self.wanted.disks})]
+        missing = [path for path in [self.conf, *keyrings] if not os.path.exists(path)]
+        if rbd is None:
+            missing.append("python3-rbd")
+        if missing and self.check_mode:
+            return {}, [], ", ".join(missing)
+        if missing:
+            return {}, [f"{', '.join(missing)}: not on this host; the role xen_host puts them there"], ""
+        images, problems = ask_images(self.wanted.disks, self.conf)
+        return images, problems, ""
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid with every problem found."""
+        problems = list(observed.problems)
+        warnings = []
+        if observed.asked:
+            warnings.append(f"whether the images are there was not asked, since this host lacks {observed.asked}")
+        if self.wanted.mappings and not observed.seen.dom0:
+            warnings.append("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
+        problems += self._backend_problems(observed, warnings)
+        problems += self._image_problems(observed)
+        changes = [*self._plan_fragments(observed), *self._plan_mappings(observed, problems)]
+        if problems:
+            raise Invalid(problems)
+        return Plan(changes, warnings)
+
+    def _backend_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
+        problems = []
+        bare = self.check_mode and not (system.installed("xl") and system.installed("rbd"))
+        for backend in sorted({disk.backend for disk in self.wanted.disks}):
+            who = ", ".join(f"{disk.guest} ({disk.device})" for disk in self.wanted.disks if disk.backend == backend)
+            why = xen.reasons(observed.seen, backend)
+            script = re.search(r"script=([^,]+)", next(disk.line for disk in self.wanted.disks if disk.backend == backend))
+            if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
+                why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
+            if why:
+                text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}. Choose another backend"
+                # what Xen's own version refuses stays refused, whatever will be installed
+                refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
+                (warnings if bare and not refused else problems).append(text)
+        return problems
+
+    def _image_problems(self, observed: Observed) -> list[str]:
+        problems = []
+        for disk in self.wanted.disks:
+            others = observed.images.get((disk.client, disk.name), ())
+            if others and disk.exclusive and disk.mode == "w":
+                problems.append(
+                    f"guest {disk.guest}: {disk.device}: the image {disk.name} is in use elsewhere, by {', '.join(others)}: stop its user there, or say "
+                    f"exclusive: false where two hosts share it on purpose"
+                )
+        for now in observed.running.disks:
+            wanted = next((disk for disk in self.wanted.guests.get(now.guest, ()) if disk.device == now.device), None)
+            if wanted is None:
+                continue
+            before = fragment_lines(observed.fragments.get(now.guest, "")).get(now.device, "")
+            if now.image != (wanted.pool, wanted.image) and not (now.image and "/".join(now.image) in before):
+                problems.append(f"guest {now.guest}: the device {now.device} is taken: the guest runs with {now.params or now.kind} there; choose another one")
+            elif now.state != xenstore.CONNECTED:
+                problems.append(
+                    f"guest {now.guest}: its disk {now.device} ({now.params}) is not connected: the backend's state is {now.state} "
+                    f"({xenstore.STATES.get(now.state, 'unknown')}), {now.error or 'and nobody says why'}"
+                )
+        return problems
+
+    def _plan_fragments(self, observed: Observed) -> list[Change]:
+        changes = []
+        for guest, disks in self.wanted.guests.items():
+            text = observed.fragments.get(guest)
+            after = {disk.device: disk.line for disk in disks}
+            reason = "the guest runs, and has them when it is created the next time" if guest in observed.running.guests else ""
+            if text is None:
+                changes.append(Change("fragment", guest, "create", None, after, _writer(guest, disks), reason=reason))
+                continue
+            before = fragment_lines(text)
+            left, right = differing(before, {**dict.fromkeys(before), **after})
+            if right:
+                changes.append(Change("fragment", guest, "update", left, right, _writer(guest, disks), reason=reason))
+        for guest, text in sorted(observed.fragments.items()):
+            if self.prune and guest not in self.wanted.guests and text.startswith(_MADE):
+                changes.append(Change("fragment", guest, "delete", fragment_lines(text), None, _remover(f"{FRAGMENTS}/{guest}.cfg")))
+        return changes
+
+    def _plan_mappings(self, observed: Observed, problems: list[str]) -> list[Change]:
+        ours, others = rbdmap_entries(observed.rbdmap)
+        wanted = self.wanted.mappings
+        krbd = {name: one for name, one in wanted.items() if one.way == "krbd"}
+        gone = sorted(set(ours) - set(krbd)) if self.prune else []
+        kept = [line for name, line in ours.items() if name not in krbd and name not in gone]
+        text = rbdmap_with(observed.rbdmap, [*kept, *(one.entry for one in krbd.values())])
+        changes = []
+        for name, one in wanted.items():
+            if one.way == "krbd" and name in others:
+                problems.append(f"{RBDMAP}: the image {name} has a line that is none of this collection's: take it out, it is declared now")
+                continue
+            now = (observed.krbd if one.way == "krbd" else observed.nbd).get(name)
+            before: dict[str, t.Any] = {"entry": ours.get(name) if one.way == "krbd" else observed.confs.get(name)}
+            after: dict[str, t.Any] = {"entry": one.entry}
+            if one.way == "nbd":
+                before["at boot"], after["at boot"] = observed.enabled.get(name, False), True
+            if observed.seen.dom0:
+                before["mapped"], after["mapped"] = now is not None, True
+                if one.way == "krbd" and now is not None:
+                    before["read only"], after["read only"] = now.read_only, one.option == "ro"
+            left, right = differing(before, after)
+            if not right:
+                continue
+            # what is mapped otherwise is mapped anew
+            anew = now is not None and ("read only" in right or (one.way == "nbd" and "entry" in right and before["entry"] is not None))
+            users = self._users(observed, name, now) if anew else []
+            if users:
+                problems.append(f"the image {name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
+            action = "update" if before["entry"] else "create"
+            changes.append(Change("mapping", name, action, left if before["entry"] else None, right, self._mapper(one, now if anew else None, right, text)))
+        for name in [*gone, *(sorted(set(observed.confs) - {name for name, one in wanted.items() if one.way == "nbd"}) if self.prune else [])]:
+            if any(change.name == name for change in changes):
+                problems.append(
+                    f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again"
+                )
+                continue
+            way = "krbd" if name in gone else "nbd"
+            now = (observed.krbd if way == "krbd" else observed.nbd).get(name)
+            users = self._users(observed, name, now)
+            if users:
+                problems.append(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
+            before = {"entry": ours[name] if way == "krbd" else observed.confs[name], "mapped": now is not None}
+            changes.append(Change("mapping", name, "delete", before, None, self._unmapper(name, way, now, text), reason="no image is touched"))
+        return changes
+
+    @staticmethod
+    def _users(observed: Observed, name: str, now: t.Optional[Mapped]) -> list[str]:
+        """Return the guests that use what is mapped, through whatever backend."""
+        found = []
+        for disk in observed.running.disks:
+            device = now.device if now else None
+            static = disk.params.split(":", 1)[-1].startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
+            if static or (device and device in (disk.node, disk.params, disk.params.split(":", 1)[-1])):
+                found.append(f"guest {disk.guest} ({disk.device})")
+        return found
+
+    def _mapper(self, one: Mapping, anew: t.Optional[Mapped], right: t.Mapping[str, t.Any], text: str) -> t.Callable[[], None]:
+        def apply() -> None:
+            if one.way == "krbd":
+                system.write(RBDMAP, text, 0o644)
+                if anew:
+                    system.run(["rbd", "device", "unmap", anew.device], timeout=120)
+                if "mapped" in right or anew:
+                    map_image(one)
+                return
+            system.write(one.conf, one.entry, 0o644)
+            system.run(["systemctl", "enable", one.unit], timeout=60)
+            if "mapped" in right or anew:
+                system.restart(one.unit)
+
+        return apply
+
+    @staticmethod
+    def _unmapper(name: str, way: str, now: t.Optional[Mapped], text: str) -> t.Callable[[], None]:
+        def apply() -> None:
+            if way == "krbd":
+                if now:
+                    system.run(["rbd", "device", "unmap", now.device], timeout=120)
+                system.write(RBDMAP, text, 0o644)
+                return
+            system.stop(NBD_UNIT.format(escaped(name)))
+            os.unlink(f"{NBD_CONFS}/{name}.conf")
+
+        return apply
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the declared disks as they are."""
+        found = []
+        for disk in self.wanted.disks:
+            mapping = disk.mapping
+            mapped = disk.name in (observed.nbd if mapping and mapping.way == "nbd" else observed.krbd)
+            now = next(
+                (one for one in observed.running.disks if (one.guest, one.device, one.image) == (disk.guest, disk.device, (disk.pool, disk.image))), None
+            )
+            found.append(
+                {
+                    "guest": disk.guest,
+                    "device": disk.device,
+                    "pool": disk.pool,
+                    "image": disk.image,
+                    "backend": disk.backend,
+                    "mapped": mapped,
+                    "attached": now is not None,
+                    "state": xenstore.STATES.get(now.state, "Unknown") if now else "",
+                }
+            )
+        return {"disks": found}
+
+
+def map_image(one: Mapping, options: t.Sequence[str] = ()) -> str:
+    """Map an image by the kernel's client, or by rbd-nbd; return its device."""
+    words = ["rbd", "--id", one.client[len("client.") :], "device", "map", "-t", one.way, one.name]
+    if one.option:
+        words += ["--" + {"ro": "read-only", "exclusive": "exclusive"}[one.option]]
+    return system.run([*words, *options], timeout=120).strip()
+
+
+def _writer(guest: str, disks: t.Sequence[Disk]) -> t.Callable[[], None]:
+    return lambda: system.write(f"{FRAGMENTS}/{guest}.cfg", fragment(guest, disks), 0o644)
+
+
+def _remover(path: str) -> t.Callable[[], None]:
+    return lambda: os.unlink(path)

@@ -1,0 +1,311 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host of a XenServer or XCP-ng pool needs for repositories on RBD and CephFS: keys, ceph.conf, rbdmap, LVM's eyes.
+
+The Python of such a host (3.6, or 2.7) is too old for Ansible's modules, so all that runs there is a shell. A secret goes there by standard input,
+into its file and nowhere else; what comes back of one is its digest.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import functools
+import hashlib
+import re
+import shlex
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as ceph_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
+
+# Runs a script with standard input; gives its exit code, output and errors.
+Run = t.Callable[[str, bytes], t.Tuple[int, str, str]]
+
+CONF = "/etc/ceph/ceph.conf"
+RBDMAP = "/etc/ceph/rbdmap"
+# LVM of these hosts has two sets of configuration, one for the pool's master (XCP-ng's documentation, "Ceph RBD").
+LVM = ("/etc/lvm/lvmlocal.conf", "/etc/lvm/master/lvmlocal.conf")
+# As XCP-ng documents them; what stands there already is kept.
+_LVM_SETTINGS = {
+    "types": ('"rbd"', '"rbd", 1024', '[ "scini", 16, "rbd", 1024 ]'),
+    "scan": ('"/dev/rbd"', '"/dev/rbd"', '[ "/dev/disk/by-id", "/dev/rbd" ]'),
+}
+_TOOLS = {"lvm": ("rbd", "rbdmap"), "cephfs": ("ceph", "mount.ceph")}
+
+# Each thing in a line of words; the last one says that it is the last. In $1: texts, $2: secrets, $3: devices, $4: tools.
+_READ = r"""
+PATH=$PATH:/usr/sbin:/sbin
+for f in $1; do
+  if [ -f "$f" ]; then c=$(base64 -w0 "$f") || exit 3; echo "file $f $(stat -L -c %a "$f") $c"
+  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+done
+for f in $2; do
+  if [ -f "$f" ]; then c=$(sha256sum < "$f") || exit 3; echo "secret $f $(stat -L -c %a "$f") ${c%% *}"
+  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+done
+for d in $3; do if [ -b "$d" ] || [ -L "$d" ]; then echo "device $d"; fi; done
+for c in $4; do if command -v "$c" > /dev/null; then echo "tool $c"; fi; done
+echo "service $(systemctl is-enabled rbdmap.service 2> /dev/null)"
+echo end
+"""
+
+# A file that is there is replaced whole, through a link to where it is.
+_WRITE = r"""
+set -e
+f=$1; if [ -e "$f" ]; then f=$(readlink -f "$f"); fi
+mkdir -p -m 755 "$(dirname "$f")"
+umask 077
+t=$(mktemp "$f.XXXXXX"); trap 'rm -f "$t"' EXIT
+cat > "$t"; chmod "$2" "$t"; mv -f "$t" "$f"
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file as it is. text is None for a secret, of which digest is the SHA-256; mode is octal, "600"."""
+
+    mode: str = ""
+    text: t.Optional[str] = None
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is on the host: files by path (None where there is none), devices that are mapped, tools that are installed, and rbdmap's state."""
+
+    files: t.Mapping[str, t.Optional[File]]
+    devices: t.FrozenSet[str]
+    tools: t.FrozenSet[str]
+    service: str
+
+
+def keyring_file(client: str) -> str:
+    """Where a client's keyring is, for rbd."""
+    return f"/etc/ceph/ceph.{client}.keyring"
+
+
+def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
+    """Return an rbdmap in which each image, POOL/IMAGE, has its options; None takes it away. All else stays."""
+    left = dict(entries)
+    lines = []
+    for line in (text or "").splitlines():
+        words = line.split(None, 1)
+        image = words[0] if words and not words[0].startswith("#") else ""
+        image = image if "/" in image or not image else f"rbd/{image}"
+        if image in entries:
+            options = left.pop(image, None)
+            if options is None:
+                continue
+            if words[1:] != [options]:
+                line = f"{image}\t{options}"
+        lines.append(line)
+    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def edit_lvm(text: t.Optional[str]) -> str:
+    """Return an LVM configuration that looks at RBD devices. All else stays."""
+    text = text or ""
+    body = _section(text, "devices")
+    if body is None:
+        settings = "".join(f"\t{name} = {whole}\n" for name, (_mark, _item, whole) in _LVM_SETTINGS.items())
+        return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}devices {{\n{settings}}}\n"
+    start, end = body
+    inner = text[start:end]
+    for name, (mark, item, whole) in _LVM_SETTINGS.items():
+        there = re.search(rf"^[ \t]*{name}[ \t]*=[ \t]*(\[[^\]]*\]|\"[^\"]*\")", inner, re.MULTILINE)
+        if there is None:
+            inner = f"\n\t{name} = {whole}{inner if inner.startswith(chr(10)) else chr(10) + inner}"
+        elif mark not in there[1]:
+            items = there[1].strip("[] \t\n").rstrip(", \t\n")
+            inner = f"{inner[: there.start(1)]}[ {items + ', ' if items else ''}{item} ]{inner[there.end(1) :]}"
+    return text[:start] + inner + text[end:]
+
+
+def _section(text: str, name: str) -> t.Optional[tuple[int, int]]:
+    """Where the inside of a section begins and ends, comments and strings apart."""
+    found = re.search(rf"^[ \t]*{name}[ \t]*\{{", text, re.MULTILINE)
+    if not found:
+        return None
+    depth = 1
+    for token in re.compile(r'#[^\n]*|"(?:\\.|[^"\\])*"|[{}]').finditer(text, found.end()):
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if not depth:
+            return found.end(), token.start()
+    raise ValueError(f"its section {name} has no end")
+
+
+class Provider:
+    """Brings one host to what the declared repositories need.
+
+    keys: by client; one may be missing in a dry run only. absent: whether what repositories that are gone had is taken away, or kept for now.
+    root: before all paths, for tests.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        repositories: t.Sequence[Repository],
+        clients: t.Mapping[str, str],
+        fsid: str,
+        mon_host: str,
+        keys: t.Mapping[str, Secret],
+        absent: bool = False,
+        root: str = "",
+    ) -> None:
+        self.run = run
+        self.fsid, self.mon_host, self.keys, self.root = fsid, mon_host, keys, root
+        mine = [item for item in repositories if item.kind in _TOOLS]
+        self.present = [item for item in mine if item.present]
+        self.gone = [item for item in mine if not item.present and absent]
+        self.clients = clients
+
+    def _images(self, items: t.Sequence[Repository]) -> dict[str, str]:
+        """The client of each image that repositories lie on."""
+        return {item.config["device"][len("/dev/rbd/") :]: self.clients[item.name] for item in items if item.kind == "lvm"}
+
+    def _secret_files(self, items: t.Sequence[Repository]) -> dict[str, str]:
+        """The client of each file with a key."""
+        return {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
+        secrets = {**self._secret_files(self.present), **self._secret_files(self.gone)}
+        devices = [f"/dev/rbd/{image}" for image in (*self._images(self.present), *self._images(self.gone))]
+        tools = sorted({tool for item in self.present for tool in _TOOLS[item.kind]})
+        words = [" ".join(f"{self.root}{path}" for path in paths) for paths in ((CONF, RBDMAP, *LVM), secrets, devices)]
+        code, out, err = self.run(_script(_READ, *words, " ".join(tools)), b"")
+        lines = [line.split() for line in out.splitlines() if line.strip()]
+        if code or not lines or lines[-1] != ["end"]:
+            raise Unreachable(f"the host's files could not be read (exit code {code}): {err.strip() or 'it said nothing'}")
+        files: dict[str, t.Optional[File]] = {}
+        for word, *rest in lines:
+            path = rest[0][len(self.root) :] if rest else ""
+            if word == "file":
+                files[path] = File(rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
+            elif word == "secret":
+                files[path] = File(rest[1], digest=rest[2])
+            elif word == "none":
+                files[path] = None
+            elif word == "other":
+                raise Invalid([f"{path} is no file: take away what is there"])
+        named: dict[str, list[str]] = {word: [rest[0] for kind, *rest in lines if kind == word and rest] for word in ("device", "tool", "service")}
+        return Observed(files, frozenset(name[len(self.root) :] for name in named["device"]), frozenset(named["tool"]), "".join(named["service"]))
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid where the host lacks what this can't give it."""
+        problems = self._problems(observed)
+        if problems:
+            raise Invalid(problems)
+        changes: list[Change] = []
+        if self.present:
+            conf = edit_conf(_text(observed, CONF), {"fsid": self.fsid, "mon_host": self.mon_host})
+            changes += self._text_file(CONF, conf, observed)
+        for path, client in self._secret_files(self.present).items():
+            changes += self._secret(path, client, observed)
+        images, gone = self._images(self.present), self._images(self.gone)
+        options = {image: f"id={client.partition('.')[2]},keyring={keyring_file(client)}" for image, client in images.items()}
+        leaving = {image: None for image in gone if image not in images}
+        if images or (leaving and _text(observed, RBDMAP)):
+            changes += self._text_file(RBDMAP, edit_rbdmap(_text(observed, RBDMAP), {**leaving, **options}), observed)
+        if images:
+            for path in LVM:
+                changes += self._text_file(path, edit_lvm(_text(observed, path)), observed)
+            if observed.service != "enabled":
+                command = "systemctl enable rbdmap.service"
+                changes.append(Change("service", "rbdmap", "update", {"enabled": False}, {"enabled": True}, functools.partial(self._do, command)))
+        files = frozenset(f"file/{path}" for path in (CONF, RBDMAP, *self._secret_files(self.present)))
+        for image, client in images.items():
+            if f"/dev/rbd/{image}" not in observed.devices:
+                command = f"rbd map {shlex.quote(image)} --id {shlex.quote(client.partition('.')[2])} --keyring {shlex.quote(keyring_file(client))}"
+                changes.append(Change("mapping", image, "create", None, {"client": client}, functools.partial(self._do, command), needs=files))
+        for image in leaving:
+            if f"/dev/rbd/{image}" in observed.devices:
+                command = f"rbd unmap /dev/rbd/{shlex.quote(image)}"
+                changes.append(Change("mapping", image, "delete", {"client": gone[image]}, None, functools.partial(self._do, command)))
+        unmapped = frozenset(f"mapping/{image}" for image in leaving)
+        for path in self._secret_files(self.gone):
+            if path not in self._secret_files(self.present) and observed.files.get(path):
+                command = f"rm -f {shlex.quote(self.root + path)}"
+                changes.append(Change("file", path, "delete", {"there": True}, None, functools.partial(self._do, command), needs=unmapped))
+        return Plan(changes)
+
+    def _problems(self, observed: Observed) -> list[str]:
+        missing = sorted({tool for item in self.present for tool in _TOOLS[item.kind]} - observed.tools)
+        problems = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host"] if missing else []
+        there = ceph_host.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
+        if there and there != self.fsid:
+            problems.append(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
+        for path in LVM if self._images(self.present) else ():
+            try:
+                edit_lvm(_text(observed, path))
+            except ValueError as error:
+                problems.append(f"{path}: {error}: mend it by hand")
+        return problems
+
+    def _text_file(self, path: str, text: str, observed: Observed) -> list[Change]:
+        now = observed.files.get(path)
+        if now is not None and now.text == text:
+            return []
+        old, new = ((now.text or "") if now else "").splitlines(), text.splitlines()
+        before, after = [line for line in old if line not in new], [line for line in new if line not in old]
+        write = functools.partial(self._write, path, now.mode if now else "644", text.encode("utf-8", "surrogateescape"))
+        shown = {"lines": [_shown(line) for line in after]}
+        if now is None:
+            return [Change("file", path, "create", None, shown, write)]
+        return [Change("file", path, "update", {"lines": [_shown(line) for line in before]}, shown, write)]
+
+    def _secret(self, path: str, client: str, observed: Observed) -> list[Change]:
+        now, key = observed.files.get(path), self.keys.get(client)
+        if key is None:  # a dry run before the cluster has made it
+            return [] if now else [Change("file", path, "create", None, {"mode": "600"}, lambda: None)]
+        text = f"[{client}]\n\tkey = {key.reveal()}\n" if path == keyring_file(client) else f"{key.reveal()}\n"
+        before = {"mode": now.mode, "digest": now.digest} if now else {}
+        after = {"mode": "600", "digest": hashlib.sha256(text.encode()).hexdigest()}
+        if before == after:
+            return []
+        write = functools.partial(self._write, path, "600", text.encode())
+        # The digest of a key is nobody's business either.
+        shown = [{key: Secret(value) if key == "digest" else value for key, value in side.items() if before.get(key) != after[key]} for side in (before, after)]
+        return [Change("file", path, "update" if now else "create", shown[0] if now else None, shown[1], write)]
+
+    # -- apply
+
+    def _write(self, path: str, mode: str, content: bytes) -> None:
+        self._run(_script(_WRITE, self.root + path, mode), content, f"{path} could not be written")
+
+    def _do(self, command: str) -> None:
+        self._run(f"PATH=$PATH:/usr/sbin:/sbin; {command}", b"", command)
+
+    def _run(self, script: str, content: bytes, what: str) -> None:
+        code, out, err = self.run(script, content)
+        if code:
+            raise RuntimeError(f"{what}: {(err.strip() or out.strip()) or f'exit code {code}'}")
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the images that repositories lie on, and whether each is mapped."""
+        return {"images": [{"image": image, "mapped": f"/dev/rbd/{image}" in observed.devices} for image in self._images(self.present)]}
+
+
+def _script(body: str, *words: str) -> str:
+    return f"set -- {' '.join(shlex.quote(word) for word in words)}\n{body}"
+
+
+def _text(observed: Observed, path: str) -> t.Optional[str]:
+    now = observed.files.get(path)
+    return now.text if now else None
+
+
+def _shown(line: str) -> str:
+    """A line of a file of somebody else's, without a key that may be in it."""
+    return re.sub(r"((?:secret|key)\s*=\s*)[A-Za-z0-9+/]{20,}={0,2}", r"\1********", line)
