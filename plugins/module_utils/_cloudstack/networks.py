@@ -39,7 +39,7 @@ OPTIONS: dict[str, t.Any] = {
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
 
 # The account of root admins, whose networks these are. A shared network has no account.
-_ACCOUNT = "admin"
+_ACCOUNTS = (None, "admin")
 # option: (key of a list, parameter, whether updateNetwork changes it)
 _FIELDS: dict[str, tuple[str, str, bool]] = {
     "offering": ("networkofferingname", "", False),
@@ -101,21 +101,12 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def find(item: t.Mapping[str, t.Any], region: Region, here: str, sheet: Sheet) -> t.Optional[Row]:
-    """The living network, None where there is none. Several of one name are a problem."""
-    rows = [row for row in region.all("networks", item["name"], zonename=item["zone"]) if row.get("account") in (None, _ACCOUNT) and not row.get("project")]
-    if len(rows) > 1:
-        ids = ", ".join(sorted(row["id"] for row in rows))
-        sheet.problem(f"{here}: there are {len(rows)} networks of this name in the zone {item['zone']} ({ids}): delete or rename all but one, then run again")
-    return rows[0] if rows else None
-
-
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
     """Plan networks."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}networks[{number}] ({item['name']})"
-        row = find(item, region, here, sheet)
+        row = sheet.owned("networks", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
                 sheet.add(_delete(item, row, region))

@@ -210,6 +210,15 @@ class Sheet:
         """The ids of the changes of some kinds that are planned so far; those whose name begins so."""
         return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin))
 
+    def owned(self, what: str, item: t.Mapping[str, t.Any], accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
+        """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
+        rows = [row for row in region.all(what, item["name"], zonename=item["zone"]) if row.get("account") in accounts and not row.get("project")]
+        ids = sorted({str(row["id"]) for row in rows})
+        if len(ids) > 1:
+            several = f"there are {len(ids)} {what} of this name in the zone {item['zone']} ({', '.join(ids)})"
+            self.problem(f"{here}: {several}: delete or rename all but one, then run again")
+        return rows[0] if rows else None
+
     def zone_names(self, region: Region) -> t.Set[str]:
         """The zones that there are, or that are declared."""
         return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}

@@ -113,21 +113,12 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def find(item: t.Mapping[str, t.Any], region: Region, here: str, sheet: Sheet) -> t.Optional[Row]:
-    """The living template, None where there is none. Several of one name are a problem."""
-    rows = [row for row in region.all("templates", item["name"], zonename=item["zone"]) if row.get("account") in _ACCOUNTS and not row.get("project")]
-    ids = sorted({row["id"] for row in rows})
-    if len(ids) > 1:
-        sheet.problem(f"{here}: there are {len(ids)} templates of this name in the zone {item['zone']} ({', '.join(ids)}): delete all but one, then run again")
-    return rows[0] if rows else None
-
-
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
     """Plan templates."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}templates[{number}] ({item['name']})"
-        row = find(item, region, here, sheet)
+        row = sheet.owned("templates", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
                 sheet.add(_delete(item, row, region))

@@ -290,3 +290,15 @@ def test_wrong_users_are_said_at_once() -> None:
         "is declared twice in the domain ROOT: keep one of them",
         "role: an account has one role, and a is declared with User too",
     ]
+
+
+@pytest.mark.parametrize(("what", "row", "other"), [("networks", NETWORK, "anna"), ("templates", TEMPLATE, "anna")])
+def test_a_name_is_one_of_the_administrator_s(what: str, row: dict[str, t.Any], other: str) -> None:
+    theirs = [{**row, "id": "x1", "account": other}, {**row, "id": "x2", "project": "p"}, {**row, "id": "x3", "zonename": "z2"}, {**row, "id": "x4", "name": "n"}]
+    item, accounts, sheet = {"name": row["name"], "zone": "z1"}, ("admin",), Sheet({}, "")
+    # A template that is in several stores is several rows of one id.
+    assert sheet.owned(what, item, accounts, Region(None, {what: [*theirs, row, row]}), "here") == row
+    assert sheet.owned(what, item, accounts, Region(None, {what: theirs}), "here") is None
+    assert sheet.problems == []
+    sheet.owned(what, item, accounts, Region(None, {what: [row, {**row, "id": "0"}]}), "here")
+    assert sheet.problems == [f"here: there are 2 {what} of this name in the zone z1 (0, {row['id']}): delete or rename all but one, then run again"]
