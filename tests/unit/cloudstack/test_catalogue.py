@@ -294,7 +294,12 @@ def test_wrong_users_are_said_at_once() -> None:
 
 @pytest.mark.parametrize(("what", "row", "other"), [("networks", NETWORK, "anna"), ("templates", TEMPLATE, "anna")])
 def test_a_name_is_one_of_the_administrator_s(what: str, row: dict[str, t.Any], other: str) -> None:
-    theirs = [{**row, "id": "x1", "account": other}, {**row, "id": "x2", "project": "p"}, {**row, "id": "x3", "zonename": "z2"}, {**row, "id": "x4", "name": "n"}]
+    theirs = [
+        {**row, "id": "x1", "account": other},
+        {**row, "id": "x2", "project": "p"},
+        {**row, "id": "x3", "zonename": "z2"},
+        {**row, "id": "x4", "name": "n"},
+    ]
     item, accounts, sheet = {"name": row["name"], "zone": "z1"}, ("admin",), Sheet({}, "")
     # A template that is in several stores is several rows of one id.
     assert sheet.owned(what, item, accounts, Region(None, {what: [*theirs, row, row]}), "here") == row
