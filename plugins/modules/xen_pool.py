@@ -14,7 +14,7 @@ description:
   - Makes a pool's storage repositories (SRs) as declared, any number in one call, and plugs every host of the pool to each. Repositories that are not
     declared are left alone.
   - Runs on the controller and speaks XenAPI over HTTPS with Python's own library. Nothing is needed on the pool's hosts for it.
-  - LVM on a mapped RBD image, CephFS, and NFS. What the hosts themselves need for the first two comes with the role P(cephstack.cloud.xen_pool#role).
+  - LVM on a mapped RBD image, CephFS, and NFS. What the hosts themselves need for the first two is the work of M(cephstack.cloud.xen_pool_host).
   - An image that holds a repository already is never formatted.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -139,7 +139,7 @@ options:
         choices: [forget, destroy]
         default: forget
 seealso:
-  - module: cephstack.cloud.cephfs_exports
+  - module: cephstack.cloud.xen_pool_host
 """
 
 EXAMPLES = r"""

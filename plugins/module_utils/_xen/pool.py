@@ -152,9 +152,9 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
     missing = sorted(needs - given)
     if missing:
         problems.append(f"{here}: a repository of type {kind} needs {', '.join(missing)}")
-    if item.get("image") is not None and not re.fullmatch(r"[^/@:\s,]+/[^/@:\s,]+", item["image"]):
+    if item.get("image") is not None and not re.fullmatch(r"[\w.+-]+/[\w.+-]+", item["image"], re.ASCII):
         problems.append(f"{here}: image '{item['image']}' is not POOL/IMAGE")
-    if item.get("client") is not None and not re.fullmatch(r"client\.[^\s,:/=\"']+", item["client"]):
+    if item.get("client") is not None and not re.fullmatch(r"client\.[\w.+-]+", item["client"], re.ASCII):
         problems.append(f"{here}: client '{item['client']}' is no cephx client: its name begins with 'client.'")
     if item.get("path") is not None and not re.fullmatch(r"/[^\s]*", item["path"]):
         problems.append(f"{here}: path '{item['path']}' does not begin with /, or has blanks")

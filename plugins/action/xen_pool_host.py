@@ -1,0 +1,78 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs on the controller and has the host run a shell: the host's own Python is too old for Ansible's modules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import dom0, pool
+
+ARGUMENTS = {
+    "repositories": {"type": "list", "elements": "dict", "required": True, "options": pool.REPOSITORY_OPTIONS},
+    "fsid": {"type": "str", "required": True},
+    "mon_host": {"type": "str", "required": True},
+    "keys": {"type": "dict", "default": {}, "no_log": True},
+    "absent": {"type": "str", "choices": ["keep", "remove"], "default": "keep"},
+}
+
+
+class _Ended(Exception):
+    """What a module would have ended with."""
+
+
+class _Module:
+    """What the engine needs of a module."""
+
+    def __init__(self, check_mode: bool) -> None:
+        self.check_mode = check_mode
+        self.warnings: list[str] = []
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        raise _Ended(result)
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        raise _Ended({"failed": True, "msg": msg, **result})
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
+
+
+class ActionModule(ActionBase):
+    """Keys, ceph.conf, rbdmap and LVM's configuration on a host of a pool."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        module = _Module(bool(self._task.check_mode))
+        try:
+            wanted = pool.parse(args["repositories"])
+            clients = {item["name"]: item["client"] for item in args["repositories"] if item.get("client")}
+            keys = {client: Secret(key) for client, key in args["keys"].items() if key}
+            needed = {clients[item.name] for item in wanted if item.present and item.name in clients}
+            if needed - set(keys) and not module.check_mode:
+                raise Invalid([f"keys: there is none of {client}: does the cluster have it?" for client in sorted(needed - set(keys))])
+            provider = dom0.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
+            reconcile(module, provider, workers=1)
+        except Invalid as error:
+            result.update(failed=True, msg="; ".join(error.problems), problems=error.problems)
+        except Unreachable as error:
+            result.update(failed=True, msg=str(error))
+        except _Ended as ended:
+            result.update(ended.args[0])
+        if module.warnings:
+            result["warnings"] = module.warnings
+        return result
+
+    def _shell(self, script: str, content: bytes) -> tuple[int, str, str]:
+        # Something on standard input keeps ssh from asking for a terminal, which would change what comes back.
+        answer = self._low_level_execute_command(script, in_data=content or b"\n")
+        return answer["rc"], answer["stdout"], answer["stderr"]
