@@ -10,9 +10,9 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
 
-ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts")
+ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "nfs_gateways")
 PREFIX = "ceph_cluster_"
 # These are judged by rbd_images, against the living pools.
 IMAGES = "ceph_cluster_images"
@@ -38,6 +38,8 @@ class ActionModule(ActionBase):
         if mons:
             declared = self._declaration(hostvars[mons[0]])
             problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX)
+        gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
+        problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
         result["warnings"] = warnings
         result["changed"] = False
         result["problems"] = problems
@@ -48,7 +50,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _host(name: str, groups: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> _inventory.Host:
-        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances")
+        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances", "nfs_gateway_exports")
         return _inventory.Host(
             name=name,
             groups=frozenset(group for group, members in groups.items() if name in members),

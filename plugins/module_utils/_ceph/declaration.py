@@ -89,17 +89,18 @@ def _shape(declaration: t.Mapping[str, t.Any], prefix: str) -> list[str]:
         if spec is None:
             found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
         elif value is not None:
-            found += _shape_of(value, spec, name)
+            found += shape_of(value, spec, name)
     return found
 
 
-def _shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
+def shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
+    """What an argument spec would say of one option's raw value."""
     if spec["type"] == "list":
         if not isinstance(value, (list, tuple)):
             return [f"{name}: a list is wanted"]
         if "options" not in spec:
             return []
-        return [problem for number, item in enumerate(value) for problem in _shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
+        return [problem for number, item in enumerate(value) for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
     if spec["type"] == "dict":
         if not isinstance(value, dict):
             return [f"{name}: a dictionary is wanted"]
@@ -112,7 +113,7 @@ def _shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]
                 if sub.get("required"):
                     found.append(f"{shown}: {key} is missing")
             else:
-                found += _shape_of(value[key], sub, f"{shown}.{key}")
+                found += shape_of(value[key], sub, f"{shown}.{key}")
         return found
     if isinstance(value, (dict, list)):
         return [f"{name}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"]

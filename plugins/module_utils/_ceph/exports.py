@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import shape_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 
 try:
@@ -87,6 +88,28 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], where: str = "exports") ->
     if problems:
         raise Invalid(problems)
     return sorted(exports, key=lambda export: export.pseudo)
+
+
+def declared_problems(declared: t.Mapping[str, t.Any], where: str = "nfs_gateway_exports") -> list[str]:
+    """Everything that is wrong with what gateways are declared to export, each problem once, with the hosts that have it.
+
+    declared: by host, raw as the operator wrote it; None where nothing is declared.
+    """
+    found: dict[str, list[str]] = {}
+    for host, entries in declared.items():
+        for problem in _raw_problems(entries, where):
+            found.setdefault(problem, []).append(host)
+    return [f"{', '.join(hosts)}: {problem}" for problem, hosts in found.items()]
+
+
+def _raw_problems(entries: t.Any, where: str) -> list[str]:
+    wrong = shape_of([] if entries is None else entries, {"type": "list", "elements": "dict", "options": OPTIONS}, where)
+    try:
+        if not wrong:
+            parse(entries or [], where)
+    except Invalid as error:
+        return error.problems
+    return wrong
 
 
 def dropped(entries: t.Iterable[t.Mapping[str, t.Any]]) -> set[tuple[str, str]]:

@@ -56,6 +56,16 @@ def test_nothing_to_serve_is_no_declaration():
     assert "empty" in problems(declared(state="absent"))[0]
 
 
+def test_what_gateways_are_declared_to_export_is_read_before_anything_is_touched():
+    wrong = [declared("a", pseudo="/a"), {"path": "/b", "clients": "10.0.0.0/24"}, declared("/c", squash="none", acess="ro")]
+    found = exports.declared_problems({"gw1": wrong[1:], "gw2": wrong[1:], "gw3": [wrong[0]], "gw4": None, "gw5": [declared()], "gw6": {}})
+    assert [problem.partition(": ")[0] for problem in found] == ["gw1, gw2"] * 4 + ["gw3", "gw4", "gw6"]
+    expected = ["filesystem is missing", "a list is wanted", "unknown option 'acess'", "'none' is not one of", "write /a", "empty", "a list is wanted"]
+    for said, problem in zip(expected, found):
+        assert said in problem
+        assert "nfs_gateway_exports" in problem
+
+
 def test_caps_name_the_folders_and_nothing_else():
     parsed = exports.parse([declared("/a"), declared("/b", access="ro"), declared("/c", access="ro", filesystem="archive")])
     assert exports.caps_of(parsed) == {
