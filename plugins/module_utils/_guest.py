@@ -279,10 +279,10 @@ poweroff -f
 """
 
 
-def initramfs(busybox: bytes, modules: t.Mapping[str, bytes]) -> bytes:
-    """Return a compressed initramfs that writes the marker. modules: kernel modules by file name, in the order to load them."""
+def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT) -> bytes:
+    """Return a compressed initramfs that writes the marker. modules: kernel modules by file name, in the order to load them. init: its programme."""
     files: list[tuple[str, int, bytes]] = [(name, 0o040755, b"") for name in ("bin", "dev", "modules", "proc", "sys")]
-    files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, _INIT.encode())]
+    files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode())]
     files += [("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
     return gzip.compress(_cpio(files), 6, mtime=0)

@@ -48,7 +48,7 @@ _BEGIN, _END = "# BEGIN cephstack.cloud xen_host", "# END cephstack.cloud xen_ho
 _NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
 
 # What passes unharmed through xl's configuration, a hotplug script's target and rbdmap.
-_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+_NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
 
 # The options of the module xen_rbd, and what roles pass on to it.
@@ -178,7 +178,7 @@ class Observed:
 
     fragments: text by guest. rbdmap: its text. confs: those of rbd-nbd's units, text by pool/image. enabled: whether the unit starts at boot.
     krbd, nbd: what is mapped, by pool/image. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong
-    with those that were declared. asked: whether the cluster was asked at all.
+    with those that were declared. asked: why the cluster was not asked, "" where it was.
     """
 
     seen: xen.Seen
@@ -204,7 +204,7 @@ def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.
     found: dict[str, tuple[Disk, ...]] = {}
     for number, guest in enumerate(guests):
         here = f"{where}[{number}] ({guest['name']})"
-        if not _NAME.fullmatch(guest["name"]) or guest["name"][0] in ".-":
+        if not _NAME.fullmatch(guest["name"]) or guest["name"][0] == ".":
             problems.append(f"{here}: a guest's name has letters, digits, '.', '_', '+' and '-', and begins with a letter or digit")
         if guest["name"] in found:
             problems.append(f"{here}: {guest['name']} is declared twice: keep one of them")
@@ -230,7 +230,7 @@ def parse_disk(
         problems.append(f"{here}: device '{device}' is none of Xen's: write xvda, xvdb, ...")
     for what in ("pool", "image"):
         if not _NAME.fullmatch(item[what]):
-            why = "':' separates the words of a disk" if ":" in item[what] else "xl, hotplug scripts and rbdmap take letters, digits, '.', '_', '+' and '-'"
+            why = "':' separates the words of a disk" if ":" in item[what] else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
             problems.append(f"{here}: {what} '{item[what]}' can't be given to a Xen guest: {why}; rename it")
     name = item.get("consumer")
     if name is None and len(users) == 1:
@@ -463,10 +463,15 @@ class Provider:
         if rbd is None:
             missing.append("python3-rbd")
         if missing and self.check_mode:
-            return {}, [], ", ".join(missing)
+            return {}, [], f"this host lacks {', '.join(missing)}"
         if missing:
             return {}, [f"{', '.join(missing)}: not on this host; the role xen_host puts them there"], ""
-        images, problems = ask_images(self.wanted.disks, self.conf)
+        try:
+            images, problems = ask_images(self.wanted.disks, self.conf)
+        except Unreachable as error:
+            if self.check_mode:  # what precedes this in a real run may be what mends it: a key, a configuration
+                return {}, [], str(error)
+            raise
         return images, problems, ""
 
     def plan(self, observed: Observed) -> Plan:
@@ -474,7 +479,7 @@ class Provider:
         problems = list(observed.problems)
         warnings = []
         if observed.asked:
-            warnings.append(f"whether the images are there was not asked, since this host lacks {observed.asked}")
+            warnings.append(f"whether the images are there was not asked: {observed.asked}")
         if self.wanted.mappings and not observed.seen.dom0:
             warnings.append("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
         problems += self._backend_problems(observed, warnings)

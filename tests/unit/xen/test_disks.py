@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, xenstore
 
 XEN = {"name": "xen", "client": "client.xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "iso", "access": "ro"}]}
@@ -129,6 +129,7 @@ def test_the_cookie_of_an_image_is_always_the_same_and_its_own():
         ([disk(image="v m")], "can't be given to a Xen guest"),
         ([disk(image="it's")], "can't be given"),
         ([disk(image="a,b")], "can't be given"),
+        ([disk(image="-rf")], "which comes not first"),
         ([disk(device="sda1x")], "none of Xen's"),
         ([disk(device="vda")], "none of Xen's"),
         ([disk(), disk(image="other")], "the device xvda is taken twice"),
@@ -217,6 +218,20 @@ def test_a_bare_host_in_check_mode_is_only_warned_but_for_what_its_xen_refuses(m
     assert any("/etc/ceph/ceph.conf" in text for text in plan.warnings)
     old = dataclasses.replace(bare, version=(4, 17))
     assert "4.17" in problems_of(lambda: provider(declared(disk(backend="tapdisk_aio")), check_mode=True).plan(disks.Observed(old)))[0]
+
+
+def test_a_wrong_key_is_no_failure_of_a_dry_run(tmp_path, monkeypatch):
+    """What comes before it in the same real run would have mended the key."""
+
+    def refused(*unused):
+        raise Unreachable("access denied; the key is not this client's")
+
+    monkeypatch.setattr(disks, "rbd", object())
+    monkeypatch.setattr(disks, "ask_images", refused)
+    monkeypatch.setattr(disks.os.path, "exists", lambda path: True)
+    assert "access denied" in provider(declared(disk()), check_mode=True)._ask()[2]
+    with pytest.raises(Unreachable):
+        provider(declared(disk()))._ask()
 
 
 def test_an_image_that_another_host_has():
