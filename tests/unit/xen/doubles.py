@@ -1,12 +1,12 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test doubles of what Xen's hotplug scripts run: xenstore, rbd with krbd, qemu-nbd, and blktap's tap-ctl.
+"""Test doubles of what Xen's hotplug scripts run: rbd with krbd, qemu-nbd, and blktap's tap-ctl.
 
     python doubles.py NAME ARGUMENT...
 
 Each keeps to what the real one reads and says, as seen on Xen 4.20 with Ceph 18.2 and blktap 4.0.8. Their state is in the folder $DOUBLES:
-store/ (xenstore, a file a node), cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, taps (JSON), calls (what was run).
+cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, taps (JSON), calls (what was run).
 """
 
 from __future__ import annotations
@@ -47,26 +47,6 @@ def load(path: pathlib.Path, default: t.Any = None) -> t.Any:
 
 def save(path: pathlib.Path, value: t.Any) -> None:
     path.write_text(json.dumps(value))
-
-
-# xenstore
-
-
-def xenstore_read(*keys: str) -> int:
-    for key in keys:
-        node = ROOT / "store" / key.lstrip("/")
-        if not node.is_file():
-            return say(f"xenstore-read: couldn't read path {key}", 1)
-        print(node.read_text())
-    return 0
-
-
-def xenstore_write(*pairs: str) -> int:
-    for key, value in zip(pairs[::2], pairs[1::2]):
-        node = ROOT / "store" / key.lstrip("/")
-        node.parent.mkdir(parents=True, exist_ok=True)
-        node.write_text(value)
-    return 0
 
 
 # rbd, and the kernel's client
@@ -290,5 +270,5 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    commands = {"xenstore-read": xenstore_read, "xenstore-write": xenstore_write, "rbd": rbd, "qemu-nbd": qemu_nbd, "tap-ctl": tap_ctl}
+    commands = {"rbd": rbd, "qemu-nbd": qemu_nbd, "tap-ctl": tap_ctl}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

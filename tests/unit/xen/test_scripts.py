@@ -1,0 +1,425 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hotplug scripts themselves, run as libxl runs them, against doubles.py instead of Xen, Ceph and blktap.
+
+CEPHSTACK_XEN_SCRIPTS=/etc/xen/scripts takes Xen's own block-common.sh instead of the stand-in beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+FILES = HERE.parents[2] / "roles" / "xen_host" / "files"
+XEN = os.environ.get("CEPHSTACK_XEN_SCRIPTS")
+
+pytestmark = pytest.mark.skipif(not shutil.which("flock") or not shutil.which("bash"), reason="bash and flock are not here")
+
+
+# A file for each node. They are run too often to be in Python.
+XENSTORE = {
+    "xenstore-read": 'cat "$DOUBLES/store/$1" 2> /dev/null || { echo "xenstore-read: couldn\'t read path $1" >&2; exit 1; }',
+    "xenstore-write": 'while [ $# -gt 0 ]; do mkdir -p "$DOUBLES/store/${1%/*}"; printf %s "$2" > "$DOUBLES/store/$1"; shift 2; done',
+}
+
+
+class Host:
+    """A first domain with a cluster in reach."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.scripts = root / "scripts"
+        programs = root / "bin"
+        for folder in (self.scripts, programs, root / "keyrings", root / "cluster", root / "log"):
+            folder.mkdir()
+        self.program("logger", 'echo "$@" >> "$DOUBLES/log/syslog"')
+        for name, text in XENSTORE.items():
+            self.program(name, text)
+        for name in ("rbd", "qemu-nbd", "tap-ctl"):
+            self.program(name, f'exec "{sys.executable}" -IS "{HERE / "doubles.py"}" {name} "$@"')
+        # Where things are is the kernel's and Xen's: the same text with other places.
+        places = {"/dev/rbd": f"{root}/dev/rbd", "/sys/bus/rbd/devices": f"{root}/sysfs", "/run/block-tap-rbd": f"{root}/run"}
+        self.install([FILES / "block-rbd-common.sh", FILES / "block-rbd", FILES / "block-tap-rbd"], places)
+        if XEN:
+            names = ("block-common.sh", "xen-hotplug-common.sh", "xen-script-common.sh", "locking.sh", "logging.sh", "hotplugpath.sh")
+            found = [pathlib.Path(XEN) / name for name in names]
+            self.install(found, {"/var/run/xen-hotplug": f"{root}/hotplug", "/var/log/xen": f"{root}/log", 'bindir="/usr/bin"': f'bindir="{programs}"'})
+        else:
+            shutil.copy(HERE / "block-common.sh", self.scripts)
+        self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "DOUBLES": str(root)}
+        self.keyring("xen", "vms")
+        self.image("vms/web")
+
+    def program(self, name: str, text: str) -> None:
+        (self.root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self.root / "bin" / name).chmod(0o755)
+
+    def install(self, files: list[pathlib.Path], places: dict[str, str]) -> None:
+        for path in files:
+            text = path.read_text()
+            for place, here in places.items():
+                text = text.replace(place, here)
+            (self.scripts / path.name).write_text(text)
+            (self.scripts / path.name).chmod(0o755)
+
+    def keyring(self, user: str, *pools: str) -> None:
+        (self.root / "keyrings" / user).write_text(" ".join(pools))
+
+    def image(self, spec: str, **other: object) -> None:
+        path = self.root / "cluster" / spec
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"features": ["layering", "exclusive-lock"], "watchers": [], "owner": None, **other}))
+
+    def is_there(self, spec: str) -> dict[str, object]:
+        return json.loads((self.root / "cluster" / spec).read_text())
+
+    def mapped(self) -> list[str]:
+        return sorted(f"{device.joinpath('pool').read_text().strip()}/{device.joinpath('name').read_text().strip()}" for device in self.root.glob("sysfs/*"))
+
+    def taps(self) -> dict[str, dict[str, object]]:
+        return json.loads((self.root / "taps").read_text() or "{}") if (self.root / "taps").exists() else {}
+
+    def servers(self) -> list[pathlib.Path]:
+        return list(self.root.glob("run/*.sock"))
+
+    def calls(self, program: str) -> list[str]:
+        path = self.root / "calls"
+        return [line for line in (path.read_text().splitlines() if path.exists() else []) if line.startswith(program)]
+
+    def disk(self, guest: int = 1, device: int = 51712, target: str = "vms/web:id=xen", mode: str = "w", script: str = "block-rbd") -> Disk:
+        return Disk(self, guest, device, target, mode, script)
+
+
+class Disk:
+    """One disk of a guest, as libxl sees it."""
+
+    def __init__(self, host: Host, guest: int, device: int, target: str, mode: str, script: str) -> None:
+        self.host, self.script = host, script
+        self.tap = script == "block-tap-rbd"
+        self.path = f"/local/domain/0/backend/{'vbd3' if self.tap else 'vbd'}/{guest}/{device}"
+        self.folder = host.root / "store" / self.path.lstrip("/")
+        self.folder.mkdir(parents=True)
+        given = {"params": f"aio:{target}" if self.tap else target, "mode": mode, "state": "2", "frontend-id": str(guest)}
+        for key, value in given.items():
+            (self.folder / key).write_text(value)
+
+    def start(self, command: str, **environment: str) -> subprocess.Popen[bytes]:
+        kind = "vbd3" if self.tap else "vbd"
+        own = {"XENBUS_PATH": self.path, "XENBUS_TYPE": kind, "XENBUS_BASE_PATH": "backend", **environment}
+        script = self.host.scripts / self.script
+        return subprocess.Popen([script, command], env={**self.host.environment, **own}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=True)
+
+    def run(self, command: str, **environment: str) -> int:
+        return self.start(command, **environment).wait(timeout=60)
+
+    def __getattr__(self, key: str) -> str:
+        node = self.folder / key.replace("_", "-")
+        return node.read_text() if node.is_file() else ""
+
+    def ready(self) -> bool:
+        return self.hotplug_status == "connected"
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> Host:
+    made = Host(tmp_path)
+    yield made
+    for pids in ([path.read_text() for path in tmp_path.glob("run/*.pid")], [str(tap["pid"]) for tap in made.taps().values()]):
+        for pid in filter(None, pids):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+# block-rbd
+
+
+def test_a_disk_comes_and_goes(host):
+    disk = host.disk()
+    assert disk.run("add") == 0
+    assert disk.ready() and disk.node == str(host.root / "dev" / "rbd0") == disk.physical_device_path and disk.physical_device
+    assert host.mapped() == ["vms/web"] and host.is_there("vms/web")["owner"] == 0
+    assert disk.run("remove") == 0
+    assert host.mapped() == [] and host.is_there("vms/web") == {"features": ["layering", "exclusive-lock"], "watchers": [], "owner": None}
+
+
+def test_several_disks_of_several_guests(host):
+    for name in ("data", "other"):
+        host.image(f"vms/{name}")
+    disks = [host.disk(), host.disk(device=51728, target="vms/data:id=xen"), host.disk(guest=2, target="vms/other:id=xen")]
+    assert [process.wait() for process in [disk.start("add") for disk in disks]] == [0, 0, 0]
+    assert len({disk.node for disk in disks}) == 3 and host.mapped() == ["vms/data", "vms/other", "vms/web"]
+    assert disks[1].run("remove") == 0
+    assert host.mapped() == ["vms/other", "vms/web"]
+
+
+def test_a_namespace_and_names_with_dots(host):
+    host.image("vms/team-a/0b1c.rbd.disk0")
+    disk = host.disk(target="vms/team-a/0b1c.rbd.disk0:id=xen")
+    assert disk.run("add") == 0 and disk.ready()
+    assert disk.run("remove") == 0 and host.mapped() == []
+
+
+def test_xen_may_call_twice(host):
+    disk = host.disk()
+    assert [disk.run("add"), disk.run("add")] == [0, 0]
+    assert len(host.mapped()) == 1
+    assert [disk.run("remove"), disk.run("remove")] == [0, 0]
+    assert host.mapped() == []
+
+
+def test_two_starts_of_one_image_at_once(host):
+    disks = [host.disk(guest=number) for number in (1, 2, 3)]
+    codes = [process.wait() for process in [disk.start("add", DOUBLES_PAUSE="0.3") for disk in disks]]
+    assert sorted(codes) == [0, 1, 1] and len(host.mapped()) == 1
+    for disk, code in zip(disks, codes):
+        if code:
+            assert disk.hotplug_status == "error" and "vms/web is in use by 10.0.0.1:0/0" in disk.hotplug_error
+            # libxl takes away what did not come to be
+            assert disk.run("remove") == 0
+    assert len(host.mapped()) == 1, "the winner's"
+
+
+def test_a_guest_elsewhere_is_not_robbed(host):
+    """It holds no lock that refuses (KVM, or shared), and would lose its own."""
+    host.image("vms/web", watchers=["10.0.0.9:0/77"])
+    disk = host.disk()
+    assert disk.run("add") == 1
+    assert "10.0.0.9:0/77" in disk.hotplug_error and "shared" in disk.hotplug_error and host.calls("rbd --id xen device map") == []
+
+
+def test_a_lock_that_was_taken_in_the_meantime(host):
+    host.image("vms/web", owner=99)
+    disk = host.disk()
+    assert disk.run("add") == 1
+    assert disk.hotplug_error == "vms/web: another client holds its lock" and host.mapped() == []
+
+
+def test_shared_is_for_all_who_say_so(host):
+    source, target = (host.disk(guest=number, target="vms/web:id=xen:shared") for number in (1, 2))
+    assert [source.run("add"), target.run("add")] == [0, 0]
+    assert source.node != target.node and host.is_there("vms/web")["owner"] is None
+    assert host.disk(guest=3).run("add") == 1, "one that wants it alone"
+    assert source.run("remove") == 0
+    assert host.mapped() == ["vms/web"], "the other one's stays"
+
+
+def test_readers_beside_each_other_but_not_beside_a_writer(host):
+    readers = [host.disk(guest=number, mode="r") for number in (1, 2)]
+    assert [disk.run("add") for disk in readers] == [0, 0]
+    writer = host.disk(guest=3)
+    assert writer.run("add") == 1 and "read-only" in writer.hotplug_error
+    assert [disk.run("remove") for disk in readers] == [0, 0]
+    assert host.disk(guest=4).run("add") == 0
+    late = host.disk(guest=5, mode="r")
+    assert late.run("add") == 1 and "in use by" in late.hotplug_error
+
+
+def test_a_snapshot_can_be_read_whatever_happens_to_its_image(host):
+    assert host.disk().run("add") == 0
+    assert host.disk(guest=2, target="vms/web@base:id=xen", mode="r").run("add") == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "said"),
+    [
+        ("", "w", "is no POOL/IMAGE"),
+        ("web:id=xen", "w", "'web' is no POOL/IMAGE"),
+        ("vms/web", "w", "which client? Write target=vms/web:id=USER"),
+        ("vms/web:id=client.xen", "w", "write the client as id=xen"),
+        ("vms/a:b:id=xen", "w", "'b' is none of the words"),
+        ("vms/we b:id=xen", "w", "is no POOL/IMAGE"),
+        ("vms/$(touch broken);x:id=xen", "w", "is no POOL/IMAGE"),
+        ("vms/--help:id=xen", "w", "is no POOL/IMAGE"),
+        ("vms/web:id=xen:exclusive", "w", "'exclusive' is none of the words"),
+        ("vms/web:id=xen:rbd", "w", "'rbd' is a word for block-tap-rbd"),
+        ("vms/web:id=xen:ro", "w", "can only be read: write access=ro"),
+        ("vms/web@base:id=xen", "w", "can only be read: write access=ro"),
+        ("vms/wbe:id=xen", "w", "vms/wbe as client.xen: error opening image wbe: (2) No such file or directory"),
+        ("vns/web:id=xen", "w", "vns/web as client.xen: error opening pool 'vns': (2) No such file or directory"),
+        ("images/web:id=xen", "w", "images/web as client.xen: error opening pool 'images': (1) Operation not permitted"),
+        ("vms/web:id=xne", "w", "vms/web as client.xne: couldn't connect to the cluster!"),
+    ],
+)
+def test_what_is_wrong_is_said(host, target, mode, said):
+    (host.root / "cluster" / "images").mkdir()
+    disk = host.disk(target=target, mode=mode)
+    assert disk.run("add") == 1
+    assert disk.hotplug_status == "error" and said in disk.hotplug_error
+    assert disk.run("remove") == 0 and host.mapped() == [] and not list(host.root.rglob("broken"))
+
+
+def test_an_image_without_the_lock(host):
+    host.image("vms/web", features=["layering"])
+    disk = host.disk()
+    assert disk.run("add") == 1 and "(22) Invalid argument" in disk.hotplug_error and "exclusive-lock" in disk.hotplug_error
+    assert host.disk(guest=2, target="vms/web:id=xen:shared").run("add") == 0
+
+
+def shorter(host: Host, seconds: int = 1) -> None:
+    path = host.scripts / "block-rbd-common.sh"
+    path.write_text(re.sub(r"_SECONDS=\d+", f"_SECONDS={seconds}", path.read_text()))
+
+
+def test_a_cluster_that_does_not_answer(host):
+    """libxl would kill the script after 40 s, and nothing would say why."""
+    given = dict(re.findall(r"^(\w+)_SECONDS=(\d+)$", (FILES / "block-rbd-common.sh").read_text(), re.MULTILINE))
+    assert int(given["ASK"]) + int(given["OPEN"]) < 40
+    shorter(host)
+    (host.root / "hang").touch()
+    disk = host.disk()
+    assert disk.run("add") == 1 and "Ceph does not answer within 1 s" in disk.hotplug_error
+
+
+def test_a_mapping_that_was_cut_off_is_taken_back(host):
+    shorter(host, 2)
+    (host.root / "cut").touch()
+    disk = host.disk()
+    assert disk.run("add") == 1 and "could not be mapped within 2 s" in disk.hotplug_error
+    assert host.mapped() == []
+
+
+def test_libxl_gave_up_while_the_script_waited(host):
+    disk = host.disk()
+    (disk.folder / "state").write_text("5")
+    assert disk.run("add") == 1 and host.mapped() == []
+
+
+def test_blkback_lets_go_late(host):
+    disk = host.disk()
+    assert disk.run("add") == 0
+    (host.root / "busy").write_text("2")
+    assert disk.run("remove") == 0 and host.mapped() == []
+
+
+def test_the_number_is_another_image_s_by_now(host):
+    disk = host.disk()
+    assert disk.run("add") == 0
+    subprocess.run([host.root / "bin" / "rbd", "device", "unmap", "vms/web"], env=host.environment, check=True)
+    host.image("vms/data")
+    other = host.disk(guest=2, target="vms/data:id=xen")
+    assert other.run("add") == 0 and other.node == disk.node
+    assert disk.run("remove") == 0
+    assert host.mapped() == ["vms/data"]
+
+
+def test_xenstore_is_gone_already(host):
+    disk = host.disk()
+    shutil.rmtree(disk.folder)
+    assert disk.run("remove") == 0
+    assert not disk.folder.exists(), "nothing was written where nobody would remove it"
+
+
+# block-tap-rbd
+
+
+def tap(host: Host, **given: object) -> Disk:
+    return host.disk(script="block-tap-rbd", **given)
+
+
+def test_tapdisk_speaks_to_a_server_with_librbd(host):
+    disk = tap(host)
+    assert disk.run("add") == 0
+    assert disk.ready() and not disk.physical_device
+    # what tapback reads, exactly so
+    found = re.fullmatch(r"/run/blktap-control/nbd(\d+)\.(\d+)", disk.physical_device_path)
+    assert found and (found[1], found[2]) == (disk.pid, disk.minor) and disk.node == disk.physical_device_path
+    entry = host.taps()[disk.minor]
+    assert entry["pid"] == disk.pid and entry["sectors"] == 2048, "with another export's name it would be 0"
+    # tapdisk never flushes
+    assert "--cache=none" in host.calls("qemu-nbd")[0]
+    assert len(host.is_there("vms/web")["watchers"]) == 1
+    assert disk.run("remove") == 0
+    assert host.taps() == {} and host.servers() == [] and host.is_there("vms/web")["watchers"] == []
+    assert disk.run("remove") == 0
+
+
+def test_taps_of_several_disks(host):
+    host.image("vms/data")
+    disks = [tap(host), tap(host, device=51728, target="vms/data:id=xen")]
+    assert [process.wait() for process in [disk.start("add") for disk in disks]] == [0, 0]
+    assert len(host.taps()) == 2 and len(host.servers()) == 2
+    assert disks[0].run("remove") == 0
+    assert [entry["args"] for entry in host.taps().values()] == [f"nbd:{host.servers()[0]}"]
+    assert disks[1].run("remove") == 0
+
+
+def test_the_lock_does_not_live_on_with_the_servers(host):
+    """They would keep it for as long as the guest runs, and the next start would wait for ever."""
+    first = tap(host)
+    assert first.run("add") == 0
+    second = tap(host, guest=2)
+    start = time.monotonic()
+    assert second.start("add").wait(timeout=30) == 1 and time.monotonic() - start < 30
+    assert "in use by" in second.hotplug_error
+
+
+def test_two_taps_of_one_image_at_once(host):
+    disks = [tap(host, guest=number) for number in (1, 2)]
+    codes = [process.wait() for process in [disk.start("add", DOUBLES_PAUSE="0.3") for disk in disks]]
+    assert sorted(codes) == [0, 1] and len(host.taps()) == 1 and len(host.servers()) == 1
+
+
+def test_another_host_opened_it_at_the_same_time(host):
+    """The lock is this host's only. Both see two who write, and both give way."""
+    disk = tap(host)
+    program = host.root / "bin" / "qemu-nbd"
+    other = f"""import json, pathlib; path = pathlib.Path("{host.root}/cluster/vms/web"); image = json.loads(path.read_text())
+image["watchers"].append("10.0.0.9:0/77"); path.write_text(json.dumps(image))"""
+    program.write_text(program.read_text().replace("exec ", f"'{sys.executable}' -c '{other}'\nexec "))
+    assert disk.run("add") == 1
+    assert "at the same time" in disk.hotplug_error and "10.0.0.9:0/77" in disk.hotplug_error
+    assert host.taps() == {} and host.servers() == [] and host.is_there("vms/web")["watchers"] == ["10.0.0.9:0/77"]
+
+
+@pytest.mark.parametrize("verb", ["allocate", "spawn", "attach", "open"])
+def test_a_tapdisk_that_fails_leaves_nothing(host, verb):
+    (host.root / f"tap-ctl-{verb}-fails").touch()
+    disk = tap(host)
+    assert disk.run("add") == 1
+    assert disk.hotplug_status == "error" and disk.hotplug_error.startswith(("tap-ctl", "vms/web: tapdisk cannot open"))
+    assert host.taps() == {} and host.servers() == [] and host.is_there("vms/web")["watchers"] == []
+
+
+def test_a_tapdisk_without_a_driver_of_its_own_is_told(host):
+    disk = tap(host, target="vms/web:id=xen:rbd")
+    assert disk.run("add") == 1
+    assert "tapdisk cannot open rbd:vms/web:id=xen" in disk.hotplug_error and host.taps() == {} and host.calls("qemu-nbd") == []
+
+
+def test_no_blktap_here(host):
+    (host.root / "bin" / "tap-ctl").unlink()
+    disk = tap(host)
+    assert disk.run("add") == 1 and "there is no tap-ctl on this host" in disk.hotplug_error
+
+
+def test_a_tap_that_may_only_read(host):
+    disk = tap(host, mode="r")
+    assert disk.run("add") == 0
+    assert host.taps()[disk.minor]["read_only"] is True and "--read-only" in host.calls("qemu-nbd")[0]
+    assert host.is_there("vms/web")["watchers"] == []
+    assert disk.run("remove") == 0
+
+
+def test_krbd_and_tapdisk_do_not_meet_on_one_image(host):
+    assert host.disk().run("add") == 0
+    disk = tap(host, guest=2)
+    assert disk.run("add") == 1 and "in use by 10.0.0.1:0/0" in disk.hotplug_error
+
+
+def test_the_doubles_know_tapdisk_s_trap(host):
+    """Any other export makes a disk of no sectors, and no error."""
+    path = host.scripts / "block-tap-rbd"
+    path.write_text(path.read_text().replace("EXPORT=tapdisk_client", "EXPORT=web"))
+    disk = tap(host)
+    assert disk.run("add") == 0 and host.taps()[disk.minor]["sectors"] == 0
+    assert disk.run("remove") == 0
