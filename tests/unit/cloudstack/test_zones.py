@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, region, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import addresses, hosts, physical_networks, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 ZONE: dict[str, t.Any] = {
@@ -167,7 +167,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize(("text", "ranges"), [("100-200", [(100, 200)]), ("300,100-200, 201", [(100, 201), (300, 300)]), ("5-7,6-9", [(5, 9)])])
 def test_vlans(text: str, ranges: list[tuple[int, int]]) -> None:
-    assert zones.vlans(text) == ranges
+    assert addresses.vlans(text) == ranges
 
 
 # -- planning
@@ -301,9 +301,9 @@ def test_a_name_of_a_host_is_resolved() -> None:
 
 def test_providers_that_a_type_needs() -> None:
     network = {"name": "n", "traffic": [{"type": "guest"}], "providers": {"VpcVirtualRouter": False, "InternalLbVm": True}}
-    assert zones.providers({"type": "advanced"}, network) == {"VirtualRouter": True, "VpcVirtualRouter": False, "InternalLbVm": True}
-    assert zones.providers({"type": "basic"}, {**network, "providers": {}}) == {"VirtualRouter": True, "SecurityGroupProvider": True}
-    assert zones.providers({"type": "basic"}, {"name": "n", "traffic": [{"type": "storage"}]}) == {}
+    assert physical_networks.providers({"type": "advanced"}, network) == {"VirtualRouter": True, "VpcVirtualRouter": False, "InternalLbVm": True}
+    assert physical_networks.providers({"type": "basic"}, {**network, "providers": {}}) == {"VirtualRouter": True, "SecurityGroupProvider": True}
+    assert physical_networks.providers({"type": "basic"}, {"name": "n", "traffic": [{"type": "storage"}]}) == {}
 
 
 # -- the role's filter

@@ -1,0 +1,241 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Physical networks of a zone, with the traffic that they carry and the providers of their services.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, of, state, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+TRAFFIC_OPTIONS: dict[str, t.Any] = {
+    "type": {"type": "str", "required": True, "choices": ["management", "guest", "public", "storage"]},
+    "kvm_label": {"type": "str"},
+    "xen_label": {"type": "str"},
+}
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "isolation": {"type": "list", "elements": "str"},
+    "vlan": {"type": "str"},
+    "tags": {"type": "list", "elements": "str"},
+    "traffic": {"type": "list", "elements": "dict", "required": True, "options": TRAFFIC_OPTIONS},
+    "providers": {"type": "dict", "default": {}},
+}
+
+_LABELS = {"kvm_label": "kvmnetworklabel", "xen_label": "xennetworklabel"}
+# What a network needs to be of use, where nothing else is declared.
+_PROVIDERS = {
+    "advanced": ("VirtualRouter", "VpcVirtualRouter"),
+    "advanced_security_groups": ("VirtualRouter", "SecurityGroupProvider"),
+    "basic": ("VirtualRouter", "SecurityGroupProvider"),
+}
+# Providers that are made of elements, which must be switched on before them: the words of their list, and the command.
+_ELEMENTS = {
+    "VirtualRouter": ("router_elements", "listVirtualRouterElements", "configureVirtualRouterElement"),
+    "VpcVirtualRouter": ("router_elements", "listVirtualRouterElements", "configureVirtualRouterElement"),
+    "InternalLbVm": ("lb_elements", "listInternalLoadBalancerElements", "configureInternalLoadBalancerElement"),
+}
+
+
+def isolation(network: Item) -> list[str]:
+    """How guests are kept apart on a physical network."""
+    return [method.upper() for method in network.get("isolation") or ["vlan"]]
+
+
+def providers(zone: Item, network: Item) -> dict[str, bool]:
+    """Which providers are to be on, and which off: those that a zone of its type needs where guests are, and what is declared."""
+    wanted = {}
+    if any(traffic["type"] == "guest" for traffic in network.get("traffic") or ()):
+        wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True)
+    return {**wanted, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
+
+
+def problems(zone: Item, where: str) -> list[str]:
+    """What is wrong with the declaration alone."""
+    networks = zone.get("physical_networks") or []
+    if not networks:
+        return []
+    found = [f"{where}.physical_networks: {name} is declared twice: keep one of them" for name in twice(network["name"] for network in networks)]
+    carried = [traffic["type"] for network in networks for traffic in network.get("traffic") or ()]
+    needed = ["management", "guest", *(["public"] if kind(zone) == "advanced" else [])]
+    found += [
+        f"{where}.physical_networks: none of them carries {name} traffic, which a zone of type {kind(zone)} needs" for name in needed if name not in carried
+    ]
+    if kind(zone) == "basic" and "public" in carried:
+        found.append(f"{where}.physical_networks: a zone of type basic has no public traffic: take it out")
+    found += [f"{where}.physical_networks: {name} traffic is carried by two networks: it can be on one" for name in twice(carried) if name != "guest"]
+    guests = [network for network in networks if any(traffic["type"] == "guest" for traffic in network.get("traffic") or ())]
+    if len(guests) > 1:
+        for network in guests:
+            if not network.get("tags"):
+                found.append(f"{where}.physical_networks: {network['name']} is one of {len(guests)} networks for guests: give each of them tags")
+    for number, network in enumerate(networks):
+        here = named(f"{where}.physical_networks", number, network)
+        for name in twice(traffic["type"] for traffic in network.get("traffic") or ()):
+            if name == "guest":
+                found.append(f"{here}: guest traffic is declared twice: keep one of them")
+        if network.get("vlan"):
+            try:
+                ranges = vlans(network["vlan"])
+                if isolation(network) == ["VLAN"] and any(low < 1 or high > 4094 for low, high in ranges):
+                    found.append(f"{here}: vlan: a VLAN is a number from 1 to 4094")
+            except ValueError as error:
+                found.append(f"{here}: vlan: {error}")
+            if kind(zone) == "basic":
+                found.append(f"{here}: vlan: a zone of type basic has none: take it out")
+        for name, on in (network.get("providers") or {}).items():
+            if not isinstance(on, bool):
+                found.append(f"{here}: providers: {name}: '{on}' is neither true nor false")
+    return found
+
+
+class _Gate:
+    """A zone closed while something is done that the server refuses in an enabled one. Those who need it take turns."""
+
+    def __init__(self, region: Region, zone: Row) -> None:
+        self._region = region
+        self._zone = zone
+        self._lock = threading.Lock()
+
+    def closed(self, action: t.Callable[[], t.Any]) -> t.Any:
+        with self._lock:
+            self._region.client.call("updateZone", id=self._zone["id"], allocationstate="Disabled")
+            try:
+                return action()
+            finally:
+                self._region.client.call("updateZone", id=self._zone["id"], allocationstate="Enabled")
+
+
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+    """A zone's physical networks, with all that is on them."""
+    gate = _Gate(region, zone_row) if zone_row and zone_row.get("allocationstate") == "Enabled" else None
+    for network in zone.get("physical_networks") or ():
+        _plan_network(zone, network, zone_row, region, sheet, gate)
+
+
+def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, gate: t.Optional[_Gate]) -> None:
+    name = f"{zone['name']}/{network['name']}"
+    row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
+    wanted: dict[str, t.Any] = {"state": "Enabled"}
+    if network.get("vlan"):
+        wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
+    if network.get("tags") is not None:
+        wanted["tags"] = sorted(network["tags"])
+    methods = isolation(network) if kind(zone) != "basic" or network.get("isolation") else ["L3"]
+    if row is None:
+
+        def create() -> None:
+            zone_id = region.id("zones", zone["name"])
+            living = region.client.rows("listPhysicalNetworks", zoneid=zone_id)
+            made = next((other for other in living if other["name"] == network["name"]), None)
+            if made is None:
+                parameters = {"isolationmethods": methods, "vlan": wanted.get("vlan"), "tags": wanted.get("tags") or None}
+                answer = region.client.job("createPhysicalNetwork", zoneid=zone_id, name=network["name"], **parameters)
+                made = answer["physicalnetwork"]
+            region.made("physical_networks", network["name"], {**made, "zoneid": zone_id})
+            region.client.job("updatePhysicalNetwork", id=made["id"], state="Enabled")
+
+        reason = "the zone takes no new guests for that moment" if gate else ""
+        apply = (lambda: gate.closed(create)) if gate else create
+        shown = {"isolation": methods, **wanted}
+        sheet.add(Change("physical_network", name, "create", None, shown, apply, reason=reason, needs=frozenset({f"zone/{zone['name']}"})))
+    else:
+        living_methods = sorted(part.strip().upper() for part in str(row.get("isolationmethods") or "").split(",") if part.strip())
+        if network.get("isolation") and living_methods and living_methods != sorted(methods):
+            sheet.problem(
+                f"{sheet.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
+                f"declare it so, or make another network"
+            )
+        now = {
+            "state": row.get("state"),
+            "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "",
+            "tags": sorted(part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()),
+        }
+        before, after = differing(now, wanted)
+        if after:
+            update = {**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})}
+            sheet.add(Change("physical_network", name, "update", before, after, lambda: region.client.job("updatePhysicalNetwork", id=row["id"], **update)))
+    for traffic in network.get("traffic") or ():
+        _plan_traffic(zone, network, traffic, zone_row, row, region, sheet)
+    for provider, on in providers(zone, network).items():
+        _plan_provider(zone, network, provider, on, row, region, sheet)
+
+
+def _network_id(region: Region, zone: Item, network: Item) -> str:
+    return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
+
+
+def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+    name = f"{zone['name']}/{network['name']}/{traffic['type']}"
+    theirs = traffic["type"].capitalize()
+    row = next((other for other in of(region, "traffic_types", network_row, "physicalnetworkid") if other.get("traffictype") == theirs), None)
+    wanted = {label: traffic[label] for label in _LABELS if traffic.get(label) is not None}
+    if row is None:
+        networks = {other["id"]: other["name"] for other in of(region, "physical_networks", zone_row)}
+        elsewhere = [other for other in region.rows("traffic_types") if other["physicalnetworkid"] in networks and other.get("traffictype") == theirs]
+        if elsewhere and theirs != "Guest":
+            sheet.problem(
+                f"{sheet.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
+                f"{networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}: declare it there"
+            )
+            return
+
+        def create() -> None:
+            labels = {_LABELS[label]: value for label, value in wanted.items()}
+            region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
+
+        needs = frozenset({f"physical_network/{zone['name']}/{network['name']}"})
+        sheet.add(Change("traffic", name, "create", None, {"type": traffic["type"], **wanted}, create, needs=needs))
+        return
+    before, after = differing({label: row.get(key, "") for label, key in _LABELS.items()}, wanted)
+    if after:
+        labels = {_LABELS[label]: value for label, value in after.items()}
+        reason = "hosts that are there must be connected again to see it"
+        sheet.add(Change("traffic", name, "update", before, after, lambda: region.client.job("updateTrafficType", id=row["id"], **labels), reason=reason))
+
+
+def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+    name = f"{zone['name']}/{network['name']}/{provider}"
+    row = region.find("providers", provider, physicalnetworkid=network_row["id"]) if network_row else None
+    if row is None and not on:
+        return
+    now: dict[str, t.Any] = {"state": row.get("state") if row else None}
+    wanted: dict[str, t.Any] = {"state": state(on)}
+    if on and provider in _ELEMENTS:
+        elements = [other for other in region.rows(_ELEMENTS[provider][0]) if row is not None and other.get("nspid") == row["id"]]
+        now["elements"] = state(bool(elements) and all(other.get("enabled") for other in elements))
+        wanted["elements"] = "Enabled"
+    before, after = differing(now, wanted)
+    if not after:
+        return
+
+    def apply() -> None:
+        client = region.client
+        network_id = _network_id(region, zone, network)
+        living = [other for other in client.rows("listNetworkServiceProviders", physicalnetworkid=network_id) if other["name"] == provider]
+        service = living[0] if living else client.job("addNetworkServiceProvider", physicalnetworkid=network_id, name=provider)["networkserviceprovider"]
+        if on and provider in _ELEMENTS:
+            listing, configure = _ELEMENTS[provider][1:]
+            for element in client.rows(listing, nspid=service["id"]):
+                if not element.get("enabled"):
+                    client.job(configure, id=element["id"], enabled=True)
+        if service.get("state") != state(on):
+            client.job("updateNetworkServiceProvider", id=service["id"], state=state(on))
+
+    # The server makes the usual providers with the network, switched off: to switch one on is no creation.
+    traffic = [f"traffic/{zone['name']}/{network['name']}/{item['type']}" for item in network.get("traffic") or ()]
+    needs = frozenset({f"physical_network/{zone['name']}/{network['name']}", *traffic})
+    sheet.add(
+        Change("provider", name, "update", {**before, "state": before.get("state") or "Disabled"} if "state" in before else before, after, apply, needs=needs)
+    )

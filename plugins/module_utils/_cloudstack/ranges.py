@@ -1,0 +1,182 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses that a zone gives away, and the network of guests that one with security groups has from the beginning.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, Range, parse_range, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
+
+if t.TYPE_CHECKING:
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+
+PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": {"type": "str", "default": "untagged"}}
+
+GUEST_NETWORK_OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "default": "defaultGuestNetwork"},
+    "offering": {"type": "str", "default": "DefaultSharedNetworkOfferingWithSGService"},
+    "vlan": {"type": "str"},
+    "start": {"type": "str"},
+    "end": {"type": "str"},
+    "gateway": {"type": "str"},
+    "netmask": {"type": "str"},
+}
+
+
+def guest_network(zone: Item) -> t.Optional[Item]:
+    """The network of guests that a zone with security groups has from the beginning."""
+    network = zone.get("guest_network")
+    if network is None and kind(zone) == "basic" and any(pod.get("guest_ranges") for pod in zone.get("pods") or ()):
+        network = {}
+    if network is None:
+        return None
+    defaults = {key: option["default"] for key, option in GUEST_NETWORK_OPTIONS.items() if "default" in option}
+    return {**defaults, **{key: value for key, value in network.items() if value is not None}}
+
+
+def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], found: list[str]) -> list[Range]:
+    """Add what is wrong with the declared ranges of a zone to found. Returns those that are right in themselves: public, of guests, and of pods."""
+    ranges: list[Range] = []
+    pods: list[Range] = []
+    for number, pod in enumerate(zone.get("pods") or ()):
+        here = named(f"{where}.pods", number, pod)
+        parsed = parse_range(pod, here, found)
+        if parsed:
+            pods.append(parsed)
+            if guest and guest.overlaps(parsed.subnet):
+                found.append(f"{here}: its subnet {parsed.subnet} overlaps the zone's guest_cidr {guest}")
+        for count, item in enumerate(pod.get("guest_ranges") or ()):
+            found_range = parse_range(item, f"{here}.guest_ranges[{count}]", found)
+            ranges += [found_range] if found_range else []
+        if pod.get("guest_ranges") and kind(zone) != "basic":
+            found.append(f"{here}: guest_ranges are for a zone of type basic, this one is {kind(zone)}: take them out")
+    for number, item in enumerate(zone.get("public_ranges") or ()):
+        here = f"{where}.public_ranges[{number}]"
+        parsed = parse_range(item, here, found)
+        ranges += [parsed] if parsed else []
+    if zone.get("public_ranges") and kind(zone) == "basic":
+        found.append(f"{where}: public_ranges are for a zone of type advanced: give the pods guest_ranges")
+    network = zone.get("guest_network")
+    if network:
+        here = f"{where}.guest_network"
+        given = [key for key in ("vlan", "start", "end", "gateway", "netmask") if network.get(key)]
+        if kind(zone) == "advanced":
+            found.append(f"{here} is for zones with security groups: declare networks instead")
+        elif kind(zone) == "basic" and given:
+            found.append(f"{here}: {', '.join(given)}: in a zone of type basic the pods have the guest_ranges: take them out")
+        elif kind(zone) == "advanced_security_groups":
+            missing = [key for key in ("vlan", "start", "end", "gateway", "netmask") if not network.get(key)]
+            if missing:
+                found.append(f"{here}: {', '.join(missing)} must be given")
+            else:
+                parsed = parse_range(network, here, found)
+                ranges += [parsed] if parsed else []
+    dynamic = [(low, high) for physical in zone.get("physical_networks") or () for low, high in vlans_or_none(physical.get("vlan"))]
+    for one in ranges:
+        if one.vlan.isdigit() and any(low <= int(one.vlan) <= high for low, high in dynamic):
+            found.append(f"{one.where}: the VLAN {one.vlan} is among those that guests' networks are given: take it out of physical_networks[].vlan")
+    # Addresses of one zone are given away once, whatever they are for.
+    every = [*pods, *ranges]
+    for number, one in enumerate(every):
+        for other in every[:number]:
+            if one.overlaps(other) and (one.vlan == other.vlan or one.subnet.overlaps(other.subnet)):
+                found.append(f"{one.where}: {one.start}-{one.end} overlaps {other.start}-{other.end} of {other.where}")
+            elif one in pods and other in pods and one.subnet != other.subnet and one.subnet.overlaps(other.subnet):
+                found.append(f"{one.where}: its subnet {one.subnet} overlaps {other.subnet} of {other.where}")
+    return [*ranges, *pods]
+
+
+def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+    """The network of guests of a zone with security groups."""
+    network = guest_network(zone)
+    if network is None:
+        return
+    row = region.find("networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
+    offering = network["offering"]
+    if region.find("network_offerings", offering) is None and not region.empty:
+        sheet.problem(f"{where}.guest_network: there is no network offering {offering}")
+    if row is not None:
+        if row.get("networkofferingname") != offering:
+            living = row.get("networkofferingname")
+            sheet.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
+        return
+    given = {key: network[key] for key in ("vlan", "start", "end", "gateway", "netmask") if network.get(key)}
+
+    def create() -> None:
+        theirs = {{"start": "startip", "end": "endip"}.get(key, key): value for key, value in given.items()}
+        zone_id = region.id("zones", zone["name"])
+        names = {"name": network["name"], "displaytext": network["name"]}
+        answer = region.client.call("createNetwork", zoneid=zone_id, networkofferingid=region.id("network_offerings", offering), **names, **theirs)
+        region.made("networks", network["name"], {**answer["network"], "zoneid": zone_id})
+
+    after = {"offering": offering, **given}
+    sheet.add(Change("guest_network", f"{zone['name']}/{network['name']}", "create", None, after, create, needs=network_needs(zone, sheet)))
+
+
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+    """Public addresses, and those of guests."""
+    living = of(region, "vlan_ranges", zone_row)
+    declared = [(item, None) for item in zone.get("public_ranges") or ()]
+    declared += [(item, pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
+    exact = {(item["start"], item["end"]) for item, unused in declared}
+    for item, pod in declared:
+        _plan_range(zone, item, pod, living, exact, region, sheet, where)
+
+
+def _plan_range(
+    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, sheet: Sheet, where: str
+) -> None:
+    name = f"{zone['name']}/{item['start']}-{item['end']}"
+    public = pod is None
+    start, end = ipaddress.IPv4Address(item["start"]), ipaddress.IPv4Address(item["end"])
+    # The living one: the same, else the one that it overlaps and that nothing else claims.
+    row = next((other for other in living if (other.get("startip"), other.get("endip")) == (item["start"], item["end"])), None)
+    if row is None:
+        for other in living:
+            if (other.get("startip"), other.get("endip")) in exact or not other.get("startip") or not other.get("endip"):
+                continue
+            if start <= ipaddress.IPv4Address(other["endip"]) and ipaddress.IPv4Address(other["startip"]) <= end:
+                row = other
+                break
+    wanted = {"start": item["start"], "end": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
+    vlan = str(item.get("vlan") or "untagged")
+    if row is None:
+
+        def create() -> None:
+            zone_id = region.id("zones", zone["name"])
+            more: dict[str, t.Any] = {"forvirtualnetwork": True}
+            if pod is not None:
+                network = t.cast(Item, guest_network(zone))
+                pod_id = region.id("pods", pod["name"], zoneid=zone_id)
+                more = {"forvirtualnetwork": False, "podid": pod_id, "networkid": region.id("networks", network["name"], zoneid=zone_id)}
+            ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
+            region.client.call("createVlanIpRange", zoneid=zone_id, vlan=vlan, **ours, **more)
+
+        needs = network_needs(zone, sheet) | sheet.ids("guest_network", "pod", begin=f"{zone['name']}/")
+        after = {**wanted, **({"vlan": vlan} if public else {"pod": t.cast(Item, pod)["name"]})}
+        sheet.add(Change("vlan_range", name, "create", None, after, create, needs=needs))
+        return
+    if bool(row.get("forvirtualnetwork")) is not public or (public and _vlan_of(row) != vlan):
+        sheet.problem(
+            f"{where}: the range {row['startip']}-{row['endip']} is there, {'public' if row.get('forvirtualnetwork') else 'for guests'} with the VLAN "
+            f"{_vlan_of(row)}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first"
+        )
+        return
+    now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
+    before, after = differing(now, wanted)
+    if after:
+        update = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
+        sheet.add(Change("vlan_range", name, "update", before, after, lambda: region.client.call("updateVlanIpRange", id=row["id"], **update)))
+
+
+def _vlan_of(row: Item) -> str:
+    """ "vlan://100" -> "100"."""
+    return str(row.get("vlan") or "untagged").replace("vlan://", "")
