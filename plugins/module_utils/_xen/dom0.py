@@ -298,7 +298,8 @@ class Provider:
 
 
 def _script(body: str, *words: str) -> str:
-    return f"set -- {' '.join(shlex.quote(word) for word in words)}\n{body}"
+    # Ansible appends to what it runs, so it can't end with a line.
+    return f"set -- {' '.join(shlex.quote(word) for word in words)}\n{body.strip()}"
 
 
 def _text(observed: Observed, path: str) -> t.Optional[str]:

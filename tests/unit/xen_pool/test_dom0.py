@@ -56,7 +56,8 @@ class Host:
 
     def run(self, script: str, content: bytes) -> tuple[int, str, str]:
         self.scripts.append(script)
-        ran = subprocess.run(["/bin/sh", "-c", script], input=content, capture_output=True, env={"PATH": f"{self.bin}:/usr/bin:/bin"})
+        # "sleep 0" is appended by Ansible
+        ran = subprocess.run(["/bin/sh", "-c", f"{script} && sleep 0"], input=content, capture_output=True, env={"PATH": f"{self.bin}:/usr/bin:/bin"})
         return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
 
     def provider(self, *items: dict[str, t.Any], absent: bool = False, keys: t.Optional[dict[str, str]] = None) -> dom0.Provider:
