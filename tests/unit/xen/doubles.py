@@ -6,7 +6,7 @@
     python doubles.py NAME ARGUMENT...
 
 Each keeps to what the real one reads and says, as seen on Xen 4.20 with Ceph 18.2 and blktap 4.0.8. Their state is in the folder $DOUBLES:
-cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, taps (JSON), calls (what was run).
+cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, taps (JSON), tapdisks (their pids), calls (what was run).
 """
 
 from __future__ import annotations
@@ -238,6 +238,8 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
             for number in (0, 1, 2):
                 os.dup2(os.open(os.devnull, os.O_RDWR), number)
             os.execvp("sleep", ["sleep", "300"])
+        with (ROOT / "tapdisks").open("a") as file:
+            file.write(f"{child}\n")
         return say(str(child))
     if verb == "list":
         for number, found in taps.items():
