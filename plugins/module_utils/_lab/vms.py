@@ -113,7 +113,8 @@ def _boot(lab: Lab, host: Host, accel: str) -> list[str]:
     # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
     patience = "" if accel == "kvm" else f" systemd.default_timeout_start_sec={TIMEOUT} systemd.default_device_timeout_sec={TIMEOUT}"
     console = "hvc0" if host.xen else "ttyS0"
-    command = f"root=/dev/vda rw console={console} {quiet} net.ifnames=0 mitigations=off{patience}"
+    # An emulated kernel with several processors panics now and then; it starts again then.
+    command = f"root=/dev/vda rw console={console} {quiet} panic=1 net.ifnames=0 mitigations=off{patience}"
     if not host.xen:
         return ["-kernel", f"{image}/vmlinuz", "-initrd", initrd, "-append", command]
     own = f"{host.memory - host.xen_share}M"

@@ -185,7 +185,9 @@ def write_guest(guest: Guest) -> str:
     ET.SubElement(features, "acpi")
     if guest.domain_type == "kvm":
         ET.SubElement(root, "cpu", mode="host-passthrough")
-    for event, action in (("on_poweroff", "destroy"), ("on_reboot", "destroy"), ("on_crash", "destroy")):
+    # An emulated kernel panics now and then: it starts again. No other one has a reason to.
+    again = "restart" if guest.domain_type == "qemu" else "destroy"
+    for event, action in (("on_poweroff", "destroy"), ("on_reboot", again), ("on_crash", "destroy")):
         ET.SubElement(root, event).text = action
     devices = ET.SubElement(root, "devices")
     disk = ET.SubElement(devices, "disk", type="network", device="disk")
