@@ -381,7 +381,7 @@ def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str]
                     with contextlib.closing(connection.rados.open_ioctx(disk.pool)) as io_context, rbd.Image(io_context, disk.image, read_only=True) as image:
                         watchers = [str(watcher["addr"]) for watcher in image.watchers_list()]
                 except Exception as error:  # librados and librbd have families of errors of their own
-                    problems.append(f"guest {disk.guest}: {disk.device}: {_of_image(error, disk)}")
+                    problems.append(f"guest {disk.guest}: {disk.device}: {trouble(error, disk)}")
                     continue
                 images[(client, disk.name)] = tuple(sorted({text for text in watchers if not addresses(text) & own}))
     return images, problems
@@ -392,7 +392,8 @@ def binding_is_near() -> bool:
     return rbd is not None or (not has_respawned() and bool(probe_interpreters_for_module(["/usr/bin/python3"], "rbd")))
 
 
-def _of_image(error: Exception, disk: Disk) -> str:
+def trouble(error: t.Any, disk: Disk) -> str:
+    """Say what librados's or librbd's error means for a disk."""
     code = getattr(error, "errno", None)
     code = abs(code) if isinstance(code, int) else 0
     if code == errno.ENOENT:

@@ -249,16 +249,16 @@ def test_an_image_that_another_host_has():
 )
 def test_what_the_cluster_says_of_an_image(code, said):
     (one,) = declared(disk()).disks
-    assert said in disks._of_image(OSError(code, "x"), one)
+    assert said in disks.trouble(OSError(code, "x"), one)
     negative = types.SimpleNamespace(errno=-code)  # as older bindings have it
-    assert said in disks._of_image(negative, one)
+    assert said in disks.trouble(negative, one)
 
 
 # -- guests that run
 
 
 def test_a_disk_that_never_connected_is_told_with_the_reason():
-    """xl create had reported success; recorded of a qdisk on Xen 4.20."""
+    """xl create reports success for it: so it is with a qdisk on Xen 4.20."""
     wanted = declared(disk())
     why = "failed to create drive: Could not stat file 'rbd:vms/web1:id=xen': No such file or directory"
     (problem,) = problems_of(lambda: provider(wanted).plan(as_written(wanted, running=attached(state=1, error=why))))

@@ -1,0 +1,557 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throwaway paravirtual guest on RBD images: made, booted, watched, read, and gone again.
+
+It runs the first domain's own kernel with a busybox, reads the beginning of each of its disks, writes its marker where guests of KVM write
+theirs, and powers off. What counts is what librbd finds in the images afterwards; the console only serves to say why something failed.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import typing as t
+import uuid as uuids
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import last_line
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+# Name of the guest, and of images made for it, followed by the host's name.
+PREFIX = "cephstack-guest."
+_SIZE = 16 << 20  # of an image that is made
+# What a marker takes without a text of one's own, and for each disk that is only read; it must stay within its sector.
+_MARKER, _MARKER_ONLY = 180, 96
+_CONSOLE_LOG = "/var/log/xen/console/guest-{}.log"
+
+# What the guest does. {disks}: a line for each disk, "xvda w a text of one's own".
+_INIT = """#!/bin/busybox sh
+export PATH=/bin
+busybox mount -t proc proc /proc
+busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t sysfs sys /sys
+for module in $(cat /modules/order); do insmod /modules/$module; done
+uuid=$(tr -d '\\n-' < /sys/hypervisor/uuid | tr a-f A-F)
+sum() { dd if=/dev/$1 bs=512 skip=$2 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }
+write() { dd if=/marker of=/dev/$1 bs=512 seek=1 count=1 conv=sync,notrunc,fsync 2>/failed || { cat /failed; return 1; }; }
+list() {
+cat <<'END'
+{disks}
+END
+}
+others=
+list > /list
+while read -r device mode text; do
+  waited=0
+  while [ ! -b /dev/$device ] && [ $waited -lt 600 ]; do usleep 100000; waited=$((waited + 1)); done
+  [ -b /dev/$device ] || echo "there is no disk $device: $(ls /sys/block)"
+  if [ $mode = r ]; then
+    dd if=/dev/$device of=/marker bs=512 skip=1 count=1 2>/dev/null # what is there already: harmless where it is wrongly allowed
+    if write $device; then done=written; else done=refused; fi
+    others="$others only $device read $(sum $device 0) found $(sum $device 1) $done"
+  fi
+done < /list
+while read -r device mode text; do
+  if [ $mode = w ]; then
+    printf 'cephstack-guest %s xen linux %s read %s found %s%s%s\\n' \\
+      "$uuid" "$(uname -r)" "$(sum $device 0)" "$(sum $device 1)" "${text:+ says $text}" "$others" > /marker
+    write $device
+    cat /marker
+  fi
+done < /list
+echo "cephstack-guest $uuid is through$others"
+sync
+poweroff -f
+"""
+
+
+class GuestFailed(Exception):
+    """The guest did not do what it should have done. Says what, and what xl, xenstore and its console said."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to boot. images: for each disk whether its image is made for the guest; expect, write: texts, by device.
+
+    kernel, busybox: paths. memory in MiB, timeout in seconds. conf: Ceph's configuration.
+    """
+
+    disks: tuple[xen_disks.Disk, ...]
+    made: t.Collection[str]
+    expect: t.Mapping[str, str]
+    write: t.Mapping[str, str]
+    kernel: str
+    busybox: str
+    memory: int
+    timeout: float
+    conf: str
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Order:
+    """Read the module's options. Raises Invalid with every problem found."""
+    problems: list[str] = []
+    name = PREFIX + socket.gethostname()
+    items = [dict(item) for item in params["disks"]] or [{"device": "xvda", "pool": None, "image": None}]
+    made = set()
+    room = _guest.MARKER_LENGTH - _MARKER - _MARKER_ONLY * sum(item.get("mode") == "r" for item in items)
+    if room < 0:
+        problems.append("disks: the guest can't report on so many disks that are only read: name three at most")
+    for item in items:
+        pool = item.get("pool") or _first_pool(params["consumers"], item.get("consumer"))
+        if not pool:
+            problems.append(f"disks ({item['device']}): no pool is named, and there is no consumer of kind xen that may write one: name a pool")
+        item["pool"] = pool or "none"
+        if not item.get("image"):
+            item["image"] = name if item["device"] == "xvda" else f"{name}.{item['device']}"
+            made.add(item["device"])
+            if item.get("mode") == "r":
+                problems.append(f"disks ({item['device']}): an image that is made for the guest holds nothing to read: name one, or say mode: w")
+        if len(item.get("write") or "") > room or not re.fullmatch(r"[ -~]*", item.get("write") or ""):
+            problems.append(f"disks ({item['device']}): write: at most {max(0, room)} plain characters fit beside what the guest reports")
+    disks: tuple[xen_disks.Disk, ...] = ()
+    if not problems:
+        try:
+            disks = xen_disks.parse([{"name": name, "disks": items}], params["backend"], params["consumers"]).guests[name]
+        except Invalid as error:
+            problems += error.problems
+    if disks and all(disk.mode == "r" for disk in disks):
+        problems.append("disks: at least one must be writable, since the guest reports by writing: add one, which is made if it names no image")
+    kernel = params.get("kernel") or newest_kernel(glob.glob("/boot/vmlinuz-*"), os.uname().release)
+    if not kernel or not os.path.exists(kernel):
+        problems.append(f"there is no kernel {kernel or 'in /boot'} to boot the guest with: install linux-image-amd64, or name one (kernel)")
+    busybox = params.get("busybox") or next((path for path in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(path)), "")
+    if not busybox or not os.path.exists(busybox):
+        problems.append("there is no busybox to boot the guest with: install busybox-static, or name one (busybox)")
+    if problems:
+        raise Invalid(problems)
+    return Order(
+        disks=disks,
+        made=made,
+        expect={item["device"]: item["expect"] for item in items if item.get("expect")},
+        write={item["device"]: item["write"] for item in items if item.get("write")},
+        kernel=kernel,
+        busybox=busybox,
+        memory=params["memory"],
+        timeout=params["timeout"],
+        conf=params["conf"],
+    )
+
+
+def _first_pool(consumers: t.Iterable[t.Mapping[str, t.Any]], name: t.Optional[str]) -> t.Optional[str]:
+    users = [one for one in consumers if one.get("kind") == "xen" and name in (None, one["name"])]
+    pools = [pool["name"] for one in users for pool in one.get("pools") or () if pool.get("access", "rw") == "rw"]
+    return pools[0] if pools else None
+
+
+def newest_kernel(paths: t.Sequence[str], running: str) -> str:
+    """Return the kernel that runs, whose modules are surely there; else the newest. "" where there is none."""
+    same = [path for path in paths if path.endswith("/vmlinuz-" + running)]
+    if same:
+        return same[0]
+    return max(paths, key=lambda path: [int(part) for part in re.findall(r"\d+", os.path.basename(path))], default="")
+
+
+def run_guest(order: Order) -> dict[str, t.Any]:
+    """Boot the guest; return what it read and wrote. Nothing is left behind in any case.
+
+    Raises GuestFailed, Unreachable, CommandError.
+    """
+    name = PREFIX + socket.gethostname()
+    uuid = str(uuids.uuid4())
+    images, problems = xen_disks.ask_images([disk for disk in order.disks if disk.device not in order.made], order.conf)
+    for disk in order.disks:
+        others = images.get((disk.client, disk.name))
+        if others and disk.exclusive and disk.mode == "w":
+            problems.append(f"the image {disk.name} is in use elsewhere, by {', '.join(others)}")
+    if problems:
+        raise GuestFailed("; ".join(problems))
+    with contextlib.ExitStack() as stack:
+        opened: dict[str, Connection] = {}
+        for client in sorted({disk.client for disk in order.disks}):
+            opened[client] = stack.enter_context(Connection({"client": client, "conf": order.conf}))
+        made = [disk for disk in order.disks if disk.device in order.made]
+        _clear(name, made, made, opened)  # what a run left that was killed
+        # What is mapped for others stays so.
+        mapped = xen_disks.krbd_mapped()
+        own = [disk for disk in order.disks if disk in made or not (disk.name in mapped or (disk.mapping and os.path.exists(disk.mapping.conf)))]
+        stack.push(lambda unused, error, trace: _clear_after(error, name, own, made, opened))
+        for disk in made:
+            with _pool(opened, disk) as io_context:
+                rbd.RBD().create(io_context, disk.image, _SIZE)
+        before = {disk.device: _sectors(opened, disk) for disk in order.disks}
+        for disk in order.disks:
+            found = readable(before[disk.device][1])
+            if order.expect.get(disk.device, "") not in found:
+                raise GuestFailed(f"{disk.name} should hold the marker '{order.expect[disk.device]}', and holds '{found or 'nothing'}'")
+        for disk in own:
+            if disk.mapping:
+                _map(disk.mapping)
+        begun = time.monotonic()
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cephstack-guest-"))
+        said = _boot(name, uuid, order, folder)
+        seconds = time.monotonic() - begun
+        after = {disk.device: _sectors(opened, disk) for disk in order.disks}
+        problems = verdict(uuid, order, before, after)
+        if problems:
+            raise GuestFailed("; ".join([*problems, *said]))
+        left = _still_mapped(own)
+        if left:
+            raise GuestFailed(f"the guest is gone, and its hotplug script left {', '.join(left)} mapped")
+    return {
+        "uuid": uuid,
+        "seconds": round(seconds, 2),
+        "disks": [
+            {
+                "device": disk.device,
+                "pool": disk.pool,
+                "image": disk.image,
+                "backend": disk.backend,
+                "mode": disk.mode,
+                "read": readable(before[disk.device][1]),
+                "written": readable(after[disk.device][1]) if disk.mode == "w" else "",
+            }
+            for disk in order.disks
+        ],
+    }
+
+
+def verdict(uuid: str, order: Order, before: t.Mapping[str, tuple[bytes, bytes]], after: t.Mapping[str, tuple[bytes, bytes]]) -> list[str]:
+    """Return what is not as it should be. before, after: the first two sectors of each disk, as librbd read them."""
+    problems = []
+    told = ""
+    for disk in order.disks:
+        if disk.mode == "r":
+            continue
+        found = after[disk.device][1]
+        if not found.startswith(_guest.expected_marker(uuid)):
+            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {readable(found) or 'nothing'}")
+            continue
+        told = readable(found)
+        sums = re.search(r" read ([0-9a-f]{32}) found ([0-9a-f]{32})", told)
+        if not sums or (sums[1], sums[2]) != _sums(before[disk.device]):
+            problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what was there")
+        if f" says {order.write.get(disk.device, '')}" not in told and disk.device in order.write:
+            problems.append(f"what the guest was to write is not on {disk.device} ({disk.name}): found {told}")
+        if after[disk.device][0] != before[disk.device][0]:
+            problems.append(f"the first sector of {disk.device} ({disk.name}) has changed, which the guest did not write")
+    for disk in order.disks:
+        if disk.mode == "w" or not told:
+            continue
+        seen = re.search(rf" only {disk.device} read ([0-9a-f]{{32}}) found ([0-9a-f]{{32}}) (refused|written)", told)
+        if not seen or (seen[1], seen[2]) != _sums(before[disk.device]):
+            problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what is there")
+        elif seen[3] != "refused" or after[disk.device] != before[disk.device]:
+            problems.append(f"the guest could write to {disk.device} ({disk.name}), which it may only read")
+    return problems
+
+
+def _sums(sectors: tuple[bytes, bytes]) -> tuple[str, str]:
+    first, second = (hashlib.md5(sector, usedforsecurity=False).hexdigest() for sector in sectors)
+    return first, second
+
+
+# -- the images
+
+
+@contextlib.contextmanager
+def _pool(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> t.Iterator[t.Any]:
+    try:
+        with contextlib.closing(opened[disk.client].rados.open_ioctx(disk.pool)) as io_context:
+            yield io_context
+    except Exception as error:  # librados and librbd have families of errors of their own
+        raise GuestFailed(xen_disks.trouble(error, disk)) from error
+
+
+def _sectors(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> tuple[bytes, bytes]:
+    """Return the first two sectors. The image is closed again, since who has it open for writing keeps the guest from it."""
+    with _pool(opened, disk) as io_context, rbd.Image(io_context, disk.image, read_only=True) as image:
+        data = bytes(image.read(0, 2 * _guest.SECTOR))
+    return data[: _guest.SECTOR], data[_guest.SECTOR :]
+
+
+def _map(mapping: xen_disks.Mapping) -> None:
+    """Map an image as xen_rbd would: by rbd, or by the unit of rbd-nbd."""
+    if mapping.way == "krbd":
+        xen_disks.map_image(mapping)
+        return
+    system.write(mapping.conf, mapping.entry, 0o644)
+    try:
+        system.restart(mapping.unit)
+    except system.CommandError as error:
+        raise GuestFailed(f"{error}; {system.last_words(mapping.unit)}") from error
+
+
+def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
+    """Return the images that a hotplug script should have unmapped."""
+    end = time.monotonic() + 15
+    while True:
+        mapped = xen_disks.krbd_mapped()
+        left = [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.3)
+
+
+def _clear(name: str, own: t.Sequence[xen_disks.Disk], made: t.Sequence[xen_disks.Disk], opened: t.Mapping[str, Connection]) -> None:
+    """Take away all that a guest of this name has left: itself, what was mapped for it, what images were made. Every step is tried."""
+    failed = []
+    steps: list[t.Callable[[], None]] = [lambda: _destroy(name)]
+    steps += [lambda disk=disk: _unmap(disk) for disk in own]
+    steps += [lambda disk=disk: _remove(opened, disk) for disk in made]
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # the next step may still succeed
+            failed.append(str(error))
+    if failed:
+        raise GuestFailed("something of the guest could not be taken away: " + "; ".join(failed))
+
+
+def _clear_after(error: t.Optional[BaseException], *arguments: t.Any) -> bool:
+    """The same at the end; what failed before is not lost over what fails here."""
+    try:
+        _clear(*arguments)
+    except GuestFailed as trouble:
+        raise GuestFailed(f"{error}; {trouble}" if error else str(trouble)) from error
+    return False
+
+
+def _destroy(name: str) -> None:
+    with xenstore.Xenstore() as store:
+        if name not in xenstore.running(store).guests:
+            return
+        _xl(["destroy", name])
+        end = time.monotonic() + 60
+        while name in xenstore.running(store).guests:
+            if time.monotonic() > end:
+                raise GuestFailed(f"the guest {name} was destroyed and is still there")
+            time.sleep(0.3)
+
+
+def _unmap(disk: xen_disks.Disk) -> None:
+    mapping = disk.mapping
+    if mapping and mapping.way == "nbd":
+        if os.path.exists(mapping.conf):
+            link = f"/dev/rbd-nbd/{disk.name}"
+            _wait_until_free(link)
+            system.run(["systemctl", "stop", mapping.unit], timeout=300)
+            os.unlink(mapping.conf)
+            with contextlib.suppress(OSError):  # there are others
+                os.rmdir(os.path.dirname(mapping.conf))
+            if os.path.lexists(link):
+                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {system.last_words(mapping.unit)}")
+        return
+    mapped = xen_disks.krbd_mapped().get(disk.name)
+    if mapped:
+        _wait_until_free(mapped.device)
+        system.run(["rbd", "device", "unmap", mapped.device], timeout=120)
+
+
+def _wait_until_free(device: str) -> None:
+    """Wait until blkback has let go, which it does a moment after its guest is gone."""
+    end = time.monotonic() + 10
+    while os.path.exists(device) and time.monotonic() < end:
+        try:
+            os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+            return
+        except OSError:
+            time.sleep(0.3)
+
+
+def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
+    """Remove the image that was made. Who was killed holds it for half a minute."""
+    end = time.monotonic() + 40
+    with _pool(opened, disk) as io_context:
+        while True:
+            try:
+                rbd.RBD().remove(io_context, disk.image)
+                return
+            except rbd.ImageNotFound:
+                return
+            except rbd.ImageBusy:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.3)
+
+
+# -- the guest
+
+
+def configuration(name: str, uuid: str, order: Order, ramdisk: str) -> str:
+    """Return the guest's configuration for xl."""
+    values = {
+        "name": name,
+        "uuid": uuid,
+        "type": "pv",
+        "kernel": order.kernel,
+        "ramdisk": ramdisk,
+        "extra": "console=hvc0 loglevel=4 panic=1",
+        "on_poweroff": "destroy",
+        "on_reboot": "destroy",
+        "on_crash": "destroy",
+    }
+    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    return "\n".join([*lines, f"memory = {order.memory}", "vcpus = 1", ""]) + xen_disks.fragment(name, order.disks)
+
+
+def programme(order: Order) -> str:
+    """Return what the guest runs."""
+    return _INIT.replace("{disks}", "\n".join(f"{disk.device} {disk.mode} {order.write.get(disk.device, '')}".rstrip() for disk in order.disks))
+
+
+def guest_modules(kernel: str) -> dict[str, bytes]:
+    """Return what the guest's kernel must load to have disks. Empty where it is built in."""
+    release = os.path.basename(kernel).partition("-")[2]
+    found: dict[str, bytes] = {}
+    for path in glob.glob(f"/lib/modules/{release}/kernel/drivers/block/xen-blkfront.ko*"):
+        with open(path, "rb") as file:
+            found["xen_blkfront"] = file.read()
+        if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
+            found["xen_blkfront"] = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
+    return load_order(found, ["xen_blkfront"])
+
+
+def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
+    """Run the guest to its end; return what was said of it meanwhile, by xenstore and on its console."""
+    ramdisk, config = os.path.join(folder, "initramfs"), os.path.join(folder, "guest.cfg")
+    with open(order.busybox, "rb") as file:
+        busybox = file.read()
+    with open(ramdisk, "wb") as file:
+        file.write(_guest.initramfs(busybox, guest_modules(order.kernel), programme(order)))
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(configuration(name, uuid, order, ramdisk))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_CONSOLE_LOG.format(name))
+    # paused, so that nothing of its console is lost
+    _xl(["create", "-p", config])
+    with xenstore.Xenstore() as store, _Console(store, name) as console:
+        waiting: dict[str, xenstore.Disk] = {}  # disks that were never seen connected, as last seen
+        connected: set[str] = set()
+        _xl(["unpause", name])
+        end = time.monotonic() + order.timeout
+        while True:
+            console.listen()
+            running = xenstore.running(store)
+            for disk in running.disks:
+                if disk.guest == name and disk.state == xenstore.CONNECTED:
+                    connected.add(disk.device)
+                elif disk.guest == name:
+                    waiting[disk.device] = disk
+            said = [*complaints(disk for device, disk in waiting.items() if device not in connected), said_by(console.text or _logged(name))]
+            if name not in running.guests:
+                return said
+            if time.monotonic() > end:
+                raise GuestFailed("; ".join([f"the guest was not through within {order.timeout:g} s", *said]))
+            time.sleep(0.5)
+
+
+def complaints(waiting: t.Iterable[xenstore.Disk]) -> list[str]:
+    """Return what xenstore said of disks that never connected."""
+    return [
+        f"its disk {disk.device} ({disk.params}) never connected: the backend's state was {disk.state} ({xenstore.STATES.get(disk.state, 'unknown')})"
+        + (f", {disk.error}" if disk.error else "")
+        for disk in waiting
+    ]
+
+
+class _Console:
+    """What the guest says, read off the terminal that xenconsoled has for it."""
+
+    def __init__(self, store: xenstore.Xenstore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._file = -1
+        self._said = b""
+
+    def __enter__(self) -> _Console:
+        number = xenstore.running(self._store).guests.get(self._name)
+        end = time.monotonic() + 5  # xenconsoled is told of a new guest as others are
+        while number is not None and time.monotonic() < end:
+            path = self._store.read(f"/local/domain/{number}/console/tty")
+            if path:
+                with contextlib.suppress(OSError):
+                    self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+                break
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def listen(self) -> None:
+        """Take in what was said meanwhile."""
+        while self._file >= 0:
+            try:
+                piece = os.read(self._file, 4096)
+            except OSError:  # nothing new, or the guest is gone
+                return
+            if not piece:
+                return
+            self._said += piece
+
+    @property
+    def text(self) -> str:
+        return self._said.decode("utf-8", "replace")
+
+
+def _logged(name: str) -> str:
+    """Return the console's log, which xenconsoled keeps where it was told to."""
+    try:
+        with open(_CONSOLE_LOG.format(name), "rb") as file:
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def said_by(console: str) -> str:
+    """Return the last that the guest said, as the end of a sentence."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", console).replace("\r", "").strip()[-600:]
+    return f"its console ends with: {text}" if text else "its console said nothing"
+
+
+def _xl(words: list[str]) -> None:
+    """Run xl. Its output goes to a file: what hotplug scripts leave running may keep a pipe open for ever."""
+    program = shutil.which("xl", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if program is None:
+        raise GuestFailed("xl is not installed on this host")
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=180, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise GuestFailed(f"xl {words[0]} did not end within 180 s") from error
+        output.seek(0)
+        said = output.read().decode("utf-8", "replace")
+    if done.returncode:
+        raise GuestFailed(f"xl {words[0]} failed: {reason(said)}")
+
+
+def reason(said: str) -> str:
+    """Return why xl failed: what a hotplug script told libxl, else its first error."""
+    errors = [re.sub(r"^libxl: error: \S+\.c:\d+:[^:]*:\s*(Domain \S+?:)?", "", line).strip() for line in said.splitlines() if "error:" in line]
+    scripts = [line.partition("script:")[2].strip() for line in errors if line.startswith("script:")]
+    return "; ".join(dict.fromkeys(scripts)) or "; ".join(errors[:2]) or last_line(said) or "it said nothing"

@@ -1,0 +1,205 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: xen_guest_probe
+short_description: Boot a throwaway Xen guest on RBD and read back what it wrote
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Proves the whole way from a Xen guest to Ceph on a host, which is C(xl), the hotplug script, the backend, the client's rights and the guest's
+    own driver.
+  - Boots a paravirtual guest with the first domain's own kernel and a busybox. The guest reads the first two sectors of each of its disks,
+    writes its marker to the second one of each that it may write, and powers off. What it read and wrote is then checked by librbd.
+  - The marker is where guests of KVM write theirs (M(cephstack.cloud.libvirt_guest_probe)), so that one image can go from one hypervisor to the
+    other and back.
+  - Where a disk does not come to be, it fails with what the hotplug script, xenstore and the guest's console said, and not only with a timeout.
+  - The guest, what was mapped for it, and images that were made for it are gone afterwards, whatever happens. A run that was killed is cleaned up
+    after by the next one. An image that was named is kept.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+  - cephstack.cloud.consumers
+attributes:
+  check_mode:
+    support: full
+    details: In check mode no guest is booted.
+  diff_mode:
+    support: N/A
+    details: It leaves nothing changed but the markers in images that were named.
+  idempotent:
+    support: full
+    details: It leaves nothing changed but the markers in images that were named.
+options:
+  disks:
+    description: The guest's disks. By default one, of an image that is made in the first pool that a consumer of kind V(xen) may write.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      device:
+        description: What the guest calls it.
+        type: str
+        default: xvda
+      pool:
+        description: The pool of its image. By default the first that its consumer may write.
+        type: str
+      image:
+        description: An image that is there. Its second sector is overwritten. Without it, one is made and removed again.
+        type: str
+      consumer:
+        description: Which of O(consumers) it belongs to. By default the only one of kind V(xen).
+        type: str
+      mode:
+        description: V(w) to read and write. V(r) to only read, and to be refused a write.
+        type: str
+        choices: [w, r]
+        default: w
+      backend:
+        description: How it is served. By default O(backend).
+        type: str
+        choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
+      exclusive:
+        description: Whether no other host may write the image meanwhile.
+        type: bool
+        default: true
+      expect:
+        description: A text that the marker in the image must hold before, which the guest then reads.
+        type: str
+      write:
+        description: A text that the guest adds to its marker.
+        type: str
+  backend:
+    description: How disks are served that name no backend.
+    type: str
+    choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
+    default: krbd_script
+  kernel:
+    description: The guest's kernel. By default that of this host, or the newest in C(/boot).
+    type: path
+  busybox:
+    description: A statically linked busybox. By default that of the package busybox-static.
+    type: path
+  memory:
+    description: The guest's memory in MiB, which Xen must have left.
+    type: int
+    default: 256
+  timeout:
+    description: Within how many seconds the guest must have powered itself off.
+    type: int
+    default: 180
+  conf:
+    description: The Ceph configuration file with which images are looked at. The clients' keyrings lie where Ceph looks for them.
+    type: path
+    default: /etc/ceph/ceph.conf
+requirements:
+  - python3-rados and python3-rbd, of the distribution's own Python (another interpreter hands over to it by itself)
+  - busybox-static
+"""
+
+EXAMPLES = r"""
+- name: A guest through the default backend
+  cephstack.cloud.xen_guest_probe:
+    consumers: "{{ consumers }}"
+
+- name: Read under Xen what a guest of KVM wrote
+  cephstack.cloud.xen_guest_probe:
+    consumers: "{{ consumers }}"
+    disks:
+      - pool: vms
+        image: travelling
+        expect: "{{ written_under_kvm }}"
+        write: hello from Xen
+"""
+
+RETURN = r"""
+uuid:
+  description: The UUID of the guest, which its marker holds. Empty in check mode.
+  type: str
+  returned: success
+seconds:
+  description: How long the guest lived, from its creation until it was gone.
+  type: float
+  returned: success
+disks:
+  description: Its disks. Empty in check mode.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    device:
+      description: What the guest called it.
+      type: str
+    pool:
+      description: The pool of its image.
+      type: str
+    image:
+      description: Its image.
+      type: str
+    backend:
+      description: How it was served.
+      type: str
+    mode:
+      description: Whether the guest could write it.
+      type: str
+    read:
+      description: The marker that the guest found.
+      type: str
+    written:
+      description: The marker that it wrote. Empty where it could only read.
+      type: str
+problems:
+  description: What went wrong.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import copy
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import GuestFailed, parse, run_guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import BACKENDS
+
+
+def main() -> None:
+    disk = copy.deepcopy(DISK_OPTIONS)
+    disk.update({"pool": {"type": "str"}, "image": {"type": "str"}, "expect": {"type": "str"}, "write": {"type": "str"}})
+    module = AnsibleModule(
+        argument_spec={
+            "disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
+            "backend": {"type": "str", "choices": list(BACKENDS), "default": "krbd_script"},
+            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
+            "kernel": {"type": "path"},
+            "busybox": {"type": "path"},
+            "memory": {"type": "int", "default": 256},
+            "timeout": {"type": "int", "default": 180},
+            "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False, uuid="", seconds=0.0, disks=[], problems=[])
+    require_binding(module, "rados", "python3-rados")
+    require_binding(module, "rbd", "python3-rbd")
+    try:
+        result = run_guest(parse(module.params))
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    except (GuestFailed, Unreachable, CommandError) as error:
+        text = f"the guest proved nothing of {module.params['backend']}: {error}"
+        module.fail_json(msg=text, problems=[text])
+    module.exit_json(changed=False, problems=[], **result)
+
+
+if __name__ == "__main__":
+    main()
