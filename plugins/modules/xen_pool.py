@@ -76,6 +76,27 @@ options:
       address:
         description: Its address.
         type: str
+  images:
+    description:
+      - What a host saw on the images, as M(cephstack.cloud.xen_pool_host) returns it. Without it no new repository of type V(lvm) is made, as the pool itself
+        can't be relied on to see what would be lost.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      image:
+        description: The image, as V(pool/image).
+        type: str
+        required: true
+      mapped:
+        description: Whether it was mapped.
+        type: bool
+        required: true
+      holds:
+        description: The signatures on it, such as V(LVM2_member).
+        type: list
+        elements: str
+        required: true
   repositories:
     description: The storage repositories.
     type: list
@@ -149,6 +170,7 @@ EXAMPLES = r"""
       master: 10.0.0.21
       password: "{{ xen_password }}"
       fingerprints: ["{{ xen_fingerprint }}"]
+    images: "{{ prepared.images }}"
     repositories:
       - {name: ceph, type: lvm, image: xen/pool1, client: client.xen, default: true}
       - {name: ceph-files, type: nfs, server: 10.0.0.11, path: /xen}
@@ -213,6 +235,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import R
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC, connect
 
 HOST = {"name": {"type": "str", "required": True}, "address": {"type": "str"}}
+IMAGE = {
+    "image": {"type": "str", "required": True},
+    "mapped": {"type": "bool", "required": True},
+    "holds": {"type": "list", "elements": "str", "required": True},
+}
 
 
 def main() -> None:
@@ -220,6 +247,7 @@ def main() -> None:
         argument_spec={
             "connection": CONNECTION_SPEC,
             "hosts": {"type": "list", "elements": "dict", "default": [], "options": HOST},
+            "images": {"type": "list", "elements": "dict", "default": [], "options": IMAGE},
             "repositories": {"type": "list", "elements": "dict", "required": True, "options": REPOSITORY_OPTIONS},
             "arm": {"type": "list", "elements": "str", "default": []},
         },
@@ -230,7 +258,7 @@ def main() -> None:
         wanted = parse(params["repositories"])
         with connect(params["connection"]) as session:
             # One at a time: xapi formats and plugs one repository after the other anyway.
-            reconcile(module, Provider(session, wanted, params["hosts"], module.check_mode), params["arm"], workers=1)
+            reconcile(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"], workers=1)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

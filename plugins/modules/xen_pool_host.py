@@ -64,6 +64,7 @@ EXAMPLES = r"""
       client.xen: "{{ xen_key }}"
     repositories:
       - {name: ceph, type: lvm, image: xen/pool1, client: client.xen}
+  register: prepared
 """
 
 RETURN = r"""
@@ -79,6 +80,10 @@ images:
     mapped:
       description: Whether it is mapped.
       type: bool
+    holds:
+      description: The signatures that C(wipefs) finds on it, such as C(LVM2_member). Empty where nothing is on it.
+      type: list
+      elements: str
 changes:
   description: The changes, in the order of their stages.
   type: list

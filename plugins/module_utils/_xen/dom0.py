@@ -49,7 +49,12 @@ for f in $2; do
   if [ -f "$f" ]; then c=$(sha256sum < "$f") || exit 3; echo "secret $f $(stat -L -c %a "$f") ${c%% *}"
   elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
 done
-for d in $3; do if [ -b "$d" ] || [ -L "$d" ]; then echo "device $d"; fi; done
+for d in $3; do
+  if [ -b "$d" ] || [ -L "$d" ]; then
+    s=$(wipefs -p "$d") || exit 3
+    echo "device $d" $(echo "$s" | sed '/^#/d; s/.*,//')
+  fi
+done
 for c in $4; do if command -v "$c" > /dev/null; then echo "tool $c"; fi; done
 echo "service $(systemctl is-enabled rbdmap.service 2> /dev/null)"
 echo end
@@ -77,10 +82,10 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host: files by path (None where there is none), devices that are mapped, tools that are installed, and rbdmap's state."""
+    """What is on the host: files by path (None where there is none), mapped devices with the signatures on them ("LVM2_member"), tools, rbdmap's state."""
 
     files: t.Mapping[str, t.Optional[File]]
-    devices: t.FrozenSet[str]
+    devices: t.Mapping[str, t.Tuple[str, ...]]
     tools: t.FrozenSet[str]
     service: str
 
@@ -197,8 +202,9 @@ class Provider:
                 files[path] = None
             elif word == "other":
                 raise Invalid([f"{path} is no file: take away what is there"])
-        named: dict[str, list[str]] = {word: [rest[0] for kind, *rest in lines if kind == word and rest] for word in ("device", "tool", "service")}
-        return Observed(files, frozenset(name[len(self.root) :] for name in named["device"]), frozenset(named["tool"]), "".join(named["service"]))
+        found = {rest[0][len(self.root) :]: tuple(rest[1:]) for word, *rest in lines if word == "device"}
+        named = {name: [rest[0] for word, *rest in lines if word == name and rest] for name in ("tool", "service")}
+        return Observed(files, found, frozenset(named["tool"]), "".join(named["service"]))
 
     # -- plan
 
@@ -293,8 +299,9 @@ class Provider:
             raise RuntimeError(f"{what}: {(err.strip() or out.strip()) or f'exit code {code}'}")
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the images that repositories lie on, and whether each is mapped."""
-        return {"images": [{"image": image, "mapped": f"/dev/rbd/{image}" in observed.devices} for image in self._images(self.present)]}
+        """Return the images that repositories lie on, whether each is mapped, and what it is seen to hold."""
+        found = {image: observed.devices.get(f"/dev/rbd/{image}") for image in self._images(self.present)}
+        return {"images": [{"image": image, "mapped": holds is not None, "holds": list(holds or ())} for image, holds in found.items()]}
 
 
 def _script(body: str, *words: str) -> str:

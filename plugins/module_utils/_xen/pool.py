@@ -7,7 +7,8 @@ Three kinds: lvm over a mapped RBD image, CephFS, and NFS from the collection's 
 What was learnt of the real thing, from xapi's and sm's sources:
 
 - SR.create plugs the hosts but says nothing of one that fails, so that is asked afterwards.
-- SR.create of type lvm wipes what is on the device, another repository too, so the device is probed first.
+- SR.create of type lvm wipes what is on the device, another repository too. SR.probe would name that, but takes a device that it can't read for an
+  empty one (lvutil.py, _get_sr_uuid), so a host must have looked too.
 - A repository's name is not unique; its data on the storage are known by its UUID.
 
 PRIVATE to the collection.
@@ -53,6 +54,7 @@ _CEPH_PORT = 6789
 # More than a code can say, by SR_BACKEND_FAILURE_* (drivers/XE_SR_ERRORCODES.xml of sm) and a word of what was said.
 _HINTS = (
     ("SR_BACKEND_FAILURE_47", "ceph is not installed", "install ceph-common on every host of the pool"),
+    ("SR_BACKEND_FAILURE_19", "", "the image is not mapped on the master"),
     ("SR_BACKEND_FAILURE_16", "", "another repository of the pool uses the device"),
     ("SR_BACKEND_FAILURE_72", "", "the gateway doesn't serve this version of NFS"),
     ("SR_BACKEND_FAILURE_73", "", "is the export there, and does the gateway let this host mount it?"),
@@ -210,13 +212,22 @@ class Provider:
     """Brings the repositories of one pool to what was declared.
 
     hosts: name and address of each host as the inventory has them; none where they are not to be compared with the pool's.
+    images: what a host saw on the images, as xen_pool_host returns it.
     dry: the hosts may not have been prepared yet, so a device that can't be looked at is no mistake.
     """
 
-    def __init__(self, session: Session, wanted: t.Sequence[Repository], hosts: t.Sequence[t.Mapping[str, str]] = (), dry: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        wanted: t.Sequence[Repository],
+        hosts: t.Sequence[t.Mapping[str, str]] = (),
+        images: t.Sequence[t.Mapping[str, t.Any]] = (),
+        dry: bool = False,
+    ) -> None:
         self.session = session
         self.wanted = list(wanted)
         self.declared_hosts = list(hosts)
+        self.holds = {device(item["image"]): tuple(item["holds"]) for item in images if item["mapped"]}
         self.dry = dry
 
     # -- observe
@@ -316,14 +327,8 @@ class Provider:
                 problems.append(
                     f"repository {wanted.name}: {wanted.config['device']} already is the repository {name}: declare it by that name, or another image"
                 )
-            probed = observed.probed.get(wanted.name, ())
-            if probed is None:
-                warnings.append(f"repository {wanted.name}: {wanted.config['device']} is not there yet, so what is on it could not be looked at")
-            elif probed and not using:
-                problems.append(
-                    f"repository {wanted.name}: {wanted.config['device']} holds the repository {', '.join(probed)}, which would be lost: "
-                    f"declare uuid: {probed[0]} to take it over, or another image"
-                )
+            if not using and not wanted.uuid:
+                self._judge(wanted, observed.probed.get(wanted.name, ()), problems, warnings)
         for reference in sorted(set(observed.hosts) - observed.living):
             warnings.append(f"repository {wanted.name}: the host {observed.host(reference)} is offline; it is plugged when it is back")
         after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
@@ -333,6 +338,25 @@ class Provider:
             after["uuid"] = wanted.uuid
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
         return [Change("sr", wanted.name, "create", None, after, lambda: self._create(wanted, observed), reason=reason)]
+
+    def _judge(self, wanted: Repository, probed: t.Optional[tuple[str, ...]], problems: list[str], warnings: list[str]) -> None:
+        """May the image be formatted? Only if it was seen to be empty."""
+        path = wanted.config["device"]
+        holds = self.holds.get(path)
+        if probed:
+            problems.append(
+                f"repository {wanted.name}: {path} holds the repository {', '.join(probed)}, which would be lost: "
+                f"declare uuid: {probed[0]} to take it over, or another image"
+            )
+        elif holds:
+            problems.append(
+                f"repository {wanted.name}: {path} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: "
+                f"declare another image, or its uuid if it is one"
+            )
+        elif (holds is None or probed is None) and self.dry:
+            warnings.append(f"repository {wanted.name}: {path} could not be looked at yet; if something is on it, it will be refused")
+        elif holds is None:
+            problems.append(f"repository {wanted.name}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
 
     def _create(self, wanted: Repository, observed: Observed) -> None:
         config, label, about = dict(wanted.config), wanted.name, wanted.description or ""

@@ -28,7 +28,7 @@ echo "$@" >> ROOT/log
 case $1 in
   map) [ "$2" = xen/missing ] && { echo "rbd: sysfs write failed" >&2; exit 2; }
        [ -f "ROOT$6" ] || { echo "rbd: no keyring at $6" >&2; exit 1; }
-       mkdir -p "ROOT/dev/rbd/${2%%/*}"; ln -s /dev/null "ROOT/dev/rbd/$2" ;;
+       mkdir -p "ROOT/dev/rbd/${2%%/*}"; truncate -s 1M ROOT/disk; ln -s ROOT/disk "ROOT/dev/rbd/$2" ;;
   unmap) rm "ROOT$2" ;;
 esac
 """
@@ -104,6 +104,18 @@ def test_a_bare_host(host: Host) -> None:
     assert [host.text(path) for path in dom0.LVM] == [DOCUMENTED, DOCUMENTED]
     assert host.text("/log") == "map xen/pool1 --id xen --keyring /etc/ceph/ceph.client.xen.keyring\n"
     assert not [path for path in host.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o007 and KEY in path.read_text(encoding="utf-8")]
+
+
+def test_what_is_on_an_image_is_seen(host: Host) -> None:
+    provider = host.provider(LVM)
+    assert provider.returned(provider.observe()) == {"images": [{"image": "xen/pool1", "mapped": False, "holds": []}]}
+    host.converge(LVM)
+    assert provider.returned(provider.observe()) == {"images": [{"image": "xen/pool1", "mapped": True, "holds": []}]}
+    subprocess.run(["mkswap", str(host.root / "disk")], check=True, capture_output=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+    assert provider.returned(provider.observe()) == {"images": [{"image": "xen/pool1", "mapped": True, "holds": ["swap"]}]}
+    (host.root / "disk").unlink()
+    with pytest.raises(Unreachable, match=r"could not be read \(exit code 3\): wipefs"):
+        provider.observe()
 
 
 def test_nfs_needs_nothing_of_a_host(host: Host) -> None:

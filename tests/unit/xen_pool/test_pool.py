@@ -9,7 +9,7 @@ import json
 import typing as t
 
 import pytest
-from xapi_server import NULL, Pool, Server
+from xapi_server import NULL, Pool, Refused, Server
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Provider, parse
@@ -51,11 +51,17 @@ class Module:
 def run(serve: t.Callable[..., Server], pool: Pool, certificate: tuple[str, str]) -> Run:
     server = serve(pool)
 
-    def ran(*repositories: dict[str, t.Any], check: bool = False, hosts: t.Sequence[dict[str, str]] = (), arm: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    def ran(
+        *repositories: dict[str, t.Any],
+        check: bool = False,
+        hosts: t.Sequence[dict[str, str]] = (),
+        arm: t.Sequence[str] = (),
+        images: t.Sequence[dict[str, t.Any]] = ({"image": "xen/pool1", "mapped": True, "holds": []},),
+    ) -> dict[str, t.Any]:
         module = Module(check)
         pool.calls.clear()
         with pytest.raises(Ended), Session(server.address, "root", "right", ca_path=certificate[0]) as session:
-            reconcile(module, Provider(session, parse(repositories), hosts, check), arm, workers=1)
+            reconcile(module, Provider(session, parse(repositories), hosts, images, check), arm, workers=1)
         assert "right" not in json.dumps(module.result)
         return {**module.result, "warnings": module.warnings}
 
@@ -114,13 +120,36 @@ def test_what_is_read_does_not_grow_with_the_repositories(run: Run, ready: Pool)
     assert ready.calls == few
 
 
-def test_a_device_that_is_not_mapped_yet_is_no_mistake_in_a_dry_run(run: Run, pool: Pool) -> None:
-    dry = run(LVM, check=True)
+def test_an_image_that_nobody_has_looked_at(run: Run, ready: Pool) -> None:
+    """It may not be mapped yet in a dry run, but nothing is formatted unseen."""
+    unseen = [{"image": "xen/pool1", "mapped": False, "holds": []}]
+    dry = run(LVM, check=True, images=unseen)
     assert ids(dry) == [("sr/ceph", "create")]
-    assert dry["warnings"] == [f"repository ceph: {DEVICE} is not there yet, so what is on it could not be looked at"]
-    real = run(LVM)
-    assert real["failed"] and f"{DEVICE} cannot be looked at on xcp1: SR.probe: SR_BACKEND_FAILURE_91" in real["msg"]
-    assert pool.written() == []
+    assert dry["warnings"] == [f"repository ceph: {DEVICE} could not be looked at yet; if something is on it, it will be refused"]
+    for images in (unseen, []):
+        real = run(LVM, images=images)
+        assert real["failed"] and f"no host has looked at what is on {DEVICE}" in real["msg"]
+    assert ready.written() == []
+
+
+def test_a_probe_that_finds_nothing_is_not_believed(run: Run, ready: Pool) -> None:
+    """The real one takes a device that it can't read for an empty one, and SR.create wipes it before it fails."""
+    ready.contents[DEVICE] = "1b2c3d4e-0000-4000-8000-000000000001"
+    ready.blind.add(DEVICE)
+    for check in (True, False):
+        refused = run(LVM, check=check, images=[{"image": "xen/pool1", "mapped": True, "holds": ["LVM2_member"]}])
+        assert refused["failed"] and f"{DEVICE} holds LVM2_member, which would be lost, and the pool finds no repository in it" in refused["msg"]
+    assert ready.written() == []
+
+
+def test_a_probe_that_fails_is_no_absence(run: Run, ready: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: t.Any) -> str:
+        raise Refused("SR_BACKEND_FAILURE_47", "", "The SR is not available [opterr=Failed to initialise the LVMCache]", "")
+
+    monkeypatch.setattr(ready, "SR_probe", broken)
+    assert run(LVM, check=True)["warnings"]
+    assert f"{DEVICE} cannot be looked at on xcp1: SR.probe: SR_BACKEND_FAILURE_47" in run(LVM)["msg"]
+    assert ready.written() == []
 
 
 def test_an_image_that_holds_a_repository_is_not_formatted(run: Run, ready: Pool) -> None:
@@ -142,7 +171,7 @@ def test_a_host_that_could_not_be_plugged_is_told_and_mended(run: Run, ready: Po
     ready.mapped[ready.host("xcp2")].clear()
     failed = run(LVM)
     assert failed["failed"]
-    assert "not plugged everywhere: xcp2: PBD.plug: SR_BACKEND_FAILURE_91" in failed["msg"]
+    assert "not plugged everywhere: xcp2: PBD.plug: SR_BACKEND_FAILURE_47: The SR is not available [opterr=no such volume group" in failed["msg"]
     ready.map_everywhere(DEVICE)
     mended = run(LVM)
     assert ids(mended) == [("pbd/ceph/xcp2", "update")]

@@ -53,7 +53,7 @@ class Pool:
     """A pool's database and the storage behind it.
 
     mapped: the devices that a host has. contents: the UUID of the repository on a device or a path. exports: (server, path) that are served.
-    ceph: the hosts with ceph-common.
+    ceph: the hosts with ceph-common. blind: the devices that LVM doesn't look at.
     """
 
     def __init__(self, hosts: t.Sequence[str] = ("xcp1", "xcp2"), types: t.Sequence[str] = ("lvm", "nfs", "cephfs", "ext")) -> None:
@@ -82,6 +82,7 @@ class Pool:
         self.contents: dict[str, str] = {}
         self.exports: set[tuple[str, str]] = set()
         self.ceph = set(self.tables["host"])
+        self.blind: set[str] = set()
 
     # -- for tests
 
@@ -210,14 +211,15 @@ class Pool:
         return sr
 
     def SR_probe(self, host: str, device_config: dict[str, str], kind: str, _sm_config: dict[str, str]) -> str:
-        self.reach(host, kind, device_config)
-        found = self.contents.get(device_config.get("device", ""), "")
+        # lvutil.scan_srlist: a device that can't be read is as good as empty
+        seen = device_config.get("device", "") in self.mapped[host] - self.blind
+        found = self.contents.get(device_config["device"], "") if seen else ""
         return f'<?xml version="1.0" ?>\n<SRlist>\n\t<SR>\n\t\t<UUID>\n\t\t\t{found}\n\t\t</UUID>\n\t</SR>\n</SRlist>\n' if found else "<SRlist/>\n"
 
     def reach(self, host: str, kind: str, config: dict[str, str]) -> None:
         """What a backend says of storage that isn't there."""
         if kind == "lvm" and config["device"] not in self.mapped[host]:
-            raise Refused("SR_BACKEND_FAILURE_91", "", "The device is not a valid path", "")
+            raise Refused("SR_BACKEND_FAILURE_19", "", f"No such device [opterr=Device {config['device']} does not exist]", "")
         if kind == "cephfs" and host not in self.ceph:
             raise Refused("SR_BACKEND_FAILURE_47", "", "The SR is not available [opterr=ceph is not installed]", "")
         if kind == "cephfs" and (config["server"], config["serverpath"]) not in self.exports:
@@ -267,8 +269,9 @@ class Pool:
         host, sr = record["host"], self.tables["SR"][record["SR"]]
         if not self.tables["host_metrics"][self.tables["host"][host]["metrics"]]["live"]:
             raise Refused("HOST_OFFLINE", host)
-        self.reach(host, sr["type"], record["device_config"])
-        if sr["type"] == "lvm" and self.contents.get(record["device_config"]["device"]) != sr["uuid"]:
+        if sr["type"] != "lvm":
+            self.reach(host, sr["type"], record["device_config"])
+        elif record["device_config"]["device"] not in self.mapped[host] or self.contents.get(record["device_config"]["device"]) != sr["uuid"]:
             raise Refused("SR_BACKEND_FAILURE_47", "", f"The SR is not available [opterr=no such volume group: VG_XenStorage-{sr['uuid']}]", "")
         record["currently_attached"] = True
         return ""
