@@ -159,6 +159,7 @@ class Bench:
             "CLOUDSTACK_KEY": self.connection["api_key"],
             "CLOUDSTACK_SECRET": self.connection["api_secret"],
             "CLOUDSTACK_TIMEOUT": "120",
+            "NO_PROXY": "*",
         }
         before = self.seen()
         playbook = str(HERE / f"region_{way}.yml")
@@ -208,7 +209,9 @@ def measure(bench: Bench, count: int, rounds: int, looped: bool) -> list[str]:
             notes.append(f"{count} hosts: the {way} is no no-op, it calls changed: {', '.join(changed)}.")
     bench.remove(mine)
     what = f"region of {count} simulated hosts"
-    return [line(f"{what}, first run", [first], [loop_first] if loop_first else []), line(f"{what}, no-op", again, loop_again)]
+    rows = [line(f"{what}, first run", [first], [loop_first] if loop_first else []), line(f"{what}, no-op", again, loop_again)]
+    say("\n".join(rows))  # so that they are there even if the next number fails
+    return rows
 
 
 def line(what: str, ours: t.Sequence[Run], theirs: t.Sequence[Run]) -> str:

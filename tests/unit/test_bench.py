@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 import typing as t
@@ -63,3 +64,23 @@ def test_a_loop_that_was_cut_off_is_never_shown_as_whole(bench: t.Any) -> None:
     bench.notes.clear()
     assert bench.line("x", [ours], [whole._replace(cut=3)]) == "| x | 2.00 s, 20 calls | > 100.00 s, > 500 calls | > 50× |"
     assert "3 of 123 objects" in bench.notes.pop()
+
+
+@pytest.mark.parametrize("ended", [None, KeyboardInterrupt, SystemExit])
+def test_the_hosts_are_removed_however_it_ends(bench: t.Any, monkeypatch: pytest.MonkeyPatch, ended: t.Optional[type[BaseException]]) -> None:
+    played: list[str] = []
+
+    def play(lab: t.Any, playbook: str, lab_state: str) -> float:
+        played.append(lab_state)
+        if ended and lab_state == "up":  # while they are being made
+            raise ended
+        return 0.0
+
+    monkeypatch.setattr(bench.Lab, "play", play)
+    with pytest.raises(ended) if ended else contextlib.nullcontext(), bench.Lab({}, {}) as lab:
+        lab.up({"cloud1": "10.78.20.11"}, {"cloudstack_management": ["cloud1"]})
+    assert played == ["up", "down"]
+    assert not pathlib.Path(lab.folder.name).exists()
+    with bench.Lab({}, {}, keep=True) as lab:
+        pass
+    assert played == ["up", "down"]
