@@ -459,6 +459,8 @@ class Provider:
 
     def _ask(self) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str], str]:
         """Return what ask_images does, and why it was not asked."""
+        if not self.wanted.disks:
+            return {}, [], ""
         keyrings = [f"/etc/ceph/ceph.{client}.keyring" for client in sorted({disk.client for disk in self.wanted.disks})]
         missing = [path for path in [self.conf, *keyrings] if not os.path.exists(path)]
         if rbd is None:
@@ -466,7 +468,7 @@ class Provider:
         if missing and self.check_mode:
             return {}, [], f"this host lacks {', '.join(missing)}"
         if missing:
-            return {}, [f"{', '.join(missing)}: not on this host; the role xen_host puts them there"], ""
+            return {}, [f"this host lacks {', '.join(missing)}: the role xen_host puts that there"], ""
         try:
             images, problems = ask_images(self.wanted.disks, self.conf)
         except Unreachable as error:
@@ -500,10 +502,13 @@ class Provider:
             if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
                 why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
             if why:
-                text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}. Choose another backend"
+                text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}"
                 # what Xen's own version refuses stays refused, whatever will be installed
                 refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
-                (warnings if bare and not refused else problems).append(text)
+                if bare and not refused:
+                    warnings.append(f"{text}; this is judged again once all is installed")
+                else:
+                    problems.append(f"{text}. Mend that, or choose another backend")
         return problems
 
     def _image_problems(self, observed: Observed) -> list[str]:
