@@ -10,7 +10,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable, reconcile
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import dom0, pool
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool, pool_host
 
 ARGUMENTS = {
     "repositories": {"type": "list", "elements": "dict", "required": True, "options": pool.REPOSITORY_OPTIONS},
@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             needed = {clients[item.name] for item in wanted if item.present and item.name in clients}
             if needed - set(keys) and not module.check_mode:
                 raise Invalid([f"keys: there is none of {client}: does the cluster have it?" for client in sorted(needed - set(keys))])
-            provider = dom0.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
+            provider = pool_host.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
             reconcile(module, provider, workers=1)
         except Invalid as error:
             result.update(failed=True, msg="; ".join(error.problems), problems=error.problems)

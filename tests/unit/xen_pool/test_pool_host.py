@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Plan, Secret, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import dom0
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import parse
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -60,11 +60,11 @@ class Host:
         ran = subprocess.run(["/bin/sh", "-c", f"{script} && sleep 0"], input=content, capture_output=True, env={"PATH": f"{self.bin}:/usr/bin:/bin"})
         return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
 
-    def provider(self, *items: dict[str, t.Any], absent: bool = False, keys: t.Optional[dict[str, str]] = None) -> dom0.Provider:
+    def provider(self, *items: dict[str, t.Any], absent: bool = False, keys: t.Optional[dict[str, str]] = None) -> pool_host.Provider:
         clients = {item["name"]: item["client"] for item in items if "client" in item}
         known = {"client.xen": KEY, "client.xenfs": KEY} if keys is None else keys
         secrets = {client: Secret(key) for client, key in known.items()}
-        return dom0.Provider(self.run, parse(items), clients, FSID, "10.0.0.11,10.0.0.12", secrets, absent, str(self.root))
+        return pool_host.Provider(self.run, parse(items), clients, FSID, "10.0.0.11,10.0.0.12", secrets, absent, str(self.root))
 
     def plan(self, *items: dict[str, t.Any], **options: t.Any) -> Plan:
         provider = self.provider(*items, **options)
@@ -101,7 +101,7 @@ def test_a_bare_host(host: Host) -> None:
     assert host.text("/etc/ceph/xenfs.secret") == f"{KEY}\n"
     assert (host.mode("/etc/ceph/ceph.client.xen.keyring"), host.mode("/etc/ceph/xenfs.secret"), host.mode("/etc/ceph/ceph.conf")) == (0o600, 0o600, 0o644)
     assert host.text("/etc/ceph/rbdmap") == "xen/pool1\tid=xen,keyring=/etc/ceph/ceph.client.xen.keyring\n"
-    assert [host.text(path) for path in dom0.LVM] == [DOCUMENTED, DOCUMENTED]
+    assert [host.text(path) for path in pool_host.LVM] == [DOCUMENTED, DOCUMENTED]
     assert host.text("/log") == "map xen/pool1 --id xen --keyring /etc/ceph/ceph.client.xen.keyring\n"
     assert not [path for path in host.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o007 and KEY in path.read_text(encoding="utf-8")]
 
@@ -228,7 +228,7 @@ def test_a_folder_in_the_place_of_a_file(host: Host) -> None:
 
 @pytest.mark.parametrize("answer", [(255, "", "lost"), (0, "none /etc/ceph/ceph.conf\n", ""), (0, "", "")])
 def test_an_answer_that_is_not_whole_is_no_absence(answer: tuple[int, str, str]) -> None:
-    provider = dom0.Provider(lambda script, content: answer, parse([LVM]), {"ceph": "client.xen"}, FSID, "", {})
+    provider = pool_host.Provider(lambda script, content: answer, parse([LVM]), {"ceph": "client.xen"}, FSID, "", {})
     with pytest.raises(Unreachable, match="could not be read"):
         provider.observe()
 
@@ -257,8 +257,8 @@ def test_a_key_that_the_cluster_has_yet_to_make(host: Host) -> None:
     ],
 )
 def test_lvm_is_told_once(before: str, after: str) -> None:
-    assert dom0.edit_lvm(before) == after
-    assert dom0.edit_lvm(after) == after
+    assert pool_host.edit_lvm(before) == after
+    assert pool_host.edit_lvm(after) == after
 
 
 @pytest.mark.parametrize(
@@ -271,4 +271,4 @@ def test_lvm_is_told_once(before: str, after: str) -> None:
     ],
 )
 def test_an_image_is_in_rbdmap_once(before: t.Optional[str], after: str) -> None:
-    assert dom0.edit_rbdmap(before, {"xen/pool1": "id=xen"}) == after
+    assert pool_host.edit_rbdmap(before, {"xen/pool1": "id=xen"}) == after
