@@ -11,8 +11,9 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
 
-ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "nfs_gateways")
+ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "xen_hosts", "nfs_gateways")
 PREFIX = "ceph_cluster_"
 # These are judged by rbd_images, against the living pools.
 IMAGES = "ceph_cluster_images"
@@ -40,7 +41,9 @@ class ActionModule(ActionBase):
             problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX)
         gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
-        result["warnings"] = warnings
+        of_xen, warnings_of_xen = xen.problems(hosts, roles)
+        problems += of_xen
+        result["warnings"] = warnings + warnings_of_xen
         result["changed"] = False
         result["problems"] = problems
         if problems:
@@ -50,7 +53,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _host(name: str, groups: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> _inventory.Host:
-        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances", "nfs_gateway_exports")
+        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances", "nfs_gateway_exports", "xen_host", "consumers")
         return _inventory.Host(
             name=name,
             groups=frozenset(group for group, members in groups.items() if name in members),

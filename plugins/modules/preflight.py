@@ -49,6 +49,9 @@ options:
       kvm_hosts:
         description: The group of the KVM hosts.
         type: str
+      xen_hosts:
+        description: The group of the Xen hosts.
+        type: str
       nfs_gateways:
         description: The group of the NFS gateways.
         type: str

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared of all Xen hosts, checked across them. Runs on the controller, connects nowhere.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, Disk, parse
+
+OPTIONS: dict[str, t.Any] = {
+    "rbd_backend": {"type": "str", "choices": list(xen.BACKENDS), "default": "krbd_script"},
+    "guests": {"type": "list", "elements": "dict", "default": [], "options": GUEST_OPTIONS},
+    "boot": {"type": "dict", "default": {}},
+    "packages": {"type": "list", "elements": "str", "default": []},
+}
+# Distributions whose Xen has no backendtype=tap: libxl got it back with 4.20.
+WITHOUT_TAP = {("Debian", "12"): "4.17", ("Ubuntu", "22"): "4.16", ("Ubuntu", "24"): "4.17"}
+
+
+def problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return (problems, warnings) of the Xen hosts among all hosts, each naming the variable, the host and the mend.
+
+    roles: which group plays which role, {"xen_hosts": "xen_hosts", ...}.
+    """
+    found: list[str] = []
+    warnings: list[str] = []
+    everywhere: dict[str, list[tuple[str, Disk]]] = {}
+    for host in hosts:
+        if roles["xen_hosts"] not in host.groups:
+            continue
+        if roles["kvm_hosts"] in host.groups:
+            found.append(f"{host.name}: is in the groups {roles['xen_hosts']} and {roles['kvm_hosts']}, but no KVM runs under Xen: take it out of one")
+        if roles["osds"] in host.groups:
+            warnings.append(f"{host.name}: maps images by the kernel and holds OSDs: when memory is short they can wait for each other for ever. Use two hosts")
+        wrong, disks = _of_host(host)
+        found += wrong
+        for disk in disks:
+            everywhere.setdefault(disk.name, []).append((host.name, disk))
+    for image, users in everywhere.items():
+        found += _across(image, users)
+    return found, warnings
+
+
+def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
+    given = host.variables.get("xen_host") or {}
+    if not isinstance(given, t.Mapping):
+        return [f"{host.name}: xen_host is no dictionary: write its options below it"], []
+    checked = ArgumentSpecValidator(OPTIONS).validate(dict(given))
+    if checked.error_messages:
+        unknown = "Supported parameters include"
+        return [f"{host.name}: xen_host: {'unknown: ' if unknown in message else ''}{message}" for message in checked.error_messages], []
+    declared = checked.validated_parameters
+    consumers = host.variables.get("consumers") or []
+    try:
+        disks = parse(declared["guests"], declared["rbd_backend"], consumers, f"{host.name}: xen_host.guests").disks
+    except Invalid as error:
+        return error.problems, []
+    found = []
+    backends = sorted({declared["rbd_backend"], *(disk.backend for disk in disks)})
+    version = str(host.facts.get("distribution_version", "")).split(".")[0]
+    without = WITHOUT_TAP.get((str(host.facts.get("distribution", "")), version))
+    for backend in backends:
+        if backend.startswith("tapdisk_") and without:
+            found.append(
+                f"{host.name}: xen_host: the backend {backend} needs Xen 4.20, and {host.facts['distribution']} {version} has {without}: "
+                f"use krbd_script or rbd_nbd"
+            )
+    return found, disks
+
+
+def _across(image: str, users: t.Sequence[tuple[str, Disk]]) -> list[str]:
+    """An image that several hosts have. One guest may be declared on each host that it can run on."""
+    if len({host for host, _ in users}) < 2:
+        return []
+    who = " and ".join(f"{disk.guest} on {host}" for host, disk in users)
+    disks = [disk for _, disk in users]
+    if len({disk.guest for disk in disks}) > 1 and any(disk.mode == "w" for disk in disks) and any(disk.exclusive for disk in disks):
+        return [
+            f"xen_host.guests: the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"
+        ]
+    if any(disk.mapping and disk.exclusive and disk.mode == "w" for disk in disks):
+        return [
+            f"xen_host.guests: the image {image} would be mapped at boot on several hosts, of which only one could hold it: {who}. "
+            f"Use the backend krbd_script, which maps it when the guest starts, or say exclusive: false"
+        ]
+    return []
