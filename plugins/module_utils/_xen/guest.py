@@ -33,7 +33,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image impor
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import last_line
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0, last_line
 
 try:
     import rbd
@@ -180,6 +180,8 @@ def run_guest(order: Order) -> dict[str, t.Any]:
 
     Raises GuestFailed, Unreachable, CommandError.
     """
+    if not is_dom0():
+        raise GuestFailed("this host is not Xen's first domain: it must be booted into Xen")
     name = PREFIX + socket.gethostname()
     uuid = str(uuids.uuid4())
     images, problems = xen_disks.ask_images([disk for disk in order.disks if disk.device not in order.made], order.conf)
