@@ -166,6 +166,22 @@ def test_an_image_that_holds_a_repository_is_not_formatted(run: Run, ready: Pool
     assert not run({**LVM, "uuid": there})["changed"]
 
 
+def test_the_master_is_plugged_first(run: Run, ready: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one that writes what is on the storage."""
+    ready.master = ready.host("xcp2")
+    next(iter(ready.tables["pool"].values()))["master"] = ready.master
+    order: list[str] = []
+    plug = ready.PBD_plug
+
+    def noted(pbd: str) -> str:
+        order.append(ready.tables["host"][ready.tables["PBD"][pbd]["host"]]["name_label"])
+        return plug(pbd)
+
+    monkeypatch.setattr(ready, "PBD_plug", noted)
+    assert not run({**NFS, "uuid": "1b2c3d4e-0000-4000-8000-000000000001"})["failed"]
+    assert order == ["xcp2", "xcp1"]
+
+
 def test_a_host_that_could_not_be_plugged_is_told_and_mended(run: Run, ready: Pool) -> None:
     """SR.create itself succeeds then."""
     ready.mapped[ready.host("xcp2")].clear()
@@ -247,6 +263,8 @@ def test_an_option_that_is_no_longer_declared_goes(run: Run, ready: Pool) -> Non
     changed = run(NFS)
     assert ids(changed) == [("pbd/shared/xcp1", "update"), ("pbd/shared/xcp2", "update")]
     assert {row["risk"] for row in changed["changes"]} == {"restart"}
+    assert changed["diff"][0]["before"] == {"device_config": {"options": "nconnect=4"}}
+    assert changed["diff"][0]["after"] == {"device_config": {"options": None}}
     assert "options" not in ready.plugs("shared")["xcp2"]["device_config"]
 
 

@@ -93,7 +93,9 @@ def host(tmp_path: pathlib.Path) -> Host:
 
 def test_a_bare_host(host: Host) -> None:
     before = sorted(host.root.rglob("*"))
-    assert len(host.plan(LVM, FILES)) == 8
+    plan = host.plan(LVM, FILES)
+    assert len(plan) == 8
+    assert [change.id for change in plan.stages()[1]] == ["mapping/xen/pool1"]  # once its keyring is there
     assert sorted(host.root.rglob("*")) == before
     host.converge(LVM, FILES, NFS)
     assert host.text("/etc/ceph/ceph.conf") == f"[global]\nfsid = {FSID}\nmon_host = 10.0.0.11,10.0.0.12\n"
