@@ -1,12 +1,13 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test doubles of what Xen's hotplug scripts run: rbd with krbd, qemu-nbd, and blktap's tap-ctl.
+"""Test doubles of what Xen's hotplug scripts run: rbd with krbd, rbd-nbd, qemu-nbd, and blktap's tap-ctl.
 
     python doubles.py NAME ARGUMENT...
 
 Each keeps to what the real one reads and says, as seen on Xen 4.20 with Ceph 18.2 and blktap 4.0.8. Their state is in the folder $DOUBLES:
-cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, taps (JSON), tapdisks (their pids), calls (what was run).
+cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, nbd (JSON), block/nbdN (sysfs), taps (JSON), tapdisks (their
+pids), calls (what was run).
 """
 
 from __future__ import annotations
@@ -205,6 +206,45 @@ def qemu_nbd(*arguments: str) -> int:
         connection.close()
 
 
+# rbd-nbd: a device outlives its server where it has a cookie
+
+
+def rbd_nbd(*arguments: str) -> int:
+    given, words = {}, list(arguments)
+    with (ROOT / "calls").open("a") as calls:
+        calls.write("rbd-nbd " + " ".join(words) + "\n")
+    for option in ("--id", "--cookie", "--device", "--io-timeout", "--reattach-timeout"):
+        if option in words:
+            given[option] = words.pop(words.index(option) + 1)
+            words.remove(option)
+    verb, spec = [word for word in words if not word.startswith("--")]
+    with alone():
+        devices = load(ROOT / "nbd", {})
+        if verb in ("map", "attach"):
+            path = opened(given["--id"], spec)
+            if isinstance(path, str):
+                return say(path.replace("rbd: ", "rbd-nbd: "), 1)
+        name = given.get("--device", spec).rpartition("/")[2]
+        if verb == "map":
+            name = next(f"nbd{n}" for n in range(16) if f"nbd{n}" not in devices)
+            devices[name] = {"image": spec, "cookie": given["--cookie"], "server": True}
+            (ROOT / "block" / name).mkdir(parents=True)
+            (ROOT / "block" / name / "backend").write_text(given["--cookie"] + "\n")
+        elif name not in devices:
+            return say(f"rbd-nbd: {spec} is not mapped", 22)
+        elif verb == "attach":
+            if devices[name]["cookie"] != given["--cookie"] or devices[name]["server"]:
+                return say("rbd-nbd: cookie mismatch", 22)
+            devices[name]["server"] = True
+        elif verb == "detach":
+            devices[name]["server"] = False
+        elif verb == "unmap":
+            del devices[name]
+            (ROOT / "block" / name / "backend").unlink()
+        save(ROOT / "nbd", devices)
+    return say(f"/dev/{name}") if verb in ("map", "attach") else 0
+
+
 # blktap
 
 
@@ -272,5 +312,5 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    commands = {"rbd": rbd, "qemu-nbd": qemu_nbd, "tap-ctl": tap_ctl}
+    commands = {"rbd": rbd, "rbd-nbd": rbd_nbd, "qemu-nbd": qemu_nbd, "tap-ctl": tap_ctl}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

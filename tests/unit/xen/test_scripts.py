@@ -19,6 +19,8 @@ import sys
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import Disk as Declared
+
 HERE = pathlib.Path(__file__).parent
 FILES = HERE.parents[2] / "roles" / "xen_host" / "files"
 XEN = os.environ.get("CEPHSTACK_XEN_SCRIPTS")
@@ -45,11 +47,16 @@ class Host:
         self.program("logger", 'echo "$@" >> "$DOUBLES/log/syslog"')
         for name, text in XENSTORE.items():
             self.program(name, text)
-        for name in ("rbd", "qemu-nbd", "tap-ctl"):
+        for name in ("rbd", "rbd-nbd", "qemu-nbd", "tap-ctl"):
             self.program(name, f'exec "{sys.executable}" -IS "{HERE / "doubles.py"}" {name} "$@"')
         # Where things are is the kernel's and Xen's: the same text with other places.
-        places = {"/dev/rbd": f"{root}/dev/rbd", "/sys/bus/rbd/devices": f"{root}/sysfs", "/run/block-tap-rbd": f"{root}/run"}
-        self.install([FILES / "block-rbd-common.sh", FILES / "block-rbd", FILES / "block-tap-rbd"], places)
+        places = {
+            "/dev/rbd": f"{root}/dev/rbd",
+            "/sys/bus/rbd/devices": f"{root}/sysfs",
+            "/sys/block": f"{root}/block",
+            "/run/block-tap-rbd": f"{root}/run",
+        }
+        self.install([FILES / "block-rbd-common.sh", FILES / "block-rbd", FILES / "block-tap-rbd", FILES / "cephstack-rbd-nbd"], places)
         if XEN:
             names = ("block-common.sh", "xen-hotplug-common.sh", "xen-script-common.sh", "locking.sh", "logging.sh", "hotplugpath.sh")
             found = [pathlib.Path(XEN) / name for name in names]
@@ -417,3 +424,80 @@ def test_the_doubles_know_tapdisk_s_trap(host):
     disk = tap(host)
     assert disk.run("add") == 0 and host.taps()[disk.minor]["sectors"] == 0
     assert disk.run("remove") == 0
+
+
+@pytest.mark.parametrize("backend", ["krbd_script", "tapdisk_nbd"])
+@pytest.mark.parametrize("mode", ["w", "r"])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_the_scripts_take_what_xen_rbd_writes(host, backend, mode, exclusive):
+    line = Declared("web", "xvda", "vms", "web", "client.xen", mode, backend, exclusive).line
+    script, target = re.search(r"script=([^,]+).*,target=(.*)", line).groups()
+    disk = host.disk(target=target, mode=mode, script=script)
+    assert disk.run("add") == 0 and disk.ready()
+    again = host.disk(guest=2, target=target, mode=mode, script=script)
+    assert again.run("add") == (1 if exclusive and mode == "w" else 0)
+    assert [disk.run("remove"), again.run("remove")] == [0, 0]
+
+
+# cephstack-rbd-nbd
+
+
+class Unit:
+    """What systemd does with the template for one image."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.link = host.root / "dev" / "rbd-nbd" / "vms" / "web"
+        # The question whether the device is open: doubles are no devices.
+        host.program("python3", 'case $3 in */nbd*) [ ! -e "$DOUBLES/open" ] ;; esac')
+
+    def run(self, what: str, **given: str) -> int:
+        environment = {"POOL": "vms", "IMAGE": "web", "CLIENT": "xen", "COOKIE": "c0ffee", "OPTIONS": "--exclusive", **given}
+        script = self.host.scripts / "cephstack-rbd-nbd"
+        return subprocess.run([script, what], env={**self.host.environment, **environment}, capture_output=True, timeout=60).returncode
+
+    def devices(self) -> dict[str, dict[str, object]]:
+        return json.loads((self.host.root / "nbd").read_text())
+
+
+@pytest.fixture
+def unit(host: Host) -> Unit:
+    return Unit(host)
+
+
+def test_an_nbd_device_has_a_name_that_stays(unit):
+    assert unit.run("start") == 0
+    assert os.readlink(unit.link) == "/dev/nbd0" and unit.devices()["nbd0"] == {"image": "vms/web", "cookie": "c0ffee", "server": True}
+    assert "--exclusive" in unit.host.calls("rbd-nbd")[0].split()
+    assert unit.run("stop") == 0
+    assert unit.devices() == {} and not os.path.lexists(unit.link)
+    assert unit.run("stop") == 0
+
+
+def test_a_restart_under_a_running_guest_keeps_its_device(unit):
+    assert unit.run("start") == 0
+    (unit.host.root / "open").touch()
+    assert unit.run("stop") == 0
+    assert unit.devices()["nbd0"]["server"] is False and os.readlink(unit.link) == "/dev/nbd0"
+    assert unit.run("start") == 0
+    assert list(unit.devices()) == ["nbd0"] and unit.devices()["nbd0"]["server"] is True
+
+
+def test_a_server_that_was_killed_comes_back(unit):
+    assert unit.run("start") == 0
+    (unit.host.root / "nbd").write_text(json.dumps({"nbd0": {**unit.devices()["nbd0"], "server": False}}))
+    assert unit.run("start") == 0
+    assert list(unit.devices()) == ["nbd0"] and unit.devices()["nbd0"]["server"] is True
+
+
+def test_another_image_s_device_is_left_alone(unit):
+    assert unit.run("start", IMAGE="web", COOKIE="another") == 0
+    assert unit.run("start") == 0
+    assert sorted(unit.devices()) == ["nbd0", "nbd1"] and os.readlink(unit.link) == "/dev/nbd1"
+    assert unit.run("stop") == 0
+    assert list(unit.devices()) == ["nbd0"]
+
+
+def test_an_image_that_is_not_there_is_a_failed_unit(unit):
+    assert unit.run("start", IMAGE="wbe") == 1
+    assert not os.path.lexists(unit.link.parent / "wbe")
