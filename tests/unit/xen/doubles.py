@@ -20,6 +20,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import sys
 import time
 import typing as t
@@ -27,6 +28,7 @@ import typing as t
 ROOT = pathlib.Path(os.environ.get("DOUBLES", "/nonexistent"))
 # drivers/tapdisk-protocol-new.h of blktap: the only export that tapdisk asks a server for
 EXPORT = "tapdisk_client"
+OPTION = b"IHAVEOPT"
 
 
 def say(text: str, code: int = 0) -> int:
@@ -200,10 +202,12 @@ def qemu_nbd(*arguments: str) -> int:
     pathlib.Path(given["pid-file"]).write_text(f"{os.getpid()}\n")
     while True:
         connection, _ = server.accept()
-        # The whole of the protocol that matters here: what is exported under the name that is asked for.
-        asked = connection.recv(64).decode()
-        connection.sendall(b"2048" if asked == given["export-name"] else b"0")
-        connection.close()
+        with connection:
+            # NBD's newstyle handshake, as far as an export's size. One of another name is not served.
+            connection.sendall(b"NBDMAGIC" + OPTION + struct.pack(">H", 1))
+            _, _, _, length = struct.unpack(">I8sII", connection.recv(20, socket.MSG_WAITALL))
+            if connection.recv(length, socket.MSG_WAITALL).decode() == given["export-name"]:
+                connection.sendall(struct.pack(">QH", 2048 * 512, 1) + bytes(124))
 
 
 # rbd-nbd: a device outlives its server where it has a cookie
@@ -297,8 +301,11 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
             return say(f"tap-ctl: {kind}: Invalid argument", 22)  # stock tapdisk has no driver for rbd
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(path)
-            server.sendall(EXPORT.encode())
-            entry["sectors"] = int(server.recv(16))
+            server.recv(18, socket.MSG_WAITALL)
+            server.sendall(struct.pack(">I", 1) + OPTION + struct.pack(">II", 1, len(EXPORT)) + EXPORT.encode())
+            said = server.recv(10, socket.MSG_WAITALL)
+            # tapdisk takes a server that hangs up for a disk of no size
+            entry["sectors"] = struct.unpack(">QH", said)[0] // 512 if len(said) == 10 else 0
         entry.update(state="0", args=given["-a"], read_only="-R" in given)
     elif verb == "close":
         entry.update(args="", sectors=None)
