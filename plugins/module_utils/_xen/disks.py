@@ -366,6 +366,11 @@ def addresses(text: str) -> set[str]:
     return {six or four for six, four in found}
 
 
+def own_addresses(connection: Connection) -> set[str]:
+    """Return the addresses under which the cluster knows this host."""
+    return addresses(str(connection.rados.get_addrs()))
+
+
 def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str]]:
     """Ask the cluster of each disk's image as its own client. Returns who else has it open, and what is wrong.
 
@@ -375,7 +380,7 @@ def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str]
     problems: list[str] = []
     for client in sorted({disk.client for disk in disks}):
         with Connection({"client": client, "conf": conf}) as connection:
-            own = addresses(str(connection.rados.get_addrs()))
+            own = own_addresses(connection)
             for disk in {disk.name: disk for disk in disks if disk.client == client}.values():
                 try:
                     with contextlib.closing(connection.rados.open_ioctx(disk.pool)) as io_context, rbd.Image(io_context, disk.image, read_only=True) as image:
@@ -486,7 +491,7 @@ class Provider:
         if self.wanted.mappings and not observed.seen.dom0:
             warnings.append("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
         problems += self._backend_problems(observed, warnings)
-        problems += self._image_problems(observed)
+        problems += self._image_problems(observed, warnings)
         changes = [*self._plan_fragments(observed), *self._plan_mappings(observed, problems)]
         if problems:
             raise Invalid(problems)
@@ -511,15 +516,16 @@ class Provider:
                     problems.append(f"{text}. Mend that, or choose another backend")
         return problems
 
-    def _image_problems(self, observed: Observed) -> list[str]:
+    def _image_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
         problems = []
         for disk in self.wanted.disks:
             others = observed.images.get((disk.client, disk.name), ())
             if others and disk.exclusive and disk.mode == "w":
-                problems.append(
-                    f"guest {disk.guest}: {disk.device}: the image {disk.name} is in use elsewhere, by {', '.join(others)}: stop its user there, or say "
-                    f"exclusive: false where two hosts share it on purpose"
-                )
+                text = f"guest {disk.guest}: {disk.device}: the image {disk.name} is in use elsewhere, by {', '.join(others)}"
+                if disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
+                    warnings.append(f"{text}: it can't be started here until that has ended")
+                else:
+                    problems.append(f"{text}: stop its user there, or say exclusive: false where two hosts share it on purpose")
         for now in observed.running.disks:
             wanted = next((disk for disk in self.wanted.guests.get(now.guest, ()) if disk.device == now.device), None)
             if wanted is None:

@@ -234,13 +234,23 @@ def test_a_wrong_key_is_no_failure_of_a_dry_run(tmp_path, monkeypatch):
         provider(declared(disk()))._ask()
 
 
-def test_an_image_that_another_host_has():
-    wanted = declared(disk())
+def test_an_image_that_another_host_has_is_not_mapped_here():
+    wanted = declared(disk(backend="krbd_static"))
     taken = as_written(wanted, images={("client.xen", "vms/web1"): ("10.78.10.21:0/123",)})
     (problem,) = problems_of(lambda: provider(wanted).plan(taken))
     assert "in use elsewhere, by 10.78.10.21:0/123" in problem
-    together = declared(disk(exclusive=False))
+    together = declared(disk(backend="krbd_static", exclusive=False))
     assert not provider(together).plan(as_written(together, images=taken.images))
+
+
+def test_a_guest_that_runs_on_another_host_is_only_told_of():
+    """It is declared on both, so that it can be started on either; the hotplug script sees to it that it is not started on two."""
+    wanted = declared(disk())
+    plan = provider(wanted).plan(as_written(wanted, images={("client.xen", "vms/web1"): ("10.78.10.21:0/123",)}))
+    assert not plan
+    assert any("can't be started here" in text and "10.78.10.21" in text for text in plan.warnings)
+    reader = declared(disk(mode="r"))
+    assert not provider(reader).plan(as_written(reader, images={("client.xen", "vms/web1"): ("10.78.10.21:0/123",)})).warnings
 
 
 @pytest.mark.parametrize(
