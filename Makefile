@@ -15,7 +15,7 @@ CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PA
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
-.PHONY: help demo lab lab-down clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
+.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -23,6 +23,9 @@ help: ## List the targets
 demo: run ## A whole stack on this machine: hosts, Ceph, KVM hosts, CloudStack, guests on RBD
 	@$(CLOUDSTACK)
 	$(PLAY) $$cloudstack cephstack.cloud.demo
+
+demo-xen: run ## The same without CloudStack, but with a Xen host: one image under both hypervisors
+	@$(PLAY) -i inventories/xen cephstack.cloud.demo
 
 lab: run ## Only the throwaway hosts of $(LAB)
 	@$(CLOUDSTACK)
