@@ -43,6 +43,8 @@ UseDNS no
 # Units that a throwaway host is better without: apt's own timers take its lock at any time; and all devices need not have been
 # seen before the network, which is there from the initramfs on (under emulation that takes half of the boot).
 _MASKED = {"container": ("apt-daily.timer", "apt-daily-upgrade.timer"), "vm": ("apt-daily.timer", "apt-daily-upgrade.timer", "ifupdown-pre.service")}
+# What its package starts at boot, though it can do nothing until the host is set up: it would keep a processor busy until then.
+_ENABLED_LATER = ("cloudstack-agent.service",)
 # Under Xen, emulation is several times slower still: there whatever no one asks for is left out.
 _MASKED["xen"] = (
     *_MASKED["vm"], "e2scrub_reap.service", "getty@tty1.service", "modprobe@drm.service", "modprobe@efi_pstore.service", "systemd-binfmt.service",
@@ -196,6 +198,7 @@ def _clean(tree: str) -> None:
         "etc/resolv.conf",
         "var/cache/apt/archives/*.deb",
     )
+    patterns += tuple(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)
     for pattern in patterns:
         for path in glob.glob(os.path.join(tree, pattern)):
             os.remove(path)
