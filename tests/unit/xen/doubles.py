@@ -170,7 +170,6 @@ def qemu_nbd(*arguments: str) -> int:
     path = opened(user, spec.partition("@")[0])
     if isinstance(path, str):
         return say(f"qemu-nbd: Failed to blk_new_open '{file}': " + path.splitlines()[-1].replace("rbd: ", ""), 1)
-    writes = "read-only" not in given
     server = socket.socket(socket.AF_UNIX)
     server.bind(given["socket"])
     server.listen(8)
@@ -192,13 +191,12 @@ def qemu_nbd(*arguments: str) -> int:
             save(path, image)
 
     def end(*_: t.Any) -> None:
-        if writes:
-            watch(False)
+        watch(False)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    if writes:
-        watch(True)
+    # QEMU opens an image for writing even where it will only read
+    watch(True)
     pathlib.Path(given["pid-file"]).write_text(f"{os.getpid()}\n")
     while True:
         connection, _ = server.accept()
