@@ -156,7 +156,7 @@ def test_drift_is_listed_exactly_and_mended(tmp_path):
     STACK.ssh("xen1", "sed -i '/key = /s/=.*/= AQBQVKVnAAAAABAAKp0vWy7VHJPNNCRP7HoYVg==/' /etc/ceph/ceph.client.xen.keyring")
 
     changes, _ = STACK.play(tmp_path, "--check", "--diff")
-    assert sorted(f"{change['kind']}/{change['name']}" for change in changes) == ["keyring/client.xen", "mapping/vms/static-a"], changes
+    assert sorted(f"{change['kind']}/{change['name']}" for change in changes) == ["keyring//etc/ceph/ceph.client.xen.keyring", "mapping/vms/static-a"], changes
     assert {change["host"] for change in changes} == {"xen1"}
 
     mended, _ = STACK.play(tmp_path)
