@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import pathlib
+import subprocess
 import time
 import uuid
 
@@ -20,19 +21,23 @@ from ansible_collections.cephstack.cloud.molecule.shared import runs
 STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
 # The guests that the inventory declares: their disks, and the image behind each.
 GUESTS = {"script": {"xvda": "script-a", "xvdb": "script-b"}, "static": {"xvda": "static-a"}, "nbd": {"xvda": "nbd-a"}}
-# The second sector of each disk: the guest tells the sum of what it found there, and writes.
+# The second sector of each disk: the guest tells the sum of what it found there, and writes. Then it may wait, and writes to the third.
 INIT = """#!/bin/busybox sh
 export PATH=/bin
 busybox mount -t proc proc /proc
 busybox --install -s /bin
 mount -t devtmpfs dev /dev
 for module in $(cat /order); do insmod /$module; done
-for word in $(cat /proc/cmdline); do case $word in saying=*) saying=${word#*=} ;; disks=*) disks=${word#*=} ;; esac; done
+for word in $(cat /proc/cmdline); do case $word in saying=*) saying=${word#*=} ;; disks=*) disks=${word#*=} ;; pause=*) pause=${word#*=} ;; esac; done
 for disk in $(echo $disks | tr , ' '); do
   waited=0
   while [ ! -b /dev/$disk ] && [ $waited -lt 300 ]; do usleep 100000; waited=$((waited + 1)); done
   found=$(dd if=/dev/$disk bs=512 skip=1 count=1 2>/dev/null | md5sum | cut -d' ' -f1)
   echo "${saying} $disk found $found" | dd of=/dev/$disk bs=512 seek=1 conv=sync,notrunc,fsync 2>/dev/null
+done
+sleep $pause
+for disk in $(echo $disks | tr , ' '); do
+  echo "${saying} $disk after $pause s" | dd of=/dev/$disk bs=512 seek=2 conv=sync,notrunc,fsync 2>/dev/null
 done
 poweroff -f
 """
@@ -42,7 +47,7 @@ with rados.Rados(conffile="/etc/ceph/ceph.conf", name="client.admin") as cluster
     with rbd.Image(pool, sys.argv[1], read_only=len(sys.argv) < 3) as image:
         if len(sys.argv) > 2:
             image.write(sys.argv[2].encode().ljust(512, b"\\0"), 512)
-        print(image.read(512, 512).hex())
+        print(image.read(512, 1024).hex())
 """
 
 
@@ -51,9 +56,10 @@ def attempt(name, command):
     return testinfra.get_host(f"ansible://{name}?ansible_inventory={runs.SHARED / 'inventory.py'}").run(command)
 
 
-def sector(image, text=None):
-    """The second sector of an image, over librbd from the Ceph host; text is written into it before."""
-    return bytes.fromhex(STACK.ssh("ceph1", f"python3 -c '{SECTOR}' {image}" + (f" '{text}'" if text else "")))
+def sector(image, text=None, third=False):
+    """The second sector of an image (or the third), over librbd from the Ceph host; text is written into it before."""
+    data = bytes.fromhex(STACK.ssh("ceph1", f"python3 -c '{SECTOR}' {image}" + (f" '{text}'" if text else "")))
+    return data[512:] if third else data[:512]
 
 
 def mapped():
@@ -83,7 +89,7 @@ kernel = "/run/guests/vmlinuz"
 ramdisk = "/run/guests/initrd"
 memory = 128
 on_crash = "destroy"
-extra = "console=hvc0 panic=1 saying={saying} disks={disks}"
+extra = "console=hvc0 panic=1 saying={saying} disks={disks} pause={pause}"
 """
 
 
@@ -93,31 +99,35 @@ def put(text):
 
 
 @pytest.fixture(scope="module")
-def boot():
-    """Boot guests at once, each with the fragment that the role wrote; return the word that they were told to say."""
+def start():
+    """Start guests, each with the fragment that the role wrote; return the word that they were told to say."""
     STACK.ssh("xen1", f"{put(INIT)} | sh -c '{INITRAMFS}'")
 
-    def boot(names):
+    def start(names, pause=0):
         saying = uuid.uuid4().hex
         for name in names:
-            configuration = put(CONFIGURATION.format(name=name, saying=saying, disks=",".join(GUESTS[name])))
+            configuration = put(CONFIGURATION.format(name=name, saying=saying, disks=",".join(GUESTS[name]), pause=pause))
             STACK.ssh("xen1", f"{configuration} | cat - /etc/xen/disks/{name}.cfg > /run/guests/{name}.cfg && timeout 200 xl create /run/guests/{name}.cfg")
-        until = time.monotonic() + 240
-        while running := [name for name in names if attempt("xen1", f"xl domid {name}").rc == 0]:
-            assert time.monotonic() < until, (running, STACK.ssh("xen1", "xl list; xenstore-ls -f /local/domain/0/backend; journalctl --no-pager -n 50"))
-            time.sleep(1)
         return saying
 
-    return boot
+    return start
+
+
+def wait_until_gone(names):
+    until = time.monotonic() + 240
+    while running := [name for name in names if attempt("xen1", f"xl domid {name}").rc == 0]:
+        assert time.monotonic() < until, (running, STACK.ssh("xen1", "xl list; xenstore-ls -f /local/domain/0/backend; journalctl --no-pager -n 50"))
+        time.sleep(1)
 
 
 @pytest.mark.parametrize("round_", ["first", "second"])
-def test_guests_read_what_is_there_and_what_they_write_is_read_over_librbd(boot, round_):
+def test_guests_read_what_is_there_and_what_they_write_is_read_over_librbd(start, round_):
     """All at once. In the second round the guests of all backends find what they wrote in the first."""
     for image in GUESTS["script"].values():
         sector(image, f"from-ceph1 {image} {round_}")  # nobody has it open; the others are mapped, and locked
     before = {image: sector(image) for disks in GUESTS.values() for image in disks.values()}
-    saying = boot(list(GUESTS))
+    saying = start(list(GUESTS))
+    wait_until_gone(list(GUESTS))
     for disks in GUESTS.values():
         for device, image in disks.items():
             found = hashlib.md5(before[image]).hexdigest()
@@ -129,6 +139,23 @@ def test_what_a_script_attached_is_detached_and_what_is_static_stays():
     assert STACK.ssh("xen1", "xenstore-list /local/domain/0/backend/vbd || true").strip() == ""
     for image in GUESTS["script"].values():
         assert json.loads(STACK.ssh("ceph1", f"rbd status vms/{image} --format json"))["watchers"] == []
+
+
+def test_a_guest_keeps_its_disk_while_the_server_of_rbd_nbd_is_another(start):
+    """As after an upgrade of its package."""
+    unit = "'cephstack-rbd-nbd@vms-nbd\\x2da.service'"
+    saying = start(["nbd"], pause=30)
+    until = time.monotonic() + 120
+    while not sector("nbd-a").startswith(saying.encode()):
+        assert time.monotonic() < until
+        time.sleep(1)
+    before = STACK.ssh("xen1", "pgrep -a rbd-nbd")
+    STACK.ssh("xen1", f"systemctl restart {unit}")
+    after = STACK.ssh("xen1", "pgrep -a rbd-nbd")
+    assert after.split()[0] != before.split()[0] and " attach " in after, (before, after)
+    wait_until_gone(["nbd"])
+    assert sector("nbd-a", third=True).rstrip(b"\0\n").decode() == f"{saying} xvda after 30 s"
+    assert mapped() == ["nbd-a", "static-a"]
 
 
 def test_no_key_is_in_xenstore_nor_readable_by_others():
@@ -148,6 +175,21 @@ def test_a_guest_whose_image_is_not_there_is_refused_and_nothing_is_left_of_it()
     assert [line for line in said.splitlines() if "vms/no-such" in line and ("not there" in line or "No such file" in line)], said
     assert attempt("xen1", "xl domid wrong").rc != 0
     assert mapped() == ["nbd-a", "static-a"]
+
+
+def test_what_cannot_be_is_refused_before_anything_is_touched(tmp_path):
+    """An image that is not there and a backend that this Xen has not: both are told, and nothing is changed."""
+    before = STACK.ssh("xen1", "cat /etc/xen/disks/*.cfg /etc/ceph/rbdmap")
+    book, more, log = (tmp_path / name for name in ("play.yml", "vars.json", "log"))
+    book.write_text(json.dumps([{"hosts": "xen_hosts", "gather_facts": True, "roles": ["cephstack.cloud.xen_host"]}]))
+    disks = [{"device": "xvda", "pool": "vms", "image": "no-such"}, {"device": "xvdb", "pool": "vms", "image": "script-b", "backend": "qdisk_rbd"}]
+    more.write_text(json.dumps({"xen_host": {"boot": {"dom0_memory": "1920M"}, "guests": [{"name": "script", "disks": disks}]}}))
+    with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
+        command = ["ansible-playbook", "-i", str(STACK.folder / "inventory"), "-e", f"@{more}", str(book)]
+        assert subprocess.run(command, stdout=out, stderr=out, cwd=runs.SHARED.parent.parent, check=False).returncode != 0
+    said = log.read_text()
+    assert "vms/no-such" in said and "qdisk_rbd" in said, said[-3000:]
+    assert STACK.ssh("xen1", "cat /etc/xen/disks/*.cfg /etc/ceph/rbdmap") == before
 
 
 def test_drift_is_listed_exactly_and_mended(tmp_path):
