@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import time
 
 import pytest
 
@@ -33,7 +34,10 @@ def ceph(ssh):
 
 
 def test_health(ceph):
-    status = ceph("status")
+    # Placement groups of a pool that grows peer for a moment.
+    end = time.monotonic() + 120
+    while (status := ceph("status"))["health"]["status"] != "HEALTH_OK" and time.monotonic() < end:
+        time.sleep(2)
     assert status["health"]["status"] == "HEALTH_OK", status["health"]
     assert sorted(status["quorum_names"]) == sorted(CEPH)
     assert status["osdmap"]["num_up_osds"] == status["osdmap"]["num_in_osds"] >= 3
