@@ -67,7 +67,7 @@ def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
         return error.problems, []
     found = []
     backends = sorted({declared["rbd_backend"], *(disk.backend for disk in disks)})
-    version = str(host.facts.get("distribution_version", "")).split(".")[0]
+    version = str(host.facts.get("distribution_version", "")).partition(".")[0]
     without = WITHOUT_TAP.get((str(host.facts.get("distribution", "")), version))
     for backend in backends:
         if backend.startswith("tapdisk_") and without:
@@ -80,10 +80,10 @@ def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
 
 def _across(image: str, users: t.Sequence[tuple[str, Disk]]) -> list[str]:
     """An image that several hosts have. One guest may be declared on each host that it can run on."""
-    if len({host for host, _ in users}) < 2:
+    if len({user[0] for user in users}) < 2:
         return []
     who = " and ".join(f"{disk.guest} on {host}" for host, disk in users)
-    disks = [disk for _, disk in users]
+    disks = [user[1] for user in users]
     if len({disk.guest for disk in disks}) > 1 and any(disk.mode == "w" for disk in disks) and any(disk.exclusive for disk in disks):
         return [
             f"xen_host.guests: the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"
