@@ -376,12 +376,18 @@ def _unmap(disk: xen_disks.Disk) -> None:
 def _wait_until_free(device: str) -> None:
     """Wait until blkback has let go, which it does a moment after its guest is gone."""
     end = time.monotonic() + 10
-    while os.path.exists(device) and time.monotonic() < end:
-        try:
-            os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
-            return
-        except OSError:
-            time.sleep(0.3)
+    while os.path.exists(device) and in_backend(device) and time.monotonic() < end:
+        time.sleep(0.3)
+
+
+def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/physical_device") -> bool:
+    """Return whether blkback has a device open. It claims none, so that an exclusive opening beside it would succeed."""
+    number = os.stat(device).st_rdev
+    for path in glob.glob(backends):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            if file.read().strip() == f"{os.major(number):x}:{os.minor(number):x}":
+                return True
+    return False
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:

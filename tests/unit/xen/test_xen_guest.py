@@ -205,3 +205,13 @@ def test_a_disk_that_never_connected_is_told_with_what_xenstore_says():
 def test_the_last_that_its_console_said():
     assert guest.said_by("\x1b[2Jboot\r\nthere is no disk xvda: \r\n") == "its console ends with: boot\nthere is no disk xvda:"
     assert guest.said_by("") == "its console said nothing"
+
+
+def test_a_device_that_a_guest_has_is_known_by_its_number(tmp_path):
+    """/dev/zero is 1:5, in hexadecimal as xen-blkback shows them."""
+    (tmp_path / "vbd-1-51712").mkdir()
+    (tmp_path / "vbd-1-51712" / "physical_device").write_text("1:5\n")
+    (tmp_path / "vbd-2-51712").mkdir()
+    backends = str(tmp_path / "vbd-*" / "physical_device")
+    assert guest.in_backend("/dev/zero", backends)
+    assert not guest.in_backend("/dev/null", backends)
