@@ -16,11 +16,9 @@ import contextlib
 import dataclasses
 import errno
 import glob
-import json
 import os
 import re
 import typing as t
-import uuid as uuids
 
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
 
@@ -29,7 +27,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings as xen_mappings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import MADE, Image, Mapping
 
 try:
     import rbd
@@ -38,14 +38,6 @@ except ImportError:
 
 FRAGMENTS = "/etc/xen/disks"
 SCRIPTS = "/etc/xen/scripts"
-RBDMAP = "/etc/ceph/rbdmap"
-NBD_CONFS = "/etc/ceph/rbd-nbd"
-NBD_UNIT = "cephstack-rbd-nbd@{}.service"
-_SYS = "/sys"
-
-_MADE = "# Made by cephstack.cloud"
-_BEGIN, _END = "# BEGIN cephstack.cloud xen_host", "# END cephstack.cloud xen_host"
-_NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
 
 # What passes unharmed through xl's configuration, a hotplug script's target and rbdmap.
 _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
@@ -68,27 +60,14 @@ GUEST_OPTIONS: dict[str, t.Any] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Disk:
-    """A disk as it was declared. client: as Ceph writes it, client.x. mode: w or r, xl's letters."""
+class Disk(Image):
+    """A disk as it was declared. mode: w or r, xl's letters."""
 
     guest: str
     device: str
-    pool: str
-    image: str
-    client: str
     mode: str = "w"
     backend: str = "krbd_script"
     exclusive: bool = True
-
-    @property
-    def name(self) -> str:
-        """Pool and image, as Ceph's own tools take them."""
-        return f"{self.pool}/{self.image}"
-
-    @property
-    def user(self) -> str:
-        """The client without its kind, as --id takes it."""
-        return self.client[len("client.") :]
 
     @property
     def line(self) -> str:
@@ -116,48 +95,6 @@ class Disk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mapping:
-    """An image that the host maps at boot. way: krbd or nbd. option: ro, exclusive or ""."""
-
-    pool: str
-    image: str
-    client: str
-    way: str
-    option: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.pool}/{self.image}"
-
-    @property
-    def entry(self) -> str:
-        """What is written down for it: a line of rbdmap, or the environment of the unit."""
-        user = self.client[len("client.") :]
-        if self.way == "krbd":
-            options = f",options='{self.option}'" if self.option else ""
-            return f"{self.name} id={user},keyring=/etc/ceph/ceph.{self.client}.keyring{options}"
-        options = {"ro": "--read-only", "exclusive": "--exclusive"}.get(self.option, "")
-        cookie = uuids.uuid5(_NAMESPACE, self.name)
-        return f"{_MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={user}\nCOOKIE={cookie}\nOPTIONS={options}\n"
-
-    @property
-    def unit(self) -> str:
-        return NBD_UNIT.format(escaped(self.name))
-
-    @property
-    def conf(self) -> str:
-        return f"{NBD_CONFS}/{self.name}.conf"
-
-
-@dataclasses.dataclass(frozen=True)
-class Mapped:
-    """An image that is mapped now. device: /dev/rbd0 or /dev/nbd0."""
-
-    device: str
-    read_only: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
 class Wanted:
     """What was declared: the disks of each guest."""
 
@@ -176,18 +113,13 @@ class Wanted:
 class Observed:
     """What is on the host.
 
-    fragments: text by guest. rbdmap: its text. confs: those of rbd-nbd's units, text by pool/image. enabled: whether the unit starts at boot.
-    krbd, nbd: what is mapped, by pool/image. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong
-    with those that were declared. asked: why the cluster was not asked, "" where it was.
+    fragments: text by guest. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong with those that
+    were declared. asked: why the cluster was not asked, "" where it was.
     """
 
     seen: xen.Seen
     fragments: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    rbdmap: str = ""
-    confs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    enabled: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
-    krbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
-    nbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+    mappings: xen_mappings.Observed = xen_mappings.Observed()
     running: xenstore.Running = xenstore.NOBODY
     images: t.Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -249,7 +181,7 @@ def parse_disk(
     elif access[item["pool"]] == "ro" and mode == "w":
         problems.append(f"{here}: {client} may only read the pool {item['pool']}: say mode: r, or give the consumer {name} access: rw")
     exclusive = item.get("exclusive")
-    return Disk(guest, device, item["pool"], item["image"], client, mode, item.get("backend") or backend, exclusive is None or exclusive)
+    return Disk(item["pool"], item["image"], client, guest, device, mode, item.get("backend") or backend, exclusive is None or exclusive)
 
 
 def shared(disks: t.Sequence[Disk], where: str) -> list[str]:
@@ -275,23 +207,10 @@ def shared(disks: t.Sequence[Disk], where: str) -> list[str]:
 # -- what is written down
 
 
-def escaped(name: str) -> str:
-    """Return a name as an instance of a systemd unit (systemd-escape(1))."""
-    out = []
-    for index, letter in enumerate(name):
-        if letter == "/":
-            out.append("-")
-        elif (letter.isascii() and (letter.isalnum() or letter in ":_")) or (letter == "." and index):
-            out.append(letter)
-        else:
-            out.extend(f"\\x{byte:02x}" for byte in letter.encode())
-    return "".join(out)
-
-
 def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
     """Return the piece of xl's configuration with a guest's disks."""
     lines = "".join(f"  '{disk.line}',\n" for disk in disks)
-    return f"{_MADE}: the disks of {guest}, a part of its configuration for xl\ndisk = [\n{lines}]\n"
+    return f"{MADE}: the disks of {guest}, a part of its configuration for xl\ndisk = [\n{lines}]\n"
 
 
 def fragment_lines(text: str) -> dict[str, str]:
@@ -305,59 +224,7 @@ def fragment_lines(text: str) -> dict[str, str]:
     return found
 
 
-def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
-    ours: dict[str, str] = {}
-    others: dict[str, str] = {}
-    within = False
-    for raw in text.splitlines():
-        line = raw.strip()
-        if line in (_BEGIN, _END):
-            within = line == _BEGIN
-        elif line and not line.startswith("#"):
-            name = line.split()[0]
-            (ours if within else others)[name if "/" in name else f"rbd/{name}"] = line
-    return ours, others
-
-
-def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
-    """Return rbdmap with these entries as this collection's, and all else as it is."""
-    kept = []
-    within = False
-    for line in text.splitlines():
-        if line.strip() in (_BEGIN, _END):
-            within = line.strip() == _BEGIN
-        elif not within:
-            kept.append(line)
-    lines = sorted(entries)
-    if lines:
-        kept += [_BEGIN, *lines, _END]
-    return "".join(line + "\n" for line in kept)
-
-
-# -- what is there
-
-
-def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
-    """Return what the kernel's client has mapped, by pool/image. Snapshots and namespaces are none of ours."""
-    found = {}
-    for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
-        number = os.path.basename(folder)
-        values = {name: (system.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
-        if values["pool_ns"] or values["current_snap"] not in ("", "-"):
-            continue
-        read_only = (system.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
-        found.setdefault(f"{values['pool']}/{values['name']}", Mapped(f"/dev/rbd{number}", read_only))
-    return found
-
-
-def parse_nbd(text: str) -> dict[str, Mapped]:
-    """Return what "rbd device list -t nbd --format json" lists, by pool/image."""
-    found = {}
-    for item in json.loads(text or "[]"):
-        if not item.get("namespace") and item.get("snap") in (None, "", "-"):
-            found[f"{item['pool']}/{item.get('image') or item.get('name')}"] = Mapped(item["device"])
-    return found
+# -- the images
 
 
 def addresses(text: str) -> set[str]:
@@ -428,11 +295,6 @@ class Provider:
         fragments = {}
         for path in glob.glob(f"{FRAGMENTS}/*.cfg"):
             fragments[os.path.basename(path)[: -len(".cfg")]] = system.read(path) or ""
-        confs = {}
-        for path in glob.glob(f"{NBD_CONFS}/*/*.conf"):
-            confs[os.path.relpath(path, NBD_CONFS)[: -len(".conf")]] = system.read(path) or ""
-        units = {name: NBD_UNIT.format(escaped(name)) for name in {*confs, *(name for name, one in self.wanted.mappings.items() if one.way == "nbd")}}
-        states = system.units(sorted(units.values()))
         # What can only be told by attaching something is tried once, before the first such disk is written down.
         new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
         attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
@@ -444,18 +306,14 @@ class Provider:
             if seen.dom0:
                 with xenstore.Xenstore() as store:
                     running = xenstore.running(store)
-            nbd = parse_nbd(system.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60)) if system.installed("rbd-nbd") else {}
+            mappings = xen_mappings.observe(self.wanted.mappings)
         except system.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
         images, problems, asked = self._ask()
         return Observed(
             seen=seen,
             fragments=fragments,
-            rbdmap=system.read(RBDMAP) or "",
-            confs=confs,
-            enabled={name: states[unit].enabled for name, unit in units.items()},
-            krbd=krbd_mapped(),
-            nbd=nbd,
+            mappings=mappings,
             running=running,
             images=images,
             problems=tuple(problems),
@@ -492,10 +350,12 @@ class Provider:
             warnings.append("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
         problems += self._backend_problems(observed, warnings)
         problems += self._image_problems(observed, warnings)
-        changes = [*self._plan_fragments(observed), *self._plan_mappings(observed, problems)]
+        planner = xen_mappings.Planner(self.wanted.mappings, observed.mappings, observed.running, observed.seen.dom0, self.prune)
+        mappings, forbidden = planner.plan()
+        problems += forbidden
         if problems:
             raise Invalid(problems)
-        return Plan(changes, warnings)
+        return Plan([*self._plan_fragments(observed), *mappings], warnings)
 
     def _backend_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
         problems = []
@@ -554,102 +414,15 @@ class Provider:
             if right:
                 changes.append(Change("fragment", guest, "update", left, right, _writer(guest, disks), reason=reason))
         for guest, text in sorted(observed.fragments.items()):
-            if self.prune and guest not in self.wanted.guests and text.startswith(_MADE):
+            if self.prune and guest not in self.wanted.guests and text.startswith(MADE):
                 changes.append(Change("fragment", guest, "delete", fragment_lines(text), None, _remover(f"{FRAGMENTS}/{guest}.cfg")))
         return changes
-
-    def _plan_mappings(self, observed: Observed, problems: list[str]) -> list[Change]:
-        ours, others = rbdmap_entries(observed.rbdmap)
-        wanted = self.wanted.mappings
-        krbd = {name: one for name, one in wanted.items() if one.way == "krbd"}
-        gone = sorted(set(ours) - set(krbd)) if self.prune else []
-        kept = [line for name, line in ours.items() if name not in krbd and name not in gone]
-        text = rbdmap_with(observed.rbdmap, [*kept, *(one.entry for one in krbd.values())])
-        changes = []
-        for name, one in wanted.items():
-            if one.way == "krbd" and name in others:
-                problems.append(f"{RBDMAP}: the image {name} has a line that is none of this collection's: take it out, it is declared now")
-                continue
-            now = (observed.krbd if one.way == "krbd" else observed.nbd).get(name)
-            before: dict[str, t.Any] = {"entry": ours.get(name) if one.way == "krbd" else observed.confs.get(name)}
-            after: dict[str, t.Any] = {"entry": one.entry}
-            if one.way == "nbd":
-                before["at boot"], after["at boot"] = observed.enabled.get(name, False), True
-            if observed.seen.dom0:
-                before["mapped"], after["mapped"] = now is not None, True
-                if one.way == "krbd" and now is not None:
-                    before["read only"], after["read only"] = now.read_only, one.option == "ro"
-            left, right = differing(before, after)
-            if not right:
-                continue
-            # what is mapped otherwise is mapped anew
-            anew = now is not None and ("read only" in right or (one.way == "nbd" and "entry" in right and before["entry"] is not None))
-            users = self._users(observed, name, now) if anew else []
-            if users:
-                problems.append(f"the image {name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
-            action = "update" if before["entry"] else "create"
-            changes.append(Change("mapping", name, action, left if before["entry"] else None, right, self._mapper(one, now if anew else None, right, text)))
-        for name in [*gone, *(sorted(set(observed.confs) - {name for name, one in wanted.items() if one.way == "nbd"}) if self.prune else [])]:
-            if any(change.name == name for change in changes):
-                problems.append(
-                    f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again"
-                )
-                continue
-            way = "krbd" if name in gone else "nbd"
-            now = (observed.krbd if way == "krbd" else observed.nbd).get(name)
-            users = self._users(observed, name, now)
-            if users:
-                problems.append(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
-            before = {"entry": ours[name] if way == "krbd" else observed.confs[name], "mapped": now is not None}
-            changes.append(Change("mapping", name, "delete", before, None, self._unmapper(name, way, now, text), reason="no image is touched"))
-        return changes
-
-    @staticmethod
-    def _users(observed: Observed, name: str, now: t.Optional[Mapped]) -> list[str]:
-        """Return the guests that use what is mapped, through whatever backend."""
-        found = []
-        for disk in observed.running.disks:
-            device = now.device if now else None
-            static = disk.params.split(":", 1)[-1].startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
-            if static or (device and device in (disk.node, disk.params, disk.params.split(":", 1)[-1])):
-                found.append(f"guest {disk.guest} ({disk.device})")
-        return found
-
-    def _mapper(self, one: Mapping, anew: t.Optional[Mapped], right: t.Mapping[str, t.Any], text: str) -> t.Callable[[], None]:
-        def apply() -> None:
-            if one.way == "krbd":
-                system.write(RBDMAP, text, 0o644)
-                if anew:
-                    system.run(["rbd", "device", "unmap", anew.device], timeout=120)
-                if "mapped" in right or anew:
-                    map_image(one)
-                return
-            system.write(one.conf, one.entry, 0o644)
-            system.run(["systemctl", "enable", one.unit], timeout=60)
-            if "mapped" in right or anew:
-                system.restart(one.unit)
-
-        return apply
-
-    @staticmethod
-    def _unmapper(name: str, way: str, now: t.Optional[Mapped], text: str) -> t.Callable[[], None]:
-        def apply() -> None:
-            if way == "krbd":
-                if now:
-                    system.run(["rbd", "device", "unmap", now.device], timeout=120)
-                system.write(RBDMAP, text, 0o644)
-                return
-            system.stop(NBD_UNIT.format(escaped(name)))
-            os.unlink(f"{NBD_CONFS}/{name}.conf")
-
-        return apply
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared disks as they are."""
         found = []
         for disk in self.wanted.disks:
-            mapping = disk.mapping
-            mapped = disk.name in (observed.nbd if mapping and mapping.way == "nbd" else observed.krbd)
+            way = xen.MAPPED.get(disk.backend, "krbd")  # a hotplug script maps by the kernel
             now = next(
                 (one for one in observed.running.disks if (one.guest, one.device, one.image) == (disk.guest, disk.device, (disk.pool, disk.image))), None
             )
@@ -660,20 +433,12 @@ class Provider:
                     "pool": disk.pool,
                     "image": disk.image,
                     "backend": disk.backend,
-                    "mapped": mapped,
+                    "mapped": disk.name in observed.mappings.mapped[way],
                     "attached": now is not None,
                     "state": xenstore.STATES.get(now.state, "Unknown") if now else "",
                 }
             )
         return {"disks": found}
-
-
-def map_image(one: Mapping, options: t.Sequence[str] = ()) -> str:
-    """Map an image by the kernel's client, or by rbd-nbd; return its device."""
-    words = ["rbd", "--id", one.client[len("client.") :], "device", "map", "-t", one.way, one.name]
-    if one.option:
-        words += ["--" + {"ro": "read-only", "exclusive": "exclusive"}[one.option]]
-    return system.run([*words, *options], timeout=120).strip()
 
 
 def _writer(guest: str, disks: t.Sequence[Disk]) -> t.Callable[[], None]:

@@ -32,7 +32,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0, last_line
 
 try:
@@ -198,7 +198,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
         made = [disk for disk in order.disks if disk.device in order.made]
         _clear(name, made, made, opened)  # what a run left that was killed
         # What is mapped for others stays so.
-        mapped = xen_disks.krbd_mapped()
+        mapped = mappings.krbd_mapped()
         own = [disk for disk in order.disks if disk in made or not (disk.name in mapped or (disk.mapping and os.path.exists(disk.mapping.conf)))]
         stack.push(lambda unused, error, trace: _clear_after(error, name, own, made, opened))
         for disk in made:
@@ -295,10 +295,10 @@ def _sectors(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> tuple[
     return data[: _guest.SECTOR], data[_guest.SECTOR :]
 
 
-def _map(mapping: xen_disks.Mapping) -> None:
+def _map(mapping: mappings.Mapping) -> None:
     """Map an image as xen_rbd would: by rbd, or by the unit of rbd-nbd."""
     if mapping.way == "krbd":
-        xen_disks.map_image(mapping)
+        mappings.map_image(mapping)
         return
     system.write(mapping.conf, mapping.entry, 0o644)
     try:
@@ -311,7 +311,7 @@ def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
     """Return the images that a hotplug script should have unmapped."""
     end = time.monotonic() + 15
     while True:
-        mapped = xen_disks.krbd_mapped()
+        mapped = mappings.krbd_mapped()
         left = [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
         if not left or time.monotonic() > end:
             return left
@@ -367,10 +367,10 @@ def _unmap(disk: xen_disks.Disk) -> None:
             if os.path.lexists(link):
                 raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {system.last_words(mapping.unit)}")
         return
-    mapped = xen_disks.krbd_mapped().get(disk.name)
+    mapped = mappings.krbd_mapped().get(disk.name)
     if mapped:
         _wait_until_free(mapped.device)
-        system.run(["rbd", "device", "unmap", mapped.device], timeout=120)
+        mappings.unmap_device(mapped.device)
 
 
 def _wait_until_free(device: str) -> None:

@@ -11,7 +11,7 @@ import types
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, xenstore
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, mappings, xenstore
 
 XEN = {"name": "xen", "client": "client.xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "iso", "access": "ro"}]}
 SEEN = host.Seen(
@@ -55,16 +55,16 @@ def as_written(wanted, **changed):
     """The host as it is once everything was done."""
     krbd = {name: one for name, one in wanted.mappings.items() if one.way == "krbd"}
     nbd = {name: one for name, one in wanted.mappings.items() if one.way == "nbd"}
-    values = {
-        "seen": SEEN,
-        "fragments": {guest: disks.fragment(guest, items) for guest, items in wanted.guests.items()},
-        "rbdmap": disks.rbdmap_with("# RbdDevice\t\tParameters\n", [one.entry for one in krbd.values()]),
+    there = {
+        "rbdmap": mappings.rbdmap_with("# RbdDevice\t\tParameters\n", [one.entry for one in krbd.values()]),
         "confs": {name: one.entry for name, one in nbd.items()},
         "enabled": dict.fromkeys(nbd, True),
-        "krbd": {name: disks.Mapped(f"/dev/rbd{number}", one.option == "ro") for number, (name, one) in enumerate(krbd.items())},
-        "nbd": {name: disks.Mapped(f"/dev/nbd{number}") for number, name in enumerate(nbd)},
+        "krbd": {name: mappings.Mapped(f"/dev/rbd{number}", one.option == "ro") for number, (name, one) in enumerate(krbd.items())},
+        "nbd": {name: mappings.Mapped(f"/dev/nbd{number}") for number, name in enumerate(nbd)},
     }
-    return disks.Observed(**{**values, **changed})
+    there.update({name: changed.pop(name) for name in set(changed) & set(there)})
+    fragments = {guest: disks.fragment(guest, items) for guest, items in wanted.guests.items()}
+    return disks.Observed(**{"seen": SEEN, "fragments": fragments, "mappings": mappings.Observed(**there), **changed})
 
 
 def attached(device="xvda", params="vms/web1:id=xen", state=4, guest="web1", **more):
@@ -105,16 +105,16 @@ def test_a_backend_of_the_host_is_that_of_disks_that_name_none():
 
 def test_a_unit_s_instance_is_as_systemd_escapes_it():
     """Taken from systemd-escape(1) itself."""
-    assert disks.escaped("vms/web1-root") == r"vms-web1\x2droot"
-    assert disks.escaped("a_b.c/d+e") == r"a_b.c-d\x2be"
-    assert disks.escaped(".x/y") == r"\x2ex-y"
+    assert mappings.escaped("vms/web1-root") == r"vms-web1\x2droot"
+    assert mappings.escaped("a_b.c/d+e") == r"a_b.c-d\x2be"
+    assert mappings.escaped(".x/y") == r"\x2ex-y"
 
 
 def test_the_cookie_of_an_image_is_always_the_same_and_its_own():
     cookies = {
-        image: [line for line in disks.Mapping("vms", image, "client.xen", "nbd", "").entry.splitlines() if line.startswith("COOKIE=")] for image in "ab"
+        image: [line for line in mappings.Mapping("vms", image, "client.xen", "nbd", "").entry.splitlines() if line.startswith("COOKIE=")] for image in "ab"
     }
-    again = disks.Mapping("vms", "a", "client.other", "nbd", "ro").entry
+    again = mappings.Mapping("vms", "a", "client.other", "nbd", "ro").entry
     assert cookies["a"] != cookies["b"]
     assert cookies["a"][0] in again.splitlines()
 
@@ -295,7 +295,7 @@ def test_a_disk_that_was_declared_otherwise_waits_for_the_guest_s_next_creation(
 
 def test_what_is_returned_of_a_disk():
     wanted = declared(disk())
-    now = as_written(wanted, running=attached(), krbd={"vms/web1": disks.Mapped("/dev/rbd0")})
+    now = as_written(wanted, running=attached(), krbd={"vms/web1": mappings.Mapped("/dev/rbd0")})
     assert provider(wanted).returned(now) == {
         "disks": [
             {
@@ -336,7 +336,7 @@ def test_a_new_host_gets_all_and_what_is_so_stays():
         ({"krbd": {}}, {"mapping/vms/b": {"mapped": True}}),
         ({"nbd": {}}, {"mapping/vms/c": {"mapped": True}}),
         ({"enabled": {}}, {"mapping/vms/c": {"at boot": True}}),
-        ({"krbd": {"vms/b": disks.Mapped("/dev/rbd0", True)}}, {"mapping/vms/b": {"read only": False}}),
+        ({"krbd": {"vms/b": mappings.Mapped("/dev/rbd0", True)}}, {"mapping/vms/b": {"read only": False}}),
     ],
 )
 def test_a_drift_is_listed_as_exactly_that(drift, found):
@@ -387,22 +387,22 @@ def test_what_a_guest_uses_is_not_unmapped(device, params):
 
 def test_an_image_is_not_mapped_anew_under_a_guest():
     wanted = declared(*EVERY)
-    now = as_written(wanted, krbd={"vms/b": disks.Mapped("/dev/rbd0", True)}, running=attached("xvdb", "/dev/rbd/vms/b"))
+    now = as_written(wanted, krbd={"vms/b": mappings.Mapped("/dev/rbd0", True)}, running=attached("xvdb", "/dev/rbd/vms/b"))
     assert "mapped otherwise" in problems_of(lambda: provider(wanted).plan(now))[0]
 
 
 def test_a_line_of_others_for_a_declared_image_is_told():
     wanted = declared(*EVERY)
-    assert "none of this collection's" in problems_of(lambda: provider(wanted).plan(disks.Observed(SEEN, rbdmap="vms/b id=admin\n")))[0]
+    assert "none of this collection's" in problems_of(lambda: provider(wanted).plan(disks.Observed(SEEN, mappings=mappings.Observed("vms/b id=admin\n"))))[0]
 
 
 def test_rbdmap_keeps_what_others_wrote():
     others = "# RbdDevice\t\tParameters\nvms/mine id=admin\n"
-    once = disks.rbdmap_with(others, ["vms/b id=xen", "vms/a id=xen"])
+    once = mappings.rbdmap_with(others, ["vms/b id=xen", "vms/a id=xen"])
     assert once == others + "# BEGIN cephstack.cloud xen_host\nvms/a id=xen\nvms/b id=xen\n# END cephstack.cloud xen_host\n"
-    assert disks.rbdmap_with(once, ["vms/a id=xen", "vms/b id=xen"]) == once
-    assert disks.rbdmap_with(once, []) == others
-    ours, theirs = disks.rbdmap_entries(once)
+    assert mappings.rbdmap_with(once, ["vms/a id=xen", "vms/b id=xen"]) == once
+    assert mappings.rbdmap_with(once, []) == others
+    ours, theirs = mappings.rbdmap_entries(once)
     assert (set(ours), set(theirs)) == ({"vms/a", "vms/b"}, {"vms/mine"})
 
 
@@ -418,7 +418,7 @@ def test_what_the_kernel_has_mapped(tmp_path):
         block = tmp_path / "block" / f"rbd{number}"
         block.mkdir(parents=True)
         (block / "ro").write_text(ro + "\n")
-    assert disks.krbd_mapped(str(tmp_path)) == {"vms/web1": disks.Mapped("/dev/rbd0"), "vms/iso": disks.Mapped("/dev/rbd1", True)}
+    assert mappings.krbd_mapped(str(tmp_path)) == {"vms/web1": mappings.Mapped("/dev/rbd0"), "vms/iso": mappings.Mapped("/dev/rbd1", True)}
 
 
 def test_what_rbd_nbd_has_mapped():
@@ -426,8 +426,8 @@ def test_what_rbd_nbd_has_mapped():
         '[{"id":1214,"pool":"vms","namespace":"","image":"c","snap":"-","device":"/dev/nbd0","cookie":"9a6f"},'
         '{"id":1215,"pool":"vms","namespace":"ns","image":"d","snap":"-","device":"/dev/nbd1","cookie":"9a70"}]'
     )
-    assert disks.parse_nbd(text) == {"vms/c": disks.Mapped("/dev/nbd0")}
-    assert disks.parse_nbd("") == {}
+    assert mappings.parse_nbd(text) == {"vms/c": mappings.Mapped("/dev/nbd0")}
+    assert mappings.parse_nbd("") == {}
 
 
 def test_addresses_of_clients():

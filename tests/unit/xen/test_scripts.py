@@ -314,7 +314,7 @@ def test_the_doubles_know_tapdisk_s_trap(host):
 @pytest.mark.parametrize("mode", ["w", "r"])
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_the_scripts_take_what_xen_rbd_writes(host, backend, mode, exclusive):
-    line = Declared("web", "xvda", "vms", "web", "client.xen", mode, backend, exclusive).line
+    line = Declared("vms", "web", "client.xen", "web", "xvda", mode, backend, exclusive).line
     script, target = re.search(r"script=([^,]+).*,target=(.*)", line).groups()
     disk = host.disk(target=target, mode=mode, script=script)
     assert disk.run("add") == 0 and disk.ready()
