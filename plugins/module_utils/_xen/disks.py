@@ -259,6 +259,12 @@ def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str]
     return images, problems
 
 
+def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> str:
+    """Say who else has the image of a disk that must have it alone; "" where nobody does. images: as ask_images returns them."""
+    others = images.get((disk.client, disk.name))
+    return f"the image {disk.name} is in use elsewhere, by {', '.join(others)}" if others and disk.exclusive and disk.mode == "w" else ""
+
+
 def binding_is_near() -> bool:
     """Tell whether this host has librbd's binding, for this interpreter or for the distribution's, which a module would hand over to."""
     return rbd is not None or (not has_respawned() and bool(probe_interpreters_for_module(["/usr/bin/python3"], "rbd")))
@@ -379,13 +385,11 @@ class Provider:
     def _image_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
         problems = []
         for disk in self.wanted.disks:
-            others = observed.images.get((disk.client, disk.name), ())
-            if others and disk.exclusive and disk.mode == "w":
-                text = f"guest {disk.guest}: {disk.device}: the image {disk.name} is in use elsewhere, by {', '.join(others)}"
-                if disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
-                    warnings.append(f"{text}: it can't be started here until that has ended")
-                else:
-                    problems.append(f"{text}: stop its user there, or say exclusive: false where two hosts share it on purpose")
+            taken = in_use(disk, observed.images)
+            if taken and disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
+                warnings.append(f"guest {disk.guest}: {disk.device}: {taken}: it can't be started here until that has ended")
+            elif taken:
+                problems.append(f"guest {disk.guest}: {disk.device}: {taken}: stop its user there, or say exclusive: false where two hosts share it on purpose")
         for now in observed.running.disks:
             wanted = next((disk for disk in self.wanted.guests.get(now.guest, ()) if disk.device == now.device), None)
             if wanted is None:

@@ -185,10 +185,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
     name = PREFIX + socket.gethostname()
     uuid = str(uuids.uuid4())
     images, problems = xen_disks.ask_images([disk for disk in order.disks if disk.device not in order.made], order.conf)
-    for disk in order.disks:
-        others = images.get((disk.client, disk.name))
-        if others and disk.exclusive and disk.mode == "w":
-            problems.append(f"the image {disk.name} is in use elsewhere, by {', '.join(others)}")
+    problems += filter(None, (xen_disks.in_use(disk, images) for disk in order.disks))
     if problems:
         raise GuestFailed("; ".join(problems))
     with contextlib.ExitStack() as stack:
