@@ -65,9 +65,9 @@ class Disk(Image):
 
     guest: str
     device: str
-    mode: str = "w"
-    backend: str = "krbd_script"
-    exclusive: bool = True
+    mode: str
+    backend: str
+    exclusive: bool
 
     @property
     def line(self) -> str:
@@ -130,7 +130,10 @@ class Observed:
 
 
 def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.Sequence[t.Mapping[str, t.Any]], where: str = "guests") -> Wanted:
-    """Read a declaration. backend: of disks that name none. Raises Invalid with every problem found."""
+    """Read a declaration that went through GUEST_OPTIONS, which has the defaults. backend: of disks that name none.
+
+    Raises Invalid with every problem found.
+    """
     problems: list[str] = []
     users = {consumer["name"]: consumer for consumer in consumers if consumer.get("kind") == "xen"}
     found: dict[str, tuple[Disk, ...]] = {}
@@ -141,7 +144,7 @@ def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.
         if guest["name"] in found:
             problems.append(f"{here}: {guest['name']} is declared twice: keep one of them")
         disks = [
-            parse_disk(f"{here}: disks[{index}] ({disk.get('device') or 'xvda'})", guest["name"], disk, backend, users, problems)
+            parse_disk(f"{here}: disks[{index}] ({disk['device']})", guest["name"], disk, backend, users, problems)
             for index, disk in enumerate(guest.get("disks") or ())
         ]
         names = [disk.device for disk in disks if disk]
@@ -157,9 +160,8 @@ def parse_disk(
     here: str, guest: str, item: t.Mapping[str, t.Any], backend: str, users: t.Mapping[str, t.Mapping[str, t.Any]], problems: list[str]
 ) -> t.Optional[Disk]:
     """Read one disk; None where too little of it is right. users: the consumers of kind xen, by name."""
-    device, mode = item.get("device") or "xvda", item.get("mode") or "w"
-    if not _DEVICE.fullmatch(device):
-        problems.append(f"{here}: device '{device}' is none of Xen's: write xvda, xvdb, ...")
+    if not _DEVICE.fullmatch(item["device"]):
+        problems.append(f"{here}: device '{item['device']}' is none of Xen's: write xvda, xvdb, ...")
     for what in ("pool", "image"):
         if not _NAME.fullmatch(item[what]):
             why = "':' separates the words of a disk" if ":" in item[what] else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
@@ -178,10 +180,9 @@ def parse_disk(
     access = {pool["name"]: pool.get("access") or "rw" for pool in users[name].get("pools") or ()}
     if item["pool"] not in access:
         problems.append(f"{here}: {client} has no rights on the pool {item['pool']}: add it to the pools of the consumer {name}")
-    elif access[item["pool"]] == "ro" and mode == "w":
+    elif access[item["pool"]] == "ro" and item["mode"] == "w":
         problems.append(f"{here}: {client} may only read the pool {item['pool']}: say mode: r, or give the consumer {name} access: rw")
-    exclusive = item.get("exclusive")
-    return Disk(item["pool"], item["image"], client, guest, device, mode, item.get("backend") or backend, exclusive is None or exclusive)
+    return Disk(item["pool"], item["image"], client, guest, item["device"], item["mode"], item.get("backend") or backend, item["exclusive"])
 
 
 def shared(disks: t.Sequence[Disk], where: str) -> list[str]:

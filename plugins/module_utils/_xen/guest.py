@@ -115,9 +115,9 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     """Read the module's options. Raises Invalid with every problem found."""
     problems: list[str] = []
     name = PREFIX + socket.gethostname()
-    items = [dict(item) for item in params["disks"]] or [{"device": "xvda", "pool": None, "image": None}]
+    items = [dict(item) for item in params["disks"]] or [{name: option.get("default") for name, option in xen_disks.DISK_OPTIONS.items()}]
     made = set()
-    room = _guest.MARKER_LENGTH - _MARKER - _MARKER_ONLY * sum(item.get("mode") == "r" for item in items)
+    room = _guest.MARKER_LENGTH - _MARKER - _MARKER_ONLY * sum(item["mode"] == "r" for item in items)
     if room < 0:
         problems.append("disks: the guest can't report on so many disks that are only read: name three at most")
     for item in items:
@@ -128,7 +128,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
         if not item.get("image"):
             item["image"] = name if item["device"] == "xvda" else f"{name}.{item['device']}"
             made.add(item["device"])
-            if item.get("mode") == "r":
+            if item["mode"] == "r":
                 problems.append(f"disks ({item['device']}): an image that is made for the guest holds nothing to read: name one, or say mode: w")
         if len(item.get("write") or "") > room or not re.fullmatch(r"[ -~]*", item.get("write") or ""):
             problems.append(f"disks ({item['device']}): write: at most {max(0, room)} plain characters fit beside what the guest reports")

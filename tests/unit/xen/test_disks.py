@@ -34,7 +34,8 @@ def _scripts(tmp_path, monkeypatch):
 
 
 def disk(**changed):
-    return {"device": "xvda", "pool": "vms", "image": "web1", **changed}
+    defaults = {name: option.get("default") for name, option in disks.DISK_OPTIONS.items()}
+    return {**defaults, "pool": "vms", "image": "web1", **changed}
 
 
 def declared(*items, name="web1", backend="krbd_script", consumers=(XEN,)):
