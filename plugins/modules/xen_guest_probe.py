@@ -158,32 +158,25 @@ problems:
   returned: always
 """
 
-import copy
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import GuestFailed, parse, run_guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import BACKENDS
 
 
 def main() -> None:
-    disk = copy.deepcopy(DISK_OPTIONS)
-    disk.update({"pool": {"type": "str"}, "image": {"type": "str"}, "expect": {"type": "str"}, "write": {"type": "str"}})
+    disk = {**DISK_OPTIONS, "pool": {"type": "str"}, "image": {"type": "str"}, "expect": {"type": "str"}, "write": {"type": "str"}}
     module = AnsibleModule(
         argument_spec={
+            **OPTIONS,
             "disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
-            "backend": {"type": "str", "choices": list(BACKENDS), "default": "krbd_script"},
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
             "kernel": {"type": "path"},
             "busybox": {"type": "path"},
             "memory": {"type": "int", "default": 256},
             "timeout": {"type": "int", "default": 180},
-            "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
         },
         supports_check_mode=True,
     )

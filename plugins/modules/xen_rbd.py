@@ -157,19 +157,15 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, Provider, binding_is_near, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import BACKENDS
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, binding_is_near, parse
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            **OPTIONS,
             "guests": {"type": "list", "elements": "dict", "default": [], "options": GUEST_OPTIONS},
-            "backend": {"type": "str", "choices": list(BACKENDS), "default": "krbd_script"},
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-            "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
             "prune": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

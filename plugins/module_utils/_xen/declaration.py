@@ -14,11 +14,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, Disk, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, parse
 
 OPTIONS: dict[str, t.Any] = {
-    "rbd_backend": {"type": "str", "choices": list(xen.BACKENDS), "default": "krbd_script"},
+    "rbd_backend": BACKEND,
     "guests": {"type": "list", "elements": "dict", "default": [], "options": GUEST_OPTIONS},
     "boot": {"type": "dict", "default": {}},
     "packages": {"type": "list", "elements": "str", "default": []},

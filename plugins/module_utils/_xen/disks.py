@@ -24,6 +24,7 @@ from ansible.module_utils.common.respawn import has_respawned, probe_interpreter
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
@@ -43,6 +44,13 @@ SCRIPTS = "/etc/xen/scripts"
 _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
 
+# The options of xen_rbd and xen_guest_probe alike.
+BACKEND: dict[str, t.Any] = {"type": "str", "choices": list(xen.BACKENDS), "default": "krbd_script"}
+OPTIONS: dict[str, t.Any] = {
+    "backend": BACKEND,
+    "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
+    "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
+}
 # The options of the module xen_rbd, and what roles pass on to it.
 DISK_OPTIONS: dict[str, t.Any] = {
     "device": {"type": "str", "default": "xvda"},
