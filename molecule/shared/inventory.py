@@ -23,7 +23,8 @@ def main() -> None:
     inventory = json.loads(subprocess.run(["ansible-inventory", "-i", source, "--list"], capture_output=True, check=True, text=True).stdout)
     for variables in inventory["_meta"]["hostvars"].values():
         variables["ansible_ssh_private_key_file"] = f"{cache}/ssh/id_ed25519"
-        variables["ansible_ssh_common_args"] = f"-o UserKnownHostsFile={cache}/labs/{lab}/known_hosts -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes"
+        known = f"-o UserKnownHostsFile={cache}/labs/{lab}/known_hosts -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes"
+        variables["ansible_ssh_common_args"] = f"{known} -o ConnectTimeout=60"
     json.dump(inventory, sys.stdout)
 
 
