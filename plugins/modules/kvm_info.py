@@ -22,6 +22,10 @@ options:
     description: Within how many seconds the guest must be through. Slower than this it is of no use.
     type: float
     default: 2.5
+  cloudstack:
+    description: Whether the host is for CloudStack. No guest is run on one that CloudStack has already.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -34,12 +38,16 @@ RETURN = r"""
 domain_type:
   description:
     - V(kvm) where a guest ran, V(qemu) where only emulation is left, in libvirt's words.
-    - V(unknown) where there is no QEMU to try it with.
+    - V(unknown) where there is no QEMU to try it with, and where it was not tried.
   type: str
   returned: always
 reason:
   description: Why it is not V(kvm). Empty where it is.
   type: str
+  returned: always
+registered:
+  description: Whether CloudStack has this host already. Always V(false) without O(cloudstack).
+  type: bool
   returned: always
 cgroups:
   description: Whether libvirt can put guests into cgroups of their own, which it can't in some containers.
@@ -53,13 +61,30 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable, probe
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import read
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import Verdict, cgroups_are_writable, probe
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 2.5}}, supports_check_mode=True)
-    verdict = probe(module.params["timeout"])
-    module.exit_json(changed=False, domain_type=verdict.domain_type, reason=verdict.reason, cgroups=cgroups_are_writable(), seconds=round(verdict.seconds, 3))
+    module = AnsibleModule(
+        argument_spec={"timeout": {"type": "float", "default": 2.5}, "cloudstack": {"type": "bool", "default": False}},
+        supports_check_mode=True,
+    )
+    try:
+        registered = module.params["cloudstack"] and is_registered(read(AGENT))
+    except Unreachable as error:
+        module.fail_json(msg=str(error))
+    verdict = Verdict("unknown", "no guest was tried: CloudStack has this host already") if registered else probe(module.params["timeout"])
+    module.exit_json(
+        changed=False,
+        domain_type=verdict.domain_type,
+        reason=verdict.reason,
+        registered=registered,
+        cgroups=cgroups_are_writable(),
+        seconds=round(verdict.seconds, 3),
+    )
 
 
 if __name__ == "__main__":

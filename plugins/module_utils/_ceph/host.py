@@ -202,7 +202,7 @@ def write(path: str, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
     os.makedirs(folder, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".cephstack-")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)
             os.fchown(file.fileno(), uid, gid)

@@ -1,0 +1,419 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirt's service on a host: what it and its guests' Ceph clients read, and a daemon that has read it.
+
+Guests that run go on while libvirt is restarted.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import calendar
+import dataclasses
+import functools
+import grp
+import os
+import pwd
+import re
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _block
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable, differing
+
+UNIT = "libvirtd.service"
+# Those by which systemd listens for it. cloudstack-setup-agent masks them too, so nothing changes when it comes.
+SOCKETS = tuple(f"libvirtd{part}.socket" for part in ("", "-ro", "-admin", "-tls", "-tcp"))
+MASKS = "/etc/systemd/system"
+
+# Not below /run/ceph, which only the user ceph may enter.
+SOCKET_FOLDER = "/run/ceph-guests"
+LOG_FOLDER = "/var/log/ceph-guests"
+
+CEPH_CONF = "/etc/ceph/ceph.conf"
+TMPFILES = "/etc/tmpfiles.d/cephstack-guests.conf"
+DROP_IN = host.drop_in_path(UNIT)
+QEMU_CONF = "/etc/libvirt/qemu.conf"
+LIBVIRTD_CONF = "/etc/libvirt/libvirtd.conf"
+LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
+
+NO_CGROUPS = """# This host is a container that has no cgroup controllers it could write.
+cgroup_controllers = [ ]
+"""
+
+# addHost switches TLS on and gives libvirt certificates; without these lines it would not start until then.
+BEFORE_CLOUDSTACK = """listen_tls = 0
+listen_tcp = 0
+tls_port = "16514"
+tcp_port = "16509"
+auth_tcp = "none"
+"""
+
+
+def client_sections(clients: t.Iterable[str]) -> str:
+    """ceph.conf's sections of the guests' clients: an admin socket ("ceph daemon SOCKET perf dump") and a log for each guest.
+
+    Only for them, so that the administrator's commands on this host leave no traces there.
+    """
+    socket = f"{SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok"
+    return "".join(f"[{client}]\nadmin_socket = {socket}\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n" for client in clients)
+
+
+def drop_in(cloudstack: bool) -> str:
+    """The unit's drop-in.
+
+    An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so
+    that they would be gone from then on, as after every other restart (a package's upgrade): hence the note of it is removed too.
+    For CloudStack it listens itself, instead of systemd's sockets, so that guests can move between hosts.
+    """
+    return f"""# Made by cephstack.cloud
+[Service]
+Environment=LIBVIRTD_ARGS={"--listen" if cloudstack else ""}
+ExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is declared. clients: of the guests. user, group: QEMU's. apparmor: the file of additions, "" where there is none."""
+
+    clients: tuple[str, ...] = ()
+    cloudstack: bool = False
+    user: str = "libvirt-qemu"
+    group: str = "kvm"
+    apparmor: str = ""
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The folders of sockets and logs, as _folder returns them."""
+        return {SOCKET_FOLDER: f"0770 {self.user} {self.group}", LOG_FOLDER: f"0750 {self.user} {self.group}"} if self.clients else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
+
+    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt
+    reads it when it starts, and only then.
+    """
+
+    kind: str
+    path: str
+    text: t.Optional[str]
+    name: str = "cephstack.cloud"
+    top: bool = False
+    at_start: bool = False
+
+    def found(self, file: t.Optional[File]) -> t.Optional[dict[str, str]]:
+        """Return what is there of it, None where it is not there."""
+        if file is None:
+            return None
+        if self.kind == "file":
+            return {"text": file.text, "mode": file.mode}
+        text = _block.read(file.text, self.name) if self.kind == "block" else setting(file.text, self.name)
+        return None if text is None else {"text": text}
+
+    def wanted(self) -> t.Optional[dict[str, str]]:
+        """Return the same as it should be."""
+        if self.text is None:
+            return None
+        return {"text": self.text, "mode": "0644"} if self.kind == "file" else {"text": self.text}
+
+    def put(self, text: str) -> str:
+        """Return the file's text with it as it should be. Not for whole files."""
+        return _block.put(text, self.name, self.text, self.top) if self.kind == "block" else put_setting(text, self.name, self.text or "")
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file that is there. changed: when, in whole seconds since 1970, as systemd tells of starts; 0 where that is in the future."""
+
+    text: str
+    mode: str = "0644"
+    changed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Socket:
+    """A socket of systemd. changed: when it was masked, as of a file."""
+
+    masked: bool = False
+    listening: bool = False
+    changed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """libvirt's unit. began: when its process began, in whole seconds since 1970. stale: whether systemd has not read its files as they are now."""
+
+    installed: bool = False
+    enabled: bool = False
+    running: bool = False
+    began: int = 0
+    stale: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there. files by path, those that exist. folders: mode, owner and group by path. registered: whether CloudStack has the host."""
+
+    service: Service
+    sockets: t.Mapping[str, Socket]
+    files: t.Mapping[str, File]
+    folders: t.Mapping[str, str]
+    cgroups: bool = True
+    registered: bool = False
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Wanted:
+    """Read a declaration. Raises Invalid with every problem."""
+    wanted = Wanted(tuple(dict.fromkeys(params["clients"])), params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
+    problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in wanted.clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
+    if problems:
+        raise Invalid(problems)
+    return wanted
+
+
+def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
+    """Return what is wanted of each file. Pure."""
+    clients, folders = wanted.clients, wanted.folders
+    rows = "".join(f"d {path} {state} {age}\n" for (path, state), age in zip(folders.items(), ("-", "30d")))
+    allowed = f"{SOCKET_FOLDER}/ r,\n{SOCKET_FOLDER}/** rwk,\n{LOG_FOLDER}/* rwk,\n"
+    found = [
+        # At the top: ceph_common adds what it must to the end of [global], which would be within a block below it.
+        Part("block", CEPH_CONF, client_sections(clients) if clients else None, "cephstack.cloud kvm_host", top=True),
+        Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None),
+        Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True),
+    ]
+    if wanted.apparmor:
+        found.append(Part("block", wanted.apparmor, allowed if clients else None))
+    if wanted.cloudstack:
+        # libvirt's clients speak to it directly, not to daemons that this one stands for
+        found.append(Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode"))
+    # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
+    if not registered:
+        found.append(Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True))
+        if wanted.cloudstack:
+            found.append(Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True))
+    return found
+
+
+def setting(text: str, name: str) -> t.Optional[str]:
+    """Return the line that sets something, None where there is none. The last one counts. Pure."""
+    found = [line for line in text.splitlines() if _sets(line, name)]
+    return found[-1] if found else None
+
+
+def put_setting(text: str, name: str, line: str) -> str:
+    """Return the text with that line in the place of the last that sets it, else at the end. Pure."""
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    places = [number for number, old in enumerate(lines) if _sets(old, name)]
+    at = places[-1] if places else len(lines)
+    lines[at : at + 1] = [f"{line}\n"]
+    return "".join(lines)
+
+
+def _sets(line: str, name: str) -> bool:
+    return line.partition("=")[0].strip() == name and "=" in line
+
+
+def parse_units(text: str) -> dict[str, tuple[Service, bool]]:
+    """Return what systemctl show says of units by name, and whether each is masked. Raises ValueError for times that are not as expected. Pure."""
+    found = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        began = values.get("ExecMainStartTimestamp", "").partition(" ")[2]  # without the day of the week
+        service = Service(
+            installed=values.get("LoadState") not in (None, "", "not-found"),
+            enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime"),
+            running=values.get("ActiveState") in ("active", "activating", "reloading"),
+            began=calendar.timegm(time.strptime(began, "%Y-%m-%d %H:%M:%S UTC")) if began else 0,
+            stale=values.get("NeedDaemonReload") == "yes",
+        )
+        found[values.get("Id", "")] = service, values.get("UnitFileState") == "masked"
+    return found
+
+
+class Provider:
+    """libvirt on one host. bare: in check mode its packages need not be there. root: where the host's files are."""
+
+    def __init__(self, wanted: Wanted, bare: bool = False, root: str = "") -> None:
+        self.wanted = wanted
+        self.bare = bare
+        self.root = root
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the files, and the units by one process."""
+        registered = self.wanted.cloudstack and is_registered(host.read(self.root + AGENT))
+        cgroups = cgroups_are_writable()
+        files = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
+        folders = {path: self._folder(path) for path in self.wanted.folders}
+        names = [UNIT, *(SOCKETS if self.wanted.cloudstack else ())]
+        # Not the monotonic time: a clock that was set since would make files seem newer than they were at the start.
+        properties = "Id,LoadState,UnitFileState,ActiveState,NeedDaemonReload,ExecMainStartTimestamp"
+        try:
+            units = parse_units(host.run(["env", "TZ=UTC", "systemctl", "show", f"--property={properties}", *names], timeout=60))
+        except (host.CommandError, ValueError) as error:
+            raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
+        return Observed(
+            service=units[UNIT][0],
+            sockets={name: Socket(units[name][1], units[name][0].running, self._changed(f"{MASKS}/{name}")) for name in names[1:]},
+            files={path: file for path, file in files.items() if file},
+            folders={path: state for path, state in folders.items() if state},
+            cgroups=cgroups,
+            registered=registered,
+        )
+
+    def _file(self, path: str) -> t.Optional[File]:
+        text = self._read(path)
+        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", self._changed(path))
+
+    def _read(self, path: str) -> t.Optional[str]:
+        """Unlike host.read it keeps what is no UTF-8, and ends of lines, so that the lines of others are written back as they were."""
+        try:
+            with open(self.root + path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreachable(f"cannot read {path}: {error.strerror}") from error
+
+    def _changed(self, path: str) -> int:
+        """When a file, or a link itself, was changed. What is later than now was written by a clock that was wrong: it would count at every run."""
+        try:
+            changed = int(os.lstat(self.root + path).st_mtime)
+        except OSError:
+            return 0
+        return changed if changed <= time.time() else 0
+
+    def _folder(self, path: str) -> str:
+        try:
+            seen = os.stat(self.root + path)
+        except OSError:
+            return ""
+        return f"{seen.st_mode & 0o7777:04o} {_name(pwd.getpwuid, seen.st_uid)} {_name(grp.getgrgid, seen.st_gid)}"
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare. Raises Invalid where libvirt is not installed."""
+        if not observed.service.installed and not self.bare:
+            raise Invalid([f"{UNIT} is not on this host: install libvirt's packages first"])
+        wanted = parts(self.wanted, observed.cgroups, observed.registered)
+        changes = [*self._part_changes(wanted, observed), *self._folder_changes(observed), *self._socket_changes(observed)]
+        return Plan([*changes, *self._unit_changes(wanted, observed, changes)])
+
+    def _part_changes(self, wanted: t.Iterable[Part], observed: Observed) -> t.Iterator[Change]:
+        for part in wanted:
+            before, after = part.found(observed.files.get(part.path)), part.wanted()
+            if before == after:
+                continue
+            action = "create" if before is None else "delete" if after is None else "update"
+            if before is not None and after is not None:
+                before, after = differing(before, after)
+            yield Change(part.kind, part.path, action, before, after, functools.partial(self._put, part))
+
+    def _folder_changes(self, observed: Observed) -> t.Iterator[Change]:
+        before, after = differing(observed.folders, self.wanted.folders)
+        if after:
+            action = "update" if observed.folders else "create"
+            run = ["systemd-tmpfiles", "--create", TMPFILES]
+            needs = frozenset({f"file/{TMPFILES}"})
+            yield Change("folders", TMPFILES, action, before if observed.folders else None, after, lambda: host.run(run, timeout=60), needs=needs)
+
+    def _socket_changes(self, observed: Observed) -> t.Iterator[Change]:
+        now = {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()}
+        before, after = differing(now, {name: {"masked": True, "listening": False} for name in now})
+        if after:
+            yield Change("sockets", UNIT, "update", before, after, lambda: host.run(["systemctl", "mask", "--now", *after], timeout=180))
+
+    def _unit_changes(self, wanted: t.Iterable[Part], observed: Observed, changes: t.Sequence[Change]) -> t.Iterator[Change]:
+        service = observed.service
+        # not those of permissions alone
+        changed = {change.id for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
+        before, after = differing({"enabled": service.enabled, "running": service.running}, {"enabled": True, "running": True})
+        reasons = self._unread(wanted, observed, changed) if service.running else []
+        if reasons:
+            before["restart"], after["restart"] = None, "; ".join(reasons)
+        if not after:
+            return
+        reload = service.stale or f"file/{DROP_IN}" in changed
+        start = not (service.enabled and service.running)
+        yield Change(
+            "unit",
+            UNIT,
+            "update" if service.installed else "create",
+            before if service.installed else None,
+            after,
+            lambda: self._begin(reload, bool(reasons), start),
+            risk=Risk.RESTART if reasons else Risk.NONE,
+            reason="; ".join(reasons),
+            needs=frozenset(change.id for change in changes),
+        )
+
+    @staticmethod
+    def _unread(wanted: t.Iterable[Part], observed: Observed, changed: t.Collection[str]) -> list[str]:
+        """Return what the running libvirt has not read. A run that was cut off before the restart has left it so, too."""
+        reasons = []
+        for part in wanted:
+            if part.at_start and f"{part.kind}/{part.path}" in changed:
+                reasons.append(f"{part.path} changes")
+            elif part.at_start and part.path in observed.files and observed.files[part.path].changed > observed.service.began:
+                reasons.append(f"{part.path} is newer than its start")
+        if f"sockets/{UNIT}" in changed:
+            reasons.append("systemd stops listening for it")
+        elif any(socket.changed > observed.service.began for socket in observed.sockets.values()):
+            reasons.append("systemd has stopped listening for it since its start")
+        if observed.service.stale and not reasons:
+            reasons.append("its unit changed")
+        return reasons
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return what was found of the host."""
+        return {"registered": observed.registered, "cgroups": observed.cgroups}
+
+    # -- apply
+
+    def _put(self, part: Part) -> None:
+        """Write a file; one of others keeps its owner and permissions."""
+        path = os.path.realpath(self.root + part.path)
+        if part.kind != "file":
+            text = self._read(part.path)
+            seen = None if text is None else os.stat(path)
+            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
+            host.write(path, part.put(text or ""), mode, uid, gid)
+        elif part.text is None:
+            os.unlink(path)
+        elif part.text == self._read(part.path):
+            os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
+        else:
+            host.write(path, part.text, 0o644)
+
+    @staticmethod
+    def _begin(reload: bool, restart: bool, start: bool) -> None:
+        try:
+            if reload:
+                host.run(["systemctl", "daemon-reload"], timeout=120)
+            if restart:
+                host.restart(UNIT)
+            if start:
+                host.start(UNIT)
+        except host.CommandError as error:
+            raise RuntimeError(f"{error}: {host.last_words(UNIT)}") from error
+
+
+def _name(ask: t.Callable[[int], t.Any], number: int) -> str:
+    """The name of a user or a group; the number of one that has none."""
+    try:
+        return str(ask(number)[0])
+    except KeyError:
+        return str(number)
