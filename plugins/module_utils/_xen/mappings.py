@@ -17,6 +17,7 @@ import os
 import typing as t
 import uuid as uuids
 
+from ansible_collections.cephstack.cloud.plugins.module_utils import _block
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
@@ -26,7 +27,7 @@ NBD_CONFS = "/etc/ceph/rbd-nbd"
 MADE = "# Made by cephstack.cloud"
 _SYS = "/sys"
 
-_BEGIN, _END = "# BEGIN cephstack.cloud xen_host", "# END cephstack.cloud xen_host"
+_BLOCK = "cephstack.cloud xen_host"
 _NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
 
 
@@ -133,34 +134,21 @@ def nbd_conf(name: str) -> str:
     return f"{NBD_CONFS}/{name}.conf"
 
 
-def _rbdmap_lines(text: str) -> t.Iterator[tuple[bool, str]]:
-    """Yield each line of rbdmap, and whether it is this collection's. The marks around those are left out."""
-    ours = False
-    for line in text.splitlines():
-        if line.strip() in (_BEGIN, _END):
-            ours = line.strip() == _BEGIN
-        else:
-            yield ours, line
-
-
 def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
-    found: dict[bool, dict[str, str]] = {True: {}, False: {}}
-    for ours, raw in _rbdmap_lines(text):
-        line = raw.strip()
-        if line and not line.startswith("#"):
-            name = line.split()[0]
-            found[ours][name if "/" in name else f"rbd/{name}"] = line
-    return found[True], found[False]
+    ours = _block.read(text, _BLOCK) or ""
+    return _entries(ours), _entries(_block.put(text, _BLOCK, None))
+
+
+def _entries(text: str) -> dict[str, str]:
+    lines = [line.strip() for line in text.splitlines()]
+    names = [(line.split()[0], line) for line in lines if line and not line.startswith("#")]
+    return {name if "/" in name else f"rbd/{name}": line for name, line in names}
 
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
     """Return rbdmap with these entries as this collection's, and all else as it is."""
-    kept = [line for ours, line in _rbdmap_lines(text) if not ours]
-    lines = sorted(entries)
-    if lines:
-        kept += [_BEGIN, *lines, _END]
-    return "".join(line + "\n" for line in kept)
+    return _block.put(text, _BLOCK, "".join(f"{line}\n" for line in sorted(entries)) or None)
 
 
 # -- what is there
