@@ -37,7 +37,7 @@ class Scenario(t.NamedTuple):
         with log.open("w") as out:  # a pipe would be held open by ssh's persistent master
             done = subprocess.run(command, stdout=out, stderr=out, env=environment, cwd=SHARED.parent.parent, check=False)
         text = log.read_text()
-        assert done.returncode == 0, text[-6000:]
+        assert done.returncode == 0, "\n".join([*re.findall(r"^(?:fatal|failed): .*|^\[ERROR\].*", text, re.MULTILINE)[:4], text[-6000:]])
         recap = {
             host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
             for host, counts in re.findall(r"^(\S+)\s+: (ok=.*)$", text.split("PLAY RECAP")[1], re.MULTILINE)
