@@ -22,7 +22,7 @@ STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
 # The guests that the inventory declares: their disks, and the image behind each.
 GUESTS = {"script": {"xvda": "script-a", "xvdb": "script-b"}, "static": {"xvda": "static-a"}, "nbd": {"xvda": "nbd-a"}}
 # What it would write is kept out of the logs, so that the task alone is listed.
-KEYRINGS = "cephstack.cloud.xen_host : Keep their keyrings"
+KEYRINGS = "cephstack.cloud.ceph_common : Keep their keyrings"
 # The second sector of each disk: the guest tells the sum of what it found there, and writes. Then it may wait, and writes to the third.
 INIT = """#!/bin/busybox sh
 export PATH=/bin
