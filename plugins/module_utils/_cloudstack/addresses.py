@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
@@ -20,6 +21,10 @@ RANGE_OPTIONS: dict[str, t.Any] = {
     "gateway": {"type": "str", "required": True},
     "netmask": {"type": "str", "required": True},
 }
+
+# Addresses are given to the server one range at a time: it numbers them out of one row of the zone, and the database ends one of two that
+# do so at once as a deadlock ("Unable to persist ip address range", 4.22, seen with two pods).
+TURNS = threading.Lock()
 
 
 def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:

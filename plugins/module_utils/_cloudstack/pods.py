@@ -12,7 +12,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
@@ -57,7 +57,8 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         def create() -> None:
             zone_id = region.id("zones", zone["name"])
             parameters = {"gateway": pod["gateway"], "netmask": pod["netmask"], "startip": pod["start"], "endip": pod["end"]}
-            answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
+            with TURNS:
+                answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
             region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
 
         needs = network_needs(zone, sheet) | sheet.ids("guest_network", begin=f"{zone['name']}/")
@@ -94,10 +95,12 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
     client, low, high = region.client, ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
     if living[0] and ipaddress.IPv4Address(living[0]) <= high and low <= ipaddress.IPv4Address(living[1]):
         current = {"currentstartip": living[0], "currentendip": living[1]}
-        client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
+        with TURNS:
+            client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
         return
     # That command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen).
-    client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
+    with TURNS:
+        client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, Range, parse_range, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, Range, parse_range, vlans_or_none
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
@@ -158,7 +158,8 @@ def _plan_range(
                 pod_id = region.id("pods", pod["name"], zoneid=zone_id)
                 more = {"forvirtualnetwork": False, "podid": pod_id, "networkid": region.id("networks", network["name"], zoneid=zone_id)}
             ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-            region.client.call("createVlanIpRange", zoneid=zone_id, vlan=vlan, **ours, **more)
+            with TURNS:
+                region.client.call("createVlanIpRange", zoneid=zone_id, vlan=vlan, **ours, **more)
 
         needs = network_needs(zone, sheet) | sheet.ids("guest_network", "pod", begin=f"{zone['name']}/")
         after = {**wanted, **({"vlan": vlan} if public else {"pod": t.cast(Item, pod)["name"]})}
@@ -174,7 +175,12 @@ def _plan_range(
     before, after = differing(now, wanted)
     if after:
         update = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-        sheet.add(Change("vlan_range", name, "update", before, after, lambda: region.client.call("updateVlanIpRange", id=row["id"], **update)))
+
+        def apply() -> None:
+            with TURNS:
+                region.client.call("updateVlanIpRange", id=row["id"], **update)
+
+        sheet.add(Change("vlan_range", name, "update", before, after, apply))
 
 
 def _vlan_of(row: Item) -> str:
