@@ -41,15 +41,17 @@ UseDNS no
 """
 
 # Units that a throwaway host is better without: apt's own timers take its lock at any time; and all devices need not have been
-# seen before the network, which is there from the initramfs on (under emulation that takes half of the boot).
-_MASKED = {"container": ("apt-daily.timer", "apt-daily-upgrade.timer"), "vm": ("apt-daily.timer", "apt-daily-upgrade.timer", "ifupdown-pre.service")}
+# seen before the network, which is there from the initramfs on (under emulation that takes half of the boot). Whatever no one asks for
+# is left out where it would be emulated.
+_MASKED_ALWAYS = ("apt-daily.timer", "apt-daily-upgrade.timer")
+_MASKED_VM = (
+    *_MASKED_ALWAYS, "ifupdown-pre.service", "e2scrub_reap.service", "getty@tty1.service", "modprobe@drm.service", "modprobe@efi_pstore.service",
+    "systemd-binfmt.service",
+)  # fmt: skip
+_MASKED = {"container": _MASKED_ALWAYS, "vm": _MASKED_VM, "xen": _MASKED_VM}
 # What its package starts at boot, though it can do nothing until the host is set up: it would keep a processor busy until then.
 _ENABLED_LATER = ("cloudstack-agent.service",)
-# Under Xen, emulation is several times slower still: there whatever no one asks for is left out.
-_MASKED["xen"] = (
-    *_MASKED["vm"], "e2scrub_reap.service", "getty@tty1.service", "modprobe@drm.service", "modprobe@efi_pstore.service", "systemd-binfmt.service",
-)  # fmt: skip
-# And only what a server uses is looked for: no floppy, mouse, screen.
+# Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
 _XEN_TRIGGER = (
     "[Service]\nExecStart=\nExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n"
 )
@@ -143,11 +145,11 @@ def _staged(kind: str) -> dict[str, tuple[str, int]]:
         files["/etc/initramfs-tools/hooks/lab"] = (_INITRAMFS_HOOK, 0o755)
         files["/etc/initramfs-tools/scripts/init-bottom/lab"] = (_INITRAMFS_SCRIPT, 0o755)
         files["/etc/udev/rules.d/99-lab.rules"] = (_UDEV, 0o644)
+        # It asks for sockets of the hypervisor, which takes four modules.
+        files["/etc/systemd/system-generators/systemd-ssh-generator"] = ("", 0o644)
     if kind == "xen":
         files["/etc/initramfs-tools/hooks/lab-xen"] = (_XEN_INITRAMFS_HOOK, 0o755)
         files["/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"] = (_XEN_TRIGGER, 0o644)
-        # It asks for sockets of the hypervisor, which takes four modules.
-        files["/etc/systemd/system-generators/systemd-ssh-generator"] = ("", 0o644)
     return files
 
 
@@ -201,6 +203,10 @@ def _clean(tree: str) -> None:
     patterns += tuple(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)
     for pattern in patterns:
         for path in glob.glob(os.path.join(tree, pattern)):
+            os.remove(path)
+    # AppArmor compiles each of its profiles at the first boot. Those of programs that may do anything are for desktops.
+    for path in glob.glob(os.path.join(tree, "etc/apparmor.d", "*")):
+        if os.path.isfile(path) and "flags=(unconfined)" in system.read(path):
             os.remove(path)
     system.write(os.path.join(tree, "etc/machine-id"), "", 0o444)
     # Says that /etc and /var fit /usr: else systemd rebuilds caches at the first boot, which takes a minute under emulation.

@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
 
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
-RECIPE = {"container": 4, "vm": 7, "xen": 2}
+RECIPE = {"container": 4, "vm": 8, "xen": 3}
 
 _BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",

@@ -29,6 +29,17 @@ _PROBE_SECONDS = 12
 
 QEMU = "qemu-system-x86_64"
 
+# What is emulated byte by byte (erms), or ends a piece of translated code at every copy to and from programs (smap), costs half of an emulated
+# processor's speed. With "max" itself Xen's first domain crashes; Xen asks for SVM to run guests that are not paravirtual.
+_EMULATED = "max,-erms,-smap,-smep"
+_EMULATED_XEN = "qemu64,+svm"
+# What Java's second compiler makes is not used often enough to be worth its being translated once more.
+_EMULATED_JAVA = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1"
+_EMULATED_FILES = {
+    "/etc/environment": files.File(f"{_EMULATED_JAVA}\n", once=True),
+    "/etc/systemd/system.conf.d/lab.conf": files.File(f"[Manager]\nDefaultEnvironment={_EMULATED_JAVA}\n", once=True),
+}
+
 
 def log(lab: Lab, name: str) -> str:
     """Return the file with a host's console."""
@@ -75,25 +86,25 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
     directory = lab.host_directory(host.name)
     for disk in host.disks:
         disks.make(directory, disk)
+    accel = accelerator(lab, host.image)
+    own = {**files.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
     initrd = os.path.join(directory, "initrd")
     with open(os.path.join(lab.images, host.image, "initrd"), "rb") as stream:
         first = stream.read()
     with open(initrd, "wb") as stream:
-        stream.write(first + b"\0" * (-len(first) % 4) + archive(files.of_host(lab, host, around, hosts, moved)))
+        stream.write(first + b"\0" * (-len(first) % 4) + archive(own))
     tap = lab.tap(host.name)
     if not os.path.isdir(f"/sys/class/net/{tap}"):
         system.run(["ip", "tuntap", "add", tap, "mode", "tap"])
     system.run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
-    system.launch(lab.machine(host.name), argv(lab, host, accelerator(lab, host.image)), log(lab, host.name), {}, own_cgroup=False)
+    system.launch(lab.machine(host.name), argv(lab, host, accel), log(lab, host.name), {}, own_cgroup=False)
 
 
 def argv(lab: Lab, host: Host, accel: str) -> list[str]:
     """Return QEMU's command line. Pure."""
     directory = lab.host_directory(host.name)
     words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
-    # "max" has features with which Xen's first domain crashes; Xen asks for SVM to run guests that are not paravirtual.
-    emulated = "qemu64,+svm" if host.xen else "max"
-    words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", emulated]
+    words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", _EMULATED_XEN if host.xen else _EMULATED]
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
     words += ["-chardev", f"file,id=console,path={log(lab, host.name)},append=on", "-serial", "chardev:console"]
     words += _boot(lab, host, accel)
