@@ -38,6 +38,7 @@ _EMULATED_JAVA = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1"
 _EMULATED_FILES = {
     "/etc/environment": files.File(f"{_EMULATED_JAVA}\n", once=True),
     "/etc/systemd/system.conf.d/lab.conf": files.File(f"[Manager]\nDefaultEnvironment={_EMULATED_JAVA}\n", once=True),
+    "/etc/sudoers.d/lab": files.File('Defaults env_keep += "JAVA_TOOL_OPTIONS"\n', 0o440, once=True),
 }
 
 
