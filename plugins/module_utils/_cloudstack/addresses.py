@@ -22,8 +22,8 @@ RANGE_OPTIONS: dict[str, t.Any] = {
     "netmask": {"type": "str", "required": True},
 }
 
-# Addresses are given to the server one range at a time: it numbers them out of one row of the zone, and the database ends one of two that
-# do so at once as a deadlock ("Unable to persist ip address range", 4.22, seen with two pods).
+# Addresses are given to the server one range at a time: two pods at once failed with "Unable to persist ip address range" (4.22, seen). By its
+# sources it numbers them out of one row of the zone, which is a deadlock for one of two that do so at once.
 TURNS = threading.Lock()
 
 
