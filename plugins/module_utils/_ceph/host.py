@@ -123,16 +123,21 @@ def units(names: t.Sequence[str]) -> dict[str, Unit]:
     except CommandError as error:
         raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
     found: dict[str, Unit] = {}
-    for block in text.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for name, values in shown(text).items():
         state = values.get("ActiveState", "inactive")
-        found[values.get("Id", "")] = Unit(
+        found[name] = Unit(
             enabled=values.get("UnitFileState", "") in ("enabled", "enabled-runtime", "static"),
             active=state in ("active", "activating", "reloading"),
             state=state,
             pid=int(values.get("MainPID") or 0),
         )
     return {name: found.get(name, NO_UNIT) for name in names}
+
+
+def shown(text: str) -> dict[str, dict[str, str]]:
+    """Return the properties that systemctl show prints, Id among them, by unit. Pure."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    return {values.get("Id", ""): values for values in blocks}
 
 
 def start(name: str) -> None:
@@ -185,10 +190,13 @@ def owner() -> tuple[int, int]:
         return 0, 0
 
 
-def read(path: str) -> t.Optional[str]:
-    """Return a file's text, None where there is no such file. Raises Unreachable where it cannot be read."""
+def read(path: str, exact: bool = False) -> t.Optional[str]:
+    """Return a file's text, None where there is no such file. Raises Unreachable where it cannot be read.
+
+    exact: keep what is no UTF-8, and ends of lines, so that the lines of others are written back as they were.
+    """
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape" if exact else "replace", newline="" if exact else None) as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -227,8 +227,7 @@ def _sets(line: str, name: str) -> bool:
 def parse_units(text: str) -> dict[str, tuple[Service, bool]]:
     """Return what systemctl show says of units by name, and whether each is masked. Raises ValueError for times that are not as expected. Pure."""
     found = {}
-    for block in text.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for name, values in host.shown(text).items():
         began = values.get("ExecMainStartTimestamp", "").partition(" ")[2]  # without the day of the week
         service = Service(
             installed=values.get("LoadState") not in (None, "", "not-found"),
@@ -237,7 +236,7 @@ def parse_units(text: str) -> dict[str, tuple[Service, bool]]:
             began=calendar.timegm(time.strptime(began, "%Y-%m-%d %H:%M:%S UTC")) if began else 0,
             stale=values.get("NeedDaemonReload") == "yes",
         )
-        found[values.get("Id", "")] = service, values.get("UnitFileState") == "masked"
+        found[name] = service, values.get("UnitFileState") == "masked"
     return found
 
 
@@ -274,18 +273,8 @@ class Provider:
         )
 
     def _file(self, path: str) -> t.Optional[File]:
-        text = self._read(path)
+        text = host.read(self.root + path, exact=True)
         return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", self._changed(path))
-
-    def _read(self, path: str) -> t.Optional[str]:
-        """Unlike host.read it keeps what is no UTF-8, and ends of lines, so that the lines of others are written back as they were."""
-        try:
-            with open(self.root + path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise Unreachable(f"cannot read {path}: {error.strerror}") from error
 
     def _changed(self, path: str) -> int:
         """When a file, or a link itself, was changed. What is later than now was written by a clock that was wrong: it would count at every run."""
@@ -387,13 +376,13 @@ class Provider:
         """Write a file; one of others keeps its owner and permissions."""
         path = os.path.realpath(self.root + part.path)
         if part.kind != "file":
-            text = self._read(part.path)
+            text = host.read(path, exact=True)
             seen = None if text is None else os.stat(path)
             mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
             host.write(path, part.put(text or ""), mode, uid, gid)
         elif part.text is None:
             os.unlink(path)
-        elif part.text == self._read(part.path):
+        elif part.text == host.read(path, exact=True):
             os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
         else:
             host.write(path, part.text, 0o644)

@@ -115,7 +115,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     """Read the module's options. Raises Invalid with every problem found."""
     problems: list[str] = []
     name = PREFIX + socket.gethostname()
-    items = [dict(item) for item in params["disks"]] or [{name: option.get("default") for name, option in xen_disks.DISK_OPTIONS.items()}]
+    items = [dict(item) for item in params["disks"]] or [{key: option.get("default") for key, option in xen_disks.DISK_OPTIONS.items()}]
     made = set()
     room = _guest.MARKER_LENGTH - _MARKER - _MARKER_ONLY * sum(item["mode"] == "r" for item in items)
     if room < 0:
