@@ -24,7 +24,7 @@ def main() -> None:
     for variables in inventory["_meta"]["hostvars"].values():
         variables["ansible_ssh_private_key_file"] = f"{cache}/ssh/id_ed25519"
         known = f"-o UserKnownHostsFile={cache}/labs/{lab}/known_hosts -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes"
-        variables["ansible_ssh_common_args"] = f"{known} -o ConnectTimeout=60"
+        variables["ansible_ssh_common_args"] = f"{known} -o ConnectTimeout=60 -o ServerAliveInterval=30 -o ServerAliveCountMax=10"
     json.dump(inventory, sys.stdout)
 
 
