@@ -30,14 +30,16 @@ _PROBE_SECONDS = 12
 QEMU = "qemu-system-x86_64"
 
 # What is emulated byte by byte (erms), or ends a piece of translated code at every copy to and from programs (smap), costs half of an emulated
-# processor's speed. With "max" itself Xen's first domain crashes; Xen asks for SVM to run guests that are not paravirtual.
-_EMULATED = "max,-erms,-smap,-smep"
+# processor's speed; pages of five levels (la57) a little of it.
+_EMULATED = "max,-erms,-smap,-smep,-la57,-pku"
+# With "max" itself Xen's first domain crashes; Xen asks for SVM to run guests that are not paravirtual.
 _EMULATED_XEN = "qemu64,+svm"
-# What Java's second compiler makes is not used often enough to be worth its being translated once more.
-_EMULATED_JAVA = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1"
+# What Java's second compiler makes is not used often enough to be worth its being translated once more. Keys are as long as Java 17 makes them:
+# the primes of later ones take half a minute.
+_EMULATED_JAVA = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -Djdk.security.defaultKeySize=RSA:2048"
 _EMULATED_FILES = {
     "/etc/environment": files.File(f"{_EMULATED_JAVA}\n", once=True),
-    "/etc/systemd/system.conf.d/lab.conf": files.File(f"[Manager]\nDefaultEnvironment={_EMULATED_JAVA}\n", once=True),
+    "/etc/systemd/system.conf.d/lab.conf": files.File(f'[Manager]\nDefaultEnvironment="{_EMULATED_JAVA}"\n', once=True),
     "/etc/sudoers.d/lab": files.File('Defaults env_keep += "JAVA_TOOL_OPTIONS"\n', 0o440, once=True),
 }
 
