@@ -123,8 +123,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.keys import Provider
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 
 def main() -> None:
@@ -145,7 +146,7 @@ def main() -> None:
     )
     try:
         with Provider(module.params, module.check_mode) as provider:
-            reconcile(module, provider)
+            host.reconcile_alone("cloudstack_keys", module, provider)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

@@ -14,7 +14,8 @@ description:
   - What is there is read as whole lists, side by side. What differs is mended in the order that the server accepts, side by side where it is independent.
     Nothing is asked or sent for an object that is as it should be.
   - What is not declared is left alone.
-  - A run that was cut off is finished by the next one.
+  - A run that was cut off is finished by the next one. Where the module still works on the host after its playbook was ended, the next run
+    waits for it.
   - Bad declarations are refused before anything is touched, all mistakes together.
 author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
@@ -470,8 +471,9 @@ primary_storage:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 
 def main() -> None:
@@ -490,7 +492,7 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    reconcile(module, region.Provider(declaration, server, module.params["prefix"]), armed=module.params["arm"])
+    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"]), module.params["arm"])
 
 
 if __name__ == "__main__":

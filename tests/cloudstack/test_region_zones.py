@@ -177,6 +177,24 @@ def test_a_run_that_was_killed_is_finished_by_the_next(run: t.Any, server: clien
         assert len(server.rows(listing, zoneid=zone_id)) == 1
 
 
+def test_of_two_runs_at_once_the_second_waits_and_finds_everything(run: t.Any, server: client.Client, new_zone: t.Any) -> None:
+    """So it is after a playbook was ended, whose module goes on. The server itself takes a second offering of the same name."""
+    declared = new_zone("orphaned", subnet=69)
+    options = {"zones": [declared], "disk_offerings": [{"name": f"{declared['name']} {size}", "size": size} for size in (1, 2, 3)]}
+    child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            code = int(run(**options)["changed"])
+        finally:
+            os._exit(code)
+    changed = run(**options)["changed"]
+    assert changed + os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert not run(**options)["changed"]
+    for listing, name in (("listZones", declared["name"]), *(("listDiskOfferings", each["name"]) for each in options["disk_offerings"])):
+        assert [row["name"] for row in server.rows(listing)].count(name) == 1
+
+
 def test_a_zone_grows(run: t.Any, new_zone: t.Any) -> None:
     declared = new_zone("grows", subnet=65)
     run(zones=[declared])
