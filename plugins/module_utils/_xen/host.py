@@ -166,9 +166,14 @@ def parse_info(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
+def is_loaded(name: str, root: str = "") -> bool:
+    """Whether the running kernel has a driver now. Of one that is built in this may not be known."""
+    return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
+
+
 def has_driver(name: str) -> bool:
     """Whether the running kernel has a driver, or could load it."""
-    if os.path.isdir("/sys/module/" + name.replace("-", "_")):
+    if is_loaded(name):
         return True
     try:
         run(["modprobe", "--dry-run", "--quiet", name], timeout=60)

@@ -1,0 +1,184 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Xen host needs to give RBD images to guests: the kernel's modules, and the files of the hotplug scripts and of rbd-nbd.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import re
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import parse_units
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
+
+MODULES_LOAD = "/etc/modules-load.d/cephstack-xen.conf"
+LOADER = "systemd-modules-load.service"
+UNITS = "/etc/systemd/system"
+
+FILE_OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "mode": {"type": "str", "choices": ["0644", "0755"], "default": "0644"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file. owner: the numbers of its user and group."""
+
+    content: str
+    mode: str = "0644"
+    owner: str = "0:0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is declared: the kernel's modules, and all files by path, MODULES_LOAD among them."""
+
+    modules: tuple[str, ...]
+    files: t.Mapping[str, File]
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The declared files of units, by path, with what systemctl show takes for them: of a template, its instances."""
+        return {path: os.path.basename(path).replace("@.", "@*.") for path in self.files if os.path.dirname(path) == UNITS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there. files by path, those that exist. stale: units whose files systemd has not read as they are now.
+
+    unread: whether the modules were never loaded as MODULES_LOAD has them now.
+    """
+
+    files: t.Mapping[str, File]
+    stale: tuple[str, ...] = ()
+    unread: bool = False
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Wanted:
+    """Read a declaration. Raises Invalid with every problem."""
+    modules = tuple(dict.fromkeys(params["modules"]))
+    files = {MODULES_LOAD: File("".join(f"{line}\n" for line in ("# Made by cephstack.cloud", *modules)))}
+    problems = [f"modules: '{name}' is no name of a kernel module" for name in modules if not re.fullmatch(r"[\w-]+", name)]
+    for file in params["files"]:
+        path = file["path"]
+        if path != os.path.normpath(path) or not path.startswith("/"):
+            problems.append(f"files: '{path}' is no full path")
+        elif path in files:
+            problems.append(f"files: {path} is the modules' own" if path == MODULES_LOAD else f"files: {path} is declared twice")
+        files[path] = File(file["content"], file["mode"])
+    if problems:
+        raise Invalid(problems)
+    return Wanted(modules, files)
+
+
+class Provider:
+    """Drivers and scripts of one host. root: where its files are. owner: who they are to belong to."""
+
+    def __init__(self, wanted: Wanted, root: str = "", owner: tuple[int, int] = (0, 0)) -> None:
+        self.root = root
+        self.owner = owner
+        self.wanted = dataclasses.replace(wanted, files={path: dataclasses.replace(file, owner="{}:{}".format(*owner)) for path, file in wanted.files.items()})
+
+    # -- observe
+
+    def observe(self) -> Observed:
+        """Read the files, and the units by one process."""
+        files = {path: self._file(path) for path in self.wanted.files}
+        # --all: of a template's instances also those that do not run, but are known to systemd
+        show = ["env", "TZ=UTC", "systemctl", "show", "--all", "--property=Id,LoadState,UnitFileState,NeedDaemonReload,ExecMainStartTimestamp"]
+        try:
+            units = parse_units(host.run([*show, LOADER, *self.wanted.units.values()], timeout=60))
+        except (host.CommandError, ValueError) as error:
+            raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
+        loader, masked = units.pop(LOADER)
+        return Observed(
+            files={path: file for path, file in files.items() if file},
+            stale=tuple(name for name, (unit, dummy) in units.items() if unit.stale),
+            unread=not masked and self._is_unread(loader.began),
+        )
+
+    def _file(self, path: str) -> t.Optional[File]:
+        content = host.read(self.root + path, exact=True)
+        if content is None:
+            return None
+        seen = os.stat(self.root + path)
+        return File(content, f"{seen.st_mode & 0o7777:04o}", f"{seen.st_uid}:{seen.st_gid}")
+
+    def _is_unread(self, began: int) -> bool:
+        """Whether MODULES_LOAD is newer than the loader's last start, as after a run that was cut off, and a module is not loaded.
+
+        That a module could be loaded says nothing: modprobe --dry-run takes xen-blkback for loadable where Xen does not run yet. Where the
+        loader was never started, as in a container, there is nothing to compare.
+        """
+        if not began or all(is_loaded(name, self.root) for name in self.wanted.modules):
+            return False
+        try:
+            return int(os.stat(self.root + MODULES_LOAD).st_mtime) > began
+        except OSError:
+            return False
+
+    # -- plan
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare."""
+        changes = list(self._file_changes(observed))
+        written = {change.name: change.id for change in changes if "content" in change.after}
+        return Plan([*changes, *self._reload_changes(observed, written), *self._load_changes(observed, written)])
+
+    def _file_changes(self, observed: Observed) -> t.Iterator[Change]:
+        for path, file in self.wanted.files.items():
+            before, after = observed.files.get(path), dataclasses.asdict(file)
+            apply = functools.partial(self._put, path, file)
+            if before is None:
+                yield Change("file", path, "create", None, after, apply)
+            elif before != file:
+                yield Change("file", path, "update", *differing(dataclasses.asdict(before), after), apply)
+
+    def _reload_changes(self, observed: Observed, written: t.Mapping[str, str]) -> t.Iterator[Change]:
+        changed = [path for path in self.wanted.units if path in written]
+        reason = "; ".join([*(f"{path} changes" for path in changed), *(f"{name} changed" for name in observed.stale)])
+        if reason:
+            needs = frozenset(written[path] for path in changed)
+            run = ["systemctl", "daemon-reload"]
+            yield Change("reload", "systemd", "update", {"reload": None}, {"reload": reason}, lambda: host.run(run, timeout=120), reason=reason, needs=needs)
+
+    def _load_changes(self, observed: Observed, written: t.Mapping[str, str]) -> t.Iterator[Change]:
+        if MODULES_LOAD in written or observed.unread:
+            reason = f"{MODULES_LOAD} {'changes' if MODULES_LOAD in written else 'is newer than its start'}"
+            needs = frozenset({f"file/{MODULES_LOAD}", "reload/systemd"})
+            yield Change("unit", LOADER, "update", {"restart": None}, {"restart": reason}, self._load, reason=reason, needs=needs)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return nothing: xen_info says which drivers there are."""
+        return {}
+
+    # -- apply
+
+    def _put(self, path: str, file: File) -> None:
+        path = self.root + path
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            host.make_folder(folder, 0o755, *self.owner)
+        if host.read(path, exact=True) == file.content:
+            # written anew, it would be newer than what has read it
+            os.chown(path, *self.owner)
+            os.chmod(path, int(file.mode, 8))
+        else:
+            host.write(path, file.content, int(file.mode, 8), *self.owner)
+
+    @staticmethod
+    def _load() -> None:
+        # It fails where this kernel has not all of them. What that means for a backend, xen_info says.
+        with contextlib.suppress(host.CommandError):
+            host.restart(LOADER)
