@@ -19,14 +19,16 @@ import threading
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
 WHEEL = re.compile(r"mysql_connector_python-(?P<version>[0-9.]+)-py2\.py3-none-any\.whl$")
 DEB = re.compile(r"(?P<name>[a-z0-9][a-z0-9.+-]+)_(?P<version>[^_]+)_[a-z0-9]+\.deb")
+# Asked by maintainer scripts whether they may start a service. MARK: what tells ours from another's.
 POLICY = "/usr/sbin/policy-rc.d"
+MARK = "# Made by cephstack.cloud"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,14 @@ class File:
     name: str
     version: str
     path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there. versions: the installed packages', by name. left: whether a run that was cut off has left its policy."""
+
+    versions: t.Mapping[str, str]
+    left: bool = False
 
 
 def parse(paths: t.Sequence[str]) -> list[File]:
@@ -60,14 +70,15 @@ class Provider:
     wheel: the connector's wheel from PyPI on this host, made into a package where no connector is installed; None to leave it alone.
     """
 
-    def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None) -> None:
+    def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None, policy: str = POLICY) -> None:
         self.files = list(files)
         self.wheel = wheel
+        self.policy = policy
         self._once = threading.Lock()
         self._done = False
 
-    def observe(self) -> dict[str, str]:
-        """Return the versions of the installed packages by name."""
+    def observe(self) -> Observed:
+        """Ask dpkg."""
         names = {*(file.name for file in self.files), *CONNECTORS}
         try:
             # All of them: dpkg-query fails where it is asked for one that it doesn't know.
@@ -75,30 +86,37 @@ class Provider:
         except CommandError as error:
             raise Unreachable(f"dpkg cannot be asked: {error}") from error
         rows = (line.split() for line in text.splitlines() if line.endswith(" installed"))
-        return {row[0]: row[1] for row in rows if row[0] in names}
+        return Observed({row[0]: row[1] for row in rows if row[0] in names}, is_left(self.policy))
 
-    def plan(self, observed: t.Mapping[str, str]) -> Plan:
+    def plan(self, observed: Observed) -> Plan:
         """Compare by version. A file with another version than the installed one wins, older or newer."""
         changes = []
         problems = []
-        if self.wheel and not any(name in observed for name in CONNECTORS):
+        if self.wheel and not any(name in observed.versions for name in CONNECTORS):
             match = WHEEL.search(self.wheel)
             if match is None:
                 problems.append(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
             else:
                 changes.append(Change("package", CONNECTORS[1], "create", None, {"version": match["version"]}, self._install))
         for file in self.files:
-            installed = observed.get(file.name)
+            installed = observed.versions.get(file.name)
             if installed != file.version:
                 before = None if installed is None else {"version": installed}
                 changes.append(Change("package", file.name, "update" if installed else "create", before, {"version": file.version}, self._install))
         if problems:
             raise Invalid(problems)
+        if observed.left:
+            needs = frozenset(change.id for change in changes)
+            changes.append(Change("file", self.policy, "delete", {"state": "left by a run that was cut off"}, None, self._clear, needs=needs))
         return Plan(changes)
 
-    def returned(self, observed: t.Mapping[str, str]) -> dict[str, t.Any]:
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the versions that are installed."""
-        return {"installed": dict(observed)}
+        return {"installed": dict(observed.versions)}
+
+    def _clear(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # as after an installation
+            os.unlink(self.policy)
 
     def _install(self) -> None:
         """Install whatever is missing, all in one go; the services that come with it are not started."""
@@ -106,14 +124,18 @@ class Provider:
             if self._done:
                 return
             wanted = {change.name for change in self.plan(self.observe()).changes}
-            with tempfile.TemporaryDirectory() as folder, _nothing_starts():
+            with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
                 paths = [file.path for file in self.files if file.name in wanted]
                 if CONNECTORS[1] in wanted and self.wheel:
                     paths.append(connector(self.wheel, folder))
                 # apt's own user must be able to read what is in the folder.
                 os.chmod(folder, 0o755)
+                quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
+                # After a run that was cut off apt-get does nothing until this was done. It does not wait for dpkg's lock, as apt-get does.
+                if os.listdir("/var/lib/dpkg/updates"):
+                    run([*quiet, "dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], timeout=3600)
                 options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
-                argv = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
+                argv = [*quiet, "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
                 run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
             self._done = True
 
@@ -146,15 +168,31 @@ def connector(wheel: str, folder: str) -> str:
 
 
 @contextlib.contextmanager
-def _nothing_starts() -> t.Iterator[None]:
-    """Keep maintainer scripts from starting services: CloudStack's would begin without its database."""
-    if os.path.exists(POLICY):
+def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
+    """Keep maintainer scripts from starting services: CloudStack's would begin without its database. Another's policy is left as it is.
+
+    Where this process is killed, its policy allows everything again.
+    """
+    text = read(policy)
+    if text is not None and MARK not in text:
         yield
         return
-    with open(POLICY, "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\nexit 101\n")
-    os.chmod(POLICY, 0o755)
+    process = f"/proc/{os.getpid()}/stat"
+    begun = (read(process) or "").rpartition(")")[2].split()[19]
+    lines = ("#!/bin/sh", f"{MARK} while it installs CloudStack.", f'[ "$(sed "s/.*) //" {process} 2>/dev/null | cut -d " " -f 20)" != {begun} ] || exit 101')
+    write(policy, "".join(f"{line}\n" for line in lines), 0o755, os.geteuid(), os.getegid())
     try:
         yield
     finally:
-        os.unlink(POLICY)
+        os.unlink(policy)
+
+
+def is_left(policy: str = POLICY) -> bool:
+    """Whether the policy is one of ours whose process has ended."""
+    if MARK not in (read(policy) or ""):
+        return False
+    try:
+        run(["sh", policy])
+    except CommandError:
+        return False
+    return True
