@@ -164,3 +164,10 @@ def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
     imported = {alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
     assert imported <= {"__future__", "concurrent.futures", "dataclasses", "enum", "typing"}
+
+
+def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
+    """One that is not fails where it is evaluated, which may be in check mode only."""
+    text = "\n".join(path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml")))
+    is_set = set(re.findall(r"(?:^ *|register: |loop_var: |index_var: |\bset )(__[a-z]\w+)(?=:|$|[ ,])", text, re.M))
+    assert set(re.findall(r"\b__[a-z]\w+", text)) - is_set == set()
