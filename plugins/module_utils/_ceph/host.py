@@ -8,7 +8,9 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import calendar
 import contextlib
+import dataclasses
 import fcntl
 import glob
 import grp
@@ -55,6 +57,17 @@ class Unit(t.NamedTuple):
     active: bool
     state: str
     pid: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A unit of systemd. began: when its process began, in whole seconds since 1970. stale: whether systemd has not read its files as they are now."""
+
+    installed: bool = False
+    enabled: bool = False
+    running: bool = False
+    began: int = 0
+    stale: bool = False
 
 
 NO_UNIT = Unit(False, False, "inactive", 0)
@@ -109,6 +122,12 @@ def installed(program: str) -> bool:
     return shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is not None
 
 
+def start_ticks(pid: int) -> int:
+    """Return when a process began, in the kernel's ticks since its boot: no later process of the same number has it. Raises OSError."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[19])
+
+
 # -- systemd
 
 
@@ -140,6 +159,35 @@ def shown(text: str) -> dict[str, dict[str, str]]:
     """Return the properties that systemctl show prints, Id among them, by unit. Pure."""
     blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     return {values.get("Id", ""): values for values in blocks}
+
+
+def parse_units(text: str) -> dict[str, tuple[Service, bool]]:
+    """Return what systemctl show says of units by name, and whether each is masked. Raises ValueError for times that are not as expected. Pure."""
+    found = {}
+    for name, values in shown(text).items():
+        began = values.get("ExecMainStartTimestamp", "").partition(" ")[2]  # without the day of the week
+        service = Service(
+            installed=values.get("LoadState") not in (None, "", "not-found"),
+            enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime"),
+            running=values.get("ActiveState") in ("active", "activating", "reloading"),
+            began=calendar.timegm(time.strptime(began, "%Y-%m-%d %H:%M:%S UTC")) if began else 0,
+            stale=values.get("NeedDaemonReload") == "yes",
+        )
+        found[name] = service, values.get("UnitFileState") == "masked"
+    return found
+
+
+def services(names: t.Sequence[str], instances: bool = False) -> dict[str, tuple[Service, bool]]:
+    """Return what systemd says of units by name, and whether each is masked, read by one process.
+
+    instances: names may be patterns, which stand for those that systemd knows, also where they do not run.
+    """
+    # Not the monotonic time: a clock that was set since would make files seem newer than they were at the start.
+    properties = "--property=Id,LoadState,UnitFileState,ActiveState,NeedDaemonReload,ExecMainStartTimestamp"
+    try:
+        return parse_units(run(["env", "TZ=UTC", "systemctl", "show", *["--all"] * instances, properties, *names], timeout=60))
+    except (CommandError, ValueError) as error:
+        raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
 
 
 def start(name: str) -> None:
@@ -220,6 +268,18 @@ def write(path: str, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def changed(path: str) -> int:
+    """When a file, or a link itself, was changed, in whole seconds since 1970, as systemd tells of starts; 0 where it is not there.
+
+    What is later than now was written by a clock that was wrong: it would count at every run, and is 0, too.
+    """
+    try:
+        seconds = int(os.lstat(path).st_mtime)
+    except OSError:
+        return 0
+    return seconds if seconds <= time.time() else 0
 
 
 def make_folder(path: str, mode: int, uid: int, gid: int) -> None:

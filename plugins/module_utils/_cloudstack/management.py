@@ -521,8 +521,7 @@ def newest(paths: t.Iterable[str]) -> float:
 def begun(pid: int) -> float:
     """Return when a process began, in the same terms, to about a second."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            ticks = int(file.read().rpartition(")")[2].split()[19])
+        ticks = host.start_ticks(pid)
         with open("/proc/stat", encoding="ascii") as file:
             boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
     except (OSError, StopIteration):

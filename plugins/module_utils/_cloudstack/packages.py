@@ -19,7 +19,7 @@ import threading
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, start_ticks, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
@@ -177,9 +177,9 @@ def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
     if text is not None and MARK not in text:
         yield
         return
-    process = f"/proc/{os.getpid()}/stat"
-    begun = (read(process) or "").rpartition(")")[2].split()[19]
-    lines = ("#!/bin/sh", f"{MARK} while it installs CloudStack.", f'[ "$(sed "s/.*) //" {process} 2>/dev/null | cut -d " " -f 20)" != {begun} ] || exit 101')
+    pid = os.getpid()
+    begun = f'"$(sed "s/.*) //" /proc/{pid}/stat 2>/dev/null | cut -d " " -f 20)"'
+    lines = ("#!/bin/sh", f"{MARK} while it installs CloudStack.", f"[ {begun} != {start_ticks(pid)} ] || exit 101")
     write(policy, "".join(f"{line}\n" for line in lines), 0o755, os.geteuid(), os.getegid())
     try:
         yield

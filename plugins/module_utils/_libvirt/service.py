@@ -10,21 +10,19 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import calendar
 import dataclasses
 import functools
 import grp
 import os
 import pwd
 import re
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _block
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
 UNIT = "libvirtd.service"
 # Those by which systemd listens for it. cloudstack-setup-agent masks them too, so nothing changes when it comes.
@@ -148,21 +146,10 @@ class Socket:
 
 
 @dataclasses.dataclass(frozen=True)
-class Service:
-    """libvirt's unit. began: when its process began, in whole seconds since 1970. stale: whether systemd has not read its files as they are now."""
-
-    installed: bool = False
-    enabled: bool = False
-    running: bool = False
-    began: int = 0
-    stale: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
 class Observed:
     """What is there. files by path, those that exist. folders: mode, owner and group by path. registered: whether CloudStack has the host."""
 
-    service: Service
+    service: host.Service
     sockets: t.Mapping[str, Socket]
     files: t.Mapping[str, File]
     folders: t.Mapping[str, str]
@@ -224,22 +211,6 @@ def _sets(line: str, name: str) -> bool:
     return line.partition("=")[0].strip() == name and "=" in line
 
 
-def parse_units(text: str) -> dict[str, tuple[Service, bool]]:
-    """Return what systemctl show says of units by name, and whether each is masked. Raises ValueError for times that are not as expected. Pure."""
-    found = {}
-    for name, values in host.shown(text).items():
-        began = values.get("ExecMainStartTimestamp", "").partition(" ")[2]  # without the day of the week
-        service = Service(
-            installed=values.get("LoadState") not in (None, "", "not-found"),
-            enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime"),
-            running=values.get("ActiveState") in ("active", "activating", "reloading"),
-            began=calendar.timegm(time.strptime(began, "%Y-%m-%d %H:%M:%S UTC")) if began else 0,
-            stale=values.get("NeedDaemonReload") == "yes",
-        )
-        found[name] = service, values.get("UnitFileState") == "masked"
-    return found
-
-
 class Provider:
     """libvirt on one host. bare: in check mode its packages need not be there. root: where the host's files are."""
 
@@ -257,15 +228,10 @@ class Provider:
         files = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
         folders = {path: self._folder(path) for path in self.wanted.folders}
         names = [UNIT, *(SOCKETS if self.wanted.cloudstack else ())]
-        # Not the monotonic time: a clock that was set since would make files seem newer than they were at the start.
-        properties = "Id,LoadState,UnitFileState,ActiveState,NeedDaemonReload,ExecMainStartTimestamp"
-        try:
-            units = parse_units(host.run(["env", "TZ=UTC", "systemctl", "show", f"--property={properties}", *names], timeout=60))
-        except (host.CommandError, ValueError) as error:
-            raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
+        units = host.services(names)
         return Observed(
             service=units[UNIT][0],
-            sockets={name: Socket(units[name][1], units[name][0].running, self._changed(f"{MASKS}/{name}")) for name in names[1:]},
+            sockets={name: Socket(units[name][1], units[name][0].running, host.changed(f"{self.root}{MASKS}/{name}")) for name in names[1:]},
             files={path: file for path, file in files.items() if file},
             folders={path: state for path, state in folders.items() if state},
             cgroups=cgroups,
@@ -274,15 +240,7 @@ class Provider:
 
     def _file(self, path: str) -> t.Optional[File]:
         text = host.read(self.root + path, exact=True)
-        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", self._changed(path))
-
-    def _changed(self, path: str) -> int:
-        """When a file, or a link itself, was changed. What is later than now was written by a clock that was wrong: it would count at every run."""
-        try:
-            changed = int(os.lstat(self.root + path).st_mtime)
-        except OSError:
-            return 0
-        return changed if changed <= time.time() else 0
+        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", host.changed(self.root + path))
 
     def _folder(self, path: str) -> str:
         try:

@@ -16,8 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import parse_units
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
 
 MODULES_LOAD = "/etc/modules-load.d/cephstack-xen.conf"
@@ -95,12 +94,7 @@ class Provider:
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
         files = {path: self._file(path) for path in self.wanted.files}
-        # --all: of a template's instances also those that do not run, but are known to systemd
-        show = ["env", "TZ=UTC", "systemctl", "show", "--all", "--property=Id,LoadState,UnitFileState,NeedDaemonReload,ExecMainStartTimestamp"]
-        try:
-            units = parse_units(host.run([*show, LOADER, *self.wanted.units.values()], timeout=60))
-        except (host.CommandError, ValueError) as error:
-            raise Unreachable(f"systemd of this host cannot be asked: {error}") from error
+        units = host.services([LOADER, *self.wanted.units.values()], instances=True)
         loader, masked = units.pop(LOADER)
         return Observed(
             files={path: file for path, file in files.items() if file},
@@ -121,12 +115,7 @@ class Provider:
         That a module could be loaded says nothing: modprobe --dry-run takes xen-blkback for loadable where Xen does not run yet. Where the
         loader was never started, as in a container, there is nothing to compare.
         """
-        if not began or all(is_loaded(name, self.root) for name in self.wanted.modules):
-            return False
-        try:
-            return int(os.stat(self.root + MODULES_LOAD).st_mtime) > began
-        except OSError:
-            return False
+        return 0 < began < host.changed(self.root + MODULES_LOAD) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
 
     # -- plan
 

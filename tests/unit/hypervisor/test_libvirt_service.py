@@ -29,11 +29,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service i
     File,
     Observed,
     Provider,
-    Service,
     Socket,
     Wanted,
     parse,
-    parse_units,
     parts,
     put_setting,
     setting,
@@ -44,7 +42,7 @@ APPARMOR = "/etc/apparmor.d/abstractions/libvirt-qemu.d/cephstack"
 PLAIN = Wanted(("client.kvm",), apparmor=APPARMOR)
 CLOUDSTACK = Wanted(cloudstack=True, apparmor=APPARMOR)
 BEGAN = 2000
-RUNS = Service(installed=True, enabled=True, running=True, began=BEGAN)
+RUNS = host.Service(installed=True, enabled=True, running=True, began=BEGAN)
 
 
 def as_wanted(wanted: Wanted, registered: bool = False, cgroups: bool = True) -> Observed:
@@ -138,7 +136,7 @@ def test_folders_are_made_again_without_a_restart(state: dict[str, str]) -> None
         (dataclasses.replace(RUNS, stale=True), {"restart": "its unit changed"}, Risk.RESTART),
     ],
 )
-def test_the_unit_runs_and_comes_back(now: Service, change: dict[str, t.Any], risk: Risk) -> None:
+def test_the_unit_runs_and_comes_back(now: host.Service, change: dict[str, t.Any], risk: Risk) -> None:
     (found,) = Provider(PLAIN).plan(dataclasses.replace(as_wanted(PLAIN), service=now)).changes
     assert (found.action, found.after, found.risk) == ("update", change, risk)
 
@@ -178,7 +176,7 @@ def test_without_clients_what_was_written_for_them_is_taken_away() -> None:
     assert ids(plan) == ["delete block//etc/ceph/ceph.conf", f"delete file/{TMPFILES}", f"delete block/{APPARMOR}"]
 
 
-BARE = Observed(Service(), dict.fromkeys(SOCKETS, Socket()), {"/etc/ceph/ceph.conf": File("[global]\n")}, {}, cgroups=False)
+BARE = Observed(host.Service(), dict.fromkeys(SOCKETS, Socket()), {"/etc/ceph/ceph.conf": File("[global]\n")}, {}, cgroups=False)
 
 
 def test_a_dry_run_on_a_bare_host_tells_everything() -> None:
@@ -245,12 +243,12 @@ ActiveState=inactive
 UnitFileState=
 NeedDaemonReload=no
 """
-    found = parse_units(said)
-    assert found["libvirtd.service"] == (Service(True, True, True, 1795264227, False), False)
-    assert found["libvirtd.socket"] == (Service(True), True)
-    assert found["libvirtd-ro.socket"] == (Service(), False)
+    found = host.parse_units(said)
+    assert found["libvirtd.service"] == (host.Service(True, True, True, 1795264227, False), False)
+    assert found["libvirtd.socket"] == (host.Service(True), True)
+    assert found["libvirtd-ro.socket"] == (host.Service(), False)
     with pytest.raises(ValueError, match="does not match"):
-        parse_units(said.replace("UTC", "CET"))
+        host.parse_units(said.replace("UTC", "CET"))
 
 
 class Systemd:
