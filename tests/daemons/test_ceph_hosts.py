@@ -129,6 +129,21 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert ids(run("ceph_mon", connection=connection, check=True, **second)) == ["update keyring//etc/ceph/ceph.client.admin.keyring"]
     run("ceph_mon", connection=connection, **second)
     assert pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text() == key
+
+    # keyrings that everybody may read
+    admin, own = pathlib.Path("/etc/ceph/ceph.client.admin.keyring"), pathlib.Path("/var/lib/ceph/mon/ceph-b/keyring")
+    for path in (admin, own):
+        path.chmod(0o644)
+    shutil.chown(admin, "ceph", "ceph")
+    checked = run("ceph_mon", connection=connection, check=True, **second)
+    assert ids(checked) == [f"update keyring/{admin}", f"update keyring/{own}"]
+    assert [entry["after"] for entry in checked["diff"]] == [{"owner": "root", "group": "root", "mode": "0600"}, {"mode": "0600"}]
+    assert admin.stat().st_mode & 0o777 == 0o644
+    text = own.read_text()
+    assert run("ceph_mon", connection=connection, **second)["diff"] == checked["diff"]
+    assert [(path.owner(), path.stat().st_mode & 0o777) for path in (admin, own)] == [("root", 0o600), ("ceph", 0o600)]
+    assert (admin.read_text(), own.read_text()) == (key, text)
+    assert not run("ceph_mon", connection=connection, **second)["changed"]
     systemd.end("ceph-mon@a.service")
     systemd.end("ceph-mon@b.service")
     assert mons.survey("a")["state"] == "down"
@@ -204,7 +219,7 @@ def label(osd: int, uuid: str, fsid: str) -> bytes:
 def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monkeypatch):
     """A host with 24 OSDs: their devices are files here, all else is read as from devices. Nothing runs ceph-volume."""
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices as devices_of_host
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, osds
 
     cluster = make_cluster(osds=0, mgr=False)
     monkeypatch.setattr(devices_of_host, "_real", lambda path: path if pathlib.Path(path).exists() else None)
@@ -222,11 +237,11 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
             unit = osds.unit_name(number)
             systemd.enabled.add(unit)
             systemd.processes[unit] = subprocess.Popen(["sleep", "120"])
-            host.write(osds.keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600)
+            keyring_files.write(osds.keyring_place(number), key)
             host.write(host.drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
             folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(host.drop_in_path(unit)).parent]
         key = cluster.command("auth get-or-create", entity=osds.BOOTSTRAP, caps=osds.BOOTSTRAP_CAPS)[0]["key"]
-        host.write(osds.BOOTSTRAP_KEYRING, host.keyring_text(osds.BOOTSTRAP, key), 0o600)
+        keyring_files.write(osds.bootstrap_place(), key)
 
         result = run("ceph_osds", check=True, cluster=cluster, devices=devices)
         assert result["changes"] == []

@@ -261,9 +261,9 @@ def write(path: str, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".cephstack-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
             os.fchown(file.fileno(), uid, gid)
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

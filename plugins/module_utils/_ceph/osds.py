@@ -16,10 +16,10 @@ import threading
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, logical_volumes, look_at, parse_tags, read_label, wipe
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{host.DATA}/bootstrap-osd/{host.CLUSTER}.keyring"
@@ -60,7 +60,7 @@ class Known:
 class Observed:
     """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
 
-    keys: of each OSD, in the cluster and in the keyring of its data folder; the latter is None where there is no such folder.
+    keys: of each OSD, in the cluster. files: the keyrings by path; that of an OSD is not there where it has no data folder.
     """
 
     devices: t.Mapping[str, Found]
@@ -68,9 +68,9 @@ class Observed:
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
     units: t.Mapping[str, host.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    keys: t.Mapping[int, tuple[t.Optional[str], t.Optional[str]]] = dataclasses.field(default_factory=dict)
+    keys: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
     bootstrap_key: t.Optional[str] = None
-    bootstrap_file: t.Optional[str] = None
+    files: t.Mapping[str, keyring_files.File] = dataclasses.field(default_factory=dict)
     memory: int = 0
     memory_target: t.Optional[str] = None
 
@@ -150,6 +150,16 @@ def keyring_path(number: int) -> str:
     return f"{data_path(number)}/keyring"
 
 
+def bootstrap_place() -> keyring_files.Place:
+    """Where the keyring that makes OSDs belongs, and who may read it."""
+    return keyring_files.of_daemons(BOOTSTRAP_KEYRING, BOOTSTRAP)
+
+
+def keyring_place(number: int) -> keyring_files.Place:
+    """Where an OSD's keyring belongs, and who may read it."""
+    return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
+
+
 class Provider:
     """The OSDs of this host.
 
@@ -200,9 +210,9 @@ class Provider:
             known=known,
             units=host.units(names),
             drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
-            keys={osd.id: (keys.get(f"osd.{osd.id}"), host.keyring_keys(host.read(keyring_path(osd.id))).get(f"osd.{osd.id}")) for osd in here},
+            keys={osd.id: keys.get(f"osd.{osd.id}") for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
-            bootstrap_file=host.keyring_keys(host.read(BOOTSTRAP_KEYRING)).get(BOOTSTRAP),
+            files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
             memory=_memory(),
             memory_target=target,
         )
@@ -213,13 +223,17 @@ class Provider:
         late = [
             osd
             for osd in here
-            if not observed.known[osd.id].up and len(set(observed.keys[osd.id])) == 1 and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
+            if not observed.known[osd.id].up and self._key_fits(osd, observed) and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
         ]
         if not late or not self.patient:
             return observed
         for osd in late:
             self._wait_up(osd.id, Unreachable)
         return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
+
+    @staticmethod
+    def _key_fits(osd: Osd, observed: Observed) -> bool:
+        return observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
 
     def _is_target(self, entry: t.Mapping[str, t.Any]) -> bool:
         # The mask of "osd/host:ceph1" comes back apart from its section.
@@ -234,11 +248,10 @@ class Provider:
         warnings: list[str] = []
         wiped: set[str] = set()
         keyring = f"keyring/{BOOTSTRAP_KEYRING}"
-        if observed.bootstrap_key is None or observed.bootstrap_file != observed.bootstrap_key:
-            exists = observed.bootstrap_file is not None
-            after: dict[str, t.Any] = {"client": BOOTSTRAP} if observed.bootstrap_key is None else {"key": Secret(observed.bootstrap_key)}
-            before = {"key": Secret(observed.bootstrap_file)} if observed.bootstrap_file is not None else None
-            changes.append(Change("keyring", BOOTSTRAP_KEYRING, "update" if exists else "create", before, after, self._write_bootstrap))
+        there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
+        # A client that is yet to be made gets a new key: whatever the file holds is another.
+        bootstrap = keyring_files.change(bootstrap_place(), there, observed.bootstrap_key or "", self._write_bootstrap)
+        changes += [bootstrap] if bootstrap else []
         for device in self.devices:
             osd = self._own(device, observed)
             if osd is not None:
@@ -322,14 +335,16 @@ class Provider:
             enabled = unit.enabled
         else:
             enabled = observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
-        key, file_key = observed.keys.get(osd.id, (None, None))
-        stale = file_key is not None and key is not None and file_key != key
-        if stale:
-            needs.add(f"keyring/{keyring_path(osd.id)}")
-            before_key, after_key = {"key": Secret(file_key or "")}, {"key": Secret(key or "")}
-            changes.append(Change("keyring", keyring_path(osd.id), "update", before_key, after_key, lambda: self._write_key(osd.id)))
-        if not (enabled and unit.active) or file_key is None:
-            before_state = {"enabled": enabled, "running": unit.active, "data folder": file_key is not None}
+        place = keyring_place(osd.id)
+        file = observed.files.get(place.path, keyring_files.File())
+        # Without its data folder the OSD is given one, keyring and all, when it is activated.
+        keyring = keyring_files.change(place, file, observed.keys.get(osd.id), lambda: self._write_key(osd.id)) if file.exists else None
+        stale = keyring is not None and "key" in keyring.after
+        if keyring is not None:
+            needs.add(keyring.id)
+            changes.append(keyring)
+        if not (enabled and unit.active) or not file.exists:
+            before_state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
             before = {name: value for name, value in before_state.items() if not value}
             changes.append(
                 Change(
@@ -338,7 +353,7 @@ class Provider:
                     "update",
                     before,
                     dict.fromkeys(before, True),
-                    lambda: self._activate(device, osd, file_key is not None),
+                    lambda: self._activate(device, osd, file.exists),
                     reason=f"osd.{osd.id} on {device.path} starts",
                     needs=frozenset(needs),
                 )
@@ -402,8 +417,7 @@ class Provider:
 
     def _write_bootstrap(self) -> None:
         key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
-        uid, gid = host.owner()
-        host.write(BOOTSTRAP_KEYRING, host.keyring_text(BOOTSTRAP, key), 0o600, uid, gid)
+        keyring_files.write(bootstrap_place(), key)
 
     @staticmethod
     def _paths(device: Device) -> list[str]:
@@ -501,8 +515,7 @@ class Provider:
 
     def _write_key(self, number: int) -> None:
         key = self._ask().command("auth get", entity=f"osd.{number}")[0]["key"]
-        uid, gid = host.owner()
-        host.write(keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600, uid, gid)
+        keyring_files.write(keyring_place(number), key)
 
     def _restart(self, number: int) -> None:
         host.restart(unit_name(number))
