@@ -11,6 +11,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -184,13 +185,35 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 
 def logical_volumes() -> list[dict[str, str]]:
     """Return all logical volumes with their tags and devices, by one process; none where the host has no LVM."""
-    if not host.installed("lvs") or not os.path.exists("/dev/mapper/control"):
+    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,devices")
+
+
+def volume_groups() -> list[dict[str, str]]:
+    """Return all volume groups, also those without volumes."""
+    return _lvm("vgs", "vg", "vg_name")
+
+
+def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
+    if not host.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
-        text = host.run(["lvs", "--reportformat", "json", "--options", "vg_name,lv_name,lv_path,lv_tags,devices"], timeout=120)
+        text = host.run([program, "--reportformat", "json", "--options", options], timeout=120)
     except host.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
-    return list(json.loads(text)["report"][0]["lv"])
+    return list(json.loads(text)["report"][0][key])
+
+
+@contextlib.contextmanager
+def hold(volume: str) -> t.Iterator[None]:
+    """Hold a logical volume, "VG/LV", open, so that nobody can remove it or its group in the meantime, not even by force.
+
+    When ceph-volume cannot make an OSD, it removes the volumes that carry its number, also those that it was given.
+    """
+    descriptor = os.open(f"/dev/{volume}", os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _devices_of(row: t.Mapping[str, str]) -> set[str]:

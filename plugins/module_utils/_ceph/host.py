@@ -44,6 +44,7 @@ class CommandError(Exception):
     """A program of this host ended with an error; its message holds what it said."""
 
     def __init__(self, argv: t.Sequence[str], code: int, text: str) -> None:
+        self.argv = argv
         self.code = code
         self.text = text.strip()
         last = " / ".join(line.strip() for line in self.text.splitlines()[-4:] if line.strip())

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import threading
@@ -18,7 +19,17 @@ import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, logical_volumes, look_at, parse_tags, read_label, wipe
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
+    Found,
+    Osd,
+    hold,
+    logical_volumes,
+    look_at,
+    parse_tags,
+    read_label,
+    volume_groups,
+    wipe,
+)
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
@@ -158,6 +169,15 @@ def bootstrap_place() -> keyring_files.Place:
 def keyring_place(number: int) -> keyring_files.Place:
     """Where an OSD's keyring belongs, and who may read it."""
     return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
+
+
+@dataclasses.dataclass
+class Ledger:
+    """What was made for one OSD, volumes as "VG/LV" and groups with their devices, and the volumes that were there before."""
+
+    volumes: list[str] = dataclasses.field(default_factory=list)
+    groups: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    found: list[str] = dataclasses.field(default_factory=list)
 
 
 class Provider:
@@ -431,8 +451,8 @@ class Provider:
         def apply() -> None:
             try:
                 osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
-            except host.CommandError as error:
-                raise RuntimeError(f"ceph-volume could not prepare {device.path}: {error}") from error
+            except (host.CommandError, OSError, Unreachable) as error:
+                raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
             self._activate(device, osd, device.type == "raw")
 
         return apply
@@ -443,11 +463,10 @@ class Provider:
         words += ["--crush-device-class", device.device_class] if device.device_class else []
         try:
             host.run(words, timeout=SLOW)
-        except host.CommandError:
+        except host.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            for path in self._paths(device):
-                wipe(path)
-            raise
+            left = [problem for path in self._paths(device) for problem in _attempt(lambda path=path: wipe(path))]
+            raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         label = read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
@@ -456,49 +475,65 @@ class Provider:
         return osd
 
     def _prepare_lvm(self, device: Device) -> Osd:
-        with self._lvm:
-            data = self._volume(device.path, "block", "100%FREE")
-            parts = {name: self._part(path, name) for name, path in (("db", device.db), ("wal", device.wal)) if path}
-        words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
-        words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
-        words += ["--dmcrypt"] if device.encrypted else []
-        words += ["--crush-device-class", device.device_class] if device.device_class else []
+        ledger = Ledger()
         try:
-            host.run(words, timeout=SLOW)
-        except host.CommandError:
             with self._lvm:
-                for volume in (data, *parts.values()):
-                    host.run(["lvremove", "--yes", volume], timeout=120)
-                host.run(["vgremove", "--yes", data.partition("/")[0]], timeout=120)
-            raise
+                data = self._volume(device.path, "block", ledger)
+                parts = {name: self._volume(path, name, ledger) for name, path in (("db", device.db), ("wal", device.wal)) if path}
+            words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
+            words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
+            words += ["--dmcrypt"] if device.encrypted else []
+            words += ["--crush-device-class", device.device_class] if device.device_class else []
+            with contextlib.ExitStack() as held:
+                for volume in ledger.found:
+                    held.enter_context(hold(volume))
+                host.run(words, timeout=SLOW)
+        except (host.CommandError, OSError, RuntimeError, Unreachable) as error:
+            left = self._take_back(ledger)
+            raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
-    def _volume(self, path: str, kind: str, size: str) -> str:
-        """Return "VG/LV" for a device: the volume that it is, or a new one over all of it."""
-        state = look_at([path], None)[path]
-        if state.volume:
-            return state.volume
-        group = f"ceph-{uuid.uuid4()}"
-        host.run(["vgcreate", "--yes", group, path], timeout=120)
-        return self._new_volume(group, kind, size)
+    def _take_back(self, ledger: Ledger) -> list[str]:
+        """Remove what the making of an OSD added, and nothing else; return what could not be removed, in words."""
+        problems: list[str] = []
+        with self._lvm:
+            try:
+                tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
+                for volume in (*ledger.found, *ledger.volumes):
+                    if tags.get(volume):  # ceph-volume got that far: what it wrote, mounted and decrypted goes first
+                        problems += _attempt(lambda volume=volume: clear(volume))
+                for volume in ledger.volumes:
+                    if volume in tags:  # newer releases of ceph-volume have removed it themselves
+                        problems += _attempt(lambda volume=volume: host.run(["lvremove", "--yes", volume], timeout=120))
+                groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
+                for group, path in ledger.groups:
+                    if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
+                        problems += _attempt(lambda group=group: host.run(["vgremove", group], timeout=120)) or _attempt(
+                            lambda path=path: host.run(["pvremove", "--yes", path], timeout=120)
+                        )
+            except Unreachable as error:
+                problems.append(str(error))
+        return [f"what was made for it could not be taken back: {problem}" for problem in problems]
 
-    def _part(self, path: str, kind: str) -> str:
-        """Return "VG/LV" for an OSD's share of a db or wal device: equal shares for all that declare it."""
+    def _volume(self, path: str, kind: str, ledger: Ledger) -> str:
+        """Return "VG/LV" for a device: the volume that it is; a new one over all of it; for a db or wal device, an equal share of it."""
         state = look_at([path], self._ask().fsid)[path]
         if state.volume:
+            ledger.found.append(state.volume)
             return state.volume
-        group = state.group
+        group = state.group if kind != "block" else None
         if group is None:
+            if state.holds:
+                raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
             group = f"ceph-{uuid.uuid4()}"
             host.run(["vgcreate", "--yes", group, path], timeout=120)
+            ledger.groups.append((group, path))
         shares = sum((device.db == path) + (device.wal == path) for device in self.devices)
-        return self._new_volume(group, kind, f"{100 // max(1, shares)}%VG")
-
-    @staticmethod
-    def _new_volume(group: str, kind: str, size: str) -> str:
         name = f"osd-{kind}-{uuid.uuid4()}"
+        size = "100%FREE" if kind == "block" else f"{100 // max(1, shares)}%VG"
         host.run(["lvcreate", "--yes", "--extents", size, "--name", name, group], timeout=120)
+        ledger.volumes.append(f"{group}/{name}")
         return f"{group}/{name}"
 
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
@@ -533,6 +568,29 @@ class Provider:
             host.wait_for(check, self.wait, lambda: f"{name} runs, but osd.{number} is not up after {self.wait} s: {host.last_words(name)}")
         except TimeoutError as late:
             raise error(str(late)) from late
+
+
+def last_words(error: Exception) -> str:
+    """Return why something failed, in the words of the program: ceph-volume's own roll-back, which speaks last, is not the cause."""
+    if not isinstance(error, host.CommandError):
+        return str(error)
+    before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
+    return str(host.CommandError(error.argv, error.code, before)) if before else str(error)
+
+
+def clear(volume: str) -> None:
+    """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
+    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+    wipe(f"/dev/{volume}")
+
+
+def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
+    """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
+    try:
+        step()
+    except (host.CommandError, OSError) as error:
+        return [str(error)]
+    return []
 
 
 def _memory() -> int:

@@ -1,0 +1,285 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done to the volumes of a host whose LVM and ceph-volume are simulated: molecule/ceph_osd does the same to real ones."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import types
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, osds
+
+FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+EXTENT = 4 << 20
+DATA, DB, WAL, DISK, FLASH = "/dev/vg_ssd/osd1", "/dev/vg_nvme/db1", "/dev/vg_nvme/wal1", "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
+WORDS = " stderr: Error EACCES: access denied\n--> RuntimeError: Unable to create a new OSD id"
+
+
+class Lvm:
+    """Disks, groups and volumes, and the programs that change them, with the answers of the real ones.
+
+    volumes: by "group/name" their tags; labels: what has BlueStore's label; opened: what a process holds open.
+    """
+
+    def __init__(self):
+        self.disks = {}
+        self.groups = {}
+        self.volumes = {}
+        self.sizes = {}
+        self.labels = set()
+        self.opened = set()
+        self.known = {}
+        self.fails = ""
+        self.fails_late = False
+        self.no_removal = False
+
+    def add_disk(self, path, extents=1000):
+        self.disks[path] = extents * EXTENT + (1 << 20)
+
+    def add_volume(self, group, name, extents=100, disk=None, **tags):
+        disk = disk or f"/dev/{group}_disk"
+        if disk not in self.disks:
+            self.add_disk(disk)
+        self.groups.setdefault(group, disk)
+        self.volumes[f"{group}/{name}"] = {key: str(value) for key, value in tags.items()}
+        self.sizes[f"{group}/{name}"] = extents
+
+    # -- what devices.py reads
+
+    def real(self, path):
+        return path if path in self.disks or path[len("/dev/") :] in self.volumes else None
+
+    def label(self, real):
+        return {"osd_uuid": "x", "description": "main"} if real in self.labels else None
+
+    def rows(self):
+        return [
+            {
+                "vg_name": name.partition("/")[0],
+                "lv_name": name.partition("/")[2],
+                "lv_path": f"/dev/{name}",
+                "lv_tags": ",".join(f"ceph.{key}={value}" for key, value in tags.items()),
+                "devices": f"{self.groups[name.partition('/')[0]]}(0)",
+                "lv_size": str(self.sizes[name] * EXTENT),
+                "lv_device_open": "open" if name in self.opened else "",
+            }
+            for name, tags in self.volumes.items()
+        ]
+
+    def total(self, group):
+        return (self.disks[self.groups[group]] - 1) // EXTENT
+
+    def free(self, group):
+        return self.total(group) - sum(size for name, size in self.sizes.items() if name.startswith(f"{group}/"))
+
+    @contextlib.contextmanager
+    def hold(self, volume):
+        self.opened.add(volume)
+        try:
+            yield
+        finally:
+            self.opened.discard(volume)
+
+    # -- programs
+
+    def run(self, argv, **_options):
+        def fail(text):
+            raise host.CommandError(argv, 5, text)
+
+        def remove(name):
+            if name not in self.volumes:
+                fail(f"Failed to find logical volume {name}")
+            if name in self.opened or self.no_removal:
+                fail(f"Logical volume {name} in use.")
+            del self.volumes[name], self.sizes[name]
+            self.labels.discard(f"/dev/{name}")
+
+        words = [word for word in argv if not word.startswith("--")]
+        if argv[0] == "wipefs":
+            found = [{"device": node, "type": "LVM2_member"} for node in argv[2:] if node in self.groups.values() or node in self.labels]
+            return json.dumps({"signatures": found})
+        if argv[0] == "vgs":
+            rows = [
+                {
+                    "vg_name": name,
+                    "pv_name": disk,
+                    "vg_extent_size": str(EXTENT),
+                    "vg_extent_count": str(self.total(name)),
+                    "vg_free_count": str(self.free(name)),
+                }
+                for name, disk in self.groups.items()
+            ]
+            return json.dumps({"report": [{"vg": rows}]})
+        if argv[0] == "vgcreate":
+            self.groups[words[1]] = words[2]
+            self.labels.discard(words[2])
+        elif argv[0] == "lvcreate":
+            extents, name, group = words[1:]
+            wanted = int(extents) if extents.isdigit() else int(extents.partition("%")[0]) * (self.free if "FREE" in extents else self.total)(group) // 100
+            if wanted > self.free(group) or not wanted:
+                fail(f'Volume group "{group}" has insufficient free space ({self.free(group)} extents): {wanted} required.')
+            self.volumes[f"{group}/{name}"], self.sizes[f"{group}/{name}"] = {}, wanted
+        elif argv[0] == "lvremove":
+            remove(words[1])
+        elif argv[0] == "vgremove":
+            inside = [name for name in self.volumes if name.startswith(f"{words[1]}/")]
+            if inside and "--yes" not in argv:
+                fail(f'Volume group "{words[1]}" still contains {len(inside)} logical volume(s)')
+            for name in inside:
+                remove(name)
+            self.labels.add(self.groups.pop(words[1]))  # a physical volume of no group
+        elif argv[0] == "pvremove":
+            self.labels.discard(words[1])
+        elif words[:3] == ["ceph-volume", "lvm", "zap"]:
+            name = words[3][len("/dev/") :] if words[3].startswith("/dev/") else words[3]
+            self.labels.discard(f"/dev/{name}")
+            if "--destroy" in argv:
+                self.destroy(name, remove)
+            else:
+                self.volumes[name] = {key: value for key, value in self.volumes[name].items() if key == "other"}
+        elif words[:3] == ["ceph-volume", "lvm", "prepare"]:
+            self.prepare([words[3]] + words[4:], fail, remove)
+        elif words[:3] == ["ceph-volume", "lvm", "activate"]:
+            self.known[int(words[3])] = words[4]
+        else:
+            raise AssertionError(f"an unexpected program: {argv}")
+        return ""
+
+    def destroy(self, name, remove):
+        """Remove a volume, and its group if it is the last one, as ceph-volume's zap does."""
+        group = name.partition("/")[0]
+        remove(name)
+        if not any(other.startswith(f"{group}/") for other in self.volumes):
+            self.labels.discard(self.groups.pop(group))
+
+    def prepare(self, names, fail, remove):
+        if self.fails and not self.fails_late:
+            fail(self.fails)
+        number = max(self.known, default=-1) + 1
+        for name in names:
+            if name not in self.volumes:
+                fail(f"--> {name}: no such volume")
+            kind = "block" if name is names[0] else "wal" if "wal" in name else "db"
+            self.volumes[name].update(type=kind, osd_id=str(number), osd_fsid=f"uuid-{number}", cluster_fsid=FSID)
+            self.labels.add(f"/dev/{name}")
+        if self.fails:  # ceph-volume takes back what has the OSD's number, whoever made it
+            said = f"{self.fails}\n--> Was unable to complete a new OSD, will rollback changes\n stderr: purged osd.{number}"
+            for name in reversed(names):
+                self.labels.discard(f"/dev/{name}")
+                try:
+                    self.destroy(name, remove)
+                except host.CommandError as error:
+                    fail(f"{said}\n stderr: {error.text}\n--> RuntimeError: Unable to remove {name}")
+            fail(f"{said}\n--> Zapping successful for OSD: {number}\n--> RuntimeError: command returned non-zero exit status: 250")
+
+
+@pytest.fixture
+def lvm(monkeypatch):
+    simulated = Lvm()
+    monkeypatch.setattr(devices, "_real", simulated.real)
+    monkeypatch.setattr(devices, "read_label", simulated.label)
+    for module in (devices, osds):
+        monkeypatch.setattr(module, "logical_volumes", simulated.rows)
+    monkeypatch.setattr(osds, "volume_groups", lambda: [{"vg_name": name} for name in simulated.groups], raising=False)
+    monkeypatch.setattr(osds, "hold", simulated.hold, raising=False)
+    monkeypatch.setattr(osds, "wipe", simulated.labels.discard)
+    monkeypatch.setattr(host, "run", simulated.run)
+    monkeypatch.setattr(host, "units", lambda names: dict.fromkeys(names, host.Unit(True, True, "active", 1)))
+    return simulated
+
+
+def provider(lvm, *declared, **options):
+    return osds.Provider(osds.parse(declared), types.SimpleNamespace(fsid=FSID, command=lambda *_words, **_options: up(lvm)), "ceph1", **options)
+
+
+def up(lvm):
+    return {"osds": [{"osd": number, "up": 1, "uuid": uuid} for number, uuid in lvm.known.items()]}
+
+
+def plan(lvm, *declared, **options):
+    made = provider(lvm, *declared, **options)
+    known = {number: osds.Known(uuid, True, "hdd") for number, uuid in lvm.known.items()}
+    paths = sorted({path for device in made.devices for path in (device.path, device.db, device.wal) if path})
+    observed = osds.Observed(
+        devices.look_at(paths, FSID),
+        FSID,
+        known,
+        units={
+            name: host.Unit(True, True, "active", 1)
+            for number, uuid in lvm.known.items()
+            for name in (f"ceph-osd@{number}.service", f"ceph-volume@lvm-{number}-{uuid}.service")
+        },
+        keys=dict.fromkeys(known, ("AQ==", "AQ==")),
+        bootstrap_key="AQ==",
+        bootstrap_file="AQ==",
+    )
+    return made.plan(observed)
+
+
+def failures(made):
+    return [failure.message for failure in made.apply(1)]
+
+
+# -- what was there stays
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it has a number", "with its own roll-back"])
+def test_an_osd_that_cannot_be_made_leaves_the_operators_volumes(lvm, late):
+    lvm.add_volume("vg_ssd", "osd1")
+    lvm.add_volume("vg_ssd", "bystander", other="precious")
+    lvm.add_volume("vg_nvme", "db1")
+    lvm.fails, lvm.fails_late = WORDS, late
+    (said,) = failures(plan(lvm, {"path": DATA, "db": DB}))
+    assert lvm.volumes == {"vg_ssd/osd1": {}, "vg_ssd/bystander": {"other": "precious"}, "vg_nvme/db1": {}}
+    assert set(lvm.groups) == {"vg_ssd", "vg_nvme"} and not lvm.labels
+    assert "Error EACCES: access denied" in said
+    lvm.fails = ""
+    assert failures(plan(lvm, {"path": DATA, "db": DB})) == []
+
+
+def test_the_last_volume_of_a_group_stays_too(lvm):
+    lvm.add_volume("vg_ssd", "osd1")
+    lvm.fails, lvm.fails_late = WORDS, True
+    failures(plan(lvm, {"path": DATA}))
+    assert lvm.volumes == {"vg_ssd/osd1": {}}
+    assert not lvm.opened
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_made_for_an_osd_that_cannot_be_made_is_taken_back(lvm, late):
+    lvm.add_disk(DISK)
+    lvm.add_volume("vg_nvme", "db1")
+    lvm.fails, lvm.fails_late = WORDS, late
+    failures(plan(lvm, {"path": DISK, "db": DB}))
+    assert (list(lvm.volumes), list(lvm.groups), lvm.labels) == (["vg_nvme/db1"], ["vg_nvme"], set())
+    lvm.fails = ""
+    assert failures(plan(lvm, {"path": DISK, "db": DB})) == []
+
+
+def test_a_group_that_another_osd_uses_by_now_stays(lvm):
+    for path in (DISK, "/dev/b", FLASH):
+        lvm.add_disk(path)
+    made = plan(lvm, {"path": DISK, "db": FLASH}, {"path": "/dev/b", "db": FLASH})
+    prepare = lvm.prepare
+
+    def fails(names, fail, remove):
+        lvm.prepare = prepare
+        group = names[1].partition("/")[0]
+        lvm.volumes[f"{group}/osd-db-of-another"], lvm.sizes[f"{group}/osd-db-of-another"] = {}, 10
+        fail(WORDS)
+
+    lvm.prepare = fails
+    assert len(failures(made)) == 1
+    assert sorted(tags.get("osd_id", "") for name, tags in lvm.volumes.items() if "osd-db" in name) == ["", "0"]
+    assert FLASH in lvm.groups.values() and DISK not in lvm.groups.values()
+
+
+def test_the_cause_is_told_also_where_nothing_can_be_taken_back(lvm):
+    lvm.add_disk(DISK)
+    lvm.fails, lvm.no_removal = WORDS, True
+    (said,) = failures(plan(lvm, {"path": DISK}))
+    assert "Error EACCES: access denied" in said and "in use" in said
