@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
@@ -30,6 +31,10 @@ OPTIONS: dict[str, t.Any] = {
     "extra": {"type": "dict"},
 }
 
+# What every plugin assumes where a profile does not say it; not each release writes it down.
+_ASSUMED = {
+    "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", "crush-num-failure-domains": "0", "crush-osds-per-failure-domain": "0",
+}  # fmt: skip
 _KEYS = {
     "k": "k", "m": "m", "plugin": "plugin", "technique": "technique", "failure_domain": "crush-failure-domain", "root": "crush-root",
     "device_class": "crush-device-class",
@@ -98,13 +103,29 @@ def _sum(profile: t.Mapping[str, t.Any]) -> str:
 def wanted(item: t.Mapping[str, t.Any]) -> dict[str, str]:
     """What a declaration says of a profile, in Ceph's words: strings."""
     said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
-    said.update({str(key): str(value) for key, value in (item.get("extra") or {}).items()})
+    said.update({str(key): _text(value) for key, value in (item.get("extra") or {}).items() if value is not None})
     return said
+
+
+def _text(value: t.Any) -> str:
+    # the plugin lrc has its layers in JSON
+    return json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
+
+
+def _meaning(value: t.Any) -> t.Any:
+    """What a setting means to the plugins, so that spellings of it can be compared."""
+    text = str(value).strip()
+    if text.lower() in ("true", "yes", "false", "no"):
+        return text in ("true", "yes")  # and nothing else is: ErasureCode::to_bool
+    try:
+        return json.loads(text) if text.startswith("[") else int(text)
+    except ValueError:
+        return text
 
 
 def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
     """A profile as it will be: what Ceph assumes, what is there, what is declared."""
-    return {"plugin": "jerasure", "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", **(living or {}), **wanted(item)}
+    return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **wanted(item)}
 
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
@@ -136,7 +157,8 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
         if living is None:
             sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
             continue
-        before, after = differing(living, said)
+        has = {**_ASSUMED, **living}
+        before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(has[key]) != _meaning(value)})
         if not after:
             continue
         using = users.get(name, [])

@@ -216,6 +216,80 @@ def test_options_with_a_meaning_of_their_own():
         options.normalise("rbd_default_features", "layring", {"type": "str"})
 
 
+AUTOSCALE = {"type": "str", "enum_values": ["off", "warn", "on"]}
+TENANTS = {"type": "str", "enum_values": ["false", "true", "swift", "s3", "both", "0", "1", "none"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "about", "sent"),
+    [
+        # YAML reads on, off, yes and no as truth values, and Ceph has words
+        ("osd_pool_default_pg_autoscale_mode", True, AUTOSCALE, "on"),
+        ("osd_pool_default_pg_autoscale_mode", False, AUTOSCALE, "off"),
+        ("osd_pool_default_pg_autoscale_mode", "True", AUTOSCALE, "on"),  # what a template makes of it
+        ("osd_pool_default_pg_autoscale_mode", "ON", AUTOSCALE, "on"),
+        ("rgw_keystone_implicit_tenants", True, TENANTS, "true"),
+        ("rgw_keystone_implicit_tenants", False, TENANTS, "false"),
+        ("x", True, {"type": "str", "enum_values": ["yes", "no"]}, "yes"),
+        ("mon_cluster_log_to_syslog", False, {"type": "str", "enum_values": []}, "false"),
+        ("osd_scrub_during_recovery", "yes", {"type": "bool"}, "true"),
+        ("osd_op_queue", "WPQ", {"type": "str", "enum_values": ["wpq", "mclock_scheduler"]}, "wpq"),
+        # a number that YAML keeps as one with a point
+        ("osd_max_backfills", 3.0, {"type": "uint"}, "3"),
+        ("osd_memory_target", 4294967296.0, {"type": "size"}, "4294967296"),
+    ],
+)
+def test_words_that_yaml_makes_something_else_of(name, value, about, sent):
+    assert options.check(name, value, about) == ""
+    (change,) = plan(maps(help={name: about}), options={"global": {name: value}}).changes
+    assert change.after == {"value": sent}
+    assert not plan(maps(help={name: about}, options={("global", name): sent}), options={"global": {name: value}})
+
+
+def test_truth_values_where_ceph_has_other_words():
+    assert "'true' is not one of" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "quotes" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "not a number" in options.check("x", float("nan"), {"type": "float"})
+    assert "whole number of bytes" in options.check("x", 4.5, {"type": "size"})
+
+
+def test_a_profile_in_yaml_s_words():
+    said = {"jerasure-per-chunk-alignment": False, "w": 8, "directory": None, "layers": [["DDc", ""]]}
+    (change,) = plan(maps(), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}]).changes
+    assert change.after == {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "false", "w": "8", "layers": '[["DDc", ""]]'}
+    # 'False' was written by an older release of this collection; to Ceph all but yes and true are no
+    for has in ("false", "no", "False"):
+        living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": has, "w": "8", "layers": '[ [ "DDc", "" ] ]'}
+        assert not plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}])
+    living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "yes"}
+    (change,) = plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "extra": {"jerasure-per-chunk-alignment": False}, "k": 2, "m": 1}]).changes
+    assert change.after == {"jerasure-per-chunk-alignment": "false"}
+
+
+def test_modules_take_yaml_s_words_too():
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    found = ArgumentSpecValidator(declaration.declaration_arguments()).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
+    assert found.error_messages == []
+    (pool,) = found.validated_parameters["pools"]
+    assert (pool["autoscale_mode"], pool["bulk"]) == ("on", True)
+    assert declaration.declared_problems({"pools": [{"name": "a", "autoscale_mode": True}]}) == []
+
+
+def test_words_without_quotes_are_told_of():
+    found = declaration.declared_problems(
+        {
+            "pools": [{"name": "a", "rule": False, "compression": {"mode": True}}],
+            "clients": [{"name": "client.a", "caps": {"mon": True}}],
+        }
+    )
+    assert found == [
+        "ceph_cluster_pools[0] (a).rule: YAML reads this word as false, and a text is wanted: put it in quotes",
+        "ceph_cluster_pools[0] (a).compression.mode: YAML reads this word as true, which is none of none, passive, aggressive, force: put it in quotes",
+        "ceph_cluster_clients[0] (client.a).caps.mon: YAML reads this word as true, and a text is wanted: put it in quotes",
+    ]
+
+
 def test_sections():
     assert options.split_section("osd/host:a/class:ssd") == ("osd", "class:ssd/host:a")
     assert options.split_section("client.rgw.a") == ("client.rgw.a", "")
