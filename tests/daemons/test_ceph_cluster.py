@@ -330,6 +330,36 @@ def test_erasure_coded_pools(make_cluster, run):
     made(run, connection=connection, erasure_profiles=[{"name": "unused", "state": "absent"}])
 
 
+def test_several_chunks_on_each_of_few_hosts(make_cluster, run):
+    cluster = make_cluster(osds=6, mgr=False)
+    for number in range(6):
+        cluster.command("osd crush set", id=number, weight=1.0, args=["root=default", f"host=host{number // 2}"])
+    connection = cluster.connection
+    declared = {
+        "erasure_profiles": [{"name": "ec42", "k": 4, "m": 2, "extra": {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 3}}],
+        "pools": [{"name": "few", "type": "erasure", "erasure_profile": "ec42", "pg_num": 4}],
+        "crush": {"rules": [{"name": "spread", "type": "erasure", "erasure_profile": "ec42"}]},
+    }
+    if cluster.release < 19:
+        with pytest.raises(Failed, match=r"need Ceph 19\.2\.0"):
+            run("ceph_cluster", connection=connection, **declared)
+        assert "ec42" not in cluster.command("osd erasure-code-profile ls")
+        return
+    with pytest.raises(Failed, match="set require_min_compat_client: squid"):
+        run("ceph_cluster", connection=connection, **declared)
+    made(run, connection=connection, require_min_compat_client="squid", **declared)
+    rules = {rule["rule_name"]: rule for rule in cluster.command("osd crush dump")["rules"]}
+    assert (rules["spread"]["type"], rules["few"]["type"]) == (5, 5)
+    cluster.wait_clean()
+    # made by the monitors with the pool, and declared afterwards
+    declared["pools"][0]["rule"] = "few"
+    declared["crush"]["rules"].append({"name": "few", "type": "erasure", "erasure_profile": "ec42"})
+    assert not run("ceph_cluster", connection=connection, **declared)["changed"]
+    wide = {"name": "ec62", "k": 6, "m": 2, "extra": {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 4}}
+    with pytest.raises(Failed, match=r"needs 4 of host with 2 OSDs each below default, and there are 3"):
+        run("ceph_cluster", connection=connection, erasure_profiles=[wide])
+
+
 def test_the_crush_map(make_cluster, run):
     cluster = make_cluster(mgr=False, conf={"osd_pool_default_pg_autoscale_mode": "off"})
     connection = cluster.connection

@@ -14,6 +14,8 @@ import json
 import typing as t
 from xml.etree import ElementTree
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _TRANSITION = {"days": {"type": "int", "required": True}, "storage_class": {"type": "str", "required": True}}
 LIFECYCLE_RULE: dict[str, t.Any] = {
@@ -41,7 +43,7 @@ def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a declared rule in the form in which rules are compared."""
     tidy: dict[str, t.Any] = {"id": rule["id"], "enabled": bool(rule.get("enabled", True)), "prefix": rule.get("prefix") or ""}
     if rule.get("tags"):
-        tidy["tags"] = {str(key): str(value) for key, value in rule["tags"].items()}
+        tidy["tags"] = {values.word(key): values.word(value) for key, value in rule["tags"].items()}
     for key in _DAYS:
         if rule.get(key) is not None:
             tidy[key] = int(rule[key])
@@ -171,7 +173,7 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
         statements = [statements]
     if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
         raise ValueError("the policy has no Statement")
-    tidy: dict[str, t.Any] = {"Version": policy.get("Version", "2012-10-17"), "Statement": [_tidy_statement(one) for one in statements]}
+    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", "2012-10-17")), "Statement": [_tidy_statement(one) for one in statements]}
     if policy.get("Id"):
         tidy["Id"] = policy["Id"]
     return tidy

@@ -310,6 +310,11 @@ class Sheet:
                     return values.count(value)
         return otherwise
 
+    def oldest_client(self, maps: Maps) -> str:
+        """The release of clients that will be required at least, "" where none is."""
+        declared = self._declaration.get("require_min_compat_client")
+        return str(declared) if declared in values.RELEASES else maps.require_min_compat_client
+
     # -- used when changes are applied
 
     def send(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:

@@ -55,7 +55,10 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
             problems.append(f"{where}.client '{client}' is no full name: did you mean client.{client}?")
         if present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key):
             problems.append(f"{where}: {client} has no key, or one that is no cephx key")
-        if not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
+        if isinstance(entry.get("mode"), int):
+            # 0640 has become 416 by now, and a 416 that was meant cannot be told from it
+            problems.append(f"{where}.mode {entry['mode']}: YAML reads {entry['mode']:04o} without quotes as another number: write the mode in quotes")
+        elif not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
             problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
         keyring = Keyring(
             client,

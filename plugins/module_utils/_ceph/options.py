@@ -59,8 +59,6 @@ def observe(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], st
 def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
     """The meaning of an option's value. about: what `config help` says of it, None where that is not known. Raises ValueError."""
     kind = (about or {}).get("type", "str")
-    if isinstance(value, bool) and kind == "str":
-        value = str(value).lower()
     if kind == "bool":
         return values.boolean(value)
     if kind in ("int", "uint"):
@@ -76,7 +74,7 @@ def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]])
         return values.duration(value)
     if kind == "millisecs":
         return int(values.count(value))
-    text = str(value).strip()
+    text = values.word(value, (about or {}).get("enum_values") or ())
     if name == "rbd_default_features":
         return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
     if name.startswith("debug_") and re.fullmatch(r"\d+", text):
@@ -96,7 +94,7 @@ def written(value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
     if kind in ("size", "int", "uint", "secs", "bool"):
         meant = normalise("", value, about)
         return str(meant).lower() if isinstance(meant, bool) else str(meant)
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+    return values.word(value, (about or {}).get("enum_values") or ())
 
 
 def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, t.Any]]:
@@ -171,7 +169,8 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     about = about or {}
     allowed = about.get("enum_values") or []
     if allowed and str(meant) not in allowed:
-        return f"'{meant}' is not one of {', '.join(allowed)}"
+        quotes = " (YAML reads on, off, yes and no as truth values: put words into quotes)" if isinstance(value, bool) else ""
+        return f"'{meant}' is not one of {', '.join(allowed)}{quotes}"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
         for key, wrong in (("min", lambda bound: meant < bound), ("max", lambda bound: meant > bound)):
             bound = about.get(key)

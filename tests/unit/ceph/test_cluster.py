@@ -216,6 +216,80 @@ def test_options_with_a_meaning_of_their_own():
         options.normalise("rbd_default_features", "layring", {"type": "str"})
 
 
+AUTOSCALE = {"type": "str", "enum_values": ["off", "warn", "on"]}
+TENANTS = {"type": "str", "enum_values": ["false", "true", "swift", "s3", "both", "0", "1", "none"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "about", "sent"),
+    [
+        # YAML reads on, off, yes and no as truth values, and Ceph has words
+        ("osd_pool_default_pg_autoscale_mode", True, AUTOSCALE, "on"),
+        ("osd_pool_default_pg_autoscale_mode", False, AUTOSCALE, "off"),
+        ("osd_pool_default_pg_autoscale_mode", "True", AUTOSCALE, "on"),  # what a template makes of it
+        ("osd_pool_default_pg_autoscale_mode", "ON", AUTOSCALE, "on"),
+        ("rgw_keystone_implicit_tenants", True, TENANTS, "true"),
+        ("rgw_keystone_implicit_tenants", False, TENANTS, "false"),
+        ("x", True, {"type": "str", "enum_values": ["yes", "no"]}, "yes"),
+        ("mon_cluster_log_to_syslog", False, {"type": "str", "enum_values": []}, "false"),
+        ("osd_scrub_during_recovery", "yes", {"type": "bool"}, "true"),
+        ("osd_op_queue", "WPQ", {"type": "str", "enum_values": ["wpq", "mclock_scheduler"]}, "wpq"),
+        # a number that YAML keeps as one with a point
+        ("osd_max_backfills", 3.0, {"type": "uint"}, "3"),
+        ("osd_memory_target", 4294967296.0, {"type": "size"}, "4294967296"),
+    ],
+)
+def test_words_that_yaml_makes_something_else_of(name, value, about, sent):
+    assert options.check(name, value, about) == ""
+    (change,) = plan(maps(help={name: about}), options={"global": {name: value}}).changes
+    assert change.after == {"value": sent}
+    assert not plan(maps(help={name: about}, options={("global", name): sent}), options={"global": {name: value}})
+
+
+def test_truth_values_where_ceph_has_other_words():
+    assert "'true' is not one of" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "quotes" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "not a number" in options.check("x", float("nan"), {"type": "float"})
+    assert "whole number of bytes" in options.check("x", 4.5, {"type": "size"})
+
+
+def test_a_profile_in_yaml_s_words():
+    said = {"jerasure-per-chunk-alignment": False, "w": 8, "directory": None, "layers": [["DDc", ""]]}
+    (change,) = plan(maps(), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}]).changes
+    assert change.after == {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "false", "w": "8", "layers": '[["DDc", ""]]'}
+    # 'False' was written by an older release of this collection; to Ceph all but yes and true are no
+    for has in ("false", "no", "False"):
+        living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": has, "w": "8", "layers": '[ [ "DDc", "" ] ]'}
+        assert not plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}])
+    living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "yes"}
+    (change,) = plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "extra": {"jerasure-per-chunk-alignment": False}, "k": 2, "m": 1}]).changes
+    assert change.after == {"jerasure-per-chunk-alignment": "false"}
+
+
+def test_modules_take_yaml_s_words_too():
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    found = ArgumentSpecValidator(declaration.declaration_arguments()).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
+    assert found.error_messages == []
+    (pool,) = found.validated_parameters["pools"]
+    assert (pool["autoscale_mode"], pool["bulk"]) == ("on", True)
+    assert declaration.declared_problems({"pools": [{"name": "a", "autoscale_mode": True}]}) == []
+
+
+def test_words_without_quotes_are_told_of():
+    found = declaration.declared_problems(
+        {
+            "pools": [{"name": "a", "rule": False, "compression": {"mode": True}}],
+            "clients": [{"name": "client.a", "caps": {"mon": True}}],
+        }
+    )
+    assert found == [
+        "ceph_cluster_pools[0] (a).rule: YAML reads this word as false, and a text is wanted: put it in quotes",
+        "ceph_cluster_pools[0] (a).compression.mode: YAML reads this word as true, which is none of none, passive, aggressive, force: put it in quotes",
+        "ceph_cluster_clients[0] (client.a).caps.mon: YAML reads this word as true, and a text is wanted: put it in quotes",
+    ]
+
+
 def test_sections():
     assert options.split_section("osd/host:a/class:ssd") == ("osd", "class:ssd/host:a")
     assert options.split_section("client.rgw.a") == ("client.rgw.a", "")
@@ -407,6 +481,120 @@ def test_a_pool_of_a_filesystem_stays():
     assert not plan(observed, prune=["pools"])
     both = plan(observed, pools=[{"name": "d", "state": "absent"}], filesystems=[{"name": "home", "state": "absent"}])
     assert [[change.id for change in stage] for stage in both.stages()] == [["filesystem/home"], ["pool/d"]]
+
+
+# -- erasure coding on few hosts: several chunks in each failure domain
+
+MSR_EXTRA = {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 3}
+MSR_PROFILE = {"name": "ec42", "k": 4, "m": 2, "extra": MSR_EXTRA}
+# What a monitor of 20.2.4 keeps of it, and makes of it
+MSR_LIVING = {
+    "k": "4", "m": "2", "plugin": "isa", "technique": "reed_sol_van", "crush-device-class": "", "crush-failure-domain": "host",
+    "crush-num-failure-domains": "3", "crush-osds-per-failure-domain": "2", "crush-root": "default",
+}  # fmt: skip
+
+
+def msr_rule(name="ec42", number=7, domains=3, osds=2, kind=5, take="default"):
+    chosen = [{"op": "choosemsr", "num": domains, "type": "host"}, {"op": "choosemsr", "num": osds, "type": "osd"}]
+    return {"rule_id": number, "rule_name": name, "type": kind, "steps": [{"op": "take", "item": -1, "item_name": take}, *chosen, {"op": "emit"}]}
+
+
+def squid(pools=(), client="squid", rules=(), hosts=3, osds=2, **more):
+    observed = maps(pools, release=(20, 2, 4), crush=crush_dump(hosts=hosts, osds=osds, rules=rules), **more)
+    observed.osd["require_min_compat_client"] = client
+    return observed
+
+
+def test_rules_that_retry_all_steps_are_read_as_what_they_are():
+    rule = crush.rule_of(msr_rule(take="default~hdd"))
+    assert (rule.type, rule.root, rule.device_class, rule.failure_domain, rule.steps) == ("erasure", "default", "hdd", "host", ())
+    assert (rule.domains, rule.osds_per_domain) == (3, 2)
+    assert crush.rule_of(msr_rule(kind=4)).type == "replicated"
+    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=2))) == 6
+    assert rule.capacity(crush.Tree(crush_dump(hosts=4, osds=3))) == 6
+    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=1))) == 1  # one host has to be filled before the next
+    assert rule.capacity(crush.Tree(crush_dump(hosts=2, osds=4))) == 4
+
+
+def test_several_chunks_on_each_of_few_hosts():
+    pool = {"name": "a", "type": "erasure", "erasure_profile": "ec42", "min_size": 5}
+    rule = {"name": "spread", "type": "erasure", "erasure_profile": "ec42"}
+    assert declaration.declared_problems({"pools": [pool], "erasure_profiles": [MSR_PROFILE]}, hosts=3) == []
+    planned = plan(squid(), pools=[pool], erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]})
+    assert [[change.id for change in stage] for stage in planned.stages()] == [["erasure_profile/ec42"], ["pool/a", "crush_rule/spread"]]
+    assert planned.warnings == []
+    made = next(change for change in planned.changes if change.kind == "crush_rule")
+    assert made.after["num_failure_domains"] == 3
+    assert made.after["osds_per_failure_domain"] == 2
+
+
+def test_a_cluster_that_spreads_so_already_can_be_declared():
+    raw = raw_pool(1, "a", type=3, size=6, min_size=5, crush_rule=7, erasure_code_profile="ec42")
+    observed = squid([raw], rules=[msr_rule()], profiles={"ec42": MSR_LIVING})
+    said = {
+        "pools": [{"name": "a", "type": "erasure", "erasure_profile": "ec42", "rule": "ec42", "min_size": 5}],
+        "erasure_profiles": [MSR_PROFILE],
+        "crush": {"rules": [{"name": "ec42", "type": "erasure", "erasure_profile": "ec42"}]},
+    }
+    planned = plan(observed, **said)
+    assert not planned
+    assert planned.warnings == []
+    # another spread is another rule: what differs is shown
+    observed = squid([raw], rules=[msr_rule(domains=6, osds=1)], profiles={"ec42": MSR_LIVING})
+    (change,) = plan(observed, **said).changes
+    assert (change.id, change.risk) == ("crush_rule/ec42", Risk.MOVEMENT)
+    assert change.before == {"num_failure_domains": 6, "osds_per_failure_domain": 1}
+    assert change.after == {"num_failure_domains": 3, "osds_per_failure_domain": 2}
+
+
+def test_chunks_that_find_no_place():
+    few = declaration.declared_problems({"erasure_profiles": [MSR_PROFILE]}, hosts=2)
+    assert few == [
+        "ceph_cluster_erasure_profiles[0] (ec42): k+m is 6 with up to 2 chunks on each host, which needs 3 hosts with OSDs, and there are 2: "
+        "lower k or m, add hosts, or choose failure_domain osd"
+    ]
+    narrow = {**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-num-failure-domains": 2}}
+    assert "2 failure domains with 2 OSDs each hold 4 chunks, and k+m is 6" in declaration.declared_problems({"erasure_profiles": [narrow]})[0]
+    half = {**MSR_PROFILE, "extra": {"crush-osds-per-failure-domain": 2}}
+    assert "crush-osds-per-failure-domain needs crush-num-failure-domains" in declaration.declared_problems({"erasure_profiles": [half]})[0]
+    assert (
+        "'two' is not a whole number"
+        in declaration.declared_problems({"erasure_profiles": [{**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-osds-per-failure-domain": "two"}}]})[0]
+    )
+    text = problems(squid(hosts=3, osds=1), erasure_profiles=[MSR_PROFILE])[0]
+    assert "needs 3 of host with 2 OSDs each below default, and there are 0" in text
+    # one chunk for each domain, of a number that is said: as before
+    wide = {"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 3}}
+    assert plan(squid(), erasure_profiles=[wide])
+    assert "1 failure domain" in "".join(
+        declaration.declared_problems({"erasure_profiles": [{"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 1}}]})
+    )
+
+
+def test_releases_and_clients_that_do_not_know_such_rules_are_told_of_first():
+    pool = {"name": "a", "type": "erasure", "erasure_profile": "ec42"}
+    old = maps(crush=crush_dump(hosts=3, osds=2))
+    assert problems(old, pools=[pool], erasure_profiles=[MSR_PROFILE])[-1] == (
+        "erasure_profiles[0] (ec42): crush-num-failure-domains and crush-osds-per-failure-domain need Ceph 19.2.0, and this is 18.2.7, "
+        "which would pass over them: leave them out, or upgrade first"
+    )
+    assert problems(squid(client="luminous"), pools=[pool], erasure_profiles=[MSR_PROFILE]) == [
+        "pools[0] (a): its rule places several chunks in one failure domain, which only clients of Ceph 19 (squid) understand, "
+        "and those of luminous may connect: set require_min_compat_client: squid"
+    ]
+    rule = {"name": "spread", "type": "erasure", "erasure_profile": "ec42"}
+    assert "crush.rules[0] (spread): it places several" in problems(squid(client="luminous"), erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]})[0]
+    planned = plan(squid(client="luminous"), pools=[pool], erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]}, require_min_compat_client="squid")
+    assert [[change.id for change in stage] for stage in planned.stages()] == [
+        ["erasure_profile/ec42", "cluster/require_min_compat_client"],
+        ["pool/a", "crush_rule/spread"],
+    ]
+
+
+def test_the_chunks_of_local_groups_count_too():
+    said = {"name": "l", "k": 4, "m": 2, "plugin": "lrc", "extra": {"l": 3}}
+    assert "k+m with the local chunks of lrc is 8, and there are 6 hosts" in declaration.declared_problems({"erasure_profiles": [said]}, hosts=6)[0]
+    assert declaration.declared_problems({"erasure_profiles": [said]}, hosts=8) == []
 
 
 # -- clients
