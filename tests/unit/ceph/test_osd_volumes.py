@@ -11,10 +11,11 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, keyring_files, osds
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 EXTENT = 4 << 20
+KEYRING = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
 DATA, DB, WAL, DISK, FLASH = "/dev/vg_ssd/osd1", "/dev/vg_nvme/db1", "/dev/vg_nvme/wal1", "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
 WORDS = " stderr: Error EACCES: access denied\n--> RuntimeError: Unable to create a new OSD id"
 
@@ -213,9 +214,9 @@ def plan(lvm, *declared, **options):
             for number, uuid in lvm.known.items()
             for name in (f"ceph-osd@{number}.service", f"ceph-volume@lvm-{number}-{uuid}.service")
         },
-        keys=dict.fromkeys(known, ("AQ==", "AQ==")),
+        keys=dict.fromkeys(known, "AQ=="),
         bootstrap_key="AQ==",
-        bootstrap_file="AQ==",
+        files=dict.fromkeys((osds.BOOTSTRAP_KEYRING, *map(osds.keyring_path, known)), KEYRING),
     )
     return made.plan(observed)
 
