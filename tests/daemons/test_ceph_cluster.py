@@ -316,8 +316,7 @@ def test_what_the_monitors_keep_in_another_spelling(cluster, run):
                 "debug osd": "05/5",
                 "rbd_default_features": "layering+deep-flatten",
                 "client_mount_timeout": "5m",
-                "ms_shutdown_timeout": 1e3,
-                "mon_max_pg_per_osd": "1K",
+                "mon_max_pg_per_osd": 1e3,
                 "osd_memory_target": "4.5G",
                 "osd_scrub_during_recovery": "yes",
                 "mon_cluster_log_to_syslog": False,
@@ -336,7 +335,7 @@ def test_what_the_monitors_keep_in_another_spelling(cluster, run):
     declared["options"] = {
         "client.spelling": {
             "osd_scrub_sleep": "0.123457", "osd_pool_default_pg_autoscale_mode": "on", "public_addr": "v2:[FD00::1]:0/0", "debug_osd": "5/5",
-            "rbd_default_features": 33, "client_mount_timeout": 300, "ms_shutdown_timeout": "1000", "mon_max_pg_per_osd": 1000,
+            "rbd_default_features": 33, "client_mount_timeout": 300, "mon_max_pg_per_osd": "1K",
             "osd_memory_target": 4831838208, "osd_scrub_during_recovery": True,
         },
         "osd/class:ssd/host:nowhere": {"osd_max_backfills": 3},
