@@ -51,8 +51,12 @@ def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         tidy["expire_delete_markers"] = True
     for key in _MOVES:
         if rule.get(key):
-            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=lambda move: move["days"])
+            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=_move_order)
     return tidy
+
+
+def _move_order(move: t.Mapping[str, t.Any]) -> tuple[int, str]:
+    return move["days"], move["storage_class"] or ""
 
 
 def rule_problems(rule: t.Mapping[str, t.Any]) -> list[str]:
@@ -129,7 +133,7 @@ def lifecycle_from_xml(data: bytes) -> list[dict[str, t.Any]]:
                 other.append(ElementTree.tostring(child, encoding="unicode"))
         for move in _MOVES:
             if move in rule:
-                rule[move].sort(key=lambda one: one["days"])
+                rule[move].sort(key=_move_order)
         if other:
             rule["other"] = sorted(other)
         rules.append(rule)
@@ -157,8 +161,10 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
     """Return a policy in the form in which policies are compared: None where there is none. Raises ValueError.
 
     To S3 a text and a list of one text mean the same, "*" and {"AWS": "*"} are the same principal, and the order of
-    actions, resources and principals means nothing.
+    actions, resources and principals means nothing. One that names no version is of the old one where a gateway has it (bytes),
+    and of the newer one where it is declared.
     """
+    version = "2008-10-17" if isinstance(policy, bytes) else "2012-10-17"
     if isinstance(policy, (str, bytes)):
         try:
             policy = json.loads(policy) if policy.strip() else None
@@ -173,7 +179,7 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
         statements = [statements]
     if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
         raise ValueError("the policy has no Statement")
-    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", "2012-10-17")), "Statement": [_tidy_statement(one) for one in statements]}
+    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", version)), "Statement": [_tidy_statement(one) for one in statements]}
     if policy.get("Id"):
         tidy["Id"] = policy["Id"]
     return tidy

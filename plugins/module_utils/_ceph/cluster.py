@@ -351,7 +351,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     sheet = Sheet(connection, prefix, declaration)
     prune = set(declaration["prune"])
     fsid = declaration.get("fsid")
-    if fsid and maps.fsid and fsid.lower() != maps.fsid.lower():
+    if fsid and maps.fsid and values.fsid(fsid) != values.fsid(maps.fsid):
         sheet.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {maps.fsid}: mend the variable, or the monitors' addresses")
         raise Invalid(sheet.problems)
     mons = len(maps.mon.get("mons", []))

@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
@@ -112,9 +113,12 @@ def _text(value: t.Any) -> str:
     return json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
 
 
-def _meaning(value: t.Any) -> t.Any:
+def _meaning(key: str, value: t.Any) -> t.Any:
     """What a setting means to the plugins, so that spellings of it can be compared."""
     text = str(value).strip()
+    if key == "stripe_unit":
+        with contextlib.suppress(ValueError):
+            return values.size(text)
     if text.lower() in ("true", "yes", "false", "no"):
         return text in ("true", "yes")  # and nothing else is: ErasureCode::to_bool
     try:
@@ -158,7 +162,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
             sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
             continue
         has = {**_ASSUMED, **living}
-        before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(has[key]) != _meaning(value)})
+        before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(key, has[key]) != _meaning(key, value)})
         if not after:
             continue
         using = users.get(name, [])

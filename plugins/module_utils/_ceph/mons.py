@@ -21,7 +21,7 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
@@ -120,8 +120,10 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
     """Return why the monitor cannot be as declared; empty where it can."""
     found: list[str] = []
     me = f"mon.{wanted.name}"
+    spelled = wanted.address
     try:
         address = ipaddress.ip_address(wanted.address)
+        spelled = str(address)  # as the monmap has it
         networks = [ipaddress.ip_network(part.strip(), strict=False) for part in wanted.public_network.split(",") if part.strip()]
         if networks and not any(address in network for network in networks):
             found.append(f"{me}: its address {wanted.address} is outside the public network {wanted.public_network}")
@@ -132,16 +134,16 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
             uuid.UUID(wanted.fsid)
         except ValueError:
             found.append(f"fsid '{wanted.fsid}' is no UUID")
-    if wanted.fsid and observed.fsid and wanted.fsid.lower() != observed.fsid.lower():
+    if wanted.fsid and observed.fsid and values.fsid(wanted.fsid) != observed.fsid:
         found.append(f"the living cluster's fsid is {observed.fsid}, not {wanted.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)")
     if observed.own_fsid and observed.fsid and observed.own_fsid != observed.fsid:
         found.append(f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data_path(wanted.name)}")
     if observed.monmap is not None:
         for other, addresses in sorted(observed.monmap.items()):
-            if other != wanted.name and wanted.address in addresses:
+            if other != wanted.name and spelled in addresses:
                 found.append(f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap")
         mine = observed.monmap.get(wanted.name)
-        if mine is not None and wanted.address not in mine:
+        if mine is not None and spelled not in mine:
             found.append(
                 f"{me}: the monmap has it at {', '.join(sorted(mine))}, not {wanted.address}: remove the monitor and let it join anew at its new address"
             )

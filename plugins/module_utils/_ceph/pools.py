@@ -57,6 +57,8 @@ _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ga
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
 # Set by creating the pool, and never again: each of the others has a `osd pool set`.
 _FLAGS = ("bulk", "nodelete", "nopgchange", "nosizechange")
+# Some releases tell them with six decimals only.
+_RATIOS = ("target_size_ratio", "compression_required_ratio")
 _COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
 # Options of a pool that are in its dictionary "options": our name, Ceph's.
 _IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
@@ -89,6 +91,9 @@ def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict
         pool[ours] = options.get(theirs, 0)
     for key in OPTIONS["compression"]["options"]:
         pool[f"compression_{key}"] = options.get(f"compression_{key}")
+    for key in _RATIOS:
+        if pool[key] is not None:
+            pool[key] = values.decimals(pool[key])
     return pool
 
 
@@ -99,7 +104,7 @@ def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict
         if item.get(key) is not None:
             said[key] = item[key]
     if item.get("target_size_ratio") is not None:
-        said["target_size_ratio"] = float(item["target_size_ratio"])
+        said["target_size_ratio"] = item["target_size_ratio"]
     for key in ("quota_bytes", "target_size"):
         if item.get(key) is not None:
             said[key] = values.size(item[key])
@@ -108,7 +113,7 @@ def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict
     for key, value in (item.get("compression") or {}).items():
         if value is not None:
             said[f"compression_{key}"] = values.size(value) if key in _COMPRESSION_SIZES else value
-    return said
+    return {key: values.decimals(value) if key in _RATIOS else value for key, value in said.items()}
 
 
 def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:

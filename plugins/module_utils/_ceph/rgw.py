@@ -179,6 +179,11 @@ def _parse_user(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> Us
     elif item.get("exclusive_keys"):
         found.append("exclusive_keys needs keys")
     fields = {key: item[key] for key in ("display_name", "email", "max_buckets", "suspended", "system", "admin") if item.get(key) is not None}
+    # As the gateways keep them
+    if "email" in fields:
+        fields["email"] = fields["email"].lower()
+    if "max_buckets" in fields:
+        fields["max_buckets"] = max(fields["max_buckets"], _UNLIMITED)
     return User(item["uid"], item.get("state", "present") == "present", fields, caps, quotas, keys, bool(item.get("exclusive_keys")))
 
 
@@ -204,7 +209,7 @@ def _parse_bucket(item: t.Mapping[str, t.Any], found: list[str]) -> Bucket:
 
 def _parse_quota(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
     quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
-    quota["max_objects"] = _UNLIMITED if item.get("max_objects") is None else item["max_objects"]
+    quota["max_objects"] = _UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], _UNLIMITED)
     quota["max_size"] = _UNLIMITED
     if item.get("max_size") is not None:
         try:

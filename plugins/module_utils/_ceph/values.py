@@ -11,9 +11,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import math
 import re
 import typing as t
+import uuid
 
 # Of everything that can be declared to be gone.
 STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
@@ -29,6 +31,8 @@ _SECONDS = {
     "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
 }  # fmt: skip
 _SPAN = re.compile(r"\s*(\d+)\s*([a-z]*)", re.IGNORECASE)
+# Protocol; an address in brackets, without colons, or with several; port; nonce.
+_ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
 
 # Codenames and their numbers, oldest first: what require_min_compat_client may name.
 RELEASES = {
@@ -113,6 +117,48 @@ def number(value: t.Any) -> float:
     if not math.isfinite(parsed):
         raise ValueError(f"'{value}' is not a number")
     return parsed
+
+
+def decimals(value: t.Any) -> float:
+    """A number as the monitors keep it: with six decimals."""
+    return round(number(value), 6)
+
+
+def ip(text: t.Any) -> str:
+    """An IP address in its one spelling, "fd00::1" of "FD00::0:1". Raises ValueError."""
+    try:
+        return str(ipaddress.ip_address(str(text).strip()))
+    except ValueError:
+        raise ValueError(f"'{text}' is no address") from None
+
+
+def fsid(text: t.Any) -> str:
+    """A cluster's fsid in its one spelling; what is no UUID, as it is."""
+    try:
+        return str(uuid.UUID(str(text).strip()))
+    except ValueError:
+        return str(text).strip()
+
+
+def address(text: t.Any) -> str:
+    """An address as the monitors keep it, "v2:[fd00::1]:3300/0" of "[fd00::0:1]:3300": with the protocol, port and nonce. Raises ValueError."""
+    plain = str(text).strip()
+    if plain in ("", "-"):
+        return "-"
+    match = _ADDRESS.fullmatch(plain)
+    if not match:
+        raise ValueError(f"'{text}' is no address")
+    protocol, *hosts, port, nonce = match.groups()
+    host = ip(next(one for one in hosts if one is not None))
+    return f"{protocol or 'v2'}:{f'[{host}]' if ':' in host else host}:{int(port or 0)}/{int(nonce or 0)}"
+
+
+def addresses(text: t.Any) -> tuple[str, ...]:
+    """A vector of addresses, "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]", or one alone, each as address() has it. Raises ValueError."""
+    plain = str(text).strip()
+    if re.match(r"\[(v1|v2|any):", plain) and plain.endswith("]"):
+        plain = plain[1:-1]
+    return tuple(address(part) for part in plain.split(",") if part.strip())
 
 
 def duration(value: t.Any) -> int:

@@ -290,6 +290,61 @@ def test_words_without_quotes_are_told_of():
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "declared", "kept"),
+    [
+        # what `config dump` of 20.2.4 says after `config set` of the declared value
+        ("osd_scrub_sleep", "float", "0.12345678", "0.123457"),
+        ("osd_scrub_sleep", "float", ".5", "0.500000"),
+        ("public_addr", "addr", "10.0.0.1", "v2:10.0.0.1:0/0"),
+        ("public_addr", "addr", "fd00::0:1", "v2:[fd00::1]:0/0"),
+        ("public_addr", "addr", "[FD00::1]:0", "v2:[fd00::1]:0/0"),
+        ("public_addrv", "addrvec", "v2:10.0.0.1:3300", "v2:10.0.0.1:3300/0"),
+        ("public_addrv", "addrvec", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]", "[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]"),
+        ("debug_osd", "str", "05/5", "5/5"),
+        ("debug_osd", "str", "05", "5/5"),
+        ("rbd_default_features", "str", "deep-flatten, layering", "33"),
+        ("mgr/balancer/sleep_interval", "secs", "1m", "60"),
+        ("mgr/prometheus/server_port", "int", "09284", "9284"),
+        ("client_mount_timeout", "secs", "5m", "300"),
+        ("ms_shutdown_timeout", "millisecs", "2K", "2000"),
+    ],
+)
+def test_what_the_monitors_keep_of_an_option_is_no_difference(name, kind, declared, kept):
+    observed = maps(help={name: {"type": kind}}, options={("global", name): kept})
+    assert not plan(observed, options={"global": {name: declared}})
+
+
+def test_options_that_differ_behind_a_like_spelling():
+    for kind, declared, kept in (("addr", "10.0.0.1", "v1:10.0.0.1:0/0"), ("addr", "10.0.0.1:1", "v2:10.0.0.1:0/0"), ("float", "0.5", "0.500001")):
+        assert plan(maps(help={"x": {"type": kind}}, options={("global", "x"): kept}), options={"global": {"x": declared}})
+    assert "'10.0.0.1x' is no address" in options.check("x", "10.0.0.1x", {"type": "addr"})
+    assert "Ceph keeps six decimals" in options.check("x", 1e-7, {"type": "float"})
+
+
+def test_what_is_sent_of_an_option():
+    assert options.written("rbd_default_features", "layering+deep-flatten", {"type": "str"}) == "33"  # 20.2.4 refuses the plus sign
+    assert options.written("ms_shutdown_timeout", "2K", {"type": "millisecs"}) == "2000"
+    assert options.written("osd_memory_target", "4.5G", {"type": "size"}) == "4831838208"
+
+
+def test_an_option_of_a_module_while_no_manager_tells_its_type():
+    for declared, kept in ((True, "true"), (3, "3.000000"), ("upmap", "upmap")):
+        assert not plan(maps(options={("mgr", "mgr/x/y"): kept}, help={}), options={"mgr": {"mgr/x/y": declared}})
+    assert plan(maps(options={("mgr", "mgr/x/y"): "none"}, help={}), options={"mgr": {"mgr/x/y": "upmap"}})
+
+
+def test_an_option_in_two_spellings_is_declared_twice():
+    found = declaration.declared_problems({"options": {"global": {"debug osd": 1, "debug_osd": 2}, "osd.3": {"x": 1}, "osd.03": {"x": 2}}})
+    assert found == [
+        "ceph_cluster_options: debug_osd is declared twice in global: keep one of them",
+        "ceph_cluster_options: x is declared twice, in osd.3 and in osd.03, which are the same: keep one of them",
+    ]
+    # a daemon is never named osd.03: the option would reach nobody
+    (change,) = plan(maps(help={"x": {"type": "int"}}), options={"osd.03": {"x": 1}}).changes
+    assert change.id == "option/osd.3/x"
+
+
 def test_sections():
     assert options.split_section("osd/host:a/class:ssd") == ("osd", "class:ssd/host:a")
     assert options.split_section("client.rgw.a") == ("client.rgw.a", "")
@@ -404,6 +459,22 @@ def test_a_pool_that_is_as_declared_costs_nothing():
     said = {"name": "a", "size": 3, "min_size": 2, "pg_num": 64, "quota_bytes": "0", "bulk": False, "compression": {"mode": "none"}, "target_size_ratio": 0}
     assert not plan(maps([raw_pool(1, "a", options={"compression_mode": "none"})]), pools=[said])
     # pg_num is the autoscaler's
+
+
+def test_ratios_that_the_monitors_tell_with_six_decimals():
+    options = {"target_size_ratio": 0.123457, "compression_required_ratio": 0.333333}
+    said = {"name": "a", "target_size_ratio": 0.12345678, "compression": {"required_ratio": 1 / 3}}
+    assert not plan(maps([raw_pool(1, "a", options=options)]), pools=[said])
+    assert plan(maps([raw_pool(1, "a", options=options)]), pools=[{**said, "target_size_ratio": 0.1235}])
+
+
+def test_a_profile_in_the_monitors_words():
+    # as 16.2 keeps it, which writes down less than 20.2
+    living = {"k": "2", "m": "1", "plugin": "jerasure", "technique": "reed_sol_van", "stripe_unit": "8192", "w": "8"}
+    said = {"name": "p", "k": 2, "m": 1, "failure_domain": "host", "root": "default", "device_class": "", "extra": {"stripe_unit": "8K", "w": "08"}}
+    raw = raw_pool(1, "a", type=3, size=3, erasure_code_profile="p")
+    assert not plan(maps([raw], profiles={"p": living}), erasure_profiles=[said])
+    assert "stripe_unit 8192 -> 4K" in problems(maps([raw], profiles={"p": living}), erasure_profiles=[{**said, "extra": {"stripe_unit": "4K"}}])[0]
 
 
 def test_risks_of_pools():
@@ -611,6 +682,13 @@ def test_caps_for_a_pool_that_is_nowhere():
     assert "the pool c" in problems(maps([raw_pool(1, "c")]), clients=said, pools=[{"name": "b"}, {"name": "c", "state": "absent"}])[0]
 
 
+def test_a_key_with_blanks_around_it_is_the_same_key():
+    there = auth(client_a={"mon": "allow r"})
+    said = {"name": "client.a", "caps": {"mon": "allow r"}, "key": there["client.a"]["key"] + "\n"}
+    assert declaration.declared_problems({"clients": [said]}) == []
+    assert not plan(maps(auth=there), clients=[said])
+
+
 def test_the_client_that_asks_cannot_delete_itself():
     text = problems(maps(auth=auth(client_robot={})), clients=[{"name": "client.admin", "state": "absent"}, {"name": "client.x"}])
     assert "without caps it could do nothing" in text[0]
@@ -670,6 +748,7 @@ def test_another_cluster():
     assert len(found) == 1
     assert f"the cluster that answers is {FSID}" in found[0]
     assert not plan(maps(), fsid=FSID.upper())
+    assert not plan(maps(), fsid="{" + FSID.replace("-", "") + "}")
 
 
 def test_an_even_number_of_monitors_is_worth_a_word():
