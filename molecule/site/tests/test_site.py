@@ -52,6 +52,14 @@ def test_every_always_on_manager_module_runs(ceph):
 
 
 @pytest.mark.parametrize("name", CEPH)
+def test_crash_reports_would_reach_the_cluster_and_there_are_none(ssh, ceph, name):
+    keyring = f"/etc/ceph/ceph.client.crash.{name}.keyring"
+    assert ssh(name, f"stat -c '%U %a' {keyring}").split() == ["ceph", "600"]
+    assert ssh(name, "systemctl is-active ceph-crash; stat -c %U /var/lib/ceph/crash/posted; ls /var/lib/ceph/crash").split() == ["active", "ceph", "posted"]
+    assert ceph("crash ls") == []
+
+
+@pytest.mark.parametrize("name", CEPH)
 def test_units_come_back_at_boot(ssh, name):
     units = ssh(name, "systemctl list-units --plain --no-legend 'ceph-*@*.service' | cut -d' ' -f1").split()
     assert f"ceph-mon@{name}.service" in units and any(unit.startswith("ceph-osd@") for unit in units)
