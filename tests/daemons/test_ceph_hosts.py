@@ -290,7 +290,7 @@ def test_a_manager_that_starts_reports_no_crash(cluster):
     cluster.add_mgr("second")
     try:
         cluster.wait(lambda: any(one["name"] == "second" for one in cluster.command("mgr dump")["standbys"]), 60, "the second manager")
-        assert [path.read_text() for path in cluster.dir.glob("*/meta")] == []
+        assert [path.read_text() for path in cluster.dir.glob("*Z_*/meta")] == []
     finally:
         cluster.stop("mgr.second")
 
