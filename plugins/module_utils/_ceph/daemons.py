@@ -29,6 +29,8 @@ MGR_TEMPLATE = "ceph-mgr@.service"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager cannot load its modules beside this distribution's bcrypt.
 [Service]
 Environment=PYTHONPATH={SHIM_FOLDER}
+# restful cannot be loaded at all, and each attempt makes a crash report.
+Environment=CEPH_ARGS=--mgr-disabled-modules=restful
 """
 
 
@@ -276,12 +278,9 @@ class Provider:
         changes: list[Change] = []
         client = f"client/{daemon.entity}"
         reasons: list[str] = []
-        if state.key is None:
-            changes.append(Change("client", daemon.entity, "create", None, {"caps": dict(daemon.caps)}, lambda: self._create(daemon)))
-        elif _caps(state.caps) != _caps(daemon.caps):
-            before, after = differing(_caps(state.caps), _caps(daemon.caps))
-            gone = {name: text for name, text in _caps(state.caps).items() if name not in daemon.caps}
-            changes.append(Change("client", daemon.entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, lambda: self._set_caps(daemon)))
+        known = None if state.key is None else state.caps
+        identity = client_change(daemon.entity, known, daemon.caps, lambda: self._create(daemon), lambda: self._set_caps(daemon))
+        changes += [identity] if identity else []
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
         keyring = keyring_files.change(daemon.place, state.file, state.key or "", functools.partial(self._write_keyring, daemon), {client})
         if keyring is not None:
@@ -357,10 +356,10 @@ class Provider:
         return self.cluster
 
     def _create(self, daemon: Daemon) -> None:
-        self._ask().command("auth get-or-create", entity=daemon.entity, caps=_flat(daemon.caps))
+        self._ask().command("auth get-or-create", entity=daemon.entity, caps=flat(daemon.caps))
 
     def _set_caps(self, daemon: Daemon) -> None:
-        self._ask().command("auth caps", entity=daemon.entity, caps=_flat(daemon.caps))
+        self._ask().command("auth caps", entity=daemon.entity, caps=flat(daemon.caps))
 
     def _delete(self, daemon: Daemon) -> None:
         self._ask().command("auth del", entity=daemon.entity)
@@ -427,11 +426,25 @@ class Provider:
         return True
 
 
-def _caps(caps: t.Mapping[str, str]) -> dict[str, str]:
+def client_change(
+    entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str], create: t.Callable[[], None], set_caps: t.Callable[[], None]
+) -> t.Optional[Change]:
+    """Return what differs of an identity and its caps. known: its caps in the cluster, None where it is not there. Pure."""
+    if known is None:
+        return Change("client", entity, "create", None, {"caps": dict(wanted)}, create)
+    now, then = _one_spelling(known), _one_spelling(wanted)
+    if now == then:
+        return None
+    before, after = differing(now, then)
+    gone = {name: text for name, text in now.items() if name not in then}
+    return Change("client", entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, set_caps)
+
+
+def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
     """Return caps in one spelling: what matters is what they say, not how they are spaced."""
     return {name: re.sub(r"\s*,\s*", ", ", re.sub(r"\s+", " ", text)).strip() for name, text in caps.items()}
 
 
-def _flat(caps: t.Mapping[str, str]) -> list[str]:
+def flat(caps: t.Mapping[str, str]) -> list[str]:
     """Return caps as the auth commands take them: ["mon", "allow r", ...]."""
     return [part for pair in caps.items() for part in pair]
