@@ -33,6 +33,8 @@ options:
     description:
       - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
       - A device that holds anything is refused until its id is listed here. The refusal names the id.
+      - A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.
+      - What is in use, or a part of an OSD that the cluster has, is refused even then.
   devices:
     description: The devices of this host that carry OSDs.
     type: list

@@ -270,7 +270,7 @@ class Provider:
                 if path is None:
                     continue
                 state = observed.devices[path]
-                problem, wipe = self._usable(device, name, path, state)
+                problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
                 if wipe:
                     needs.add(f"device/{path}")
@@ -305,20 +305,28 @@ class Provider:
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
         """Return the OSD on a device if the cluster has it as well."""
         osd = observed.devices[device.path].osd
-        if osd is None or osd.cluster != observed.fsid:
-            return None
-        known = observed.known.get(osd.id)
-        return osd if known is not None and known.uuid == osd.uuid else None
+        return osd if osd is not None and self._lives(osd, observed) else None
 
-    def _usable(self, device: Device, name: str, path: str, state: Found) -> tuple[list[str], bool]:
+    @staticmethod
+    def _lives(osd: Osd, observed: Observed) -> bool:
+        """Whether the cluster has an OSD that was found, be it up or down."""
+        known = observed.known.get(osd.id)
+        return osd.cluster == observed.fsid and known is not None and known.uuid == osd.uuid
+
+    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[list[str], bool]:
         """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
+        state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
         if state.real is None:
             return [f"{what}: there is no such device on this host"], False
-        if state.busy:
-            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
         if name != "path" and device.type == "lvm" and state.ours:
             return [], False
+        living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
+        if living:
+            where = "it is" if state.volume else "it carries"
+            return [f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first"], False
+        if state.busy:
+            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
         if not state.holds:
             return [], False
         if f"device/{path}" not in self.armed:
@@ -587,7 +595,9 @@ def _memory() -> int:
 
 def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
-        if state.volume or state.group or (state.osd and state.osd.how == "lvm"):
+        if state.volume:
+            clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
+        elif state.group or (state.osd and state.osd.how == "lvm"):
             host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
         else:
             wipe(path)

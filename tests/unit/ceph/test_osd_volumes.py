@@ -12,6 +12,7 @@ import types
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 EXTENT = 4 << 20
@@ -283,3 +284,57 @@ def test_the_cause_is_told_also_where_nothing_can_be_taken_back(lvm):
     lvm.fails, lvm.no_removal = WORDS, True
     (said,) = failures(plan(lvm, {"path": DISK}))
     assert "Error EACCES: access denied" in said and "in use" in said
+
+
+# -- what is armed
+
+
+def old(kind, number=7, cluster="another", **others):
+    return {"type": kind, "osd_id": number, "osd_fsid": f"old-{number}", "cluster_fsid": cluster, **others}
+
+
+@pytest.mark.parametrize("cluster", ["another", FSID])
+def test_an_armed_volume_is_wiped_and_used(lvm, cluster):
+    for path, kind in ((DATA, "block"), (DB, "db"), (WAL, "wal")):
+        lvm.add_volume(*path[len("/dev/") :].split("/"), **old(kind, cluster=cluster))
+        lvm.labels.add(path)
+    declared = {"path": DATA, "db": DB, "wal": WAL}
+    armed = [f"device/{path}" for path in (DATA, DB, WAL)]
+    with pytest.raises(Invalid) as error:
+        plan(lvm, declared)
+    assert len(error.value.problems) == 3
+    made = plan(lvm, declared, armed=armed)
+    assert sorted(change.id for change in made.changes if change.risk is Risk.LOSS) == sorted(armed)
+    assert failures(made) == []
+    assert {name: (tags["type"], tags["osd_id"]) for name, tags in lvm.volumes.items()} == {
+        "vg_ssd/osd1": ("block", "0"),
+        "vg_nvme/db1": ("db", "0"),
+        "vg_nvme/wal1": ("wal", "0"),
+    }
+    assert not plan(lvm, declared, armed=armed)
+
+
+def test_an_armed_volume_with_a_filesystem_is_wiped_too(lvm):
+    lvm.add_volume("vg_ssd", "osd1", other="x")
+    lvm.labels.add(DATA)
+    assert failures(plan(lvm, {"path": DATA}, armed=[f"device/{DATA}"])) == []
+    assert lvm.volumes["vg_ssd/osd1"]["osd_id"] == "0"
+
+
+def test_a_part_of_a_living_osd_is_refused_although_it_is_armed(lvm):
+    lvm.add_volume("vg_nvme", "db1", **{**old("db", 0, FSID), "osd_fsid": "uuid-0"})
+    lvm.labels.add(DB)
+    lvm.add_disk(DISK)
+    lvm.known[0] = "uuid-0"
+    with pytest.raises(Invalid, match=r"it is the db of osd\.0") as error:
+        plan(lvm, {"path": DISK, "db": DB}, armed=[f"device/{DB}"])
+    assert len(error.value.problems) == 1
+
+
+@pytest.mark.parametrize("path", [DATA, "/dev/vg_ssd_disk"])
+def test_a_volume_in_use_is_refused_although_it_is_armed(lvm, path):
+    lvm.add_volume("vg_ssd", "osd1")
+    lvm.labels.add(path)
+    lvm.opened.add("vg_ssd/osd1")
+    with pytest.raises(Invalid, match="in use"):
+        plan(lvm, {"path": path}, armed=[f"device/{path}"])
