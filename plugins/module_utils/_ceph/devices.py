@@ -64,7 +64,7 @@ class Found:
     real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
     words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
     group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
-    volumes: those that lie on it, or itself.
+    volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
     real: t.Optional[str] = None
@@ -75,6 +75,7 @@ class Found:
     group: t.Optional[str] = None
     ours: bool = False
     volumes: t.Sequence[Volume] = ()
+    broken: str = ""
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
@@ -117,16 +118,17 @@ def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
     reals = {path: _real(path) for path in paths}
     nodes = sorted({real for real in reals.values() if real})
-    signed = _signatures(nodes)
+    signed, unreadable = _signatures(nodes)
     volumes = logical_volumes() if nodes else []
     mounts = _mounts()
     swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-    return {path: _found(real, signed, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+    return {path: _found(real, signed, unreadable, volumes, mounts, swaps, fsid) for path, real in reals.items()}
 
 
 def _found(
     real: t.Optional[str],
     signed: t.Mapping[str, t.Sequence[str]],
+    unreadable: t.Mapping[str, str],
     volumes: t.Sequence[t.Mapping[str, str]],
     mounts: t.Mapping[str, str],
     swaps: t.Collection[str],
@@ -152,7 +154,12 @@ def _found(
             busy.append(f"{where}used as swap")
     if partitions:
         holds.append("partitions: " + ", ".join(partitions))
-    label = read_label(real)
+    broken = unreadable.get(real, "")
+    label = None
+    try:
+        label = read_label(real)
+    except Unreachable as error:
+        broken = broken or str(error)
     if label is not None:
         owner = label.get("ceph_fsid", "")
         if "whoami" in label and label["description"] == "main":
@@ -185,7 +192,7 @@ def _found(
     holders = _listed(f"{system}/holders")
     if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
         busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
-    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying))
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken)
 
 
 def _volume(row: t.Mapping[str, str]) -> Volume:
@@ -258,19 +265,27 @@ def _devices_of(row: t.Mapping[str, str]) -> set[str]:
     return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
 
 
-def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
-    """Return the kinds of all signatures by device node."""
+def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others.
+
+    Raises Unreachable.
+    """
     if not nodes:
-        return {}
+        return {}, {}
     try:
         text = host.run(["wipefs", "--json", *nodes], timeout=120)
     except host.CommandError as error:
-        raise Unreachable(f"the devices cannot be read: {error}") from error
+        if error.code == 127:
+            raise Unreachable(str(error)) from error
+        if len(nodes) == 1:
+            return {}, {nodes[0]: f"cannot be read: {error.text or error}"}
+        parts = [_signatures([node]) for node in nodes]
+        return {node: kinds for found, dummy in parts for node, kinds in found.items()}, {node: why for dummy, lost in parts for node, why in lost.items()}
     named = {os.path.basename(node): node for node in nodes}
     found: dict[str, list[str]] = {}
     for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
         found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
-    return found
+    return found, {}
 
 
 def _mounts() -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import threading
 import typing as t
@@ -57,6 +58,10 @@ class Device:
     encrypted: bool = False
     device_class: t.Optional[str] = None
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Return what the OSD lies on: "path", "db", "wal" and their devices."""
+        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path]
+
 
 @dataclasses.dataclass(frozen=True)
 class Known:
@@ -72,6 +77,7 @@ class Observed:
     """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
 
     keys: of each OSD, in the cluster and in the keyring of its data folder; the latter is None where there is no such folder.
+    lost: the OSDs that were on devices which are gone or cannot be read, by the device's path.
     """
 
     devices: t.Mapping[str, Found]
@@ -84,6 +90,7 @@ class Observed:
     bootstrap_file: t.Optional[str] = None
     memory: int = 0
     memory_target: t.Optional[str] = None
+    lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
@@ -124,21 +131,54 @@ def memory_target(memory: int, share: float, osds: int) -> int:
     return max(MEMORY_FLOOR, each // MEMORY_STEP * MEMORY_STEP)
 
 
-def drop_in_text(device: Device) -> str:
-    """Return the drop-in of a raw OSD's unit, which does at every start what ceph-volume's own units do for the type lvm.
+def drop_in_text(device: Device, how: str = "raw") -> str:
+    """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
 
-    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change.
+    For a raw OSD it does at every start what ceph-volume's own units do for the type lvm: at boot udev gives devices to root,
+    and ceph-volume links to the kernel's names, which change.
     """
+    if how != "raw":
+        return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
     lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
     for link, name in (("block", device.path), ("block.db", device.db), ("block.wal", device.wal)):
         if name:
-            path = '"' + name.replace("\\", "\\\\").replace("%", "%%") + '"'
+            path = _quoted(name)
             lines += [
                 f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}",
                 f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}",
-                f"ExecStartPre=+/usr/bin/ln -sfn {path} {data_path('%i')}/{link}",
+                _note(name, how, link),
             ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace("\\", "\\\\").replace("%", "%%") + '"'
+
+
+def _note(path: str, how: str, link: str = "block") -> str:
+    """Return the line of a drop-in that names a device."""
+    return f"ExecStartPre=+/usr/bin/ln -sfn {_quoted(path)} {data_path('%i')}/{link}" if how == "raw" else f"Data={_quoted(path)}"
+
+
+def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str = "") -> bool:
+    """Whether an OSD was on a device that is gone. Pure.
+
+    told: what the OSD told the cluster of itself when it last started ("osd metadata"): "device_ids": "sdb=MODEL_SERIAL,nvme0n1=…".
+    drop_in, link: what this host still has of it, its drop-in and where "block" in its data folder leads.
+    """
+    if link == path or {_note(path, how) for how in ("raw", "lvm")} & set(drop_in.splitlines()):
+        return True
+    own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
+
+    def values(key: str) -> list[str]:
+        pairs = [pair.partition("=") for pair in (told.get(key) or "").split(",")]
+        return [value for name, dummy, value in pairs if value and (not own or name in own)]
+
+    if path in values("device_paths"):
+        return True
+    folder, dummy, name = path.rpartition("/")
+    serials = [(value, value.rpartition("_")[2]) for value in values("device_ids")]
+    return folder == "/dev/disk/by-id" and any(name == value or (len(serial) > 3 and name.endswith(("_" + serial, "-" + serial))) for value, serial in serials)
 
 
 def unit_name(number: int) -> str:
@@ -210,7 +250,7 @@ class Provider:
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
             keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
             target = next((entry["value"] for entry in config if self._is_target(entry)), None)
-        found = look_at(sorted({path for device in self.devices for path in (device.path, device.db, device.wal) if path}), fsid)
+        found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
         here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
         names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
@@ -219,14 +259,37 @@ class Provider:
             fsid=fsid,
             known=known,
             units=host.units(names),
-            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
+            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here},
             keys={osd.id: (keys.get(f"osd.{osd.id}"), host.keyring_keys(host.read(keyring_path(osd.id))).get(f"osd.{osd.id}")) for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
             bootstrap_file=host.keyring_keys(host.read(BOOTSTRAP_KEYRING)).get(BOOTSTRAP),
             memory=_memory(),
             memory_target=target,
+            lost=self._lost([device.path for device in self.devices if _gone(found[device.path])], known, {osd.id for osd in here}),
         )
-        return self._until_up(observed, here)
+        # What has lost a device does not come up, however long one waits.
+        whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
+        return self._until_up(observed, whole)
+
+    def _lost(self, paths: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
+        """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
+        if not paths or self.cluster is None:
+            return {}
+        names = {self.hostname.partition(".")[0], host.short_hostname()}
+        lost: dict[str, int] = {}
+        for told in self.cluster.command("osd metadata"):
+            number = told["id"]
+            if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
+                continue
+            drop_in, link = host.read(host.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
+            lost.update({path: number for path in paths if path not in lost and was_on(path, told, drop_in, link)})
+        return lost
+
+    @staticmethod
+    def _gone_parts(device: Device, observed: Observed) -> list[str]:
+        """Return what is gone of the devices of an OSD, in words."""
+        states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
+        return [f"{what}: {_gone(observed.devices[path])}" for path, what in states if _gone(observed.devices[path])]
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
@@ -261,14 +324,19 @@ class Provider:
             changes.append(Change("keyring", BOOTSTRAP_KEYRING, "update" if exists else "create", before, after, self._write_bootstrap))
         for device in self.devices:
             osd = self._own(device, observed)
+            number = osd.id if osd is not None else observed.lost.get(device.path)
+            gone = self._gone_parts(device, observed)
+            if number is not None and gone and not observed.known[number].up:
+                warnings.append(
+                    f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
+                    f"cluster and {device.path} from the declared devices"
+                )
+                continue
             if osd is not None:
                 changes += self._kept(device, osd, observed, warnings)
                 continue
             needs = {keyring}
-            for name in ("path", "db", "wal"):
-                path = getattr(device, name)
-                if path is None:
-                    continue
+            for name, path in device.parts():
                 state = observed.devices[path]
                 problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
@@ -317,8 +385,10 @@ class Provider:
         """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
         state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if state.real is None:
-            return [f"{what}: there is no such device on this host"], False
+        if _gone(state):
+            number = observed.lost.get(path)
+            hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
+            return [f"{what}: {_gone(state)}{hint}"], False
         if name != "path" and device.type == "lvm" and state.ours:
             return [], False
         living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
@@ -339,17 +409,14 @@ class Provider:
         unit = observed.units.get(unit_name(osd.id), host.NO_UNIT)
         known = observed.known[osd.id]
         needs: set[str] = set()
-        if osd.how == "raw":
-            text = drop_in_text(device)
-            if observed.drop_ins.get(osd.id) != text:
-                before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
-                needs.add(f"drop_in/{unit_name(osd.id)}")
-                changes.append(
-                    Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd.id))
-                )
-            enabled = unit.enabled
-        else:
-            enabled = observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
+        text = drop_in_text(device, osd.how)
+        if observed.drop_ins.get(osd.id) != text:
+            before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
+            needs.add(f"drop_in/{unit_name(osd.id)}")
+            changes.append(
+                Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd))
+            )
+        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
         key, file_key = observed.keys.get(osd.id, (None, None))
         stale = file_key is not None and key is not None and file_key != key
         if stale:
@@ -408,9 +475,9 @@ class Provider:
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
-            rows.append(
-                {"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)}
-            )
+            number = osd.id if osd else observed.lost.get(device.path)
+            up = number is not None and observed.known[number].up
+            rows.append({"path": device.path, "id": number, "type": osd.how if osd else device.type, "up": up})
         return {"osds": rows}
 
     # -- apply
@@ -433,18 +500,15 @@ class Provider:
         uid, gid = host.owner()
         host.write(BOOTSTRAP_KEYRING, host.keyring_text(BOOTSTRAP, key), 0o600, uid, gid)
 
-    @staticmethod
-    def _paths(device: Device) -> list[str]:
-        return [path for path in (device.path, device.db, device.wal) if path]
-
-    def _write_drop_in(self, device: Device, number: int) -> None:
-        host.write(host.drop_in_path(unit_name(number)), drop_in_text(device), 0o644)
+    def _write_drop_in(self, device: Device, osd: Osd) -> None:
+        host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _maker(self, device: Device) -> t.Callable[[], None]:
         def apply() -> None:
             try:
                 osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
+                self._write_drop_in(device, osd)
             except (host.CommandError, OSError, Unreachable) as error:
                 raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
             self._activate(device, osd, device.type == "raw")
@@ -459,14 +523,12 @@ class Provider:
             host.run(words, timeout=SLOW)
         except host.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            left = [problem for path in self._paths(device) for problem in _attempt(lambda path=path: wipe(path))]
+            left = [problem for dummy, path in device.parts() for problem in _attempt(lambda path=path: wipe(path))]
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         label = read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
-        self._write_drop_in(device, osd.id)
-        return osd
+        return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
 
     def _prepare_lvm(self, device: Device) -> Osd:
         ledger = Ledger()
@@ -513,6 +575,8 @@ class Provider:
     def _volume(self, path: str, kind: str, ledger: Ledger) -> str:
         """Return "VG/LV" for a device: the volume that it is; a new one over all of it; for a db or wal device, an equal share of it."""
         state = look_at([path], self._ask().fsid)[path]
+        if _gone(state):
+            raise RuntimeError(f"{path}: {_gone(state)}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
@@ -586,6 +650,18 @@ def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
     except (host.CommandError, OSError) as error:
         return [str(error)]
     return []
+
+
+def _gone(state: Found) -> str:
+    """Return why nothing can be said of what a device holds, "" where that is known."""
+    return "there is no such device on this host" if state.real is None else state.broken
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def _memory() -> int:
