@@ -15,6 +15,8 @@ description:
   - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
   - A device that holds anything is refused by its name with what it holds. It is wiped only where O(arm) names it, and never while it is
     mounted or in use. All problems are reported together, before anything is touched.
+  - A device that is gone or cannot be read is warned of where its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
+    that is an error.
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -33,6 +35,8 @@ options:
     description:
       - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
       - A device that holds anything is refused until its id is listed here. The refusal names the id.
+      - A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.
+      - What is in use, or a part of an OSD that the cluster has, is refused even then.
   devices:
     description: The devices of this host that carry OSDs.
     type: list
@@ -100,7 +104,7 @@ osds:
       description: The device, as declared.
       type: str
     id:
-      description: The OSD's number, null where there is none yet.
+      description: The OSD's number, also of one whose device is gone; null where there is none yet.
       type: int
     type:
       description: How it lies on the device.

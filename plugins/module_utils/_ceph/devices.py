@@ -41,12 +41,30 @@ class Osd:
 
 
 @dataclasses.dataclass(frozen=True)
+class Volume:
+    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal". osd: that OSD. opened: by whomever."""
+
+    name: str
+    size: int = 0
+    kind: str = ""
+    osd: t.Optional[Osd] = None
+    encrypted: bool = False
+    opened: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must not be wiped. A decrypted device of an OSD that does not run holds its volume open, too, and ceph-volume closes it."""
+        return self.opened and not (self.osd and self.encrypted)
+
+
+@dataclasses.dataclass(frozen=True)
 class Found:
     """A device as it is.
 
     real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
     words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
     group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
+    volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
     real: t.Optional[str] = None
@@ -56,6 +74,8 @@ class Found:
     volume: t.Optional[str] = None
     group: t.Optional[str] = None
     ours: bool = False
+    volumes: t.Sequence[Volume] = ()
+    broken: str = ""
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
@@ -98,16 +118,17 @@ def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
     reals = {path: _real(path) for path in paths}
     nodes = sorted({real for real in reals.values() if real})
-    signed = _signatures(nodes)
+    signed, unreadable = _signatures(nodes)
     volumes = logical_volumes() if nodes else []
     mounts = _mounts()
     swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-    return {path: _found(real, signed, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+    return {path: _found(real, signed, unreadable, volumes, mounts, swaps, fsid) for path, real in reals.items()}
 
 
 def _found(
     real: t.Optional[str],
     signed: t.Mapping[str, t.Sequence[str]],
+    unreadable: t.Mapping[str, str],
     volumes: t.Sequence[t.Mapping[str, str]],
     mounts: t.Mapping[str, str],
     swaps: t.Collection[str],
@@ -133,7 +154,12 @@ def _found(
             busy.append(f"{where}used as swap")
     if partitions:
         holds.append("partitions: " + ", ".join(partitions))
-    label = read_label(real)
+    broken = unreadable.get(real, "")
+    label = None
+    try:
+        label = read_label(real)
+    except Unreachable as error:
+        broken = broken or str(error)
     if label is not None:
         owner = label.get("ceph_fsid", "")
         if "whoami" in label and label["description"] == "main":
@@ -145,24 +171,42 @@ def _found(
     itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
     if itself is not None:
         volume = f"{itself['vg_name']}/{itself['lv_name']}"
-    tagged = [(row, parse_tags(row.get("lv_tags", ""))) for row in ([itself] if itself else mine)]
-    for _row, tags in tagged:
-        if tags.get("type") == "block" and "osd_id" in tags:
-            osd = Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+    lying = list(dict.fromkeys(_volume(row) for row in ([itself] if itself else mine)))  # there is a row for each segment
+    for part in lying:
+        if part.kind == "block" and part.osd:
+            osd = part.osd
             holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
+        elif itself is not None and part.osd:
+            holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
+        if part.busy:
+            busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
     signatures = signed.get(real, ())
     if "LVM2_member" in signatures:
         group = next((row["vg_name"] for row in mine), None)
         if osd is None:
-            holds.append(f"a physical volume of LVM ({', '.join(sorted({row['vg_name'] + '/' + row['lv_name'] for row in mine})) or 'no volumes'})")
+            holds.append(f"a physical volume of LVM ({', '.join(sorted(part.name for part in lying)) or 'no volumes'})")
         # A group made for the databases of this cluster's OSDs takes more of them.
-        ours = bool(mine) and all(tags.get("cluster_fsid") == fsid and tags.get("type") in ("db", "wal") for _row, tags in tagged)
+        ours = bool(mine) and all(part.osd and part.osd.cluster == fsid and part.kind in ("db", "wal") for part in lying)
     if itself is None or osd is None:
         holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
     holders = _listed(f"{system}/holders")
-    if holders and osd is None and not mine:
+    if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
         busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
-    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(busy), volume, group, ours)
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken)
+
+
+def _volume(row: t.Mapping[str, str]) -> Volume:
+    """Return a row of lvs. What is of an OSD has its number and its uuid."""
+    tags = parse_tags(row.get("lv_tags", ""))
+    osd = Osd(int(tags["osd_id"]), tags.get("osd_fsid", ""), tags.get("cluster_fsid", ""), "lvm") if tags.get("osd_id", "").isdigit() else None
+    return Volume(
+        f"{row['vg_name']}/{row['lv_name']}",
+        int(row.get("lv_size") or 0),
+        tags.get("type", ""),
+        osd,
+        tags.get("encrypted") == "1",
+        row.get("lv_device_open") == "open",
+    )
 
 
 def _real(path: str) -> t.Optional[str]:
@@ -184,8 +228,8 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 
 
 def logical_volumes() -> list[dict[str, str]]:
-    """Return all logical volumes with their tags and devices, by one process; none where the host has no LVM."""
-    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,devices")
+    """Return all logical volumes with their tags, sizes in bytes and devices, by one process; none where the host has no LVM."""
+    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
 
 
 def volume_groups() -> list[dict[str, str]]:
@@ -197,7 +241,7 @@ def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
     if not host.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
-        text = host.run([program, "--reportformat", "json", "--options", options], timeout=120)
+        text = host.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
     except host.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
     return list(json.loads(text)["report"][0][key])
@@ -221,19 +265,27 @@ def _devices_of(row: t.Mapping[str, str]) -> set[str]:
     return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
 
 
-def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
-    """Return the kinds of all signatures by device node."""
+def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others.
+
+    Raises Unreachable.
+    """
     if not nodes:
-        return {}
+        return {}, {}
     try:
         text = host.run(["wipefs", "--json", *nodes], timeout=120)
     except host.CommandError as error:
-        raise Unreachable(f"the devices cannot be read: {error}") from error
+        if error.code == 127:
+            raise Unreachable(str(error)) from error
+        if len(nodes) == 1:
+            return {}, {nodes[0]: f"cannot be read: {error.text or error}"}
+        parts = [_signatures([node]) for node in nodes]
+        return {node: kinds for found, dummy in parts for node, kinds in found.items()}, {node: why for dummy, lost in parts for node, why in lost.items()}
     named = {os.path.basename(node): node for node in nodes}
     found: dict[str, list[str]] = {}
     for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
         found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
-    return found
+    return found, {}
 
 
 def _mounts() -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import threading
 import typing as t
@@ -57,6 +58,10 @@ class Device:
     encrypted: bool = False
     device_class: t.Optional[str] = None
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Return what the OSD lies on: "path", "db", "wal" and their devices."""
+        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path]
+
 
 @dataclasses.dataclass(frozen=True)
 class Known:
@@ -72,6 +77,7 @@ class Observed:
     """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
 
     keys: of each OSD, in the cluster. files: the keyrings by path; that of an OSD is not there where it has no data folder.
+    lost: the OSDs that were on devices which are gone or cannot be read, by the device's path.
     """
 
     devices: t.Mapping[str, Found]
@@ -84,6 +90,7 @@ class Observed:
     files: t.Mapping[str, keyring_files.File] = dataclasses.field(default_factory=dict)
     memory: int = 0
     memory_target: t.Optional[str] = None
+    lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
@@ -124,21 +131,54 @@ def memory_target(memory: int, share: float, osds: int) -> int:
     return max(MEMORY_FLOOR, each // MEMORY_STEP * MEMORY_STEP)
 
 
-def drop_in_text(device: Device) -> str:
-    """Return the drop-in of a raw OSD's unit, which does at every start what ceph-volume's own units do for the type lvm.
+def drop_in_text(device: Device, how: str = "raw") -> str:
+    """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
 
-    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change.
+    For a raw OSD it does at every start what ceph-volume's own units do for the type lvm: at boot udev gives devices to root,
+    and ceph-volume links to the kernel's names, which change.
     """
+    if how != "raw":
+        return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
     lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
     for link, name in (("block", device.path), ("block.db", device.db), ("block.wal", device.wal)):
         if name:
-            path = '"' + name.replace("\\", "\\\\").replace("%", "%%") + '"'
+            path = _quoted(name)
             lines += [
                 f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}",
                 f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}",
-                f"ExecStartPre=+/usr/bin/ln -sfn {path} {data_path('%i')}/{link}",
+                _note(name, how, link),
             ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace("\\", "\\\\").replace("%", "%%") + '"'
+
+
+def _note(path: str, how: str, link: str = "block") -> str:
+    """Return the line of a drop-in that names a device."""
+    return f"ExecStartPre=+/usr/bin/ln -sfn {_quoted(path)} {data_path('%i')}/{link}" if how == "raw" else f"Data={_quoted(path)}"
+
+
+def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str = "") -> bool:
+    """Whether an OSD was on a device that is gone. Pure.
+
+    told: what the OSD told the cluster of itself when it last started ("osd metadata"): "device_ids": "sdb=MODEL_SERIAL,nvme0n1=…".
+    drop_in, link: what this host still has of it, its drop-in and where "block" in its data folder leads.
+    """
+    if link == path or {_note(path, how) for how in ("raw", "lvm")} & set(drop_in.splitlines()):
+        return True
+    own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
+
+    def values(key: str) -> list[str]:
+        pairs = [pair.partition("=") for pair in (told.get(key) or "").split(",")]
+        return [value for name, dummy, value in pairs if value and (not own or name in own)]
+
+    if path in values("device_paths"):
+        return True
+    folder, dummy, name = path.rpartition("/")
+    serials = [(value, value.rpartition("_")[2]) for value in values("device_ids")]
+    return folder == "/dev/disk/by-id" and any(name == value or (len(serial) > 3 and name.endswith(("_" + serial, "-" + serial))) for value, serial in serials)
 
 
 def unit_name(number: int) -> str:
@@ -220,7 +260,7 @@ class Provider:
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
             keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
             target = next((entry["value"] for entry in config if self._is_target(entry)), None)
-        found = look_at(sorted({path for device in self.devices for path in (device.path, device.db, device.wal) if path}), fsid)
+        found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
         here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
         names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
@@ -229,14 +269,37 @@ class Provider:
             fsid=fsid,
             known=known,
             units=host.units(names),
-            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
+            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here},
             keys={osd.id: keys.get(f"osd.{osd.id}") for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
             files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
             memory=_memory(),
             memory_target=target,
+            lost=self._lost([device.path for device in self.devices if _gone(found[device.path])], known, {osd.id for osd in here}),
         )
-        return self._until_up(observed, here)
+        # What has lost a device does not come up, however long one waits.
+        whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
+        return self._until_up(observed, whole)
+
+    def _lost(self, paths: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
+        """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
+        if not paths or self.cluster is None:
+            return {}
+        names = {self.hostname.partition(".")[0], host.short_hostname()}
+        lost: dict[str, int] = {}
+        for told in self.cluster.command("osd metadata"):
+            number = told["id"]
+            if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
+                continue
+            drop_in, link = host.read(host.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
+            lost.update({path: number for path in paths if path not in lost and was_on(path, told, drop_in, link)})
+        return lost
+
+    @staticmethod
+    def _gone_parts(device: Device, observed: Observed) -> list[str]:
+        """Return what is gone of the devices of an OSD, in words."""
+        states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
+        return [f"{what}: {_gone(observed.devices[path])}" for path, what in states if _gone(observed.devices[path])]
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
@@ -274,16 +337,21 @@ class Provider:
         changes += [bootstrap] if bootstrap else []
         for device in self.devices:
             osd = self._own(device, observed)
+            number = osd.id if osd is not None else observed.lost.get(device.path)
+            gone = self._gone_parts(device, observed)
+            if number is not None and gone and not observed.known[number].up:
+                warnings.append(
+                    f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
+                    f"cluster and {device.path} from the declared devices"
+                )
+                continue
             if osd is not None:
                 changes += self._kept(device, osd, observed, warnings)
                 continue
             needs = {keyring}
-            for name in ("path", "db", "wal"):
-                path = getattr(device, name)
-                if path is None:
-                    continue
+            for name, path in device.parts():
                 state = observed.devices[path]
-                problem, wipe = self._usable(device, name, path, state)
+                problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
                 if wipe:
                     needs.add(f"device/{path}")
@@ -318,20 +386,30 @@ class Provider:
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
         """Return the OSD on a device if the cluster has it as well."""
         osd = observed.devices[device.path].osd
-        if osd is None or osd.cluster != observed.fsid:
-            return None
-        known = observed.known.get(osd.id)
-        return osd if known is not None and known.uuid == osd.uuid else None
+        return osd if osd is not None and self._lives(osd, observed) else None
 
-    def _usable(self, device: Device, name: str, path: str, state: Found) -> tuple[list[str], bool]:
+    @staticmethod
+    def _lives(osd: Osd, observed: Observed) -> bool:
+        """Whether the cluster has an OSD that was found, be it up or down."""
+        known = observed.known.get(osd.id)
+        return osd.cluster == observed.fsid and known is not None and known.uuid == osd.uuid
+
+    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[list[str], bool]:
         """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
+        state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if state.real is None:
-            return [f"{what}: there is no such device on this host"], False
-        if state.busy:
-            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
+        if _gone(state):
+            number = observed.lost.get(path)
+            hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
+            return [f"{what}: {_gone(state)}{hint}"], False
         if name != "path" and device.type == "lvm" and state.ours:
             return [], False
+        living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
+        if living:
+            where = "it is" if state.volume else "it carries"
+            return [f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first"], False
+        if state.busy:
+            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
         if not state.holds:
             return [], False
         if f"device/{path}" not in self.armed:
@@ -344,17 +422,14 @@ class Provider:
         unit = observed.units.get(unit_name(osd.id), host.NO_UNIT)
         known = observed.known[osd.id]
         needs: set[str] = set()
-        if osd.how == "raw":
-            text = drop_in_text(device)
-            if observed.drop_ins.get(osd.id) != text:
-                before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
-                needs.add(f"drop_in/{unit_name(osd.id)}")
-                changes.append(
-                    Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd.id))
-                )
-            enabled = unit.enabled
-        else:
-            enabled = observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
+        text = drop_in_text(device, osd.how)
+        if observed.drop_ins.get(osd.id) != text:
+            before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
+            needs.add(f"drop_in/{unit_name(osd.id)}")
+            changes.append(
+                Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd))
+            )
+        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
@@ -415,9 +490,9 @@ class Provider:
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
-            rows.append(
-                {"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)}
-            )
+            number = osd.id if osd else observed.lost.get(device.path)
+            up = number is not None and observed.known[number].up
+            rows.append({"path": device.path, "id": number, "type": osd.how if osd else device.type, "up": up})
         return {"osds": rows}
 
     # -- apply
@@ -439,18 +514,15 @@ class Provider:
         key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
         keyring_files.write(bootstrap_place(), key)
 
-    @staticmethod
-    def _paths(device: Device) -> list[str]:
-        return [path for path in (device.path, device.db, device.wal) if path]
-
-    def _write_drop_in(self, device: Device, number: int) -> None:
-        host.write(host.drop_in_path(unit_name(number)), drop_in_text(device), 0o644)
+    def _write_drop_in(self, device: Device, osd: Osd) -> None:
+        host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _maker(self, device: Device) -> t.Callable[[], None]:
         def apply() -> None:
             try:
                 osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
+                self._write_drop_in(device, osd)
             except (host.CommandError, OSError, Unreachable) as error:
                 raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
             self._activate(device, osd, device.type == "raw")
@@ -465,14 +537,12 @@ class Provider:
             host.run(words, timeout=SLOW)
         except host.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            left = [problem for path in self._paths(device) for problem in _attempt(lambda path=path: wipe(path))]
+            left = [problem for dummy, path in device.parts() for problem in _attempt(lambda path=path: wipe(path))]
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         label = read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
-        self._write_drop_in(device, osd.id)
-        return osd
+        return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
 
     def _prepare_lvm(self, device: Device) -> Osd:
         ledger = Ledger()
@@ -519,6 +589,8 @@ class Provider:
     def _volume(self, path: str, kind: str, ledger: Ledger) -> str:
         """Return "VG/LV" for a device: the volume that it is; a new one over all of it; for a db or wal device, an equal share of it."""
         state = look_at([path], self._ask().fsid)[path]
+        if _gone(state):
+            raise RuntimeError(f"{path}: {_gone(state)}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
@@ -593,6 +665,18 @@ def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
     return []
 
 
+def _gone(state: Found) -> str:
+    """Return why nothing can be said of what a device holds, "" where that is known."""
+    return "there is no such device on this host" if state.real is None else state.broken
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def _memory() -> int:
     found = re.search(r"^MemTotal:\s+(\d+) kB", host.read("/proc/meminfo") or "", re.MULTILINE)
     return int(found.group(1)) * 1024 if found else 0
@@ -600,7 +684,9 @@ def _memory() -> int:
 
 def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
-        if state.volume or state.group or (state.osd and state.osd.how == "lvm"):
+        if state.volume:
+            clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
+        elif state.group or (state.osd and state.osd.how == "lvm"):
             host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
         else:
             wipe(path)

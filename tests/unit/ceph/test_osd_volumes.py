@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import types
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Unreachable
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 EXTENT = 4 << 20
@@ -33,7 +33,11 @@ class Lvm:
         self.sizes = {}
         self.labels = set()
         self.opened = set()
+        self.broken = set()
         self.known = {}
+        self.down = set()
+        self.metadata = {}
+        self.files = {osds.BOOTSTRAP_KEYRING: "[client.bootstrap-osd]\nkey = AQ==\n"}
         self.fails = ""
         self.fails_late = False
         self.no_removal = False
@@ -51,10 +55,20 @@ class Lvm:
 
     # -- what devices.py reads
 
+    def pull(self, path):
+        """Take a disk out: with it go the groups on it."""
+        del self.disks[path]
+        for group in [name for name, disk in self.groups.items() if disk == path]:
+            del self.groups[group]
+            self.volumes = {name: tags for name, tags in self.volumes.items() if not name.startswith(f"{group}/")}
+            self.sizes = {name: size for name, size in self.sizes.items() if not name.startswith(f"{group}/")}
+
     def real(self, path):
         return path if path in self.disks or path[len("/dev/") :] in self.volumes else None
 
     def label(self, real):
+        if real in self.broken:
+            raise Unreachable(f"cannot read {real}: Input/output error")
         return {"osd_uuid": "x", "description": "main"} if real in self.labels else None
 
     def rows(self):
@@ -76,6 +90,9 @@ class Lvm:
 
     def free(self, group):
         return self.total(group) - sum(size for name, size in self.sizes.items() if name.startswith(f"{group}/"))
+
+    def units(self, names):
+        return {name: host.NO_UNIT if name in {f"ceph-osd@{number}.service" for number in self.down} else host.Unit(True, True, "active", 1) for name in names}
 
     @contextlib.contextmanager
     def hold(self, volume):
@@ -101,6 +118,8 @@ class Lvm:
 
         words = [word for word in argv if not word.startswith("--")]
         if argv[0] == "wipefs":
+            if self.broken.intersection(argv):
+                fail(f"wipefs: error: {self.broken.intersection(argv)}: probing initialization failed: Input/output error")
             found = [{"device": node, "type": "LVM2_member"} for node in argv[2:] if node in self.groups.values() or node in self.labels]
             return json.dumps({"signatures": found})
         if argv[0] == "vgs":
@@ -146,6 +165,10 @@ class Lvm:
             self.prepare([words[3]] + words[4:], fail, remove)
         elif words[:3] == ["ceph-volume", "lvm", "activate"]:
             self.known[int(words[3])] = words[4]
+            self.down.discard(int(words[3]))
+            self.files[osds.keyring_path(int(words[3]))] = f"[osd.{words[3]}]\nkey = AQ==\n"
+        elif argv == ["systemctl", "daemon-reload"]:
+            pass
         else:
             raise AssertionError(f"an unexpected program: {argv}")
         return ""
@@ -189,36 +212,42 @@ def lvm(monkeypatch):
     monkeypatch.setattr(osds, "hold", simulated.hold, raising=False)
     monkeypatch.setattr(osds, "wipe", simulated.labels.discard)
     monkeypatch.setattr(host, "run", simulated.run)
-    monkeypatch.setattr(host, "units", lambda names: dict.fromkeys(names, host.Unit(True, True, "active", 1)))
+    monkeypatch.setattr(host, "units", simulated.units)
+    monkeypatch.setattr(host, "read", lambda path, **_options: simulated.files.get(path))
+    monkeypatch.setattr(keyring_files, "read", lambda place: KEYRING if place.path in simulated.files else keyring_files.File())
+    monkeypatch.setattr(host, "write", lambda path, text, *_options: simulated.files.update({path: text}))
     return simulated
 
 
+class Cluster:
+    """A cluster that knows what the simulated ceph-volume made. down: OSDs that are not up; metadata: what each told of itself."""
+
+    fsid = FSID
+
+    def __init__(self, lvm):
+        self.lvm = lvm
+
+    def command(self, prefix, **_options):
+        known = self.lvm.known
+        return {
+            "osd dump": {"osds": [{"osd": number, "up": int(number not in self.lvm.down), "uuid": uuid} for number, uuid in known.items()]},
+            "osd tree": {"nodes": [{"id": number, "type": "osd", "device_class": "hdd"} for number in known]},
+            "auth ls": {"auth_dump": [{"entity": name, "key": "AQ=="} for name in ["client.bootstrap-osd", *(f"osd.{number}" for number in known)]]},
+            "config dump": [],
+            "osd metadata": [{"id": number, "hostname": "ceph1", **self.lvm.metadata.get(number, {})} for number in known],
+        }[prefix]
+
+    def many(self, calls):
+        return [self.command(prefix) for prefix, _options in calls]
+
+
 def provider(lvm, *declared, **options):
-    return osds.Provider(osds.parse(declared), types.SimpleNamespace(fsid=FSID, command=lambda *_words, **_options: up(lvm)), "ceph1", **options)
-
-
-def up(lvm):
-    return {"osds": [{"osd": number, "up": 1, "uuid": uuid} for number, uuid in lvm.known.items()]}
+    return osds.Provider(osds.parse(declared), Cluster(lvm), "ceph1", **options)
 
 
 def plan(lvm, *declared, **options):
     made = provider(lvm, *declared, **options)
-    known = {number: osds.Known(uuid, True, "hdd") for number, uuid in lvm.known.items()}
-    paths = sorted({path for device in made.devices for path in (device.path, device.db, device.wal) if path})
-    observed = osds.Observed(
-        devices.look_at(paths, FSID),
-        FSID,
-        known,
-        units={
-            name: host.Unit(True, True, "active", 1)
-            for number, uuid in lvm.known.items()
-            for name in (f"ceph-osd@{number}.service", f"ceph-volume@lvm-{number}-{uuid}.service")
-        },
-        keys=dict.fromkeys(known, "AQ=="),
-        bootstrap_key="AQ==",
-        files=dict.fromkeys((osds.BOOTSTRAP_KEYRING, *map(osds.keyring_path, known)), KEYRING),
-    )
-    return made.plan(observed)
+    return made.plan(made.observe())
 
 
 def failures(made):
@@ -284,3 +313,145 @@ def test_the_cause_is_told_also_where_nothing_can_be_taken_back(lvm):
     lvm.fails, lvm.no_removal = WORDS, True
     (said,) = failures(plan(lvm, {"path": DISK}))
     assert "Error EACCES: access denied" in said and "in use" in said
+
+
+# -- what is armed
+
+
+def old(kind, number=7, cluster="another", **others):
+    return {"type": kind, "osd_id": number, "osd_fsid": f"old-{number}", "cluster_fsid": cluster, **others}
+
+
+@pytest.mark.parametrize("cluster", ["another", FSID])
+def test_an_armed_volume_is_wiped_and_used(lvm, cluster):
+    for path, kind in ((DATA, "block"), (DB, "db"), (WAL, "wal")):
+        lvm.add_volume(*path[len("/dev/") :].split("/"), **old(kind, cluster=cluster))
+        lvm.labels.add(path)
+    declared = {"path": DATA, "db": DB, "wal": WAL}
+    armed = [f"device/{path}" for path in (DATA, DB, WAL)]
+    with pytest.raises(Invalid) as error:
+        plan(lvm, declared)
+    assert len(error.value.problems) == 3
+    made = plan(lvm, declared, armed=armed)
+    assert sorted(change.id for change in made.changes if change.risk is Risk.LOSS) == sorted(armed)
+    assert failures(made) == []
+    assert {name: (tags["type"], tags["osd_id"]) for name, tags in lvm.volumes.items()} == {
+        "vg_ssd/osd1": ("block", "0"),
+        "vg_nvme/db1": ("db", "0"),
+        "vg_nvme/wal1": ("wal", "0"),
+    }
+    assert not plan(lvm, declared, armed=armed)
+
+
+def test_an_armed_volume_with_a_filesystem_is_wiped_too(lvm):
+    lvm.add_volume("vg_ssd", "osd1", other="x")
+    lvm.labels.add(DATA)
+    assert failures(plan(lvm, {"path": DATA}, armed=[f"device/{DATA}"])) == []
+    assert lvm.volumes["vg_ssd/osd1"]["osd_id"] == "0"
+
+
+def test_a_part_of_a_living_osd_is_refused_although_it_is_armed(lvm):
+    lvm.add_volume("vg_nvme", "db1", **{**old("db", 0, FSID), "osd_fsid": "uuid-0"})
+    lvm.labels.add(DB)
+    lvm.add_disk(DISK)
+    lvm.known[0] = "uuid-0"
+    with pytest.raises(Invalid, match=r"it is the db of osd\.0") as error:
+        plan(lvm, {"path": DISK, "db": DB}, armed=[f"device/{DB}"])
+    assert len(error.value.problems) == 1
+
+
+@pytest.mark.parametrize("path", [DATA, "/dev/vg_ssd_disk"])
+def test_a_volume_in_use_is_refused_although_it_is_armed(lvm, path):
+    lvm.add_volume("vg_ssd", "osd1")
+    lvm.labels.add(path)
+    lvm.opened.add("vg_ssd/osd1")
+    with pytest.raises(Invalid, match="in use"):
+        plan(lvm, {"path": path}, armed=[f"device/{path}"])
+
+
+# -- what is gone
+
+
+def made_osd(lvm, path=DISK, db=None):
+    """An OSD on a disk, made by the code itself; return its number."""
+    lvm.add_disk(path)
+    number = max(lvm.known, default=-1) + 1
+    assert failures(plan(lvm, {"path": path, "db": db})) == []
+    assert not plan(lvm, {"path": path, "db": db})
+    return number
+
+
+@pytest.mark.parametrize("path", ["/dev/disk/by-id/wwn-0x5000c500a0b1c2d3", DISK])
+def test_a_disk_that_is_gone_is_warned_of_with_its_osd_and_the_rest_goes_on(lvm, path):
+    number = made_osd(lvm, path)
+    lvm.pull(path)
+    lvm.down.add(number)
+    lvm.add_disk("/dev/b")
+    one = provider(lvm, {"path": path}, {"path": "/dev/b"})
+    made = one.plan(one.observe())
+    assert [change.id for change in made.changes] == ["osd//dev/b"]
+    assert len(made.warnings) == 1 and path in made.warnings[0] and f"osd.{number}" in made.warnings[0]
+    assert failures(made) == []
+    assert one.returned(one.observe())["osds"][0] == {"path": path, "id": number, "type": "lvm", "up": False}
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/dev/disk/by-id/ata-ST4000NM0035_ZC1234", {"device_ids": "nvme0n1=SAMSUNG_S1,sdb=ATA_ST4000NM0035_ZC1234"}),
+        ("/dev/disk/by-path/pci-0000:1c:00.0-scsi-0:2:2:0", {"device_paths": "nvme0n1=/x,sdb=/dev/disk/by-path/pci-0000:1c:00.0-scsi-0:2:2:0"}),
+    ],
+)
+def test_an_osd_that_others_made_is_known_by_what_it_told_the_cluster(lvm, path, told):
+    lvm.known[4] = "uuid-4"
+    lvm.down.add(4)
+    lvm.metadata[4] = {"bluestore_bdev_devices": "sdb", **told}
+    assert "osd.4" in plan(lvm, {"path": path}).warnings[0]
+    with pytest.raises(Invalid, match="no such device"):
+        plan(lvm, {"path": "/dev/disk/by-id/nvme-SAMSUNG_S1"})
+    lvm.metadata[4]["hostname"] = "ceph2"
+    with pytest.raises(Invalid, match="no such device"):
+        plan(lvm, {"path": path})
+
+
+def test_a_disk_that_is_gone_and_never_was_an_osd_stays_an_error(lvm):
+    number = made_osd(lvm)
+    lvm.pull(DISK)
+    lvm.down.add(number)
+    with pytest.raises(Invalid) as error:
+        plan(lvm, {"path": DISK}, {"path": "/dev/disk/by-id/mistyped"})
+    assert error.value.problems == ["/dev/disk/by-id/mistyped: there is no such device on this host"]
+
+
+def test_a_disk_that_is_gone_while_its_osd_is_up_or_removed_is_an_error(lvm):
+    number = made_osd(lvm)
+    lvm.pull(DISK)
+    with pytest.raises(Invalid, match=rf"osd\.{number}, which was on it, is up"):
+        plan(lvm, {"path": DISK})
+    lvm.known.clear()
+    with pytest.raises(Invalid, match="no such device"):
+        plan(lvm, {"path": DISK})
+
+
+def test_a_disk_that_cannot_be_read_any_more_is_one_that_is_gone(lvm):
+    number = made_osd(lvm)
+    lvm.pull(DISK)
+    lvm.add_disk(DISK)
+    lvm.broken.add(DISK)
+    with pytest.raises(Invalid, match="Input/output error"):
+        plan(lvm, {"path": DISK})
+    lvm.down.add(number)
+    lvm.add_disk("/dev/b")
+    made = plan(lvm, {"path": DISK}, {"path": "/dev/b"})
+    assert [change.id for change in made.changes] == ["osd//dev/b"]
+    assert f"osd.{number}" in made.warnings[0] and "Input/output error" in made.warnings[0]
+
+
+def test_an_osd_whose_database_device_is_gone_is_warned_of(lvm):
+    lvm.add_volume("vg_nvme", "db1")
+    number = made_osd(lvm, db=DB)
+    lvm.pull("/dev/vg_nvme_disk")
+    lvm.down.add(number)
+    made = plan(lvm, {"path": DISK, "db": DB})
+    assert not made
+    assert f"osd.{number}" in made.warnings[0] and DB in made.warnings[0]
