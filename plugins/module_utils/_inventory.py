@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import short_name
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -94,6 +97,9 @@ def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapp
 
     if public:
         found += _address_problems(ceph_hosts, public)
+    of_names, more = _name_problems(hosts, roles)
+    found += of_names
+    warnings += more
     for host in members("osds"):
         found += _device_problems(host)
     for host in members("rgws"):
@@ -121,6 +127,56 @@ def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[Network]) -> l
             found.append(f"{host.name} and {taken[address]} have one address, {address}: mend ansible_host or ceph_common_address of one of them")
         taken.setdefault(address, host.name)
     return found
+
+
+def own_name(host: Host) -> str:
+    """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
+    return str(host.facts.get("hostname") or short_name(host.name))
+
+
+def _nfs_client(host: Host) -> str:
+    return "client.nfs." + re.sub(r"[^A-Za-z0-9_-]+", "-", host.name)  # as the role nfs_gateway names it
+
+
+# What is named after a host in each role, how, and by which name of it.
+_NAMED: tuple[tuple[str, str, t.Callable[[Host], str]], ...] = (
+    ("mons", "monitor", own_name),
+    ("mgrs", "manager", own_name),
+    ("osds", "OSDs", own_name),
+    ("mdss", "metadata server", own_name),
+    ("rgws", "object gateways", lambda host: short_name(host.name)),
+    ("nfs_gateways", "NFS client", _nfs_client),
+    # Images and guests that prove a host, and CloudStack's agents, have its name in full. They are of KVM and Xen alike.
+    ("kvm_hosts", "guests", lambda host: str(host.facts.get("nodename") or host.name)),
+    ("xen_hosts", "guests", lambda host: str(host.facts.get("nodename") or host.name)),
+)
+
+
+def _name_problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return (problems, warnings) of hosts with one name: what is named after them would be one thing for both."""
+    taken: dict[tuple[str, str], Host] = {}
+    clashes: dict[tuple[str, str, str], list[str]] = {}
+    for role, what, name_of in _NAMED:
+        for host in hosts:
+            if roles.get(role, role) not in host.groups:
+                continue
+            name = name_of(host)
+            first = taken.setdefault((what, name), host)
+            if first.name != host.name:
+                clashes.setdefault((first.name, host.name, name), []).append(what)
+    found = [
+        f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named: "
+        "give one of them another name, the host itself and in the inventory"
+        for (first, second, name), what in clashes.items()
+    ]
+    warnings = []
+    known: dict[str, Host] = {}
+    for host in hosts:
+        if any(roles.get(role, role) in host.groups for role in ("mons", "mgrs", "osds", "mdss", "rgws")):
+            first = known.setdefault(own_name(host), host)
+            if first.name != host.name and not any((first.name, host.name) == clash[:2] for clash in clashes):
+                warnings.append(f"{first.name} and {host.name} have one short name, '{own_name(host)}': Ceph will show them as one host")
+    return found, warnings
 
 
 def _device_problems(host: Host) -> list[str]:

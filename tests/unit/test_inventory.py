@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host, address_of, networks, problems
@@ -89,3 +91,51 @@ def test_gateway_port_used_twice():
     instances = [{"name": "a", "port": 8080}, {"name": "b", "port": 8080}]
     found, _ = problems([*three(), host("g", "rgws", ansible_host="10.77.0.20", ceph_rgw_instances=instances)], CEPH, ROLES)
     assert len(found) == 1 and "port 8080" in found[0] and "g:" in found[0]
+
+
+def twins(*groups, facts=({}, {})):
+    """Two hosts of one short name, in other domains."""
+    names = ("node1.dc1.example.org", "node1.dc2.example.org")
+    return [host(name, *groups, ansible_host=f"10.77.0.2{n}", facts=facts[n]) for n, name in enumerate(names)]
+
+
+def test_two_hosts_with_one_short_name_are_refused():
+    found, _ = problems([*three(), *twins("mons", "rgws")], CEPH, ROLES)
+    assert len(found) == 1, found
+    for part in ("node1.dc1.example.org", "node1.dc2.example.org", "'node1'", "monitor", "object gateways", "another name"):
+        assert part in found[0], part
+
+
+@pytest.mark.parametrize("role", ["mons", "mgrs", "osds", "mdss", "rgws"])
+def test_one_short_name_is_refused_in_every_group_that_names_by_it(role):
+    found, _ = problems([*three(), *twins(role)], CEPH, ROLES)
+    assert len(found) == 1 and "node1.dc1.example.org" in found[0] and "node1.dc2.example.org" in found[0]
+
+
+def test_what_a_host_calls_itself_counts_where_it_is_known():
+    same = ({"hostname": "localhost"}, {"hostname": "localhost"})
+    found, _ = problems([*three(), *twins("osds", facts=same)], CEPH, ROLES)
+    assert len(found) == 1 and "'localhost'" in found[0]
+    others = ({"hostname": "a"}, {"hostname": "b"})
+    assert problems([*three(), *twins("mgrs", "osds", facts=others)], CEPH, ROLES)[0] == []
+    # the name of a gateway comes out of the inventory
+    found, _ = problems([*three(), *twins("osds", "rgws", facts=others)], CEPH, ROLES)
+    assert len(found) == 1 and "object gateways" in found[0] and "OSDs" not in found[0]
+
+
+def test_one_short_name_without_a_group_in_common_is_a_warning():
+    first, second = twins()
+    hosts = [*three(), dataclasses.replace(first, groups=frozenset({"osds"})), dataclasses.replace(second, groups=frozenset({"mdss"}))]
+    found, warnings = problems(hosts, CEPH, ROLES)
+    assert found == [] and any("node1.dc1.example.org" in one and "node1.dc2.example.org" in one for one in warnings)
+
+
+def test_names_of_nfs_clients_and_hypervisors():
+    roles = {**ROLES, "nfs_gateways": "nfs_gateways", "kvm_hosts": "kvm_hosts", "xen_hosts": "xen_hosts"}
+    found, _ = problems([*three(), host("nfs.a", "nfs_gateways"), host("nfs-a", "nfs_gateways")], CEPH, roles)
+    assert len(found) == 1 and "nfs.a" in found[0] and "nfs-a" in found[0] and "client.nfs.nfs-a" in found[0]
+    same = {"nodename": "hyper"}
+    found, _ = problems([*three(), host("a", "kvm_hosts", facts=same), host("b", "xen_hosts", facts=same)], CEPH, roles)
+    assert len(found) == 1 and "a and b" in found[0] and "'hyper'" in found[0]
+    # not by the short name: a hypervisor's whole name is used
+    assert problems([*three(), *twins("kvm_hosts")], CEPH, roles)[0] == []

@@ -144,8 +144,12 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
                 found.append(f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap")
         mine = observed.monmap.get(wanted.name)
         if mine is not None and spelled not in mine:
+            # Never advise to remove it: it may be another host's, of the same short name, and a part of the quorum.
+            there = ", ".join(sorted(mine))
             found.append(
-                f"{me}: the monmap has it at {', '.join(sorted(mine))}, not {wanted.address}: remove the monitor and let it join anew at its new address"
+                f"{me}: the monmap has it at {there}, in {'quorum' if wanted.name in observed.quorum else 'no quorum'}, not at {wanted.address}. "
+                f"If this host has {there}, set ceph_common_address to it. If another host has it, two hosts have one short name, {wanted.name}: "
+                "give this host another one"
             )
         if mine is None and observed.data and not found:
             found.append(f"{me}: this host holds its data ({data_path(wanted.name)}), but the cluster does not know it: move the data away to let it join")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -87,8 +88,19 @@ def test_an_address_of_another_monitor_is_refused():
     assert problems(WANTED, observed) == ["mon.ceph1: its address 10.0.0.1 belongs to mon.ceph2 in the monmap"]
 
 
-def test_a_monitor_does_not_move():
-    assert "let it join anew" in problems(dataclasses.replace(WANTED, address="10.0.0.9"), LIVING)[0]
+def test_a_monitor_in_quorum_is_never_told_to_be_removed():
+    """Neither where this host was moved, nor where another host with the same short name carries it."""
+    moved = dataclasses.replace(WANTED, address="10.0.0.9")
+    for observed in (LIVING, dataclasses.replace(LIVING, data=False, unit=host.NO_UNIT, own_fsid=None)):
+        (told,) = problems(moved, observed)
+        assert "10.0.0.1, in quorum" in told and "ceph_common_address" in told and "one short name" in told
+        assert not re.search(r"remov|join anew|mon rm|take it out", told), told
+
+
+def test_a_monitor_that_is_out_of_quorum_at_another_address():
+    observed = mons.Observed(fsid=FSID, monmap={"ceph1": frozenset({"10.0.0.1"}), "ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key="AQ==")
+    (told,) = problems(dataclasses.replace(WANTED, address="10.0.0.9"), observed)
+    assert "10.0.0.1, in no quorum" in told and "one short name" in told
 
 
 def test_data_that_the_cluster_does_not_know_is_not_started():
