@@ -17,7 +17,7 @@ short_description: The object gateways of hosts
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Takes the variables of hosts and returns all their object gateways, each with its address, its cephx client, its options of the
+  - Takes the variables of hosts and returns all their object gateways, each with its addresses (C(urls)), its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
 positional: public_network, site, instances
 options:
@@ -46,12 +46,12 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ groups['rgws'] | map('extract', hostvars)
-      | cephstack.cloud.ceph_gateways(ceph.public_network, ceph_rgw_site, ceph_rgw_instances) | map(attribute='url') }}
+      | cephstack.cloud.ceph_gateways(ceph.public_network, ceph_rgw_site, ceph_rgw_instances) | map(attribute='urls') | flatten }}
 """
 
 RETURN = r"""
 _value:
-  description: The gateways, with host, url, entity, options and daemon.
+  description: The gateways, with host, urls, entity, options and daemon.
   type: list
   elements: dict
 """
