@@ -17,13 +17,19 @@ _ROLES = (
     ("Domain Admin", "DomainAdmin"),
     ("User", "User"),
 )
-_NO_LIMIT = ("vm", "ip", "volume", "snapshot", "template", "project", "network", "vpc", "cpu", "memory", "primarystorage", "secondarystorage")
+# Of each the limit, the total and what is left.
+_LIMITED = ("vm", "ip", "volume", "snapshot", "backup", "backupstorage", "template", "project", "network", "vpc", "cpu", "memory", "gpu") + (
+    "primarystorage",
+    "secondarystorage",
+    "bucket",
+    "objectstorage",
+)
 _PERSON = ("firstname", "lastname", "email", "timezone")
 
 
 def begin(server: t.Any) -> None:
     state = server.state
-    domain = state.add("domains", name="ROOT", path="ROOT", level=0, haschild=False, state="Active", hasannotations=False)
+    domain = state.add("domains", name="ROOT", path="ROOT", level=0, haschild=False, state="Active", hasannotations=False, **_limits())
     for name, kind in _ROLES:
         state.add("roles", name=name, type=kind, isdefault=True, ispublic=True, state="enabled")
     for name, role, kind in (("admin", "Root Admin", 1), ("baremetal-system-account", "User", 0)):
@@ -32,9 +38,6 @@ def begin(server: t.Any) -> None:
 
 
 def _account(state: t.Any, name: str, domain: Row, role: Row, kind: int) -> Row:
-    limits: Row = {}
-    for what in _NO_LIMIT:
-        limits.update({f"{what}limit": "Unlimited", f"{what}total": 0, f"{what}available": "Unlimited"})
     return state.add(
         "accounts",
         name=name,
@@ -46,8 +49,18 @@ def _account(state: t.Any, name: str, domain: Row, role: Row, kind: int) -> Row:
         domain=domain["name"],
         domainpath=domain["path"],
         state="enabled",
-        **limits,
+        isdefault=name == "admin",
+        vmrunning=0,
+        vmstopped=0,
+        **_limits(),
     )
+
+
+def _limits() -> Row:
+    found: Row = {}
+    for what in _LIMITED:
+        found.update({f"{what}limit": "Unlimited", f"{what}total": 0.0 if what == "secondarystorage" else 0, f"{what}available": "Unlimited"})
+    return found
 
 
 def _user(state: t.Any, account: Row, person: t.Mapping[str, t.Any], isdefault: bool = False) -> Row:

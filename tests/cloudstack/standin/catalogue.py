@@ -48,7 +48,8 @@ def begin(server: t.Any) -> None:
     for name, text, size in _DISKS:
         state.add("disk_offerings", **_disk({"name": name, "displaytext": text, "disksize": size, "customized": not size}))
     for name, speed, memory in _SERVICES:
-        _service(state, {"name": name, "displaytext": name, "cpunumber": 1, "cpuspeed": speed, "memory": memory})
+        offering = _service(state, {"name": name, "displaytext": name, "cpunumber": 1, "cpuspeed": speed, "memory": memory})
+        del offering["gpudisplay"]
     for name, text, kind, vlan, services in _NETWORKS:
         state.add(
             "network_offerings",
@@ -79,7 +80,8 @@ def begin(server: t.Any) -> None:
             hasannotations=False,
         )
     for name, category in _SYSTEMS:
-        state.add("os_types", name=name, oscategoryname=category, isuserdefined=False, fordisplay=True)
+        known = state.rows("os_categories", name=category) or [state.add("os_categories", name=category)]
+        state.add("os_types", name=name, oscategoryid=known[0]["id"], oscategoryname=category, isuserdefined=False, fordisplay=True)
 
 
 listed("listNetworkOfferings", "networkoffering", "network_offerings")

@@ -23,7 +23,16 @@ _VERSION = "4.22.0.0-SNAPSHOT"
 _EVENTS = "PingTimeout; ShutdownRequested; AgentConnected; AgentDisconnected; StartAgentRebalance; Ping; Remove; HostDown; ManagementServerDown"
 # What a list of hosts shows only with these details.
 _NAMES = ("zonename", "podname", "clustername", "clustertype")
-_CAPACITY = ("hosttags", "explicithosttags", "cpunumber", "cpuspeed", "cpuallocated", "memorytotal", "memoryallocated")
+_ALLOCATED = {
+    "cpuallocated": "0.00%",
+    "cpuallocatedvalue": 0,
+    "cpuallocatedpercentage": "0.00%",
+    "cpuallocatedwithoverprovisioning": "0.00%",
+    "memoryallocated": 0,
+    "memoryallocatedbytes": 0,
+    "memoryallocatedpercentage": "0.00%",
+}
+_CAPACITY = ("hosttags", "explicithosttags", "cpunumber", "cpuspeed", "cpuwithoverprovisioning", "memorytotal", "memorywithoverprovisioning", *_ALLOCATED)
 
 
 def begin(server: t.Any) -> None:
@@ -73,8 +82,9 @@ def _add(call: Call) -> Row:
         podid=pod["id"],
         version=_VERSION,
         hypervisor=kind,
-        cpuallocated="0.00%",
-        memoryallocated=0,
+        **_ALLOCATED,
+        cpuwithoverprovisioning=str(row["cpunumber"] * row["cpuspeed"]),
+        memorywithoverprovisioning=str(row["memorytotal"]),
         managementserverid=call.state.rows("management_servers")[0]["id"],
         managementservername="stand-in",
         clusterid=cluster["id"],

@@ -53,8 +53,7 @@ def create_pool(call: Call) -> Row:
     hosts = [row for row in call.state.rows("hosts", **place) if row["state"] == "Up" and groups <= set((row.get("storageaccessgroups") or "").split(","))]
     if scope == "cluster" and not hosts:
         raise internal("Failed to add data store: No host up to associate a storage pool with in cluster " + told("Cluster", cluster))
-    if hosts and source.pop("_unusable", False):
-        raise internal("Failed to add data store: Failed to access storage pool")
+    unusable = source.pop("_unusable", False)
     pool = call.state.add(
         "storage_pools",
         name=call["name"],
@@ -77,6 +76,9 @@ def create_pool(call: Call) -> Row:
         hasannotations=False,
         **source,
     )
+    if hosts and unusable:
+        call.state.remove("storage_pools", pool["id"])
+        raise internal("Failed to add data store: Failed to access storage pool")
     return _pool(call, pool)
 
 
