@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the stand-in for CloudStack's management server (standin/) until it is ended, and a small object gateway beside it.
 
-    tests/cloudstack/stand_in.py --keys-file FILE [--port N] [--gateway-file FILE]
+    tests/cloudstack/stand_in.py --keys-file FILE [--port N] [--gateway-file FILE] [--access-log FILE]
 
 It listens on 127.0.0.1 and knows a root admin, admin with password "password", whose API keys it has made. The file of keys says url, api_key
 and api_secret, as CEPHSTACK_CLOUDSTACK wants it; that of the gateway is what CEPHSTACK_RGW wants. Both are written when all listens.
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys-file", required=True, help="where to write the address and the keys")
     parser.add_argument("--gateway-file", help="where to write the address and the users of the object gateway; without it there is none")
+    parser.add_argument("--access-log", help="a file that gets a line for each call, with the command and the status")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; a free one by default")
     given = parser.parse_args()
     ended = threading.Event()
@@ -48,7 +49,7 @@ def main() -> None:
         _server, gateways, url = gateway.serve()
         users = {name: {"access_key": keys.access, "secret_key": keys.secret} for name, keys in (("admin", gateways.admin), ("user", gateways.user))}
         write(given.gateway_file, {"url": url, **users})
-    stand_in = wire.StandIn()
+    stand_in = wire.StandIn(given.access_log)
     _server, url = wire.serve(stand_in, given.port)
     admin = stand_in.state.rows("users", username="admin")[0]
     admin.update(apikey=wire.new_key(), _secretkey=wire.new_key())

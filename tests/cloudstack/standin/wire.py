@@ -33,9 +33,10 @@ class Denied(Exception):
 
 
 class StandIn:
-    """A management server that has just been installed."""
+    """A management server that has just been installed. log: a file that gets a line for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: t.Optional[str] = None) -> None:
+        self._log = open(log, "a", buffering=1, encoding="utf-8") if log else None
         self.api, self.state, self.jobs = Api(), State(), Jobs()
         self.sessions: t.Dict[str, str] = {}  # key: id of a user
         for noun in NOUNS:
@@ -43,6 +44,12 @@ class StandIn:
 
     def answer(self, sent: t.Dict[str, str], cookies: t.Mapping[str, str]) -> t.Tuple[int, Row, t.List[t.Tuple[str, str]]]:
         """Status, envelope and headers for a request."""
+        answered = self._answer(sent, cookies)
+        if self._log:
+            self._log.write(f"{sent.get('command')} {answered[0]}\n")
+        return answered
+
+    def _answer(self, sent: t.Dict[str, str], cookies: t.Mapping[str, str]) -> t.Tuple[int, Row, t.List[t.Tuple[str, str]]]:
         name = sent.get("command", "")
         envelope = self.api.envelope(name)
         headers: t.List[t.Tuple[str, str]] = []
