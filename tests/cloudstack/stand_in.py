@@ -49,7 +49,8 @@ def main() -> None:
         _server, gateways, url = gateway.serve()
         users = {name: {"access_key": keys.access, "secret_key": keys.secret} for name, keys in (("admin", gateways.admin), ("user", gateways.user))}
         write(given.gateway_file, {"url": url, **users})
-    stand_in = wire.StandIn(given.access_log)
+    log = pathlib.Path(given.access_log).open("a", buffering=1, encoding="utf-8") if given.access_log else None  # noqa: SIM115 - until the end
+    stand_in = wire.StandIn(log)
     _server, url = wire.serve(stand_in, given.port)
     admin = stand_in.state.rows("users", username="admin")[0]
     admin.update(apikey=wire.new_key(), _secretkey=wire.new_key())

@@ -33,10 +33,10 @@ class Denied(Exception):
 
 
 class StandIn:
-    """A management server that has just been installed. log: a file that gets a line for each call."""
+    """A management server that has just been installed. log: what gets a line for each call."""
 
-    def __init__(self, log: t.Optional[str] = None) -> None:
-        self._log = open(log, "a", buffering=1, encoding="utf-8") if log else None
+    def __init__(self, log: t.Optional[t.TextIO] = None) -> None:
+        self._log = log
         self.api, self.state, self.jobs = Api(), State(), Jobs()
         self.sessions: t.Dict[str, str] = {}  # key: id of a user
         for noun in NOUNS:
