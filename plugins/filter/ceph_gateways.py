@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.filter.ceph_address import ceph_address
+from ansible_collections.cephstack.cloud.plugins.filter.host_address import host_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import gateways
 
 DOCUMENTATION = r"""
@@ -65,7 +65,7 @@ def ceph_gateways(
     for variables in hosts:
         name = str(variables["inventory_hostname"])
         try:
-            found += gateways(name, ceph_address(variables, public_network), variables.get("ceph_rgw_instances", instances), site)
+            found += gateways(name, host_address(variables, public_network), variables.get("ceph_rgw_instances", instances), site)
         except ValueError as error:
             raise AnsibleFilterError(str(error)) from error
     return found

@@ -44,17 +44,42 @@ def networks(text: t.Optional[str]) -> list[Network]:
     return parsed
 
 
-def address_of(host: Host, public: t.Sequence[Network]) -> t.Optional[str]:
-    """Return the address by which a host's daemons are reached, or None where it has none in the public network.
+def host_of(variables: t.Mapping[str, t.Any], name: str = "") -> Host:
+    """Return the host whose variables (of hostvars) these are, without its groups."""
+    name = name or str(variables.get("inventory_hostname", ""))
+    return Host(name=name, groups=frozenset(), variables=variables, facts=variables.get("ansible_facts") or {})
 
-    ceph_common_address is taken as it stands, whether it fits or not; else ansible_host if it lies in the public
+
+def reached_by(host: Host) -> t.Optional[str]:
+    """Return the address or name by which Ansible is told to reach a host, None where only its inventory name says so."""
+    named = host.variables.get("ansible_host") or host.variables.get("ansible_ssh_host")
+    return str(named) if named else None
+
+
+def _routed(host: Host) -> list[str]:
+    """Return the addresses of a host's default routes, as its facts have them."""
+    routes = (host.facts.get(f"default_{family}") or {} for family in ("ipv4", "ipv6"))
+    return [str(route["address"]) for route in routes if route.get("address")]
+
+
+def addresses(host: Host) -> list[str]:
+    """Return the addresses that a host itself has, as its facts have them."""
+    return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
+
+
+def address_of(host: Host, public: t.Sequence[Network] = ()) -> t.Optional[str]:
+    """Return the address by which a host is reached; in the networks, if there are any, and None where it has none in them.
+
+    Without networks: ansible_host, which may be a name; else the address of the default route; else the host's name.
+    In networks: ceph_common_address is taken as it stands, whether it fits or not; else ansible_host if it lies in the public
     network, else the first address of the host's facts that does.
     """
+    if not public:
+        return reached_by(host) or next(iter(_routed(host)), host.name)
     declared = host.variables.get("ceph_common_address")
     if declared:
         return str(declared)
-    candidates = [host.variables.get("ansible_host"), host.name, *host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
-    for candidate in candidates:
+    for candidate in [reached_by(host), host.name, *addresses(host)]:
         try:
             address = ipaddress.ip_address(str(candidate))
         except ValueError:
@@ -62,6 +87,13 @@ def address_of(host: Host, public: t.Sequence[Network]) -> t.Optional[str]:
         if any(address in network for network in public):
             return str(candidate)
     return None
+
+
+def own_address(host: Host) -> str:
+    """Return the one of a host's own addresses by which it is reached: ansible_host if it is one, else the default route's, else the first."""
+    own = addresses(host)
+    named = reached_by(host)
+    return named if named in own else next(iter(_routed(host) or own), "127.0.0.1")
 
 
 def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
