@@ -96,6 +96,33 @@ def own_address(host: Host) -> str:
     return named if named in own else next(iter(_routed(host) or own), "127.0.0.1")
 
 
+def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.FrozenSet[int]:
+    """Return which families (4, 6) Ceph's daemons have to bind: those of the monitors' addresses, by which all reach each other.
+
+    cluster: the networks of the OSDs' replication. Only where none of them is of a family that is bound anyway, it adds its own:
+    Ceph wants an address of each family that it is to bind wherever the networks are of both.
+    """
+    found = {ipaddress.ip_address(address).version for address in chosen}
+    of_cluster = {network.version for network in cluster}
+    return frozenset(found if found & of_cluster else found | of_cluster)
+
+
+def shared_settings(chosen: t.Mapping[str, str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Return what follows for every host's ceph.conf from the monitors' addresses by host; "" where Ceph's default is right.
+
+    Raises ValueError.
+    """
+    public = networks(ceph.get("public_network"))
+    # Before any address is known, what Ceph itself would take of the networks: the first.
+    bound = families(chosen.values() or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
+    return {
+        "mon_host": ",".join(chosen.values()),
+        # Ceph binds IPv4 by default, and not IPv6.
+        "ms_bind_ipv6": "true" if 6 in bound else "",
+        "ms_bind_ipv4": "" if 4 in bound else "false",
+    }
+
+
 def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of an inventory, each naming the variable, the host and the mend.
 

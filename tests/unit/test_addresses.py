@@ -61,3 +61,41 @@ def test_a_management_server_tells_the_others_an_address_that_it_has():
 def test_without_management_servers_there_is_no_url_to_fail_for():
     given = {"cloudstack": {"url": "https://cloud.example.org/client/api"}, "cloudstack_management_group": "cloudstack_management"}
     assert answers([question("__cloudstack_management_url", "cloudstack_management", {"kvm1": {}}, {}, "kvm1", **given)]) == [given["cloudstack"]["url"]]
+
+
+V4, V6 = {"a": {"ansible_host": "10.0.0.1"}, "b": {"ansible_host": "10.0.0.2"}}, {"a": {"ansible_host": "fd00:10::1"}, "b": {"ansible_host": "fd00:10::2"}}
+MIXED = {"a": {"ansible_host": "10.0.0.1"}, "b": {"ansible_host": "fd00:10::2"}}
+BOTH = "10.0.0.0/24, fd00:10::/64"
+
+
+def test_the_families_of_the_chosen_addresses_are_bound():
+    """Ceph binds IPv4 and not IPv6 unless it is told; "" leaves that."""
+    cases = [
+        (V4, "10.0.0.0/24", None, "", ""),
+        (V6, "fd00:10::/64", None, "false", "true"),
+        # IPv4 was switched off here
+        (V4, BOTH, None, "", ""),
+        (V4, "fd00:10::/64,10.0.0.0/24", None, "", ""),
+        (V6, BOTH, None, "false", "true"),
+        (MIXED, BOTH, None, "", "true"),
+        # a cluster network of the other family has to be bound, too; one of both families has the right one
+        (V4, "10.0.0.0/24", "fd01::/64", "", "true"),
+        (V6, "fd00:10::/64", "10.1.0.0/24", "", "true"),
+        (V4, BOTH, "10.1.0.0/24, fd01::/64", "", ""),
+        (V6, BOTH, "10.1.0.0/24, fd01::/64", "false", "true"),
+    ]
+    asked = []
+    for hosts, public, cluster, _ipv4, _ipv6 in cases:
+        ceph = {"public_network": public, **({"cluster_network": cluster} if cluster else {})}
+        asked.append(question("__ceph_common_settings", "ceph_common", hosts, {"mons": ["a", "b"]}, "a", ceph=ceph, __ceph_common_fsid="f"))
+    found = answers(asked)
+    assert [(one["ms_bind_ipv4"], one["ms_bind_ipv6"]) for one in found] == [case[3:] for case in cases]
+    assert found[2] == {
+        "fsid": "f",
+        "mon_host": "10.0.0.1,10.0.0.2",
+        "public_network": BOTH,
+        "cluster_network": "",
+        "ms_bind_ipv4": "",
+        "ms_bind_ipv6": "",
+    }
+    assert found[5]["mon_host"] == "10.0.0.1,fd00:10::2"
