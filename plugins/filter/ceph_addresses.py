@@ -19,7 +19,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of the monitors' hosts and returns their addresses in Ceph's public network, with what every host's C(ceph.conf) says of them.
   - Daemons bind the families of these addresses, whatever other families the networks have. The cluster network adds its own where it has none of them.
-positional: ceph
+positional: ceph, monmap
 options:
   _input:
     description: The variables of the hosts.
@@ -30,6 +30,10 @@ options:
     description: The variable C(ceph), with its networks.
     type: dict
     required: true
+  monmap:
+    description: The addresses of each monitor of the living cluster by its name.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -45,9 +49,11 @@ _value:
 """
 
 
-def ceph_addresses(hosts: t.Iterable[t.Mapping[str, t.Any]], ceph: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def ceph_addresses(
+    hosts: t.Iterable[t.Mapping[str, t.Any]], ceph: t.Mapping[str, t.Any], monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
+) -> dict[str, t.Any]:
     """Return the addresses and settings; see RETURN."""
-    addresses = {str(variables["inventory_hostname"]): host_address(variables, ceph["public_network"]) for variables in hosts}
+    addresses = {str(variables["inventory_hostname"]): host_address(variables, ceph["public_network"], monmap) for variables in hosts}
     try:
         return {"addresses": addresses, "settings": _inventory.shared_settings(addresses, ceph)}
     except ValueError as error:

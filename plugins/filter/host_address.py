@@ -19,9 +19,10 @@ description:
   - Takes the variables of one host and returns its address. Whoever needs a host's address asks this filter, so that all mean the same one.
   - Without a network it is C(ansible_host) where that is set, else the address of the host's default route where its facts are known,
     else the host's name in the inventory.
-  - In a network it is C(ceph_common_address) where it is set, else C(ansible_host) or the host's name if it is an address in the network,
-    else the first address of the host's facts that lies in it.
-positional: network
+  - In a network it is where the living monmap has the host's monitor, else C(ceph_common_address) where it is set, else C(ansible_host) or the
+    host's name if it is an address in the network, else the address of the host's default route, else the only one of the host's facts that lies
+    in it. Where several could be meant it is an error, as one of them may be a virtual one that goes to other hosts.
+positional: network, monmap
 options:
   _input:
     description: The variables of one host, such as C(hostvars['ceph1']).
@@ -31,6 +32,10 @@ options:
     description: The network in which the address must lie, in CIDR form, several separated by commas. V(own) is every address that the host itself has.
     type: str
     default: ""
+  monmap:
+    description: The addresses of each monitor of the living cluster by its name, as P(cephstack.cloud.ceph_living#filter) returns them.
+    type: dict
+    default: {}
   brackets:
     description: Whether an IPv6 address is put into brackets, as in a URL.
     type: bool
@@ -54,11 +59,15 @@ _value:
 """
 
 
-def host_address(variables: t.Mapping[str, t.Any], network: str = "", brackets: bool = False) -> str:
-    """Return the address; raise AnsibleFilterError where the host has none in the network."""
+def host_address(
+    variables: t.Mapping[str, t.Any], network: str = "", monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None, brackets: bool = False
+) -> str:
+    """Return the address; raise AnsibleFilterError where the host has none in the network, or several."""
     host = _inventory.host_of(variables)
     try:
-        address = _inventory.own_address(host) if network == "own" else _inventory.address_of(host, _inventory.networks(network))
+        address = _inventory.own_address(host) if network == "own" else _inventory.address_of(host, _inventory.networks(network), monmap)
+    except _inventory.Ambiguous as error:
+        raise AnsibleFilterError(str(error)) from error
     except ValueError as error:
         raise AnsibleFilterError(f"ceph.public_network: {error}") from error
     if address is None:

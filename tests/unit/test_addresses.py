@@ -55,7 +55,12 @@ def test_a_management_server_tells_the_others_an_address_that_it_has():
         ({"ansible_facts": {}}, "127.0.0.1"),
     ]
     asked = [question("__cloudstack_management_address", "cloudstack_management", {"cloud1": variables}, groups, "cloud1") for variables, _ in cases]
-    assert answers(asked) == [address for _, address in cases]
+    asked.append(
+        question("__cloudstack_management_address", "cloudstack_management", {"cloud1": {"ansible_facts": facts("10.0.0.9", "10.1.0.9")}}, groups, "cloud1")
+    )
+    *found, ambiguous = answers(asked)
+    assert found == [address for _, address in cases]
+    assert "10.0.0.9, 10.1.0.9" in ambiguous["error"] and "ansible_host" in ambiguous["error"]
 
 
 def test_without_management_servers_there_is_no_url_to_fail_for():
@@ -99,3 +104,26 @@ def test_the_families_of_the_chosen_addresses_are_bound():
         "ms_bind_ipv6": "",
     }
     assert found[5]["mon_host"] == "10.0.0.1,fd00:10::2"
+
+
+TWICE = {"ansible_host": "a.example.org", "ansible_facts": facts("10.0.0.100", "10.0.0.1", default="192.0.2.5", hostname="a")}
+
+
+def test_a_virtual_address_is_told_to_nobody():
+    """The address that keepalived holds on a monitor's host is in no ceph.conf, no monmap and no gateway's URL."""
+    hosts, groups, ceph = {"a": TWICE, "b": V4["b"]}, {"mons": ["a", "b"], "rgws": ["a"]}, {"ceph": {"public_network": "10.0.0.0/24"}}
+    living = {**ceph, "__ceph_common_monmap": {"a": ["10.0.0.1"]}}
+    routed = {**hosts, "a": {**TWICE, "ansible_facts": {**TWICE["ansible_facts"], "default_ipv4": {"address": "10.0.0.1"}}}}
+    told, mon, url, refused, by_route, declared = answers(
+        [
+            question("__ceph_common_mon_host", "ceph_common", hosts, groups, "b", **living),
+            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **living),
+            question("__ceph_rgw_all | map(attribute='url')", "ceph_rgw", hosts, groups, "b", **living),
+            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
+            question("__ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
+            # the module refuses one that differs from the living one
+            question("__ceph_mon_address", "ceph_mon", {**hosts, "a": {**TWICE, "ceph_common_address": "10.0.0.7"}}, groups, "a", **living),
+        ]
+    )
+    assert [told, mon, url, by_route, declared] == ["10.0.0.1,10.0.0.2", "10.0.0.1", ["http://10.0.0.1:8080"], "10.0.0.1", "10.0.0.7"]
+    assert "10.0.0.100, 10.0.0.1" in refused["error"] and "ceph_common_address" in refused["error"]
