@@ -55,7 +55,8 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _host(name: str, groups: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> _inventory.Host:
-        wanted = ("ansible_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances", "nfs_gateway_exports", "xen_host", "consumers")
+        wanted = ("ansible_host", "ansible_ssh_host", "ceph_common_address", "ceph_osd_devices", "ceph_rgw_instances")
+        wanted += ("nfs_gateway_exports", "xen_host", "consumers")
         return _inventory.Host(
             name=name,
             groups=frozenset(group for group, members in groups.items() if name in members),

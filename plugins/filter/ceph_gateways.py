@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.filter.ceph_address import ceph_address
+from ansible_collections.cephstack.cloud.plugins.filter.host_address import host_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import gateways
 
 DOCUMENTATION = r"""
@@ -19,7 +19,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of hosts and returns all their object gateways, each with its addresses (C(urls)), its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
-positional: public_network, site, instances
+positional: public_network, site, instances, monmap
 options:
   _input:
     description: The variables of the hosts.
@@ -39,6 +39,10 @@ options:
     type: list
     elements: dict
     required: true
+  monmap:
+    description: The addresses of each monitor of the living cluster by its name.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -58,14 +62,18 @@ _value:
 
 
 def ceph_gateways(
-    hosts: t.Iterable[t.Mapping[str, t.Any]], public_network: str, site: t.Mapping[str, t.Any], instances: t.Sequence[t.Mapping[str, t.Any]]
+    hosts: t.Iterable[t.Mapping[str, t.Any]],
+    public_network: str,
+    site: t.Mapping[str, t.Any],
+    instances: t.Sequence[t.Mapping[str, t.Any]],
+    monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
 ) -> list[dict[str, t.Any]]:
     """Return the gateways of all hosts; raise AnsibleFilterError with what is wrong."""
     found = []
     for variables in hosts:
         name = str(variables["inventory_hostname"])
         try:
-            found += gateways(name, ceph_address(variables, public_network), variables.get("ceph_rgw_instances", instances), site)
+            found += gateways(name, host_address(variables, public_network, monmap), variables.get("ceph_rgw_instances", instances), site)
         except ValueError as error:
             raise AnsibleFilterError(str(error)) from error
     return found

@@ -47,15 +47,17 @@ RETURN = r"""
 _value:
   description:
     - C(connection), empty where no monitor lives, C(fsid) (the living cluster's, else the given one, else one that a host's C(ceph.conf)
-      names, else a new one) and C(down), the reasons by host why monitors cannot be asked.
+      names, else a new one), C(down), the reasons by host why monitors cannot be asked, and C(monmap), the addresses of each living
+      cluster's monitor by its name.
   type: dict
 """
 
 
 def ceph_living(results: t.Sequence[t.Mapping[str, t.Any]], loop_var: str = "item", fsid: t.Optional[str] = None) -> dict[str, t.Any]:
-    """Return connection, fsid and down; see RETURN."""
+    """Return connection, fsid, down and monmap; see RETURN."""
     connection: dict[str, str] = {}
     down: dict[str, str] = {}
+    monmap: dict[str, t.Sequence[str]] = {}
     known: list[str] = [fsid] if fsid else []
     for result in results:
         name = str(result.get(loop_var, "?"))
@@ -63,11 +65,13 @@ def ceph_living(results: t.Sequence[t.Mapping[str, t.Any]], loop_var: str = "ite
         if state == "living":
             connection = {"mon_host": result["mon_host"], "client": "client.admin", "key": result["key"]}
             known.insert(0, result["fsid"])
+            monmap = dict(result.get("addresses") or {})
         elif state != "none" and not result.get("skipped"):
             down[name] = str(result.get("reason") or result.get("msg") or "it gave no answer")
         if result.get("conf_fsid"):
             known.append(result["conf_fsid"])
-    return {"connection": connection, "fsid": (known[0] if known else str(uuid.uuid4())).lower(), "down": {} if connection else down}
+    fsid = (known[0] if known else str(uuid.uuid4())).lower()
+    return {"connection": connection, "fsid": fsid, "down": {} if connection else down, "monmap": monmap}
 
 
 class FilterModule:

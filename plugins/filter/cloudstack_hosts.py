@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
+
 DOCUMENTATION = r"""
 name: cloudstack_hosts
 short_description: Zones whose hosts are named as in the inventory, with the hosts' addresses
@@ -13,7 +15,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the O(ignore:cloudstack_region.zones) that an operator declared, and gives them back with the address of each host that is named as in the inventory.
-  - That is its C(ansible_host), else the address of its default route where facts are known, else what was declared.
+  - That is what P(cephstack.cloud.host_address#filter) says of it.
 options:
   _input:
     description: The zones.
@@ -44,9 +46,7 @@ _value:
 def _address(name: str, hostvars: t.Mapping[str, t.Any]) -> str:
     if name not in hostvars:
         return name
-    host = hostvars[name]
-    facts = host.get("ansible_facts") or {}
-    return str(host.get("ansible_host") or (facts.get("default_ipv4") or {}).get("address") or name)
+    return _inventory.address_of(_inventory.host_of(hostvars[name], name)) or name
 
 
 def cloudstack_hosts(zones: t.Sequence[t.Mapping[str, t.Any]], hostvars: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

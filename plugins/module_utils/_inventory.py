@@ -18,6 +18,14 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gatew
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
+# The addresses of each monitor of the living cluster, by its name.
+Monmap = t.Mapping[str, t.Sequence[str]]
+
+
+class Ambiguous(ValueError):
+    """Several addresses of a host could be meant."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Host:
     """One host of the inventory.
@@ -44,30 +52,125 @@ def networks(text: t.Optional[str]) -> list[Network]:
     return parsed
 
 
-def address_of(host: Host, public: t.Sequence[Network]) -> t.Optional[str]:
-    """Return the address by which a host's daemons are reached, or None where it has none in the public network.
+def host_of(variables: t.Mapping[str, t.Any], name: str = "") -> Host:
+    """Return the host whose variables (of hostvars) these are, without its groups."""
+    name = name or str(variables.get("inventory_hostname", ""))
+    return Host(name=name, groups=frozenset(), variables=variables, facts=variables.get("ansible_facts") or {})
 
-    ceph_common_address is taken as it stands, whether it fits or not; else ansible_host if it lies in the public
-    network, else the first address of the host's facts that does.
-    """
-    declared = host.variables.get("ceph_common_address")
-    if declared:
-        return str(declared)
-    candidates = [host.variables.get("ansible_host"), host.name, *host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
-    for candidate in candidates:
+
+def reached_by(host: Host) -> t.Optional[str]:
+    """Return the address or name by which Ansible is told to reach a host, None where only its inventory name says so."""
+    named = host.variables.get("ansible_host") or host.variables.get("ansible_ssh_host")
+    return str(named) if named else None
+
+
+def _routed(host: Host) -> list[str]:
+    """Return the addresses of a host's default routes, as its facts have them."""
+    routes = (host.facts.get(f"default_{family}") or {} for family in ("ipv4", "ipv6"))
+    return [str(route["address"]) for route in routes if route.get("address")]
+
+
+def addresses(host: Host) -> list[str]:
+    """Return the addresses that a host itself has, as its facts have them."""
+    return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
+
+
+def _among(given: t.Iterable[t.Optional[str]], network: t.Optional[Network] = None) -> list[str]:
+    """Return those that are addresses (of the network), each once, as everybody writes them."""
+    found = []
+    for text in given:
         try:
-            address = ipaddress.ip_address(str(candidate))
+            address = ipaddress.ip_address(str(text))
         except ValueError:
             continue
-        if any(address in network for network in public):
-            return str(candidate)
+        if network is None or address in network:
+            found.append(str(address))
+    return list(dict.fromkeys(found))
+
+
+def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
+    """Return the address by which a host is reached; in the networks, if there are any, and None where none is known in them.
+
+    Without networks: ansible_host, which may be a name; else the address of the default route; else the host's name.
+    In networks: where its monitor lives; else ceph_common_address, whether it fits or not; else ansible_host or the host's name if it is an
+    address there; else the default route's; else the only one that the host has in the first network where it has any.
+
+    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that
+    other hosts take over.
+    """
+    if not public:
+        return reached_by(host) or next(iter(_routed(host)), host.name)
+    own = _among(addresses(host))
+    # A monitor of this name elsewhere is another host's.
+    living = [address for address in _among((monmap or {}).get(own_name(host), ())) if address in own or not own]
+    declared = host.variables.get("ceph_common_address")
+    if living or declared:
+        return living[0] if living else next(iter(_among([declared])), str(declared))
+    for given in ([reached_by(host), host.name], _routed(host)):
+        for network in public:
+            for address in _among(given, network):
+                return address
+    for network in public:
+        candidates = _among(own, network)
+        if len(candidates) > 1:
+            raise Ambiguous(
+                f"{host.name}: has several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them: "
+                "set ceph_common_address for it to the one that stays on this host, which a virtual address does not"
+            )
+        if candidates:
+            return candidates[0]
     return None
 
 
-def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
+def own_address(host: Host) -> str:
+    """Return the one of a host's own addresses by which others reach it: ansible_host if it is one, else the default route's, else the only one.
+
+    Raises Ambiguous.
+    """
+    own = _among(host.facts.get("all_ipv4_addresses", [])) or [
+        address for address in _among(addresses(host)) if not ipaddress.ip_address(address).is_link_local
+    ]
+    for address in _among([reached_by(host), *_routed(host)]):
+        if address in own:
+            return address
+    if len(own) > 1:
+        raise Ambiguous(f"{host.name}: has several addresses, {', '.join(own)}, and no default route: set ansible_host for it to the one that others reach")
+    return own[0] if own else "127.0.0.1"
+
+
+def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.FrozenSet[int]:
+    """Return which families (4, 6) Ceph's daemons have to bind: those of the monitors' addresses, by which all reach each other.
+
+    cluster: the networks of the OSDs' replication. Only where none of them is of a family that is bound anyway, it adds its own:
+    Ceph wants an address of each family that it is to bind wherever the networks are of both.
+    """
+    found = {ipaddress.ip_address(address).version for address in chosen}
+    of_cluster = {network.version for network in cluster}
+    return frozenset(found if found & of_cluster else found | of_cluster)
+
+
+def shared_settings(chosen: t.Mapping[str, str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Return what follows for every host's ceph.conf from the monitors' addresses by host; "" where Ceph's default is right.
+
+    Raises ValueError.
+    """
+    public = networks(ceph.get("public_network"))
+    # Before any address is known, what Ceph itself would take of the networks: the first.
+    bound = families(chosen.values() or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
+    return {
+        "mon_host": ",".join(chosen.values()),
+        # Ceph binds IPv4 by default, and not IPv6.
+        "ms_bind_ipv6": "true" if 6 in bound else "",
+        "ms_bind_ipv4": "" if 4 in bound else "false",
+    }
+
+
+def problems(
+    hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str], monmap: t.Optional[Monmap] = None
+) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of an inventory, each naming the variable, the host and the mend.
 
-    roles: which group plays which role, {"mons": "mons", ...}.
+    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known.
     """
     found: list[str] = []
     warnings: list[str] = []
@@ -96,7 +199,10 @@ def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapp
         found.append(f"group {roles.get('mgrs', 'mgrs')} is empty: a cluster needs at least one manager")
 
     if public:
-        found += _address_problems(ceph_hosts, public)
+        told = {host.name for role in ("mons", "rgws") for host in members(role)}
+        of_addresses, chosen = _address_problems(ceph_hosts, public, monmap, told)
+        found += of_addresses
+        found += _family_problems(ceph_hosts, public, families(chosen[host.name] for host in mons if host.name in chosen))
     of_names, more = _name_problems(hosts, roles)
     found += of_names
     warnings += more
@@ -107,12 +213,21 @@ def problems(hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapp
     return found, warnings
 
 
-def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[Network]) -> list[str]:
+def _address_problems(
+    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap], told: t.Collection[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the problems, and the addresses by host. told: the hosts whose address others are told."""
     found = []
+    chosen: dict[str, str] = {}
     taken: dict[str, str] = {}
     shown = ", ".join(str(network) for network in public)
     for host in hosts:
-        address = address_of(host, public)
+        try:
+            address = address_of(host, public, monmap)
+        except Ambiguous as error:
+            if host.name in told:
+                found.append(str(error))
+            continue
         if address is None:
             found.append(f"{host.name}: has no address in ceph.public_network ({shown}): set ceph_common_address for it, or mend the network")
             continue
@@ -126,6 +241,20 @@ def _address_problems(hosts: t.Sequence[Host], public: t.Sequence[Network]) -> l
         if address in taken:
             found.append(f"{host.name} and {taken[address]} have one address, {address}: mend ansible_host or ceph_common_address of one of them")
         taken.setdefault(address, host.name)
+        chosen[host.name] = address
+    return found, chosen
+
+
+def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> list[str]:
+    """Daemons bind the families of the monitors' addresses, which may not be all that the networks have."""
+    found = []
+    for host in hosts:
+        own = addresses(host)
+        for version in sorted(bound):
+            networks_of = [network for network in public if network.version == version]
+            if own and networks_of and not any(_among(own, network) for network in networks_of):
+                shown = ", ".join(str(network) for network in networks_of)
+                found.append(f"{host.name}: has no IPv{version} address in ceph.public_network ({shown}), but monitors have: give it one, or mend theirs")
     return found
 
 

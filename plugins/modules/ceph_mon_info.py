@@ -53,6 +53,10 @@ monmap:
   type: list
   elements: str
   returned: when RV(state) is V(living)
+addresses:
+  description: The addresses of each monitor, by its name.
+  type: dict
+  returned: when RV(state) is V(living)
 key:
   description: The key of C(client.admin).
   type: str

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host, address_of, networks, problems
+from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Ambiguous, Host, address_of, networks, problems
 
 CEPH = {"public_network": "10.77.0.0/24"}
 ROLES = {"mons": "mons", "mgrs": "mgrs", "osds": "osds", "mdss": "mdss", "rgws": "rgws"}
@@ -153,3 +153,67 @@ def test_gateway_ports_are_those_of_the_frontends_text():
     assert of(here, {"name": "b", "port": 80}) == ["g: two of ceph_rgw_instances have the port 80"]
     (found,) = of({"name": "a", "port": 80, "frontends": "beast port=8080"})
     assert found == "g: ceph_rgw_instances: a: its port is 80, and its frontends listen on 8080: give the port that others use, or mend frontends"
+
+
+def seen(*addresses, default=None, **more):
+    """What setup says of a host with these addresses and this default route."""
+    ipv6 = [one for one in addresses if ":" in one]
+    route = {} if default is None else {f"default_ipv{6 if ':' in default else 4}": {"address": default}}
+    return {"all_ipv4_addresses": [one for one in addresses if one not in ipv6], "all_ipv6_addresses": ipv6, **route, **more}
+
+
+@pytest.mark.parametrize(
+    ("facts", "network", "address"),
+    [
+        # keepalived's address is held here and comes first
+        (seen("10.0.0.100", "10.0.0.11", default="10.0.0.11"), "10.0.0.0/24", "10.0.0.11"),
+        (seen("fd00::100", "fd00::11", default="fd00::11"), "fd00::/64", "fd00::11"),
+        # the default route goes elsewhere, and one address is left
+        (seen("192.0.2.5", "10.0.0.11", default="192.0.2.5"), "10.0.0.0/24", "10.0.0.11"),
+        # of several networks the first counts, as for Ceph itself
+        (seen("10.0.0.11", "fd00::11", default="192.0.2.5"), "10.0.0.0/24, fd00::/64", "10.0.0.11"),
+        (seen("10.0.0.11", "fd00::11", default="192.0.2.5"), "fd00::/64, 10.0.0.0/24", "fd00::11"),
+        (seen("fd00:0:0:0::11"), "fd00::/64", "fd00::11"),
+    ],
+)
+def test_a_virtual_address_is_not_taken_for_the_host_s_own(facts, network, address):
+    assert address_of(host("a", ansible_host="a.example.org", facts=facts), networks(network)) == address
+
+
+def test_several_addresses_of_which_none_is_the_default_route_s_are_ambiguous():
+    twice = host("a", "mons", ansible_host="a.example.org", facts=seen("10.77.0.100", "10.77.0.31", default="192.0.2.5"))
+    with pytest.raises(Ambiguous, match=r"10\.77\.0\.100, 10\.77\.0\.31.*ceph_common_address"):
+        address_of(twice, networks("10.77.0.0/24"))
+    found, _ = problems([*three(), twice], CEPH, ROLES)
+    assert len(found) == 1 and "a:" in found[0] and "10.77.0.100" in found[0] and "ceph_common_address" in found[0]
+    declared = dataclasses.replace(twice, variables={"ceph_common_address": "10.77.0.31"})
+    assert problems([*three(), declared], CEPH, ROLES)[0] == []
+    # no daemon of such a host is told an address, so it does not matter
+    assert problems([*three(), dataclasses.replace(twice, groups=frozenset({"osds"}))], CEPH, ROLES)[0] == []
+    assert len(problems([*three(), dataclasses.replace(twice, groups=frozenset({"rgws"}))], CEPH, ROLES)[0]) == 1
+
+
+def test_the_living_monmap_s_address_wins():
+    network = networks("10.0.0.0/24")
+    monmap = {"a": ["10.0.0.11"], "b": ["10.0.0.12"]}
+    twice = seen("10.0.0.100", "10.0.0.11", default="10.0.0.100")
+    assert address_of(host("a", facts=twice), network, monmap) == "10.0.0.11"
+    assert address_of(host("a.example.org", ansible_host="10.0.0.100", facts=twice), network, monmap) == "10.0.0.11"
+    assert address_of(host("a", ceph_common_address="10.0.0.100", facts=twice), network, monmap) == "10.0.0.11"
+    # by the name that the host itself has
+    assert address_of(host("x", facts={**twice, "hostname": "a"}), network, monmap) == "10.0.0.11"
+    # nothing else is known of it
+    assert address_of(host("b", ansible_host="b.example.org"), network, monmap) == "10.0.0.12"
+    # another host's monitor, with the same short name
+    assert address_of(host("a.dc2", facts=seen("10.0.0.21", default="10.0.0.21")), network, monmap) == "10.0.0.21"
+    ambiguous = host("a", "mons", facts=seen("10.77.0.100", "10.77.0.31"))
+    assert problems([*three(), ambiguous], CEPH, ROLES, {"a": ["10.77.0.31"]})[0] == []
+
+
+def test_hosts_need_an_address_of_the_monitors_families():
+    ceph = {"public_network": "10.77.0.0/24, fd00::/64"}
+    only_ipv6 = host("d", "osds", ansible_host="fd00::4", facts=seen("fd00::4", default="fd00::4"))
+    found, _ = problems([*three(), only_ipv6], ceph, ROLES)
+    assert len(found) == 1 and "d:" in found[0] and "IPv4" in found[0] and "ceph.public_network" in found[0]
+    both = host("d", "osds", ansible_host="fd00::4", facts=seen("10.77.0.4", "fd00::4"))
+    assert problems([*three(), both], ceph, ROLES)[0] == []

@@ -348,7 +348,7 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     """Say what this host knows of its cluster, without changing anything.
 
     Returns state: "none" (no monitor here), "down" (one is here, and reason says why it cannot be asked) or "living", and
-    then fsid, mon_host, monmap (names) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
+    then fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
     result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": host.conf_value(host.read(conf), "fsid")}
     if not has_data(name):
@@ -374,5 +374,6 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
         "fsid": dump["fsid"],
         "mon_host": mon_host_of(dump),
         "monmap": [mon["name"] for mon in dump["mons"]],
+        "addresses": {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]},
         "key": admin[0]["key"],
     }

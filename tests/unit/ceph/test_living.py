@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from ansible_collections.cephstack.cloud.plugins.filter.ceph_living import ceph_living
 
-LIVING = {"item": "a", "state": "living", "mon_host": "10.0.0.1", "key": "K", "fsid": "AAAA", "conf_fsid": "BBBB"}
+LIVING = {"item": "a", "state": "living", "mon_host": "10.0.0.1", "key": "K", "fsid": "AAAA", "conf_fsid": "BBBB", "addresses": {"a": ["10.0.0.1"]}}
 
 
 def test_a_living_cluster_counts_more_than_what_is_written():
     found = ceph_living([{"item": "b", "state": "down", "reason": "it sleeps"}, LIVING], fsid="CCCC")
-    assert found == {"connection": {"mon_host": "10.0.0.1", "client": "client.admin", "key": "K"}, "fsid": "aaaa", "down": {}}
+    assert found == {"connection": {"mon_host": "10.0.0.1", "client": "client.admin", "key": "K"}, "fsid": "aaaa", "down": {}, "monmap": {"a": ["10.0.0.1"]}}
 
 
 def test_a_host_that_gave_no_answer_is_not_one_without_a_monitor():

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.cephstack.cloud.plugins.filter.host_address import host_address
+from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
+
+DOCUMENTATION = r"""
+name: ceph_addresses
+short_description: The addresses of the monitors' hosts, and what follows from them
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Takes the variables of the monitors' hosts and returns their addresses in Ceph's public network, with what every host's C(ceph.conf) says of them.
+  - Daemons bind the families of these addresses, whatever other families the networks have. The cluster network adds its own where it has none of them.
+positional: ceph, monmap
+options:
+  _input:
+    description: The variables of the hosts.
+    type: list
+    elements: dict
+    required: true
+  ceph:
+    description: The variable C(ceph), with its networks.
+    type: dict
+    required: true
+  monmap:
+    description: The addresses of each monitor of the living cluster by its name.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Show which addresses clients are told
+  ansible.builtin.debug:
+    msg: "{{ (groups['mons'] | map('extract', hostvars) | cephstack.cloud.ceph_addresses(ceph)).settings.mon_host }}"
+"""
+
+RETURN = r"""
+_value:
+  description: C(addresses) by host, and C(settings) for a C(ceph.conf), empty where Ceph's default is right.
+  type: dict
+"""
+
+
+def ceph_addresses(
+    hosts: t.Iterable[t.Mapping[str, t.Any]], ceph: t.Mapping[str, t.Any], monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
+) -> dict[str, t.Any]:
+    """Return the addresses and settings; see RETURN."""
+    addresses = {str(variables["inventory_hostname"]): host_address(variables, ceph["public_network"], monmap) for variables in hosts}
+    try:
+        return {"addresses": addresses, "settings": _inventory.shared_settings(addresses, ceph)}
+    except ValueError as error:
+        raise AnsibleFilterError(f"ceph.cluster_network: {error}") from error
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return it by name."""
+        return {"ceph_addresses": ceph_addresses}

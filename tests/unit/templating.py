@@ -1,0 +1,64 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role's variables come to on a host, by Ansible's own templating and the collection's filters.
+
+Ansible loads filters of a collection only where its loader was there before anything of the collection was imported. So this is run
+as a program, for many questions at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def question(expression, role, hostvars, groups, here, **more):
+    """What is the expression on the host here, within a role? hostvars: of every host. more: other variables."""
+    hostvars = {name: {"inventory_hostname": name, **variables} for name, variables in hostvars.items()}
+    plain = {"hostvars": hostvars, "groups": groups, "ansible_facts": {}, "ansible_play_hosts": list(hostvars), "ansible_check_mode": False}
+    return {"expression": expression, "role": role, "variables": {**plain, **hostvars[here], **more}}
+
+
+def answers(questions):
+    """Return the answers to the questions; an error is its text, as {"error": text}."""
+    done = subprocess.run([sys.executable, __file__], input=json.dumps(questions), stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main():
+    import yaml
+    from ansible.errors import AnsibleError
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.template import Templar, trust_as_template
+
+    def trusted(value):
+        if isinstance(value, dict):
+            return {key: trusted(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [trusted(item) for item in value]
+        return trust_as_template(value) if isinstance(value, str) else value
+
+    init_plugin_loader()
+    found = []
+    for asked in json.load(sys.stdin):
+        variables = {}
+        for role in ("ceph_common", asked["role"]):
+            for folder in ("defaults", "vars"):
+                path = ROOT / "roles" / role / folder / "main.yml"
+                variables.update(trusted(yaml.safe_load(path.read_text()) or {}) if path.exists() else {})
+        variables.update(asked["variables"])
+        try:
+            found.append(Templar(DataLoader(), variables=variables).template(trusted("{{ " + asked["expression"] + " }}")))
+        except AnsibleError as error:
+            found.append({"error": str(error)})
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
