@@ -23,14 +23,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
     Found,
     Osd,
+    Volume,
     hold,
     logical_volumes,
     look_at,
     parse_tags,
     read_label,
+    room_of,
     volume_groups,
     wipe,
 )
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
@@ -49,7 +53,10 @@ SLOW = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices."""
+    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices.
+
+    db_size, wal_size: in bytes, None for an equal share; db_slots, wal_slots: how many shares their device has, None for as many as are declared.
+    """
 
     path: str
     type: str = "lvm"
@@ -57,6 +64,10 @@ class Device:
     wal: t.Optional[str] = None
     encrypted: bool = False
     device_class: t.Optional[str] = None
+    db_size: t.Optional[int] = None
+    wal_size: t.Optional[int] = None
+    db_slots: t.Optional[int] = None
+    wal_slots: t.Optional[int] = None
 
     def parts(self) -> list[tuple[str, str]]:
         """Return what the OSD lies on: "path", "db", "wal" and their devices."""
@@ -95,12 +106,34 @@ class Observed:
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
-    devices = [
-        Device(entry["path"], entry.get("type") or "lvm", entry.get("db"), entry.get("wal"), bool(entry.get("encrypted")), entry.get("device_class"))
-        for entry in entries
-    ]
     problems: list[str] = []
+    devices = []
+    for number, entry in enumerate(entries):
+        sizes: dict[str, int] = {}
+        for name in ("db_size", "wal_size"):
+            try:
+                if entry.get(name) is not None:
+                    sizes[name] = parse_size(entry[name])
+                    if not sizes[name]:
+                        problems.append(f"devices[{number}].{name}: '{entry[name]}' is no room for anything")
+            except ValueError as error:
+                problems.append(f"devices[{number}].{name}: {error}")
+        devices.append(
+            Device(
+                entry["path"],
+                entry.get("type") or "lvm",
+                entry.get("db"),
+                entry.get("wal"),
+                bool(entry.get("encrypted")),
+                entry.get("device_class"),
+                db_slots=entry.get("db_slots"),
+                wal_slots=entry.get("wal_slots"),
+                **sizes,
+            )
+        )
     parts: dict[str, int] = {}
+    slots: dict[str, int] = {}
+    shares: dict[str, int] = {}
     for number, device in enumerate(devices):
         where = f"devices[{number}]"
         for name in ("path", "db", "wal"):
@@ -118,11 +151,42 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
             parts[path] = parts.get(path, 0) + 1
             if device.type == "raw" and parts[path] > 1:
                 problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
+            problems += _share_problems(where, device, name, slots, shares)
+        for name in ("db", "wal"):
+            for option in (f"{name}_size", f"{name}_slots"):
+                if getattr(device, option) is not None and getattr(device, name) is None:
+                    problems.append(f"{where}.{option}: there is no {name} that it is for")
         if device.encrypted and device.type == "raw":
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
+    for path, count in slots.items():
+        if count < shares.get(path, 0):
+            problems.append(
+                f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
+            )
     if problems:
         raise Invalid(problems)
     return devices
+
+
+def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: dict[str, int]) -> list[str]:
+    """Return what is wrong with a part's size or slots; count the shares and note the slots of its device."""
+    path, size, count = getattr(device, name), getattr(device, f"{name}_size"), getattr(device, f"{name}_slots")
+    problems = []
+    if size is None:
+        shares[path] = shares.get(path, 0) + 1
+    if device.type == "raw":
+        return [
+            f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device"
+            for option, value in ((f"{name}_size", size), (f"{name}_slots", count))
+            if value is not None
+        ]
+    if size is not None and count is not None:
+        problems.append(f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them")
+    elif count is not None and count < 1:
+        problems.append(f"{where}.{name}_slots: {count} is not at least 1")
+    elif count is not None and slots.setdefault(path, count) != count:
+        problems.append(f"{where}.{name}_slots: {path} has {slots[path]} by another entry")
+    return problems
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -316,6 +380,8 @@ class Provider:
         changes: list[Change] = []
         warnings: list[str] = []
         wiped: set[str] = set()
+        making: list[tuple[Device, set[str]]] = []
+        unusable: set[str] = set()
         keyring = f"keyring/{BOOTSTRAP_KEYRING}"
         if observed.bootstrap_key is None or observed.bootstrap_file != observed.bootstrap_key:
             exists = observed.bootstrap_file is not None
@@ -340,6 +406,8 @@ class Provider:
                 state = observed.devices[path]
                 problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
+                if problem:
+                    unusable.add(path)
                 if wipe:
                     needs.add(f"device/{path}")
                 if wipe and path not in wiped:
@@ -356,8 +424,18 @@ class Provider:
                             reason="it holds " + " and ".join(state.holds),
                         )
                     )
+            making.append((device, needs))
+        found, full = self._places([device for device, dummy in making], observed, wiped, unusable)
+        problems += full
+        for device, needs in making:
+            chosen = {name: found[device.path, name] for name in ("db", "wal") if (device.path, name) in found}
+            for name, volume in chosen.items():
+                if volume.osd:
+                    needs.add(f"volume/{volume.name}")
+                    changes.append(_reuse(device, name, volume, volume.osd))
             shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device), needs=frozenset(needs)))
+            volumes = {name: volume.name for name, volume in chosen.items()}
+            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device, volumes), needs=frozenset(needs)))
         if problems:
             raise Invalid(problems)
         if self.share and self.devices:
@@ -375,6 +453,36 @@ class Provider:
         osd = observed.devices[device.path].osd
         return osd if osd is not None and self._lives(osd, observed) else None
 
+    def _places(
+        self, making: t.Sequence[Device], observed: Observed, wiped: t.Collection[str], unusable: t.Collection[str]
+    ) -> tuple[dict[tuple[str, str], Volume], list[str]]:
+        """Return the old volumes that parts of the OSDs to be made get, and a problem for each part that there is no room for."""
+        problems: list[str] = []
+        parts: dict[str, list[Part]] = {}
+        for device in making:
+            for name, path in device.parts():
+                if name != "path" and device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
+                    parts.setdefault(path, []).append(Part(device.path, name, getattr(device, f"{name}_size")))
+        for path in dict.fromkeys(path for device in making for name, path in device.parts() if name != "path"):
+            sharers = [device.path for device in self.devices for name, part in device.parts() if part == path]
+            if observed.devices[path].volume and len(sharers) > 1:
+                problems.append(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+        gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
+        found: dict[tuple[str, str], Volume] = {}
+        for path, wanted in parts.items():
+            state = observed.devices[path]
+            if path in wiped:
+                state = dataclasses.replace(state, volumes=(), room=state.room and dataclasses.replace(state.room, free=state.room.total))
+            placed, full = place(path, state, wanted, self._slots(path), lambda osd: self._lives(osd, observed), gone)
+            found.update(placed)
+            problems += full
+        return found, problems
+
+    def _slots(self, path: str) -> int:
+        """Return into how many equal shares a db or wal device is divided."""
+        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts() if name != "path" and part == path]
+        return next((count for count in declared if count is not None), len(declared))
+
     @staticmethod
     def _lives(osd: Osd, observed: Observed) -> bool:
         """Whether the cluster has an OSD that was found, be it up or down."""
@@ -389,7 +497,7 @@ class Provider:
             number = observed.lost.get(path)
             hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
             return [f"{what}: {_gone(state)}{hint}"], False
-        if name != "path" and device.type == "lvm" and state.ours:
+        if device.type == "lvm" and (state.blank if name == "path" else state.ours):
             return [], False
         living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
         if living:
@@ -399,6 +507,10 @@ class Provider:
             return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
         if not state.holds:
             return [], False
+        if state.others:
+            return [
+                f"{what}: refused, its volume group {state.group} lies on {' and '.join(state.others)} as well. Take it out of the group first (vgreduce)"
+            ], False
         if f"device/{path}" not in self.armed:
             return [f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}"], False
         return [], True
@@ -504,10 +616,10 @@ class Provider:
         host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
-    def _maker(self, device: Device) -> t.Callable[[], None]:
+    def _maker(self, device: Device, volumes: t.Mapping[str, str]) -> t.Callable[[], None]:
         def apply() -> None:
             try:
-                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
+                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
                 self._write_drop_in(device, osd)
             except (host.CommandError, OSError, Unreachable) as error:
                 raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
@@ -530,14 +642,15 @@ class Provider:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
         return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
 
-    def _prepare_lvm(self, device: Device) -> Osd:
+    def _prepare_lvm(self, device: Device, volumes: t.Mapping[str, str]) -> Osd:
+        """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
         ledger = Ledger()
         try:
             with self._lvm:
-                data = self._volume(device.path, "block", ledger)
-                parts = {name: self._volume(path, name, ledger) for name, path in (("db", device.db), ("wal", device.wal)) if path}
+                used = {name: self._volume(device, name, path, volumes.get(name), ledger) for name, path in device.parts()}
+                data = used.pop("path")
             words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
-            words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
+            words += [word for name, volume in used.items() for word in (f"--block.{name}", volume)]
             words += ["--dmcrypt"] if device.encrypted else []
             words += ["--crush-device-class", device.device_class] if device.device_class else []
             with contextlib.ExitStack() as held:
@@ -572,27 +685,37 @@ class Provider:
                 problems.append(str(error))
         return [f"what was made for it could not be taken back: {problem}" for problem in problems]
 
-    def _volume(self, path: str, kind: str, ledger: Ledger) -> str:
-        """Return "VG/LV" for a device: the volume that it is; a new one over all of it; for a db or wal device, an equal share of it."""
+    def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
+        """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
         state = look_at([path], self._ask().fsid)[path]
         if _gone(state):
             raise RuntimeError(f"{path}: {_gone(state)}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
-        group = state.group if kind != "block" else None
+        if name == "path" and state.blank and state.volumes:
+            old = state.volumes[0].name
+        if old:
+            held = look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
+            if held:
+                raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
+            ledger.found.append(old)
+            return old
+        group = state.group if state.blank or name != "path" else None
         if group is None:
             if state.holds:
                 raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
             group = f"ceph-{uuid.uuid4()}"
             host.run(["vgcreate", "--yes", group, path], timeout=120)
             ledger.groups.append((group, path))
-        shares = sum((device.db == path) + (device.wal == path) for device in self.devices)
-        name = f"osd-{kind}-{uuid.uuid4()}"
-        size = "100%FREE" if kind == "block" else f"{100 // max(1, shares)}%VG"
-        host.run(["lvcreate", "--yes", "--extents", size, "--name", name, group], timeout=120)
-        ledger.volumes.append(f"{group}/{name}")
-        return f"{group}/{name}"
+        kind, size = "block", "100%FREE"
+        if name != "path":
+            room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
+            kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
+        volume = f"osd-{kind}-{uuid.uuid4()}"
+        host.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
+        ledger.volumes.append(f"{group}/{volume}")
+        return f"{group}/{volume}"
 
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
         """Start an OSD so that it comes back after a reboot, and wait until it is up."""
@@ -643,6 +766,13 @@ def clear(volume: str) -> None:
     wipe(f"/dev/{volume}")
 
 
+def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
+    """Return the change by which the part of an OSD that is no more becomes one of a new OSD."""
+    reason = f"it was the {volume.kind} of osd.{osd.id}, which the cluster no longer has and whose data is gone from this host"
+    before, after = {volume.kind: f"osd.{osd.id}"}, {name: device.path}
+    return Change("volume", volume.name, "update", before, after, lambda: clear(volume.name), reason=reason)
+
+
 def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
     """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
     try:
@@ -673,8 +803,11 @@ def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
         if state.volume:
             clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
-        elif state.group or (state.osd and state.osd.how == "lvm"):
+        elif state.volumes:
             host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+        elif state.group:
+            host.run(["vgremove", state.group], timeout=120)
+            wipe(path)
         else:
             wipe(path)
 
