@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import re
 import threading
@@ -301,6 +302,7 @@ class Provider:
         self.patient = patient
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
+        self._numbers: set[int] = set()
 
     # -- observe
 
@@ -631,6 +633,8 @@ class Provider:
         words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path]
         words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
         words += ["--crush-device-class", device.device_class] if device.device_class else []
+        with self._lvm:
+            words += self._number()
         try:
             host.run(words, timeout=SLOW)
         except host.CommandError as error:
@@ -649,10 +653,12 @@ class Provider:
             with self._lvm:
                 used = {name: self._volume(device, name, path, volumes.get(name), ledger) for name, path in device.parts()}
                 data = used.pop("path")
+                number = self._number()
             words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
             words += [word for name, volume in used.items() for word in (f"--block.{name}", volume)]
             words += ["--dmcrypt"] if device.encrypted else []
             words += ["--crush-device-class", device.device_class] if device.device_class else []
+            words += number
             with contextlib.ExitStack() as held:
                 for volume in ledger.found:
                     held.enter_context(hold(volume))
@@ -662,6 +668,20 @@ class Provider:
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+
+    def _number(self) -> list[str]:
+        """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
+
+        They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
+        """
+        known = {entry["osd"]: entry["uuid"] for entry in self._ask().command("osd dump")["osds"]}
+        tags = [parse_tags(row["lv_tags"]) for row in logical_volumes()]
+        old = {int(one["osd_id"]) for one in tags if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        if not old - set(known):
+            return []
+        number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
+        self._numbers.add(number)
+        return ["--osd-id", str(number)]
 
     def _take_back(self, ledger: Ledger) -> list[str]:
         """Remove what the making of an OSD added, and nothing else; return what could not be removed, in words."""

@@ -172,7 +172,9 @@ class Lvm:
             else:
                 self.volumes[name] = {key: value for key, value in self.volumes[name].items() if key == "other"}
         elif words[:3] == ["ceph-volume", "lvm", "prepare"]:
-            self.prepare([words[3]] + words[4:], fail, remove)
+            given = dict(zip(argv[3:], argv[4:]))
+            number = int(given.get("--osd-id") or next(number for number in range(100) if number not in self.known))
+            self.prepare([given[name] for name in ("--data", "--block.db", "--block.wal") if name in given], number, fail, remove)
         elif words[:3] == ["ceph-volume", "lvm", "activate"]:
             self.known[int(words[3])] = words[4]
             self.down.discard(int(words[3]))
@@ -190,10 +192,9 @@ class Lvm:
         if not any(other.startswith(f"{group}/") for other in self.volumes):
             self.labels.discard(self.groups.pop(group))
 
-    def prepare(self, names, fail, remove):
+    def prepare(self, names, number, fail, remove):
         if self.fails and not self.fails_late:
             fail(self.fails)
-        number = max(self.known, default=-1) + 1
         for name in names:
             if name not in self.volumes:
                 fail(f"--> {name}: no such volume")
@@ -202,7 +203,7 @@ class Lvm:
             self.labels.add(f"/dev/{name}")
         if self.fails:  # ceph-volume takes back what has the OSD's number, whoever made it
             said = f"{self.fails}\n--> Was unable to complete a new OSD, will rollback changes\n stderr: purged osd.{number}"
-            for name in reversed(names):
+            for name in [name for name, tags in reversed(self.volumes.items()) if tags.get("osd_id") == str(number)]:
                 self.labels.discard(f"/dev/{name}")
                 try:
                     self.destroy(name, remove)
@@ -299,13 +300,28 @@ def test_what_was_made_for_an_osd_that_cannot_be_made_is_taken_back(lvm, late):
     assert failures(plan(lvm, {"path": DISK, "db": DB})) == []
 
 
+def test_an_old_osd_with_the_number_that_the_new_one_would_get_stays(lvm):
+    """It was removed from the cluster, or is of another one; ceph-volume's roll-back would take it for the new OSD."""
+    old_ones = {f"vg_old{number}/osd": {"type": "block", "osd_id": str(number), "osd_fsid": f"old-{number}", "cluster_fsid": "another"} for number in (0, 2)}
+    for name, tags in old_ones.items():
+        lvm.add_volume(*name.split("/"), **tags)
+    for path in (DISK, "/dev/b"):
+        lvm.add_disk(path)
+    lvm.fails, lvm.fails_late = WORDS, True
+    assert len(failures(plan(lvm, {"path": DISK}))) == 1
+    assert lvm.volumes == old_ones
+    lvm.fails = ""
+    assert failures(plan(lvm, {"path": DISK}, {"path": "/dev/b"})) == []
+    assert set(lvm.known) == {1, 3}
+
+
 def test_a_group_that_another_osd_uses_by_now_stays(lvm):
     for path in (DISK, "/dev/b", FLASH):
         lvm.add_disk(path)
     made = plan(lvm, {"path": DISK, "db": FLASH}, {"path": "/dev/b", "db": FLASH})
     prepare = lvm.prepare
 
-    def fails(names, fail, remove):
+    def fails(names, _number, fail, remove):
         lvm.prepare = prepare
         group = names[1].partition("/")[0]
         lvm.volumes[f"{group}/osd-db-of-another"], lvm.sizes[f"{group}/osd-db-of-another"] = {}, 10
