@@ -689,10 +689,12 @@ class Provider:
         with self._lvm:
             try:
                 tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
-                for volume in (*ledger.found, *ledger.volumes):
-                    if tags.get(volume):  # ceph-volume got that far: what it wrote, mounted and decrypted goes first
+                for volume in ledger.found:
+                    if tags.get(volume):  # ceph-volume got as far as to write on it
                         problems += _attempt(lambda volume=volume: clear(volume))
                 for volume in ledger.volumes:
+                    if tags.get(volume):  # it may be mounted, and decrypted
+                        problems += _attempt(lambda volume=volume: _zap(volume))
                     if volume in tags:  # newer releases of ceph-volume have removed it themselves
                         problems += _attempt(lambda volume=volume: host.run(["lvremove", "--yes", volume], timeout=120))
                 groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
@@ -782,8 +784,12 @@ def last_words(error: Exception) -> str:
 
 def clear(volume: str) -> None:
     """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
-    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+    _zap(volume)
     wipe(f"/dev/{volume}")
+
+
+def _zap(volume: str) -> None:
+    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
 
 
 def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
