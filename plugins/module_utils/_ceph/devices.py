@@ -29,6 +29,15 @@ LABEL_MAGIC = b"bluestore block device\n"
 
 MIB = 1 << 20
 
+# What LVM takes for a new group unless it is told otherwise: the extents, and the space for its own notes.
+EXTENT = 4 * MIB
+METADATA = MIB
+
+# How ceph-volume names groups and volumes that it makes on a device; this collection does the same.
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GROUP = re.compile(rf"ceph-(?:[a-z]+-)*{_UUID}")
+_VOLUME = re.compile(rf"osd-(?P<kind>block|db|wal|block-db|block-wal)-{_UUID}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Osd:
@@ -42,7 +51,10 @@ class Osd:
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal". osd: that OSD. opened: by whomever."""
+    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal", or is to become by its name.
+
+    osd: that OSD; alone: none of whose data is on this host. opened: by whomever.
+    """
 
     name: str
     size: int = 0
@@ -50,6 +62,18 @@ class Volume:
     osd: t.Optional[Osd] = None
     encrypted: bool = False
     opened: bool = False
+    alone: bool = False
+
+    @property
+    def standard(self) -> bool:
+        """Whether ceph-volume or this collection made it, by its name; the operator's own volumes are used only where they are declared."""
+        group, dummy, name = self.name.partition("/")
+        return bool(_GROUP.fullmatch(group) and _VOLUME.fullmatch(name))
+
+    @property
+    def unused(self) -> bool:
+        """Whether it was made for an OSD that was then not made: ceph-volume writes its tags before anything else."""
+        return self.standard and self.osd is None and not self.opened
 
     @property
     def busy(self) -> bool:
@@ -58,12 +82,22 @@ class Volume:
 
 
 @dataclasses.dataclass(frozen=True)
+class Room:
+    """The room in a volume group, or in the one that a device would become, in extents of so many bytes."""
+
+    extent: int
+    total: int
+    free: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Found:
     """A device as it is.
 
     real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
     words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
-    group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
+    group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
+    ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
     volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
@@ -76,6 +110,9 @@ class Found:
     ours: bool = False
     volumes: t.Sequence[Volume] = ()
     broken: str = ""
+    others: t.Sequence[str] = ()
+    room: t.Optional[Room] = None
+    blank: bool = False
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
@@ -120,9 +157,10 @@ def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     nodes = sorted({real for real in reals.values() if real})
     signed, unreadable = _signatures(nodes)
     volumes = logical_volumes() if nodes else []
+    groups = volume_groups() if any("LVM2_member" in kinds for kinds in signed.values()) else []
     mounts = _mounts()
     swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-    return {path: _found(real, signed, unreadable, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+    return {path: _found(real, signed, unreadable, volumes, groups, mounts, swaps, fsid) for path, real in reals.items()}
 
 
 def _found(
@@ -130,6 +168,7 @@ def _found(
     signed: t.Mapping[str, t.Sequence[str]],
     unreadable: t.Mapping[str, str],
     volumes: t.Sequence[t.Mapping[str, str]],
+    groups: t.Sequence[t.Mapping[str, str]],
     mounts: t.Mapping[str, str],
     swaps: t.Collection[str],
     fsid: t.Optional[str],
@@ -167,11 +206,14 @@ def _found(
             holds.append(f"osd.{osd.id} of the cluster {owner}")
         else:
             holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
-    mine = [row for row in volumes if real in _devices_of(row)]
+    grouped = next((row for row in groups if os.path.realpath(row["pv_name"]) == real), None)
+    # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
+    mine = [row for row in volumes if real in _devices_of(row) or (grouped and row["vg_name"] == grouped["vg_name"] and not _physical(row))]
     itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
     if itself is not None:
         volume = f"{itself['vg_name']}/{itself['lv_name']}"
-    lying = list(dict.fromkeys(_volume(row) for row in ([itself] if itself else mine)))  # there is a row for each segment
+    here = {tags.get("osd_fsid") for tags in (parse_tags(row.get("lv_tags", "")) for row in volumes) if tags.get("type") == "block"}
+    lying = list(dict.fromkeys(_volume(row, here) for row in ([itself] if itself else mine)))  # there is a row for each segment
     for part in lying:
         if part.kind == "block" and part.osd:
             osd = part.osd
@@ -181,31 +223,43 @@ def _found(
         if part.busy:
             busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
     signatures = signed.get(real, ())
+    blank = False
+    others: list[str] = []
+    sectors = (host.read(f"{system}/size") or "").strip()
+    extents = max(0, int(sectors) * 512 - METADATA) // EXTENT if sectors.isdigit() else 0
+    room = Room(EXTENT, extents, extents) if extents else None
     if "LVM2_member" in signatures:
-        group = next((row["vg_name"] for row in mine), None)
+        if grouped:
+            group = grouped["vg_name"]
+            others = [other["pv_name"] for other in groups if other["vg_name"] == group and other["pv_name"] != grouped["pv_name"]]
+            room = room_of(grouped)
         if osd is None:
-            holds.append(f"a physical volume of LVM ({', '.join(sorted(part.name for part in lying)) or 'no volumes'})")
+            inside = ", ".join(sorted(part.name for part in lying)) or (f"{group}, no volumes" if group else "no volumes")
+            holds.append(f"a physical volume of LVM ({inside})")
+        blank = itself is None and bool(group and _GROUP.fullmatch(group)) and not others and all(part.unused for part in lying)
         # A group made for the databases of this cluster's OSDs takes more of them.
-        ours = bool(mine) and all(part.osd and part.osd.cluster == fsid and part.kind in ("db", "wal") for part in lying)
+        ours = blank or (bool(mine) and all(part.unused or (part.osd and part.osd.cluster == fsid and part.kind in ("db", "wal")) for part in lying))
     if itself is None or osd is None:
         holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
     holders = _listed(f"{system}/holders")
     if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
         busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
-    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken)
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken, tuple(others), room, blank)
 
 
-def _volume(row: t.Mapping[str, str]) -> Volume:
-    """Return a row of lvs. What is of an OSD has its number and its uuid."""
+def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
+    """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
     tags = parse_tags(row.get("lv_tags", ""))
+    named = _VOLUME.fullmatch(row["lv_name"])
     osd = Osd(int(tags["osd_id"]), tags.get("osd_fsid", ""), tags.get("cluster_fsid", ""), "lvm") if tags.get("osd_id", "").isdigit() else None
     return Volume(
         f"{row['vg_name']}/{row['lv_name']}",
         int(row.get("lv_size") or 0),
-        tags.get("type", ""),
+        tags.get("type") or (named.group("kind").rpartition("-")[2] if named else ""),
         osd,
         tags.get("encrypted") == "1",
         row.get("lv_device_open") == "open",
+        osd is not None and osd.uuid not in here,
     )
 
 
@@ -233,8 +287,8 @@ def logical_volumes() -> list[dict[str, str]]:
 
 
 def volume_groups() -> list[dict[str, str]]:
-    """Return all volume groups, also those without volumes."""
-    return _lvm("vgs", "vg", "vg_name")
+    """Return all volume groups, also those without volumes, with their room; a row for each of their devices."""
+    return _lvm("vgs", "vg", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
 
 
 def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
@@ -258,6 +312,15 @@ def hold(volume: str) -> t.Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def room_of(row: t.Mapping[str, str]) -> Room:
+    """Return the room that a row of vgs tells of."""
+    return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
+
+
+def _physical(row: t.Mapping[str, str]) -> bool:
+    return (row.get("devices") or "").startswith("/")
 
 
 def _devices_of(row: t.Mapping[str, str]) -> set[str]:

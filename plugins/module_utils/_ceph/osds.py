@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import re
 import threading
@@ -23,14 +24,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
     Found,
     Osd,
+    Volume,
     hold,
     logical_volumes,
     look_at,
     parse_tags,
     read_label,
+    room_of,
     volume_groups,
     wipe,
 )
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
@@ -49,7 +54,10 @@ SLOW = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices."""
+    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices.
+
+    db_size, wal_size: in bytes, None for an equal share; db_slots, wal_slots: how many shares their device has, None for as many as are declared.
+    """
 
     path: str
     type: str = "lvm"
@@ -57,6 +65,10 @@ class Device:
     wal: t.Optional[str] = None
     encrypted: bool = False
     device_class: t.Optional[str] = None
+    db_size: t.Optional[int] = None
+    wal_size: t.Optional[int] = None
+    db_slots: t.Optional[int] = None
+    wal_slots: t.Optional[int] = None
 
     def parts(self) -> list[tuple[str, str]]:
         """Return what the OSD lies on: "path", "db", "wal" and their devices."""
@@ -95,12 +107,34 @@ class Observed:
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
-    devices = [
-        Device(entry["path"], entry.get("type") or "lvm", entry.get("db"), entry.get("wal"), bool(entry.get("encrypted")), entry.get("device_class"))
-        for entry in entries
-    ]
     problems: list[str] = []
+    devices = []
+    for number, entry in enumerate(entries):
+        sizes: dict[str, int] = {}
+        for name in ("db_size", "wal_size"):
+            try:
+                if entry.get(name) is not None:
+                    sizes[name] = parse_size(entry[name])
+                    if not sizes[name]:
+                        problems.append(f"devices[{number}].{name}: '{entry[name]}' is no room for anything")
+            except ValueError as error:
+                problems.append(f"devices[{number}].{name}: {error}")
+        devices.append(
+            Device(
+                entry["path"],
+                entry.get("type") or "lvm",
+                entry.get("db"),
+                entry.get("wal"),
+                bool(entry.get("encrypted")),
+                entry.get("device_class"),
+                db_slots=entry.get("db_slots"),
+                wal_slots=entry.get("wal_slots"),
+                **sizes,
+            )
+        )
     parts: dict[str, int] = {}
+    slots: dict[str, int] = {}
+    shares: dict[str, int] = {}
     for number, device in enumerate(devices):
         where = f"devices[{number}]"
         for name in ("path", "db", "wal"):
@@ -118,11 +152,42 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
             parts[path] = parts.get(path, 0) + 1
             if device.type == "raw" and parts[path] > 1:
                 problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
+            problems += _share_problems(where, device, name, slots, shares)
+        for name in ("db", "wal"):
+            for option in (f"{name}_size", f"{name}_slots"):
+                if getattr(device, option) is not None and getattr(device, name) is None:
+                    problems.append(f"{where}.{option}: there is no {name} that it is for")
         if device.encrypted and device.type == "raw":
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
+    for path, count in slots.items():
+        if count < shares.get(path, 0):
+            problems.append(
+                f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
+            )
     if problems:
         raise Invalid(problems)
     return devices
+
+
+def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: dict[str, int]) -> list[str]:
+    """Return what is wrong with a part's size or slots; count the shares and note the slots of its device."""
+    path, size, count = getattr(device, name), getattr(device, f"{name}_size"), getattr(device, f"{name}_slots")
+    problems = []
+    if size is None:
+        shares[path] = shares.get(path, 0) + 1
+    if device.type == "raw":
+        return [
+            f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device"
+            for option, value in ((f"{name}_size", size), (f"{name}_slots", count))
+            if value is not None
+        ]
+    if size is not None and count is not None:
+        problems.append(f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them")
+    elif count is not None and count < 1:
+        problems.append(f"{where}.{name}_slots: {count} is not at least 1")
+    elif count is not None and slots.setdefault(path, count) != count:
+        problems.append(f"{where}.{name}_slots: {path} has {slots[path]} by another entry")
+    return problems
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -247,6 +312,7 @@ class Provider:
         self.patient = patient
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
+        self._numbers: set[int] = set()
 
     # -- observe
 
@@ -330,6 +396,8 @@ class Provider:
         changes: list[Change] = []
         warnings: list[str] = []
         wiped: set[str] = set()
+        making: list[tuple[Device, set[str]]] = []
+        unusable: set[str] = set()
         keyring = f"keyring/{BOOTSTRAP_KEYRING}"
         there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
         # A client that is yet to be made gets a new key: whatever the file holds is another.
@@ -353,6 +421,8 @@ class Provider:
                 state = observed.devices[path]
                 problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
+                if problem:
+                    unusable.add(path)
                 if wipe:
                     needs.add(f"device/{path}")
                 if wipe and path not in wiped:
@@ -369,8 +439,18 @@ class Provider:
                             reason="it holds " + " and ".join(state.holds),
                         )
                     )
+            making.append((device, needs))
+        found, full = self._places([device for device, dummy in making], observed, wiped, unusable)
+        problems += full
+        for device, needs in making:
+            chosen = {name: found[device.path, name] for name in ("db", "wal") if (device.path, name) in found}
+            for name, volume in chosen.items():
+                if volume.osd:
+                    needs.add(f"volume/{volume.name}")
+                    changes.append(_reuse(device, name, volume, volume.osd))
             shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device), needs=frozenset(needs)))
+            volumes = {name: volume.name for name, volume in chosen.items()}
+            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device, volumes), needs=frozenset(needs)))
         if problems:
             raise Invalid(problems)
         if self.share and self.devices:
@@ -388,6 +468,36 @@ class Provider:
         osd = observed.devices[device.path].osd
         return osd if osd is not None and self._lives(osd, observed) else None
 
+    def _places(
+        self, making: t.Sequence[Device], observed: Observed, wiped: t.Collection[str], unusable: t.Collection[str]
+    ) -> tuple[dict[tuple[str, str], Volume], list[str]]:
+        """Return the old volumes that parts of the OSDs to be made get, and a problem for each part that there is no room for."""
+        problems: list[str] = []
+        parts: dict[str, list[Part]] = {}
+        for device in making:
+            for name, path in device.parts():
+                if name != "path" and device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
+                    parts.setdefault(path, []).append(Part(device.path, name, getattr(device, f"{name}_size")))
+        for path in dict.fromkeys(path for device in making for name, path in device.parts() if name != "path"):
+            sharers = [device.path for device in self.devices for name, part in device.parts() if part == path]
+            if observed.devices[path].volume and len(sharers) > 1:
+                problems.append(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+        gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
+        found: dict[tuple[str, str], Volume] = {}
+        for path, wanted in parts.items():
+            state = observed.devices[path]
+            if path in wiped:
+                state = dataclasses.replace(state, volumes=(), room=state.room and dataclasses.replace(state.room, free=state.room.total))
+            placed, full = place(path, state, wanted, self._slots(path), lambda osd: self._lives(osd, observed), gone)
+            found.update(placed)
+            problems += full
+        return found, problems
+
+    def _slots(self, path: str) -> int:
+        """Return into how many equal shares a db or wal device is divided."""
+        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts() if name != "path" and part == path]
+        return next((count for count in declared if count is not None), len(declared))
+
     @staticmethod
     def _lives(osd: Osd, observed: Observed) -> bool:
         """Whether the cluster has an OSD that was found, be it up or down."""
@@ -402,7 +512,7 @@ class Provider:
             number = observed.lost.get(path)
             hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
             return [f"{what}: {_gone(state)}{hint}"], False
-        if name != "path" and device.type == "lvm" and state.ours:
+        if device.type == "lvm" and (state.blank if name == "path" else state.ours):
             return [], False
         living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
         if living:
@@ -412,6 +522,10 @@ class Provider:
             return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
         if not state.holds:
             return [], False
+        if state.others:
+            return [
+                f"{what}: refused, its volume group {state.group} lies on {' and '.join(state.others)} as well. Take it out of the group first (vgreduce)"
+            ], False
         if f"device/{path}" not in self.armed:
             return [f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}"], False
         return [], True
@@ -518,10 +632,10 @@ class Provider:
         host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
-    def _maker(self, device: Device) -> t.Callable[[], None]:
+    def _maker(self, device: Device, volumes: t.Mapping[str, str]) -> t.Callable[[], None]:
         def apply() -> None:
             try:
-                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
+                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
                 self._write_drop_in(device, osd)
             except (host.CommandError, OSError, Unreachable) as error:
                 raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
@@ -533,6 +647,8 @@ class Provider:
         words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path]
         words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
         words += ["--crush-device-class", device.device_class] if device.device_class else []
+        with self._lvm:
+            words += self._number()
         try:
             host.run(words, timeout=SLOW)
         except host.CommandError as error:
@@ -544,16 +660,19 @@ class Provider:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
         return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
 
-    def _prepare_lvm(self, device: Device) -> Osd:
+    def _prepare_lvm(self, device: Device, volumes: t.Mapping[str, str]) -> Osd:
+        """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
         ledger = Ledger()
         try:
             with self._lvm:
-                data = self._volume(device.path, "block", ledger)
-                parts = {name: self._volume(path, name, ledger) for name, path in (("db", device.db), ("wal", device.wal)) if path}
+                used = {name: self._volume(device, name, path, volumes.get(name), ledger) for name, path in device.parts()}
+                data = used.pop("path")
+                number = self._number()
             words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
-            words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
+            words += [word for name, volume in used.items() for word in (f"--block.{name}", volume)]
             words += ["--dmcrypt"] if device.encrypted else []
             words += ["--crush-device-class", device.device_class] if device.device_class else []
+            words += number
             with contextlib.ExitStack() as held:
                 for volume in ledger.found:
                     held.enter_context(hold(volume))
@@ -564,16 +683,32 @@ class Provider:
         tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
+    def _number(self) -> list[str]:
+        """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
+
+        They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
+        """
+        known = {entry["osd"]: entry["uuid"] for entry in self._ask().command("osd dump")["osds"]}
+        tags = [parse_tags(row["lv_tags"]) for row in logical_volumes()]
+        old = {int(one["osd_id"]) for one in tags if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        if not old - set(known):
+            return []
+        number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
+        self._numbers.add(number)
+        return ["--osd-id", str(number)]
+
     def _take_back(self, ledger: Ledger) -> list[str]:
         """Remove what the making of an OSD added, and nothing else; return what could not be removed, in words."""
         problems: list[str] = []
         with self._lvm:
             try:
                 tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
-                for volume in (*ledger.found, *ledger.volumes):
-                    if tags.get(volume):  # ceph-volume got that far: what it wrote, mounted and decrypted goes first
+                for volume in ledger.found:
+                    if tags.get(volume):  # ceph-volume got as far as to write on it
                         problems += _attempt(lambda volume=volume: clear(volume))
                 for volume in ledger.volumes:
+                    if tags.get(volume):  # it may be mounted, and decrypted
+                        problems += _attempt(lambda volume=volume: _zap(volume))
                     if volume in tags:  # newer releases of ceph-volume have removed it themselves
                         problems += _attempt(lambda volume=volume: host.run(["lvremove", "--yes", volume], timeout=120))
                 groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
@@ -586,27 +721,37 @@ class Provider:
                 problems.append(str(error))
         return [f"what was made for it could not be taken back: {problem}" for problem in problems]
 
-    def _volume(self, path: str, kind: str, ledger: Ledger) -> str:
-        """Return "VG/LV" for a device: the volume that it is; a new one over all of it; for a db or wal device, an equal share of it."""
+    def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
+        """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
         state = look_at([path], self._ask().fsid)[path]
         if _gone(state):
             raise RuntimeError(f"{path}: {_gone(state)}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
-        group = state.group if kind != "block" else None
+        if name == "path" and state.blank and state.volumes:
+            old = state.volumes[0].name
+        if old:
+            held = look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
+            if held:
+                raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
+            ledger.found.append(old)
+            return old
+        group = state.group if state.blank or name != "path" else None
         if group is None:
             if state.holds:
                 raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
             group = f"ceph-{uuid.uuid4()}"
             host.run(["vgcreate", "--yes", group, path], timeout=120)
             ledger.groups.append((group, path))
-        shares = sum((device.db == path) + (device.wal == path) for device in self.devices)
-        name = f"osd-{kind}-{uuid.uuid4()}"
-        size = "100%FREE" if kind == "block" else f"{100 // max(1, shares)}%VG"
-        host.run(["lvcreate", "--yes", "--extents", size, "--name", name, group], timeout=120)
-        ledger.volumes.append(f"{group}/{name}")
-        return f"{group}/{name}"
+        kind, size = "block", "100%FREE"
+        if name != "path":
+            room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
+            kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
+        volume = f"osd-{kind}-{uuid.uuid4()}"
+        host.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
+        ledger.volumes.append(f"{group}/{volume}")
+        return f"{group}/{volume}"
 
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
         """Start an OSD so that it comes back after a reboot, and wait until it is up."""
@@ -652,8 +797,19 @@ def last_words(error: Exception) -> str:
 
 def clear(volume: str) -> None:
     """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
-    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+    _zap(volume)
     wipe(f"/dev/{volume}")
+
+
+def _zap(volume: str) -> None:
+    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+
+
+def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
+    """Return the change by which the part of an OSD that is no more becomes one of a new OSD."""
+    reason = f"it was the {volume.kind} of osd.{osd.id}, which the cluster no longer has and whose data is gone from this host"
+    before, after = {volume.kind: f"osd.{osd.id}"}, {name: device.path}
+    return Change("volume", volume.name, "update", before, after, lambda: clear(volume.name), reason=reason)
 
 
 def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
@@ -686,8 +842,11 @@ def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
         if state.volume:
             clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
-        elif state.group or (state.osd and state.osd.how == "lvm"):
+        elif state.volumes:
             host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+        elif state.group:
+            host.run(["vgremove", state.group], timeout=120)
+            wipe(path)
         else:
             wipe(path)
 

@@ -29,6 +29,8 @@ class Lvm:
     def __init__(self):
         self.disks = {}
         self.groups = {}
+        self.spans = {}
+        self.cached = set()
         self.volumes = {}
         self.sizes = {}
         self.labels = set()
@@ -78,12 +80,30 @@ class Lvm:
                 "lv_name": name.partition("/")[2],
                 "lv_path": f"/dev/{name}",
                 "lv_tags": ",".join(f"ceph.{key}={value}" for key, value in tags.items()),
-                "devices": f"{self.groups[name.partition('/')[0]]}(0)",
+                "devices": f"{name}_corig(0)" if name in self.cached else f"{self.groups[name.partition('/')[0]]}(0)",
                 "lv_size": str(self.sizes[name] * EXTENT),
                 "lv_device_open": "open" if name in self.opened else "",
             }
             for name, tags in self.volumes.items()
         ]
+
+    def group_rows(self):
+        return [
+            {
+                "vg_name": name,
+                "pv_name": disk,
+                "vg_extent_size": str(EXTENT),
+                "vg_extent_count": str(self.total(name)),
+                "vg_free_count": str(self.free(name)),
+            }
+            for name, disks in self.groups.items()
+            for disk in [disks, *self.spans.get(name, [])]
+        ]
+
+    def read(self, path, **_options):
+        name = path.partition("/sys/class/block/")[2].partition("/size")[0]
+        sizes = [size for disk, size in self.disks.items() if name and disk.endswith(f"/{name}")]
+        return str(sizes[0] // 512) if sizes else self.files.get(path)
 
     def total(self, group):
         return (self.disks[self.groups[group]] - 1) // EXTENT
@@ -122,18 +142,6 @@ class Lvm:
                 fail(f"wipefs: error: {self.broken.intersection(argv)}: probing initialization failed: Input/output error")
             found = [{"device": node, "type": "LVM2_member"} for node in argv[2:] if node in self.groups.values() or node in self.labels]
             return json.dumps({"signatures": found})
-        if argv[0] == "vgs":
-            rows = [
-                {
-                    "vg_name": name,
-                    "pv_name": disk,
-                    "vg_extent_size": str(EXTENT),
-                    "vg_extent_count": str(self.total(name)),
-                    "vg_free_count": str(self.free(name)),
-                }
-                for name, disk in self.groups.items()
-            ]
-            return json.dumps({"report": [{"vg": rows}]})
         if argv[0] == "vgcreate":
             self.groups[words[1]] = words[2]
             self.labels.discard(words[2])
@@ -157,12 +165,17 @@ class Lvm:
         elif words[:3] == ["ceph-volume", "lvm", "zap"]:
             name = words[3][len("/dev/") :] if words[3].startswith("/dev/") else words[3]
             self.labels.discard(f"/dev/{name}")
-            if "--destroy" in argv:
+            if words[3] in self.disks:
+                for lying in [lying for lying in self.volumes if self.groups[lying.partition("/")[0]] == words[3]]:
+                    self.destroy(lying, remove)
+            elif "--destroy" in argv:
                 self.destroy(name, remove)
             else:
                 self.volumes[name] = {key: value for key, value in self.volumes[name].items() if key == "other"}
         elif words[:3] == ["ceph-volume", "lvm", "prepare"]:
-            self.prepare([words[3]] + words[4:], fail, remove)
+            given = dict(zip(argv[3:], argv[4:]))
+            number = int(given.get("--osd-id") or next(number for number in range(100) if number not in self.known))
+            self.prepare([given[name] for name in ("--data", "--block.db", "--block.wal") if name in given], number, fail, remove)
         elif words[:3] == ["ceph-volume", "lvm", "activate"]:
             self.known[int(words[3])] = words[4]
             self.down.discard(int(words[3]))
@@ -180,10 +193,9 @@ class Lvm:
         if not any(other.startswith(f"{group}/") for other in self.volumes):
             self.labels.discard(self.groups.pop(group))
 
-    def prepare(self, names, fail, remove):
+    def prepare(self, names, number, fail, remove):
         if self.fails and not self.fails_late:
             fail(self.fails)
-        number = max(self.known, default=-1) + 1
         for name in names:
             if name not in self.volumes:
                 fail(f"--> {name}: no such volume")
@@ -192,7 +204,7 @@ class Lvm:
             self.labels.add(f"/dev/{name}")
         if self.fails:  # ceph-volume takes back what has the OSD's number, whoever made it
             said = f"{self.fails}\n--> Was unable to complete a new OSD, will rollback changes\n stderr: purged osd.{number}"
-            for name in reversed(names):
+            for name in [name for name, tags in reversed(self.volumes.items()) if tags.get("osd_id") == str(number)]:
                 self.labels.discard(f"/dev/{name}")
                 try:
                     self.destroy(name, remove)
@@ -208,12 +220,12 @@ def lvm(monkeypatch):
     monkeypatch.setattr(devices, "read_label", simulated.label)
     for module in (devices, osds):
         monkeypatch.setattr(module, "logical_volumes", simulated.rows)
-    monkeypatch.setattr(osds, "volume_groups", lambda: [{"vg_name": name} for name in simulated.groups], raising=False)
+        monkeypatch.setattr(module, "volume_groups", simulated.group_rows)
     monkeypatch.setattr(osds, "hold", simulated.hold, raising=False)
     monkeypatch.setattr(osds, "wipe", simulated.labels.discard)
     monkeypatch.setattr(host, "run", simulated.run)
     monkeypatch.setattr(host, "units", simulated.units)
-    monkeypatch.setattr(host, "read", lambda path, **_options: simulated.files.get(path))
+    monkeypatch.setattr(host, "read", simulated.read)
     monkeypatch.setattr(keyring_files, "read", lambda place: KEYRING if place.path in simulated.files else keyring_files.File())
     monkeypatch.setattr(host, "write", lambda path, text, *_options: simulated.files.update({path: text}))
     return simulated
@@ -290,13 +302,28 @@ def test_what_was_made_for_an_osd_that_cannot_be_made_is_taken_back(lvm, late):
     assert failures(plan(lvm, {"path": DISK, "db": DB})) == []
 
 
+def test_an_old_osd_with_the_number_that_the_new_one_would_get_stays(lvm):
+    """It was removed from the cluster, or is of another one; ceph-volume's roll-back would take it for the new OSD."""
+    old_ones = {f"vg_old{number}/osd": {"type": "block", "osd_id": str(number), "osd_fsid": f"old-{number}", "cluster_fsid": "another"} for number in (0, 2)}
+    for name, tags in old_ones.items():
+        lvm.add_volume(*name.split("/"), **tags)
+    for path in (DISK, "/dev/b"):
+        lvm.add_disk(path)
+    lvm.fails, lvm.fails_late = WORDS, True
+    assert len(failures(plan(lvm, {"path": DISK}))) == 1
+    assert lvm.volumes == old_ones
+    lvm.fails = ""
+    assert failures(plan(lvm, {"path": DISK}, {"path": "/dev/b"})) == []
+    assert set(lvm.known) == {1, 3}
+
+
 def test_a_group_that_another_osd_uses_by_now_stays(lvm):
     for path in (DISK, "/dev/b", FLASH):
         lvm.add_disk(path)
     made = plan(lvm, {"path": DISK, "db": FLASH}, {"path": "/dev/b", "db": FLASH})
     prepare = lvm.prepare
 
-    def fails(names, fail, remove):
+    def fails(names, _number, fail, remove):
         lvm.prepare = prepare
         group = names[1].partition("/")[0]
         lvm.volumes[f"{group}/osd-db-of-another"], lvm.sizes[f"{group}/osd-db-of-another"] = {}, 10
@@ -455,3 +482,189 @@ def test_an_osd_whose_database_device_is_gone_is_warned_of(lvm):
     made = plan(lvm, {"path": DISK, "db": DB})
     assert not made
     assert f"osd.{number}" in made.warnings[0] and DB in made.warnings[0]
+
+
+# -- room on a shared device
+
+
+A, B, C = "/dev/disk/by-id/a", "/dev/disk/by-id/b", "/dev/disk/by-id/c"
+
+
+def declare(*paths, **options):
+    return [{"path": path, "db": FLASH, **options} for path in paths]
+
+
+def two_osds(lvm, **options):
+    for path in (A, B, C, FLASH):
+        lvm.add_disk(path)
+    assert failures(plan(lvm, *declare(A, B, **options))) == []
+    assert not plan(lvm, *declare(A, B, **options))
+
+
+def databases(lvm):
+    return {name: tags for name, tags in lvm.volumes.items() if lvm.groups[name.partition("/")[0]] == FLASH}
+
+
+def test_one_more_osd_than_there_is_room_for_is_refused_before_anything_is_touched(lvm):
+    two_osds(lvm)
+    before = dict(lvm.volumes)
+    with pytest.raises(Invalid) as error:
+        plan(lvm, *declare(A, B, C))
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{FLASH} (db of {C}): no room") and "osd.0" in problem and "db_size" in problem
+    assert lvm.volumes == before and C not in lvm.groups.values()
+
+
+def test_more_osds_than_a_new_device_has_room_for_are_refused(lvm):
+    for path in (A, B, FLASH):
+        lvm.add_disk(path)
+    with pytest.raises(Invalid, match="no room") as error:
+        plan(lvm, *declare(A, B, db_size="2400M"))
+    assert len(error.value.problems) == 1 and "(db of /dev/disk/by-id/b)" in error.value.problems[0]
+    assert len(plan(lvm, *declare(A, B, db_size="2000M"))) == 2
+
+
+@pytest.mark.parametrize(("options", "extents"), [({"db_slots": 3}, 333), ({"db_size": "1G"}, 256), ({"db_size": "1025M"}, 257)])
+def test_room_that_was_left_is_used_by_later_osds(lvm, options, extents):
+    two_osds(lvm, **options)
+    assert failures(plan(lvm, *declare(A, B, C, **options))) == []
+    assert not plan(lvm, *declare(A, B, C, **options))
+    assert [lvm.sizes[name] for name in databases(lvm)] == [extents] * 3
+
+
+def test_nothing_half_made_remains_where_the_room_is_gone_in_the_meantime(lvm):
+    two_osds(lvm, db_slots=3)
+    made = plan(lvm, *declare(A, B, C, db_slots=3))
+    group = next(iter(databases(lvm))).partition("/")[0]
+    lvm.volumes[f"{group}/other"], lvm.sizes[f"{group}/other"] = {}, 300
+    before = dict(lvm.volumes)
+    (said,) = failures(made)
+    assert "insufficient free space" in said
+    assert lvm.volumes == before and C not in lvm.groups.values() and not lvm.labels.intersection({C, FLASH})
+
+
+@pytest.mark.parametrize("options", [{}, {"db_size": "1G"}])
+def test_a_replaced_disk_uses_its_old_database_volume(lvm, options):
+    two_osds(lvm, **options)
+    before = set(databases(lvm))
+    lvm.pull(A)
+    lvm.known.pop(0)
+    made = plan(lvm, *declare(C, B, **options))
+    assert {change.kind for change in made.changes} == {"volume", "osd"}
+    assert all(change.risk is Risk.NONE for change in made.changes) and "osd.0" in made.changes[0].reason
+    assert failures(made) == []
+    assert set(databases(lvm)) == before
+    assert not plan(lvm, *declare(C, B, **options))
+
+
+def test_a_disk_that_is_made_anew_uses_its_old_database_volume(lvm):
+    two_osds(lvm)
+    before = set(databases(lvm))
+    lvm.known.pop(0)
+    with pytest.raises(Invalid, match="arm it by name"):
+        plan(lvm, *declare(A, B))
+    assert failures(plan(lvm, *declare(A, B), armed=[f"device/{A}"])) == []
+    assert set(databases(lvm)) == before
+
+
+def test_a_database_volume_that_is_too_small_is_not_used(lvm):
+    two_osds(lvm, db_size="1G")
+    lvm.pull(A)
+    lvm.known.pop(0)
+    assert [change.kind for change in plan(lvm, *declare(C, B, db_size="1500M")).changes] == ["osd"]
+    with pytest.raises(Invalid, match="no room"):
+        plan(lvm, *declare(C, B, db_size="3G"))
+
+
+def test_the_database_of_an_osd_that_the_cluster_has_is_never_used(lvm):
+    two_osds(lvm)
+    lvm.pull(A)
+    lvm.down.add(0)
+    with pytest.raises(Invalid, match=r"The data of osd\.0 is not on this host") as error:
+        plan(lvm, *declare(C, B))
+    assert "ceph osd purge 0" in error.value.problems[0]
+
+
+def test_a_database_is_kept_while_the_data_of_its_osd_is_on_this_host(lvm):
+    two_osds(lvm)
+    lvm.known.pop(0)
+    with pytest.raises(Invalid, match="no room"):
+        plan(lvm, *declare(C, B))
+
+
+def test_a_database_that_something_uses_is_not_used(lvm):
+    two_osds(lvm)
+    lvm.opened.add(next(name for name, tags in databases(lvm).items() if tags["osd_id"] == "0"))
+    lvm.pull(A)
+    lvm.known.pop(0)
+    with pytest.raises(Invalid, match="no room"):
+        plan(lvm, *declare(C, B))
+
+
+@pytest.mark.parametrize("volumes", [False, True])
+def test_what_a_killed_run_left_is_used(lvm, volumes):
+    lvm.add_disk(A)
+    lvm.add_disk(FLASH)
+    number = "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a1"
+    for digit, (path, kind) in enumerate(((A, "block"), (FLASH, "db"))):
+        lvm.groups[f"ceph-{number}{digit}"] = path
+        if volumes:
+            lvm.add_volume(f"ceph-{number}{digit}", f"osd-{kind}-{number}{digit}", disk=path)
+    groups = dict(lvm.groups)
+    assert failures(plan(lvm, *declare(A))) == []
+    assert lvm.groups == groups and len(lvm.volumes) == 2
+    assert not plan(lvm, *declare(A))
+
+
+def test_an_empty_group_of_another_name_is_refused_until_it_is_armed(lvm):
+    lvm.add_disk(A)
+    lvm.groups["vg_of_mine"] = A
+    with pytest.raises(Invalid, match="vg_of_mine"):
+        plan(lvm, {"path": A})
+    assert failures(plan(lvm, {"path": A}, armed=[f"device/{A}"])) == []
+
+
+def test_a_disk_whose_group_lies_on_another_disk_as_well_is_refused(lvm):
+    lvm.add_volume("vg_wide", "data", disk=A)
+    lvm.add_disk(A)
+    lvm.add_disk(B)
+    lvm.spans["vg_wide"] = [B]
+    with pytest.raises(Invalid, match=f"its volume group vg_wide lies on {B} as well"):
+        plan(lvm, {"path": A}, armed=[f"device/{A}"])
+
+
+def test_a_volume_that_lies_on_other_volumes_is_seen(lvm):
+    number = made_osd(lvm)
+    lvm.cached.update(lvm.volumes)
+    assert not plan(lvm, {"path": DISK})
+    lvm.known.pop(number)
+    with pytest.raises(Invalid, match=rf"holds osd\.{number}"):
+        plan(lvm, {"path": DISK})
+
+
+def test_a_volume_is_the_database_of_one_osd_only(lvm):
+    lvm.add_disk(A)
+    lvm.add_disk(B)
+    lvm.add_volume("vg_nvme", "db1")
+    with pytest.raises(Invalid, match="only one OSD can have"):
+        plan(lvm, {"path": A, "db": DB}, {"path": B, "db": DB})
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ([{"path": A, "db_size": "1G"}], "devices[0].db_size: there is no db"),
+        ([{"path": A, "wal_slots": 2}], "devices[0].wal_slots: there is no wal"),
+        ([{"path": A, "db": FLASH, "db_size": "much"}], "devices[0].db_size: 'much' is not a size"),
+        ([{"path": A, "db": FLASH, "db_size": "0"}], "devices[0].db_size: "),
+        ([{"path": A, "db": FLASH, "db_slots": 0}], "devices[0].db_slots: "),
+        ([{"path": A, "db": FLASH, "db_slots": 2, "db_size": "1G"}], "devices[0]: db_size and db_slots"),
+        ([{"path": A, "db": FLASH, "db_slots": 2}, {"path": B, "db": FLASH, "db_slots": 3}], f"devices[1].db_slots: {FLASH} has 2"),
+        ([{"path": A, "db": FLASH, "db_slots": 1}, {"path": B, "db": FLASH}], f"{FLASH} is to serve 2 OSDs' parts, and its slots leave room for 1"),
+        ([{"path": A, "type": "raw", "db": FLASH, "db_size": "1G"}], "devices[0].db_size: "),
+    ],
+)
+def test_bad_sizes_and_slots(declared, said):
+    with pytest.raises(Invalid) as error:
+        osds.parse(declared)
+    assert len(error.value.problems) == 1 and said in error.value.problems[0]
