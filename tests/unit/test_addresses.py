@@ -118,7 +118,7 @@ def test_a_virtual_address_is_told_to_nobody():
         [
             question("__ceph_common_mon_host", "ceph_common", hosts, groups, "b", **living),
             question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **living),
-            question("__ceph_rgw_all | map(attribute='url')", "ceph_rgw", hosts, groups, "b", **living),
+            question("__ceph_rgw_all | map(attribute='urls') | flatten", "ceph_rgw", hosts, groups, "b", **living),
             question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
             question("__ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
             # the module refuses one that differs from the living one
