@@ -296,6 +296,13 @@ options:
                   address:
                     description: The host's address or name in the management network.
                     type: str
+                  known_as:
+                    description:
+                      - Its other addresses and names. CloudStack shows one address of a host, which need not be that by which it was added; a host that it
+                        shows with one of these is this one.
+                      - The role adds those that the inventory and facts have.
+                    type: list
+                    elements: str
                   url:
                     description: Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by what they are to be.
                     type: str
