@@ -67,6 +67,8 @@ options:
     description:
       - Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.
       - Settings that belong to a zone can also be declared for it, in O(zones[].settings).
+      - Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; O(arm=setting/NAME)
+        sets it anew.
     type: dict
     default: {}
   zones:
@@ -499,7 +501,7 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"]), module.params["arm"])
+    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 
 if __name__ == "__main__":

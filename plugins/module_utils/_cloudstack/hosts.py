@@ -242,7 +242,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
 
 def tags_of(row: Item) -> list[str]:
     """The tags that were given to a living host."""
-    return sorted(part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip())
+    return sorted({part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip()})
 
 
 def _now(row: Item) -> dict[str, t.Any]:
@@ -252,7 +252,7 @@ def _now(row: Item) -> dict[str, t.Any]:
 def _wanted(host: Item) -> dict[str, t.Any]:
     wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
     if host.get("tags") is not None:
-        wanted["tags"] = sorted(tag.strip() for tag in host["tags"])
+        wanted["tags"] = sorted({tag.strip() for tag in host["tags"]})
     return wanted
 
 

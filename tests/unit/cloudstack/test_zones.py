@@ -409,3 +409,93 @@ def test_a_host_keeps_its_names_and_addresses() -> None:
         {"address": "10.120.0.5", "known_as": ["10.9.9.9", "k1", "kvm1", "kvm1.example.org", "10.255.0.4"]},
         {"address": "10.120.0.6", "known_as": ["k2", "kvm2"]},
     ]
+
+
+# -- what the server makes of a value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("guest_cidr", "10.1.1.0/255.255.255.0"),
+        ("pods.0.netmask", "24"),
+        ("pods.0.netmask", "/24"),
+        ("public_ranges.0.netmask", "24"),
+        ("public_ranges.0.vlan", "vlan://untagged"),
+        ("public_ranges.0.vlan", "Untagged"),
+        ("physical_networks.0.vlan", "150-200, 100-149"),
+        ("pods.0.clusters.0.hosts.0.tags", [" ssd", "ssd"]),
+    ],
+)
+def test_the_same_in_other_words_is_no_change(path: str, value: t.Any) -> None:
+    zone = changed(path, value)
+    assert problems(zone) == []
+    assert plan(zone).changes == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("hosts.0.hosttags", "ssd, ssd"),
+        ("vlan_ranges.0.vlan", "vxlan://untagged"),
+        ("physical_networks.0.vlan", "150-200,100-149"),
+    ],
+)
+def test_the_server_s_own_words_are_no_change(path: str, value: t.Any) -> None:
+    assert plan(ZONE, changed(path, value, LISTS)).changes == []
+
+
+def test_tags_of_a_physical_network() -> None:
+    assert plan(changed("physical_networks.0.tags", ["b ", "a", "b"]), changed("physical_networks.0.tags", "a, b", LISTS)).changes == []
+
+
+def test_a_vlan_of_a_public_range_has_no_scheme() -> None:
+    """listVlanIpRanges says vlan://70 of what was given as 70."""
+    zone = changed("public_ranges.0.vlan", "vlan://70")
+    assert plan(zone, changed("vlan_ranges.0.vlan", "vlan://70", LISTS)).changes == []
+    (change,) = [change for change in plan(zone, changed("vlan_ranges", [], LISTS)).changes if change.kind == "vlan_range"]
+    assert change.after["vlan"] == "70"
+
+
+def test_new_ranges_are_given_in_the_server_s_form() -> None:
+    zone = changed("pods.0.netmask", "24", changed("public_ranges.0.netmask", "24", changed("guest_cidr", "10.1.1.0/255.255.255.0")))
+    after = {change.kind: change.after for change in plan(zone, {}).changes}
+    assert (after["pod"]["netmask"], after["vlan_range"]["netmask"], after["zone"]["guest_cidr"]) == ("255.255.255.0", "255.255.255.0", "10.1.1.0/24")
+
+
+@pytest.mark.parametrize(("path", "value"), [("pods.0.netmask", "0.0.0.255"), ("pods.0.netmask", "33"), ("guest_cidr", "10.1.1.0")])
+def test_what_is_no_netmask_is_said(path: str, value: str) -> None:
+    assert len(problems(changed(path, value))) == 1
+
+
+@pytest.mark.parametrize("path", ["zones.0.name", "pods.0.name", "clusters.0.name"])
+def test_a_name_that_differs_in_case_only_is_said(path: str) -> None:
+    """The server's database takes it for the same, and refuses to make another."""
+    with pytest.raises(Invalid, match="which to the server is the same name"):
+        plan(ZONE, changed(path, path[0].upper() + "1", LISTS))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://RGW1.example.org:80", "http://rgw1.example.org"),
+        ("HTTPS://rgw:443/", "https://rgw"),
+        ("nfs://NAS:2049/a//b/", "nfs://nas/a/b"),
+        ("nfs://[FD00:0::9]/x", "nfs://[fd00::9]/x"),
+    ],
+)
+def test_urls_that_lead_to_one_place(one: str, other: str) -> None:
+    assert addresses.location(one) == addresses.location(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://rgw:8080", "http://rgw"),
+        ("nfs://nas/A", "nfs://nas/a"),
+        ("http://web/d?x=1", "http://web/d"),
+        ("http://a@web/d", "http://b@web/d"),
+    ],
+)
+def test_urls_that_do_not(one: str, other: str) -> None:
+    assert addresses.location(one) != addresses.location(other)
