@@ -42,7 +42,7 @@ def test_a_host_is_reached_by_one_address_whoever_asks(variables, address, in_ur
         ]
     )
     assert [kvm, url, pool] == [[address], f"http://{in_url}:8080/client/api", [address]]
-    assert zone[0]["pods"][0]["clusters"][0]["hosts"] == [{"address": address}]
+    assert [host["address"] for host in zone[0]["pods"][0]["clusters"][0]["hosts"]] == [address]
 
 
 def test_a_management_server_tells_the_others_an_address_that_it_has():

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
 
@@ -288,4 +289,4 @@ def _url_problems(here: str, url: str) -> t.List[str]:
 
 
 def _tidy(url: t.Any) -> str:
-    return str(url or "").rstrip("/")
+    return location(url)
