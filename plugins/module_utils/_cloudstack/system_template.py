@@ -20,6 +20,7 @@ import glob
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
 import time
 import typing as t
@@ -98,10 +99,18 @@ def look(url: str) -> Seen:
         with mounted(url, write=False) as folder:
             return within(folder)
     except host.CommandError as error:
-        said = error.text.splitlines()[-1] if error.text else str(error)
-        return Seen(problem=f"this server cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {said}")
+        return Seen(
+            problem=f"{socket.gethostname()} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
+        )
     except OSError as error:
-        return Seen(problem=f"this server cannot look into {export(url)}: {error.strerror or error} (is root squashed there? The export needs no_root_squash)")
+        return Seen(
+            problem=f"{socket.gethostname()} cannot look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
+        )
+
+
+def _said(error: host.CommandError) -> str:
+    """The first line of what a program said; mount adds one about dmesg."""
+    return next((line.strip() for line in error.text.splitlines() if line.strip()), str(error))
 
 
 def within(folder: str) -> Seen:
@@ -146,8 +155,7 @@ def lacking() -> list[str]:
         try:
             host.run(["runuser", "-u", USER, "--", "sudo", "-n", "-l", "mount"], timeout=30)
         except host.CommandError as error:
-            said = error.text.splitlines()[-1] if error.text else str(error)
-            found.append(f"the user {USER} may not mount by sudo ({said}): /etc/sudoers.d/cloudstack of the package cloudstack-management lets it")
+            found.append(f"the user {USER} may not mount by sudo ({_said(error)}): /etc/sudoers.d/cloudstack of the package cloudstack-management lets it")
     if not os.path.exists(SCRIPT):
         found.append(f"{SCRIPT} is not there: is cloudstack-common whole?")
     if bundle() is None:
@@ -208,8 +216,10 @@ class Provider:
         changes: list[Change] = []
         warnings: list[str] = []
         empty = {store: seen for store, seen in observed.items() if not seen.template}
-        if empty:
-            problems += [f"this management server cannot put the template of the system virtual machines into an image store: {text}" for text in lacking()]
+        lack = lacking() if empty else []
+        if lack:
+            server = f"the management server {socket.gethostname()}"
+            problems.append(f"{server} cannot put the template of the system virtual machines into an image store: {'; '.join(lack)}")
         for store, seen in empty.items():
             here = f"{self._prefix}image_stores ({store.name}) of the zone {store.zone}"
             if seen.problem:

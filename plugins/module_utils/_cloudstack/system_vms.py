@@ -208,8 +208,8 @@ def prove(
     for row in waiting:
         lists, vm = row.pop("lists")
         row["reasons"] = why(row["type"], vm, lists, look)
-        state = f"{row['state']}, its agent {row['agent_state'] or 'unknown'}" if vm else "not there"
-        problems.append(f"zone {row['zone']}: {TYPES[row['type']][0]} is {state}, not up: {'; '.join(row['reasons'])}")
+        state = f"is {row['state']}, its agent {row['agent_state'] or 'not seen yet'}" if vm else "is not there"
+        problems.append(f"zone {row['zone']}: {TYPES[row['type']][0]} {state}: {'; '.join(row['reasons'])}")
     return found, problems
 
 

@@ -139,12 +139,15 @@ def test_all_that_is_lacking_is_said_together(store: pathlib.Path, monkeypatch: 
 
 def test_a_store_that_cannot_be_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(argv: t.Sequence[str], **unused: t.Any) -> str:
-        raise host.CommandError(argv, 32, "mount: /tmp/x: unknown filesystem type 'nfs'.")
+        raise host.CommandError(
+            argv, 32, "mount: /tmp/x: unknown filesystem type 'nfs'.\n       dmesg(1) may have more information after failed mount system call."
+        )
 
     monkeypatch.setattr(host, "run", refuse)
     seen = system_template.look(URL)
     assert "cannot mount 10.0.0.1:/secondary" in seen.problem
     assert "unknown filesystem type 'nfs'" in seen.problem
+    assert "dmesg" not in seen.problem
 
 
 def test_a_copy_that_was_not_ended(store: pathlib.Path) -> None:
