@@ -112,6 +112,12 @@ options:
         description: Whether the zone takes guests. It is enabled when everything else of it is there.
         type: bool
         default: true
+      system_vms:
+        description:
+          - Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS. The server
+            starts them by itself; what they could not come up with is refused here, and their template is looked for and proven by the roles.
+          - By default it is, where an NFS store of it is declared and it has a cluster of KVM.
+        type: bool
       settings:
         description: Settings of this zone, by name.
         type: dict

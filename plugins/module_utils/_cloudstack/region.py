@@ -26,6 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
     primary_storage,
     secondary_storage,
     settings,
+    system_vms,
     templates,
     users,
     zones,
@@ -276,6 +277,7 @@ KINDS: t.Tuple[Kind, ...] = (
     Kind("settings", settings.SPEC, settings.LISTS, settings.problems, settings.plan),
     Kind("zones", items(zones.OPTIONS), zones.lists, zones.problems, zones.plan, zones.returned),
     Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
+    Kind("zones", None, (), _no_problems, system_vms.plan),
     Kind(
         "primary_storage",
         items(primary_storage.OPTIONS),

@@ -144,7 +144,9 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
     if item["provider"] == "nfs":
         parameters["url"] = item["url"]
         after.update(zone=item["zone"], url=item["url"])
-        needs = waits | {f"zone/{item['zone']}"}
+        # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
+        # has by then; where it has none, it puts nothing there and says nothing.
+        needs = waits | {f"zone/{item['zone']}"} | sheet.ids("cluster", "host", begin=f"{item['zone']}/")
     else:
         given = item["s3"]
         credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)

@@ -33,6 +33,7 @@ OPTIONS: dict[str, t.Any] = {
     "domain": {"type": "str"},
     "local_storage": {"type": "bool"},
     "enabled": {"type": "bool", "default": True},
+    "system_vms": {"type": "bool"},
     "settings": {"type": "dict", "default": {}},
     "physical_networks": {"type": "list", "elements": "dict", "default": [], "options": physical_networks.OPTIONS},
     "guest_network": {"type": "dict", "options": ranges.GUEST_NETWORK_OPTIONS},
