@@ -356,6 +356,11 @@ def test_a_master_that_somebody_staged_is_committed_by_name_only():
     have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "z", True
     (refused,) = planned(have, site={**SITE, "endpoints": EAST, "master": True}).refusals(["zone/z", "zonegroup/zg"])
     assert "To allow it, arm it by name: period/r" in refused
+    # The master itself takes back what was staged against it
+    have = whole_site()
+    have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "other", False
+    result = planned(have, site=SITE)
+    assert ids(result) == [["update zone/z"], ["update period/r"]] and result.refusals() == []
 
 
 def test_a_default_realm_is_replaced_by_name_only():
