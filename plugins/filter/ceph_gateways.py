@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The gateways, with host, urls, entity, options and daemon.
+  description: The gateways, with host, urls, names, entity, options and daemon.
   type: list
   elements: dict
 """
