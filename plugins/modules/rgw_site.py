@@ -66,7 +66,7 @@ options:
         type: str
         required: true
       endpoints:
-        description: The addresses that other zones use. By default O(endpoints).
+        description: The addresses that other zones use. By default O(endpoints). With an empty list those that are there stay.
         type: list
         elements: str
       hostnames:

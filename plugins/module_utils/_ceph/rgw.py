@@ -121,12 +121,12 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     site = None
     if params.get("site"):
         given = params["site"]
-        hostnames = given.get("hostnames")
+        hostnames, endpoints = given.get("hostnames"), given.get("endpoints")
         site = Site(
             given["realm"],
             given["zonegroup"],
             given["zone"],
-            tuple(given.get("endpoints") or params.get("endpoints") or ()),
+            tuple((params.get("endpoints") or ()) if endpoints is None else endpoints),
             None if hostnames is None else tuple(sorted(hostnames)),
         )
     admin = params.get("admin_user") or "cephstack-admin"
