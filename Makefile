@@ -15,7 +15,7 @@ CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PA
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
-.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit daemons molecule bench docs build changelog run dev clean
+.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit region daemons molecule bench docs build changelog run dev clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -38,7 +38,7 @@ clean-lab: run ## Remove every trace of the lab, the cached images too
 	@$(PLAY) cephstack.cloud.lab -e lab_state=down -e lab_purge_cache=true
 
 test: dev ## All tests
-	@$(CHECK) lint unit sanity build daemons molecule
+	@$(CHECK) lint unit sanity build region daemons molecule
 
 check: dev ## The quick tests: lint and unit
 	@$(CHECK) lint unit
@@ -51,6 +51,9 @@ sanity: dev ## ansible-test sanity (make sanity CORE=2.21 PYTHON=python3.12 for 
 
 unit: dev ## Tests of the pure code
 	@$(CHECK) unit
+
+region: dev ## CloudStack's API against a stand-in for its server, or the real one that CEPHSTACK_CLOUDSTACK names
+	@$(CHECK) region
 
 daemons: dev ## Every Ceph module against real Ceph daemons
 	@$(CHECK) daemons

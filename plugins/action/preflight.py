@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
 
 ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "xen_hosts", "nfs_gateways")
@@ -46,7 +47,8 @@ class ActionModule(ActionBase):
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
         of_xen, warnings_of_xen = xen.problems(hosts, roles)
         problems += of_xen
-        result["warnings"] = warnings + warnings_of_xen
+        of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in vlan_bridges.warnings(name, hostvars[name])]
+        result["warnings"] = warnings + warnings_of_xen + of_kvm
         result["changed"] = False
         result["problems"] = problems
         if problems:

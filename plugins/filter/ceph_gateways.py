@@ -17,7 +17,7 @@ short_description: The object gateways of hosts
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Takes the variables of hosts and returns all their object gateways, each with its address, its cephx client, its options of the
+  - Takes the variables of hosts and returns all their object gateways, each with its addresses (C(urls)), its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
 positional: public_network, site, instances, monmap, required
 options:
@@ -44,7 +44,7 @@ options:
     type: dict
     default: {}
   required:
-    description: The hosts that must have an address, by default all. Of others that have none there is one item, with C(host) alone.
+    description: The hosts that must have an address, by default all. Of others that have none there is one item, with no C(urls) and C(daemon).
     type: list
     elements: str
 """
@@ -54,12 +54,12 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ groups['rgws'] | map('extract', hostvars)
-      | cephstack.cloud.ceph_gateways(ceph.public_network, ceph_rgw_site, ceph_rgw_instances) | map(attribute='url') }}
+      | cephstack.cloud.ceph_gateways(ceph.public_network, ceph_rgw_site, ceph_rgw_instances) | map(attribute='urls') | flatten }}
 """
 
 RETURN = r"""
 _value:
-  description: The gateways, with host, url, entity, options and daemon.
+  description: The gateways, with host, urls, names, entity, options and daemon.
   type: list
   elements: dict
 """
@@ -81,7 +81,7 @@ def ceph_gateways(
         known, _unknown = _inventory.known_addresses(wanted, _inventory.networks(public_network), monmap, given if required is None else required)
         for name, variables in given.items():
             # What a host's gateways are asked and told is not needed while nothing is known of it.
-            unknown: list[dict[str, t.Any]] = [{"host": name, "url": None}]
+            unknown: list[dict[str, t.Any]] = [{"host": name, "urls": []}]
             found += gateways(name, known[name], variables.get("ceph_rgw_instances", instances), site) if name in known else unknown
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error

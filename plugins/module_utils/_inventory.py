@@ -13,7 +13,7 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import short_name
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -304,7 +304,7 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
 
 def own_name(host: Host) -> str:
     """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
-    return str(host.facts.get("hostname") or short_name(host.name))
+    return str(host.facts.get("hostname") or gateways.short_name(host.name))
 
 
 def _nfs_client(host: Host) -> str:
@@ -317,7 +317,7 @@ _NAMED: tuple[tuple[str, str, t.Callable[[Host], str]], ...] = (
     ("mgrs", "manager", own_name),
     ("osds", "OSDs", own_name),
     ("mdss", "metadata server", own_name),
-    ("rgws", "object gateways", lambda host: short_name(host.name)),
+    ("rgws", "object gateways", lambda host: gateways.short_name(host.name)),
     ("nfs_gateways", "NFS client", _nfs_client),
     # Images and guests that prove a host, and CloudStack's agents, have its name in full. They are of KVM and Xen alike.
     ("kvm_hosts", "guests", lambda host: str(host.facts.get("nodename") or host.name)),
@@ -372,11 +372,26 @@ def _device_problems(host: Host) -> list[str]:
 
 def _instance_problems(host: Host) -> list[str]:
     found = []
-    for key in ("name", "port"):
-        seen: set[t.Any] = set()
-        for instance in host.variables.get("ceph_rgw_instances") or []:
-            value = instance.get(key)
-            if value is not None and value in seen:
-                found.append(f"{host.name}: two of ceph_rgw_instances have the {key} {value}")
-            seen.add(value)
+    instances = host.variables.get("ceph_rgw_instances") or []
+    names = [instance.get("name") for instance in instances]
+    found += [f"{host.name}: two of ceph_rgw_instances have the name {name}" for name in sorted({name for name in names if name and names.count(name) > 1})]
+    taken: list[gateways.Listener] = []
+    for instance in instances:
+        if instance.get("port") is None:
+            continue
+        try:
+            places = gateways.listeners(instance)
+        except ValueError as error:
+            found.append(f"{host.name}: ceph_rgw_instances: {instance.get('name')}: {error}")
+            continue
+        clashes = {one.port for one in places for other in taken if one.port == other.port and _same_place(one.address, other.address)}
+        found += [f"{host.name}: two of ceph_rgw_instances have the port {port}" for port in sorted(clashes)]
+        taken += places
     return found
+
+
+def _same_place(one: t.Any, other: t.Any) -> bool:
+    """Whether two sockets of one port cannot be bound beside each other: on one address, or one of them on all of its family's."""
+    if one is None or other is None:
+        return True
+    return one == other or (one.version == other.version and (one.is_unspecified or other.is_unspecified))

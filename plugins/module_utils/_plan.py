@@ -252,6 +252,34 @@ class Module(t.Protocol):
     def warn(self, warning: str) -> None: ...
 
 
+class Together:
+    """Several providers as one: observed in their order, planned and applied as one plan, in which the changes of one may wait for another's."""
+
+    def __init__(self, providers: t.Sequence[Provider]) -> None:
+        self.providers = list(providers)
+
+    def observe(self) -> list[t.Any]:
+        """Read each of them."""
+        return [provider.observe() for provider in self.providers]
+
+    def plan(self, observed: t.Any) -> Plan:
+        """Compare each of them. Raises Invalid with the problems of all."""
+        plans: list[Plan] = []
+        problems: list[str] = []
+        for provider, seen in zip(self.providers, observed):
+            try:
+                plans.append(provider.plan(seen))
+            except Invalid as error:
+                problems += error.problems
+        if problems:
+            raise Invalid(problems)
+        return Plan([change for plan in plans for change in plan.changes], [warning for plan in plans for warning in plan.warnings])
+
+    def returned(self, observed: t.Any) -> dict[str, t.Any]:
+        """Return what all of them give back."""
+        return {key: value for provider, seen in zip(self.providers, observed) for key, value in provider.returned(seen).items()}
+
+
 def reconcile(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> None:
     """Bring what is to what should be, and prove it: a second plan must be empty.
 

@@ -176,7 +176,10 @@ options:
         description: Place on OSDs of this class only.
         type: str
       extra:
-        description: Further settings, in Ceph's own words.
+        description:
+          - Further settings, in Ceph's own words.
+          - With C(crush-osds-per-failure-domain) and C(crush-num-failure-domains) each failure domain takes several chunks, for few hosts with many OSDs.
+            This needs Ceph 19 and O(require_min_compat_client=squid).
         type: dict
   crush:
     description: The CRUSH map.

@@ -31,7 +31,7 @@ options:
     description: The daemons of this host.
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       type:
         description: What it is.
@@ -63,6 +63,14 @@ options:
         distribution's own bcrypt (Ceph before 20, bcrypt from 4.0 on), and taken away again where they can.
       - The manager's module C(restful) cannot load there at all, so it is disabled.
     type: str
+  crash_reports:
+    description:
+      - Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports
+        and no more, with its keyring, and may move what it has posted.
+      - What Debian 13's managers report as a crash while they load their modules is none. Such reports are set aside before they are posted,
+        and archived where they were. No other report is touched.
+    type: bool
+    default: false
   restart_outdated:
     description: Whether a daemon that runs another version than the installed one is restarted.
     type: bool
@@ -115,6 +123,10 @@ daemons:
     version:
       description: The version that runs, empty where it does not answer.
       type: str
+crash_client:
+  description: The cephx client that posts this host's crash reports.
+  type: str
+  returned: where O(crash_reports) is set
 changes:
   description: The changes, in the order of their stages.
   type: list
@@ -122,14 +134,17 @@ changes:
   returned: success
 """
 
+import contextlib
 import os
+import socket
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, reconcile
 
 DAEMON = {
     "type": {"type": "str", "choices": sorted(KINDS, key=list(KINDS).index), "required": True},
@@ -144,8 +159,9 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "connection": connection_argument(),
-            "daemons": {"type": "list", "elements": "dict", "required": True, "options": DAEMON},
+            "daemons": {"type": "list", "elements": "dict", "default": [], "options": DAEMON},
             "bcrypt_shim": {"type": "str"},
+            "crash_reports": {"type": "bool", "default": False},
             "restart_outdated": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 120},
         },
@@ -156,11 +172,20 @@ def main() -> None:
     try:
         daemons = parse(params["daemons"], short_hostname())
         nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
-        if module.check_mode and (nowhere or not any(installed(daemon.kind.program) for daemon in daemons)):
-            reconcile(module, Provider(daemons, None, **options))
-        require_binding(module)
-        with Connection(params["connection"]) as cluster:
-            reconcile(module, Provider(daemons, cluster, **options))
+
+        def there(*programs: str) -> bool:
+            """In check mode nothing need be there yet, neither programs nor a cluster that could be asked."""
+            return not module.check_mode or (not nowhere and any(installed(program) for program in programs))
+
+        asks = {"daemons": bool(daemons) and there(*(daemon.kind.program for daemon in daemons)), "crash": params["crash_reports"] and there(crash.PROGRAM)}
+        if any(asks.values()):
+            require_binding(module)
+        with Connection(params["connection"]) if any(asks.values()) else contextlib.nullcontext() as cluster:
+            providers = [Provider(daemons, cluster if asks["daemons"] else None, **options)]
+            if params["crash_reports"]:
+                after = [f"unit/{daemon.unit}" for daemon in daemons]
+                providers.append(crash.Provider(socket.gethostname(), cluster if asks["crash"] else None, after))
+            reconcile(module, Together(providers))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

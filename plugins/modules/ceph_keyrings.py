@@ -49,8 +49,8 @@ options:
         type: str
         default: root
       mode:
-        description: The file's permissions, octal.
-        type: str
+        description: The file's permissions, octal, in quotes, as V('0640').
+        type: raw
         default: '0600'
       state:
         description: Whether the file exists.
@@ -104,6 +104,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
 
 KEYRING = {
@@ -112,7 +113,7 @@ KEYRING = {
     "path": {"type": "path"},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
-    "mode": {"type": "str", "default": "0600"},
+    "mode": {"type": "raw", "default": "0600"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
@@ -130,7 +131,7 @@ def main() -> None:
     params = module.params
     settings = params["settings"]
     if settings is not None:
-        settings = {name: None if value in (None, "") else str(value) for name, value in settings.items()}
+        settings = {name: None if value in (None, "") else word(value) for name, value in settings.items()}
     try:
         reconcile(module, Provider(parse(params["keyrings"]), params["conf"], settings))
     except Invalid as error:

@@ -14,7 +14,7 @@ description:
   - Makes the host's monitor, starts it, and returns when the quorum has it.
   - Where a cluster lives, the monitor joins it with the living monmap. Where there is none, it founds one, alone, if it may.
   - Keys are made once, on the founding host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host
-    and mended where it differs from the cluster's own.
+    and mended where its key is not the cluster's own, or anybody but root may read it. The monitor's own keyring is kept from all but Ceph.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection

@@ -15,6 +15,8 @@ description:
   - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
   - A device that holds anything is refused by its name with what it holds. It is wiped only where O(arm) names it, and never while it is
     mounted or in use. All problems are reported together, before anything is touched.
+  - A device that is gone or cannot be read is warned of where its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
+    that is an error.
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -33,6 +35,8 @@ options:
     description:
       - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
       - A device that holds anything is refused until its id is listed here. The refusal names the id.
+      - A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.
+      - What is in use, or a part of an OSD that the cluster has, is refused even then.
   devices:
     description: The devices of this host that carry OSDs.
     type: list
@@ -52,11 +56,29 @@ options:
         default: lvm
       db:
         description:
-          - A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it equally.
+          - A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it.
+          - The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be
+            replaced. If there is no room, nothing is touched.
+          - A logical volume is used as it is, by one OSD.
         type: path
+      db_size:
+        description: How large the database is, such as V(60G). By default it gets one of O(devices[].db_slots) equal shares of its device.
+        type: str
+      db_slots:
+        description:
+          - Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for
+            the OSDs that come later. By default as many as name it now, and none is left.
+          - All that name the same device have the same number.
+        type: int
       wal:
         description: A faster device for the OSD's write-ahead log, where it is another one than that of the database.
         type: path
+      wal_size:
+        description: As O(devices[].db_size), for the write-ahead log.
+        type: str
+      wal_slots:
+        description: As O(devices[].db_slots), for the device of the write-ahead log.
+        type: int
       encrypted:
         description: Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.
         type: bool
@@ -79,13 +101,15 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Two disks with their databases on one flash device
+- name: Two disks with their databases on one flash device, and room for those of four more
   cephstack.cloud.ceph_osds:
     devices:
       - path: /dev/disk/by-id/wwn-0x5000c500a0b1c2d3
         db: /dev/disk/by-id/nvme-eui.0025388b71b2a4f1
+        db_slots: 6
       - path: /dev/disk/by-id/wwn-0x5000c500a0b1c2d4
         db: /dev/disk/by-id/nvme-eui.0025388b71b2a4f1
+        db_slots: 6
     memory_share: 0.5
 """
 
@@ -100,7 +124,7 @@ osds:
       description: The device, as declared.
       type: str
     id:
-      description: The OSD's number, null where there is none yet.
+      description: The OSD's number, also of one whose device is gone; null where there is none yet.
       type: int
     type:
       description: How it lies on the device.
@@ -128,7 +152,11 @@ DEVICE = {
     "path": {"type": "path", "required": True},
     "type": {"type": "str", "choices": ["lvm", "raw"], "default": "lvm"},
     "db": {"type": "path"},
+    "db_size": {"type": "str"},
+    "db_slots": {"type": "int"},
     "wal": {"type": "path"},
+    "wal_size": {"type": "str"},
+    "wal_slots": {"type": "int"},
     "encrypted": {"type": "bool", "default": False},
     "device_class": {"type": "str"},
 }

@@ -24,6 +24,12 @@ options:
     type: list
     elements: str
     default: [cloudbr0]
+  vlans:
+    description:
+      - The highest VLAN that networks of guests and public ranges have, by bridge; V(0) where it has none. CloudStack names a bridge for each of them after the
+        interface that the bridge holds, and Linux takes no name of more than 15 characters. One that is too long is a problem.
+      - Where it is left out, a name that is too long for a VLAN of four digits is a warning.
+    type: dict
   servers:
     description: The addresses of the management servers. Nothing is asked of them where it is empty.
     type: list
@@ -54,6 +60,9 @@ EXAMPLES = r"""
 - name: Would CloudStack take this host?
   cephstack.cloud.cloudstack_host_probe:
     bridges: [cloudbr0, cloudbr1]
+    vlans:
+      cloudbr0: 0
+      cloudbr1: 2000
     servers: [192.0.2.11]
 """
 
@@ -81,13 +90,14 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Wanted, look, problems
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Wanted, look, problems, warnings
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "bridges": {"type": "list", "elements": "str", "default": ["cloudbr0"]},
+            "vlans": {"type": "dict"},
             "servers": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int", "default": 8250},
             "time": {"type": "float"},
@@ -99,10 +109,14 @@ def main() -> None:
     )
     params = dict(module.params)
     fail = params.pop("fail")
+    if params["vlans"] is not None:
+        params["vlans"] = {bridge: int(vlan) for bridge, vlan in params["vlans"].items()}
     wanted = Wanted(**{**params, "bridges": tuple(params["bridges"]), "servers": tuple(params["servers"])})
     begun = time.monotonic()
     seen = look(wanted)
     found = problems(wanted, seen)
+    for warning in warnings(wanted, seen):
+        module.warn(warning)
     result = {"problems": found, "librados": seen.librados, "skew": seen.skew, "seconds": round(time.monotonic() - begun, 1)}
     if found and fail:
         module.fail_json(msg="CloudStack cannot use this host: " + "; ".join(found), **result)

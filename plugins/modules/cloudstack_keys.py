@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Logs in, sets the user's password where it still has that of a new server, and returns the user's API keys.
   - Keys are made only where there are none. Those that are there are never replaced.
-  - It returns secrets. Use it with C(no_log) on the task, always.
+  - With O(return_keys) it returns secrets. Then use it with C(no_log) on the task, always.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
 attributes:
@@ -63,6 +63,11 @@ options:
     description: How many seconds one call may take.
     type: int
     default: 60
+  return_keys:
+    description:
+      - Whether the keys are returned, in clear. A task that does not return them needs no C(no_log), so that what it changes is seen.
+    type: bool
+    default: true
   prefix:
     description: What stands before an option's name in messages, so that a role can name its own variable.
     type: str
@@ -70,6 +75,13 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Set the password of a new server, make its keys and keep them, in plain sight
+  cephstack.cloud.cloudstack_keys:
+    url: http://localhost:8080/client/api
+    password: "{{ vault_cloudstack_admin_password }}"
+    path: /etc/cloudstack/management/cephstack-keys.json
+    return_keys: false
+
 - name: Learn the keys of the API
   cephstack.cloud.cloudstack_keys:
     url: http://localhost:8080/client/api
@@ -84,7 +96,6 @@ EXAMPLES = r"""
       url: "{{ keys.url }}"
       api_key: "{{ keys.api_key }}"
       api_secret: "{{ keys.api_secret }}"
-  no_log: true
 """
 
 RETURN = r"""
@@ -100,12 +111,12 @@ user_id:
   sample: 8ff923da-e54f-11f1-83c7-a6e0260c5937
 api_key:
   description: The API key. Secret. Null where it has not been made yet, in check mode.
-  returned: success
+  returned: where O(return_keys) is set
   type: str
   sample: '********'
 api_secret:
   description: The secret key that belongs to it. Secret. Null where it has not been made yet, in check mode.
-  returned: success
+  returned: where O(return_keys) is set
   type: str
   sample: '********'
 cloudstack_version:
@@ -141,6 +152,7 @@ def main() -> None:
             "ca_path": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
             "prefix": {"type": "str", "default": ""},
+            "return_keys": {"type": "bool", "default": True, "no_log": False},
         },
         supports_check_mode=True,
     )

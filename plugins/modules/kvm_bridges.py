@@ -13,6 +13,9 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - A bridge that is there is left alone, whatever it holds.
   - One that isn't is made and gets the addresses of the interface that it holds, now and at every boot.
+  - Only addresses, gateway, DNS and routes move. What makes the interface what it is stays with it (slaves and mode of a bond, a VLAN's device, hardware
+    address, offloads), so it may be a bond or a VLAN. The bridge gets the interface's C(mtu), too. Options that are not known stay with the interface;
+    commands that are not known stay where they run before it is up, and move where they run after.
   - A timer is set before that. It puts everything back unless the module is called a second time, which proves that the host can still
     be reached. What comes up wrong is put back at once.
   - The interface must be described in C(/etc/network/interfaces) or a file in C(/etc/network/interfaces.d). Where netplan, systemd-networkd or

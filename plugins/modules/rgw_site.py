@@ -49,7 +49,10 @@ options:
     default: cephstack-admin
   site:
     description:
-      - The realm, with one zonegroup and one zone, all of them the default and the master, so that more zones can be added later.
+      - The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the
+        cluster's default, so that more zones can be added later.
+      - In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the
+        master, a default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.
       - A zone of the same name that gateways made before there was a realm is taken over with all that is in it.
     type: dict
     suboptions:
@@ -66,13 +69,36 @@ options:
         type: str
         required: true
       endpoints:
-        description: The addresses that other zones use. By default O(endpoints). With an empty list those that are there stay.
+        description:
+          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+          - With an empty list those that are there stay.
         type: list
         elements: str
       hostnames:
-        description: The names under which buckets are found as V(BUCKET.NAME).
+        description: The names under which buckets are found as V(BUCKET.NAME). They are the zonegroup's; its master zone changes them.
         type: list
         elements: str
+      master:
+        description:
+          - Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.
+          - V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names.
+            Whatever the former master has not handed over yet is lost.
+          - With V(false) nothing is made where the realm has no master yet, so that a realm that was not pulled is not made anew.
+        type: bool
+      system_key:
+        description:
+          - The key of a user of the realm with C(system), by which zones ask each other. A zone needs one that is not in the cluster of the realm's
+            master zone. It is kept in the zone. Left as it is by default.
+        type: dict
+        suboptions:
+          access_key:
+            description: The access key.
+            type: str
+            required: true
+          secret_key:
+            description: The secret.
+            type: str
+            required: true
   users:
     description: The users.
     type: list
@@ -250,6 +276,16 @@ EXAMPLES = r"""
       zone: eu-1
       endpoints: [http://10.0.0.1:8080, http://10.0.0.2:8080]
 
+- name: A second zone, of a realm that was pulled from the cluster of the first
+  cephstack.cloud.rgw_site:
+    site:
+      realm: main
+      zonegroup: eu
+      zone: eu-2
+      master: false
+      endpoints: [http://10.1.0.1:8080]
+      system_key: "{{ realm_system_key }}"
+
 - name: A user and a bucket
   cephstack.cloud.rgw_site:
     endpoints: [http://10.0.0.1:8080, http://10.0.0.2:8080]
@@ -299,15 +335,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import Q
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
 
+KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}
 SITE = {
     "realm": {"type": "str", "required": True},
     "zonegroup": {"type": "str", "required": True},
     "zone": {"type": "str", "required": True},
     "endpoints": {"type": "list", "elements": "str"},
     "hostnames": {"type": "list", "elements": "str"},
+    "master": {"type": "bool"},
+    # The secret within is hidden
+    "system_key": {"type": "dict", "options": KEY, "no_log": False},
 }
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
-KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}
 USER = {
     "uid": {"type": "str", "required": True},
     "state": STATE,

@@ -1,10 +1,12 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The region, against a real management server that has the simulator.
+"""The region, against a management server: the stand-in of this folder (stand_in.py), or a real one that has the simulator.
 
-CEPHSTACK_CLOUDSTACK         a JSON file with url, api_key and api_secret of a root admin. Without it these tests are skipped.
+CEPHSTACK_CLOUDSTACK         a JSON file with url, api_key and api_secret of a root admin of a real server. Without it the stand-in is started.
 CEPHSTACK_CLOUDSTACK_PREFIX  what the names of zones and other objects begin with, "test-" by default, so that several can test on one server.
+
+The real server is the judge. A test that is marked stand_in needs what only the stand-in has, and is left out there; nothing else differs.
 
 How a test uses it:
 
@@ -19,9 +21,14 @@ Everything that differs is gone when the fixtures `zone…` end: their zones are
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import subprocess
+import sys
+import tempfile
+import time
 import typing as t
 
 import pytest
@@ -32,6 +39,20 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 
 PREFIX = os.environ.get("CEPHSTACK_CLOUDSTACK_PREFIX", "test-")
+REAL = os.environ.get("CEPHSTACK_CLOUDSTACK", "")
+# Seconds in which the stand-in listens; it takes a fifth of one.
+_STARTED = 20
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stand_in: needs what only the stand-in has; left out on a real server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    out = [item for item in items if REAL and item.get_closest_marker("stand_in")]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 class Failed(AssertionError):
@@ -74,13 +95,45 @@ def differences(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {entry["before_header"]: (entry["before"], entry["after"]) for entry in result["diff"]}
 
 
+class Files(t.NamedTuple):
+    """Where the keys of a server are, and those of an object gateway that it reaches; None where there is none."""
+
+    keys: pathlib.Path
+    gateway: pathlib.Path | None
+
+
+@contextlib.contextmanager
+def started() -> t.Iterator[Files]:
+    """A stand-in, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="cephstack-stand-in-") as folder:
+        files = Files(pathlib.Path(folder, "keys.json"), pathlib.Path(folder, "gateway.json"))
+        command = [sys.executable, str(pathlib.Path(__file__).with_name("stand_in.py")), "--keys-file", str(files.keys), "--gateway-file", str(files.gateway)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                deadline = time.monotonic() + _STARTED
+                while not files.keys.exists():
+                    assert process.poll() is None, "the stand-in ended by itself"
+                    assert time.monotonic() < deadline, "the stand-in does not listen"
+                    time.sleep(0.02)
+                yield files
+            finally:
+                process.terminate()
+
+
 @pytest.fixture(scope="session")
-def connection() -> dict[str, str]:
+def files() -> t.Iterator[Files]:
+    if REAL:
+        gateway = os.environ.get("CEPHSTACK_RGW")
+        yield Files(pathlib.Path(REAL), pathlib.Path(gateway) if gateway else None)
+        return
+    with started() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def connection(files: Files) -> dict[str, str]:
     """A module's option `connection`."""
-    path = os.environ.get("CEPHSTACK_CLOUDSTACK")
-    if not path:
-        pytest.skip("CEPHSTACK_CLOUDSTACK names no file with the url and keys of a CloudStack server")
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    return json.loads(files.keys.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,19 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Primary, secondary and object storage on a real server.
+"""Primary, secondary and object storage.
 
-CEPHSTACK_RGW  a JSON file with url, and access_key and secret_key of a user with caps users=*;buckets=*, as admin, and of one without, as user.
-               The server must reach that gateway. Without it, object stores are skipped.
+CEPHSTACK_RGW  for a real server: a JSON file with url, and access_key and secret_key of a user with caps users=*;buckets=*, as admin, and of one
+               without, as user. The server must reach that gateway. Without it, object stores are skipped there. The stand-in brings its own.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import pathlib
 import typing as t
 
 import pytest
-from conftest import PREFIX, Failed, differences, ids
+from conftest import PREFIX, Failed, Files, differences, ids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import bucket_probe, client, primary_storage
 
@@ -176,11 +174,10 @@ def test_stores_of_nfs(run: t.Any, server: client.Client, zone: dict[str, t.Any]
 
 
 @pytest.fixture
-def rgw() -> dict[str, t.Any]:
-    path = os.environ.get("CEPHSTACK_RGW")
-    if not path:
+def rgw(files: Files) -> dict[str, t.Any]:
+    if files.gateway is None:
         pytest.skip("CEPHSTACK_RGW names no file with the address and users of a gateway")
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    return json.loads(files.gateway.read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Zones, what they are made of, hosts and settings, on a real server."""
+"""Zones, what they are made of, hosts and settings."""
 
 from __future__ import annotations
 

@@ -153,6 +153,7 @@ class Cluster:
             shim.mkdir(exist_ok=True)
             (shim / "bcrypt.py").write_text(_SHIM.read_text() if _SHIM.exists() else _SHIM_TEXT)
             environment["PYTHONPATH"] = str(shim)  # and nothing else: the tests' own path is not the manager's
+            environment["CEPH_ARGS"] = "--mgr-disabled-modules=restful"
         else:
             environment.pop("PYTHONPATH", None)
         self.spawn(f"mgr.{name}", ["ceph-mgr", "-c", str(self.conf), "-i", name, "-f"], environment)

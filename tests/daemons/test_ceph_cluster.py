@@ -305,6 +305,48 @@ def test_one_copy_must_be_armed(cluster, run):
     run("ceph_cluster", pools=[{"name": name, "state": "absent"} for name in ("single", "scratch")], arm=["pool/single", "pool/scratch"])
 
 
+def test_what_the_monitors_keep_in_another_spelling(cluster, run):
+    declared = {
+        "options": {
+            "client.spelling": {
+                "osd_scrub_sleep": 0.12345678,
+                "osd_pool_default_pg_autoscale_mode": True,  # on, to YAML
+                "public_addr": "fd00::0:1",
+                "public_addrv": "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]",
+                "debug osd": "05/5",
+                "rbd_default_features": "layering+deep-flatten",
+                "client_mount_timeout": "5m",
+                "mon_max_pg_per_osd": 1e3,
+                "osd_memory_target": "4.5G",
+                "osd_scrub_during_recovery": "yes",
+                "mon_cluster_log_to_syslog": False,
+            },
+            "osd/host:nowhere/class:ssd": {"osd_max_backfills": "03"},
+        },
+        "erasure_profiles": [
+            {"name": "spelled", "k": 2, "m": 1, "plugin": "jerasure", "extra": {"jerasure-per-chunk-alignment": False, "stripe_unit": "8K", "w": "08"}}
+        ],
+        "pools": [{"name": "spelled", "pg_num": 1, "target_size_ratio": 1 / 30000, "compression": {"mode": "none", "required_ratio": 1 / 3}}],
+    }
+    made(run, **declared)
+    kept = cluster.command("osd erasure-code-profile get", name="spelled")
+    assert kept["jerasure-per-chunk-alignment"] == "false"
+    # the same in other words
+    declared["options"] = {
+        "client.spelling": {
+            "osd_scrub_sleep": "0.123457", "osd_pool_default_pg_autoscale_mode": "on", "public_addr": "v2:[FD00::1]:0/0", "debug_osd": "5/5",
+            "rbd_default_features": 33, "client_mount_timeout": 300, "mon_max_pg_per_osd": "1K",
+            "osd_memory_target": 4831838208, "osd_scrub_during_recovery": True,
+        },
+        "osd/class:ssd/host:nowhere": {"osd_max_backfills": 3},
+    }  # fmt: skip
+    declared["erasure_profiles"][0].update(failure_domain="host", root="default", extra={"jerasure-per-chunk-alignment": "no", "stripe_unit": 8192})
+    assert not run("ceph_cluster", **declared)["changed"]
+    for section, options in declared["options"].items():
+        run("ceph_cluster", options={section: dict.fromkeys([*options, "public_addrv", "mon_cluster_log_to_syslog"])})
+    run("ceph_cluster", pools=[{"name": "spelled", "state": "absent"}], arm=["pool/spelled"])
+
+
 def test_erasure_coded_pools(make_cluster, run):
     cluster = make_cluster(mgr=False, conf=BLUESTORE)  # overwrites of erasure-coded pools need it
     connection = cluster.connection
@@ -328,6 +370,37 @@ def test_erasure_coded_pools(make_cluster, run):
     made(run, connection=connection, erasure_profiles=[{"name": "unused", "k": 2, "m": 1}])
     made(run, connection=connection, erasure_profiles=[{"name": "unused", "k": 2, "m": 1, "failure_domain": "osd"}])
     made(run, connection=connection, erasure_profiles=[{"name": "unused", "state": "absent"}])
+
+
+def test_several_chunks_on_each_of_few_hosts(make_cluster, run):
+    cluster = make_cluster(osds=6, mgr=False)
+    for number in range(6):
+        cluster.command("osd crush set", id=number, weight=1.0, args=["root=default", f"host=host{number // 2}"])
+    connection = cluster.connection
+    declared = {
+        "erasure_profiles": [{"name": "ec42", "k": 4, "m": 2, "extra": {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 3}}],
+        "pools": [{"name": "few", "type": "erasure", "erasure_profile": "ec42", "pg_num": 4}],
+        "crush": {"rules": [{"name": "spread", "type": "erasure", "erasure_profile": "ec42"}]},
+    }
+    if cluster.release < 19:
+        with pytest.raises(Failed, match=r"need Ceph 19\.2\.0"):
+            run("ceph_cluster", connection=connection, **declared)
+        assert "ec42" not in cluster.command("osd erasure-code-profile ls")
+        return
+    with pytest.raises(Failed, match="set require_min_compat_client: squid"):
+        run("ceph_cluster", connection=connection, **declared)
+    made(run, connection=connection, require_min_compat_client="squid", **declared)
+    rules = {rule["rule_name"]: rule for rule in cluster.command("osd crush dump")["rules"]}
+    assert (rules["spread"]["type"], rules["few"]["type"]) == (5, 5)
+    placed = cluster.command("osd map", pool="few", object="anything")["up"]
+    assert sorted(number // 2 for number in placed) == [0, 0, 1, 1, 2, 2]
+    # made by the monitors with the pool, and declared afterwards
+    declared["pools"][0]["rule"] = "few"
+    declared["crush"]["rules"].append({"name": "few", "type": "erasure", "erasure_profile": "ec42"})
+    assert not run("ceph_cluster", connection=connection, **declared)["changed"]
+    wide = {"name": "ec62", "k": 6, "m": 2, "extra": {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 4}}
+    with pytest.raises(Failed, match=r"needs 4 of host with 2 OSDs each below default, and there are 3"):
+        run("ceph_cluster", connection=connection, erasure_profiles=[wide])
 
 
 def test_the_crush_map(make_cluster, run):

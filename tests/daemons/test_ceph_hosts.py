@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import pathlib
 import shutil
 import socket
@@ -41,7 +43,8 @@ class Systemd:
         program, _, identity = name.removesuffix(".service").partition("@")
         self.enabled.add(name)
         self.starts.append(name)
-        self.processes[name] = subprocess.Popen([program, "-f", "-i", identity], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        words = [program, "-f", "-i", identity] if identity else [program]
+        self.processes[name] = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
     def stop(self, name):
         self.enabled.discard(name)
@@ -74,6 +77,8 @@ def systemd(monkeypatch):
     for folder in ("mon", "mds"):
         for path in pathlib.Path("/var/lib/ceph", folder).glob("ceph-*"):
             shutil.rmtree(path)
+    shutil.rmtree("/var/lib/ceph/crash/posted")
+    pathlib.Path("/var/lib/ceph/crash/posted").mkdir()
     for path in pathlib.Path("/etc/ceph").glob("ceph.c*"):
         path.unlink()
 
@@ -129,6 +134,21 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert ids(run("ceph_mon", connection=connection, check=True, **second)) == ["update keyring//etc/ceph/ceph.client.admin.keyring"]
     run("ceph_mon", connection=connection, **second)
     assert pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text() == key
+
+    # keyrings that everybody may read
+    admin, own = pathlib.Path("/etc/ceph/ceph.client.admin.keyring"), pathlib.Path("/var/lib/ceph/mon/ceph-b/keyring")
+    for path in (admin, own):
+        path.chmod(0o644)
+    shutil.chown(admin, "ceph", "ceph")
+    checked = run("ceph_mon", connection=connection, check=True, **second)
+    assert ids(checked) == [f"update keyring/{admin}", f"update keyring/{own}"]
+    assert [entry["after"] for entry in checked["diff"]] == [{"owner": "root", "group": "root", "mode": "0600"}, {"mode": "0600"}]
+    assert admin.stat().st_mode & 0o777 == 0o644
+    text = own.read_text()
+    assert run("ceph_mon", connection=connection, **second)["diff"] == checked["diff"]
+    assert [(path.owner(), path.stat().st_mode & 0o777) for path in (admin, own)] == [("root", 0o600), ("ceph", 0o600)]
+    assert (admin.read_text(), own.read_text()) == (key, text)
+    assert not run("ceph_mon", connection=connection, **second)["changed"]
     systemd.end("ceph-mon@a.service")
     systemd.end("ceph-mon@b.service")
     assert mons.survey("a")["state"] == "down"
@@ -189,6 +209,92 @@ def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, ru
         run("ceph_daemon", connection={**cluster.connection, "client": "client.weak", "key": key}, daemons=[{"type": "mds"}])
 
 
+def report(name: str, folder: pathlib.Path | None = None, **more) -> dict:
+    """A crash report of this host as it was made a moment ago; whole, in Ceph's own folder, where one is given."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    whole = {"crash_id": f"{now}_{name}", "timestamp": now, "utsname_hostname": socket.gethostname(), "ceph_version": "18.2.7", "backtrace": [], **more}
+    if folder is not None:
+        made = folder / whole["crash_id"]
+        made.mkdir(mode=0o700)
+        (made / "meta").write_text(json.dumps(whole))
+        (made / "done").touch()
+        for path in (made, *made.iterdir()):
+            shutil.chown(path, "ceph", "ceph")
+    return whole
+
+
+FALSE = {
+    "process_name": "ceph-mgr",
+    "entity_name": "mgr.x",
+    "mgr_module": "test_orchestrator",
+    "mgr_module_caller": "PyModule::load_subclass_of",
+    "mgr_python_exception": "AttributeError",
+}
+REAL = {"process_name": "ceph-osd", "entity_name": "osd.3", "backtrace": ["/lib/libc.so.6(+0x3fcd0)", "abort()"]}
+
+
+def test_crash_reports_reach_the_cluster_and_false_alarms_do_not(systemd, cluster, run):
+    CONF.write_text(SETTINGS.format(cluster.mon_host))
+    folder, hostname = pathlib.Path("/var/lib/ceph/crash"), socket.gethostname()
+    keyring = pathlib.Path(f"/etc/ceph/ceph.client.crash.{hostname}.keyring")
+    assert (folder / "posted").owner() == "root"  # as Debian's package leaves it
+    real, false = report("real", folder, **REAL), report("false", folder, **FALSE)
+    wanted = [f"create client/client.crash.{hostname}", "update folder//var/lib/ceph/crash/posted", "update crash_reports/waiting", f"create keyring/{keyring}"]
+    wanted.append("update unit/ceph-crash.service")
+    declared = {"crash_reports": True}
+    checked = run("ceph_daemon", check=True, **declared)
+    assert sorted(ids(checked)) == sorted(wanted)
+    assert not keyring.exists() and (folder / false["crash_id"]).exists()
+    made = run("ceph_daemon", **declared)
+    assert made["diff"] == checked["diff"] and made["crash_client"] == f"client.crash.{hostname}"
+    assert keyring.read_text().partition("key = ")[2].strip() not in str(made)
+    assert not run("ceph_daemon", **declared)["changed"]
+
+    # the real one is posted, by ceph-crash itself with that key, and both are set aside
+    cluster.wait(lambda: not (folder / real["crash_id"]).exists(), 60, "ceph-crash to post the report")
+    assert sorted(path.name for path in (folder / "posted").iterdir()) == sorted([real["crash_id"], false["crash_id"]])
+    assert [entry["crash_id"] for entry in cluster.mgr_command("crash ls")] == [real["crash_id"]]
+
+    # drift by hand
+    cluster.command("auth caps", entity=f"client.crash.{hostname}", caps=["mon", "allow *", "mgr", "profile crash"])
+    keyring.chmod(0o644)
+    shutil.chown(folder / "posted", "root")
+    checked = run("ceph_daemon", check=True, **declared)
+    assert sorted(ids(checked)) == [
+        "update client/client.crash." + hostname,
+        "update folder//var/lib/ceph/crash/posted",
+        f"update keyring/{keyring}",
+    ]
+    assert run("ceph_daemon", **declared)["diff"] == checked["diff"]
+    assert not run("ceph_daemon", **declared)["changed"]
+
+    # a false alarm that somebody with another key has posted is archived, and nothing else is
+    late = report("late", **FALSE)
+    elsewhere = report("elsewhere", **{**FALSE, "utsname_hostname": "another"})
+    for one in (late, elsewhere):
+        cluster.mgr_command("crash post", inbuf=json.dumps(one).encode())
+    cluster.wait(lambda: "RECENT_CRASH" in cluster.command("health")["checks"], 60, "the warning")
+    checked = run("ceph_daemon", check=True, **declared)
+    assert ids(checked) == ["update crash_reports/new"]
+    assert checked["diff"][0]["before"] == {"new": [f"{late['crash_id']} (mgr module test_orchestrator)"]}
+    run("ceph_daemon", **declared)
+    new = [entry["crash_id"] for entry in cluster.mgr_command("crash ls-new")]
+    assert sorted(new) == sorted([real["crash_id"], elsewhere["crash_id"]])
+    assert not run("ceph_daemon", **declared)["changed"]
+    for one in new:
+        cluster.mgr_command("crash archive", id=one)
+
+
+def test_a_manager_that_starts_reports_no_crash(cluster):
+    """Active or waiting, first start or not: what the role gives a manager keeps it from tripping over the distribution's Python."""
+    cluster.add_mgr("second")
+    try:
+        cluster.wait(lambda: any(one["name"] == "second" for one in cluster.command("mgr dump")["standbys"]), 60, "the second manager")
+        assert [path.read_text() for path in cluster.dir.glob("*Z_*/meta")] == []
+    finally:
+        cluster.stop("mgr.second")
+
+
 def label(osd: int, uuid: str, fsid: str) -> bytes:
     """BlueStore's label as an OSD of this cluster has it."""
 
@@ -204,7 +310,7 @@ def label(osd: int, uuid: str, fsid: str) -> bytes:
 def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monkeypatch):
     """A host with 24 OSDs: their devices are files here, all else is read as from devices. Nothing runs ceph-volume."""
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices as devices_of_host
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, osds
 
     cluster = make_cluster(osds=0, mgr=False)
     monkeypatch.setattr(devices_of_host, "_real", lambda path: path if pathlib.Path(path).exists() else None)
@@ -222,11 +328,11 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
             unit = osds.unit_name(number)
             systemd.enabled.add(unit)
             systemd.processes[unit] = subprocess.Popen(["sleep", "120"])
-            host.write(osds.keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600)
+            keyring_files.write(osds.keyring_place(number), key)
             host.write(host.drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
             folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(host.drop_in_path(unit)).parent]
         key = cluster.command("auth get-or-create", entity=osds.BOOTSTRAP, caps=osds.BOOTSTRAP_CAPS)[0]["key"]
-        host.write(osds.BOOTSTRAP_KEYRING, host.keyring_text(osds.BOOTSTRAP, key), 0o600)
+        keyring_files.write(osds.bootstrap_place(), key)
 
         result = run("ceph_osds", check=True, cluster=cluster, devices=devices)
         assert result["changes"] == []

@@ -164,6 +164,16 @@ def test_a_user_is_made_drifts_and_is_mended(run, site):
     assert "users" not in [cap["type"] for cap in site.admin("user", "info", "--uid=ann")["caps"]]
 
 
+def test_what_the_gateway_keeps_in_another_spelling(run, site):
+    user = {"uid": "spelled", "email": "Spelled@Example.ORG", "max_buckets": -5, "caps": {"users": "write, read", "usage": "read"}}
+    user.update(user_quota={"max_size": "1000", "max_objects": -7}, bucket_quota={"enabled": False, "max_size": "1M"})
+    wanted = {"site": {**SITE, "endpoints": [site.url]}, "endpoints": [site.url], "users": [user]}
+    run("rgw_site", **wanted)
+    assert site.admin("user", "info", "--uid=spelled")["email"] == "spelled@example.org"
+    assert not run("rgw_site", **wanted)["changed"]
+    run("rgw_site", **{**wanted, "users": [{"uid": "spelled", "state": "absent"}]}, arm=["user/spelled"])
+
+
 def test_keys_that_were_not_given_go_only_armed(run, site):
     wanted = {"endpoints": [site.url], "users": [{"uid": "kim", "keys": [{"access_key": "KIM1", "secret_key": "one"}]}]}
     run("rgw_site", **wanted)

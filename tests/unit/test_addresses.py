@@ -118,7 +118,7 @@ def test_a_virtual_address_is_told_to_nobody():
         [
             question("__ceph_common_mon_host", "ceph_common", hosts, groups, "b", **living),
             question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **living),
-            question("__ceph_rgw_all | map(attribute='url')", "ceph_rgw", hosts, groups, "b", **living),
+            question("__ceph_rgw_all | map(attribute='urls') | flatten", "ceph_rgw", hosts, groups, "b", **living),
             question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
             question("__ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
             # the module refuses one that differs from the living one
@@ -142,9 +142,9 @@ def test_hosts_of_which_nothing_is_known_take_no_part_and_are_no_error():
             question("__ceph_common_unknown", "ceph_common", hosts, groups, "a", **alone),
             # c's monitor has another name than its host: it is the one that is left over
             question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **living),
-            question("__ceph_rgw_all | map(attribute='url')", "ceph_rgw", hosts, groups, "a", **alone),
+            question("__ceph_rgw_all | map(attribute='urls')", "ceph_rgw", hosts, groups, "a", **alone),
             # the endpoints of the zonegroup stay as they are, and those of a gateway that is known are waited for
-            question("[__ceph_rgw_declared.endpoints, __ceph_rgw_playing | map(attribute='url')]", "ceph_rgw", hosts, groups, "a", **alone),
+            question("[__ceph_rgw_declared.endpoints, __ceph_rgw_playing | map(attribute='urls') | flatten]", "ceph_rgw", hosts, groups, "a", **alone),
             question("__ceph_rgw_declared.endpoints", "ceph_rgw", hosts, groups, "a", **living),
             # but a host of this run has to have one
             question("__ceph_common_mon_host", "ceph_common", hosts, groups, "a", **{**alone, "ansible_play_hosts": ["a", "b"]}),
@@ -154,7 +154,7 @@ def test_hosts_of_which_nothing_is_known_take_no_part_and_are_no_error():
         ]
     )
     assert told == "10.0.0.1" and unknowns == ["b", "c"] and by_map == "10.0.0.1,10.0.0.2,10.0.0.26"
-    assert urls == ["http://10.0.0.1:8080", None] and declared == [[], ["http://10.0.0.1:8080"]]
+    assert urls == [["http://10.0.0.1:8080"], []] and declared == [[], ["http://10.0.0.1:8080"]]
     assert all_known == ["http://10.0.0.1:8080", "http://10.0.0.2:8080"]
     assert "b: has no address in ceph.public_network" in wanted["error"] and "ceph_common_address" in wanted["error"]
     assert "no monitor" in nobody["error"]

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import cloudstack_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Seen, Wanted, is_physical, problems, version
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Seen, Wanted, is_physical, problems, version, warnings
 
 WANTED = Wanted(bridges=("cloudbr0",), servers=("192.0.2.11",))
 GOOD = Seen(ports={"cloudbr0": ("eth0", "vnet0")}, skew=1.0)
@@ -45,6 +45,44 @@ def test_a_good_host_has_no_problem() -> None:
 def test_each_problem_is_one(wrong: dict[str, t.Any], said: str) -> None:
     (problem,) = problems(WANTED, dataclasses.replace(GOOD, **wrong))
     assert said in problem
+
+
+def of_two_bridges(interface: str, vlans: dict[str, int] | None, **more: t.Any) -> tuple[list[str], list[str]]:
+    wanted = dataclasses.replace(WANTED, bridges=("cloudbr0", "cloudbr1"), vlans=vlans)
+    seen = dataclasses.replace(GOOD, ports={"cloudbr0": ("eth0",), "cloudbr1": (interface, "vnet1")}, **more)
+    return problems(wanted, seen), warnings(wanted, seen)
+
+
+@pytest.mark.parametrize(
+    ("interface", "highest", "bridge"),
+    [
+        ("ens1f0np0", 2000, "brens1f0np0-2000"),
+        ("enp129s0f1np1", 5, "brenp129s0f1np1-5"),
+        ("enx001122334455", 1, "brenx001122334455-1"),
+        ("ens1f0np0", 999, ""),
+        ("enp129s0", 4094, ""),
+        ("enp129s0f1np1", 0, ""),
+        ("bond0", 4094, ""),
+    ],
+)
+def test_a_name_too_long_for_the_bridges_of_vlans(interface: str, highest: int, bridge: str) -> None:
+    found, warned = of_two_bridges(interface, {"cloudbr0": 0, "cloudbr1": highest})
+    assert warned == []
+    assert len(found) == bool(bridge)
+    assert all(text in problem for problem in found for text in ("cloudbr1", interface, bridge, "15", "[Link] Name=", "bond"))
+
+
+def test_where_the_vlans_are_not_known_it_is_a_warning() -> None:
+    found, (warned,) = of_two_bridges("ens1f0np0", None)
+    assert found == []
+    assert "brens1f0np0-4094" in warned
+    assert of_two_bridges("eno12399", None) == ([], [])
+
+
+def test_a_vlan_is_named_after_what_it_is_on() -> None:
+    """The agent makes eno1.1996 where the bridge holds eno1.7."""
+    assert of_two_bridges("vlan7", {"cloudbr1": 1996}, devices={"vlan7": "enp129s0f1np1"})[0]
+    assert not of_two_bridges("enp5s0f1.100", {"cloudbr1": 1996}, devices={"enp5s0f1.100": "enp5s0f1"})[0]
 
 
 def test_all_of_them_at_once() -> None:

@@ -95,6 +95,47 @@ def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
         assert not wrong
 
 
+# Whose results are secrets in clear, and nothing else would keep them from being shown; with what makes it so.
+IN_CLEAR = {
+    "cephstack.cloud.ceph_keys_info": {},
+    "cephstack.cloud.ceph_mon_info": {},
+    "cephstack.cloud.rgw_keys_info": {},
+    "cephstack.cloud.cloudstack_keys": {"return_keys": True},
+    "ansible.builtin.set_fact": {},
+}
+
+
+def tasks_of(entries: list) -> list[dict]:
+    """Every task of a file, those of blocks and plays too."""
+    found = []
+    for entry in entries or []:
+        found.append(entry)
+        for name in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+            found += tasks_of(entry.get(name) or [])
+    return found
+
+
+@pytest.mark.parametrize("path", [*sorted(ROOT.glob("roles/*/tasks/*.yml")), *PLAYBOOKS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_what_returns_a_secret_is_hidden_whole(path: pathlib.Path) -> None:
+    """A task that is hidden whole hides its changes and its errors with it: options and the engine hide what is secret by themselves."""
+    hidden = [task for task in tasks_of(read(path)) if task.get("no_log")]
+    for task in hidden:
+        module = next((name for name in task if name in IN_CLEAR), None)
+        assert module, f"{task['name']}: nothing that it returns is secret, so it need not be hidden whole"
+        missing = {name: value for name, value in IN_CLEAR[module].items() if (task[module] or {}).get(name) != value}
+        assert not missing, f"{task['name']}: without {missing} it returns no secret"
+    text = path.read_text(encoding="utf-8")
+    assert len(re.findall(r"^ +no_log: true # \S", text, re.MULTILINE)) == len(hidden), "each says why, beside it"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("roles/*/tasks/*.yml")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_returns_a_secret_is_hidden_whole(path: pathlib.Path) -> None:
+    for task in tasks_of(read(path)):
+        for module, options in IN_CLEAR.items():
+            if module != "ansible.builtin.set_fact" and module in task and options.items() <= (task[module] or {}).items():
+                assert task.get("no_log") is True, f"{task['name']}: its result has a secret in clear"
+
+
 def without_descriptions(options: dict) -> dict:
     return {
         name: {

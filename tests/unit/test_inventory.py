@@ -141,6 +141,20 @@ def test_names_of_nfs_clients_and_hypervisors():
     assert problems([*three(), *twins("kvm_hosts")], CEPH, roles)[0] == []
 
 
+def test_gateway_ports_are_those_of_the_frontends_text():
+    def of(*instances):
+        return problems([*three(), host("g", "rgws", ansible_host="10.77.0.20", ceph_rgw_instances=list(instances))], CEPH, ROLES)[0]
+
+    both = {"name": "a", "port": 80, "frontends": "beast port=80 ssl_port=443 ssl_certificate=/c"}
+    (found,) = of(both, {"name": "b", "port": 443, "certificate": "/c"})
+    assert found == "g: two of ceph_rgw_instances have the port 443"
+    here, there = ({"name": name, "port": 80, "frontends": f"beast endpoint={address}:80"} for name, address in (("a", "10.77.0.20"), ("b", "10.77.0.21")))
+    assert of(here, there) == [], "each on an address of its own"
+    assert of(here, {"name": "b", "port": 80}) == ["g: two of ceph_rgw_instances have the port 80"]
+    (found,) = of({"name": "a", "port": 80, "frontends": "beast port=8080"})
+    assert found == "g: ceph_rgw_instances: a: its port is 80, and its frontends listen on 8080: give the port that others use, or mend frontends"
+
+
 def seen(*addresses, default=None, **more):
     """What setup says of a host with these addresses and this default route."""
     ipv6 = [one for one in addresses if ":" in one]

@@ -79,8 +79,9 @@ def test_preflight_takes_no_offence_at_hosts_outside_of_the_limit(play):
 def test_addresses_of_hosts_outside_of_the_limit_are_asked_for(play, mine):
     code, text = play("--limit", "here")
     assert code == 0, text
+    url = f"http://{mine}:8080"
     found = json.loads(play.found.read_text())
-    assert {gateway["host"]: gateway["url"] for gateway in found["gateways"]} == {"here": f"http://{mine}:8080", "there": f"http://{mine}:8080", "down": None}
+    assert {gateway["host"]: gateway["urls"] for gateway in found["gateways"]} == {"here": [url], "there": [url], "down": []}
     assert [gateway["host"] for gateway in found["playing"]] == ["here"]
     # a host that is down is no reason to tell other zones that it has no gateway
     assert found["site"]["endpoints"] == []

@@ -52,6 +52,14 @@ def test_every_always_on_manager_module_runs(ceph):
 
 
 @pytest.mark.parametrize("name", CEPH)
+def test_crash_reports_would_reach_the_cluster_and_there_are_none(ssh, ceph, name):
+    keyring = f"/etc/ceph/ceph.client.crash.{name}.keyring"
+    assert ssh(name, f"stat -c '%U %a' {keyring}").split() == ["ceph", "600"]
+    assert ssh(name, "systemctl is-active ceph-crash; stat -c %U /var/lib/ceph/crash/posted; ls /var/lib/ceph/crash").split() == ["active", "ceph", "posted"]
+    assert ceph("crash ls") == []
+
+
+@pytest.mark.parametrize("name", CEPH)
 def test_units_come_back_at_boot(ssh, name):
     units = ssh(name, "systemctl list-units --plain --no-legend 'ceph-*@*.service' | cut -d' ' -f1").split()
     assert f"ceph-mon@{name}.service" in units and any(unit.startswith("ceph-osd@") for unit in units)
@@ -78,6 +86,27 @@ def test_check_mode_on_bare_hosts_listed_what_was_then_done():
     assert len({change["host"] for change in planned if change["kind"] == "osd"}) == 3
     for name in (*CEPH, "kvm1"):
         assert [task for host, task in tasks if host == name and "nstall" in task], f"no packages for {name}: {tasks}"
+
+
+def secrets_of(ssh, ceph) -> set[str]:
+    """Every key that the cluster has."""
+    secrets = {entry["key"] for entry in ceph("auth ls")["auth_dump"]}
+    secrets |= {key[part] for key in json.loads(ssh("ceph1", "radosgw-admin user info --uid=demo"))["keys"] for part in ("access_key", "secret_key")}
+    assert len(secrets) > 10
+    return secrets
+
+
+def test_keyrings_that_others_may_read_are_named_and_mended_and_no_key_is_told(tmp_path, ceph, ssh):
+    """Nothing is hidden but the keys, not even at -vvv."""
+    keyrings = {"ceph2": "/etc/ceph/ceph.client.admin.keyring", "kvm1": "/etc/ceph/ceph.client.kvm.keyring"}
+    for name, path in keyrings.items():
+        ssh(name, f"chmod 644 {path}")
+    for mode in (["--check"], []):
+        changes, _ = STACK.play(tmp_path, "--diff", "-vvv", *mode)
+        assert {change["host"]: change["name"] for change in changes} == keyrings, changes
+        assert all((change["kind"], change["before"], change["after"]) == ("keyring", {"mode": "0644"}, {"mode": "0600"}) for change in changes)
+        assert runs.telling((tmp_path / "log").read_text().split("\n"), secrets_of(ssh, ceph)) == []
+    assert STACK.play(tmp_path, "--check")[0] == []
 
 
 def test_three_drifts_are_listed_exactly_then_mended(tmp_path, ceph, ssh):
@@ -117,9 +146,7 @@ def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ceph):
 
 def test_no_secret_was_ever_on_a_command_line(ssh, ceph):
     """Nor in an environment. Since before the first run (see prepare.yml)."""
-    secrets = {entry["key"] for entry in ceph("auth ls")["auth_dump"]}
-    secrets |= {key[part] for key in json.loads(ssh("ceph1", "radosgw-admin user info --uid=demo"))["keys"] for part in ("access_key", "secret_key")}
-    assert len(secrets) > 10
+    secrets = secrets_of(ssh, ceph)
     for name in (*CEPH, "ceph4", "kvm1"):
         seen = STACK.watched(name)
         assert name == "kvm1" or [line for line in seen if "ceph-osd" in line]

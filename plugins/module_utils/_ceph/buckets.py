@@ -14,6 +14,8 @@ import json
 import typing as t
 from xml.etree import ElementTree
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _TRANSITION = {"days": {"type": "int", "required": True}, "storage_class": {"type": "str", "required": True}}
 LIFECYCLE_RULE: dict[str, t.Any] = {
@@ -41,7 +43,7 @@ def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a declared rule in the form in which rules are compared."""
     tidy: dict[str, t.Any] = {"id": rule["id"], "enabled": bool(rule.get("enabled", True)), "prefix": rule.get("prefix") or ""}
     if rule.get("tags"):
-        tidy["tags"] = {str(key): str(value) for key, value in rule["tags"].items()}
+        tidy["tags"] = {values.word(key): values.word(value) for key, value in rule["tags"].items()}
     for key in _DAYS:
         if rule.get(key) is not None:
             tidy[key] = int(rule[key])
@@ -49,8 +51,12 @@ def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         tidy["expire_delete_markers"] = True
     for key in _MOVES:
         if rule.get(key):
-            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=lambda move: move["days"])
+            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=_move_order)
     return tidy
+
+
+def _move_order(move: t.Mapping[str, t.Any]) -> tuple[int, str]:
+    return move["days"], move["storage_class"] or ""
 
 
 def rule_problems(rule: t.Mapping[str, t.Any]) -> list[str]:
@@ -127,7 +133,7 @@ def lifecycle_from_xml(data: bytes) -> list[dict[str, t.Any]]:
                 other.append(ElementTree.tostring(child, encoding="unicode"))
         for move in _MOVES:
             if move in rule:
-                rule[move].sort(key=lambda one: one["days"])
+                rule[move].sort(key=_move_order)
         if other:
             rule["other"] = sorted(other)
         rules.append(rule)
@@ -155,8 +161,10 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
     """Return a policy in the form in which policies are compared: None where there is none. Raises ValueError.
 
     To S3 a text and a list of one text mean the same, "*" and {"AWS": "*"} are the same principal, and the order of
-    actions, resources and principals means nothing.
+    actions, resources and principals means nothing. One that names no version is of the old one where a gateway has it (bytes),
+    and of the newer one where it is declared.
     """
+    version = "2008-10-17" if isinstance(policy, bytes) else "2012-10-17"
     if isinstance(policy, (str, bytes)):
         try:
             policy = json.loads(policy) if policy.strip() else None
@@ -171,7 +179,7 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
         statements = [statements]
     if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
         raise ValueError("the policy has no Statement")
-    tidy: dict[str, t.Any] = {"Version": policy.get("Version", "2012-10-17"), "Statement": [_tidy_statement(one) for one in statements]}
+    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", version)), "Statement": [_tidy_statement(one) for one in statements]}
     if policy.get("Id"):
         tidy["Id"] = policy["Id"]
     return tidy

@@ -129,7 +129,7 @@ def key_parts(key: str) -> tuple[str, float]:
     A key is base64 of: type (2 bytes), seconds and nanoseconds of its making (4 each), length (2), secret; little-endian.
     """
     try:
-        raw = base64.b64decode(key, validate=True)
+        raw = base64.b64decode(key.strip(), validate=True)
         kind, seconds, nanoseconds, length = struct.unpack("<HIIH", raw[:12])
     except (ValueError, struct.error):
         raise ValueError("it is not a cephx key") from None
@@ -264,11 +264,12 @@ def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     after: dict[str, t.Any] = {"caps": caps}
     if kind:
         after["key_type"] = kind
-    if item.get("key"):
-        after["key"] = Secret(item["key"])
+    given = (item.get("key") or "").strip()
+    if given:
+        after["key"] = Secret(given)
 
         def apply() -> t.Any:
-            return _import(sheet.send, name, item["key"], caps)
+            return _import(sheet.send, name, given, caps)
 
     else:
 
@@ -287,9 +288,10 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     has, made = _parts(living["key"])
     fresh = None
     reason = ""
-    if item.get("key") and item["key"] != living["key"]:
-        fresh, reason = item["key"], "the key that was given takes the place of the old one"
-    elif not item.get("key"):
+    given = (item.get("key") or "").strip()
+    if given and given != living["key"]:
+        fresh, reason = given, "the key that was given takes the place of the old one"
+    elif not given:
         if kind and kind != has:
             fresh, reason = new_key(kind), f"its key becomes one of type {kind}"
             before["key_type"], after["key_type"] = has, kind

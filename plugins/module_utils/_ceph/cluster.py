@@ -310,6 +310,11 @@ class Sheet:
                     return values.count(value)
         return otherwise
 
+    def oldest_client(self, maps: Maps) -> str:
+        """The release of clients that will be required at least, "" where none is."""
+        declared = self._declaration.get("require_min_compat_client")
+        return str(declared) if declared in values.RELEASES else maps.require_min_compat_client
+
     # -- used when changes are applied
 
     def send(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
@@ -346,7 +351,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     sheet = Sheet(connection, prefix, declaration)
     prune = set(declaration["prune"])
     fsid = declaration.get("fsid")
-    if fsid and maps.fsid and fsid.lower() != maps.fsid.lower():
+    if fsid and maps.fsid and values.fsid(fsid) != values.fsid(maps.fsid):
         sheet.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {maps.fsid}: mend the variable, or the monitors' addresses")
         raise Invalid(sheet.problems)
     mons = len(maps.mon.get("mons", []))

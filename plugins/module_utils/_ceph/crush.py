@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import STATE, duplicates
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, STATE, count, duplicates
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
@@ -134,9 +134,18 @@ class Tree:
         return found
 
 
+# Rules of the types that retry all their steps (CRUSH_RULE_TYPE_MSR_FIRSTN and _INDEP in crush.h), and which clients can compute them.
+_ERASURE_TYPES = (3, 5)
+SPREAD_SINCE = (19, 2, 0)
+SPREAD_CLIENT = "squid"
+
+
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A rule of the usual shape: take a root (of one class), one copy in each bucket of a type. Else steps says what it does."""
+    """A rule of the usual shape: take a root (of one class), some copies in each bucket of a type. Else steps says what it does.
+
+    domains: in how many buckets at most; 0 for as many as there are copies. osds_per_domain: how many copies each takes.
+    """
 
     name: str
     type: str
@@ -144,33 +153,68 @@ class Rule:
     failure_domain: str
     device_class: str = ""
     steps: t.Tuple[str, ...] = ()
+    domains: int = 0
+    osds_per_domain: int = 1
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it places several copies in one failure domain, for which clients must be new enough."""
+        return self.osds_per_domain > 1
+
+    def full_domains(self, tree: Tree) -> int:
+        """How many failure domains can take all the copies that it would give one."""
+        return sum(1 for count in self._room(tree) if count >= self.osds_per_domain)
+
+    def _room(self, tree: Tree) -> list[int]:
+        names = tree.domains(self.root, self.failure_domain, self.device_class)
+        if not self.spreads:
+            return [1] * len(names)
+        ours = set(self.osds(tree))
+        return [len(ours & set(tree.osds(name))) for name in names]
 
     def capacity(self, tree: Tree) -> t.Optional[int]:
         """How many copies or chunks it can place apart from each other. None where that cannot be told."""
         if self.steps:
             return None
-        return len(tree.domains(self.root, self.failure_domain, self.device_class))
+        # Every domain but the last is filled before the next one is begun.
+        room = sorted((min(count, self.osds_per_domain) for count in self._room(tree)), reverse=True)
+        full = self.full_domains(tree)
+        usable = room[: full + 1]
+        return sum(usable[: self.domains] if self.domains else usable)
+
+    def place_of(self, size: int) -> str:
+        """What so many copies need, in the operator's words."""
+        of_class = f" of class {self.device_class}" if self.device_class else ""
+        with_osds = f"{self.osds_per_domain} OSDs{of_class} each" if self.spreads else f"OSDs{of_class}"
+        return f"{-(-size // self.osds_per_domain)} of {self.failure_domain} with {with_osds} below {self.root}"
 
     def osds(self, tree: Tree) -> list[str]:
         """The OSDs it places on."""
         return tree.osds(self.root, self.device_class)
 
-    def shown(self) -> dict[str, t.Any]:
-        """What a person compares."""
+    def shown(self, beside: t.Optional[Rule] = None) -> dict[str, t.Any]:
+        """What a person compares. beside: the rule with which it is compared."""
         if self.steps:
             return {"type": self.type, "steps": list(self.steps)}
-        return {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+        shown = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+        if any(rule is not None and (rule.domains or rule.spreads) for rule in (self, beside)):
+            shown.update({"num_failure_domains": self.domains, "osds_per_failure_domain": self.osds_per_domain})
+        return shown
 
 
 def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
     """Parse one rule of `osd crush dump`."""
-    kind = "erasure" if raw["type"] == 3 else "replicated"
+    kind = "erasure" if raw["type"] in _ERASURE_TYPES else "replicated"
     steps = [step for step in raw["steps"] if not step["op"].startswith("set_")]
     takes = [step for step in steps if step["op"] == "take"]
     chooses = [step for step in steps if step["op"].startswith("choose")]
     root, dummy, device_class = (takes[0]["item_name"] if takes else "").partition("~")
-    if len(takes) == 1 and len(chooses) == 1 and chooses[0]["num"] == 0 and (chooses[0]["op"].startswith("chooseleaf") or chooses[0]["type"] == "osd"):
-        return Rule(raw["rule_name"], kind, root, chooses[0]["type"], device_class)
+    if len(takes) == 1 and all(step["num"] >= 0 for step in chooses):
+        ops, kinds = [step["op"] for step in chooses], [step["type"] for step in chooses]
+        if len(chooses) == 1 and (ops[0].startswith("chooseleaf") or (kinds[0] == "osd" and ops[0] != "choosemsr")):
+            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=chooses[0]["num"])
+        if ops == ["choosemsr"] * 2 and kinds[1] == "osd" != kinds[0] and chooses[1]["num"]:
+            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=chooses[0]["num"], osds_per_domain=chooses[1]["num"])
     texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
     return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
 
@@ -183,13 +227,22 @@ def rules_of(dump: t.Mapping[str, t.Any]) -> dict[str, Rule]:
 def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
     """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
     profile = profiles.get(item.get("erasure_profile") or "", {}) if item.get("type") == "erasure" else {}
+    domains, osds = spread_of(profile)
     return Rule(
         name=item["name"],
         type=item.get("type") or "replicated",
         root=item.get("root") or profile.get("crush-root") or "default",
         failure_domain=item.get("failure_domain") or profile.get("crush-failure-domain") or "host",
         device_class=item.get("device_class") or profile.get("crush-device-class") or "",
+        domains=domains,
+        osds_per_domain=osds,
     )
+
+
+def spread_of(profile: t.Mapping[str, t.Any]) -> tuple[int, int]:
+    """Of a profile in Ceph's words: in how many failure domains at most (0: not said), and how many chunks in each. Raises ValueError."""
+    domains, osds = (count(profile.get(key) or 0) for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain"))
+    return max(0, domains), max(1, osds)
 
 
 def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
@@ -388,6 +441,8 @@ def _plan_rules(
             sheet.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
             continue
         needs = placed | frozenset({f"erasure_profile/{item['erasure_profile']}"} if item.get("erasure_profile") else ())
+        if living != wanted:
+            needs |= client_needs(wanted, maps, sheet, f"{here}: it")
         if living is None:
             sheet.add(
                 Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
@@ -397,7 +452,7 @@ def _plan_rules(
             sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         if living != wanted:
-            before, after = differing(living.shown(), wanted.shown())
+            before, after = differing(living.shown(wanted), wanted.shown(living))
             using = users.get(name, [])
             sheet.add(
                 Change(
@@ -418,6 +473,22 @@ def _plan_rules(
         for name, living in maps.rules.items():
             if name not in kept:
                 _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
+
+
+def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet[str]:
+    """What a rule must wait for so that the monitors take it: they refuse one that a client which may connect cannot compute.
+
+    Finds a problem where such clients would still be let in. here: what is refused, as a sentence begins.
+    """
+    if not rule.spreads or maps.empty:
+        return frozenset()
+    oldest = sheet.oldest_client(maps)
+    if oldest and RELEASES[oldest] < RELEASES[SPREAD_CLIENT] and maps.release >= SPREAD_SINCE:
+        sheet.problem(
+            f"{here} places several chunks in one failure domain, which only clients of Ceph {RELEASES[SPREAD_CLIENT]} ({SPREAD_CLIENT}) understand, "
+            f"and those of {oldest} may connect: set {sheet.prefix}require_min_compat_client: {SPREAD_CLIENT}"
+        )
+    return frozenset({"cluster/require_min_compat_client"})
 
 
 def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:

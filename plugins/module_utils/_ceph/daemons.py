@@ -9,15 +9,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import os
 import re
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
@@ -28,6 +29,8 @@ MGR_TEMPLATE = "ceph-mgr@.service"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager cannot load its modules beside this distribution's bcrypt.
 [Service]
 Environment=PYTHONPATH={SHIM_FOLDER}
+# restful cannot be loaded at all, and each attempt makes a crash report.
+Environment=CEPH_ARGS=--mgr-disabled-modules=restful
 """
 
 
@@ -91,18 +94,21 @@ class Daemon:
         return f"{self.folder}/keyring"
 
     @property
+    def place(self) -> keyring_files.Place:
+        return keyring_files.of_daemons(self.keyring, self.entity)
+
+    @property
     def unit(self) -> str:
         return self.kind.unit.format(self.id)
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What is there of one daemon. key and caps: of the cluster. file_*: of the keyring on the host."""
+    """What is there of one daemon. key and caps: of the cluster. file: the keyring on the host."""
 
     key: t.Optional[str] = None
     caps: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    file_key: t.Optional[str] = None
-    file_mode: str = ""
+    file: keyring_files.File = keyring_files.File()
     stamp: t.Optional[str] = None
     folder: bool = False
     unit: host.Unit = host.NO_UNIT
@@ -208,12 +214,10 @@ class Provider:
 
     @staticmethod
     def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[host.Unit]) -> State:
-        text = host.read(daemon.keyring)
         return State(
             key=entry["key"] if entry else None,
             caps=entry["caps"] if entry else {},
-            file_key=host.keyring_keys(text).get(daemon.entity),
-            file_mode="" if text is None else f"{os.stat(daemon.keyring).st_mode & 0o777:04o}",
+            file=keyring_files.read(daemon.place),
             stamp=host.read(f"{daemon.folder}/{STAMP}"),
             folder=os.path.isdir(daemon.folder),
             unit=unit or host.NO_UNIT,
@@ -274,25 +278,16 @@ class Provider:
         changes: list[Change] = []
         client = f"client/{daemon.entity}"
         reasons: list[str] = []
-        if state.key is None:
-            changes.append(Change("client", daemon.entity, "create", None, {"caps": dict(daemon.caps)}, lambda: self._create(daemon)))
-        elif _caps(state.caps) != _caps(daemon.caps):
-            before, after = differing(_caps(state.caps), _caps(daemon.caps))
-            gone = {name: text for name, text in _caps(state.caps).items() if name not in daemon.caps}
-            changes.append(Change("client", daemon.entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, lambda: self._set_caps(daemon)))
-        if state.file_key is None:
-            changes.append(
-                Change("keyring", daemon.keyring, "create", None, {"client": daemon.entity}, lambda: self._write_keyring(daemon), needs=frozenset({client}))
-            )
-            reasons.append("its keyring was missing")
-        elif state.key is None or state.file_key != state.key or state.file_mode != "0600":
-            known = state.key is not None and state.file_key != state.key
-            before = {"mode": state.file_mode, "key": Secret(state.file_key)}
-            after = {"mode": "0600", "key": Secret(state.key or "")}
-            changes.append(
-                Change("keyring", daemon.keyring, "update", *differing(before, after), lambda: self._write_keyring(daemon), needs=frozenset({client}))
-            )
-            if known or state.key is None:
+        known = None if state.key is None else state.caps
+        identity = client_change(daemon.entity, known, daemon.caps, lambda: self._create(daemon), lambda: self._set_caps(daemon))
+        changes += [identity] if identity else []
+        # An identity that is yet to be made gets a new key: whatever the file holds is another.
+        keyring = keyring_files.change(daemon.place, state.file, state.key or "", functools.partial(self._write_keyring, daemon), {client})
+        if keyring is not None:
+            changes.append(keyring)
+            if state.file.key is None:
+                reasons.append("its keyring was missing")
+            elif "key" in keyring.after:
                 reasons.append("its key changed")
         if "drop_in/" + MGR_TEMPLATE in shared:
             reasons.append("its unit changed")
@@ -361,10 +356,10 @@ class Provider:
         return self.cluster
 
     def _create(self, daemon: Daemon) -> None:
-        self._ask().command("auth get-or-create", entity=daemon.entity, caps=_flat(daemon.caps))
+        self._ask().command("auth get-or-create", entity=daemon.entity, caps=flat(daemon.caps))
 
     def _set_caps(self, daemon: Daemon) -> None:
-        self._ask().command("auth caps", entity=daemon.entity, caps=_flat(daemon.caps))
+        self._ask().command("auth caps", entity=daemon.entity, caps=flat(daemon.caps))
 
     def _delete(self, daemon: Daemon) -> None:
         self._ask().command("auth del", entity=daemon.entity)
@@ -376,7 +371,7 @@ class Provider:
         key = self._ask().command("auth get", entity=daemon.entity)[0]["key"]
         uid, gid = host.owner()
         host.make_folder(daemon.folder, 0o750, uid, gid)
-        host.write(daemon.keyring, host.keyring_text(daemon.entity, key), 0o600, uid, gid)
+        keyring_files.write(daemon.place, key)
 
     def _add_shim(self) -> None:
         host.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
@@ -431,11 +426,25 @@ class Provider:
         return True
 
 
-def _caps(caps: t.Mapping[str, str]) -> dict[str, str]:
+def client_change(
+    entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str], create: t.Callable[[], None], set_caps: t.Callable[[], None]
+) -> t.Optional[Change]:
+    """Return what differs of an identity and its caps. known: its caps in the cluster, None where it is not there. Pure."""
+    if known is None:
+        return Change("client", entity, "create", None, {"caps": dict(wanted)}, create)
+    now, then = _one_spelling(known), _one_spelling(wanted)
+    if now == then:
+        return None
+    before, after = differing(now, then)
+    gone = {name: text for name, text in now.items() if name not in then}
+    return Change("client", entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, set_caps)
+
+
+def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
     """Return caps in one spelling: what matters is what they say, not how they are spaced."""
     return {name: re.sub(r"\s*,\s*", ", ", re.sub(r"\s+", " ", text)).strip() for name, text in caps.items()}
 
 
-def _flat(caps: t.Mapping[str, str]) -> list[str]:
+def flat(caps: t.Mapping[str, str]) -> list[str]:
     """Return caps as the auth commands take them: ["mon", "allow r", ...]."""
     return [part for pair in caps.items() for part in pair]

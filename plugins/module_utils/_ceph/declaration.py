@@ -14,7 +14,17 @@ import copy
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, mgr_modules, options, pools
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
+    clients,
+    crush,
+    erasure_profiles,
+    filesystems,
+    flags,
+    mgr_modules,
+    options,
+    pools,
+    values,
+)
 
 # What may be named in prune: undeclared objects of these kinds are deleted (armed).
 PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
@@ -124,6 +134,9 @@ def shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
             float(value)
         except ValueError:
             return [f"{name}: '{value}' is not a number"]
+    if spec["type"] == "str" and isinstance(value, bool) and values.word(value, spec.get("choices") or ()) not in (spec.get("choices") or ()):
+        wanted = f"which is none of {', '.join(spec['choices'])}" if spec.get("choices") else "and a text is wanted"
+        return [f"{name}: YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"]
     if spec.get("choices") and str(value) not in spec["choices"] and not isinstance(value, bool):
         return [f"{name}: '{value}' is not one of {', '.join(spec['choices'])}"]
     return []

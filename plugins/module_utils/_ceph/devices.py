@@ -11,6 +11,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -28,6 +29,15 @@ LABEL_MAGIC = b"bluestore block device\n"
 
 MIB = 1 << 20
 
+# What LVM takes for a new group unless it is told otherwise: the extents, and the space for its own notes.
+EXTENT = 4 * MIB
+METADATA = MIB
+
+# How ceph-volume names groups and volumes that it makes on a device; this collection does the same.
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GROUP = re.compile(rf"ceph-(?:[a-z]+-)*{_UUID}")
+_VOLUME = re.compile(rf"osd-(?P<kind>block|db|wal|block-db|block-wal)-{_UUID}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Osd:
@@ -40,12 +50,55 @@ class Osd:
 
 
 @dataclasses.dataclass(frozen=True)
+class Volume:
+    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal", or is to become by its name.
+
+    osd: that OSD; alone: none of whose data is on this host. opened: by whomever.
+    """
+
+    name: str
+    size: int = 0
+    kind: str = ""
+    osd: t.Optional[Osd] = None
+    encrypted: bool = False
+    opened: bool = False
+    alone: bool = False
+
+    @property
+    def standard(self) -> bool:
+        """Whether ceph-volume or this collection made it, by its name; the operator's own volumes are used only where they are declared."""
+        group, dummy, name = self.name.partition("/")
+        return bool(_GROUP.fullmatch(group) and _VOLUME.fullmatch(name))
+
+    @property
+    def unused(self) -> bool:
+        """Whether it was made for an OSD that was then not made: ceph-volume writes its tags before anything else."""
+        return self.standard and self.osd is None and not self.opened
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must not be wiped. A decrypted device of an OSD that does not run holds its volume open, too, and ceph-volume closes it."""
+        return self.opened and not (self.osd and self.encrypted)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """The room in a volume group, or in the one that a device would become, in extents of so many bytes."""
+
+    extent: int
+    total: int
+    free: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Found:
     """A device as it is.
 
     real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
     words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
-    group: the volume group whose physical volume it is; ours: whether that group holds nothing but this cluster's volumes.
+    group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
+    ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
+    volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
     real: t.Optional[str] = None
@@ -55,6 +108,11 @@ class Found:
     volume: t.Optional[str] = None
     group: t.Optional[str] = None
     ours: bool = False
+    volumes: t.Sequence[Volume] = ()
+    broken: str = ""
+    others: t.Sequence[str] = ()
+    room: t.Optional[Room] = None
+    blank: bool = False
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
@@ -97,17 +155,20 @@ def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
     reals = {path: _real(path) for path in paths}
     nodes = sorted({real for real in reals.values() if real})
-    signed = _signatures(nodes)
+    signed, unreadable = _signatures(nodes)
     volumes = logical_volumes() if nodes else []
+    groups = volume_groups() if any("LVM2_member" in kinds for kinds in signed.values()) else []
     mounts = _mounts()
     swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-    return {path: _found(real, signed, volumes, mounts, swaps, fsid) for path, real in reals.items()}
+    return {path: _found(real, signed, unreadable, volumes, groups, mounts, swaps, fsid) for path, real in reals.items()}
 
 
 def _found(
     real: t.Optional[str],
     signed: t.Mapping[str, t.Sequence[str]],
+    unreadable: t.Mapping[str, str],
     volumes: t.Sequence[t.Mapping[str, str]],
+    groups: t.Sequence[t.Mapping[str, str]],
     mounts: t.Mapping[str, str],
     swaps: t.Collection[str],
     fsid: t.Optional[str],
@@ -132,7 +193,12 @@ def _found(
             busy.append(f"{where}used as swap")
     if partitions:
         holds.append("partitions: " + ", ".join(partitions))
-    label = read_label(real)
+    broken = unreadable.get(real, "")
+    label = None
+    try:
+        label = read_label(real)
+    except Unreachable as error:
+        broken = broken or str(error)
     if label is not None:
         owner = label.get("ceph_fsid", "")
         if "whoami" in label and label["description"] == "main":
@@ -140,28 +206,61 @@ def _found(
             holds.append(f"osd.{osd.id} of the cluster {owner}")
         else:
             holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
-    mine = [row for row in volumes if real in _devices_of(row)]
+    grouped = next((row for row in groups if os.path.realpath(row["pv_name"]) == real), None)
+    # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
+    mine = [row for row in volumes if real in _devices_of(row) or (grouped and row["vg_name"] == grouped["vg_name"] and not _physical(row))]
     itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
     if itself is not None:
         volume = f"{itself['vg_name']}/{itself['lv_name']}"
-    tagged = [(row, parse_tags(row.get("lv_tags", ""))) for row in ([itself] if itself else mine)]
-    for _row, tags in tagged:
-        if tags.get("type") == "block" and "osd_id" in tags:
-            osd = Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+    here = {tags.get("osd_fsid") for tags in (parse_tags(row.get("lv_tags", "")) for row in volumes) if tags.get("type") == "block"}
+    lying = list(dict.fromkeys(_volume(row, here) for row in ([itself] if itself else mine)))  # there is a row for each segment
+    for part in lying:
+        if part.kind == "block" and part.osd:
+            osd = part.osd
             holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
+        elif itself is not None and part.osd:
+            holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
+        if part.busy:
+            busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
     signatures = signed.get(real, ())
+    blank = False
+    others: list[str] = []
+    sectors = (host.read(f"{system}/size") or "").strip()
+    extents = max(0, int(sectors) * 512 - METADATA) // EXTENT if sectors.isdigit() else 0
+    room = Room(EXTENT, extents, extents) if extents else None
     if "LVM2_member" in signatures:
-        group = next((row["vg_name"] for row in mine), None)
+        if grouped:
+            group = grouped["vg_name"]
+            others = [other["pv_name"] for other in groups if other["vg_name"] == group and other["pv_name"] != grouped["pv_name"]]
+            room = room_of(grouped)
         if osd is None:
-            holds.append(f"a physical volume of LVM ({', '.join(sorted({row['vg_name'] + '/' + row['lv_name'] for row in mine})) or 'no volumes'})")
+            inside = ", ".join(sorted(part.name for part in lying)) or (f"{group}, no volumes" if group else "no volumes")
+            holds.append(f"a physical volume of LVM ({inside})")
+        blank = itself is None and bool(group and _GROUP.fullmatch(group)) and not others and all(part.unused for part in lying)
         # A group made for the databases of this cluster's OSDs takes more of them.
-        ours = bool(mine) and all(tags.get("cluster_fsid") == fsid and tags.get("type") in ("db", "wal") for _row, tags in tagged)
+        ours = blank or (bool(mine) and all(part.unused or (part.osd and part.osd.cluster == fsid and part.kind in ("db", "wal")) for part in lying))
     if itself is None or osd is None:
         holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
     holders = _listed(f"{system}/holders")
-    if holders and osd is None and not mine:
+    if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
         busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
-    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(busy), volume, group, ours)
+    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken, tuple(others), room, blank)
+
+
+def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
+    """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
+    tags = parse_tags(row.get("lv_tags", ""))
+    named = _VOLUME.fullmatch(row["lv_name"])
+    osd = Osd(int(tags["osd_id"]), tags.get("osd_fsid", ""), tags.get("cluster_fsid", ""), "lvm") if tags.get("osd_id", "").isdigit() else None
+    return Volume(
+        f"{row['vg_name']}/{row['lv_name']}",
+        int(row.get("lv_size") or 0),
+        tags.get("type") or (named.group("kind").rpartition("-")[2] if named else ""),
+        osd,
+        tags.get("encrypted") == "1",
+        row.get("lv_device_open") == "open",
+        osd is not None and osd.uuid not in here,
+    )
 
 
 def _real(path: str) -> t.Optional[str]:
@@ -183,14 +282,45 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 
 
 def logical_volumes() -> list[dict[str, str]]:
-    """Return all logical volumes with their tags and devices, by one process; none where the host has no LVM."""
-    if not host.installed("lvs") or not os.path.exists("/dev/mapper/control"):
+    """Return all logical volumes with their tags, sizes in bytes and devices, by one process; none where the host has no LVM."""
+    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
+
+
+def volume_groups() -> list[dict[str, str]]:
+    """Return all volume groups, also those without volumes, with their room; a row for each of their devices."""
+    return _lvm("vgs", "vg", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
+
+
+def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
+    if not host.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
-        text = host.run(["lvs", "--reportformat", "json", "--options", "vg_name,lv_name,lv_path,lv_tags,devices"], timeout=120)
+        text = host.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
     except host.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
-    return list(json.loads(text)["report"][0]["lv"])
+    return list(json.loads(text)["report"][0][key])
+
+
+@contextlib.contextmanager
+def hold(volume: str) -> t.Iterator[None]:
+    """Hold a logical volume, "VG/LV", open, so that nobody can remove it or its group in the meantime, not even by force.
+
+    When ceph-volume cannot make an OSD, it removes the volumes that carry its number, also those that it was given.
+    """
+    descriptor = os.open(f"/dev/{volume}", os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def room_of(row: t.Mapping[str, str]) -> Room:
+    """Return the room that a row of vgs tells of."""
+    return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
+
+
+def _physical(row: t.Mapping[str, str]) -> bool:
+    return (row.get("devices") or "").startswith("/")
 
 
 def _devices_of(row: t.Mapping[str, str]) -> set[str]:
@@ -198,19 +328,27 @@ def _devices_of(row: t.Mapping[str, str]) -> set[str]:
     return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
 
 
-def _signatures(nodes: t.Sequence[str]) -> dict[str, list[str]]:
-    """Return the kinds of all signatures by device node."""
+def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others.
+
+    Raises Unreachable.
+    """
     if not nodes:
-        return {}
+        return {}, {}
     try:
         text = host.run(["wipefs", "--json", *nodes], timeout=120)
     except host.CommandError as error:
-        raise Unreachable(f"the devices cannot be read: {error}") from error
+        if error.code == 127:
+            raise Unreachable(str(error)) from error
+        if len(nodes) == 1:
+            return {}, {nodes[0]: f"cannot be read: {error.text or error}"}
+        parts = [_signatures([node]) for node in nodes]
+        return {node: kinds for found, dummy in parts for node, kinds in found.items()}, {node: why for dummy, lost in parts for node, why in lost.items()}
     named = {os.path.basename(node): node for node in nodes}
     found: dict[str, list[str]] = {}
     for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
         found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
-    return found
+    return found, {}
 
 
 def _mounts() -> dict[str, str]:

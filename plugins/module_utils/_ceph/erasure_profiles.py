@@ -8,9 +8,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
@@ -30,6 +32,10 @@ OPTIONS: dict[str, t.Any] = {
     "extra": {"type": "dict"},
 }
 
+# What every plugin assumes where a profile does not say it; not each release writes it down.
+_ASSUMED = {
+    "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", "crush-num-failure-domains": "0", "crush-osds-per-failure-domain": "0",
+}  # fmt: skip
 _KEYS = {
     "k": "k", "m": "m", "plugin": "plugin", "technique": "technique", "failure_domain": "crush-failure-domain", "root": "crush-root",
     "device_class": "crush-device-class",
@@ -48,22 +54,82 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.O
                 found.append(f"{here}: {key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)")
             elif int(item[key]) < (2 if key == "k" else 1):
                 found.append(f"{here}: {key} {item[key]} is too small: k is at least 2 and m at least 1")
-        domain = item.get("failure_domain") or "host"
-        if item.get("k") and item.get("m") and hosts is not None and domain == "host" and int(item["k"]) + int(item["m"]) > hosts:
-            found.append(f"{here}: k+m is {int(item['k']) + int(item['m'])}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd")
+        if item.get("k") and item.get("m"):
+            found += [f"{here}: {problem}" for problem in _spread_problems(full(item, None), hosts)]
     return found
+
+
+def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> list[str]:
+    """What is wrong with where the chunks of a whole profile shall go, and whether so many hosts suffice."""
+    try:
+        domains, each = crush.spread_of(profile)
+    except ValueError as error:
+        return [f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"]
+    total, domain = chunks(profile), profile["crush-failure-domain"]
+    if each > 1 and not domains:
+        return ["crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"]
+    if each > 1 and domain == "osd":
+        return ["crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"]
+    if domains and domains * each < total:
+        which = f"{domains} failure domain{'s' if domains > 1 else ''}" + (f" with {each} OSDs each hold {domains * each} chunks" if each > 1 else "")
+        which += "" if each > 1 else f" hold{'s' if domains == 1 else ''} {domains} chunk{'s' if domains > 1 else ''}"
+        return [f"{which}, and {_sum(profile)} is {total}: raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"]
+    needed = -(-total // each)
+    if hosts is not None and domain == "host" and needed > hosts:
+        if each > 1:
+            return [
+                f"{_sum(profile)} is {total} with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}: "
+                "lower k or m, add hosts, or choose failure_domain osd"
+            ]
+        return [f"{_sum(profile)} is {total}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"]
+    return []
+
+
+def chunks(profile: t.Mapping[str, t.Any]) -> int:
+    """How many chunks an object becomes by a profile in Ceph's words: the size of its pools. The plugin lrc adds one to each group of l."""
+    if profile.get("plugin") == "lrc" and profile.get("mapping"):
+        return len(profile["mapping"])
+    total = int(profile.get("k") or 2) + int(profile.get("m") or 2)
+    return total + (total // int(profile["l"]) if _has_groups(profile) else 0)
+
+
+def _has_groups(profile: t.Mapping[str, t.Any]) -> bool:
+    return profile.get("plugin") == "lrc" and str(profile.get("l", "")).isdigit() and int(profile["l"]) > 0
+
+
+def _sum(profile: t.Mapping[str, t.Any]) -> str:
+    return "k+m with the local chunks of lrc" if _has_groups(profile) else "k+m"
 
 
 def wanted(item: t.Mapping[str, t.Any]) -> dict[str, str]:
     """What a declaration says of a profile, in Ceph's words: strings."""
     said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
-    said.update({str(key): str(value) for key, value in (item.get("extra") or {}).items()})
+    said.update({str(key): _text(value) for key, value in (item.get("extra") or {}).items() if value is not None})
     return said
+
+
+def _text(value: t.Any) -> str:
+    # the plugin lrc has its layers in JSON
+    return json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
+
+
+def _meaning(key: str, value: t.Any) -> t.Any:
+    """What a setting means to the plugins, so that spellings of it can be compared."""
+    text = str(value).strip()
+    if key == "stripe_unit":
+        with contextlib.suppress(ValueError):
+            return values.size(text)
+    if text.lower() in ("true", "yes", "false", "no"):
+        return text in ("true", "yes")  # and nothing else is: ErasureCode::to_bool
+    try:
+        return json.loads(text) if text.startswith("[") else int(text)
+    except ValueError:
+        return text
 
 
 def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
     """A profile as it will be: what Ceph assumes, what is there, what is declared."""
-    return {"plugin": "jerasure", "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", **(living or {}), **wanted(item)}
+    return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **wanted(item)}
 
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
@@ -83,19 +149,20 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
         if whole["crush-root"] not in tree:
             sheet.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
         elif maps.has_osds and whole.get("k") and whole.get("m"):
-            room = len(tree.domains(whole["crush-root"], whole["crush-failure-domain"], whole["crush-device-class"]))
-            chunks = int(whole["k"]) + int(whole["m"])
-            if chunks > room:
-                of_class = f" of class {whole['crush-device-class']}" if whole["crush-device-class"] else ""
-                sheet.problem(
-                    f"{here}: k+m is {chunks}, and there are {room} of {whole['crush-failure-domain']} with OSDs{of_class} below {whole['crush-root']}: "
-                    "lower k or m, add hosts, or choose a smaller failure_domain"
-                )
+            _check_room(here, name, profiles, sheet, tree)
+        spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
+        if spread and maps.release and maps.release < crush.SPREAD_SINCE:
+            sheet.problem(
+                f"{here}: {' and '.join(spread)} need Ceph {values.shown(crush.SPREAD_SINCE)}, and this is {values.shown(maps.release)}, "
+                "which would pass over them: leave them out, or upgrade first"
+            )
+            continue
         said = wanted(item)
         if living is None:
             sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
             continue
-        before, after = differing(living, said)
+        has = {**_ASSUMED, **living}
+        before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(key, has[key]) != _meaning(key, value)})
         if not after:
             continue
         using = users.get(name, [])
@@ -109,6 +176,19 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
         for name, living in maps.profiles.items():
             if name not in kept:
                 _delete(name, living, maps, sheet, users, Risk.LOSS)
+
+
+def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], sheet: Sheet, tree: Tree) -> None:
+    """Find a problem where the chunks cannot all be placed."""
+    rule, total = crush.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(profiles[name])
+    if total <= (rule.capacity(tree) or 0):
+        return
+    of_class = f" of class {rule.device_class}" if rule.device_class else ""
+    there = rule.full_domains(tree)
+    lack = f"and there are {there} of {rule.failure_domain} with OSDs{of_class} below {rule.root}"
+    if rule.spreads:
+        lack = f"which needs {rule.place_of(total)}, and there are {there}"
+    sheet.problem(f"{here}: {_sum(profiles[name])} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
 
 
 def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], replace: bool) -> t.Callable[[], None]:

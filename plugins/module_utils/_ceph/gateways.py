@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import re
 import typing as t
@@ -21,27 +22,115 @@ def short_name(inventory_hostname: str) -> str:
     return inventory_hostname.partition(".")[0]
 
 
+class Listener(t.NamedTuple):
+    """One place where a gateway listens. address: None for all of the host's, of both families."""
+
+    secure: bool
+    address: t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address, None]
+    port: int
+
+
+def frontends_of(instance: t.Mapping[str, t.Any]) -> str:
+    """Return the text of rgw_frontends of one gateway, as declared or as it follows from port and certificate."""
+    text = (instance.get("options") or {}).get("rgw_frontends", instance.get("frontends") or None)
+    if text is not None:
+        return str(text)
+    certificate = instance.get("certificate")
+    text = f"beast ssl_port={instance['port']} ssl_certificate={certificate}" if certificate else f"beast port={instance['port']}"
+    return text + (f" ssl_private_key={instance['private_key']}" if instance.get("private_key") else "")
+
+
+def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
+    """Return where one gateway listens, read from its frontends as radosgw reads them. Raises ValueError."""
+    found: list[Listener] = []
+    # Several frontends are separated by commas, and the words of one by spaces: its kind, then options, any of which may be repeated.
+    for frontend in frontends_of(instance).split(","):
+        kind, *words = frontend.split() or [""]
+        if kind not in ("", "beast", "civetweb"):
+            raise ValueError(f"{kind}: only beast and civetweb are read")
+        for word in words:
+            key, _sign, value = word.partition("=")
+            try:
+                if kind == "civetweb" and key == "port":
+                    found += [_listener(one.endswith("s"), one[:-1] if one.endswith("s") else one, None) for one in value.split("+")]
+                elif kind == "beast" and key in ("port", "ssl_port"):
+                    found.append(Listener(key == "ssl_port", None, _port(value)))
+                elif kind == "beast" and key in ("endpoint", "ssl_endpoint"):
+                    found.append(_listener(key == "ssl_endpoint", value, 443 if key == "ssl_endpoint" else 80))
+            except ValueError as error:
+                raise ValueError(f"{word}: {error}") from None
+    if not found:
+        raise ValueError("its frontends name no port or endpoint: a gateway that listens nowhere does not start")
+    port, ports = int(instance["port"]), sorted({one.port for one in found})
+    if port not in ports:
+        shown = ", ".join(str(one) for one in ports)
+        raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or mend frontends")
+    return list(dict.fromkeys(found))
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise ValueError(f"'{text}' is no port")
+    return int(text)
+
+
+def _listener(secure: bool, text: str, default: t.Optional[int]) -> Listener:
+    """Read "address[:port]"; with no default port, "[address:]port"."""
+    if text.count(":") > 1 and not text.startswith("["):
+        raise ValueError("an IPv6 address stands in brackets")
+    match = re.fullmatch(r"(?:\[([^\]]*)\]|([^:]*))(?::(.*))?", text)
+    if match is None:
+        raise ValueError("write address:port, an IPv6 address in brackets")
+    address, port = match.group(1) or match.group(2), match.group(3)
+    if default is None and port is None:
+        address, port = "", address
+    parsed = None
+    if address or default is not None:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            raise ValueError(f"'{address}' is no address") from None
+    return Listener(secure, parsed, default if port is None and default is not None else _port(port or ""))
+
+
+def urls(address: str, places: t.Sequence[Listener]) -> list[str]:
+    """Return how other hosts reach a gateway. address: its host's. Raises ValueError."""
+    own = ipaddress.ip_address(address)
+    found = []
+    for one in places:
+        reached = one.address
+        if reached is not None and reached.is_loopback:
+            continue
+        if reached is None or (reached.is_unspecified and reached.version == own.version):
+            reached = own
+        if not reached.is_unspecified:
+            found.append(f"{'https' if one.secure else 'http'}://{f'[{reached}]' if reached.version == 6 else reached}:{one.port}")
+    if not found:
+        raise ValueError(f"only this host itself can reach it, or none by {own}: let its frontends listen on an address of the public network too")
+    return list(dict.fromkeys(found))
+
+
 def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any]], site: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """Return the gateways of one host.
 
     host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site.
-    Each has host, url, entity (cephx client), options (of the configuration database) and daemon (an item of ceph_daemon's daemons).
+    Each has host, urls (one for each place where it listens), entity (cephx client), options (of the configuration database) and daemon (an
+    item of ceph_daemon's daemons).
     Raises ValueError.
     """
     found = []
     for instance in instances:
-        name, port = instance["name"], int(instance["port"])
+        name = instance["name"]
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise ValueError(f"{host}: ceph_rgw_instances: '{name}' is no name for a gateway: use letters, digits, - and _")
-        certificate, frontends = instance.get("certificate"), instance.get("frontends")
-        if instance.get("private_key") and not certificate:
+        if instance.get("private_key") and not instance.get("certificate"):
             raise ValueError(f"{host}: ceph_rgw_instances: {name} has a private_key and no certificate")
-        if not frontends:
-            frontends = f"beast ssl_port={port} ssl_certificate={certificate}" if certificate else f"beast port={port}"
-            if instance.get("private_key"):
-                frontends += f" ssl_private_key={instance['private_key']}"
+        try:
+            reached = urls(address, listeners(instance))
+        except ValueError as error:
+            raise ValueError(f"{host}: ceph_rgw_instances: {name}: {error}") from None
         options = {
-            "rgw_frontends": frontends,
+            "rgw_frontends": frontends_of(instance),
             "rgw_realm": site["realm"],
             "rgw_zonegroup": site["zonegroup"],
             "rgw_zone": site["zone"],
@@ -52,7 +141,7 @@ def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any
         found.append(
             {
                 "host": host,
-                "url": f"{'https' if 'ssl' in frontends else 'http'}://{f'[{address}]' if ':' in address else address}:{port}",
+                "urls": reached,
                 "entity": f"client.{identity}",
                 "options": options,
                 "daemon": {"type": "rgw", "id": identity, "restart_on": digest},

@@ -44,6 +44,7 @@ class CommandError(Exception):
     """A program of this host ended with an error; its message holds what it said."""
 
     def __init__(self, argv: t.Sequence[str], code: int, text: str) -> None:
+        self.argv = argv
         self.code = code
         self.text = text.strip()
         last = " / ".join(line.strip() for line in self.text.splitlines()[-4:] if line.strip())
@@ -261,9 +262,9 @@ def write(path: str, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".cephstack-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), mode)
             os.fchown(file.fileno(), uid, gid)
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

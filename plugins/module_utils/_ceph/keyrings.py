@@ -9,14 +9,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import grp
+import functools
 import os
-import pwd
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +30,16 @@ class Keyring:
     mode: str = "0600"
     present: bool = True
 
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A keyring file as it is; key is None where the client is not in it."""
-
-    exists: bool = False
-    key: t.Optional[str] = None
-    owner: str = ""
-    group: str = ""
-    mode: str = ""
+    @property
+    def place(self) -> keyring_files.Place:
+        return keyring_files.Place(self.path, self.client, self.owner, self.group, self.mode)
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
     """The files as they are: keyrings by path, and the text of the ceph.conf."""
 
-    files: t.Mapping[str, File]
+    files: t.Mapping[str, keyring_files.File]
     conf: t.Optional[str] = None
 
 
@@ -63,7 +55,10 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
             problems.append(f"{where}.client '{client}' is no full name: did you mean client.{client}?")
         if present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key):
             problems.append(f"{where}: {client} has no key, or one that is no cephx key")
-        if not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
+        if isinstance(entry.get("mode"), int):
+            # 0640 has become 416 by now, and a 416 that was meant cannot be told from it
+            problems.append(f"{where}.mode {entry['mode']}: YAML reads {entry['mode']:04o} without quotes as another number: write the mode in quotes")
+        elif not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
             problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
         keyring = Keyring(
             client,
@@ -125,21 +120,8 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files."""
-        return Observed({keyring.path: self._file(keyring) for keyring in self.keyrings}, host.read(self.conf) if self.settings is not None else None)
-
-    @staticmethod
-    def _file(keyring: Keyring) -> File:
-        text = host.read(keyring.path)
-        if text is None:
-            return File()
-        status = os.stat(keyring.path)
-        return File(
-            True,
-            host.keyring_keys(text).get(keyring.client),
-            _name_of(status.st_uid, pwd.getpwuid),
-            _name_of(status.st_gid, grp.getgrgid),
-            f"{status.st_mode & 0o777:04o}",
-        )
+        files = {keyring.path: keyring_files.read(keyring.place) for keyring in self.keyrings}
+        return Observed(files, host.read(self.conf) if self.settings is not None else None)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare, key by key and setting by setting."""
@@ -150,12 +132,8 @@ class Provider:
                 if file.exists:
                     changes.append(Change("keyring", keyring.path, "delete", {"client": keyring.client}, None, _remover(keyring.path)))
                 continue
-            after = {"key": Secret(keyring.key), "owner": keyring.owner, "group": keyring.group, "mode": keyring.mode}
-            before = {"key": Secret(file.key) if file.key else None, "owner": file.owner, "group": file.group, "mode": file.mode}
-            if not file.exists:
-                changes.append(Change("keyring", keyring.path, "create", None, {"client": keyring.client, **after}, self._writer(keyring)))
-            elif before != after:
-                changes.append(Change("keyring", keyring.path, "update", *differing(before, after), self._writer(keyring)))
+            change = keyring_files.change(keyring.place, file, keyring.key, functools.partial(keyring_files.write, keyring.place, keyring.key))
+            changes += [change] if change else []
         if self.settings is not None:
             before_conf = {name: host.conf_value(observed.conf, name) for name in self.settings}
             left, right = differing(before_conf, self.settings)
@@ -171,25 +149,6 @@ class Provider:
     def _write_conf(self) -> None:
         host.write(self.conf, edit_conf(host.read(self.conf), self.settings or {}), 0o644)
 
-    @staticmethod
-    def _writer(keyring: Keyring) -> t.Callable[[], None]:
-        def apply() -> None:
-            try:
-                uid, gid = pwd.getpwnam(keyring.owner).pw_uid, grp.getgrnam(keyring.group).gr_gid
-            except KeyError as error:
-                raise RuntimeError(f"no such user or group on this host: {error}") from error
-            host.write(keyring.path, host.keyring_text(keyring.client, keyring.key), int(keyring.mode, 8), uid, gid)
-
-        return apply
-
 
 def _remover(path: str) -> t.Callable[[], None]:
     return lambda: os.unlink(path)
-
-
-def _name_of(number: int, look_up: t.Callable[[int], t.Any]) -> str:
-    """Return the name of a uid or gid, the number itself where it has none."""
-    try:
-        return str(look_up(number)[0])
-    except KeyError:
-        return str(number)

@@ -12,6 +12,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import json
 import os
@@ -20,9 +21,9 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
@@ -55,8 +56,8 @@ class Observed:
     """What is there.
 
     data: whether the host holds a monitor's data. unit: of the daemon. own_fsid: what the running daemon says.
-    monmap: addresses by monitor, None where no cluster could be asked. key, file_key: of client.admin, in the
-    cluster and in the host's keyring file.
+    monmap: addresses by monitor, None where no cluster could be asked. key, file: of client.admin, in the
+    cluster and in the host's keyring file. own: the monitor's own keyring, in its data.
     """
 
     data: bool = False
@@ -67,12 +68,23 @@ class Observed:
     monmap: t.Optional[t.Mapping[str, t.FrozenSet[str]]] = None
     quorum: t.Sequence[str] = ()
     key: t.Optional[str] = None
-    file_key: t.Optional[str] = None
+    file: keyring_files.File = keyring_files.File()
+    own: keyring_files.File = keyring_files.File()
 
 
 def data_path(name: str) -> str:
     """Where a monitor's data lies."""
     return f"{host.DATA}/mon/{host.CLUSTER}-{name}"
+
+
+def admin_place() -> keyring_files.Place:
+    """Where the administrator's keyring belongs: it may do everything, so root alone reads it."""
+    return keyring_files.Place(ADMIN_KEYRING, ADMIN)
+
+
+def own_place(name: str) -> keyring_files.Place:
+    """Where a monitor's own keyring lies."""
+    return keyring_files.of_daemons(os.path.join(data_path(name), "keyring"), "mon.")
 
 
 def has_data(name: str) -> bool:
@@ -108,8 +120,10 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
     """Return why the monitor cannot be as declared; empty where it can."""
     found: list[str] = []
     me = f"mon.{wanted.name}"
+    spelled = wanted.address
     try:
         address = ipaddress.ip_address(wanted.address)
+        spelled = str(address)  # as the monmap has it
         networks = [ipaddress.ip_network(part.strip(), strict=False) for part in wanted.public_network.split(",") if part.strip()]
         if networks and not any(address in network for network in networks):
             found.append(f"{me}: its address {wanted.address} is outside the public network {wanted.public_network}")
@@ -120,16 +134,16 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
             uuid.UUID(wanted.fsid)
         except ValueError:
             found.append(f"fsid '{wanted.fsid}' is no UUID")
-    if wanted.fsid and observed.fsid and wanted.fsid.lower() != observed.fsid.lower():
+    if wanted.fsid and observed.fsid and values.fsid(wanted.fsid) != observed.fsid:
         found.append(f"the living cluster's fsid is {observed.fsid}, not {wanted.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)")
     if observed.own_fsid and observed.fsid and observed.own_fsid != observed.fsid:
         found.append(f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data_path(wanted.name)}")
     if observed.monmap is not None:
         for other, addresses in sorted(observed.monmap.items()):
-            if other != wanted.name and wanted.address in addresses:
+            if other != wanted.name and spelled in addresses:
                 found.append(f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap")
         mine = observed.monmap.get(wanted.name)
-        if mine is not None and wanted.address not in mine:
+        if mine is not None and spelled not in mine:
             # Never advise to remove it: it may be another host's, of the same short name, and a part of the quorum.
             there = ", ".join(sorted(mine))
             found.append(
@@ -168,7 +182,8 @@ class Provider:
             status = self._in_quorum()
             own_fsid = status["monmap"]["fsid"]
             options = options or own_connection(name, self.wanted.address)
-        observed = Observed(data=data, unit=unit, own_fsid=own_fsid, file_key=host.keyring_keys(host.read(ADMIN_KEYRING)).get(ADMIN))
+        own = keyring_files.read(own_place(name)) if data else keyring_files.File()
+        observed = Observed(data=data, unit=unit, own_fsid=own_fsid, file=keyring_files.read(admin_place()), own=own)
         if options is None:
             return observed
         with Connection(options) as cluster:
@@ -242,19 +257,11 @@ class Provider:
                     needs=frozenset({identity}),
                 )
             )
-        if observed.file_key is None or (observed.key is not None and observed.file_key != observed.key):
-            changes.append(
-                Change(
-                    "keyring",
-                    ADMIN_KEYRING,
-                    "create" if observed.file_key is None else "update",
-                    None if observed.file_key is None else {"key": Secret(observed.file_key)},
-                    {"client": ADMIN} if observed.key is None else {"key": Secret(observed.key)},
-                    self._write_admin,
-                    needs=frozenset({identity, unit_id}),
-                )
-            )
-        return Plan(changes)
+        admin = keyring_files.change(admin_place(), observed.file, observed.key, self._write_admin, {identity, unit_id})
+        # Of the monitor's own keyring only the permissions: what is in it was written when its data was made.
+        place = own_place(wanted.name)
+        own = keyring_files.change(place, observed.own, None, functools.partial(keyring_files.permit, place)) if observed.own.key else None
+        return Plan([*changes, *(change for change in (admin, own) if change is not None)])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return what can be told of the cluster."""
@@ -314,8 +321,7 @@ class Provider:
     def _write_admin(self) -> None:
         with Connection(own_connection(self.wanted.name, self.wanted.address)) as cluster:
             admin = cluster.command("auth get", entity=ADMIN)[0]
-        if host.keyring_keys(host.read(ADMIN_KEYRING)).get(ADMIN) != admin["key"]:
-            host.write(ADMIN_KEYRING, host.keyring_text(ADMIN, admin["key"], admin["caps"]), 0o600)
+        keyring_files.write(admin_place(), admin["key"], admin["caps"])
 
 
 def own_connection(name: str, address: str = "") -> dict[str, t.Any]:

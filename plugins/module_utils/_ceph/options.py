@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 
@@ -36,6 +37,8 @@ def split_section(text: str) -> tuple[str, str]:
     section, *masks = str(text).strip().split("/")
     if not _SECTION.fullmatch(section):
         raise ValueError(f"'{text}' is no section: write global, mon, mgr, osd, mds, client, one daemon (osd.3), and a mask if you like (osd/class:ssd)")
+    if re.fullmatch(r"osd\.\d+", section):
+        section = f"osd.{int(section[4:])}"  # Ceph would keep osd.03, and no daemon has that name
     for mask in masks:
         if not _MASK.fullmatch(mask):
             raise ValueError(f"'{mask}' in '{text}' is no mask: write class:NAME, host:NAME, or another CRUSH type with a name")
@@ -59,8 +62,6 @@ def observe(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], st
 def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
     """The meaning of an option's value. about: what `config help` says of it, None where that is not known. Raises ValueError."""
     kind = (about or {}).get("type", "str")
-    if isinstance(value, bool) and kind == "str":
-        value = str(value).lower()
     if kind == "bool":
         return values.boolean(value)
     if kind in ("int", "uint"):
@@ -71,17 +72,25 @@ def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]])
     if kind == "size":
         return values.size(value)
     if kind == "float":
-        return values.number(value)
+        return values.decimals(value)
     if kind == "secs":
         return values.duration(value)
     if kind == "millisecs":
         return int(values.count(value))
-    text = str(value).strip()
+    if kind == "addr":
+        return values.address(value)
+    if kind == "addrvec":
+        return values.addresses(value)
+    text = values.word(value, (about or {}).get("enum_values") or ())
     if name == "rbd_default_features":
         return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
-    if name.startswith("debug_") and re.fullmatch(r"\d+", text):
-        return f"{text}/{text}"
-    return text.lower() if kind == "uuid" else text
+    levels = re.fullmatch(r"(\d+)(?:/(\d+))?", text) if name.startswith("debug_") else None
+    if levels:
+        return f"{int(levels[1])}/{int(levels[2] or levels[1])}"
+    if about is None:  # a manager's module may have it be a number
+        with contextlib.suppress(ValueError):
+            return values.decimals(text)
+    return values.fsid(text) if kind == "uuid" else text
 
 
 def _feature(text: str) -> int:
@@ -90,19 +99,23 @@ def _feature(text: str) -> int:
     return _FEATURES[text.strip()]
 
 
-def written(value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def written(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
     """A value as Ceph is told it. Sizes and durations go as plain numbers: not every release reads each unit."""
     kind = (about or {}).get("type", "str")
-    if kind in ("size", "int", "uint", "secs", "bool"):
-        meant = normalise("", value, about)
+    if kind in ("size", "int", "uint", "secs", "millisecs", "bool") or name == "rbd_default_features":
+        meant = normalise(name, value, about)
         return str(meant).lower() if isinstance(meant, bool) else str(meant)
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+    return values.word(value, (about or {}).get("enum_values") or ())
 
 
 def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, t.Any]]:
     """The declaration as (section, option, value), for the sections that can be read."""
-    return [(section, str(name).replace(" ", "_").replace("-", "_") if "/" not in str(name) else str(name), value)
-            for section, options in declared.items() for name, value in (options or {}).items()]  # fmt: skip
+    return [(section, _option_name(name), value) for section, options in declared.items() for name, value in (options or {}).items()]
+
+
+def _option_name(text: t.Any) -> str:
+    name = str(text).strip()
+    return name if "/" in name else re.sub(r"[\s-]", "_", name)
 
 
 def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
@@ -121,9 +134,11 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
         for option, value in (options or {}).items():
             if isinstance(value, (dict, list)):
                 found.append(f"{where}.{section}.{option}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}")
-            first = seen.setdefault((name, str(option)), section)
-            if first != section:
-                found.append(f"{where}: {option} is declared twice, in {first} and in {section}, which are the same: keep one of them")
+            one = (name, _option_name(option))
+            if one in seen:
+                places = f"in {section}" if seen[one] == section else f", in {seen[one]} and in {section}, which are the same"
+                found.append(f"{where}: {one[1]} is declared twice{'' if places.startswith(',') else ' '}{places}: keep one of them")
+            seen.setdefault(one, section)
     return found
 
 
@@ -171,7 +186,10 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     about = about or {}
     allowed = about.get("enum_values") or []
     if allowed and str(meant) not in allowed:
-        return f"'{meant}' is not one of {', '.join(allowed)}"
+        quotes = " (YAML reads on, off, yes and no as truth values: put words into quotes)" if isinstance(value, bool) else ""
+        return f"'{meant}' is not one of {', '.join(allowed)}{quotes}"
+    if about.get("type") == "float" and not meant and values.number(value):
+        return f"'{value}' would become 0: Ceph keeps six decimals"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
         for key, wrong in (("min", lambda bound: meant < bound), ("max", lambda bound: meant > bound)):
             bound = about.get(key)
@@ -206,7 +224,7 @@ def _change(sheet: Sheet, name: str, option: str, has: t.Optional[str], value: t
         return Change(
             "option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason
         )
-    text = written(value, about)
+    text = written(option, value, about)
     before = None if has is None else {"value": shown(has)}
     action = "create" if has is None else "update"
     return Change(

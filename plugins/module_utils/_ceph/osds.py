@@ -10,16 +10,33 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
+import os
 import re
 import threading
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, logical_volumes, look_at, parse_tags, read_label, wipe
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
+    Found,
+    Osd,
+    Volume,
+    hold,
+    logical_volumes,
+    look_at,
+    parse_tags,
+    read_label,
+    room_of,
+    volume_groups,
+    wipe,
+)
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{host.DATA}/bootstrap-osd/{host.CLUSTER}.keyring"
@@ -37,7 +54,10 @@ SLOW = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices."""
+    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices.
+
+    db_size, wal_size: in bytes, None for an equal share; db_slots, wal_slots: how many shares their device has, None for as many as are declared.
+    """
 
     path: str
     type: str = "lvm"
@@ -45,6 +65,14 @@ class Device:
     wal: t.Optional[str] = None
     encrypted: bool = False
     device_class: t.Optional[str] = None
+    db_size: t.Optional[int] = None
+    wal_size: t.Optional[int] = None
+    db_slots: t.Optional[int] = None
+    wal_slots: t.Optional[int] = None
+
+    def parts(self) -> list[tuple[str, str]]:
+        """Return what the OSD lies on: "path", "db", "wal" and their devices."""
+        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +88,8 @@ class Known:
 class Observed:
     """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
 
-    keys: of each OSD, in the cluster and in the keyring of its data folder; the latter is None where there is no such folder.
+    keys: of each OSD, in the cluster. files: the keyrings by path; that of an OSD is not there where it has no data folder.
+    lost: the OSDs that were on devices which are gone or cannot be read, by the device's path.
     """
 
     devices: t.Mapping[str, Found]
@@ -68,21 +97,44 @@ class Observed:
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
     units: t.Mapping[str, host.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    keys: t.Mapping[int, tuple[t.Optional[str], t.Optional[str]]] = dataclasses.field(default_factory=dict)
+    keys: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
     bootstrap_key: t.Optional[str] = None
-    bootstrap_file: t.Optional[str] = None
+    files: t.Mapping[str, keyring_files.File] = dataclasses.field(default_factory=dict)
     memory: int = 0
     memory_target: t.Optional[str] = None
+    lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
-    devices = [
-        Device(entry["path"], entry.get("type") or "lvm", entry.get("db"), entry.get("wal"), bool(entry.get("encrypted")), entry.get("device_class"))
-        for entry in entries
-    ]
     problems: list[str] = []
+    devices = []
+    for number, entry in enumerate(entries):
+        sizes: dict[str, int] = {}
+        for name in ("db_size", "wal_size"):
+            try:
+                if entry.get(name) is not None:
+                    sizes[name] = parse_size(entry[name])
+                    if not sizes[name]:
+                        problems.append(f"devices[{number}].{name}: '{entry[name]}' is no room for anything")
+            except ValueError as error:
+                problems.append(f"devices[{number}].{name}: {error}")
+        devices.append(
+            Device(
+                entry["path"],
+                entry.get("type") or "lvm",
+                entry.get("db"),
+                entry.get("wal"),
+                bool(entry.get("encrypted")),
+                entry.get("device_class"),
+                db_slots=entry.get("db_slots"),
+                wal_slots=entry.get("wal_slots"),
+                **sizes,
+            )
+        )
     parts: dict[str, int] = {}
+    slots: dict[str, int] = {}
+    shares: dict[str, int] = {}
     for number, device in enumerate(devices):
         where = f"devices[{number}]"
         for name in ("path", "db", "wal"):
@@ -100,11 +152,42 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
             parts[path] = parts.get(path, 0) + 1
             if device.type == "raw" and parts[path] > 1:
                 problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
+            problems += _share_problems(where, device, name, slots, shares)
+        for name in ("db", "wal"):
+            for option in (f"{name}_size", f"{name}_slots"):
+                if getattr(device, option) is not None and getattr(device, name) is None:
+                    problems.append(f"{where}.{option}: there is no {name} that it is for")
         if device.encrypted and device.type == "raw":
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
+    for path, count in slots.items():
+        if count < shares.get(path, 0):
+            problems.append(
+                f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
+            )
     if problems:
         raise Invalid(problems)
     return devices
+
+
+def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: dict[str, int]) -> list[str]:
+    """Return what is wrong with a part's size or slots; count the shares and note the slots of its device."""
+    path, size, count = getattr(device, name), getattr(device, f"{name}_size"), getattr(device, f"{name}_slots")
+    problems = []
+    if size is None:
+        shares[path] = shares.get(path, 0) + 1
+    if device.type == "raw":
+        return [
+            f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device"
+            for option, value in ((f"{name}_size", size), (f"{name}_slots", count))
+            if value is not None
+        ]
+    if size is not None and count is not None:
+        problems.append(f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them")
+    elif count is not None and count < 1:
+        problems.append(f"{where}.{name}_slots: {count} is not at least 1")
+    elif count is not None and slots.setdefault(path, count) != count:
+        problems.append(f"{where}.{name}_slots: {path} has {slots[path]} by another entry")
+    return problems
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -113,21 +196,54 @@ def memory_target(memory: int, share: float, osds: int) -> int:
     return max(MEMORY_FLOOR, each // MEMORY_STEP * MEMORY_STEP)
 
 
-def drop_in_text(device: Device) -> str:
-    """Return the drop-in of a raw OSD's unit, which does at every start what ceph-volume's own units do for the type lvm.
+def drop_in_text(device: Device, how: str = "raw") -> str:
+    """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
 
-    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change.
+    For a raw OSD it does at every start what ceph-volume's own units do for the type lvm: at boot udev gives devices to root,
+    and ceph-volume links to the kernel's names, which change.
     """
+    if how != "raw":
+        return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
     lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
     for link, name in (("block", device.path), ("block.db", device.db), ("block.wal", device.wal)):
         if name:
-            path = '"' + name.replace("\\", "\\\\").replace("%", "%%") + '"'
+            path = _quoted(name)
             lines += [
                 f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}",
                 f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}",
-                f"ExecStartPre=+/usr/bin/ln -sfn {path} {data_path('%i')}/{link}",
+                _note(name, how, link),
             ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace("\\", "\\\\").replace("%", "%%") + '"'
+
+
+def _note(path: str, how: str, link: str = "block") -> str:
+    """Return the line of a drop-in that names a device."""
+    return f"ExecStartPre=+/usr/bin/ln -sfn {_quoted(path)} {data_path('%i')}/{link}" if how == "raw" else f"Data={_quoted(path)}"
+
+
+def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str = "") -> bool:
+    """Whether an OSD was on a device that is gone. Pure.
+
+    told: what the OSD told the cluster of itself when it last started ("osd metadata"): "device_ids": "sdb=MODEL_SERIAL,nvme0n1=…".
+    drop_in, link: what this host still has of it, its drop-in and where "block" in its data folder leads.
+    """
+    if link == path or {_note(path, how) for how in ("raw", "lvm")} & set(drop_in.splitlines()):
+        return True
+    own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
+
+    def values(key: str) -> list[str]:
+        pairs = [pair.partition("=") for pair in (told.get(key) or "").split(",")]
+        return [value for name, dummy, value in pairs if value and (not own or name in own)]
+
+    if path in values("device_paths"):
+        return True
+    folder, dummy, name = path.rpartition("/")
+    serials = [(value, value.rpartition("_")[2]) for value in values("device_ids")]
+    return folder == "/dev/disk/by-id" and any(name == value or (len(serial) > 3 and name.endswith(("_" + serial, "-" + serial))) for value, serial in serials)
 
 
 def unit_name(number: int) -> str:
@@ -148,6 +264,25 @@ def data_path(number: t.Union[int, str]) -> str:
 def keyring_path(number: int) -> str:
     """An OSD's keyring."""
     return f"{data_path(number)}/keyring"
+
+
+def bootstrap_place() -> keyring_files.Place:
+    """Where the keyring that makes OSDs belongs, and who may read it."""
+    return keyring_files.of_daemons(BOOTSTRAP_KEYRING, BOOTSTRAP)
+
+
+def keyring_place(number: int) -> keyring_files.Place:
+    """Where an OSD's keyring belongs, and who may read it."""
+    return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
+
+
+@dataclasses.dataclass
+class Ledger:
+    """What was made for one OSD, volumes as "VG/LV" and groups with their devices, and the volumes that were there before."""
+
+    volumes: list[str] = dataclasses.field(default_factory=list)
+    groups: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    found: list[str] = dataclasses.field(default_factory=list)
 
 
 class Provider:
@@ -177,6 +312,7 @@ class Provider:
         self.patient = patient
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
+        self._numbers: set[int] = set()
 
     # -- observe
 
@@ -190,7 +326,7 @@ class Provider:
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
             keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
             target = next((entry["value"] for entry in config if self._is_target(entry)), None)
-        found = look_at(sorted({path for device in self.devices for path in (device.path, device.db, device.wal) if path}), fsid)
+        found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
         here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
         names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
@@ -199,27 +335,54 @@ class Provider:
             fsid=fsid,
             known=known,
             units=host.units(names),
-            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here if osd.how == "raw"},
-            keys={osd.id: (keys.get(f"osd.{osd.id}"), host.keyring_keys(host.read(keyring_path(osd.id))).get(f"osd.{osd.id}")) for osd in here},
+            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here},
+            keys={osd.id: keys.get(f"osd.{osd.id}") for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
-            bootstrap_file=host.keyring_keys(host.read(BOOTSTRAP_KEYRING)).get(BOOTSTRAP),
+            files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
             memory=_memory(),
             memory_target=target,
+            lost=self._lost([device.path for device in self.devices if _gone(found[device.path])], known, {osd.id for osd in here}),
         )
-        return self._until_up(observed, here)
+        # What has lost a device does not come up, however long one waits.
+        whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
+        return self._until_up(observed, whole)
+
+    def _lost(self, paths: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
+        """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
+        if not paths or self.cluster is None:
+            return {}
+        names = {self.hostname.partition(".")[0], host.short_hostname()}
+        lost: dict[str, int] = {}
+        for told in self.cluster.command("osd metadata"):
+            number = told["id"]
+            if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
+                continue
+            drop_in, link = host.read(host.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
+            lost.update({path: number for path in paths if path not in lost and was_on(path, told, drop_in, link)})
+        return lost
+
+    @staticmethod
+    def _gone_parts(device: Device, observed: Observed) -> list[str]:
+        """Return what is gone of the devices of an OSD, in words."""
+        states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
+        return [f"{what}: {_gone(observed.devices[path])}" for path, what in states if _gone(observed.devices[path])]
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
         late = [
             osd
             for osd in here
-            if not observed.known[osd.id].up and len(set(observed.keys[osd.id])) == 1 and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
+            if not observed.known[osd.id].up and self._key_fits(osd, observed) and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
         ]
         if not late or not self.patient:
             return observed
         for osd in late:
             self._wait_up(osd.id, Unreachable)
         return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
+
+    @staticmethod
+    def _key_fits(osd: Osd, observed: Observed) -> bool:
+        return observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
 
     def _is_target(self, entry: t.Mapping[str, t.Any]) -> bool:
         # The mask of "osd/host:ceph1" comes back apart from its section.
@@ -233,25 +396,33 @@ class Provider:
         changes: list[Change] = []
         warnings: list[str] = []
         wiped: set[str] = set()
+        making: list[tuple[Device, set[str]]] = []
+        unusable: set[str] = set()
         keyring = f"keyring/{BOOTSTRAP_KEYRING}"
-        if observed.bootstrap_key is None or observed.bootstrap_file != observed.bootstrap_key:
-            exists = observed.bootstrap_file is not None
-            after: dict[str, t.Any] = {"client": BOOTSTRAP} if observed.bootstrap_key is None else {"key": Secret(observed.bootstrap_key)}
-            before = {"key": Secret(observed.bootstrap_file)} if observed.bootstrap_file is not None else None
-            changes.append(Change("keyring", BOOTSTRAP_KEYRING, "update" if exists else "create", before, after, self._write_bootstrap))
+        there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
+        # A client that is yet to be made gets a new key: whatever the file holds is another.
+        bootstrap = keyring_files.change(bootstrap_place(), there, observed.bootstrap_key or "", self._write_bootstrap)
+        changes += [bootstrap] if bootstrap else []
         for device in self.devices:
             osd = self._own(device, observed)
+            number = osd.id if osd is not None else observed.lost.get(device.path)
+            gone = self._gone_parts(device, observed)
+            if number is not None and gone and not observed.known[number].up:
+                warnings.append(
+                    f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
+                    f"cluster and {device.path} from the declared devices"
+                )
+                continue
             if osd is not None:
                 changes += self._kept(device, osd, observed, warnings)
                 continue
             needs = {keyring}
-            for name in ("path", "db", "wal"):
-                path = getattr(device, name)
-                if path is None:
-                    continue
+            for name, path in device.parts():
                 state = observed.devices[path]
-                problem, wipe = self._usable(device, name, path, state)
+                problem, wipe = self._usable(device, name, path, observed)
                 problems += problem
+                if problem:
+                    unusable.add(path)
                 if wipe:
                     needs.add(f"device/{path}")
                 if wipe and path not in wiped:
@@ -268,8 +439,18 @@ class Provider:
                             reason="it holds " + " and ".join(state.holds),
                         )
                     )
+            making.append((device, needs))
+        found, full = self._places([device for device, dummy in making], observed, wiped, unusable)
+        problems += full
+        for device, needs in making:
+            chosen = {name: found[device.path, name] for name in ("db", "wal") if (device.path, name) in found}
+            for name, volume in chosen.items():
+                if volume.osd:
+                    needs.add(f"volume/{volume.name}")
+                    changes.append(_reuse(device, name, volume, volume.osd))
             shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device), needs=frozenset(needs)))
+            volumes = {name: volume.name for name, volume in chosen.items()}
+            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device, volumes), needs=frozenset(needs)))
         if problems:
             raise Invalid(problems)
         if self.share and self.devices:
@@ -285,22 +466,66 @@ class Provider:
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
         """Return the OSD on a device if the cluster has it as well."""
         osd = observed.devices[device.path].osd
-        if osd is None or osd.cluster != observed.fsid:
-            return None
-        known = observed.known.get(osd.id)
-        return osd if known is not None and known.uuid == osd.uuid else None
+        return osd if osd is not None and self._lives(osd, observed) else None
 
-    def _usable(self, device: Device, name: str, path: str, state: Found) -> tuple[list[str], bool]:
+    def _places(
+        self, making: t.Sequence[Device], observed: Observed, wiped: t.Collection[str], unusable: t.Collection[str]
+    ) -> tuple[dict[tuple[str, str], Volume], list[str]]:
+        """Return the old volumes that parts of the OSDs to be made get, and a problem for each part that there is no room for."""
+        problems: list[str] = []
+        parts: dict[str, list[Part]] = {}
+        for device in making:
+            for name, path in device.parts():
+                if name != "path" and device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
+                    parts.setdefault(path, []).append(Part(device.path, name, getattr(device, f"{name}_size")))
+        for path in dict.fromkeys(path for device in making for name, path in device.parts() if name != "path"):
+            sharers = [device.path for device in self.devices for name, part in device.parts() if part == path]
+            if observed.devices[path].volume and len(sharers) > 1:
+                problems.append(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+        gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
+        found: dict[tuple[str, str], Volume] = {}
+        for path, wanted in parts.items():
+            state = observed.devices[path]
+            if path in wiped:
+                state = dataclasses.replace(state, volumes=(), room=state.room and dataclasses.replace(state.room, free=state.room.total))
+            placed, full = place(path, state, wanted, self._slots(path), lambda osd: self._lives(osd, observed), gone)
+            found.update(placed)
+            problems += full
+        return found, problems
+
+    def _slots(self, path: str) -> int:
+        """Return into how many equal shares a db or wal device is divided."""
+        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts() if name != "path" and part == path]
+        return next((count for count in declared if count is not None), len(declared))
+
+    @staticmethod
+    def _lives(osd: Osd, observed: Observed) -> bool:
+        """Whether the cluster has an OSD that was found, be it up or down."""
+        known = observed.known.get(osd.id)
+        return osd.cluster == observed.fsid and known is not None and known.uuid == osd.uuid
+
+    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[list[str], bool]:
         """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
+        state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if state.real is None:
-            return [f"{what}: there is no such device on this host"], False
+        if _gone(state):
+            number = observed.lost.get(path)
+            hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
+            return [f"{what}: {_gone(state)}{hint}"], False
+        if device.type == "lvm" and (state.blank if name == "path" else state.ours):
+            return [], False
+        living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
+        if living:
+            where = "it is" if state.volume else "it carries"
+            return [f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first"], False
         if state.busy:
             return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
-        if name != "path" and device.type == "lvm" and state.ours:
-            return [], False
         if not state.holds:
             return [], False
+        if state.others:
+            return [
+                f"{what}: refused, its volume group {state.group} lies on {' and '.join(state.others)} as well. Take it out of the group first (vgreduce)"
+            ], False
         if f"device/{path}" not in self.armed:
             return [f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}"], False
         return [], True
@@ -311,25 +536,24 @@ class Provider:
         unit = observed.units.get(unit_name(osd.id), host.NO_UNIT)
         known = observed.known[osd.id]
         needs: set[str] = set()
-        if osd.how == "raw":
-            text = drop_in_text(device)
-            if observed.drop_ins.get(osd.id) != text:
-                before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
-                needs.add(f"drop_in/{unit_name(osd.id)}")
-                changes.append(
-                    Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd.id))
-                )
-            enabled = unit.enabled
-        else:
-            enabled = observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
-        key, file_key = observed.keys.get(osd.id, (None, None))
-        stale = file_key is not None and key is not None and file_key != key
-        if stale:
-            needs.add(f"keyring/{keyring_path(osd.id)}")
-            before_key, after_key = {"key": Secret(file_key or "")}, {"key": Secret(key or "")}
-            changes.append(Change("keyring", keyring_path(osd.id), "update", before_key, after_key, lambda: self._write_key(osd.id)))
-        if not (enabled and unit.active) or file_key is None:
-            before_state = {"enabled": enabled, "running": unit.active, "data folder": file_key is not None}
+        text = drop_in_text(device, osd.how)
+        if observed.drop_ins.get(osd.id) != text:
+            before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
+            needs.add(f"drop_in/{unit_name(osd.id)}")
+            changes.append(
+                Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd))
+            )
+        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
+        place = keyring_place(osd.id)
+        file = observed.files.get(place.path, keyring_files.File())
+        # Without its data folder the OSD is given one, keyring and all, when it is activated.
+        keyring = keyring_files.change(place, file, observed.keys.get(osd.id), lambda: self._write_key(osd.id)) if file.exists else None
+        stale = keyring is not None and "key" in keyring.after
+        if keyring is not None:
+            needs.add(keyring.id)
+            changes.append(keyring)
+        if not (enabled and unit.active) or not file.exists:
+            before_state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
             before = {name: value for name, value in before_state.items() if not value}
             changes.append(
                 Change(
@@ -338,7 +562,7 @@ class Provider:
                     "update",
                     before,
                     dict.fromkeys(before, True),
-                    lambda: self._activate(device, osd, file_key is not None),
+                    lambda: self._activate(device, osd, file.exists),
                     reason=f"osd.{osd.id} on {device.path} starts",
                     needs=frozenset(needs),
                 )
@@ -380,9 +604,9 @@ class Provider:
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
-            rows.append(
-                {"path": device.path, "id": osd.id if osd else None, "type": osd.how if osd else device.type, "up": bool(osd and observed.known[osd.id].up)}
-            )
+            number = osd.id if osd else observed.lost.get(device.path)
+            up = number is not None and observed.known[number].up
+            rows.append({"path": device.path, "id": number, "type": osd.how if osd else device.type, "up": up})
         return {"osds": rows}
 
     # -- apply
@@ -402,23 +626,19 @@ class Provider:
 
     def _write_bootstrap(self) -> None:
         key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
-        uid, gid = host.owner()
-        host.write(BOOTSTRAP_KEYRING, host.keyring_text(BOOTSTRAP, key), 0o600, uid, gid)
+        keyring_files.write(bootstrap_place(), key)
 
-    @staticmethod
-    def _paths(device: Device) -> list[str]:
-        return [path for path in (device.path, device.db, device.wal) if path]
-
-    def _write_drop_in(self, device: Device, number: int) -> None:
-        host.write(host.drop_in_path(unit_name(number)), drop_in_text(device), 0o644)
+    def _write_drop_in(self, device: Device, osd: Osd) -> None:
+        host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         host.run(["systemctl", "daemon-reload"], timeout=120)
 
-    def _maker(self, device: Device) -> t.Callable[[], None]:
+    def _maker(self, device: Device, volumes: t.Mapping[str, str]) -> t.Callable[[], None]:
         def apply() -> None:
             try:
-                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device)
-            except host.CommandError as error:
-                raise RuntimeError(f"ceph-volume could not prepare {device.path}: {error}") from error
+                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
+                self._write_drop_in(device, osd)
+            except (host.CommandError, OSError, Unreachable) as error:
+                raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
             self._activate(device, osd, device.type == "raw")
 
         return apply
@@ -427,65 +647,111 @@ class Provider:
         words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path]
         words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
         words += ["--crush-device-class", device.device_class] if device.device_class else []
+        with self._lvm:
+            words += self._number()
         try:
             host.run(words, timeout=SLOW)
-        except host.CommandError:
+        except host.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            for path in self._paths(device):
-                wipe(path)
-            raise
+            left = [problem for dummy, path in device.parts() for problem in _attempt(lambda path=path: wipe(path))]
+            raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         label = read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
-        self._write_drop_in(device, osd.id)
-        return osd
+        return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
 
-    def _prepare_lvm(self, device: Device) -> Osd:
-        with self._lvm:
-            data = self._volume(device.path, "block", "100%FREE")
-            parts = {name: self._part(path, name) for name, path in (("db", device.db), ("wal", device.wal)) if path}
-        words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
-        words += [word for name, volume in parts.items() for word in (f"--block.{name}", volume)]
-        words += ["--dmcrypt"] if device.encrypted else []
-        words += ["--crush-device-class", device.device_class] if device.device_class else []
+    def _prepare_lvm(self, device: Device, volumes: t.Mapping[str, str]) -> Osd:
+        """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
+        ledger = Ledger()
         try:
-            host.run(words, timeout=SLOW)
-        except host.CommandError:
             with self._lvm:
-                for volume in (data, *parts.values()):
-                    host.run(["lvremove", "--yes", volume], timeout=120)
-                host.run(["vgremove", "--yes", data.partition("/")[0]], timeout=120)
-            raise
+                used = {name: self._volume(device, name, path, volumes.get(name), ledger) for name, path in device.parts()}
+                data = used.pop("path")
+                number = self._number()
+            words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
+            words += [word for name, volume in used.items() for word in (f"--block.{name}", volume)]
+            words += ["--dmcrypt"] if device.encrypted else []
+            words += ["--crush-device-class", device.device_class] if device.device_class else []
+            words += number
+            with contextlib.ExitStack() as held:
+                for volume in ledger.found:
+                    held.enter_context(hold(volume))
+                host.run(words, timeout=SLOW)
+        except (host.CommandError, OSError, RuntimeError, Unreachable) as error:
+            left = self._take_back(ledger)
+            raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
-    def _volume(self, path: str, kind: str, size: str) -> str:
-        """Return "VG/LV" for a device: the volume that it is, or a new one over all of it."""
-        state = look_at([path], None)[path]
-        if state.volume:
-            return state.volume
-        group = f"ceph-{uuid.uuid4()}"
-        host.run(["vgcreate", "--yes", group, path], timeout=120)
-        return self._new_volume(group, kind, size)
+    def _number(self) -> list[str]:
+        """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
 
-    def _part(self, path: str, kind: str) -> str:
-        """Return "VG/LV" for an OSD's share of a db or wal device: equal shares for all that declare it."""
+        They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
+        """
+        known = {entry["osd"]: entry["uuid"] for entry in self._ask().command("osd dump")["osds"]}
+        tags = [parse_tags(row["lv_tags"]) for row in logical_volumes()]
+        old = {int(one["osd_id"]) for one in tags if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        if not old - set(known):
+            return []
+        number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
+        self._numbers.add(number)
+        return ["--osd-id", str(number)]
+
+    def _take_back(self, ledger: Ledger) -> list[str]:
+        """Remove what the making of an OSD added, and nothing else; return what could not be removed, in words."""
+        problems: list[str] = []
+        with self._lvm:
+            try:
+                tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
+                for volume in ledger.found:
+                    if tags.get(volume):  # ceph-volume got as far as to write on it
+                        problems += _attempt(lambda volume=volume: clear(volume))
+                for volume in ledger.volumes:
+                    if tags.get(volume):  # it may be mounted, and decrypted
+                        problems += _attempt(lambda volume=volume: _zap(volume))
+                    if volume in tags:  # newer releases of ceph-volume have removed it themselves
+                        problems += _attempt(lambda volume=volume: host.run(["lvremove", "--yes", volume], timeout=120))
+                groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
+                for group, path in ledger.groups:
+                    if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
+                        problems += _attempt(lambda group=group: host.run(["vgremove", group], timeout=120)) or _attempt(
+                            lambda path=path: host.run(["pvremove", "--yes", path], timeout=120)
+                        )
+            except Unreachable as error:
+                problems.append(str(error))
+        return [f"what was made for it could not be taken back: {problem}" for problem in problems]
+
+    def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
+        """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
         state = look_at([path], self._ask().fsid)[path]
+        if _gone(state):
+            raise RuntimeError(f"{path}: {_gone(state)}")
         if state.volume:
+            ledger.found.append(state.volume)
             return state.volume
-        group = state.group
+        if name == "path" and state.blank and state.volumes:
+            old = state.volumes[0].name
+        if old:
+            held = look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
+            if held:
+                raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
+            ledger.found.append(old)
+            return old
+        group = state.group if state.blank or name != "path" else None
         if group is None:
+            if state.holds:
+                raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
             group = f"ceph-{uuid.uuid4()}"
             host.run(["vgcreate", "--yes", group, path], timeout=120)
-        shares = sum((device.db == path) + (device.wal == path) for device in self.devices)
-        return self._new_volume(group, kind, f"{100 // max(1, shares)}%VG")
-
-    @staticmethod
-    def _new_volume(group: str, kind: str, size: str) -> str:
-        name = f"osd-{kind}-{uuid.uuid4()}"
-        host.run(["lvcreate", "--yes", "--extents", size, "--name", name, group], timeout=120)
-        return f"{group}/{name}"
+            ledger.groups.append((group, path))
+        kind, size = "block", "100%FREE"
+        if name != "path":
+            room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
+            kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
+        volume = f"osd-{kind}-{uuid.uuid4()}"
+        host.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
+        ledger.volumes.append(f"{group}/{volume}")
+        return f"{group}/{volume}"
 
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
         """Start an OSD so that it comes back after a reboot, and wait until it is up."""
@@ -501,8 +767,7 @@ class Provider:
 
     def _write_key(self, number: int) -> None:
         key = self._ask().command("auth get", entity=f"osd.{number}")[0]["key"]
-        uid, gid = host.owner()
-        host.write(keyring_path(number), host.keyring_text(f"osd.{number}", key), 0o600, uid, gid)
+        keyring_files.write(keyring_place(number), key)
 
     def _restart(self, number: int) -> None:
         host.restart(unit_name(number))
@@ -522,6 +787,52 @@ class Provider:
             raise error(str(late)) from late
 
 
+def last_words(error: Exception) -> str:
+    """Return why something failed, in the words of the program: ceph-volume's own roll-back, which speaks last, is not the cause."""
+    if not isinstance(error, host.CommandError):
+        return str(error)
+    before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
+    return str(host.CommandError(error.argv, error.code, before)) if before else str(error)
+
+
+def clear(volume: str) -> None:
+    """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
+    _zap(volume)
+    wipe(f"/dev/{volume}")
+
+
+def _zap(volume: str) -> None:
+    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+
+
+def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
+    """Return the change by which the part of an OSD that is no more becomes one of a new OSD."""
+    reason = f"it was the {volume.kind} of osd.{osd.id}, which the cluster no longer has and whose data is gone from this host"
+    before, after = {volume.kind: f"osd.{osd.id}"}, {name: device.path}
+    return Change("volume", volume.name, "update", before, after, lambda: clear(volume.name), reason=reason)
+
+
+def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
+    """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
+    try:
+        step()
+    except (host.CommandError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def _gone(state: Found) -> str:
+    """Return why nothing can be said of what a device holds, "" where that is known."""
+    return "there is no such device on this host" if state.real is None else state.broken
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def _memory() -> int:
     found = re.search(r"^MemTotal:\s+(\d+) kB", host.read("/proc/meminfo") or "", re.MULTILINE)
     return int(found.group(1)) * 1024 if found else 0
@@ -529,8 +840,13 @@ def _memory() -> int:
 
 def _wiper(path: str, state: Found) -> t.Callable[[], None]:
     def apply() -> None:
-        if state.volume or state.group or (state.osd and state.osd.how == "lvm"):
+        if state.volume:
+            clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
+        elif state.volumes:
             host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+        elif state.group:
+            host.run(["vgremove", state.group], timeout=120)
+            wipe(path)
         else:
             wipe(path)
 

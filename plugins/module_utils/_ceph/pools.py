@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
@@ -57,6 +57,8 @@ _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ga
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
 # Set by creating the pool, and never again: each of the others has a `osd pool set`.
 _FLAGS = ("bulk", "nodelete", "nopgchange", "nosizechange")
+# Some releases tell them with six decimals only.
+_RATIOS = ("target_size_ratio", "compression_required_ratio")
 _COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
 # Options of a pool that are in its dictionary "options": our name, Ceph's.
 _IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
@@ -89,6 +91,9 @@ def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict
         pool[ours] = options.get(theirs, 0)
     for key in OPTIONS["compression"]["options"]:
         pool[f"compression_{key}"] = options.get(f"compression_{key}")
+    for key in _RATIOS:
+        if pool[key] is not None:
+            pool[key] = values.decimals(pool[key])
     return pool
 
 
@@ -99,7 +104,7 @@ def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict
         if item.get(key) is not None:
             said[key] = item[key]
     if item.get("target_size_ratio") is not None:
-        said["target_size_ratio"] = float(item["target_size_ratio"])
+        said["target_size_ratio"] = item["target_size_ratio"]
     for key in ("quota_bytes", "target_size"):
         if item.get(key) is not None:
             said[key] = values.size(item[key])
@@ -108,7 +113,7 @@ def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict
     for key, value in (item.get("compression") or {}).items():
         if value is not None:
             said[f"compression_{key}"] = values.size(value) if key in _COMPRESSION_SIZES else value
-    return said
+    return {key: values.decimals(value) if key in _RATIOS else value for key, value in said.items()}
 
 
 def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
@@ -143,7 +148,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t
                 found.append(f"{here}: size of an erasure-coded pool is k+m of its profile: leave it out")
             profile = by_name.get(item.get("erasure_profile") or "")
             if profile and profile.get("k") and profile.get("m") and item.get("min_size"):
-                if not int(profile["k"]) <= int(item["min_size"]) <= int(profile["k"]) + int(profile["m"]):
+                if not int(profile["k"]) <= int(item["min_size"]) <= erasure_profiles.chunks(erasure_profiles.full(profile, None)):
                     found.append(f"{here}: min_size {item['min_size']} of an erasure-coded pool lies between k ({profile['k']}) and k+m")
         else:
             if item.get("erasure_profile"):
@@ -192,7 +197,7 @@ def plan(
         rule = _rule_of(item, said, living, maps, rules, profiles)
         _check_room(here, item, said, living, maps, sheet, tree, rule, profiles)
         if living is None:
-            _plan_create(item, said, maps, sheet, rule)
+            _plan_create(here, item, said, maps, sheet, rule)
             after = {"size": _size_of(item, said, maps, profiles), "pg_num": said.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)}
         else:
             if not _plan_update(here, item, said, living, maps, sheet):
@@ -212,8 +217,7 @@ def plan(
 
 def _size_of(item: t.Mapping[str, t.Any], said: t.Mapping[str, t.Any], maps: Maps, profiles: t.Mapping[str, t.Mapping[str, str]]) -> int:
     if item["type"] == "erasure":
-        profile = profiles.get(item.get("erasure_profile") or "", {})
-        return int(profile.get("k", 2)) + int(profile.get("m", 2))
+        return erasure_profiles.chunks(profiles.get(item.get("erasure_profile") or "", {}))
     return int(said.get("size") or maps.default_int("osd_pool_default_size", 3))
 
 
@@ -231,9 +235,7 @@ def _rule_of(
     if living is not None:
         return rules.get(living["rule"])
     if item["type"] == "erasure":
-        from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import declared_rule
-
-        return declared_rule({"name": item["name"], "type": "erasure", "erasure_profile": item.get("erasure_profile")}, profiles)
+        return crush.declared_rule({"name": item["name"], "type": "erasure", "erasure_profile": item.get("erasure_profile")}, profiles)
     first = maps.default_rule
     return rules.get(first) if first else None
 
@@ -259,8 +261,10 @@ def _check_room(
     room = rule.capacity(tree) if rule is not None and maps.has_osds else None
     if rule is None or room is None or size <= room:
         return
-    of_class = f" of class {rule.device_class}" if rule.device_class else ""
-    text = f"{here}: size {size} needs {size} of {rule.failure_domain} with OSDs{of_class} below {rule.root} (rule {rule.name}), and there are {room}"
+    if rule.domains and size > rule.domains * rule.osds_per_domain:
+        text = f"{here}: size {size}, and rule {rule.name} places no more than {rule.domains * rule.osds_per_domain}"
+    else:
+        text = f"{here}: size {size} needs {rule.place_of(size)} (rule {rule.name}), and there are {rule.full_domains(tree)}"
     if item["type"] == "replicated" and not said.get("size"):
         if living is None:
             sheet.warn(f"{text}: the pool will not become clean before more are added")
@@ -294,7 +298,7 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
             )
 
 
-def _plan_create(item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
+def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
     name = item["name"]
     after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
     if said.get("size") == 1:
@@ -311,6 +315,8 @@ def _plan_create(item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps
     needs = {f"crush_rule/{said['rule']}"} if said.get("rule") else set()
     if item.get("erasure_profile"):
         needs.add(f"erasure_profile/{item['erasure_profile']}")
+    if rule is not None and not said.get("rule"):  # one that comes with the pool
+        needs |= crush.client_needs(rule, maps, sheet, f"{here}: its rule")
     sheet.add(Change("pool", name, "create", None, after, apply, needs=frozenset(needs) | sheet.option_needs | sheet.bucket_needs))
 
 

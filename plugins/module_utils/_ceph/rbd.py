@@ -200,7 +200,7 @@ def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
                 features=features,
                 data_pool=item.get("data_pool"),
                 object_size=object_size,
-                metadata={key: None if value is None else str(value) for key, value in (item.get("metadata") or {}).items()},
+                metadata={key: None if value is None else values.word(value) for key, value in (item.get("metadata") or {}).items()},
                 snapshots=snapshots,
                 clone_of=clone_of or None,
                 flatten=bool(item.get("flatten")),

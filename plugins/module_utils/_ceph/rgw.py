@@ -35,13 +35,19 @@ QUOTA = {"enabled": {"type": "bool", "default": True}, "max_size": {"type": "str
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """The declared realm, with one zonegroup and one zone of it."""
+    """The declared realm, with one zonegroup and one zone of it.
+
+    master: whether the zone shall be its zonegroup's master; None: as it is, and the first zone of a zonegroup is.
+    system_key: the access key and the secret with which zones of the realm ask each other. None: as it is.
+    """
 
     realm: str
     zonegroup: str
     zone: str
     endpoints: t.Tuple[str, ...] = ()
     hostnames: t.Optional[t.Tuple[str, ...]] = None
+    master: t.Optional[bool] = None
+    system_key: t.Optional[t.Mapping[str, t.Any]] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +100,12 @@ class Observed:
     """What is.
 
     realms, zonegroups, zones: name -> as radosgw-admin tells it; other zones than the declared one only by name (None).
+    The declared zonegroup has master (the name of its master zone, None where it has none yet), leads (whether it is the realm's master
+    zonegroup) and members (the names of all its zones, those of other clusters too).
     period: the declared zonegroup as the realm's current period has it.
+    lead_zonegroup, lead_zone: the names of the realm's master zonegroup and of its master zone, which has the say over users and buckets, as the
+    current period has them. None where there are none yet.
+    default_realm: whether the declared realm is the cluster's default; another_default: the name of the realm that is it instead.
     users: uid -> as the metadata tell it, for those declared; uids: all. buckets: id -> settings and facts; bucket_ids: all.
     admin: whether this collection's own user is there and may do all it must; its record (None where it isn't there) is in users.
     """
@@ -103,7 +114,10 @@ class Observed:
     zonegroups: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
     zones: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
     period: t.Optional[t.Dict[str, t.Any]] = None
+    lead_zonegroup: t.Optional[str] = None
+    lead_zone: t.Optional[str] = None
     default_realm: bool = True
+    another_default: t.Optional[str] = None
     users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
     uids: t.FrozenSet[str] = frozenset()
     buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
@@ -128,6 +142,8 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
             given["zone"],
             tuple((params.get("endpoints") or ()) if endpoints is None else endpoints),
             None if hostnames is None else tuple(sorted(hostnames)),
+            given.get("master"),
+            {**given["system_key"], "secret_key": Secret(given["system_key"]["secret_key"])} if given.get("system_key") else None,
         )
     admin = params.get("admin_user") or "cephstack-admin"
     users, buckets = [], []
@@ -179,6 +195,11 @@ def _parse_user(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> Us
     elif item.get("exclusive_keys"):
         found.append("exclusive_keys needs keys")
     fields = {key: item[key] for key in ("display_name", "email", "max_buckets", "suspended", "system", "admin") if item.get(key) is not None}
+    # As the gateways keep them
+    if "email" in fields:
+        fields["email"] = fields["email"].lower()
+    if "max_buckets" in fields:
+        fields["max_buckets"] = max(fields["max_buckets"], _UNLIMITED)
     return User(item["uid"], item.get("state", "present") == "present", fields, caps, quotas, keys, bool(item.get("exclusive_keys")))
 
 
@@ -204,7 +225,7 @@ def _parse_bucket(item: t.Mapping[str, t.Any], found: list[str]) -> Bucket:
 
 def _parse_quota(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
     quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
-    quota["max_objects"] = _UNLIMITED if item.get("max_objects") is None else item["max_objects"]
+    quota["max_objects"] = _UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], _UNLIMITED)
     quota["max_size"] = _UNLIMITED
     if item.get("max_size") is not None:
         try:
@@ -232,8 +253,9 @@ def plan(wanted: Wanted, observed: Observed, actions: t.Any) -> Plan:
     """Compare. Raises Invalid with every problem."""
     problems: list[str] = []
     changes: list[Change] = []
+    warnings = list(observed.warnings)
     if wanted.site:
-        changes.extend(_plan_site(wanted.site, observed, actions, problems))
+        changes.extend(_plan_site(wanted.site, observed, actions, problems, warnings))
     ready = frozenset(change.id for change in changes)
     if wanted.objects:
         own = _plan_admin(wanted.admin, observed, actions, ready)
@@ -269,45 +291,90 @@ def plan(wanted: Wanted, observed: Observed, actions: t.Any) -> Plan:
         change = _plan_bucket(bucket, there, actions, ready)
         if change is not None:
             changes.append(change)
+    if wanted.site and observed.lead_zone not in (None, wanted.site.zone):
+        # What another zone than the realm's master changes of these, the master never learns of: the zones would tell different things.
+        problems.extend(
+            f"{change.action} {change.id}: users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there. "
+            "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
+            for change in changes
+            if change.kind in ("user", "bucket")
+        )
     if problems:
         raise Invalid(problems)
-    return Plan(changes, observed.warnings)
+    return Plan(changes, warnings)
 
 
-def _plan_site(site: Site, observed: Observed, actions: t.Any, problems: list[str]) -> list[Change]:
-    changes = []
+def _plan_site(site: Site, observed: Observed, actions: t.Any, problems: list[str], warnings: list[str]) -> list[Change]:
+    changes: list[Change] = []
     realm, group, zone = observed.realms.get(site.realm), observed.zonegroups.get(site.zonegroup), observed.zones.get(site.zone)
-    realm_id = (realm or {}).get("id")
-    others = sorted(set(observed.zones) - {site.zone})
+    committed = observed.period or {}
+    # Who is the master now, in what is committed before what is only staged here. The first zone of a zonegroup becomes its master, and the
+    # first zonegroup of a realm its master; from then on neither changes but by name.
+    now = committed.get("master") or (group or {}).get("master")
+    lead_group = observed.lead_zonegroup or (site.zonegroup if (group or {}).get("leads") else None)
+    master = now in (None, site.zone) or bool(site.master)
+    leads = lead_group in (None, site.zonegroup)
+    problems.extend(_place_problems(site, observed, now))
     if realm is None:
+        reason = ""
         # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
-        hidden = bool(others) and not observed.realms and zone is None
-        changes.append(
-            Change(
-                "realm", site.realm, "create", None, {"name": site.realm}, lambda: actions.create_realm(site), risk=Risk.LOSS if hidden else Risk.NONE,
-                reason=f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)" if hidden else "",
-            )
-        )  # fmt: skip
+        others = sorted(set(observed.zones) - {site.zone})
+        if others and not observed.realms and zone is None:
+            reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
+        elif observed.another_default:
+            reason = _default_reason(observed)
+        risk = Risk.LOSS if reason else Risk.NONE
+        changes.append(Change("realm", site.realm, "create", None, {"name": site.realm}, lambda: actions.create_realm(site), risk=risk, reason=reason))
     elif not observed.default_realm:
-        changes.append(Change("realm", site.realm, "update", {"default": False}, {"default": True}, lambda: actions.default_realm(site)))
-    want: dict[str, t.Any] = {"endpoints": sorted(site.endpoints)} if site.endpoints else {}
-    group_want = {**want, **({} if site.hostnames is None else {"hostnames": list(site.hostnames)})}
-    for kind, name, have, wish in (("zonegroup", site.zonegroup, group, group_want), ("zone", site.zone, zone, want)):
+        reason = _default_reason(observed) if observed.another_default else ""
+        risk = Risk.LOSS if reason else Risk.NONE
+        changes.append(
+            Change("realm", site.realm, "update", {"default": False}, {"default": True}, lambda: actions.default_realm(site), risk=risk, reason=reason)
+        )
+    endpoints: dict[str, t.Any] = {"endpoints": sorted(site.endpoints)} if site.endpoints else {}
+    names = {} if site.hostnames is None else {"hostnames": list(site.hostnames)}
+    # A zonegroup's endpoints are those of its master zone, and its names are its master's to change.
+    group_want: dict[str, t.Any] = {**endpoints, **names} if master else {}
+    if not master and differing(group or {}, names)[1]:
+        warnings.append(f"the hostnames of the zonegroup {site.zonegroup} are not those declared here: only its master zone, {now}, changes them")
+    roles = {"zonegroup": leads, "zone": master}
+    zone_want = {**endpoints, **({} if site.system_key is None else {"system_key": dict(site.system_key)})}
+    for kind, name, have, wish in (("zonegroup", site.zonegroup, group, group_want), ("zone", site.zone, zone, zone_want)):
         needs = frozenset({f"realm/{site.realm}"} | ({f"zonegroup/{site.zonegroup}"} if kind == "zone" else set()))
+        reason = ""
+        if master and now not in (None, site.zone):
+            reason = (
+                f"the zone {now} would no longer be the master of the zonegroup {site.zonegroup}: what it has not handed over yet would be lost"
+                if kind == "zone"
+                else f"what is set of it is its master's, the zone {now}"
+            )
         if have is None:
-            changes.append(Change(kind, name, "create", None, {"name": name, **wish}, lambda k=kind: actions.set_place(k, site, True), needs=needs))
+            after = {"name": name, **wish, "master": roles[kind]}
+            changes.append(_place(kind, site, "create", None, after, needs, reason, actions))
             continue
-        is_realm = site.realm if realm_id and have.get("realm_id") == realm_id else None
-        if is_realm is None and have.get("realm_id") and realm_id:
-            problems.append(f"the {kind} {name} belongs to another realm")
-            continue
-        before, after = differing({"realm": is_realm, "endpoints": have["endpoints"], "hostnames": have.get("hostnames", [])}, {"realm": site.realm, **wish})
+        if not have.get("realm_id") or have["realm_id"] != (realm or {}).get("id"):
+            if have.get("realm_id") and realm:
+                problems.append(f"the {kind} {name} belongs to another realm")
+                continue
+            wish = {"realm": site.realm, **wish}
+        have = {**have, "realm": None, "hostnames": have.get("hostnames", []), "master": have["leads"] if kind == "zonegroup" else have["master"]}
+        if roles[kind]:
+            wish = {**wish, "master": True}
+        before, after = differing(have, wish)
         if after:
-            changes.append(Change(kind, name, "update", before, after, lambda k=kind: actions.set_place(k, site, False), needs=needs))
-    names = frozenset(change.id for change in changes)
-    period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want}
-    before, after = differing(observed.period or {}, period)
-    if after or changes:
+            changes.append(_place(kind, site, "update", before, after, needs, reason, actions))
+    ids = frozenset(change.id for change in changes)
+    period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want, **({} if master or not endpoints else {"zone_endpoints": endpoints["endpoints"]})}
+    before, after = differing(committed, period)
+    # Which realm is the default is this cluster's own affair
+    if after or any(change.kind != "realm" or change.action == "create" for change in changes):
+        # A commit makes all true that is staged, by whomever
+        staged = (group or {}).get("master")
+        reason = ""
+        if committed.get("master") and staged not in (None, committed["master"]):
+            reason = f"{staged} is staged to be the master of the zonegroup {site.zonegroup} instead of {committed['master']}"
+        elif (group or {}).get("leads") and not leads:
+            reason = f"the zonegroup {site.zonegroup} is staged to be the realm's master instead of {lead_group}"
         # What has been staged takes effect with the next period; also what an earlier run staged and could not commit.
         changes.append(
             Change(
@@ -317,10 +384,45 @@ def _plan_site(site: Site, observed: Observed, actions: t.Any, problems: list[st
                 before if observed.period else None,
                 after,
                 lambda: actions.commit(site),
-                needs=names,
+                risk=Risk.LOSS if reason else Risk.NONE,
+                reason=reason,
+                needs=ids,
             )
         )
+        commits_here = observed.lead_zone in (None, site.zone) or (leads and master)
+        if not commits_here and site.system_key is None and not (zone or {}).get("system_key"):
+            problems.append(
+                f"zone {site.zone}: the realm's master zone is {observed.lead_zone}, to which changes must be handed, and this zone has no key for that: "
+                "give system_key of the site, the key of a system user of the realm"
+            )
     return changes
+
+
+def _place_problems(site: Site, observed: Observed, now: t.Optional[str]) -> list[str]:
+    """What of the declaration goes against what the realm is. now: the zonegroup's master zone, None where it has none."""
+    if site.master is False and now is None:
+        return [
+            f"zone {site.zone}: master is false, and the zonegroup {site.zonegroup} has no master on this cluster's knowledge: pull the realm first "
+            f"(radosgw-admin realm pull --rgw-realm={site.realm} --url=… on a host of the gateways), or leave master out"
+        ]
+    if site.master is False and now == site.zone:
+        return [f"zone {site.zone}: master is false, and it is the master of the zonegroup {site.zonegroup}: make another zone its master first"]
+    group = observed.zonegroups.get(site.zonegroup) or {}
+    if site.zone not in observed.zones and site.zone in group.get("members", ()):
+        return [f"zone {site.zone}: the zonegroup {site.zonegroup} has a zone of that name on another cluster: give this cluster's zone another name"]
+    return []
+
+
+def _place(kind: str, site: Site, action: str, before: t.Any, after: dict[str, t.Any], needs: t.FrozenSet[str], reason: str, actions: t.Any) -> Change:
+    name = site.zonegroup if kind == "zonegroup" else site.zone
+    risk = Risk.LOSS if reason else Risk.NONE
+    return Change(
+        kind, name, action, before, after, lambda: actions.set_place(kind, site, action == "create", after, bool(reason)), risk=risk, reason=reason, needs=needs
+    )
+
+
+def _default_reason(observed: Observed) -> str:
+    return f"{observed.another_default} would no longer be the default realm: gateways and tools that name no realm would leave it"
 
 
 def _plan_admin(uid: str, observed: Observed, actions: t.Any, needs: t.FrozenSet[str]) -> list[Change]:
@@ -532,19 +634,28 @@ class Actions:
     def default_realm(self, site: Site) -> None:
         self.cli("realm", "default", f"--rgw-realm={site.realm}", place=False)
 
-    def set_place(self, kind: str, site: Site, new: bool) -> None:
-        arguments = [f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}", "--master", "--default"]
-        if site.endpoints:
-            arguments.append("--endpoints=" + ",".join(sorted(site.endpoints)))
-        if kind == "zone":
-            arguments.append(f"--rgw-zone={site.zone}")
+    def set_place(self, kind: str, site: Site, new: bool, after: t.Mapping[str, t.Any], over: bool) -> None:
+        """Make or change the zonegroup or the zone. after: what differs; of the rest nothing is said. over: whether it takes another's place."""
+        where = [f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}"] + ([f"--rgw-zone={site.zone}"] if kind == "zone" else [])
+        arguments = [*where, *(["--master"] if after.get("master") else [])]
+        if over or not self.cli(kind, "list", place=False).get("default_info"):
+            arguments.append("--default")  # where none is named
+        if after.get("endpoints"):
+            arguments.append("--endpoints=" + ",".join(after["endpoints"]))
         self.cli(kind, "create" if new else "modify", *arguments, place=False)
         if new and kind == "zone":  # Ceph 16 forgets the realm of a new zone, though it says that it kept it
             self.cli(kind, "modify", *arguments, place=False)
-        if kind == "zonegroup" and site.hostnames is not None:
-            group = self.cli("zonegroup", "get", *arguments[:2], place=False)
-            if sorted(group["hostnames"]) != list(site.hostnames):
-                self.cli("zonegroup", "set", *arguments[:2], place=False, body=json.dumps({**group, "hostnames": list(site.hostnames)}))
+        if "hostnames" in after:
+            self._set(kind, where, "hostnames", after["hostnames"])
+        if "system_key" in after:
+            key = after["system_key"]
+            self._set(kind, where, "system_key", {"access_key": key["access_key"], "secret_key": key["secret_key"].reveal()})
+
+    def _set(self, kind: str, where: t.Sequence[str], key: str, value: t.Any) -> None:
+        """Set what no option sets, or only on the command line, where a secret is seen."""
+        have = self.cli(kind, "get", *where, place=False)
+        if have.get(key) != value:
+            self.cli(kind, "set", *where, place=False, body=json.dumps({**have, key: value}))
 
     def commit(self, site: Site) -> None:
         self.cli("period", "update", "--commit", f"--rgw-realm={site.realm}", f"--rgw-zonegroup={site.zonegroup}", f"--rgw-zone={site.zone}", place=False)
@@ -757,16 +868,31 @@ class Provider:
         if "realm" in found:
             observed.realms[site.realm] = found["realm"]
             observed.default_realm = realms["default_info"] == found["realm"]["id"]
+        if realms["default_info"] and not observed.default_realm:
+            observed.another_default = self._realm_name(realms)
         if group:
-            observed.zonegroups[site.zonegroup] = _tidy_place(group, group.get("realm_id"))
+            observed.zonegroups[site.zonegroup] = _tidy_group(group)
         if zone:
             # A zone's endpoints are written in its zonegroup
             mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
-            observed.zones[site.zone] = {**_tidy_place(mine, zone.get("realm_id")), "pool": zone["user_uid_pool"].partition(":")[0]}
+            observed.zones[site.zone] = {
+                **_tidy_place(mine, zone.get("realm_id")),
+                "pool": zone["user_uid_pool"].partition(":")[0],
+                "master": (group or {}).get("master_zone") == zone["id"],
+                "system_key": _tidy_key(zone.get("system_key") or {}),
+            }
         for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
+            if one["id"] == period["master_zonegroup"]:
+                observed.lead_zonegroup, observed.lead_zone = one["name"], _tidy_group(one)["master"]
             if one["name"] == site.zonegroup:
-                names = [place["name"] for place in one["zones"]]
-                observed.period = {**_tidy_place(one, None), "zonegroup": site.zonegroup, "zone": site.zone if site.zone in names else None}
+                places = {place["name"]: place for place in one["zones"]}
+                observed.period = {**_tidy_group(one), "zonegroup": site.zonegroup, "zone": site.zone if site.zone in places else None}
+                observed.period["zone_endpoints"] = sorted(places.get(site.zone, {}).get("endpoints", ()))
+
+    def _realm_name(self, realms: t.Mapping[str, t.Any]) -> str:
+        """The name of the default realm, which is told by its id."""
+        found = (self._actions.cli("realm", "get", f"--rgw-realm={name}", place=False) for name in realms["realms"])
+        return next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"])
 
     def _observe_objects(self, observed: Observed, pools: t.Collection[str]) -> None:
         wanted, actions = self._wanted, self._actions
@@ -817,7 +943,8 @@ class Provider:
                 observed.users[uid] = found["data"]
         there = frozenset(actions.cli("metadata", "list", "bucket"))
         names = sorted({bucket.id for bucket in wanted.buckets} & there)
-        if names or wanted.prune:
+        foreign = wanted.site and observed.lead_zone not in (None, wanted.site.zone)  # where the plan says what must be done instead
+        if (names or wanted.prune) and not foreign:
             why = "is not there or may not do what it must, and there are buckets already: run once with users only, which mends it"
             raise Invalid([f"the user {wanted.admin}, as which this collection asks the gateways, {why}"])
 
@@ -835,3 +962,18 @@ class Provider:
 
 def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:
     return {"endpoints": sorted(place["endpoints"]), "hostnames": sorted(place.get("hostnames", ())), "realm_id": realm_id}
+
+
+def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    names = {zone["id"]: zone["name"] for zone in group["zones"]}
+    master = group.get("master_zone")
+    return {
+        **_tidy_place(group, group.get("realm_id")),
+        "master": names.get(master, master) or None,
+        "leads": _true(group.get("is_master", False)),
+        "members": sorted(names.values()),
+    }
+
+
+def _tidy_key(key: t.Mapping[str, str]) -> t.Optional[dict[str, t.Any]]:
+    return {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None

@@ -10,8 +10,12 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
+import math
 import re
 import typing as t
+import uuid
 
 # Of everything that can be declared to be gone.
 STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
@@ -27,6 +31,8 @@ _SECONDS = {
     "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
 }  # fmt: skip
 _SPAN = re.compile(r"\s*(\d+)\s*([a-z]*)", re.IGNORECASE)
+# Protocol; an address in brackets, without colons, or with several; port; nonce.
+_ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
 
 # Codenames and their numbers, oldest first: what require_min_compat_client may name.
 RELEASES = {
@@ -38,6 +44,7 @@ def size(value: t.Any) -> int:
     """Bytes of "4G", "4GiB", "512K" or 4294967296."""
     if isinstance(value, bool):
         raise ValueError(f"'{value}' is not a size such as 4G")
+    value = _whole(value)
     if isinstance(value, int):
         if value < 0:
             raise ValueError(f"'{value}' is not a size such as 4G: it is less than nothing")
@@ -45,23 +52,48 @@ def size(value: t.Any) -> int:
     match = _SIZE.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"'{value}' is not a size: write a number with K, M, G, T or P, such as 4G")
-    return (
-        int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
-        if "." in match.group(1)
-        else int(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()]
-    )
+    unit = 1024 ** _UNITS[match.group(2).upper()]
+    if "." not in match.group(1):
+        return int(match.group(1)) * unit
+    if unit == 1 and not float(match.group(1)).is_integer():
+        raise ValueError(f"'{value}' is no whole number of bytes")
+    return int(float(match.group(1)) * unit)
 
 
 def count(value: t.Any) -> int:
     """An integer; "2K" is 2000."""
     if isinstance(value, bool):
         return int(value)
+    value = _whole(value)
     if isinstance(value, int):
         return value
     match = _COUNT.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"'{value}' is not a whole number")
     return int(match.group(1)) * 1000 ** _UNITS[match.group(2)]
+
+
+def _whole(value: t.Any) -> t.Any:
+    """A float that is a whole number, as YAML reads 1.0e+3, as what it is; everything else as it came."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# What YAML 1.1 reads as truth values, the likeliest first where several are among the words that are allowed.
+_TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
+
+
+def word(value: t.Any, allowed: t.Collection[str] = ()) -> str:
+    """The text that was meant by a value that YAML may have made something else of: on, off, yes and no without quotes are truth values to it.
+
+    allowed: the words that may be said; none where any may. One that is not among them is returned as it is.
+    """
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    text = str(value).strip()
+    if isinstance(value, bool) or (allowed and text not in allowed and text in ("True", "False")):
+        truth = text == "True"
+        return next((one for one in (_TRUE if truth else _FALSE) if one in allowed), str(truth).lower())
+    return text.lower() if allowed and text not in allowed and text.lower() in allowed else text
 
 
 def boolean(value: t.Any) -> bool:
@@ -79,9 +111,54 @@ def boolean(value: t.Any) -> bool:
 def number(value: t.Any) -> float:
     """A floating-point number."""
     try:
-        return float(str(value).strip())
+        parsed = float(str(value).strip())
     except ValueError:
-        raise ValueError(f"'{value}' is not a number") from None
+        parsed = math.nan
+    if not math.isfinite(parsed):
+        raise ValueError(f"'{value}' is not a number")
+    return parsed
+
+
+def decimals(value: t.Any) -> float:
+    """A number as the monitors keep it: with six decimals."""
+    return round(number(value), 6)
+
+
+def ip(text: t.Any) -> str:
+    """An IP address in its one spelling, "fd00::1" of "FD00::0:1". Raises ValueError."""
+    try:
+        return str(ipaddress.ip_address(str(text).strip()))
+    except ValueError:
+        raise ValueError(f"'{text}' is no address") from None
+
+
+def fsid(text: t.Any) -> str:
+    """A cluster's fsid in its one spelling; what is no UUID, as it is."""
+    try:
+        return str(uuid.UUID(str(text).strip()))
+    except ValueError:
+        return str(text).strip()
+
+
+def address(text: t.Any) -> str:
+    """An address as the monitors keep it, "v2:[fd00::1]:3300/0" of "[fd00::0:1]:3300": with the protocol, port and nonce. Raises ValueError."""
+    plain = str(text).strip()
+    if plain in ("", "-"):
+        return "-"
+    match = _ADDRESS.fullmatch(plain)
+    if not match:
+        raise ValueError(f"'{text}' is no address")
+    protocol, *hosts, port, nonce = match.groups()
+    host = ip(next(one for one in hosts if one is not None))
+    return f"{protocol or 'v2'}:{f'[{host}]' if ':' in host else host}:{int(port or 0)}/{int(nonce or 0)}"
+
+
+def addresses(text: t.Any) -> tuple[str, ...]:
+    """A vector of addresses, "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]", or one alone, each as address() has it. Raises ValueError."""
+    plain = str(text).strip()
+    if re.match(r"\[(v1|v2|any):", plain) and plain.endswith("]"):
+        plain = plain[1:-1]
+    return tuple(address(part) for part in plain.split(",") if part.strip())
 
 
 def duration(value: t.Any) -> int:

@@ -194,15 +194,12 @@ class Provider:
         host.write(path, text, _MODE, os.geteuid(), os.getegid())
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """The keys, in clear: the task must say no_log. None where they are not made yet (check mode)."""
+        """The server; and where they are asked for the keys, in clear: the task must say no_log. None where they are not made yet (check mode)."""
         keys = observed.keys
-        return {
-            "url": self._options["url"],
-            "user_id": observed.user_id or None,
-            "api_key": keys.key.reveal() if keys else None,
-            "api_secret": keys.secret.reveal() if keys else None,
-            "cloudstack_version": observed.version,
-        }
+        told = {"url": self._options["url"], "user_id": observed.user_id or None, "cloudstack_version": observed.version}
+        if not self._options.get("return_keys", True):
+            return told
+        return {**told, "api_key": keys.key.reveal() if keys else None, "api_secret": keys.secret.reveal() if keys else None}
 
 
 def read(path: t.Optional[str]) -> File:

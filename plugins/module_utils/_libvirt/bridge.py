@@ -101,26 +101,134 @@ def _head(stanza: str) -> list[str]:
     return line.split()
 
 
+# Options that say who the host is on a network, and so go where its addresses go: interfaces(5), resolvconf, resolved, and vlan's ip-*.
+_ADDRESSING = re.compile(
+    r"address|address-virtual|netmask|prefixlen|broadcast|network|gateway|metric|pointopoint|scope|hostname|leasehours|leasetime|vendor|client|bootfile|server"
+    r"|accept-ra|autoconf|privext|preferred-lifetime|dad-attempts|dad-interval|ll-attempts|ll-interval|dhcp|request-prefix|vrf|domain|(?:dns|ip|ip4|ip6)-.*"
+)
+_BEFORE, _WHILE = frozenset({"pre-up", "post-down"}), frozenset({"up", "post-up", "down", "pre-down"})
+# What a command is about, as far as it can be told. Some lines are about neither, or about both.
+_PROGRAM = r"(?:^|[\s;&|(/`])"
+_OF_LINK = re.compile(
+    _PROGRAM
+    + r"(?:ip(?:\s+-\S+)*\s+(?:l|li|lin|link|tuntap|maddr\w*)|ethtool|ifenslave|modprobe|tc|iw|iwconfig|wpa_\w+|vconfig|brctl|bridge|mii-tool)(?=[\s;]|$)"
+    r"|/sys/class/net/"
+)
+_OF_ADDRESSES = re.compile(
+    _PROGRAM + r"(?:ip(?:\s+-\S+)*\s+(?:a|ad|add|addr|addre|addres|address|r|ro|rou|rout|route|ru|rul|rule|n|ne|nei|neig|neigh\w*)"
+    r"|route|arp|arping|nft|ip6?tables[\w-]*)(?=[\s;]|$)|net[./]ipv[46][./]"
+)
+_IFCONFIG = re.compile(_PROGRAM + r"ifconfig\s+([^;&|]*)")
+_IP = re.compile(r"(?:^|\s)(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*/\d+|inet6?\s)")
+
+
+def _options(lines: t.Sequence[str]) -> list[tuple[list[str], list[str]]]:
+    """Return the options below an iface line: the words of each, and its lines with the comments before it. Pure."""
+    found: list[tuple[list[str], list[str]]] = []
+    pending: list[str] = []
+    going_on = False  # after a line that ends in a backslash
+    for line in lines:
+        if going_on:
+            found[-1][0].extend(line.rstrip("\\").split())
+            found[-1][1].append(line)
+        elif not line.strip() or line.lstrip().startswith("#"):
+            pending.append(line)
+            continue
+        else:
+            found.append((line.rstrip("\\").split(), [*pending, line]))
+            pending = []
+        going_on = line.endswith("\\")
+    if pending:
+        found.append(([], pending))
+    return found
+
+
+def _belongs(words: t.Sequence[str]) -> frozenset[str]:
+    """Return whether an option belongs to the link, to the addresses, or to both; nothing where it does two things. Pure.
+
+    An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without
+    one of these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up
+    it is about the link; from then on there were addresses, which now are the bridge's.
+    """
+    if not words:
+        return frozenset({"link"})
+    name, command = words[0].replace("_", "-"), " ".join(words[1:])
+    if name in _BEFORE | _WHILE:
+        ifconfig = _IFCONFIG.search(command)
+        addresses = bool(_OF_ADDRESSES.search(command) or (ifconfig and _IP.search(ifconfig.group(1))))
+        link = bool(_OF_LINK.search(command) or (ifconfig and not _IP.search(ifconfig.group(1))))
+        if link and addresses:
+            return frozenset()
+        if not link and not addresses:
+            addresses = name in _WHILE
+        return frozenset({"addresses" if addresses else "link"})
+    if name == "mtu":
+        # The bridge's own, too: one that was told its MTU keeps it when a guest's interface with a smaller one joins. In an inet6 stanza it is also
+        # the MTU of IPv6, which goes with the addresses.
+        return frozenset({"link", "addresses"})
+    return frozenset({"addresses" if _ADDRESSING.fullmatch(name) else "link"})
+
+
+def _renamed(line: str, interface: str, bridge: str) -> str:
+    """Return a line that moves, with the bridge in place of the interface: routes name it, and so do settings of the kernel."""
+    name = re.escape(interface)
+    return re.sub(rf"(?<![\w./:-]){name}(?![\w.-])|(?<=conf[./]){name}(?=[./])", bridge, line)
+
+
 def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
-    """Return an interfaces file in which a bridge has the addresses of an interface, which it holds. None: it doesn't describe it. Pure."""
-    out, done = [], False
+    """Return an interfaces file in which a bridge has the addresses of an interface, which it holds. None: it doesn't describe it. Pure.
+
+    What makes the interface what it is (slaves of a bond, a VLAN's device, MTU, hardware address) stays with it. Raises Invalid with every line that cannot be
+    taken apart.
+    """
+    out: list[str] = []
+    problems: list[str] = []
+    done = False
     for stanza in stanzas(text):
         words = _head(stanza)
-        if words[:2] != ["iface", interface]:
+        if words[:1] != ["iface"] or words[1:2] != [interface]:
+            # An alias (eth0:1) is a further address, and has a stanza and an auto of its own.
+            if words[:1] == ["iface"] and words[1].startswith(f"{interface}:"):
+                stanza = "".join(_renamed(line, interface, bridge) for line in stanza.splitlines(keepends=True))
+            elif words and (words[0] == "auto" or words[0].startswith("allow-")):
+                stanza = re.sub(rf"(?<=\s){re.escape(interface)}:", f"{bridge}:", stanza)
             out.append(stanza)
             continue
         lines = stanza.rstrip("\n").splitlines()
         at = next(number for number, line in enumerate(lines) if line.split()[:1] == ["iface"])
         indent = next((re.match(r"\s*", line).group() for line in lines[at + 1 :] if line.strip()), "") or "  "  # type: ignore[union-attr]
-        new = [*lines[:at]]
+        link, addresses = [], []
+        if "inherits" in words:
+            problems.append(
+                f"{interface} inherits lines from another stanza, and which of them are its own cannot be told: write them below 'iface {interface}'"
+            )
+        for option, own in _options(lines[at + 1 :]):
+            belongs = _belongs(option)
+            if not belongs:
+                problems.append(f"the line '{' '.join(option)}' of {interface} is about the link and about addresses: make two lines of it")
+            if "link" in belongs:
+                link += own
+            if "addresses" in belongs:
+                addresses += [_renamed(line, interface, bridge) for line in own]
+        new = lines[:at]
+        if not done or link:
+            new += [f"iface {interface} {words[2] if done else 'inet'} manual", *link, ""]
         if not done:
-            new += [f"iface {interface} inet manual", "", f"auto {bridge}"]
-        new += [" ".join(["iface", bridge, *words[2:]]), *lines[at + 1 :]]
+            new += [f"auto {bridge}"]
+        new += [" ".join(["iface", bridge, *words[2:]]), *addresses]
         if not done:
             new += [indent + option for option in (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")]
         done = True
         out.append("\n".join(new) + "\n\n")
+    if problems:
+        raise Invalid(problems)
     return "".join(out) if done else None
+
+
+def _labels(text: str, bridge: str) -> list[str]:
+    """Return the aliases of a bridge that an interfaces file describes: 1 for cloudbr0:1. Pure."""
+    names = [words[1] for words in map(_head, stanzas(text)) if words[:1] == ["iface"] and len(words) > 1]
+    return list(dict.fromkeys(name.partition(":")[2] for name in names if name.startswith(f"{bridge}:")))
 
 
 class Provider:
@@ -180,7 +288,11 @@ class Provider:
                 f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
             )
             return None
-        new = {path: text for path, text in ((path, bridged(text, interface, bridge.name)) for path, text in observed.files.items()) if text is not None}
+        try:
+            new = {path: text for path, text in ((path, bridged(text, interface, bridge.name)) for path, text in observed.files.items()) if text is not None}
+        except Invalid as error:
+            problems += [f"{bridge.name}: {problem}" for problem in error.problems]
+            return None
         if len(new) != 1:
             where = f"it is set up by {observed.manager}" if observed.manager else f"{len(new)} files in /etc/network describe it"
             problems.append(
@@ -207,11 +319,17 @@ class Provider:
         with open(os.path.join(folder, "after"), "w", encoding="utf-8") as stream:
             stream.write(text)
         dev, br, conf = shlex.quote(interface), shlex.quote(name), shlex.quote(path)
-        back = f"ifdown --force {br}; ip link delete {br}; cp -p before {conf}; ifdown --force {dev}; ip address flush dev {dev}; ifup --force {dev}"
-        forth = f"ifdown --force {dev}; cp -p after {conf} && ip address flush dev {dev} && ifup --force {dev} && ifup --force {br}"
+        # The scripts of ifdown would take a bond or a VLAN away, with what else is on it; those of ifup take the slaves of a bond down that is there.
+        down, flush = f"ifdown --force --no-scripts {dev}", f"{{ test ! -e /sys/class/net/{dev} || ip address flush dev {dev}; }}"
+        up = f"if test -e /sys/class/net/{dev}; then ifup --force --no-scripts {dev}; else ifup --force {dev}; fi"
+        labels = [shlex.quote(label) for label in _labels(text, name)]  # eth0:1 becomes cloudbr0:1
+        back = [f"ifdown --force {br}:{label}" for label in labels] + [f"ifdown --force {br}", f"ip link delete {br}", f"cp -p before {conf}"]
+        back += [down, flush, up] + [f"ifup --force {dev}:{label}" for label in labels]
+        forth = [f"cp -p after {conf}", flush, up, f"ifup --force {br}"] + [f"ifup --force {br}:{label}" for label in labels]
+        forth = [*(f"ifdown --force {dev}:{label}" for label in labels), down, " && ".join(forth)]
         for file, script in (("back", back), ("forth", forth)):
             with open(os.path.join(folder, file), "w", encoding="utf-8") as stream:
-                stream.write(f"#!/bin/sh\n# Made by cephstack.cloud\ncd {shlex.quote(folder)} || exit 1\n{script}\n")
+                stream.write(f"#!/bin/sh\n# Made by cephstack.cloud\ncd {shlex.quote(folder)} || exit 1\n" + "\n".join(script) + "\n")
         timer = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
         _run([*timer, "/bin/sh", f"{folder}/back"])
         try:

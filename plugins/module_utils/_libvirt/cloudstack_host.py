@@ -22,6 +22,7 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 
 # What the agent knows of itself.
@@ -51,10 +52,11 @@ SKEW = 120.0
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """bridges: those that the traffic labels name. servers: addresses of management servers. port: of the agents. time: theirs, as it is
-    now, in seconds since 1970; None for not known. guest_timeout, timeout: seconds; 0: no guest is run."""
+    """bridges: those that the traffic labels name. vlans: the highest VLAN of each, 0 for none; None for not known. servers: addresses of management
+    servers. port: of the agents. time: theirs, as it is now, in seconds since 1970; None for not known. guest_timeout, timeout: seconds; 0: no guest is run."""
 
     bridges: tuple[str, ...] = ()
+    vlans: t.Optional[t.Mapping[str, int]] = None
     servers: tuple[str, ...] = ()
     port: int = 8250
     time: t.Optional[float] = None
@@ -67,8 +69,9 @@ class Seen:
     """What was found of a host. Texts are reasons, "" where all is well.
 
     kvm: why no guest runs. kvm_ok: what kvm-ok says against it. ports: of each bridge; None where it is no bridge or isn't there.
-    qemu_rbd, libvirt_rbd: whether the drivers are there. librados: its version, "" where it isn't installed. hostname: why it isn't resolved.
-    unreachable: by server, why. skew: seconds that this host is ahead of the server, None where it couldn't be asked.
+    devices: of interfaces that are VLANs, what they are on. qemu_rbd, libvirt_rbd: whether the drivers are there. librados: its version, ""
+    where it isn't installed. hostname: why it isn't resolved. unreachable: by server, why. skew: seconds that this host is ahead of the server,
+    None where it couldn't be asked.
     """
 
     kvm: str = ""
@@ -83,6 +86,7 @@ class Seen:
     hostname: str = ""
     unreachable: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     skew: t.Optional[float] = None
+    devices: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -118,6 +122,8 @@ def problems(wanted: Wanted, seen: Seen) -> list[str]:
         elif not any(map(is_physical, ports)):
             held = f"holds only {', '.join(ports)}" if ports else "holds no interface"
             found.append(f"the bridge {bridge} {held}: CloudStack wants a physical one in it, named like eth0, ens3, enp1s0, bond0 or vlan7")
+        elif wanted.vlans is not None:
+            found += vlan_bridges.too_long(bridge, _named_after(ports, seen), wanted.vlans.get(bridge, 0))
     if seen.libvirt:
         found.append(f"libvirt does not answer: {seen.libvirt}")
     if not seen.libvirt_rbd:
@@ -139,6 +145,18 @@ def problems(wanted: Wanted, seen: Seen) -> list[str]:
     return found
 
 
+def warnings(wanted: Wanted, seen: Seen) -> list[str]:
+    """Return what would fail in some zones: which VLANs this host's will have isn't known. Pure."""
+    if wanted.vlans is not None:
+        return []
+    return [said for bridge in wanted.bridges for said in vlan_bridges.too_long(bridge, _named_after(seen.ports.get(bridge) or (), seen), None)]
+
+
+def _named_after(ports: t.Iterable[str], seen: Seen) -> list[str]:
+    """Of what the agent names the bridges of VLANs: the physical interface, or the one that a VLAN is on. Which of several it takes is chance."""
+    return list(dict.fromkeys(seen.devices.get(port, port) for port in ports if is_physical(port)))
+
+
 def look(wanted: Wanted) -> Seen:
     """Look at this host, at everything side by side."""
     now = time.time()
@@ -150,13 +168,15 @@ def look(wanted: Wanted) -> Seen:
         librados = pool.submit(_librados)
         hostname = pool.submit(_hostname)
         servers = {server: pool.submit(_reach, server, wanted.port, wanted.timeout) for server in wanted.servers}
+        ports = {bridge: _ports(bridge) for bridge in wanted.bridges}
         unreachable = {server: result.result() for server, result in servers.items()}
         return Seen(
             kvm=kvm.result().reason if kvm else "",
             kvm_ok=kvm_ok.result(),
             missing=tuple(program for program in _PROGRAMS if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")),
             agent=os.path.exists("/usr/bin/cloudstack-setup-agent"),
-            ports={bridge: _ports(bridge) for bridge in wanted.bridges},
+            ports=ports,
+            devices={port: device for held in ports.values() for port in held or () for device in [_device(port)] if device},
             qemu_rbd=qemu.result(),
             libvirt_rbd=bool(glob.glob("/usr/lib*/libvirt/storage-backend/*_rbd.so") + glob.glob("/usr/lib/*/libvirt/storage-backend/*_rbd.so")),
             libvirt=libvirt.result(),
@@ -172,6 +192,15 @@ def _ports(bridge: str) -> t.Optional[tuple[str, ...]]:
         return tuple(sorted(os.listdir(f"/sys/class/net/{bridge}/brif")))
     except OSError:
         return None
+
+
+def _device(interface: str) -> str:
+    """Return what a VLAN is on, "" where an interface is none."""
+    try:
+        with open(f"/proc/net/vlan/{interface}", encoding="utf-8") as stream:
+            return next((line.split()[1] for line in stream if line.startswith("Device:")), "")
+    except OSError:
+        return ""
 
 
 def _run(argv: t.Sequence[str], timeout: float = 60) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import errno
+import functools
 import glob
 import hashlib
 import json
@@ -19,10 +20,10 @@ import time
 import typing as t
 import zlib
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import ANONYMOUS, Export
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
 PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
@@ -213,8 +214,7 @@ class Observed:
     conf: t.Optional[str] = None
     drop_in: t.Optional[str] = None
     loaded: t.Optional[str] = None
-    file_key: t.Optional[str] = None
-    file_mode: str = ""
+    file: keyring_files.File = keyring_files.File()
     unit: host.Unit = host.NO_UNIT
     kernel_server: host.Unit = host.NO_UNIT
     serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
@@ -234,14 +234,13 @@ class Provider:
         self.key = key
         self.bare = bare
         self.wait = wait
-        self.keyring = f"/etc/ceph/ceph.{client}.keyring"
+        self.place = keyring_files.Place(f"/etc/ceph/ceph.{client}.keyring", client)
 
     # -- observe
 
     def observe(self) -> Observed:
         """Read the files and units, and ask the server what it serves."""
         units = host.units([UNIT, KERNEL_SERVER])
-        text = host.read(self.keyring)
         installed = host.installed(PROGRAM)
         return Observed(
             installed=installed,
@@ -249,8 +248,7 @@ class Provider:
             conf=host.read(CONF),
             drop_in=host.read(host.drop_in_path(UNIT)),
             loaded=host.read(STAMP),
-            file_key=host.keyring_keys(text).get(self.client),
-            file_mode="" if text is None else f"{os.stat(self.keyring).st_mode & 0o777:04o}",
+            file=keyring_files.read(self.place),
             unit=units[UNIT],
             kernel_server=units[KERNEL_SERVER],
             serves=self._serves() if units[UNIT].active else None,
@@ -290,12 +288,9 @@ class Provider:
         return Plan([*changes, *self._unit_changes(observed, aim, [change.id for change in changes])])
 
     def _file_changes(self, observed: Observed, aim: Wanted) -> t.Iterator[Change]:
-        after: dict[str, t.Any] = {"mode": "0600", "key": Secret(self.key or "")}
-        before = {"mode": observed.file_mode, "key": Secret(observed.file_key) if observed.file_key else None}
-        if observed.file_key is None:
-            yield Change("keyring", self.keyring, "create", None, {"client": self.client, **after}, self._write_keyring)
-        elif before != after:
-            yield Change("keyring", self.keyring, "update", *differing(before, after), self._write_keyring)
+        keyring = keyring_files.change(self.place, observed.file, self.key, functools.partial(keyring_files.write, self.place, self.key or ""))
+        if keyring is not None:
+            yield keyring
         if observed.drop_in != DROP_IN:
             action, had = ("create", None) if observed.drop_in is None else ("update", {"text": observed.drop_in})
             yield Change("drop_in", UNIT, action, had, {"text": DROP_IN}, self._write_drop_in)
@@ -339,9 +334,6 @@ class Provider:
         return {"client": self.client, "exports": rows, "running": observed.unit.active}
 
     # -- apply
-
-    def _write_keyring(self) -> None:
-        host.write(self.keyring, host.keyring_text(self.client, self.key or ""), 0o600)
 
     def _write_drop_in(self) -> None:
         host.write(host.drop_in_path(UNIT), DROP_IN, 0o644)

@@ -20,6 +20,7 @@ import shlex
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as ceph_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
@@ -46,7 +47,10 @@ for f in $1; do
   elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
 done
 for f in $2; do
-  if [ -f "$f" ]; then c=$(sha256sum < "$f") || exit 3; echo "secret $f $(stat -L -c %a "$f") ${c%% *}"
+  if [ -f "$f" ]; then
+    c=$(sha256sum < "$f") || exit 3
+    s=$(stat -L -c "%a %U %G" "$f") || exit 3
+    echo "secret $f $s ${c%% *}"
   elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
 done
 for d in $3; do
@@ -60,14 +64,15 @@ echo "service $(systemctl is-enabled rbdmap.service 2> /dev/null)"
 echo end
 """
 
-# A file that is there is replaced whole, through a link to where it is.
+# A file that is there is replaced whole, through a link to where it is. In $1: the file, $2: its mode, $3: OWNER:GROUP, where they matter.
 _WRITE = r"""
 set -e
 f=$1; if [ -e "$f" ]; then f=$(readlink -f "$f"); fi
 mkdir -p -m 755 "$(dirname "$f")"
 umask 077
 t=$(mktemp "$f.XXXXXX"); trap 'rm -f "$t"' EXIT
-cat > "$t"; chmod "$2" "$t"; mv -f "$t" "$f"
+if [ -n "$3" ]; then chown "$3" "$t"; fi
+chmod "$2" "$t"; cat > "$t"; mv -f "$t" "$f"
 """
 
 
@@ -78,6 +83,8 @@ class File:
     mode: str = ""
     text: t.Optional[str] = None
     digest: str = ""
+    owner: str = ""
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +157,7 @@ class Provider:
     """Brings one host to what the declared repositories need.
 
     keys: by client; one may be missing in a dry run only. absent: whether what repositories that are gone had is taken away, or kept for now.
-    root: before all paths, for tests.
+    root, owner, group: before all paths, and whose the files with keys are, for tests.
     """
 
     def __init__(
@@ -163,8 +170,11 @@ class Provider:
         keys: t.Mapping[str, Secret],
         absent: bool = False,
         root: str = "",
+        owner: str = "root",
+        group: str = "root",
     ) -> None:
         self.run = run
+        self.owner, self.group = owner, group
         self.fsid, self.mon_host, self.keys, self.root = fsid, mon_host, keys, root
         mine = [item for item in repositories if item.kind in _TOOLS]
         self.present = [item for item in mine if item.present]
@@ -197,7 +207,7 @@ class Provider:
             if word == "file":
                 files[path] = File(rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
             elif word == "secret":
-                files[path] = File(rest[1], digest=rest[2])
+                files[path] = File(rest[1], owner=rest[2], group=rest[3], digest=rest[4])
             elif word == "none":
                 files[path] = None
             elif word == "other":
@@ -273,22 +283,20 @@ class Provider:
 
     def _secret(self, path: str, client: str, observed: Observed) -> list[Change]:
         now, key = observed.files.get(path), self.keys.get(client)
-        if key is None:  # a dry run before the cluster has made it
-            return [] if now else [Change("file", path, "create", None, {"mode": "600"}, lambda: None)]
-        text = f"[{client}]\n\tkey = {key.reveal()}\n" if path == keyring_file(client) else f"{key.reveal()}\n"
-        before = {"mode": now.mode, "digest": now.digest} if now else {}
-        after = {"mode": "600", "digest": hashlib.sha256(text.encode()).hexdigest()}
-        if before == after:
-            return []
-        write = functools.partial(self._write, path, "600", text.encode())
-        # The digest of a key is nobody's business either.
-        shown = [{key: Secret(value) if key == "digest" else value for key, value in side.items() if before.get(key) != after[key]} for side in (before, after)]
-        return [Change("file", path, "update" if now else "create", shown[0] if now else None, shown[1], write)]
+        place = keyring_files.Place(path, client, self.owner, self.group)
+        file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
+        text = digest = None
+        if key is not None:  # it is in a dry run before the cluster has made it
+            text = ceph_host.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
+            digest = hashlib.sha256(text.encode()).hexdigest()
+        write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
+        change = keyring_files.change(place, file, digest, write, kind="file")
+        return [change] if change else []
 
     # -- apply
 
-    def _write(self, path: str, mode: str, content: bytes) -> None:
-        self._run(_script(_WRITE, self.root + path, mode), content, f"{path} could not be written")
+    def _write(self, path: str, mode: str, content: bytes, owner: str = "") -> None:
+        self._run(_script(_WRITE, self.root + path, mode, owner), content, f"{path} could not be written")
 
     def _do(self, command: str) -> None:
         self._run(f"PATH=$PATH:/usr/sbin:/sbin; {command}", b"", command)

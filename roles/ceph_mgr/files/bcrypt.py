@@ -6,11 +6,29 @@
 Ceph's manager before release 20 runs each of its modules in a Python subinterpreter. mgr_util imports bcrypt at its top, and a
 bcrypt that is built with PyO3 refuses to be loaded in a subinterpreter, so that no module at all would load. bcrypt is
 needed only to hash the passwords of the dashboard.
+
+It is imported before the manager defines the class of which every module is one, and so this is also where that gets what 18.2
+leaves out: for each module without NOTIFY_TYPES Python 3.13 keeps an error that nobody has cleared, which makes the next import fail.
+The module's part for standby managers is then not found, and the manager makes a crash report of it at each start.
 """
 
 import importlib
 import os
 import sys
+
+try:
+    import ceph_module
+except ImportError:  # this is no manager
+    ceph_module = None
+
+if ceph_module is not None and not hasattr(ceph_module.BaseMgrModule, "NOTIFY_TYPES"):
+
+    class BaseMgrModule(ceph_module.BaseMgrModule):
+        """What modules are told of, unless they say more: nothing."""
+
+        NOTIFY_TYPES = []
+
+    ceph_module.BaseMgrModule = BaseMgrModule
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 

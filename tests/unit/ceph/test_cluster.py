@@ -216,6 +216,135 @@ def test_options_with_a_meaning_of_their_own():
         options.normalise("rbd_default_features", "layring", {"type": "str"})
 
 
+AUTOSCALE = {"type": "str", "enum_values": ["off", "warn", "on"]}
+TENANTS = {"type": "str", "enum_values": ["false", "true", "swift", "s3", "both", "0", "1", "none"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "about", "sent"),
+    [
+        # YAML reads on, off, yes and no as truth values, and Ceph has words
+        ("osd_pool_default_pg_autoscale_mode", True, AUTOSCALE, "on"),
+        ("osd_pool_default_pg_autoscale_mode", False, AUTOSCALE, "off"),
+        ("osd_pool_default_pg_autoscale_mode", "True", AUTOSCALE, "on"),  # what a template makes of it
+        ("osd_pool_default_pg_autoscale_mode", "ON", AUTOSCALE, "on"),
+        ("rgw_keystone_implicit_tenants", True, TENANTS, "true"),
+        ("rgw_keystone_implicit_tenants", False, TENANTS, "false"),
+        ("x", True, {"type": "str", "enum_values": ["yes", "no"]}, "yes"),
+        ("mon_cluster_log_to_syslog", False, {"type": "str", "enum_values": []}, "false"),
+        ("osd_scrub_during_recovery", "yes", {"type": "bool"}, "true"),
+        ("osd_op_queue", "WPQ", {"type": "str", "enum_values": ["wpq", "mclock_scheduler"]}, "wpq"),
+        # a number that YAML keeps as one with a point
+        ("osd_max_backfills", 3.0, {"type": "uint"}, "3"),
+        ("osd_memory_target", 4294967296.0, {"type": "size"}, "4294967296"),
+    ],
+)
+def test_words_that_yaml_makes_something_else_of(name, value, about, sent):
+    assert options.check(name, value, about) == ""
+    (change,) = plan(maps(help={name: about}), options={"global": {name: value}}).changes
+    assert change.after == {"value": sent}
+    assert not plan(maps(help={name: about}, options={("global", name): sent}), options={"global": {name: value}})
+
+
+def test_truth_values_where_ceph_has_other_words():
+    assert "'true' is not one of" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "quotes" in options.check("x", True, {"type": "str", "enum_values": ["none", "force"]})
+    assert "not a number" in options.check("x", float("nan"), {"type": "float"})
+    assert "whole number of bytes" in options.check("x", 4.5, {"type": "size"})
+
+
+def test_a_profile_in_yaml_s_words():
+    said = {"jerasure-per-chunk-alignment": False, "w": 8, "directory": None, "layers": [["DDc", ""]]}
+    (change,) = plan(maps(), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}]).changes
+    assert change.after == {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "false", "w": "8", "layers": '[["DDc", ""]]'}
+    # 'False' was written by an older release of this collection; to Ceph all but yes and true are no
+    for has in ("false", "no", "False"):
+        living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": has, "w": "8", "layers": '[ [ "DDc", "" ] ]'}
+        assert not plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}])
+    living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "yes"}
+    (change,) = plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "extra": {"jerasure-per-chunk-alignment": False}, "k": 2, "m": 1}]).changes
+    assert change.after == {"jerasure-per-chunk-alignment": "false"}
+
+
+def test_modules_take_yaml_s_words_too():
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    found = ArgumentSpecValidator(declaration.declaration_arguments()).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
+    assert found.error_messages == []
+    (pool,) = found.validated_parameters["pools"]
+    assert (pool["autoscale_mode"], pool["bulk"]) == ("on", True)
+    assert declaration.declared_problems({"pools": [{"name": "a", "autoscale_mode": True}]}) == []
+
+
+def test_words_without_quotes_are_told_of():
+    found = declaration.declared_problems(
+        {
+            "pools": [{"name": "a", "rule": False, "compression": {"mode": True}}],
+            "clients": [{"name": "client.a", "caps": {"mon": True}}],
+        }
+    )
+    assert found == [
+        "ceph_cluster_pools[0] (a).rule: YAML reads this word as false, and a text is wanted: put it in quotes",
+        "ceph_cluster_pools[0] (a).compression.mode: YAML reads this word as true, which is none of none, passive, aggressive, force: put it in quotes",
+        "ceph_cluster_clients[0] (client.a).caps.mon: YAML reads this word as true, and a text is wanted: put it in quotes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "declared", "kept"),
+    [
+        # what `config dump` of 20.2.4 says after `config set` of the declared value
+        ("osd_scrub_sleep", "float", "0.12345678", "0.123457"),
+        ("osd_scrub_sleep", "float", ".5", "0.500000"),
+        ("public_addr", "addr", "10.0.0.1", "v2:10.0.0.1:0/0"),
+        ("public_addr", "addr", "fd00::0:1", "v2:[fd00::1]:0/0"),
+        ("public_addr", "addr", "[FD00::1]:0", "v2:[fd00::1]:0/0"),
+        ("public_addrv", "addrvec", "v2:10.0.0.1:3300", "v2:10.0.0.1:3300/0"),
+        ("public_addrv", "addrvec", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]", "[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]"),
+        ("debug_osd", "str", "05/5", "5/5"),
+        ("debug_osd", "str", "05", "5/5"),
+        ("rbd_default_features", "str", "deep-flatten, layering", "33"),
+        ("mgr/balancer/sleep_interval", "secs", "1m", "60"),
+        ("mgr/prometheus/server_port", "int", "09284", "9284"),
+        ("client_mount_timeout", "secs", "5m", "300"),
+        ("ms_shutdown_timeout", "millisecs", "2K", "2000"),
+    ],
+)
+def test_what_the_monitors_keep_of_an_option_is_no_difference(name, kind, declared, kept):
+    observed = maps(help={name: {"type": kind}}, options={("global", name): kept})
+    assert not plan(observed, options={"global": {name: declared}})
+
+
+def test_options_that_differ_behind_a_like_spelling():
+    for kind, declared, kept in (("addr", "10.0.0.1", "v1:10.0.0.1:0/0"), ("addr", "10.0.0.1:1", "v2:10.0.0.1:0/0"), ("float", "0.5", "0.500001")):
+        assert plan(maps(help={"x": {"type": kind}}, options={("global", "x"): kept}), options={"global": {"x": declared}})
+    assert "'10.0.0.1x' is no address" in options.check("x", "10.0.0.1x", {"type": "addr"})
+    assert "Ceph keeps six decimals" in options.check("x", 1e-7, {"type": "float"})
+
+
+def test_what_is_sent_of_an_option():
+    assert options.written("rbd_default_features", "layering+deep-flatten", {"type": "str"}) == "33"  # 20.2.4 refuses the plus sign
+    assert options.written("ms_shutdown_timeout", "2K", {"type": "millisecs"}) == "2000"
+    assert options.written("osd_memory_target", "4.5G", {"type": "size"}) == "4831838208"
+
+
+def test_an_option_of_a_module_while_no_manager_tells_its_type():
+    for declared, kept in ((True, "true"), (3, "3.000000"), ("upmap", "upmap")):
+        assert not plan(maps(options={("mgr", "mgr/x/y"): kept}, help={}), options={"mgr": {"mgr/x/y": declared}})
+    assert plan(maps(options={("mgr", "mgr/x/y"): "none"}, help={}), options={"mgr": {"mgr/x/y": "upmap"}})
+
+
+def test_an_option_in_two_spellings_is_declared_twice():
+    found = declaration.declared_problems({"options": {"global": {"debug osd": 1, "debug_osd": 2}, "osd.3": {"x": 1}, "osd.03": {"x": 2}}})
+    assert found == [
+        "ceph_cluster_options: debug_osd is declared twice in global: keep one of them",
+        "ceph_cluster_options: x is declared twice, in osd.3 and in osd.03, which are the same: keep one of them",
+    ]
+    # a daemon is never named osd.03: the option would reach nobody
+    (change,) = plan(maps(help={"x": {"type": "int"}}), options={"osd.03": {"x": 1}}).changes
+    assert change.id == "option/osd.3/x"
+
+
 def test_sections():
     assert options.split_section("osd/host:a/class:ssd") == ("osd", "class:ssd/host:a")
     assert options.split_section("client.rgw.a") == ("client.rgw.a", "")
@@ -332,6 +461,22 @@ def test_a_pool_that_is_as_declared_costs_nothing():
     # pg_num is the autoscaler's
 
 
+def test_ratios_that_the_monitors_tell_with_six_decimals():
+    options = {"target_size_ratio": 0.123457, "compression_required_ratio": 0.333333}
+    said = {"name": "a", "target_size_ratio": 0.12345678, "compression": {"required_ratio": 1 / 3}}
+    assert not plan(maps([raw_pool(1, "a", options=options)]), pools=[said])
+    assert plan(maps([raw_pool(1, "a", options=options)]), pools=[{**said, "target_size_ratio": 0.1235}])
+
+
+def test_a_profile_in_the_monitors_words():
+    # as 16.2 keeps it, which writes down less than 20.2
+    living = {"k": "2", "m": "1", "plugin": "jerasure", "technique": "reed_sol_van", "stripe_unit": "8192", "w": "8"}
+    said = {"name": "p", "k": 2, "m": 1, "failure_domain": "host", "root": "default", "device_class": "", "extra": {"stripe_unit": "8K", "w": "08"}}
+    raw = raw_pool(1, "a", type=3, size=3, erasure_code_profile="p")
+    assert not plan(maps([raw], profiles={"p": living}), erasure_profiles=[said])
+    assert "stripe_unit 8192 -> 4K" in problems(maps([raw], profiles={"p": living}), erasure_profiles=[{**said, "extra": {"stripe_unit": "4K"}}])[0]
+
+
 def test_risks_of_pools():
     observed = maps([raw_pool(1, "a", pg_autoscale_mode="off")], df={"pools": [{"name": "a", "stats": {"bytes_used": 300}}]})
     for said, risk, moved in (
@@ -409,6 +554,120 @@ def test_a_pool_of_a_filesystem_stays():
     assert [[change.id for change in stage] for stage in both.stages()] == [["filesystem/home"], ["pool/d"]]
 
 
+# -- erasure coding on few hosts: several chunks in each failure domain
+
+MSR_EXTRA = {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 3}
+MSR_PROFILE = {"name": "ec42", "k": 4, "m": 2, "extra": MSR_EXTRA}
+# What a monitor of 20.2.4 keeps of it, and makes of it
+MSR_LIVING = {
+    "k": "4", "m": "2", "plugin": "isa", "technique": "reed_sol_van", "crush-device-class": "", "crush-failure-domain": "host",
+    "crush-num-failure-domains": "3", "crush-osds-per-failure-domain": "2", "crush-root": "default",
+}  # fmt: skip
+
+
+def msr_rule(name="ec42", number=7, domains=3, osds=2, kind=5, take="default"):
+    chosen = [{"op": "choosemsr", "num": domains, "type": "host"}, {"op": "choosemsr", "num": osds, "type": "osd"}]
+    return {"rule_id": number, "rule_name": name, "type": kind, "steps": [{"op": "take", "item": -1, "item_name": take}, *chosen, {"op": "emit"}]}
+
+
+def squid(pools=(), client="squid", rules=(), hosts=3, osds=2, **more):
+    observed = maps(pools, release=(20, 2, 4), crush=crush_dump(hosts=hosts, osds=osds, rules=rules), **more)
+    observed.osd["require_min_compat_client"] = client
+    return observed
+
+
+def test_rules_that_retry_all_steps_are_read_as_what_they_are():
+    rule = crush.rule_of(msr_rule(take="default~hdd"))
+    assert (rule.type, rule.root, rule.device_class, rule.failure_domain, rule.steps) == ("erasure", "default", "hdd", "host", ())
+    assert (rule.domains, rule.osds_per_domain) == (3, 2)
+    assert crush.rule_of(msr_rule(kind=4)).type == "replicated"
+    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=2))) == 6
+    assert rule.capacity(crush.Tree(crush_dump(hosts=4, osds=3))) == 6
+    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=1))) == 1  # one host has to be filled before the next
+    assert rule.capacity(crush.Tree(crush_dump(hosts=2, osds=4))) == 4
+
+
+def test_several_chunks_on_each_of_few_hosts():
+    pool = {"name": "a", "type": "erasure", "erasure_profile": "ec42", "min_size": 5}
+    rule = {"name": "spread", "type": "erasure", "erasure_profile": "ec42"}
+    assert declaration.declared_problems({"pools": [pool], "erasure_profiles": [MSR_PROFILE]}, hosts=3) == []
+    planned = plan(squid(), pools=[pool], erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]})
+    assert [[change.id for change in stage] for stage in planned.stages()] == [["erasure_profile/ec42"], ["pool/a", "crush_rule/spread"]]
+    assert planned.warnings == []
+    made = next(change for change in planned.changes if change.kind == "crush_rule")
+    assert made.after["num_failure_domains"] == 3
+    assert made.after["osds_per_failure_domain"] == 2
+
+
+def test_a_cluster_that_spreads_so_already_can_be_declared():
+    raw = raw_pool(1, "a", type=3, size=6, min_size=5, crush_rule=7, erasure_code_profile="ec42")
+    observed = squid([raw], rules=[msr_rule()], profiles={"ec42": MSR_LIVING})
+    said = {
+        "pools": [{"name": "a", "type": "erasure", "erasure_profile": "ec42", "rule": "ec42", "min_size": 5}],
+        "erasure_profiles": [MSR_PROFILE],
+        "crush": {"rules": [{"name": "ec42", "type": "erasure", "erasure_profile": "ec42"}]},
+    }
+    planned = plan(observed, **said)
+    assert not planned
+    assert planned.warnings == []
+    # another spread is another rule: what differs is shown
+    observed = squid([raw], rules=[msr_rule(domains=6, osds=1)], profiles={"ec42": MSR_LIVING})
+    (change,) = plan(observed, **said).changes
+    assert (change.id, change.risk) == ("crush_rule/ec42", Risk.MOVEMENT)
+    assert change.before == {"num_failure_domains": 6, "osds_per_failure_domain": 1}
+    assert change.after == {"num_failure_domains": 3, "osds_per_failure_domain": 2}
+
+
+def test_chunks_that_find_no_place():
+    few = declaration.declared_problems({"erasure_profiles": [MSR_PROFILE]}, hosts=2)
+    assert few == [
+        "ceph_cluster_erasure_profiles[0] (ec42): k+m is 6 with up to 2 chunks on each host, which needs 3 hosts with OSDs, and there are 2: "
+        "lower k or m, add hosts, or choose failure_domain osd"
+    ]
+    narrow = {**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-num-failure-domains": 2}}
+    assert "2 failure domains with 2 OSDs each hold 4 chunks, and k+m is 6" in declaration.declared_problems({"erasure_profiles": [narrow]})[0]
+    half = {**MSR_PROFILE, "extra": {"crush-osds-per-failure-domain": 2}}
+    assert "crush-osds-per-failure-domain needs crush-num-failure-domains" in declaration.declared_problems({"erasure_profiles": [half]})[0]
+    assert (
+        "'two' is not a whole number"
+        in declaration.declared_problems({"erasure_profiles": [{**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-osds-per-failure-domain": "two"}}]})[0]
+    )
+    text = problems(squid(hosts=3, osds=1), erasure_profiles=[MSR_PROFILE])[0]
+    assert "needs 3 of host with 2 OSDs each below default, and there are 0" in text
+    # one chunk for each domain, of a number that is said: as before
+    wide = {"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 3}}
+    assert plan(squid(), erasure_profiles=[wide])
+    assert "1 failure domain" in "".join(
+        declaration.declared_problems({"erasure_profiles": [{"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 1}}]})
+    )
+
+
+def test_releases_and_clients_that_do_not_know_such_rules_are_told_of_first():
+    pool = {"name": "a", "type": "erasure", "erasure_profile": "ec42"}
+    old = maps(crush=crush_dump(hosts=3, osds=2))
+    assert problems(old, pools=[pool], erasure_profiles=[MSR_PROFILE])[-1] == (
+        "erasure_profiles[0] (ec42): crush-num-failure-domains and crush-osds-per-failure-domain need Ceph 19.2.0, and this is 18.2.7, "
+        "which would pass over them: leave them out, or upgrade first"
+    )
+    assert problems(squid(client="luminous"), pools=[pool], erasure_profiles=[MSR_PROFILE]) == [
+        "pools[0] (a): its rule places several chunks in one failure domain, which only clients of Ceph 19 (squid) understand, "
+        "and those of luminous may connect: set require_min_compat_client: squid"
+    ]
+    rule = {"name": "spread", "type": "erasure", "erasure_profile": "ec42"}
+    assert "crush.rules[0] (spread): it places several" in problems(squid(client="luminous"), erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]})[0]
+    planned = plan(squid(client="luminous"), pools=[pool], erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]}, require_min_compat_client="squid")
+    assert [[change.id for change in stage] for stage in planned.stages()] == [
+        ["erasure_profile/ec42", "cluster/require_min_compat_client"],
+        ["pool/a", "crush_rule/spread"],
+    ]
+
+
+def test_the_chunks_of_local_groups_count_too():
+    said = {"name": "l", "k": 4, "m": 2, "plugin": "lrc", "extra": {"l": 3}}
+    assert "k+m with the local chunks of lrc is 8, and there are 6 hosts" in declaration.declared_problems({"erasure_profiles": [said]}, hosts=6)[0]
+    assert declaration.declared_problems({"erasure_profiles": [said]}, hosts=8) == []
+
+
 # -- clients
 
 
@@ -421,6 +680,13 @@ def test_caps_for_a_pool_that_is_nowhere():
     assert problems(maps([raw_pool(1, "c")]), clients=said) == ["clients[0] (client.a): its caps name the pool b, which is neither there nor declared in pools"]
     assert plan(maps([raw_pool(1, "c")]), clients=said, pools=[{"name": "b"}])
     assert "the pool c" in problems(maps([raw_pool(1, "c")]), clients=said, pools=[{"name": "b"}, {"name": "c", "state": "absent"}])[0]
+
+
+def test_a_key_with_blanks_around_it_is_the_same_key():
+    there = auth(client_a={"mon": "allow r"})
+    said = {"name": "client.a", "caps": {"mon": "allow r"}, "key": there["client.a"]["key"] + "\n"}
+    assert declaration.declared_problems({"clients": [said]}) == []
+    assert not plan(maps(auth=there), clients=[said])
 
 
 def test_the_client_that_asks_cannot_delete_itself():
@@ -482,6 +748,7 @@ def test_another_cluster():
     assert len(found) == 1
     assert f"the cluster that answers is {FSID}" in found[0]
     assert not plan(maps(), fsid=FSID.upper())
+    assert not plan(maps(), fsid="{" + FSID.replace("-", "") + "}")
 
 
 def test_an_even_number_of_monitors_is_worth_a_word():

@@ -8,12 +8,13 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 RUNS = host.Unit(True, True, "active", 1)
 MGR = daemons.KINDS["mgr"].caps
-GOOD = daemons.State(key="AQ==", caps=MGR, file_key="AQ==", file_mode="0600", folder=True, unit=RUNS, running="18.2.7")
+FILE = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
+GOOD = daemons.State(key="AQ==", caps=MGR, file=FILE, folder=True, unit=RUNS, running="18.2.7")
 
 
 class Cluster:
@@ -41,13 +42,13 @@ def test_a_new_daemon():
 
 
 def test_a_keyring_that_is_not_the_clusters_is_mended_and_the_daemon_restarted():
-    made = plan(dataclasses.replace(GOOD, file_key="AQbad="))
+    made = plan(dataclasses.replace(GOOD, file=dataclasses.replace(FILE, key="AQbad=")))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 
 
 def test_permissions_are_mended_without_a_restart():
-    (change,) = plan(dataclasses.replace(GOOD, file_mode="0644")).changes
+    (change,) = plan(dataclasses.replace(GOOD, file=dataclasses.replace(FILE, mode="0644"))).changes
     assert (change.before, change.after) == ({"mode": "0644"}, {"mode": "0600"})
 
 

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import stat
 
@@ -51,6 +54,42 @@ def test_a_keyring_is_made_kept_and_mended(tmp_path):
     gone = keyrings.Provider([keyrings.Keyring("client.a", "", keyring.path, present=False)])
     assert gone.plan(gone.observe()).apply() == []
     assert not gone.plan(gone.observe())
+
+
+def ran(check=False, **options):
+    """The module as Ansible runs it; returns its exit, and every word that it said."""
+    from ansible.module_utils.testing import patch_module_args
+
+    from ansible_collections.cephstack.cloud.plugins.modules import ceph_keyrings
+
+    out, err = io.StringIO(), io.StringIO()
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 3}
+    with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.suppress(SystemExit):
+        ceph_keyrings.main()
+    return json.loads(out.getvalue()), out.getvalue() + err.getvalue()
+
+
+def test_a_plan_names_the_keyring_and_says_no_key(tmp_path):
+    """As the roles call it: nothing is hidden but the keys, whatever happens, in check mode or not."""
+    path = tmp_path / "a.keyring"
+    mine = me(declared(path))
+    entry = {"client": "client.a", "key": KEY, "path": str(path), "owner": mine.owner, "group": mine.group}
+    said = []
+    for check in (True, False, True):
+        result, text = ran(check, keyrings=[entry])
+        said.append(text)
+        assert result["changed"] is (check is False or not path.exists())
+        assert [(row["action"], row["name"]) for row in result["changes"]] == [("create", str(path))] * result["changed"]
+    result, text = ran(keyrings=[{**entry, "key": OTHER, "mode": "0640"}], check=True)
+    said.append(text)
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ({"mode": "0600", "key": "********"}, {"mode": "0640", "key": "******** (another)"})
+    result, text = ran(keyrings=[{**entry, "client": "a"}])  # an error is told, too
+    said.append(text)
+    assert "did you mean client.a?" in result["msg"]
+    result, text = ran(keyrings=[{**entry, "state": "gone"}])  # even where the arguments are no good
+    said.append(text)
+    assert result["failed"] and "gone" in result["msg"]
+    assert "client.a" in said[0] and not [text for text in said if KEY in text or OTHER in text]
 
 
 def test_bad_declarations_are_told_together():

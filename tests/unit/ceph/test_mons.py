@@ -9,12 +9,13 @@ import re
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, mons
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, mons
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 OTHER = "11111111-1c7e-4d36-a5b7-3a8b0f4b8a11"
 RUNS = host.Unit(True, True, "active", 1)
+FILE = keyring_files.File(True, "AQ==", "root", "root", "0600")
 WANTED = mons.Wanted("ceph1", "10.0.0.1", "10.0.0.0/24")
 LIVING = mons.Observed(
     data=True,
@@ -25,7 +26,8 @@ LIVING = mons.Observed(
     monmap={"ceph1": frozenset({"10.0.0.1"})},
     quorum=["ceph1"],
     key="AQ==",
-    file_key="AQ==",
+    file=FILE,
+    own=dataclasses.replace(FILE, owner="ceph", group="ceph"),
 )
 
 
@@ -65,9 +67,9 @@ def test_a_stopped_monitor_is_started_and_nothing_else():
 
 
 def test_a_tampered_admin_keyring_is_seen_and_its_key_is_not_shown():
-    (change,) = plan(WANTED, dataclasses.replace(LIVING, file_key="AQbad=")).changes
+    (change,) = plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key="AQbad="))).changes
     assert change.kind == "keyring"
-    assert "AQ" not in str(plan(WANTED, dataclasses.replace(LIVING, file_key="AQbad=")).diff())
+    assert "AQ" not in str(plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key="AQbad="))).diff())
 
 
 def test_another_fsid_and_a_foreign_address_are_told_together():

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, keyring_files, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -19,15 +19,17 @@ RUNS = host.Unit(True, True, "active", 1)
 RAW = osds.Device(DISK, "raw")
 OSD = devices.Osd(3, UUID, FSID, "raw")
 HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
+FILE = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
+FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key="AQb=="), osds.keyring_path(3): FILE}
 GOOD = osds.Observed(
     devices={DISK: HELD},
     fsid=FSID,
     known={3: osds.Known(UUID, True, "hdd")},
     units={"ceph-osd@3.service": RUNS},
     drop_ins={3: osds.drop_in_text(RAW)},
-    keys={3: ("AQ==", "AQ==")},
+    keys={3: "AQ=="},
     bootstrap_key="AQb==",
-    bootstrap_file="AQb==",
+    files=FILES,
     memory=64 << 30,
 )
 
@@ -111,12 +113,12 @@ def test_a_stopped_osd_is_started():
 
 
 def test_a_host_made_anew_gets_its_osds_back():
-    made = plan(dataclasses.replace(GOOD, units={}, drop_ins={}, keys={3: ("AQ==", None)}))
+    made = plan(dataclasses.replace(GOOD, units={}, drop_ins={}, files={osds.BOOTSTRAP_KEYRING: FILES[osds.BOOTSTRAP_KEYRING]}))
     assert ids(made) == ["drop_in/ceph-osd@3.service", "unit/ceph-osd@3.service"]
 
 
 def test_a_stale_keyring_is_mended():
-    made = plan(dataclasses.replace(GOOD, keys={3: ("AQ==", "AQbad=")}))
+    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_path(3): dataclasses.replace(FILE, key="AQbad=")}))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 

@@ -171,8 +171,10 @@ def observed(*users, **changed):
 
 def whole_site(**changed):
     place = {"endpoints": URLS, "hostnames": [], "realm_id": "1"}
-    period = {**place, "zonegroup": "zg", "zone": "z"}
-    return Observed(**{"realms": {"r": {"id": "1"}}, "zonegroups": {"zg": place}, "zones": {"z": place}, "period": period, **changed})
+    group = {**place, "master": "z", "leads": True, "members": ["z"]}
+    period = {**group, "zonegroup": "zg", "zone": "z"}
+    whole = {"realms": {"r": {"id": "1"}}, "zonegroups": {"zg": group}, "zones": {"z": {**place, "master": True, "system_key": None}}, "period": period}
+    return Observed(**{**whole, "lead_zonegroup": "zg", "lead_zone": "z", **changed})
 
 
 def test_the_first_run_does_it_all_in_order():
@@ -188,13 +190,13 @@ def test_a_whole_site_needs_nothing():
 
 
 def test_what_was_staged_and_not_committed_is_committed():
-    old = {"endpoints": ["http://old"], "hostnames": [], "zonegroup": "zg", "zone": "z"}
+    old = {"endpoints": ["http://old"], "hostnames": [], "zonegroup": "zg", "zone": "z", "master": "z"}
     (change,) = planned(whole_site(period=old), site=SITE).changes
     assert (change.id, change.before, change.after) == ("period/r", {"endpoints": ["http://old"]}, {"endpoints": URLS})
 
 
 def test_a_realm_that_would_hide_a_zone_is_a_loss():
-    place = {"endpoints": [], "hostnames": [], "realm_id": ""}
+    place = {"endpoints": [], "hostnames": [], "realm_id": "", "master": "default", "leads": True}
     hidden = planned(Observed(zonegroups={"default": None}, zones={"default": None}), site=SITE)
     assert [change.risk for change in hidden.changes if change.kind == "realm"] == [Risk.LOSS]
     taken = planned(
@@ -202,6 +204,121 @@ def test_a_realm_that_would_hide_a_zone_is_a_loss():
     )
     assert ids(taken) == [["create realm/r"], ["update zonegroup/default"], ["update zone/default"], ["create period/r"]]
     assert {change.risk for change in taken.changes} == {Risk.NONE}
+
+
+EAST = ["http://east:8080"]
+KEY = {"access_key": "SYSTEM", "secret_key": "system's"}
+
+
+def secondary(**changed):
+    """A realm that was pulled: z is a zone of this cluster, and east, of another, is the master."""
+    group = {"endpoints": EAST, "hostnames": ["s3.example.org"], "realm_id": "1", "master": "east", "leads": True, "members": ["east", "z"]}
+    zone = {"endpoints": URLS, "hostnames": [], "realm_id": "1", "master": False, "system_key": {**KEY, "secret_key": Secret("system's")}}
+    period = {**group, "zonegroup": "zg", "zone": "z", "zone_endpoints": URLS}
+    whole = {"realms": {"r": {"id": "1"}}, "zonegroups": {"zg": group}, "zones": {"z": zone}, "period": period}
+    return Observed(**{**whole, "lead_zonegroup": "zg", "lead_zone": "east", **changed})
+
+
+def joining(**changed):
+    """The same before the zone is made."""
+    have = secondary()
+    group = {**have.zonegroups["zg"], "members": ["east"]}
+    return secondary(zonegroups={"zg": group}, zones={}, period={**have.period, "zone": None, "zone_endpoints": []}, **changed)
+
+
+@pytest.mark.parametrize("master", [None, False])
+def test_a_secondary_zone_changes_nothing_of_its_master(master):
+    assert not planned(secondary(), site={**SITE, "master": master})
+    have = secondary()
+    have.zones["z"]["endpoints"] = have.period["zone_endpoints"] = ["http://old"]
+    result = planned(have, site={**SITE, "master": master})
+    assert ids(result) == [["update zone/z"], ["update period/r"]]
+    assert [(change.before, change.after) for change in result.changes] == [
+        ({"endpoints": ["http://old"]}, {"endpoints": URLS}),
+        ({"zone_endpoints": ["http://old"]}, {"zone_endpoints": URLS}),
+    ]
+
+
+def test_what_a_secondary_zone_staged_and_did_not_commit_is_committed():
+    have = secondary()
+    have.period["zone_endpoints"] = ["http://old"]
+    assert ids(planned(have, site=SITE)) == [["update period/r"]]
+
+
+def test_a_zone_joins_an_existing_zonegroup_as_no_master():
+    result = planned(joining(), site={**SITE, "system_key": KEY})
+    assert ids(result) == [["create zone/z"], ["update period/r"]]
+    assert result.changes[0].after["master"] is False
+    assert {change.risk for change in result.changes} == {Risk.NONE}
+    assert "system's" not in json.dumps(result.diff())
+
+
+def test_a_second_zonegroup_does_not_lead_the_realm():
+    have = joining()
+    have.period = None  # which is of the declared zonegroup
+    (group, zone, period) = planned(have, site={**SITE, "zonegroup": "us", "zone": "us-1", "system_key": KEY}).changes
+    assert (group.id, group.after["master"]) == ("zonegroup/us", False)
+    assert (zone.id, zone.after["master"]) == ("zone/us-1", True), "each zonegroup has a master of its own"
+    assert {change.risk for change in (group, zone, period)} == {Risk.NONE}
+
+
+def test_a_master_is_replaced_by_name_only():
+    result = planned(secondary(), site={**SITE, "master": True})
+    assert ids(result) == [["update zonegroup/zg"], ["update zone/z"], ["update period/r"]]
+    refused = result.refusals()
+    assert len(refused) == 2 and "the zone east would no longer be the master of the zonegroup zg" in refused[1]
+    assert result.refusals(["zonegroup/zg", "zone/z"]) == []
+
+
+def test_a_master_that_somebody_staged_is_committed_by_name_only():
+    have = secondary()
+    have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "z", True
+    assert not planned(have, site=SITE), "it is not what was declared"
+    have.zones["z"]["endpoints"] = have.period["zone_endpoints"] = ["http://old"]
+    (refused,) = planned(have, site=SITE).refusals()
+    assert refused.startswith("update period/r: z is staged to be the master of the zonegroup zg instead of east")
+    have = secondary()
+    have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "z", True
+    (refused,) = planned(have, site={**SITE, "endpoints": EAST, "master": True}).refusals(["zone/z", "zonegroup/zg"])
+    assert "To allow it, arm it by name: period/r" in refused
+
+
+def test_a_default_realm_is_replaced_by_name_only():
+    (change,) = planned(whole_site(default_realm=False), site=SITE).changes
+    assert (change.id, change.risk) == ("realm/r", Risk.NONE)
+    (refused,) = planned(whole_site(default_realm=False, another_default="old"), site=SITE).refusals()
+    assert "update realm/r: old would no longer be the default realm" in refused
+    (refused,) = planned(Observed(realms={"old": None}, default_realm=False, another_default="old"), site=SITE).refusals()
+    assert "create realm/r: old would no longer be the default realm" in refused
+
+
+@pytest.mark.parametrize(
+    ("have", "site", "text"),
+    [
+        (Observed(), {"master": False}, "pull the realm first"),
+        (whole_site(), {"master": False}, "it is the master of the zonegroup zg"),
+        (secondary(), {"zone": "east", "system_key": KEY}, "the zonegroup zg has a zone of that name on another cluster"),
+        (joining(), {}, "this zone has no key for that"),
+    ],
+)
+def test_what_goes_against_the_realm_as_it_is(have, site, text):
+    with pytest.raises(Invalid, match=text):
+        planned(have, site={**SITE, **site})
+
+
+def test_names_of_a_zonegroup_are_its_masters():
+    result = planned(secondary(), site={**SITE, "hostnames": ["other.example.org"]})
+    assert not result and "only its master zone, east, changes them" in result.warnings[0]
+    assert planned(secondary(), site={**SITE, "hostnames": ["s3.example.org"]}).warnings == []
+
+
+def test_users_and_buckets_are_the_master_zones():
+    known = observed(record("u"))
+    have = secondary(users=known.users, uids=known.uids)
+    assert not planned(have, site=SITE, users=[{"uid": "u"}])
+    with pytest.raises(Invalid, match=r"create user/v: .* in the realm's master zone, east") as caught:
+        planned(have, site=SITE, users=[{"uid": "u", "max_buckets": 1}, {"uid": "v"}], buckets=[{"name": "b", "owner": "u"}])
+    assert len(caught.value.problems) == 3
 
 
 def test_a_zone_of_another_realm_is_not_taken():
@@ -309,15 +426,60 @@ def test_gateways_of_a_host():
     plain, tls = gateways.gateways("ceph1.example.org", "10.0.0.1", instances, SITE)
     assert plain["entity"] == "client.rgw.ceph1.s3"
     assert plain["daemon"]["id"] == "rgw.ceph1.s3"
-    assert plain["url"] == "http://10.0.0.1:8080"
+    assert plain["urls"] == ["http://10.0.0.1:8080"]
     assert plain["options"] == {"rgw_frontends": "beast port=8080", "rgw_realm": "r", "rgw_zonegroup": "zg", "rgw_zone": "z"}
-    assert tls["url"] == "https://10.0.0.1:8443"
+    assert tls["urls"] == ["https://10.0.0.1:8443"]
     assert tls["options"]["rgw_frontends"] == "beast ssl_port=8443 ssl_certificate=/c.pem ssl_private_key=/k.pem"
     assert tls["options"]["rgw_dns_name"] == "x"
-    assert gateways.gateways("h", "fd00::1", instances[:1], SITE)[0]["url"] == "http://[fd00::1]:8080"
+    assert gateways.gateways("h", "fd00::1", instances[:1], SITE)[0]["urls"] == ["http://[fd00::1]:8080"]
     changed = gateways.gateways("ceph1", "10.0.0.1", [{"name": "s3", "port": 8081}], SITE)[0]
     assert changed["daemon"]["restart_on"] != plain["daemon"]["restart_on"]
     assert gateways.short_name("10.0.0.1") == "10-0-0-1"
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "text", "urls"),
+    [
+        ("10.0.0.31", 80, "beast port=80 ssl_port=443 ssl_certificate=/etc/ceph/s3.pem", ["http://10.0.0.31:80", "https://10.0.0.31:443"]),
+        ("10.0.0.31", 8080, "beast endpoint=10.0.0.99:8080", ["http://10.0.0.99:8080"]),
+        ("10.0.0.31", 8080, "beast port=8080 ssl_certificate=/etc/ssl/s3.pem", ["http://10.0.0.31:8080"]),
+        ("10.0.0.31", 80, "beast port=80 port=8000", ["http://10.0.0.31:80", "http://10.0.0.31:8000"]),
+        ("10.0.0.31", 443, "beast ssl_endpoint=10.0.0.99 ssl_certificate=config://rgw/cert/s3.pem", ["https://10.0.0.99:443"]),
+        ("10.0.0.31", 80, "beast  endpoint=[fd00::9]", ["http://[fd00::9]:80"]),
+        ("10.0.0.31", 7, "beast endpoint=10.0.0.98:7 endpoint=10.0.0.99:7", ["http://10.0.0.98:7", "http://10.0.0.99:7"]),
+        ("10.0.0.31", 7, "beast endpoint=0.0.0.0:7 endpoint=[::]:7", ["http://10.0.0.31:7"]),
+        ("fd00::1", 7, "beast endpoint=[0:0::0]:7", ["http://[fd00::1]:7"]),
+        ("10.0.0.31", 7, "beast endpoint=127.0.0.1:7 ssl_endpoint=10.0.0.31:8 ssl_certificate=/c", ["https://10.0.0.31:8"]),
+        ("10.0.0.31", 80, "beast port=80 tcp_nodelay=1, beast ssl_port=443 ssl_certificate=/c", ["http://10.0.0.31:80", "https://10.0.0.31:443"]),
+        ("10.0.0.31", 8000, "civetweb port=10.0.0.9:8000+443s num_threads=9", ["http://10.0.0.9:8000", "https://10.0.0.31:443"]),
+    ],
+)
+def test_addresses_follow_from_the_frontends_text(address, port, text, urls):
+    (gateway,) = gateways.gateways("h", address, [{"name": "s3", "port": port, "frontends": text}], SITE)
+    assert (gateway["urls"], gateway["options"]["rgw_frontends"]) == (urls, text)
+    (gateway,) = gateways.gateways("h", address, [{"name": "s3", "port": port, "options": {"rgw_frontends": text}}], SITE)
+    assert gateway["urls"] == urls, "the same text as an option"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("beast port=8081", "its port is 8080, and its frontends listen on 8081"),
+        ("beast endpoint=10.0.0.99", "its port is 8080, and its frontends listen on 80"),
+        ("beast", "its frontends name no port"),
+        ("beast port=http", "port=http: 'http' is no port"),
+        ("beast port=99999", "port=99999: '99999' is no port"),
+        ("beast endpoint=fd00::1:8080", "endpoint=fd00::1:8080: an IPv6 address stands in brackets"),
+        ("beast endpoint=ceph1:8080", "endpoint=ceph1:8080: 'ceph1' is no address"),
+        ("beast endpoint=[fd00::1]8080", "endpoint=\\[fd00::1\\]8080: "),
+        ("beast endpoint=127.0.0.1:8080", "only this host itself can reach it"),
+        ("fastcgi socket_port=8080", "fastcgi: only beast and civetweb are read"),
+        ("", "its frontends name no port"),
+    ],
+)
+def test_frontends_that_contradict_the_port_or_nobody_can_read(text, said):
+    with pytest.raises(ValueError, match=f"h: ceph_rgw_instances: s3: .*{said}"):
+        gateways.gateways("h", "10.0.0.31", [{"name": "s3", "port": 8080, "options": {"rgw_frontends": text}}], SITE)
 
 
 def test_gateways_that_cannot_be():

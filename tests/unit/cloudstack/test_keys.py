@@ -132,6 +132,12 @@ def test_from_a_new_server_to_nothing_left() -> None:
     assert session.said.count("registerUserKeys") == 1
 
 
+def test_keys_are_returned_only_where_they_are_asked_for() -> None:
+    with provider(Session("declared-one", {"apikey": Secret("KEY-one"), "secretkey": Secret("SECRET-two")}), return_keys=False) as one:
+        told = one.returned(one.observe())
+    assert told == {"url": OPTIONS["url"], "user_id": "user-id", "cloudstack_version": "4.22"}
+
+
 def test_keys_that_another_made_meanwhile_are_taken() -> None:
     session = Session("declared-one")
     with provider(session) as one:

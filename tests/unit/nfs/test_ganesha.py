@@ -10,12 +10,13 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, host, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+FILE = keyring_files.File(True, KEY, "root", "root", "0600")
 RUNNING = host.Unit(True, True, "active", 1)
 
 
@@ -32,8 +33,7 @@ def settled(one):
         conf=aim.text,
         drop_in=ganesha.DROP_IN,
         loaded=aim.stamp(KEY),
-        file_key=KEY,
-        file_mode="0600",
+        file=FILE,
         unit=RUNNING,
         serves={export.pseudo: list(export.clients) for export in one.exports},
     )
@@ -55,7 +55,7 @@ def test_a_bare_host_gets_everything():
 
 
 def test_no_key_is_ever_shown():
-    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file_key=OTHER, loaded=None, conf=""))
+    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file=dataclasses.replace(FILE, key=OTHER), loaded=None, conf=""))
     assert KEY not in str(plan.diff()) + str(plan.rows()) and OTHER not in str(plan.diff()) + str(plan.rows())
 
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import pathlib
+import pwd
 import subprocess
 import typing as t
 
@@ -64,7 +67,8 @@ class Host:
         clients = {item["name"]: item["client"] for item in items if "client" in item}
         known = {"client.xen": KEY, "client.xenfs": KEY} if keys is None else keys
         secrets = {client: Secret(key) for client, key in known.items()}
-        return pool_host.Provider(self.run, parse(items), clients, FSID, "10.0.0.11,10.0.0.12", secrets, absent, str(self.root))
+        owner, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+        return pool_host.Provider(self.run, parse(items), clients, FSID, "10.0.0.11,10.0.0.12", secrets, absent, str(self.root), owner, group)
 
     def plan(self, *items: dict[str, t.Any], **options: t.Any) -> Plan:
         provider = self.provider(*items, **options)
@@ -142,8 +146,13 @@ def test_each_drift_is_mended_alone(host: Host) -> None:
     assert host.converge(LVM, FILES) == ["file//etc/ceph/xenfs.secret"]
     (host.root / "etc/ceph/ceph.client.xen.keyring").chmod(0o644)
     plan = host.plan(LVM, FILES)
-    assert plan.diff()[0]["before"] == {"mode": "644"} and plan.diff()[0]["after"] == {"mode": "600"}
+    assert plan.diff()[0]["before"] == {"mode": "0644"} and plan.diff()[0]["after"] == {"mode": "0600"}
     host.converge(LVM, FILES)
+    provider = host.provider(LVM, FILES)
+    (provider.owner, provider.group), mine = ("somebody", "others"), {"owner": provider.owner, "group": provider.group}
+    changes = provider.plan(provider.observe()).changes
+    assert [change.name for change in changes] == ["/etc/ceph/ceph.client.xen.keyring", "/etc/ceph/xenfs.secret"]
+    assert all((change.before, change.after) == (mine, {"owner": "somebody", "group": "others"}) for change in changes)
     (host.root / "enabled").unlink()
     (host.root / "dev/rbd/xen/pool1").unlink()
     assert host.converge(LVM, FILES) == ["service/rbdmap", "mapping/xen/pool1"]

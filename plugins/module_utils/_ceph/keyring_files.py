@@ -1,0 +1,117 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file with a key in it: its content, owner and mode are read, compared and written in one way, whoever needs the file.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import os
+import pwd
+import stat
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, Unreachable, differing
+
+# The user and the group that the packages make for Ceph's daemons.
+DAEMONS = "ceph"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a client's keyring belongs, and who may read it. mode is octal text, "0600"."""
+
+    path: str
+    client: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0600"
+
+
+def of_daemons(path: str, client: str) -> Place:
+    """Return the place of a keyring that Ceph's own daemons read."""
+    return Place(path, client, DAEMONS, DAEMONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file as it is; key is None where the client is not in it. Of a file on a host that is only asked for a digest of it, key is that digest."""
+
+    exists: bool = False
+    key: t.Optional[str] = None
+    owner: str = ""
+    group: str = ""
+    mode: str = ""
+
+
+def read(place: Place) -> File:
+    """Return the file at a place. Raises Unreachable where it cannot be read, whatever the reason, but that it is not there."""
+    try:
+        # of one open file, so that what is told belongs together
+        with open(place.path, encoding="utf-8", errors="replace") as file:
+            status = os.fstat(file.fileno())
+            key = host.keyring_keys(file.read()).get(place.client)
+    except (FileNotFoundError, NotADirectoryError):
+        return File()
+    except OSError as error:
+        raise Unreachable(f"cannot read {place.path}: {error.strerror}") from error
+    owner, group = _name_of(status.st_uid, pwd.getpwuid), _name_of(status.st_gid, grp.getgrgid)
+    return File(True, key, owner, group, mode_text(stat.S_IMODE(status.st_mode)))
+
+
+def mode_text(mode: int) -> str:
+    """Return permissions as they are compared and shown, "0600"."""
+    return f"{mode:04o}"
+
+
+def change(
+    place: Place, file: File, key: t.Optional[str], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
+) -> t.Optional[Change]:
+    """Return what differs between a file and what it should be, None where nothing does. Pure.
+
+    key: what is to be in it (or its digest); "" where it is one that no file can have yet; None where it is not known, so that any will do.
+    """
+    if key is None and file.exists and file.key is None:
+        key = ""
+    before: dict[str, t.Any] = {"owner": file.owner, "group": file.group, "mode": file.mode}
+    after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
+    if key is not None:
+        before["key"], after["key"] = None if file.key is None else Secret(file.key), Secret(key)
+    if not file.exists:
+        return Change(kind, place.path, "create", None, {"client": place.client, **after}, apply, needs=frozenset(needs))
+    before, after = differing(before, after)
+    return Change(kind, place.path, "update", before, after, apply, needs=frozenset(needs)) if after else None
+
+
+def write(place: Place, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
+    """Write a keyring whole, or not at all. Nobody reads it before its owner and mode are right."""
+    host.write(place.path, host.keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
+
+
+def permit(place: Place) -> None:
+    """Give a file its owner and mode and leave what is in it."""
+    text = host.read(place.path, exact=True)
+    if text is None:
+        raise RuntimeError(f"{place.path} is not there any more")
+    # As a new file: its folder may belong to somebody who has put a link in its place.
+    host.write(place.path, text, int(place.mode, 8), *_numbers(place))
+
+
+def _numbers(place: Place) -> tuple[int, int]:
+    try:
+        return pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
+    except KeyError as error:
+        raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
+
+
+def _name_of(number: int, look_up: t.Callable[[int], t.Any]) -> str:
+    """Return the name of a uid or gid, the number itself where it has none."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)

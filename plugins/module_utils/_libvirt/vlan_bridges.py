@@ -1,0 +1,108 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bridges that CloudStack's agent makes for VLANs, named after the interface that the bridge of a traffic label holds.
+
+For the VLAN 1996 of eth0 the agent makes the interface eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name
+of an interface that has more than 15 characters: with such a name no guest of that network starts. A VXLAN's are vxlan<id> and brvx-<id>, which always fit.
+
+Pure: it runs on the controller and on the hosts.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+Item = t.Mapping[str, t.Any]
+
+# Linux's IFNAMSIZ, less the byte that ends it.
+LONGEST = 15
+HIGHEST = 4094
+# The bridge of a traffic type that has no label: what cloudstack-setup-agent is given.
+UNLABELLED = "cloudbr0"
+_MEND = (
+    "give the interface a shorter name by a file in /etc/systemd/network ([Match] PermanentMACAddress=…, [Link] Name=eth1; then update-initramfs -u and a "
+    "restart), or put it into a bond of a short name (bond0) and that into the bridge"
+)
+
+
+def name_of(interface: str, vlan: int) -> str:
+    """The bridge that the agent makes, the longer one of the two names."""
+    return f"br{interface}-{vlan}"
+
+
+def too_long(bridge: str, interfaces: t.Iterable[str], highest: t.Optional[int]) -> list[str]:
+    """What is wrong with the interfaces of a bridge that carries VLANs up to highest. 0: none. None: it isn't known which."""
+    vlan = HIGHEST if highest is None else highest
+    if not vlan:
+        return []
+    return [
+        f"the bridge {bridge} holds {interface}, for which CloudStack makes {name_of(interface, vlan)} where a network has the VLAN {vlan}: that has "
+        f"{len(name_of(interface, vlan))} characters, Linux takes {LONGEST}, and the network's guests would not start; {_MEND}"
+        for interface in interfaces
+        if len(name_of(interface, vlan)) > LONGEST
+    ]
+
+
+def _highest(text: t.Any) -> int:
+    """The highest number of "100-200,300" or "vlan://300", 0 where it has none ("untagged")."""
+    return max((int(number) for number in re.findall(r"\d+", str(text or ""))), default=0)
+
+
+def highest_vlans(zone: Item, networks: t.Sequence[Item]) -> dict[str, int]:
+    """The highest VLAN that each bridge of a zone's hosts carries, by the traffic labels. networks: those that are declared for guests."""
+    found: dict[str, int] = {}
+    guests = [network for network in networks if network.get("zone") == zone.get("name") and network.get("state") != "absent"]
+    for physical in zone.get("physical_networks") or ():
+        isolated = {str(method).upper() for method in physical.get("isolation") or ["vlan"]}
+        for traffic in physical.get("traffic") or ():
+            label = str(traffic.get("kvm_label") or UNLABELLED)
+            vlans: list[t.Any] = []
+            if traffic.get("type") == "guest" and "VLAN" in isolated:
+                vlans = [physical.get("vlan"), (zone.get("guest_network") or {}).get("vlan")]
+                vlans += [network.get("vlan") for network in guests if network.get("physical_network") in (None, physical.get("name"))]
+            elif traffic.get("type") == "public":
+                vlans = [item.get("vlan") for item in zone.get("public_ranges") or ()]
+            found[label] = max([found.get(label, 0), *map(_highest, vlans)])
+    return found
+
+
+def of_host(names: t.Iterable[str], region: Item) -> dict[str, int]:
+    """The same of the zones that declare a host by one of its names or addresses. Empty: no zone does, so it isn't known."""
+    known = {str(name).lower() for name in names}
+    found: dict[str, int] = {}
+    for zone in region.get("zones") or ():
+        clusters = [cluster for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
+        if any(str(host.get("address") or "").lower() in known for cluster in clusters for host in cluster.get("hosts") or ()):
+            for label, vlan in highest_vlans(zone, region.get("networks") or ()).items():
+                found[label] = max(found.get(label, 0), vlan)
+    return found
+
+
+def names_of(name: str, variables: Item) -> list[str]:
+    """By what a zone may declare a host of the inventory: its name, ansible_host, addresses."""
+    facts = variables.get("ansible_facts") or {}
+    every = [name, variables.get("ansible_host"), facts.get("fqdn"), facts.get("hostname"), *(facts.get("all_ipv4_addresses") or ())]
+    return [str(one) for one in every if one]
+
+
+def warnings(name: str, variables: Item) -> list[str]:
+    """What will be wrong with a host of the inventory, as far as its facts tell: of bridges that are there, and of those that are to be made."""
+    cloudstack = any(consumer.get("kind") == "cloudstack" for consumer in variables.get("consumers") or ())
+    facts = variables.get("ansible_facts") or {}
+    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {})
+    if not cloudstack or not highest:
+        return []
+    found = []
+    for bridge in variables.get("kvm_host_bridges") or [{"name": UNLABELLED}]:
+        seen = facts.get(str(bridge["name"]).replace("-", "_").replace(".", "_"))
+        # Of a bridge that is there only names of cards are looked at: the rest are guests'.
+        ports = [port for port in (seen or {}).get("interfaces") or () if re.match(r"e(?:th|n|m)|p\d|bond|team", port)]
+        default = bridge.get("interface") or (facts.get("default_ipv4") or {}).get("interface")
+        if seen is None and default:
+            ports = [default]
+        found += [f"{name}: {problem}" for problem in too_long(bridge["name"], ports, highest.get(bridge["name"], 0))]
+    return found

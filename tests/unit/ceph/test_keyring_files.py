@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files with keys, as each of those who need one sees them: the files are real, what the cluster says is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import os
+import pathlib
+import pwd
+import stat
+import types
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, exports, host, keyring_files, keyrings, mons, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Unreachable
+
+KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+FSID, UUID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11", "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
+DISK = "/dev/disk/by-id/a"
+RUNS = host.Unit(True, True, "active", 1)
+ADDRESSES = [{"type": "v2", "addr": "10.0.0.1:3300"}]
+ANSWERS = {
+    "mon dump": {"fsid": FSID, "quorum": [0], "mons": [{"name": "ceph1", "rank": 0, "public_addrs": {"addrvec": ADDRESSES}}]},
+    "auth get": [{"key": KEY, "caps": {}}],
+    "auth ls": {
+        "auth_dump": [
+            {"entity": "mgr.ceph1", "key": KEY, "caps": daemons.KINDS["mgr"].caps},
+            {"entity": "osd.3", "key": KEY, "caps": {}},
+            {"entity": osds.BOOTSTRAP, "key": KEY, "caps": {}},
+        ]
+    },
+    "osd dump": {"osds": [{"osd": 3, "uuid": UUID, "up": 1}]},
+    "osd tree": {"nodes": []},
+    "config dump": [],
+}
+
+
+class Cluster:
+    """An open connection with recorded answers."""
+
+    fsid = FSID
+
+    def __init__(self, *_args):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_args):
+        return None
+
+    def command(self, prefix, **_words):
+        return ANSWERS[prefix]
+
+    def many(self, commands):
+        return [ANSWERS[prefix] for prefix, _words in commands]
+
+
+@pytest.fixture
+def there(monkeypatch, tmp_path):
+    """A host on which everything is as it should be but its keyrings, which are in a folder of the test's own."""
+    monkeypatch.setattr(host, "units", lambda names: {name: host.NO_UNIT if name == ganesha.KERNEL_SERVER else RUNS for name in names})
+    monkeypatch.setattr(host, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
+    monkeypatch.setattr(host, "installed", lambda program: True)
+    monkeypatch.setattr(mons, "Connection", Cluster)
+    monkeypatch.setattr(mons, "has_data", lambda name: True)
+    monkeypatch.setattr(mons, "data_path", lambda name: str(tmp_path / f"mon-{name}"))
+    monkeypatch.setattr(mons, "ADMIN_KEYRING", str(tmp_path / "admin.keyring"))
+    monkeypatch.setattr(osds, "data_path", lambda number: str(tmp_path / f"osd-{number}"))
+    monkeypatch.setattr(osds, "BOOTSTRAP_KEYRING", str(tmp_path / "bootstrap.keyring"))
+    label = devices.Osd(3, UUID, FSID, "raw")
+    monkeypatch.setattr(osds, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
+    monkeypatch.setattr(host, "drop_in_path", lambda unit: str(tmp_path / unit))
+    (tmp_path / "ceph-osd@3.service").write_text(osds.drop_in_text(osds.Device(DISK, "raw")))
+    monkeypatch.setitem(daemons.KINDS, "mgr", dataclasses.replace(daemons.KINDS["mgr"], folder=str(tmp_path / "mgr-{}")))
+    return tmp_path
+
+
+def monitor(_folder):
+    return mons.Provider(mons.Wanted("ceph1", "10.0.0.1"), {"mon_host": "10.0.0.1"})
+
+
+def manager(_folder):
+    return daemons.Provider(daemons.parse([{"type": "mgr"}], "ceph1"), Cluster())
+
+
+def osd(_folder):
+    return osds.Provider([osds.Device(DISK, "raw")], Cluster(), "ceph1")
+
+
+def consumer(folder):
+    return keyrings.Provider([keyrings.Keyring("client.a", KEY, str(folder / "a.keyring"), "root", "root", "0600")])
+
+
+def gateway(folder):
+    provider = ganesha.Provider(exports.parse([{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"]}]), "client.nfs.gw", KEY)
+    provider.place = dataclasses.replace(provider.place, path=str(folder / "nfs.keyring"))
+    return provider
+
+
+WRITERS = [
+    pytest.param(monitor, "admin.keyring", "client.admin", "root", id="the administrator"),
+    pytest.param(monitor, "mon-ceph1/keyring", "mon.", "ceph", id="a monitor"),
+    pytest.param(manager, "mgr-ceph1/keyring", "mgr.ceph1", "ceph", id="a manager"),
+    pytest.param(osd, "osd-3/keyring", "osd.3", "ceph", id="an OSD"),
+    pytest.param(osd, "bootstrap.keyring", "client.bootstrap-osd", "ceph", id="who makes OSDs"),
+    pytest.param(consumer, "a.keyring", "client.a", "root", id="a consumer"),
+    pytest.param(gateway, "nfs.keyring", "client.nfs.gw", "root", id="an NFS gateway"),
+]
+
+
+def put(path: pathlib.Path, client: str, mode: int) -> None:
+    """Write a keyring of somebody who is neither root nor Ceph, where the test may give it away."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(host.keyring_text(client, KEY))
+    path.chmod(mode)
+    if os.getuid() == 0:
+        os.chown(path, 54321, 54321)
+
+
+def me():
+    """Whoever runs the tests."""
+    return pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+
+
+def keyring_change(provider, path):
+    plan: Plan = provider.plan(provider.observe())
+    return next((change for change in plan.changes if change.kind == "keyring" and change.name == str(path)), None)
+
+
+@pytest.mark.parametrize(("who", "path", "client", "owner"), WRITERS)
+def test_a_keyring_that_others_may_read_is_seen_by_whoever_needs_it(there, who, path, client, owner):
+    put(there / path, client, 0o644)
+    change = keyring_change(who(there), there / path)
+    assert change is not None, f"the keyring of {client} has the mode 0644 and another owner, and nothing is planned"
+    assert change.action == "update"
+    assert (change.after["mode"], change.after["owner"], change.after["group"]) == ("0600", owner, owner)
+    assert (change.before["mode"], set(change.before)) == ("0644", {"mode", "owner", "group"})
+    assert KEY not in str(change.before) + str(change.after)
+
+
+@pytest.mark.parametrize(("who", "path", "client", "owner"), WRITERS)
+def test_a_keyring_that_cannot_be_read_is_no_absence(there, who, path, client, owner):
+    (there / path).mkdir(parents=True)  # root reads every file, but no folder
+    with pytest.raises(Unreachable, match=f"cannot read {there / path}"):
+        keyring_change(who(there), there / path)
+
+
+def test_an_administrators_keyring_is_given_back_to_root(there, monkeypatch):
+    """The whole way, as far as whoever runs the tests may give files away."""
+    owner, group = me()
+    path = there / "admin.keyring"
+    monkeypatch.setattr(mons, "admin_place", lambda: keyring_files.Place(str(path), mons.ADMIN, owner, group))
+    put(path, mons.ADMIN, 0o644)
+    provider = monitor(there)
+    change = keyring_change(provider, path)
+    change.apply()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.stat().st_uid == os.getuid()
+    assert keyring_change(provider, path) is None
+
+
+def test_nobody_reads_a_key_before_the_mode_is_right(tmp_path, monkeypatch):
+    """The file's owner and mode at the moment at which the key comes into it."""
+    seen = []
+
+    def fdopen(descriptor, *args, **options):
+        file = os.fdopen(descriptor, *args, **options)
+        whole = file.write
+
+        class Watched:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_args):
+                file.close()
+
+            def fileno(self):
+                return file.fileno()
+
+            def write(self, text):
+                seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+                return whole(text)
+
+        return Watched()
+
+    watched = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
+    watched.fdopen = fdopen
+    monkeypatch.setattr(host, "os", watched)
+    host.write(str(tmp_path / "keyring"), host.keyring_text("client.a", KEY), 0o640, os.getuid(), os.getgid())
+    assert seen == [0o640]
+
+
+def test_only_permissions_are_mended_where_the_content_is_right(tmp_path):
+    owner, group = me()
+    place = keyring_files.Place(str(tmp_path / "keyring"), "mon.", owner, group)
+    text = host.keyring_text("mon.", KEY, {"mon": "allow *"})
+    (tmp_path / "keyring").write_text(text)
+    (tmp_path / "keyring").chmod(0o640)
+    keyring_files.permit(place)
+    assert (tmp_path / "keyring").read_text() == text
+    assert keyring_files.read(place) == keyring_files.File(True, KEY, owner, group, "0600")
+
+
+def test_a_keyring_without_the_client_is_no_keyring_of_it(tmp_path):
+    place = keyring_files.Place("/k", "client.a")
+    there = keyring_files.File(True, None, "root", "root", "0600")
+    change = keyring_files.change(place, there, None, lambda: None)
+    assert (change.action, list(change.after)) == ("update", ["key"])
