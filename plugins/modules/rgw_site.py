@@ -76,7 +76,9 @@ options:
         type: str
         required: true
       endpoints:
-        description: The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+        description:
+          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+          - With an empty list those that are there stay.
         type: list
         elements: str
       hostnames:

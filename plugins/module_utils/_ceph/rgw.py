@@ -135,12 +135,12 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     site = None
     if params.get("site"):
         given = params["site"]
-        hostnames = given.get("hostnames")
+        hostnames, endpoints = given.get("hostnames"), given.get("endpoints")
         site = Site(
             given["realm"],
             given["zonegroup"],
             given["zone"],
-            tuple(given.get("endpoints") or params.get("endpoints") or ()),
+            tuple((params.get("endpoints") or ()) if endpoints is None else endpoints),
             None if hostnames is None else tuple(sorted(hostnames)),
             given.get("master"),
             {**given["system_key"], "secret_key": Secret(given["system_key"]["secret_key"])} if given.get("system_key") else None,

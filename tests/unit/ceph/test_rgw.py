@@ -624,3 +624,10 @@ def test_keys_that_could_not_be_read_are_an_error(fail):
     cluster = Cluster(**RAN, users=["ann"], fail=fail)
     with pytest.raises(ApiFailed, match="Input/output error"):
         user_keys(cluster, cluster, ["ann"])
+
+
+def test_an_empty_list_of_endpoints_leaves_those_that_are_there():
+    """For a run that doesn't know all gateways: neither none nor only those that are asked."""
+    site = {"realm": "r", "zonegroup": "g", "zone": "z"}
+    assert parse({"endpoints": URLS, "site": site}).site.endpoints == tuple(URLS)
+    assert parse({"endpoints": URLS, "site": {**site, "endpoints": []}}).site.endpoints == ()
