@@ -123,32 +123,32 @@ def volumes():
 def databases():
     """Those on the flash device."""
     flash = ssh("osd1", "readlink -f /dev/disk/by-id/lab-flash").strip()
-    return set(ssh("osd1", f"lvs --noheadings -o vg_name,lv_name --separator / -S 'devices=~^{flash}'").split())
+    rows = json.loads(ssh("osd1", "lvs --reportformat json -o vg_name,lv_name,devices"))["report"][0]["lv"]
+    return {f"{row['vg_name']}/{row['lv_name']}" for row in rows if row["devices"].startswith(f"{flash}(")}
 
 
-SHARED = {"path": "/dev/disk/by-id/lab-spare", "db": "/dev/disk/by-id/lab-flash", "db_slots": 3}
-OWN = {"path": "/dev/vg_op/osd", "db": "/dev/vg_op/db"}
+# Of the operator's own group its data and wal; its db on the device that others use already.
+OWN = {"path": "/dev/vg_op/osd", "db": "/dev/disk/by-id/lab-flash", "db_slots": 3, "wal": "/dev/vg_op/wal"}
 
 
 def test_an_osd_that_cannot_be_made_takes_nothing_with_it(tmp_path):
     """With ceph-volume's own roll-back, which removes by force what it was given, and whatever carries the OSD's number, as the bystander does."""
-    ssh("osd1", "wipefs -qa /dev/disk/by-id/lab-spare; vgcreate -q vg_op /dev/disk/by-id/lab-lvm")
-    ssh("osd1", "for v in 'osd -L3G' 'db -L1G' 'bystander -L16M'; do lvcreate -qy -n $v vg_op; done")
+    ssh("osd1", "vgcreate -q vg_op /dev/disk/by-id/lab-lvm")
+    ssh("osd1", "for v in 'osd -L3G' 'wal -L512M' 'bystander -L16M'; do lvcreate -qy -n $v vg_op; done")
     ssh("osd1", "dd if=/dev/urandom of=/dev/vg_op/bystander bs=1M count=16 status=none")
     ssh("osd1", "lvchange -q --addtag ceph.osd_id=3 --addtag ceph.osd_fsid=old --addtag ceph.cluster_fsid=another --addtag ceph.type=block vg_op/bystander")
     before, content, shared = volumes(), ssh("osd1", "sha256sum < /dev/vg_op/bystander"), databases()
     ssh("osd1", "mount --bind /bin/false /usr/bin/ceph-osd")
     try:
-        code, said = module(tmp_path, "-e", json.dumps({"devices": [OWN, SHARED]}))
+        code, said = module(tmp_path, "-e", json.dumps({"devices": [OWN]}))
     finally:
         ssh("osd1", "umount /usr/bin/ceph-osd")
     assert code != 0
-    for path in (OWN["path"], SHARED["path"]):
-        assert f"an OSD could not be made on {path}: ceph-volume lvm prepare" in " ".join(said.split()), said
+    assert f"an OSD could not be made on {OWN['path']}: ceph-volume lvm prepare" in " ".join(said.split()), said
     assert "--mkfs" in said and "could not be taken back" not in said, said
     assert volumes() == before and databases() == shared
     assert ssh("osd1", "sha256sum < /dev/vg_op/bystander") == content
-    assert ssh("osd1", "wipefs /dev/disk/by-id/lab-spare /dev/vg_op/osd /dev/vg_op/db") == ""
+    assert ssh("osd1", "wipefs /dev/vg_op/osd /dev/vg_op/wal") == ""
     assert ssh("mon1", "ceph osd ls").split() == ["0", "1", "2"]
 
 
@@ -156,26 +156,25 @@ def test_old_volumes_are_used_and_a_lost_disk_stops_nothing(tmp_path):
     """Armed volumes of the operator, the database of an OSD that is no more on a device that is full, and a device that is gone: one run."""
     fsid, gone = ssh("mon1", "ceph fsid").strip(), "11111111-2222-3333-4444-555555555555"
     tags = f"--addtag ceph.osd_id=9 --addtag ceph.osd_fsid={gone} --addtag ceph.cluster_name=ceph --addtag ceph.cluster_fsid={fsid}"
-    for name, kind in (("osd", "block"), ("db", "db")):
+    for name, kind in (("osd", "block"), ("wal", "wal")):
         ssh("osd1", f"printf 'bluestore block device\\n{gone}\\n' | dd of=/dev/vg_op/{name} conv=notrunc status=none")
         ssh("osd1", f"lvchange -q {tags.replace(gone, 'another')} --addtag ceph.type={kind} vg_op/{name}")
     group = next(iter(databases())).partition("/")[0]
     ssh("osd1", f"lvcreate -qy -l 100%FREE -n osd-db-{gone} {group}; lvchange -q {tags} --addtag ceph.type=db {group}/osd-db-{gone}")
-    before, shared, content = set(volumes()), databases(), ssh("osd1", "sha256sum < /dev/vg_op/bystander")
-    raw = ssh("osd1", "basename $(dirname $(grep -l lab-data3 /etc/systemd/system/ceph-osd@*.d/cephstack.conf))").strip()
-    number = raw.partition("@")[2].partition(".")[0]
-    ssh("osd1", f"systemctl stop ceph-osd@{number}; rm /dev/disk/by-id/lab-data3")
-    armed = [f"device/{path}" for path in OWN.values()]
+    before, content = set(volumes()), ssh("osd1", "sha256sum < /dev/vg_op/bystander")
+    unit = ssh("osd1", "basename $(dirname $(grep -l lab-data3 /etc/systemd/system/ceph-osd@*.d/cephstack.conf))").strip().partition(".d")[0]
+    number = unit.partition("@")[2].partition(".")[0]
+    ssh("osd1", f"systemctl stop {unit} && udevadm settle && rm /dev/disk/by-id/lab-data3")
     try:
-        declared = {"devices": [OWN, SHARED, {"path": "/dev/disk/by-id/lab-data3", "type": "raw"}], "arm": armed}
-        code, said = module(tmp_path, "-e", json.dumps(declared))
+        declared = [OWN, {"path": "/dev/disk/by-id/lab-data3", "type": "raw"}]
+        code, said = module(tmp_path, "-e", json.dumps({"devices": declared, "arm": ["device//dev/vg_op/osd", "device//dev/vg_op/wal"]}))
     finally:
-        ssh("osd1", f"udevadm trigger --settle --subsystem-match=block; systemctl start ceph-osd@{number}")
+        ssh("osd1", f"udevadm trigger --settle --subsystem-match=block; systemctl start {unit}")
     assert code == 0, said
     assert f"/dev/disk/by-id/lab-data3: there is no such device on this host. osd.{number}" in " ".join(said.split()), said
     after = volumes()
-    assert [name for name in after if name not in before and "osd-block-" not in name] == [] and before <= set(after)
-    assert databases() == shared
-    assert all(f"ceph.cluster_fsid={fsid}" in after[name] and gone not in after[name] for name in ("vg_op/osd", "vg_op/db", f"{group}/osd-db-{gone}"))
+    assert set(after) == before
+    used = [after[name] for name in ("vg_op/osd", "vg_op/wal", f"{group}/osd-db-{gone}")]
+    assert all("ceph.osd_id=4," in tags and f"ceph.osd_fsid={gone}" not in tags for tags in used), used
     assert ssh("osd1", "sha256sum < /dev/vg_op/bystander") == content
-    assert ssh("mon1", "ceph osd ls").split() == ["0", "1", "2", "4", "5"]
+    assert ssh("mon1", "ceph osd ls").split() == ["0", "1", "2", "4"]
