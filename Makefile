@@ -38,7 +38,7 @@ clean-lab: run ## Remove every trace of the lab, the cached images too
 	@$(PLAY) cephstack.cloud.lab -e lab_state=down -e lab_purge_cache=true
 
 test: dev ## All tests
-	@$(CHECK) lint unit sanity build region daemons molecule
+	@$(CHECK) lint unit sanity build region bench daemons molecule
 
 check: dev ## The quick tests: lint and unit
 	@$(CHECK) lint unit

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -27,7 +28,7 @@ class ActionModule(ActionBase):
     """Check the declaration of the whole stack; fail with every problem at once."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"groups"})
+    _VALID_ARGS = frozenset({"groups", "monmap"})
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
@@ -35,10 +36,12 @@ class ActionModule(ActionBase):
         roles = {role: role for role in ROLES} | (self._task.args.get("groups") or {})
         groups, hostvars = variables["groups"], variables["hostvars"]
         names = sorted({name for role in ROLES for name in groups.get(roles[role], [])})
-        hosts = [self._host(name, groups, hostvars[name]) for name in names]
+        # A host outside of --limit, or one that is down, may have no facts.
+        playing = variables.get("ansible_play_hosts", names)
+        hosts = [dataclasses.replace(self._host(name, groups, hostvars[name]), playing=name in playing) for name in names]
         # Through hostvars, which are templated; the task's own variables are not.
         ceph = (hostvars[names[0]].get("ceph") or {}) if names else {}
-        problems, warnings = _inventory.problems(hosts, ceph, roles)
+        problems, warnings = _inventory.problems(hosts, ceph, roles, self._task.args.get("monmap"))
         mons = groups.get(roles["mons"], [])
         if mons:
             declared = self._declaration(hostvars[mons[0]])

@@ -8,7 +8,6 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.filter.host_address import host_address
 from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
 
 DOCUMENTATION = r"""
@@ -19,7 +18,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of the monitors' hosts and returns their addresses in Ceph's public network, with what every host's C(ceph.conf) says of them.
   - Daemons bind the families of these addresses, whatever other families the networks have. The cluster network adds its own where it has none of them.
-positional: ceph, monmap
+  - A host of which nothing is known, as it is outside of C(--limit) or down, is no error unless it is among O(required).
+positional: ceph, monmap, required
 options:
   _input:
     description: The variables of the hosts.
@@ -34,6 +34,12 @@ options:
     description: The addresses of each monitor of the living cluster by its name.
     type: dict
     default: {}
+  required:
+    description:
+      - The hosts that must have an address. Without it networks that are none, and no address at all, are no errors either, so that it can be asked
+        which hosts are unknown before all was checked.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -44,20 +50,32 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(addresses) by host, and C(settings) for a C(ceph.conf), empty where Ceph's default is right.
+  description:
+    - C(addresses) by host; C(unknown), the reasons by host why there is none; and C(settings) for a C(ceph.conf), empty where Ceph's default is right.
   type: dict
 """
 
 
 def ceph_addresses(
-    hosts: t.Iterable[t.Mapping[str, t.Any]], ceph: t.Mapping[str, t.Any], monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
+    hosts: t.Iterable[t.Mapping[str, t.Any]],
+    ceph: t.Mapping[str, t.Any],
+    monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
+    required: t.Optional[t.Sequence[str]] = None,
 ) -> dict[str, t.Any]:
     """Return the addresses and settings; see RETURN."""
-    addresses = {str(variables["inventory_hostname"]): host_address(variables, ceph["public_network"], monmap) for variables in hosts}
+    wanted = [_inventory.host_of(variables) for variables in hosts]
     try:
-        return {"addresses": addresses, "settings": _inventory.shared_settings(addresses, ceph)}
+        public = _inventory.networks(ceph.get("public_network"))
+        addresses, unknown = _inventory.known_addresses(wanted, public, monmap, required or ()) if public else ({}, {})
+        told = _inventory.told_addresses(wanted, addresses, monmap)
+        settings = _inventory.shared_settings(told, ceph)
     except ValueError as error:
-        raise AnsibleFilterError(f"ceph.cluster_network: {error}") from error
+        if required is None:
+            return {"addresses": {}, "unknown": {}, "settings": {}}
+        raise AnsibleFilterError(str(error)) from error
+    if required is not None and wanted and not told:
+        raise AnsibleFilterError("the address of no monitor is known, and no monitor lives. " + "; ".join(unknown.values()))
+    return {"addresses": addresses, "unknown": unknown, "settings": settings}
 
 
 class FilterModule:

@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.filter.host_address import host_address
+from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import gateways
 
 DOCUMENTATION = r"""
@@ -19,7 +19,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of hosts and returns all their object gateways, each with its addresses (C(urls)), its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
-positional: public_network, site, instances, monmap
+positional: public_network, site, instances, monmap, required
 options:
   _input:
     description: The variables of the hosts.
@@ -43,6 +43,10 @@ options:
     description: The addresses of each monitor of the living cluster by its name.
     type: dict
     default: {}
+  required:
+    description: The hosts that must have an address, by default all. Of others that have none there is one item, with no C(urls) and C(daemon).
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -55,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The gateways, with host, urls, entity, options and daemon.
+  description: The gateways, with host, urls, names, entity, options and daemon.
   type: list
   elements: dict
 """
@@ -67,15 +71,20 @@ def ceph_gateways(
     site: t.Mapping[str, t.Any],
     instances: t.Sequence[t.Mapping[str, t.Any]],
     monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
+    required: t.Optional[t.Sequence[str]] = None,
 ) -> list[dict[str, t.Any]]:
     """Return the gateways of all hosts; raise AnsibleFilterError with what is wrong."""
     found = []
-    for variables in hosts:
-        name = str(variables["inventory_hostname"])
-        try:
-            found += gateways(name, host_address(variables, public_network, monmap), variables.get("ceph_rgw_instances", instances), site)
-        except ValueError as error:
-            raise AnsibleFilterError(str(error)) from error
+    given = {str(variables["inventory_hostname"]): variables for variables in hosts}
+    try:
+        wanted = [_inventory.host_of(variables) for variables in given.values()]
+        known, _unknown = _inventory.known_addresses(wanted, _inventory.networks(public_network), monmap, given if required is None else required)
+        for name, variables in given.items():
+            # What a host's gateways are asked and told is not needed while nothing is known of it.
+            unknown: list[dict[str, t.Any]] = [{"host": name, "urls": []}]
+            found += gateways(name, known[name], variables.get("ceph_rgw_instances", instances), site) if name in known else unknown
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
     return found
 
 

@@ -48,16 +48,17 @@ _value:
   description:
     - C(connection), empty where no monitor lives, C(fsid) (the living cluster's, else the given one, else one that a host's C(ceph.conf)
       names, else a new one), C(down), the reasons by host why monitors cannot be asked, and C(monmap), the addresses of each living
-      cluster's monitor by its name.
+      cluster's monitor by its name, and C(host), the one that answered, empty where none did.
   type: dict
 """
 
 
 def ceph_living(results: t.Sequence[t.Mapping[str, t.Any]], loop_var: str = "item", fsid: t.Optional[str] = None) -> dict[str, t.Any]:
-    """Return connection, fsid, down and monmap; see RETURN."""
+    """Return connection, fsid, down, monmap and host; see RETURN."""
     connection: dict[str, str] = {}
     down: dict[str, str] = {}
     monmap: dict[str, t.Sequence[str]] = {}
+    host = ""
     known: list[str] = [fsid] if fsid else []
     for result in results:
         name = str(result.get(loop_var, "?"))
@@ -66,12 +67,13 @@ def ceph_living(results: t.Sequence[t.Mapping[str, t.Any]], loop_var: str = "ite
             connection = {"mon_host": result["mon_host"], "client": "client.admin", "key": result["key"]}
             known.insert(0, result["fsid"])
             monmap = dict(result.get("addresses") or {})
+            host = name
         elif state != "none" and not result.get("skipped"):
             down[name] = str(result.get("reason") or result.get("msg") or "it gave no answer")
         if result.get("conf_fsid"):
             known.append(result["conf_fsid"])
     fsid = (known[0] if known else str(uuid.uuid4())).lower()
-    return {"connection": connection, "fsid": fsid, "down": {} if connection else down, "monmap": monmap}
+    return {"connection": connection, "fsid": fsid, "down": {} if connection else down, "monmap": monmap, "host": host}
 
 
 class FilterModule:

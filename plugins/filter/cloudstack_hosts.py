@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
@@ -16,6 +17,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the O(ignore:cloudstack_region.zones) that an operator declared, and gives them back with the address of each host that is named as in the inventory.
   - That is what P(cephstack.cloud.host_address#filter) says of it.
+  - The other names and addresses of a host of the inventory become its C(known_as), since CloudStack shows only one of them, and not always that by which
+    the host was added. Those that two of the hosts have, such as that of a bridge of libvirt's own, are left out.
 options:
   _input:
     description: The zones.
@@ -49,11 +52,40 @@ def _address(name: str, hostvars: t.Mapping[str, t.Any]) -> str:
     return _inventory.address_of(_inventory.host_of(hostvars[name], name)) or name
 
 
+def _hosts(zones: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[t.Mapping[str, t.Any]]:
+    for zone in zones:
+        for pod in zone.get("pods") or ():
+            for cluster in pod.get("clusters") or ():
+                yield from cluster.get("hosts") or ()
+
+
+def _names(declared: str, hostvars: t.Mapping[str, t.Any]) -> list[str]:
+    """All names and addresses of a host of the inventory, which is declared by its name or by its ansible_host."""
+    name = declared if declared in hostvars else next((one for one in hostvars if str(hostvars[one].get("ansible_host") or "") == declared), None)
+    if name is None:
+        return []
+    host = hostvars[name]
+    facts = host.get("ansible_facts") or {}
+    every = [name, host.get("ansible_host"), facts.get("hostname"), facts.get("fqdn")]
+    every += [*(facts.get("all_ipv4_addresses") or ()), *(facts.get("all_ipv6_addresses") or ())]
+    local = ("127.", "169.254.", "fe80:", "::1", "localhost")
+    return list(dict.fromkeys(str(one) for one in every if one and not str(one).startswith(local)))
+
+
 def cloudstack_hosts(zones: t.Sequence[t.Mapping[str, t.Any]], hostvars: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """Return the zones; see RETURN."""
+    names = {item["address"]: _names(item["address"], hostvars) for item in _hosts(zones) if item.get("address")}
+    times = collections.Counter(one for every in names.values() for one in every)
 
     def host(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        return {**item, "address": _address(item["address"], hostvars)} if item.get("address") else dict(item)
+        declared = item.get("address")
+        if not declared:
+            return dict(item)
+        address = _address(declared, hostvars)
+        # Its own names it shares with nobody, even where the same host is declared twice: that is for the module to say.
+        more = [one for one in names[declared] if times[one] == 1 or one == declared]
+        known = [one for one in dict.fromkeys([*(item.get("known_as") or ()), *more]) if one != address]
+        return {**item, "address": address, **({"known_as": known} if known else {})}
 
     def cluster(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {**item, "hosts": [host(one) for one in item.get("hosts") or ()]}

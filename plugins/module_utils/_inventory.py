@@ -32,12 +32,14 @@ class Host:
 
     name: its inventory name. groups: the groups it is in. variables: its own variables, templated.
     facts: its ansible_facts, empty where none were gathered (a host outside --limit).
+    playing: whether it is in this run, and answers.
     """
 
     name: str
     groups: t.FrozenSet[str]
     variables: t.Mapping[str, t.Any]
     facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    playing: bool = True
 
 
 def networks(text: t.Optional[str]) -> list[Network]:
@@ -149,20 +151,60 @@ def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.Fr
     return frozenset(found if found & of_cluster else found | of_cluster)
 
 
-def shared_settings(chosen: t.Mapping[str, str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """Return what follows for every host's ceph.conf from the monitors' addresses by host; "" where Ceph's default is right.
+def known_addresses(
+    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap] = None, required: t.Collection[str] = ()
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return (addresses, why there is none) by host. Raises ValueError where a host of required has none."""
+    chosen: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    for host in hosts:
+        try:
+            address = address_of(host, public, monmap)
+            why = f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it"
+        except Ambiguous as error:
+            address, why = None, str(error)
+        if address is not None:
+            chosen[host.name] = address
+        elif host.name in required:
+            raise ValueError(why)
+        else:
+            unknown[host.name] = why
+    return chosen, unknown
+
+
+def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap: t.Optional[Monmap] = None) -> list[str]:
+    """Return the addresses of the monitors' hosts that clients are told, in the order of the hosts.
+
+    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's.
+    """
+    left = [_among(given)[0] for given in (monmap or {}).values() if _among(given) and not set(_among(given)) & set(chosen.values())]
+    told = []
+    for host in hosts:
+        if host.name in chosen:
+            told.append(chosen[host.name])
+        elif left:
+            told.append(left.pop(0))
+    return told
+
+
+def shared_settings(told: t.Sequence[str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Return what follows for every host's ceph.conf from the monitors' addresses; "" where Ceph's default is right.
 
     Raises ValueError.
     """
     public = networks(ceph.get("public_network"))
     # Before any address is known, what Ceph itself would take of the networks: the first.
-    bound = families(chosen.values() or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
+    bound = families(told or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
     return {
-        "mon_host": ",".join(chosen.values()),
+        "mon_host": ",".join(told),
         # Ceph binds IPv4 by default, and not IPv6.
         "ms_bind_ipv6": "true" if 6 in bound else "",
         "ms_bind_ipv4": "" if 4 in bound else "false",
     }
+
+
+def _shown(public: t.Iterable[Network]) -> str:
+    return ", ".join(str(network) for network in public)
 
 
 def problems(
@@ -220,7 +262,7 @@ def _address_problems(
     found = []
     chosen: dict[str, str] = {}
     taken: dict[str, str] = {}
-    shown = ", ".join(str(network) for network in public)
+    shown = _shown(public)
     for host in hosts:
         try:
             address = address_of(host, public, monmap)
@@ -228,6 +270,8 @@ def _address_problems(
             if host.name in told:
                 found.append(str(error))
             continue
+        if address is None and not host.playing:
+            continue  # nobody has asked it
         if address is None:
             found.append(f"{host.name}: has no address in ceph.public_network ({shown}): set ceph_common_address for it, or mend the network")
             continue
@@ -253,7 +297,7 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
         for version in sorted(bound):
             networks_of = [network for network in public if network.version == version]
             if own and networks_of and not any(_among(own, network) for network in networks_of):
-                shown = ", ".join(str(network) for network in networks_of)
+                shown = _shown(networks_of)
                 found.append(f"{host.name}: has no IPv{version} address in ceph.public_network ({shown}), but monitors have: give it one, or mend theirs")
     return found
 

@@ -59,15 +59,16 @@ options:
         default: present
   bcrypt_shim:
     description:
-      - The text of a C(bcrypt.py) that imports nothing. It is given to the managers where Ceph's modules cannot load beside the
-        distribution's own bcrypt (Ceph before 20, bcrypt from 4.0 on), and taken away again where they can.
-      - The manager's module C(restful) cannot load there at all, so it is disabled.
+      - The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot
+        load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from
+        3.13 on), and taken away again where neither is so.
+      - The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled.
     type: str
   crash_reports:
     description:
       - Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports
         and no more, with its keyring, and may move what it has posted.
-      - What Debian 13's managers report as a crash while they load their modules is none. Such reports are set aside before they are posted,
+      - What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are posted,
         and archived where they were. No other report is touched.
     type: bool
     default: false

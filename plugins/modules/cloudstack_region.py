@@ -67,6 +67,8 @@ options:
     description:
       - Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.
       - Settings that belong to a zone can also be declared for it, in O(zones[].settings).
+      - Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; O(arm=setting/NAME)
+        sets it anew.
     type: dict
     default: {}
   zones:
@@ -110,6 +112,12 @@ options:
         description: Whether the zone takes guests. It is enabled when everything else of it is there.
         type: bool
         default: true
+      system_vms:
+        description:
+          - Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS. The server
+            starts them by itself; what they could not come up with is refused here, and their template is looked for and proven by the roles.
+          - By default it is, where an NFS store of it is declared and it has a cluster of KVM.
+        type: bool
       settings:
         description: Settings of this zone, by name.
         type: dict
@@ -296,6 +304,13 @@ options:
                   address:
                     description: The host's address or name in the management network.
                     type: str
+                  known_as:
+                    description:
+                      - Its other addresses and names. CloudStack shows one address of a host, which need not be that by which it was added; a host that it
+                        shows with one of these is this one.
+                      - The role adds those that the inventory and facts have.
+                    type: list
+                    elements: str
                   url:
                     description: Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by what they are to be.
                     type: str
@@ -492,7 +507,7 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"]), module.params["arm"])
+    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ options:
       nfs_gateways:
         description: The group of the NFS gateways.
         type: str
+  monmap:
+    description: The addresses of each monitor of the living cluster by its name, where they are known. They count more than the inventory.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""

@@ -43,6 +43,13 @@ options:
   ca_path:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
+  tls_names:
+    description:
+      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+        the address itself will do as well.
+    type: list
+    elements: str
+    default: []
   admin_user:
     description: The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.
     type: str
@@ -69,7 +76,9 @@ options:
         type: str
         required: true
       endpoints:
-        description: The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+        description:
+          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+          - With an empty list those that are there stay.
         type: list
         elements: str
       hostnames:
@@ -381,6 +390,7 @@ def main() -> None:
             "wait": {"type": "int", "default": 0},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
+            "tls_names": {"type": "list", "elements": "str", "default": []},
             "admin_user": {"type": "str", "default": "cephstack-admin"},
             "site": {"type": "dict", "options": SITE},
             "users": {"type": "list", "elements": "dict", "default": [], "options": USER},
@@ -398,7 +408,9 @@ def main() -> None:
             # There is no cluster yet: all would be created
             reconcile(module, Provider(wanted, None, options))
         require_binding(module)
-        client = Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"]) if params["endpoints"] else None
+        client = (
+            Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"], params["tls_names"]) if params["endpoints"] else None
+        )
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
         with Connection(options) as connection:

@@ -66,6 +66,13 @@ options:
   ca_path:
     description: A file with the certificates to trust, where the system's own don't do.
     type: path
+  tls_names:
+    description:
+      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+        the address itself will do as well.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: cephstack.cloud.rgw_site
   - module: cephstack.cloud.rgw_keys_info
@@ -114,6 +121,7 @@ def main() -> None:
             "objects": {"type": "list", "elements": "dict", "required": True, "options": OBJECT},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
+            "tls_names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -123,7 +131,7 @@ def main() -> None:
     try:
         owners = credentials if there or not module.check_mode else {item["owner"] for item in params["objects"]}
         objects = parse(params["objects"], owners, module.check_mode)
-        client = Client(params["endpoints"], params["validate_certs"], params["ca_path"]) if there else None
+        client = Client(params["endpoints"], params["validate_certs"], params["ca_path"], names=params["tls_names"]) if there else None
         reconcile(module, Provider(client, credentials, objects))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)

@@ -43,6 +43,13 @@ options:
   ca_path:
     description: A file with the certificates of the authorities to trust, where the system's are not enough.
     type: path
+  tls_names:
+    description:
+      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+        the address itself will do as well.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -70,7 +77,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials, tls_context
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
@@ -82,16 +89,16 @@ def main() -> None:
             "keys": {"type": "dict", "required": True, "no_log": True},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
+            "tls_names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     params = module.params
-    tls = tls_context(params["validate_certs"], params["ca_path"])
     try:
         users = [(uid, Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"]))) for uid, keys in sorted(params["keys"].items())]
     except (IndexError, KeyError, TypeError):
         module.fail_json(msg="keys: each user needs a list of at least one key, with access_key and secret_key")
-    clients = {endpoint: Client([endpoint], params["validate_certs"], params["ca_path"]) for endpoint in params["endpoints"]}
+    clients = {endpoint: Client([endpoint], params["validate_certs"], params["ca_path"], names=params["tls_names"]) for endpoint in params["endpoints"]}
     for endpoint, client in clients.items():
         try:
             for _uid, credentials in users:
@@ -102,7 +109,7 @@ def main() -> None:
             module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
     pairs = [] if module.check_mode else [(endpoint, uid, credentials) for endpoint in clients for uid, credentials in users]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        done = list(pool.map(lambda pair: probe(*pair, tls, clients[pair[0]]), pairs))
+        done = list(pool.map(lambda pair: probe(*pair, clients[pair[0]]), pairs))
     problems = [problem for _report, found in done for problem in found]
     result = {"changed": False, "probes": [report for report, _found in done], "problems": problems}
     if problems:

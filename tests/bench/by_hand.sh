@@ -49,10 +49,12 @@ fsid = \$(cat /proc/sys/kernel/random/uuid)
 mon_host = ${hosts%,}
 public_network = $network
 auth_allow_insecure_global_id_reclaim = false
+mon_data_avail_warn = 5
 CONF
-  ceph-authtool -q --create-keyring /etc/ceph/mon.keyring --gen-key -n mon. --cap mon 'allow *'
-  ceph-authtool -q --create-keyring /etc/ceph/ceph.client.admin.keyring --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *'
-  ceph-authtool -q /etc/ceph/mon.keyring --import-keyring /etc/ceph/ceph.client.admin.keyring
+  # It takes -q for the name of the keyring.
+  ceph-authtool --create-keyring /etc/ceph/mon.keyring --gen-key -n mon. --cap mon 'allow *' >/dev/null
+  ceph-authtool --create-keyring /etc/ceph/ceph.client.admin.keyring --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *' >/dev/null
+  ceph-authtool /etc/ceph/mon.keyring --import-keyring /etc/ceph/ceph.client.admin.keyring >/dev/null
   monmaptool --create --fsid \$(sed -n 's/^fsid = //p' /etc/ceph/ceph.conf) $(for name in "${names[@]}"; do printf -- '--addv %s [v2:%s:3300,v1:%s:6789] ' "$name" "${address[$name]}" "${address[$name]}"; done) /etc/ceph/monmap >/dev/null
   chmod 644 /etc/ceph/ceph.conf
 }

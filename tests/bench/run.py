@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compare this collection with its peers, side by side in one run, and print ratios.
 
-    run.py [site] [objects] [growth] [region]
+    run.py [--small] [site] [objects] [growth] [region]
 
 site     three Ceph hosts from nothing to HEALTH_OK, and again: playbooks/site.yml beside by_hand.sh, each on fresh hosts
 objects  150 pools, clients and options on such a cluster: one call beside a loop over them as ceph-ansible has it
@@ -65,7 +65,8 @@ DECLARED: dict[str, t.Any] = {
 
 
 def three(given: argparse.Namespace) -> Hosts:
-    return Hosts(DECLARED, THREE, keep=given.keep)
+    # A small run doesn't ask how long packages take.
+    return Hosts(DECLARED, THREE, [*PACKAGES, "radosgw"] if given.small else (), given.keep)
 
 
 def site(given: argparse.Namespace) -> list[str]:
@@ -78,8 +79,8 @@ def site(given: argparse.Namespace) -> list[str]:
                 hosts.grow(3)
                 first[way].append(getattr(hosts, way)())
                 say(f"{way}: {first[way][-1]:.1f} s")
-                again[way] += [getattr(hosts, way)() for _ in range(3)]
-                say(f"{way} again: {again[way][-3:]}")
+                again[way] += [getattr(hosts, way)() for _ in range(given.again)]
+                say(f"{way} again: {again[way][-given.again :]}")
     return [
         row("three hosts to HEALTH_OK, first run", first["site"], first["by_hand"]),
         row("three hosts to HEALTH_OK, no-op", again["site"], again["by_hand"]),
@@ -119,7 +120,7 @@ def growth(given: argparse.Namespace) -> list[str]:
         for count in counts:
             hosts.grow(count)
             say(f"{count} hosts, first run: {hosts.play('cephstack.cloud.site'):.1f} s")
-            runs = [hosts.play("cephstack.cloud.site") for _ in range(3)]
+            runs = [hosts.play("cephstack.cloud.site") for _ in range(given.again)]
             took[count] = statistics.median(runs)
             say(f"{count} hosts, no-op: {runs}")
     one = took[counts[0]]
@@ -133,21 +134,28 @@ def main() -> None:
     """Run what was asked for, one after the other, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--small", action="store_true", help="each part once, to see that it works")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of part site, and of part region's runs where nothing is to do")
+    parser.add_argument("--again", type=int, default=3, help="how often the parts site and growth are run where nothing is to do")
     parser.add_argument("--objects", type=int, default=50, help="a third of the objects of part objects")
     parser.add_argument("--hosts", type=int, nargs="+", help="numbers of hosts of the parts growth (1 3 10 30) and region (1 10 100 300), ascending")
     parser.add_argument("--loop-hosts", type=int, default=100, help="part region: the peer's loop is run for no more hosts than this")
     parser.add_argument("--limit", type=int, default=900, help="part region: seconds after which a loop is cut off, which is said")
     parser.add_argument("--keep", action="store_true", help="leave the hosts of the last part")
+    parser.add_argument("--stand-in", action="store_true", help="part region on the stand-in of tests/cloudstack; so it is in a small run without packages")
     given = parser.parse_args()
-    if "region" in given.parts and not packages():
-        parser.error("part region: CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages, built with its simulator")
-    if not given.parts and not packages():
+    if given.small:
+        parser.set_defaults(rounds=1, again=1, objects=1, hosts=[1], loop_hosts=1, stand_in=not packages())
+        given = parser.parse_args()
+    able = bool(packages() or given.stand_in)
+    if "region" in given.parts and not able:
+        parser.error("part region: CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages, built with its simulator; --stand-in does without")
+    if not given.parts and not able:
         say("Part region is left out: CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages")
     # As if by hand: what was made is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
-    parts = given.parts or [part for part in PARTS if part != "region" or packages()]
+    parts = given.parts or [part for part in PARTS if part != "region" or able]
     rows = [line for part in parts for line in PARTS[part](given)]
     print("| what | this collection | the peer's way | ratio |", "|---|---|---|---|", *rows, sep="\n")
     for note in notes:

@@ -148,7 +148,7 @@ class Cluster:
         made = self.command("auth get-or-create", entity=f"mgr.{name}", caps=["mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"])
         (data / "keyring").write_text(f"[mgr.{name}]\n\tkey = {made[0]['key']}\n")
         environment = dict(os.environ)
-        if self.release == 18:
+        if self.release >= 18:
             shim = self.dir / "shim"
             shim.mkdir(exist_ok=True)
             (shim / "bcrypt.py").write_text(_SHIM.read_text() if _SHIM.exists() else _SHIM_TEXT)

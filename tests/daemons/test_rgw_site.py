@@ -34,7 +34,7 @@ class Gateway:
         self.port = _free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def start(self):
+    def start(self, frontends=""):
         made = self.cluster.command("auth get-or-create", entity=self.name, caps=["mon", "allow rw", "mgr", "allow rw", "osd", "allow rwx tag rgw *=*"])
         keyring = self.cluster.dir / f"{self.name}.keyring"
         keyring.write_text(f"[{self.name}]\nkey = {made[0]['key']}\n")
@@ -48,7 +48,7 @@ class Gateway:
             str(keyring),
             "-f",
             "--rgw-frontends",
-            f"beast endpoint=127.0.0.1:{self.port}",
+            f"beast endpoint=127.0.0.1:{self.port} {frontends}",
         ]
         self.cluster.spawn(self.name, [*argv, "--rgw-data", str(self.cluster.dir), "--rgw-lc-debug-interval", "0"])
         self.cluster.wait(self.answers, 60, "the gateway")

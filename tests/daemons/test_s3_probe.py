@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
-from conftest import Failed
+from conftest import Failed, _free_ports
 from test_rgw_site import SITE, Gateway
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import PREFIX, bucket_names
@@ -24,7 +25,10 @@ def gateway(run, rgw):
     """A gateway with two users."""
     if not rgw.answers():
         run("rgw_site", site=SITE)
-        rgw.start()
+        rgw.certificate, rgw.secure = str(rgw.cluster.dir / "s3.pem"), f"127.0.0.1:{_free_ports(1)[0]}"
+        make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=s3 -addext subjectAltName=DNS:s3.example.org"
+        subprocess.run([*make.split(), "-keyout", f"{rgw.certificate}.key", "-out", rgw.certificate], check=True, capture_output=True)
+        rgw.start(f"ssl_endpoint={rgw.secure} ssl_certificate={rgw.certificate} ssl_private_key={rgw.certificate}.key")
         run("rgw_site", endpoints=[rgw.url], users=[{"uid": "amy"}, {"uid": "ben"}])
     return rgw
 
@@ -100,9 +104,9 @@ def test_a_wrong_key_a_suspended_user_and_a_full_one_are_seen(prove, gateway, ke
 
 def test_an_object_that_everybody_can_read_is_a_problem(prove, monkeypatch):
     """Ceph does not do that; a proxy in front of it that signs in everybody's name would."""
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3_probe
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
 
-    monkeypatch.setattr(s3_probe, "status_without_key", lambda *_arguments: 200)
+    monkeypatch.setattr(Client, "status_without_key", lambda *_arguments: 200)
     with pytest.raises(Failed, match="answers 200, not 403, to somebody without a key"):
         prove()
 
@@ -110,3 +114,14 @@ def test_an_object_that_everybody_can_read_is_a_problem(prove, monkeypatch):
 def test_a_gateway_that_does_not_answer_is_named(prove):
     with pytest.raises(Failed, match=r"127\.0\.0\.1:1"):
         prove(endpoints=["http://127.0.0.1:1"])
+
+
+def test_tls_is_proven_at_the_address_for_the_name(prove, run, gateway, keys):
+    secure = {"endpoints": [f"https://{gateway.secure}"], "ca_path": gateway.certificate}
+    with pytest.raises(Failed, match=r"its certificate is not trusted \(as 127\.0\.0\.1: IP address mismatch"):
+        prove(**secure)
+    proven = prove(**secure, tls_names=["s3.example.org"])
+    assert [proof["uid"] for proof in proven["probes"]] == ["amy", "ben"]
+    assert not run("rgw_site", **secure, tls_names=["s3.example.org"], wait=5, users=[{"uid": "amy"}])["changed"]
+    with pytest.raises(Failed, match=r"as s3\.example\.com: Hostname mismatch"):
+        run("rgw_site", **secure, tls_names=["s3.example.com"], wait=1, users=[{"uid": "amy"}])

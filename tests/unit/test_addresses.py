@@ -42,7 +42,7 @@ def test_a_host_is_reached_by_one_address_whoever_asks(variables, address, in_ur
         ]
     )
     assert [kvm, url, pool] == [[address], f"http://{in_url}:8080/client/api", [address]]
-    assert zone[0]["pods"][0]["clusters"][0]["hosts"] == [{"address": address}]
+    assert [host["address"] for host in zone[0]["pods"][0]["clusters"][0]["hosts"]] == [address]
 
 
 def test_a_management_server_tells_the_others_an_address_that_it_has():
@@ -127,3 +127,34 @@ def test_a_virtual_address_is_told_to_nobody():
     )
     assert [told, mon, url, by_route, declared] == ["10.0.0.1,10.0.0.2", "10.0.0.1", ["http://10.0.0.1:8080"], "10.0.0.1", "10.0.0.7"]
     assert "10.0.0.100, 10.0.0.1" in refused["error"] and "ceph_common_address" in refused["error"]
+
+
+def test_hosts_of_which_nothing_is_known_take_no_part_and_are_no_error():
+    """Outside of --limit, with a name for ansible_host: neither facts nor an address are there."""
+    unknown = {"ansible_host": "b.example.org"}
+    hosts = {"a": {"ansible_host": "10.0.0.1"}, "b": unknown, "c": unknown}
+    groups, ceph = {"mons": ["a", "b", "c"], "rgws": ["a", "b"]}, {"ceph": {"public_network": "10.0.0.0/24"}}
+    alone = {**ceph, "ansible_play_hosts": ["a"], "__ceph_common_fsid": "f"}
+    living = {**alone, "__ceph_common_monmap": {"a": ["10.0.0.1"], "b": ["10.0.0.2"], "z": ["10.0.0.26"]}}
+    told, unknowns, by_map, urls, declared, all_known, wanted, nobody = answers(
+        [
+            question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **alone),
+            question("__ceph_common_unknown", "ceph_common", hosts, groups, "a", **alone),
+            # c's monitor has another name than its host: it is the one that is left over
+            question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **living),
+            question("__ceph_rgw_all | map(attribute='urls')", "ceph_rgw", hosts, groups, "a", **alone),
+            # the endpoints of the zonegroup stay as they are, and those of a gateway that is known are waited for
+            question("[__ceph_rgw_declared.endpoints, __ceph_rgw_playing | map(attribute='urls') | flatten]", "ceph_rgw", hosts, groups, "a", **alone),
+            question("__ceph_rgw_declared.endpoints", "ceph_rgw", hosts, groups, "a", **living),
+            # but a host of this run has to have one
+            question("__ceph_common_mon_host", "ceph_common", hosts, groups, "a", **{**alone, "ansible_play_hosts": ["a", "b"]}),
+            question(
+                "__ceph_common_mon_host", "ceph_common", {"a": unknown, "b": unknown, "c": unknown}, groups, "a", **{**alone, "ansible_play_hosts": ["k"]}
+            ),
+        ]
+    )
+    assert told == "10.0.0.1" and unknowns == ["b", "c"] and by_map == "10.0.0.1,10.0.0.2,10.0.0.26"
+    assert urls == [["http://10.0.0.1:8080"], []] and declared == [[], ["http://10.0.0.1:8080"]]
+    assert all_known == ["http://10.0.0.1:8080", "http://10.0.0.2:8080"]
+    assert "b: has no address in ceph.public_network" in wanted["error"] and "ceph_common_address" in wanted["error"]
+    assert "no monitor" in nobody["error"]

@@ -48,11 +48,11 @@ class Observed(t.NamedTuple):
 def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
     """Whether a report is known to be of nothing that has crashed. Pure.
 
-    All of them are of managers of Debian 13 (Ceph 18.2.7, Python 3.13, bcrypt 4), each time that one starts and loads its modules:
+    All of them are of managers that start and load their modules without the role's shim (see daemons.needs_shim):
 
     - A module without NOTIFY_TYPES leaves an AttributeError behind in the interpreter, which the next import then trips over. It comes
       from no line of Python, so it has no backtrace. The module is loaded and works.
-    - No module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter. With the role's shim all but restful load.
+    - No module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter.
     """
     if report.get("process_name") != "ceph-mgr" or report.get("mgr_module_caller") != "PyModule::load_subclass_of":
         return False

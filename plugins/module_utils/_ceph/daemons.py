@@ -23,13 +23,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Chang
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
 
-# Where the manager finds a bcrypt that imports nothing; see shim_needed.
+# Where the manager finds what stands in bcrypt's place; see needs_shim.
 SHIM_FOLDER = "/usr/local/lib/cephstack/mgr"
 MGR_TEMPLATE = "ceph-mgr@.service"
-SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager cannot load its modules beside this distribution's bcrypt.
+SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager does not get along with this distribution's Python: see the file in that folder.
 [Service]
 Environment=PYTHONPATH={SHIM_FOLDER}
-# restful cannot be loaded at all, and each attempt makes a crash report.
+# Releases that still have the module restful cannot load it, and each attempt makes a crash report.
 Environment=CEPH_ARGS=--mgr-disabled-modules=restful
 """
 
@@ -119,12 +119,12 @@ class State:
 class Observed:
     """What is there of all of them.
 
-    installed: versions by program, "" where it is not there. shim: whether the shim is needed, and its files as they are.
+    installed: versions by program, "" where it is not there. shim_needed: why the shim is needed, "" where it is not; and its files as they are.
     """
 
     states: t.Mapping[str, State]
     installed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    shim_needed: bool = False
+    shim_needed: str = ""
     shim_text: t.Optional[str] = None
     drop_in: t.Optional[str] = None
     restful: bool = False
@@ -151,15 +151,30 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
     return daemons
 
 
-def shim_needed(ceph_version: str, bcrypt_version: str) -> bool:
-    """Whether the manager's modules cannot load beside this bcrypt.
+def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
+    """Why a manager needs the shim, "" where it does not. Pure.
 
     Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be
     loaded in one, and mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
+
+    Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later. Seen with 18.2.7 and 3.13,
+    and with 20.2.4 and 3.14; not with 16.2.15.
     """
-    major = re.match(r"\d+", ceph_version or "")
-    bcrypt = re.match(r"\d+", bcrypt_version or "")
-    return bool(major and bcrypt) and int(major.group()) < 20 and int(bcrypt.group()) >= 4  # type: ignore[union-attr]
+    numbers = [re.match(r"\d+", text or "") for text in (ceph_version, bcrypt_version)]
+    ceph, bcrypt = (int(found.group()) if found else None for found in numbers)
+    if ceph is None:
+        return ""
+    if ceph < 20 and (bcrypt or 0) >= 4:
+        return "this release's manager cannot load its modules beside this distribution's bcrypt"
+    if 17 <= ceph <= 20 and python >= (3, 13):
+        return "this release's manager reports a crash of nearly every module at each start with this distribution's Python"
+    return ""
+
+
+def python_version() -> tuple[int, ...]:
+    """Return the version of the distribution's own Python, which the manager has in it, () where it is not known. Read without a process."""
+    found = re.search(r"python(\d+)\.(\d+)$", os.path.realpath("/usr/bin/python3"))
+    return tuple(int(number) for number in found.groups()) if found else ()
 
 
 def bcrypt_version() -> str:
@@ -202,7 +217,7 @@ class Provider:
         programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
         versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
         installed = {program: host.installed_version(program) if program in versioned else "?" if host.installed(program) else "" for program in programs}
-        needed = bool(self.shim) and "ceph-mgr" in programs and shim_needed(installed["ceph-mgr"], bcrypt_version())
+        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
         return Observed(
             states={daemon.entity: self._state(daemon, entries.get(daemon.entity), units.get(daemon.unit)) for daemon in self.daemons},
             installed=installed,
@@ -259,7 +274,7 @@ class Provider:
                         {"unit": observed.drop_in, "bcrypt.py": observed.shim_text} if exists else None,
                         {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim},
                         self._add_shim,
-                        reason="this release's manager cannot load its modules beside this distribution's bcrypt",
+                        reason=observed.shim_needed,
                     )
                 )
             if observed.restful:

@@ -114,8 +114,8 @@ def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any
     """Return the gateways of one host.
 
     host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site.
-    Each has host, urls (one for each place where it listens), entity (cephx client), options (of the configuration database) and daemon (an
-    item of ceph_daemon's daemons).
+    Each has host, urls (one for each place where it listens), names (by which clients may know it), entity (cephx client), options (of the
+    configuration database) and daemon (an item of ceph_daemon's daemons).
     Raises ValueError.
     """
     found = []
@@ -142,6 +142,7 @@ def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any
             {
                 "host": host,
                 "urls": reached,
+                "names": sorted({*(site.get("hostnames") or []), *([options["rgw_dns_name"]] if options.get("rgw_dns_name") else [])}),
                 "entity": f"client.{identity}",
                 "options": options,
                 "daemon": {"type": "rgw", "id": identity, "restart_on": digest},

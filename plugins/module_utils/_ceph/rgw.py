@@ -135,12 +135,12 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     site = None
     if params.get("site"):
         given = params["site"]
-        hostnames = given.get("hostnames")
+        hostnames, endpoints = given.get("hostnames"), given.get("endpoints")
         site = Site(
             given["realm"],
             given["zonegroup"],
             given["zone"],
-            tuple(given.get("endpoints") or params.get("endpoints") or ()),
+            tuple((params.get("endpoints") or ()) if endpoints is None else endpoints),
             None if hostnames is None else tuple(sorted(hostnames)),
             given.get("master"),
             {**given["system_key"], "secret_key": Secret(given["system_key"]["secret_key"])} if given.get("system_key") else None,
@@ -368,8 +368,8 @@ def _plan_site(site: Site, observed: Observed, actions: t.Any, problems: list[st
     before, after = differing(committed, period)
     # Which realm is the default is this cluster's own affair
     if after or any(change.kind != "realm" or change.action == "create" for change in changes):
-        # A commit makes all true that is staged, by whomever
-        staged = (group or {}).get("master")
+        # A commit makes all true that is staged, by whomever; what this plan stages itself has its own risk
+        staged = None if any(change.kind == "zone" and change.after.get("master") for change in changes) else (group or {}).get("master")
         reason = ""
         if committed.get("master") and staged not in (None, committed["master"]):
             reason = f"{staged} is staged to be the master of the zonegroup {site.zonegroup} instead of {committed['master']}"

@@ -14,6 +14,7 @@ import datetime
 import hashlib
 import hmac
 import http.client
+import ipaddress
 import json
 import re
 import socket
@@ -21,9 +22,7 @@ import ssl
 import threading
 import time
 import typing as t
-import urllib.error
 import urllib.parse
-import urllib.request
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
@@ -86,65 +85,126 @@ def sign(
     return wanted
 
 
-def tls_context(validate_certs: bool = True, ca_path: t.Optional[str] = None) -> ssl.SSLContext:
-    """Return how to trust a gateway's certificate."""
-    context = ssl.create_default_context(cafile=ca_path)
-    if not validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+class Trust:
+    """How to trust the certificates of gateways.
+
+    names: those that a certificate may be for where a gateway is asked by its address. A certificate that clients verify has the name by which
+    they know the gateways, and no address in it.
+    """
+
+    def __init__(self, validate_certs: bool = True, ca_path: t.Optional[str] = None, names: t.Sequence[str] = ()) -> None:
+        self._context = ssl.create_default_context(cafile=ca_path)
+        self._names = tuple(dict.fromkeys(names))
+        if not validate_certs:
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+
+    def connect(self, endpoint: urllib.parse.SplitResult, timeout: float) -> http.client.HTTPConnection:
+        """Return an open connection to the host of a URL. Raises OSError."""
+        host, port = endpoint.hostname or "", endpoint.port or (443 if endpoint.scheme == "https" else 80)
+        if endpoint.scheme != "https":
+            plain = http.client.HTTPConnection(host, port, timeout=timeout)
+            plain.connect()
+            return plain
+        # Who asks by a name trusts that name and no other
+        names = (*(self._names if _is_address(host) else ()), host)
+        failures: dict[str, str] = {}
+        for name in names:
+            connection = _NamedConnection(host, port, name, timeout, self._context)
+            try:
+                connection.connect()
+                return connection
+            except ssl.SSLCertVerificationError as error:
+                connection.close()
+                failures[name] = error.verify_message
+            except ValueError as error:  # which is no name that a certificate could have
+                connection.close()
+                failures[name] = str(error)
+        shown = "; ".join(f"as {name}: {why.rstrip('.')}" for name, why in failures.items())
+        raise OSError(f"its certificate is not trusted ({shown})")
+
+
+class _NamedConnection(http.client.HTTPSConnection):
+    """TLS to one host whose certificate is to be another name's."""
+
+    def __init__(self, host: str, port: t.Optional[int], name: str, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._tls, self._name = context, name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Client:
     """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
 
-    endpoints: such as "http://10.77.0.11:8080".
+    endpoints: such as "http://10.77.0.11:8080". names: those of Trust.
     """
 
-    def __init__(self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30) -> None:
+    def __init__(
+        self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30, names: t.Sequence[str] = ()
+    ) -> None:
         self._endpoints = [urllib.parse.urlsplit(endpoint) for endpoint in endpoints]
         self._timeout = timeout
-        self._tls = tls_context(validate_certs, ca_path)
+        self._trust = Trust(validate_certs, ca_path, names)
         self._local = threading.local()
 
     def wait(self, seconds: float) -> None:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
         end = time.monotonic() + seconds
         silent = {endpoint.geturl(): "" for endpoint in self._endpoints}
-        # No proxy stands between a gateway and the host that waits for it.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls))
         while True:
-            for url in list(silent):
+            for endpoint in self._endpoints:
+                url = endpoint.geturl()
+                if url not in silent:
+                    continue
                 try:
-                    with opener.open(url, timeout=self._timeout):
-                        del silent[url]
-                except urllib.error.HTTPError as error:
-                    if error.code < 500:
+                    status = self._status(endpoint, endpoint.path or "/")
+                    if status < 500:
                         del silent[url]
                     else:
-                        silent[url] = str(error)
+                        silent[url] = f"HTTP status {status}"
                 except (OSError, http.client.HTTPException) as error:
-                    silent[url] = str(error)
+                    silent[url] = str(error) or type(error).__name__
             if not silent:
                 return
             if time.monotonic() > end:
                 raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(f"{url}: {why}" for url, why in silent.items()))
             time.sleep(_PAUSE)
 
+    def _status(self, endpoint: urllib.parse.SplitResult, path: str) -> int:
+        # No proxy stands between a gateway and the host that asks it
+        connection = self._trust.connect(endpoint, self._timeout)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def status_without_key(self, path: str) -> int:
+        """Return the HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""
+        endpoint = self._endpoints[0]
+        try:
+            return self._status(endpoint, quote(path, safe="/-_.~"))
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"the object gateway at {endpoint.geturl()} broke off an unsigned read: {error}") from error
+
     def _connect(self) -> tuple[http.client.HTTPConnection, str]:
         """Return an open connection and the host header that belongs to it. Raises Unreachable."""
         if getattr(self._local, "connection", None) is None:
             failures = []
             for endpoint in self._endpoints:
-                secure = endpoint.scheme == "https"
-                name, port = endpoint.hostname or "", endpoint.port or (443 if secure else 80)
-                connection: http.client.HTTPConnection
-                if secure:
-                    connection = http.client.HTTPSConnection(name, port, timeout=self._timeout, context=self._tls)
-                else:
-                    connection = http.client.HTTPConnection(name, port, timeout=self._timeout)
                 try:
-                    connection.connect()
+                    connection = self._trust.connect(endpoint, self._timeout)
                 except (OSError, socket.timeout) as error:
                     failures.append(f"{endpoint.geturl()}: {error}")
                     continue

@@ -8,12 +8,9 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import http.client
 import secrets
-import ssl
 import time
 import typing as t
-import urllib.parse
 from xml.etree import ElementTree
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
@@ -23,7 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unrea
 PREFIX = "cephstack-probe-"
 
 
-def probe(endpoint: str, uid: str, credentials: Credentials, tls: ssl.SSLContext, client: Client) -> tuple[dict[str, t.Any], list[str]]:
+def probe(endpoint: str, uid: str, credentials: Credentials, client: Client) -> tuple[dict[str, t.Any], list[str]]:
     """Make a bucket, put, get and remove an object, and try to read it without a key.
 
     Return ({endpoint, uid, latency: {operation: milliseconds}}, problems). Leaves nothing behind, whatever happens.
@@ -48,7 +45,7 @@ def probe(endpoint: str, uid: str, credentials: Credentials, tls: ssl.SSLContext
         made.append(path)
         if timed("get", "GET", path) != body:
             problems.append(f"{where}: what was read is not what was written")
-        status = status_without_key(endpoint, path, tls)
+        status = client.status_without_key(path)
         if status != 403:
             problems.append(f"{where}: a private object answers {status}, not 403, to somebody without a key")
     except (ApiFailed, Unreachable) as error:
@@ -87,20 +84,3 @@ def _remove(client: Client, credentials: Credentials, made: t.Sequence[str], whe
     if made:
         latency["remove"] = round((time.monotonic() - begun) * 1000, 2)
     return problems
-
-
-def status_without_key(endpoint: str, path: str, tls: ssl.SSLContext) -> int:
-    """Return the HTTP status of an unsigned read. Raises Unreachable."""
-    parsed = urllib.parse.urlsplit(endpoint)
-    connection: http.client.HTTPConnection
-    if parsed.scheme == "https":
-        connection = http.client.HTTPSConnection(parsed.hostname or "", parsed.port, timeout=30, context=tls)
-    else:
-        connection = http.client.HTTPConnection(parsed.hostname or "", parsed.port, timeout=30)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"the object gateway at {endpoint} broke off an unsigned read: {error}") from error
-    finally:
-        connection.close()

@@ -12,6 +12,7 @@ import ipaddress
 import re
 import threading
 import typing as t
+from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
 
@@ -35,6 +36,56 @@ def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:
         return None
 
 
+def netmask(text: t.Any) -> t.Optional[str]:
+    """A netmask as the server has it, 255.255.255.0, also of a prefix's length, 24; None where it is none. 0.0.0.255 is none."""
+    try:
+        mask = ipaddress.IPv4Network(f"0.0.0.0/{str(text).strip().lstrip('/')}").netmask
+    except ValueError:
+        return None
+    return str(mask) if str(text).strip().lstrip("/") in (str(mask), str(ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen)) else None
+
+
+def vlan(text: t.Any) -> str:
+    """A VLAN as it is declared: 100 for vlan://100, untagged for none. The server shows it with a scheme, of its own or of VXLAN."""
+    plain = str(text or "untagged").strip().rpartition("://")[2].lower()
+    return str(int(plain)) if plain.isdecimal() else plain
+
+
+def normal(item: Item) -> dict[str, t.Any]:
+    """A declared range as the server would show it."""
+    found = dict(item)
+    if item.get("netmask"):
+        found["netmask"] = netmask(item["netmask"]) or item["netmask"]
+    if item.get("vlan"):
+        found["vlan"] = vlan(item["vlan"])
+    return found
+
+
+# Ports that say nothing where they stand in a URL of this scheme.
+_USUAL = {"http": 80, "https": 443, "ftp": 21, "nfs": 2049}
+
+
+def location(url: t.Any) -> str:
+    """What two URLs have in common that lead to one place: scheme and host in lower case, no usual port, no slash more than is needed."""
+    text = str(url or "").strip()
+    parts = urlsplit(text)
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return text
+    if not parts.scheme or not host:
+        return text.rstrip("/")
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    shown = f"[{host}]" if ":" in host else host
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
+    more = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    return f"{parts.scheme}://{user}{shown}{'' if port in (None, _USUAL.get(parts.scheme)) else f':{port}'}{path}{more}"
+
+
 class Range(t.NamedTuple):
     """A range of addresses in its subnet, and where it was declared."""
 
@@ -52,8 +103,9 @@ def parse_range(item: Item, where: str, found: list[str]) -> t.Optional[Range]:
     """A declared range; None where it is none, with what is wrong added to found."""
     wrong = [key for key in ("start", "end", "gateway") if address(item.get(key)) is None]
     found += [f"{where}: {key}: '{item.get(key)}' is no IPv4 address" for key in wrong]
+    mask = netmask(item.get("netmask"))
     try:
-        subnet = ipaddress.IPv4Network(f"{item.get('gateway')}/{item.get('netmask')}", strict=False)
+        subnet = ipaddress.IPv4Network(f"{item.get('gateway')}/{mask or '?'}", strict=False)
     except ValueError:
         if "gateway" not in wrong:
             found.append(f"{where}: netmask: '{item.get('netmask')}' is none, such as 255.255.255.0")
@@ -71,7 +123,7 @@ def parse_range(item: Item, where: str, found: list[str]) -> t.Optional[Range]:
             found.append(f"{where}: {key}: {value} is the subnet's own or its broadcast address")
     if start <= gateway <= end:
         found.append(f"{where}: the gateway {gateway} is inside the range {start}-{end}")
-    return Range(start, end, subnet, where, str(item.get("vlan") or "untagged"))
+    return Range(start, end, subnet, where, vlan(item.get("vlan")))
 
 
 def vlans(text: str) -> list[tuple[int, int]]:

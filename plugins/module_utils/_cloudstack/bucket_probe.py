@@ -53,12 +53,12 @@ def _probe(client: t.Any, store: t.Mapping[str, t.Any], ca_path: t.Optional[str]
     try:
         timed("create bucket", lambda: client.job("createBucket", name=name, objectstorageid=store["id"], quota=1))
         row = next(row for row in _buckets(client, store) if row["name"] == name)
-        gateway, endpoint, credentials, path = _access(row, ca_path, validate_certs)
+        gateway, credentials, path = _access(row, ca_path, validate_certs)
         body = secrets.token_bytes(4096)
         timed("put", lambda: gateway.request(credentials, "PUT", path, None, body))
         if timed("get", lambda: gateway.request(credentials, "GET", path)) != body:
             problems.append(f"object store {store['name']}: what was read is not what was written")
-        status = s3_probe.status_without_key(endpoint, path, s3.tls_context(validate_certs, ca_path))
+        status = gateway.status_without_key(path)
         if status != 403:
             problems.append(f"object store {store['name']}: a private object answers {status}, not 403, to somebody without a key")
     finally:
@@ -76,18 +76,17 @@ def _buckets(client: t.Any, store: t.Mapping[str, t.Any]) -> t.List[t.Dict[str, 
     return [row for row in rows if row.get("objectstorageid") == store["id"] and str(row["name"]).startswith(s3_probe.PREFIX)]
 
 
-def _access(row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[s3.Client, str, s3.Credentials, str]:
+def _access(row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[s3.Client, s3.Credentials, str]:
     """How to use a bucket: as CloudStack tells its owner."""
     parts = urllib.parse.urlsplit(str(row["url"]))
-    endpoint = f"{parts.scheme}://{parts.netloc}"
     credentials = s3.Credentials(row["accesskey"].reveal(), row["usersecretkey"])
-    return s3.Client([endpoint], validate_certs, ca_path), endpoint, credentials, f"{parts.path}/{_OBJECT}"
+    return s3.Client([f"{parts.scheme}://{parts.netloc}"], validate_certs, ca_path), credentials, f"{parts.path}/{_OBJECT}"
 
 
 def _remove(client: t.Any, row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> None:
     """Remove a probe's bucket with what is in it. CloudStack deletes only an empty one."""
     if row.get("url") and row.get("usersecretkey"):
-        gateway, _endpoint, credentials, path = _access(row, ca_path, validate_certs)
+        gateway, credentials, path = _access(row, ca_path, validate_certs)
         try:
             gateway.request(credentials, "DELETE", path)
         except s3.ApiFailed as error:

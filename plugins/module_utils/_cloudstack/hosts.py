@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts of clusters.
 
-A host is known by its address. Simulated hosts have none that was declared (the server makes one up, and a name): those of a
-cluster are alike, and are matched by what they are to be.
+A host is known by its address, by any other of its addresses, or by its name: of a machine with several addresses CloudStack shows the one
+that the agent found, not that by which it was added, and adding it again would give it a second identity. Simulated hosts have none that was
+declared (the server makes one up, and a name): those of a cluster are alike, and are matched by what they are to be.
 
 PRIVATE to the collection.
 """
@@ -27,6 +28,7 @@ Item = t.Mapping[str, t.Any]
 
 OPTIONS: dict[str, t.Any] = {
     "address": {"type": "str"},
+    "known_as": {"type": "list", "elements": "str"},
     "url": {"type": "str"},
     "user": {"type": "str", "default": "root"},
     "password": {"type": "str", "no_log": True},
@@ -88,7 +90,7 @@ def problems(zones: t.Sequence[Item], where: str) -> list[str]:
             found.append(f"{here}: address: '{host['address']}' is neither an address nor a name")
         if any("," in tag or not tag.strip() for tag in host.get("tags") or ()):
             found.append(f"{here}: tags: a tag is a word, with no comma in it")
-        identity = str(host.get("url") if simulated else host.get("address"))
+        identity = str(host.get("url") if simulated else _plain(host.get("address")))
         place = f"{zone['name']}/{pod['name']}/{cluster['name']}"
         if identity in seen and seen[identity][0] != place:
             found.append(f"{here}: it is also in the cluster {seen[identity][0]} ({seen[identity][1]}): a host is in one cluster")
@@ -130,10 +132,12 @@ def _resolved(address: str) -> str:
 def plan(zones: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
     """The hosts of all declared clusters."""
     clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
-    for entry in each(zones, f"{sheet.prefix}zones"):
+    entries = list(each(zones, f"{sheet.prefix}zones"))
+    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, sheet)
+    for entry in entries:
         clusters.setdefault(f"{entry[1]['name']}/{entry[2]['name']}/{entry[3]['name']}", []).append(entry)
     for entries in clusters.values():
-        _plan_cluster(entries, region, sheet)
+        _plan_cluster(entries, known, region, sheet)
 
 
 def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
@@ -142,7 +146,7 @@ def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Opti
     return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
 
 
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Sheet) -> None:
     zone, pod, cluster = entries[0][1:4]
     row = _cluster_row(region, zone, pod, cluster)
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
@@ -152,7 +156,9 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], region: Reg
         pairs = []
         for entry in entries:
             here, host = entry[0], entry[4]
-            found = _known(host, region.rows("hosts"), region)
+            if here not in known:
+                continue  # a problem already
+            found = known[here]
             if found and (row is None or found.get("clusterid") != row["id"]):
                 sheet.problem(
                     f"{here}: the host is in the cluster {found.get('clustername')} of the zone {found.get('zonename')}: declare it there, or remove it first"
@@ -170,16 +176,73 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], region: Reg
             _plan_host(zone, pod, cluster, host, now, region, sheet)
 
 
-def _known(host: Item, rows: t.Sequence[Row], region: Region) -> t.Optional[Row]:
-    """The living host of an address or name."""
-    address = region.addresses.get(host["address"]) or host["address"]
-    by_address = next((row for row in rows if row.get("ipaddress") == address), None)
-    return by_address or next((row for row in rows if row.get("name") == host["address"]), None)
+def _plain(name: t.Any) -> str:
+    """An address or name as it is compared: names regardless of case, addresses in their one short spelling."""
+    text = str(name or "").strip().strip("[]").rstrip(".").lower()
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
+def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> list[Row]:
+    """The living hosts that a declared one may be: by its address, else by another one of it, else by its name. More than one: it can't be told."""
+    declared, others = _plain(host["address"]), [_plain(name) for name in host.get("known_as") or ()]
+    resolved = _plain(region.addresses.get(host["address"]) or declared)
+    # A simulated host has the server's address.
+    living = [row for row in rows if row.get("hypervisor") != "Simulator"]
+    names = {declared, *others}
+    here = [row for row in living if row.get("zonename") == zone]
+    for found in (
+        [row for row in living if _plain(row.get("ipaddress")) == resolved],
+        [row for row in living if _plain(row.get("ipaddress")) in others],
+        [row for row in here if _plain(row.get("name")) in names],
+        [row for row in living if _plain(row.get("name")) in names],
+        [row for row in here if any(_same_machine(_plain(row.get("name")), name) for name in names)],
+    ):
+        if found:
+            return found
+    return []
+
+
+def _same_machine(one: str, other: str) -> bool:
+    """kvm1 and kvm1.example.org: the agent says its name with or without the domain, as the host's files have it."""
+    short, long = sorted((one, other), key=len)
+    return bool(short) and "." not in short and ":" not in long and long.startswith(f"{short}.")
+
+
+def _shown(row: Row) -> str:
+    return f"{row.get('name')} ({row.get('ipaddress')})"
+
+
+def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> dict[str, t.Optional[Row]]:
+    """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
+    known: dict[str, t.Optional[Row]] = {}
+    claimed: dict[str, list[str]] = {}
+    rows = region.rows("hosts")
+    for here, zone, _pod, _cluster, host in entries:
+        found = _known(host, zone.get("name"), rows, region)
+        if len(found) > 1:
+            sheet.problem(
+                f"{here}: CloudStack has {len(found)} hosts that it may be, {' and '.join(map(_shown, found))}: remove those that it isn't, or declare it "
+                f"by the address that CloudStack shows of it"
+            )
+            continue
+        known[here] = found[0] if found else None
+        if found:
+            claimed.setdefault(str(found[0]["id"]), []).append(here)
+    for row in rows:
+        here = claimed.get(str(row["id"]), [])
+        if len(here) > 1:
+            sheet.problem(f"{' and '.join(here)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
+            for one in here:
+                del known[one]
+    return known
 
 
 def tags_of(row: Item) -> list[str]:
     """The tags that were given to a living host."""
-    return sorted(part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip())
+    return sorted({part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip()})
 
 
 def _now(row: Item) -> dict[str, t.Any]:
@@ -189,7 +252,7 @@ def _now(row: Item) -> dict[str, t.Any]:
 def _wanted(host: Item) -> dict[str, t.Any]:
     wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
     if host.get("tags") is not None:
-        wanted["tags"] = sorted(tag.strip() for tag in host["tags"])
+        wanted["tags"] = sorted({tag.strip() for tag in host["tags"]})
     return wanted
 
 
@@ -276,10 +339,7 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
         if "already" not in str(error) or not host.get("address"):
             raise
-        found = _known(host, client.rows("listHosts", type="Routing", clusterid=cluster_id), region)
-        if found is None:
-            raise
-        row = found
+        row = _already(error, zone, cluster_id, host, region)
     region.made("hosts", label(host), row)
     deadline = time.monotonic() + PATIENCE
     while row.get("state") != "Up":
@@ -289,6 +349,11 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
             )
         time.sleep(2)
         row = next(iter(client.rows("listHosts", id=row["id"])), row)
+    if host.get("address") and not _known(host, zone.get("name"), [row], region):
+        raise RuntimeError(
+            f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
+            f"known_as: [{row.get('ipaddress')}]"
+        )
     update: dict[str, t.Any] = {}
     if wanted["state"] == "disabled" and str(row.get("resourcestate")).lower() != "disabled":
         update["allocationstate"] = "Disable"
@@ -296,6 +361,22 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         update["hosttags"] = ",".join(wanted["tags"])
     if update:
         client.call("updateHost", id=row["id"], **update)
+
+
+def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: Region) -> Row:
+    """The living host that the server says it has already: it knows the agent by its guid, which follows from the address by which it was first added."""
+    rows = region.client.rows("listHosts", type="Routing")
+    found = [row for row in _known(host, zone.get("name"), rows, region) if row.get("clusterid") == cluster_id]
+    if found:
+        return found[0]
+    match = re.search(r"with ID ([0-9a-fA-F-]{36})", str(error))
+    named = next((row for row in rows if match and row.get("id") == match.group(1)), None)
+    if named is None:
+        raise error
+    raise RuntimeError(
+        f"the server has this machine already, as the host {_shown(named)} in the cluster {named.get('clustername')} of the zone {named.get('zonename')}: "
+        f"declare it there by that address, or give it known_as: [{named.get('ipaddress')}]"
+    ) from error
 
 
 def _remove(region: Region, row: Row) -> None:

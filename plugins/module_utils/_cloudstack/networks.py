@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import parse_range, vlans
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import netmask, normal, parse_range, vlans
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
@@ -70,15 +70,15 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
             found.append(f"{here}: offering is missing: name the network offering, such as DefaultL2NetworkOffering")
         if item.get("display_text") == "":
             found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
-        if item.get("vlan") and item["vlan"] != "untagged":
+        if item.get("vlan") and normal(item)["vlan"] != "untagged":
             try:
-                ((low, high),) = vlans(item["vlan"])
+                ((low, high),) = vlans(normal(item)["vlan"])
                 if low != high or not 1 <= low <= 4094:
                     raise ValueError
             except ValueError:
                 found.append(f"{here}: vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'")
-        if item.get("vlan") and item["vlan"] != "untagged":
-            other = tagged.setdefault((item["zone"], item["vlan"]), item["name"])
+        if item.get("vlan") and normal(item)["vlan"] != "untagged":
+            other = tagged.setdefault((item["zone"], normal(item)["vlan"]), item["name"])
             if other != item["name"]:
                 found.append(f"{here}: vlan: {item['vlan']} is that of {other} too: a VLAN is one network's")
         given = [key for key in _ADDRESSES if item.get(key)]
@@ -90,21 +90,21 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
                 parse_range(item, here, found)
         elif given:
             try:
-                ipaddress.IPv4Network(f"{item.get('gateway')}/{item.get('netmask')}", strict=False)
+                ipaddress.IPv4Network(f"{item.get('gateway')}/{netmask(item.get('netmask')) or '?'}", strict=False)
             except ValueError:
                 found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
         for key in ("dns1", "dns2"):
             try:
-                ipaddress.ip_address(item.get(key) or "0.0.0.0")
+                ipaddress.IPv4Address(item.get(key) or "0.0.0.0")
             except ValueError:
-                found.append(f"{here}: {key}: '{item[key]}' is no address")
+                found.append(f"{here}: {key}: '{item[key]}' is no IPv4 address")
     return found
 
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
     """Plan networks."""
     zones = sheet.zone_names(region)
-    for number, item in enumerate(declared):
+    for number, item in enumerate(map(normal, declared)):
         here = f"{sheet.prefix}networks[{number}] ({item['name']})"
         row = sheet.owned("networks", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
@@ -186,7 +186,8 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
 
 def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
-    left, right = differing({option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}, after)
+    before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
+    left, right = differing(normal(before), after)
     differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if not _FIELDS[option][2]]
     if item.get("start"):
         ranges = [(one.get("startip"), one.get("endip")) for one in region.rows("vlan_ranges") if one.get("networkid") == row["id"]]

@@ -16,6 +16,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable, differing
 
@@ -147,7 +148,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
             found.append(f"{here}: url: '{_shown(item['url'])}' is not of the form http://HOST:PORT")
         elif parts.path or parts.query or parts.fragment:
             found.append(f"{here}: url: '{_shown(item['url'])}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT")
-        twin = urls.setdefault(item["url"].lower(), item["name"])
+        twin = urls.setdefault(location(item["url"]), item["name"])
         if twin != item["name"]:
             found.append(f"{here}: has the url of {twin}: a gateway is registered once")
         if item.get("size") is not None and item["size"] < 1:
@@ -167,7 +168,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             continue
         waits = set()
         for other in region.rows("object_stores"):
-            if other["name"] != item["name"] and str(other.get("url", "")).lower() == item["url"].lower():
+            if other["name"] != item["name"] and location(other.get("url")) == location(item["url"]):
                 if other["name"] in leaving:
                     waits.add(f"object_store/{other['name']}")
                 else:
@@ -215,7 +216,8 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sh
     if row.get("providername") != "Ceph":
         sheet.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         return
-    wanted: t.Dict[str, t.Any] = {"url": item["url"]}
+    # The same gateway in other words stays as it is.
+    wanted: t.Dict[str, t.Any] = {"url": row.get("url") if location(row.get("url")) == location(item["url"]) else item["url"]}
     if item.get("size"):
         wanted["size"] = item["size"]
     before, after = differing({"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}, wanted)
@@ -319,7 +321,7 @@ def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Reg
     if row.get("state") not in (None, "Created"):
         sheet.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
         return
-    living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": row.get("policy") or "private"}
+    living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
     before, after = differing(living, _wanted(item))
     if not after:
         return

@@ -256,13 +256,13 @@ def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str],
         if item["state"] == "absent":
             found.pop(key, None)
         elif item.get("tags") is not None or key not in found:
-            found[key] = (item["zone"], set(item.get("tags") or ()), found[key][2] if key in found else item)
+            found[key] = (item["zone"], {tag.strip() for tag in item.get("tags") or ()}, found[key][2] if key in found else item)
     return list(found.values())
 
 
 def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
-    tags = set(item.get("tags") or ())
+    tags = {tag.strip() for tag in item.get("tags") or ()}
     if not tags or item["storage"] == "local":
         return
     pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, sheet) if not item.get("zones") or zone in item["zones"]]
@@ -284,7 +284,7 @@ def _after(sort: _Sort, item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     for field in sort.fields:
         value = item.get(field.option)
         if value is not None:
-            after[field.option] = sorted(set(value)) if field.form == "words" else value
+            after[field.option] = sorted({word.strip() for word in value}) if field.form == "words" else value
     return after
 
 

@@ -131,7 +131,7 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
     if network.get("vlan"):
         wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
     if network.get("tags") is not None:
-        wanted["tags"] = sorted(network["tags"])
+        wanted["tags"] = sorted({tag.strip() for tag in network["tags"]})
     methods = isolation(network) if kind(zone) != "basic" or network.get("isolation") else ["L3"]
     if row is None:
 
@@ -160,7 +160,7 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
         now = {
             "state": row.get("state"),
             "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "",
-            "tags": sorted(part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()),
+            "tags": sorted({part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()}),
         }
         before, after = differing(now, wanted)
         if after:

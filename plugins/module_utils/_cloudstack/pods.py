@@ -12,7 +12,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, normal
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
@@ -45,7 +45,7 @@ def problems(zone: Item, where: str) -> list[str]:
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
     """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
-        _plan_pod(zone, pod, zone_row, region, sheet)
+        _plan_pod(zone, normal(pod), zone_row, region, sheet)
 
 
 def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:

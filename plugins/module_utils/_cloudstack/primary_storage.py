@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import ipaddress
 import re
 import time
 import typing as t
@@ -288,7 +289,7 @@ def _check_twins(
     for row in region.rows("storage_pools"):
         if row.get("type") != "RBD" or (own is not None and row.get("id") == own.get("id")) or _pool_of(row) != source.pool:
             continue
-        if not set(_monitors_of(row)) & set(source.monitors.split(",")):
+        if not set(_monitors_of(row)) & set(map(_address, source.monitors.split(","))):
             continue  # a pool of that name in another cluster
         if str(row["id"]) in leaving:
             waits.add(_id(leaving[str(row["id"])]))
@@ -449,7 +450,7 @@ def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Ro
         sheet.problem(f"{here}: is for hosts of type {row.get('hypervisor')}, and {HYPERVISORS[item['hypervisor']]} is declared. {again}")
     if not source.monitors:
         return
-    living, now = set(_monitors_of(row)), set(source.monitors.split(","))
+    living, now = set(_monitors_of(row)), set(map(_address, source.monitors.split(",")))
     strangers = sorted(living - now)
     if strangers:
         sheet.problem(
@@ -491,7 +492,17 @@ def _pool_of(row: t.Mapping[str, t.Any]) -> str:
 
 
 def _monitors_of(row: t.Mapping[str, t.Any]) -> t.List[str]:
-    return sorted(part.strip() for part in str(row.get("ipaddress") or "").split(",") if part.strip())
+    return sorted(_address(part) for part in str(row.get("ipaddress") or "").split(",") if part.strip())
+
+
+def _address(text: str) -> str:
+    """A monitor in one spelling: names in lower case, an address of IPv6 short and in brackets."""
+    plain = text.strip().strip("[]").lower()
+    try:
+        plain = str(ipaddress.ip_address(plain))
+    except ValueError:
+        pass
+    return f"[{plain}]" if ":" in plain else plain
 
 
 def _words(text: t.Any) -> t.List[str]:

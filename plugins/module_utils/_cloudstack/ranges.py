@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, Range, parse_range, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, Range, normal, parse_range, vlan, vlans_or_none
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
@@ -108,7 +108,7 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sh
             living = row.get("networkofferingname")
             sheet.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
         return
-    given = {key: network[key] for key in ("vlan", "start", "end", "gateway", "netmask") if network.get(key)}
+    given = {key: value for key, value in normal(network).items() if key in ("vlan", "start", "end", "gateway", "netmask") and value}
 
     def create() -> None:
         theirs = {{"start": "startip", "end": "endip"}.get(key, key): value for key, value in given.items()}
@@ -124,8 +124,8 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sh
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
     """Public addresses, and those of guests."""
     living = of(region, "vlan_ranges", zone_row)
-    declared = [(item, None) for item in zone.get("public_ranges") or ()]
-    declared += [(item, pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
+    declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
+    declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
     exact = {(item["start"], item["end"]) for item, unused in declared}
     for item, pod in declared:
         _plan_range(zone, item, pod, living, exact, region, sheet, where)
@@ -147,7 +147,7 @@ def _plan_range(
                 row = other
                 break
     wanted = {"start": item["start"], "end": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-    vlan = str(item.get("vlan") or "untagged")
+    tagged = vlan(item.get("vlan"))
     if row is None:
 
         def create() -> None:
@@ -159,16 +159,16 @@ def _plan_range(
                 more = {"forvirtualnetwork": False, "podid": pod_id, "networkid": region.id("networks", network["name"], zoneid=zone_id)}
             ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
             with TURNS:
-                region.client.call("createVlanIpRange", zoneid=zone_id, vlan=vlan, **ours, **more)
+                region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **ours, **more)
 
         needs = network_needs(zone, sheet) | sheet.ids("guest_network", "pod", begin=f"{zone['name']}/")
-        after = {**wanted, **({"vlan": vlan} if public else {"pod": t.cast(Item, pod)["name"]})}
+        after = {**wanted, **({"vlan": tagged} if public else {"pod": t.cast(Item, pod)["name"]})}
         sheet.add(Change("vlan_range", name, "create", None, after, create, needs=needs))
         return
-    if bool(row.get("forvirtualnetwork")) is not public or (public and _vlan_of(row) != vlan):
+    if bool(row.get("forvirtualnetwork")) is not public or (public and vlan(row.get("vlan")) != tagged):
         sheet.problem(
             f"{where}: the range {row['startip']}-{row['endip']} is there, {'public' if row.get('forvirtualnetwork') else 'for guests'} with the VLAN "
-            f"{_vlan_of(row)}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first"
+            f"{vlan(row.get('vlan'))}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first"
         )
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
@@ -181,8 +181,3 @@ def _plan_range(
                 region.client.call("updateVlanIpRange", id=row["id"], **update)
 
         sheet.add(Change("vlan_range", name, "update", before, after, apply))
-
-
-def _vlan_of(row: Item) -> str:
-    """ "vlan://100" -> "100"."""
-    return str(row.get("vlan") or "untagged").replace("vlan://", "")

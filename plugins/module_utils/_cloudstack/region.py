@@ -26,6 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
     primary_storage,
     secondary_storage,
     settings,
+    system_vms,
     templates,
     users,
     zones,
@@ -88,6 +89,10 @@ def only(answer: t.Any) -> Row:
     return value[0] if isinstance(value, list) else value
 
 
+# Of these the server takes no two whose names differ in case only.
+_CASELESS = ("zones", "pods", "clusters")
+
+
 class Region:
     """What is, as whole lists, each read once; and what this run has made since.
 
@@ -99,6 +104,8 @@ class Region:
         self.client = client
         self.duplicates: t.List[str] = []
         self.addresses: t.Dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
+        self.written: t.Set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
+        self.again_allowed: t.FrozenSet[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared
         self._within = within
         self._empty = client is None and not lists
         self._lists: t.Dict[str, t.List[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
@@ -157,6 +164,12 @@ class Region:
     def find(self, what: str, name: str, **equal: t.Any) -> t.Optional[Row]:
         """The living row of a name, None where there is none. Several of one name become a problem of the plan."""
         found = self.all(what, name, **equal)
+        if not found and what in _CASELESS:
+            living = [row for row in self.rows(what) if str(row.get("name")).casefold() == name.strip().casefold()]
+            for row in [row for row in living if all(row.get(key) == value for key, value in equal.items())][:1]:
+                text = f"{what}: {name} is declared, and there is {row['name']}, which to the server is the same name: declare it as {row['name']}"
+                if text not in self.duplicates:
+                    self.duplicates.append(text)
         ids = sorted({str(row.get("id")) for row in found})
         if len(ids) > 1:
             text = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)}): delete or rename all but one, then run again"
@@ -264,6 +277,7 @@ KINDS: t.Tuple[Kind, ...] = (
     Kind("settings", settings.SPEC, settings.LISTS, settings.problems, settings.plan),
     Kind("zones", items(zones.OPTIONS), zones.lists, zones.problems, zones.plan, zones.returned),
     Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
+    Kind("zones", None, (), _no_problems, system_vms.plan),
     Kind(
         "primary_storage",
         items(primary_storage.OPTIONS),
@@ -339,13 +353,15 @@ def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -
 class Provider:
     """Everything declared of one region, for the engine.
 
-    declaration: the module's parameters. client: of client.py, None in check mode where there is no server yet.
+    declaration: the module's parameters. client: of client.py, None in check mode where there is no server yet. armed: ids that may be changed.
     """
 
-    def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "") -> None:
+    def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "", armed: t.Collection[str] = ()) -> None:
         self._declaration = declaration
         self._client = client
         self._prefix = prefix
+        self._armed = frozenset(armed)
+        self._written: t.Set[str] = set()
         self._restart: t.Set[str] = set()
 
     def observe(self) -> Region:
@@ -354,6 +370,7 @@ class Provider:
         if found:
             raise Invalid(found)
         region = Region(self._client, within={zone["name"] for zone in self._declaration.get("zones") or ()})
+        region.written, region.again_allowed = self._written, self._armed
         if self._client is None:
             return region
         declared = [(kind, self._declaration[kind.option]) for kind in KINDS if self._declaration.get(kind.option)]

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
 
@@ -143,7 +144,9 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
     if item["provider"] == "nfs":
         parameters["url"] = item["url"]
         after.update(zone=item["zone"], url=item["url"])
-        needs = waits | {f"zone/{item['zone']}"}
+        # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
+        # has by then; where it has none, it puts nothing there and says nothing.
+        needs = waits | {f"zone/{item['zone']}"} | sheet.ids("cluster", "host", begin=f"{item['zone']}/")
     else:
         given = item["s3"]
         credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)
@@ -288,4 +291,4 @@ def _url_problems(here: str, url: str) -> t.List[str]:
 
 
 def _tidy(url: t.Any) -> str:
-    return str(url or "").rstrip("/")
+    return location(url)

@@ -8,6 +8,9 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 import typing as t
 import uuid
 
@@ -38,6 +41,27 @@ def text_of(value: t.Any) -> str:
 def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     """What is wrong with the declaration alone."""
     return [f"{where}: {name}: a mapping is no value of a setting" for name, value in declared.items() if isinstance(value, dict)]
+
+
+def _normal(kind: str, text: str) -> str:
+    """A value as the server wants it: of a boolean it takes true and false only, of a number no 100.0, and outer blanks it takes away."""
+    text = text.strip()
+    if kind == "Boolean" and text.lower() in (*_TRUE, *_FALSE):
+        return "true" if text.lower() in _TRUE else "false"
+    if kind == "Number" and not re.fullmatch(r"[+-]?\d*", text):
+        try:
+            return str(int(float(text))) if float(text) == int(float(text)) else text
+        except (ValueError, OverflowError):
+            return text
+    return text
+
+
+def _sealed(text: str) -> bool:
+    """Whether the server shows a value encrypted: base64 of a nonce and what is encrypted with it, another one at each call."""
+    try:
+        return len(base64.b64decode(text, validate=True)) >= 16
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _fits(kind: str, value: str, options: t.Sequence[str] = ()) -> t.Optional[str]:
@@ -103,7 +127,6 @@ def compare(
 ) -> None:
     """Plan what differs. everywhere: the server's own settings, to tell a wrong scope from an unknown name."""
     for name, value in declared.items():
-        text = text_of(value)
         row = living.get(name)
         if row is None and not region.empty:
             if zone and everywhere and name in everywhere:
@@ -113,6 +136,7 @@ def compare(
             continue
         row = row or {}
         kind = str(row.get("type", "String"))
+        text = _normal(kind, text_of(value))
         scopes = str(row.get("scope") or "").lower()
         if zone and scopes and "zone" not in scopes:
             sheet.problem(f"{where}: {name} is a setting of {scopes}, not of a zone: declare it in {sheet.prefix}settings")
@@ -122,11 +146,21 @@ def compare(
         if wrong:
             sheet.problem(f"{where}: {name}: '{text}' does not fit: it {wrong}")
             continue
-        now = None if new or not row else str(row.get("value", row.get("defaultvalue", "")) or "")
-        if now is not None and _same(kind, now, text):
+        default = str(row.get("defaultvalue") or "")
+        now = None if new or not row else str(row.get("value", default) or "")
+        # To the server an empty value of its own is none, and then the default holds; a zone's is empty.
+        effective = default if text in ("", "null") and not zone else text
+        if now is not None and _same(kind, now, effective):
             continue
         dynamic = row.get("isdynamic", True)
         hidden = kind in _SECRETS or row.get("category") in _SECRETS
+        id_ = f"setting/{name}@{zone}" if zone else f"setting/{name}"
+        if hidden and now and _sealed(now) and (id_ not in region.again_allowed or id_ in region.written):
+            if id_ not in region.written:
+                sheet.warn(
+                    f"{where}: {name}: the server shows it only encrypted, so it cannot be compared, and is taken to be as declared: to set it anew, arm {id_}"
+                )
+            continue
         before, after = {"value": now}, {"value": text}
         if hidden:
             before, after = {"value": Secret(now or "")}, {"value": Secret(text)}
@@ -140,16 +174,17 @@ def compare(
                 "update",
                 left,
                 right,
-                _set(region, name, text, zone),
+                _set(region, name, text, zone, id_),
                 reason="" if dynamic else "takes effect after a restart of the server",
                 needs=frozenset({f"zone/{zone}"} if zone else ()),
             )
         )
 
 
-def _set(region: Region, name: str, value: str, zone: str) -> t.Callable[[], t.Any]:
+def _set(region: Region, name: str, value: str, zone: str, id_: str) -> t.Callable[[], t.Any]:
     def apply() -> None:
         where = {"zoneid": region.id("zones", zone)} if zone else {}
         region.client.call("updateConfiguration", name=name, value=value, **where)
+        region.written.add(id_)
 
     return apply

@@ -18,6 +18,7 @@ import typing as t
 import urllib.request
 from urllib.parse import urlsplit
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
@@ -199,6 +200,11 @@ def download_sum(url: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
+def _text(value: t.Any) -> str:
+    """A detail as the server keeps it: text, and true in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _os_id(region: Region, name: str) -> str:
     return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
 
@@ -212,7 +218,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
         params = {parameter: item[option] for option, (_key, parameter) in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
         params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], checksum=_sum(item))
-        params.update(directdownload=item["direct_download"] or None, **mapped("details", item["details"]))
+        params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: _text(value) for key, value in item["details"].items()}))
         end = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -230,10 +236,15 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
 
 def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
+    living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
+    if location(living["url"]) == location(wanted["url"]):
+        wanted["url"] = living["url"]
     if item.get("checksum") and row.get("checksum"):
-        # The server gives the digits without the algorithm.
-        living["checksum"], wanted["checksum"] = str(row["checksum"]).rpartition("}")[2].lower(), checksum(item["checksum"])[1]
+        # The server gives the digits without the algorithm. One of another algorithm, which it has made itself, says nothing of this one.
+        now, declared = str(row["checksum"]).rpartition("}")[2].lower(), checksum(item["checksum"])[1]
+        if len(now) == len(declared):
+            living["checksum"], wanted["checksum"] = now, declared
     left, right = differing(living, wanted)
     if right:
         differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
@@ -247,7 +258,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
     before: dict[str, t.Any] = {option: row.get(key) for option, (key, _parameter) in fields.items()}
     details = row.get("details") or {}
     before.update({f"details.{key}": details.get(key) for key in item["details"]})
-    after.update({f"details.{key}": str(value) for key, value in item["details"].items()})
+    after.update({f"details.{key}": _text(value) for key, value in item["details"].items()})
     left, right = differing(before, after)
     if not right:
         return
@@ -259,7 +270,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if "os_type" in right:
             own["ostypeid"] = _os_id(region, item["os_type"])
         if any(option.startswith("details.") for option in right):
-            own.update(mapped("details", {**details, **{key: str(value) for key, value in item["details"].items()}}))
+            own.update(mapped("details", {**details, **{key: _text(value) for key, value in item["details"].items()}}))
         if own:
             region.client.call("updateTemplate", id=row["id"], **own)
         permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}

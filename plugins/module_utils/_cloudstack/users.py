@@ -42,13 +42,19 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     roles: dict[tuple[str, str], str] = {}
     for number, item in enumerate(declared):
         here = f"{where}[{number}] ({item['name']})"
-        if (item["domain"], item["name"]) in seen:
+        known = (_plain(item["domain"]), _plain(item["name"]))
+        if known in seen:
             found.append(f"{here}: is declared twice in the domain {item['domain']}: keep one of them")
-        seen.add((item["domain"], item["name"]))
-        role = roles.setdefault((item["domain"], _account(item)), item["role"])
+        seen.add(known)
+        role = roles.setdefault((known[0], _plain(_account(item))), item["role"])
         if role != item["role"]:
             found.append(f"{here}: role: an account has one role, and {_account(item)} is declared with {role} too")
     return found
+
+
+def _plain(name: t.Any) -> str:
+    """A name as the server's database compares it, regardless of case; a domain's path also without slashes at its ends."""
+    return str(name or "").strip().strip("/").casefold()
 
 
 def _account(item: t.Mapping[str, t.Any]) -> str:
@@ -57,16 +63,16 @@ def _account(item: t.Mapping[str, t.Any]) -> str:
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
     """Plan users, and their keys."""
-    domains = {row["path"]: row["id"] for row in region.rows("domains")}
+    domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
     coming = threading.Lock()  # the first user of an account makes it
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}users[{number}] ({item['name']})"
-        domain = domains.get(item["domain"])
+        domain = domains.get(_plain(item["domain"]))
         if domain is None and not region.empty:
-            sheet.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(domains))})")
+            sheet.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
             continue
-        row = next((one for one in region.rows("users") if one["username"] == item["name"] and one.get("domainid") == domain), None)
-        account = next((one for one in region.rows("accounts") if one["name"] == _account(item) and one.get("domainid") == domain), None)
+        row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
+        account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
         if account is not None and account.get("rolename") != item["role"]:
             sheet.problem(
                 f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
@@ -74,7 +80,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             )
         if row is None:
             _plan_new(here, item, domain, region, sheet, coming)
-        elif row.get("account") != _account(item):
+        elif _plain(row.get("account")) != _plain(_account(item)):
             sheet.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
         else:
             _plan_living(item, row, region, sheet)
@@ -96,7 +102,7 @@ def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], r
         common = {"username": name, "account": _account(item), "domainid": domain, "password": Secret(item["password"]), **person}
         with coming:
             accounts = region.client.rows("listAccounts", name=_account(item), domainid=domain, details="min", listall=True)
-            if any(row["name"] == _account(item) for row in accounts):
+            if any(_plain(row["name"]) == _plain(_account(item)) for row in accounts):
                 user = region.client.call("createUser", **common)["user"]
             else:
                 made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **common)["account"]

@@ -33,6 +33,7 @@ OPTIONS: dict[str, t.Any] = {
     "domain": {"type": "str"},
     "local_storage": {"type": "bool"},
     "enabled": {"type": "bool", "default": True},
+    "system_vms": {"type": "bool"},
     "settings": {"type": "dict", "default": {}},
     "physical_networks": {"type": "list", "elements": "dict", "default": [], "options": physical_networks.OPTIONS},
     "guest_network": {"type": "dict", "options": ranges.GUEST_NETWORK_OPTIONS},
@@ -77,7 +78,7 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     guest = None
     if zone.get("guest_cidr"):
         try:
-            guest = ipaddress.IPv4Network(zone["guest_cidr"])
+            guest = ipaddress.IPv4Network(zone["guest_cidr"] if "/" in zone["guest_cidr"] else "")
         except ValueError:
             found.append(f"{where}: guest_cidr: '{zone['guest_cidr']}' is no network such as 10.1.1.0/24")
         if kind(zone) != "advanced":
@@ -117,6 +118,8 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Sheet, w
     network_type, groups = _TYPES[kind(zone)]
     wanted = {ours: zone[ours] for ours in _ZONE_KEYS if zone.get(ours) is not None}
     wanted.setdefault("internal_dns1", zone["dns1"])
+    if wanted.get("guest_cidr"):
+        wanted["guest_cidr"] = str(ipaddress.IPv4Network(wanted["guest_cidr"]))  # 10.1.1.0/255.255.255.0 too
     if row is None:
 
         def create() -> None:

@@ -135,10 +135,13 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
         _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
     # One transaction: the old table goes as the new one comes.
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
-    if system.read(_FORWARD).strip() != "1":
-        # Told to the last lab that goes, so that it leaves the machine as the first one found it.
-        system.write(_was_off(lab), "")
-        _set(_FORWARD, "1")
+    with system.locked(system.lock_path(lab.cache)):
+        # From here on another lab that goes knows that it is not the last one.
+        os.makedirs(lab.directory, exist_ok=True)
+        if system.read(_FORWARD).strip() != "1":
+            # Told to the last lab that goes, so that it leaves the machine as the first one found it.
+            system.write(_was_off(lab), "")
+            _set(_FORWARD, "1")
 
 
 def remove(lab: Lab) -> None:
@@ -149,10 +152,11 @@ def remove(lab: Lab) -> None:
     if os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "delete", lab.bridge])
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
-    others = [name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name]
-    if os.path.exists(_was_off(lab)) and not others:
-        _set(_FORWARD, "0")
-        os.remove(_was_off(lab))
+    with system.locked(system.lock_path(lab.cache)):
+        others = [name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name]
+        if os.path.exists(_was_off(lab)) and not others:
+            _set(_FORWARD, "0")
+            os.remove(_was_off(lab))
 
 
 def _names(directory: str) -> list[str]:

@@ -143,7 +143,7 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], m
         problems.append(f"secret {entity}: no key was given")
     if key:
         try:
-            base64.b64decode(key, validate=True)
+            key = base64.b64encode(base64.b64decode(key.strip(), validate=True)).decode()  # as it is read back
         except (binascii.Error, ValueError):
             problems.append(f"secret {entity}: its key is not one of Ceph's (base64)")
     uuid = item.get("uuid") or secret_uuid(fsid, entity)

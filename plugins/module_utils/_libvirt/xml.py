@@ -12,6 +12,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 import typing as t
 import xml.etree.ElementTree as ET
@@ -65,7 +66,7 @@ def parse_mon_host(text: str) -> tuple[Address, ...]:
             raise ValueError(f"not the address of a monitor: {entry}")
         if port > 65535:
             raise ValueError(f"not a port: {entry}")
-        found.setdefault(host, set()).add(port)
+        found.setdefault(_spelled(host), set()).add(port)
     result = []
     for host, ports in found.items():
         unusual = sorted(ports - {0, MSGR1_PORT, MSGR2_PORT})
@@ -76,6 +77,14 @@ def parse_mon_host(text: str) -> tuple[Address, ...]:
         else:
             result.extend((host, port) for port in unusual)
     return tuple(sorted(result))
+
+
+def _spelled(host: str) -> str:
+    """A host in one spelling: names in lower case, addresses of IPv6 short."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()
 
 
 def show_address(address: Address) -> str:
@@ -115,7 +124,7 @@ def read_secret(xml: str) -> CephSecret:
     usage = root.find("usage")
     is_ceph = usage is not None and usage.get("type") == "ceph"
     return CephSecret(
-        uuid=root.findtext("uuid", ""),
+        uuid=root.findtext("uuid", "").lower(),
         usage=root.findtext("usage/name", "") if is_ceph else "",
         private=root.get("private") == "yes",
         ephemeral=root.get("ephemeral") == "yes",
@@ -146,9 +155,9 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
     return RbdPool(
         name=root.findtext("name", ""),
         source=root.findtext("source/name", ""),
-        hosts=tuple(sorted((host.get("name", ""), int(host.get("port") or 0)) for host in root.iterfind("source/host"))),
+        hosts=tuple(sorted((_spelled(host.get("name", "")), int(host.get("port") or 0)) for host in root.iterfind("source/host"))),
         user="" if auth is None else auth.get("username", ""),
-        secret="" if secret is None else secret.get("uuid", ""),
+        secret="" if secret is None else secret.get("uuid", "").lower(),
     )
 
 

@@ -163,8 +163,8 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
     servers = (item.get("server") or "").split(",") if item.get("server") is not None else []
     if any(not re.fullmatch(r"[^\s/,]+", server) for server in servers) or (kind == "nfs" and len(servers) > 1):
         problems.append(f"{here}: server '{item['server']}' is not {'one name or address' if kind == 'nfs' else 'names or addresses, separated by commas'}")
-    if item.get("uuid") is not None and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", item["uuid"]):
-        problems.append(f"{here}: uuid '{item['uuid']}' is no UUID in lower case")
+    if item.get("uuid") is not None and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", item["uuid"].lower()):
+        problems.append(f"{here}: uuid '{item['uuid']}' is no UUID")
     if re.search(r"(^|,)secret=", item.get("options") or ""):
         problems.append(f"{here}: options holds a secret, which all of the pool could read: leave it out, the key comes from client")
     if item.get("default") and not present:
@@ -174,7 +174,7 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
         kind=kind,
         config=_config(item) if not missing else {},
         description=item.get("description"),
-        uuid=item.get("uuid"),
+        uuid=(item.get("uuid") or "").lower() or None,
         default=bool(item.get("default")),
         present=present,
         destroy=item.get("removal") == "destroy",
@@ -298,7 +298,8 @@ class Provider:
             found = [
                 reference
                 for reference, record in observed.hosts.items()
-                if host.get("address") == record["address"] or host["name"] in (record["name_label"], record["hostname"])
+                if str(host.get("address") or "-").lower() == record["address"].lower()
+                or host["name"].lower() in (record["name_label"].lower(), record["hostname"].lower())
             ]
             if not found:
                 problems.append(f"host {host['name']} ({host.get('address') or 'no address'}) is none of the pool {observed.pool}, whose hosts are {there}")
@@ -415,7 +416,7 @@ class Provider:
         if wanted.uuid and record["uuid"] != wanted.uuid:
             return f"repository {wanted.name}: the pool has one of this name with the uuid {record['uuid']}, not {wanted.uuid}: use another name"
         for host, (_reference, pbd) in plugs.items():
-            before, after = differing(pbd["device_config"], wanted.place)
+            before, after = differing(_normal(pbd["device_config"]), _normal(wanted.place))
             if after:
                 there = ", ".join(f"{key} {before[key]}, not {after[key]}" for key in after)
                 return f"repository {wanted.name}: the pool has one of this name elsewhere ({there}; on {observed.host(host)}): use another name"
@@ -444,7 +445,7 @@ class Provider:
         if now is None:
             return Change("pbd", name, "create", None, {"device_config": config, "attached": living}, make, needs=needs)
         reference, record = now
-        left, right = differing(record["device_config"], config)
+        left, right = differing(_normal(record["device_config"]), _normal(config))
         # What only another declaration had is no longer wanted; what a driver added for itself stays.
         dropped = {key: record["device_config"][key] for key in ("options", "serverport", "nfsversion") if key in record["device_config"] and key not in config}
         if (right or dropped) and living:
@@ -544,6 +545,16 @@ class Provider:
                     }
                 )
         return {"pool": observed.pool, "master": observed.host(observed.master), "repositories": rows}
+
+
+def _normal(config: t.Mapping[str, str]) -> dict[str, str]:
+    """A device_config in which what leads to the same place reads the same: servers regardless of case and order, paths without a slash at the end."""
+    found = dict(config)
+    if "server" in found:
+        found["server"] = ",".join(sorted(server.strip().lower() for server in found["server"].split(",")))
+    if "serverpath" in found:
+        found["serverpath"] = re.sub(r"/{2,}", "/", found["serverpath"]).rstrip("/") or "/"
+    return found
 
 
 def _pbd(host: str, repository: str, config: t.Mapping[str, str]) -> dict[str, t.Any]:

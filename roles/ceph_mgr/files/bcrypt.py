@@ -1,20 +1,22 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A bcrypt that imports nothing until it is asked for something.
+"""What stands in bcrypt's place for Ceph's manager, which imports it before anything of its own, for two faults that are not ours to mend.
 
-Ceph's manager before release 20 runs each of its modules in a Python subinterpreter. mgr_util imports bcrypt at its top, and a
-bcrypt that is built with PyO3 refuses to be loaded in a subinterpreter, so that no module at all would load. bcrypt is
-needed only to hash the passwords of the dashboard.
+Before release 20 the manager runs each of its modules in a Python subinterpreter. A bcrypt that is built with PyO3 refuses to be loaded in
+one, so that no module at all would load. It is needed only to hash the passwords of the dashboard. So where the real one can be loaded it is
+what everybody gets, and else it is not asked for until somebody wants something of it.
 
-It is imported before the manager defines the class of which every module is one, and so this is also where that gets what 18.2
-leaves out: for each module without NOTIFY_TYPES Python 3.13 keeps an error that nobody has cleared, which makes the next import fail.
-The module's part for standby managers is then not found, and the manager makes a crash report of it at each start.
+From release 17 to 20 the manager does not clear the error that a module without NOTIFY_TYPES leaves. With Python 3.13 and later it makes the
+next import fail: the module's part for standby managers is not found, and at each start there is a crash report of nearly every module. The
+class of which all modules are is not yet made when bcrypt is imported, so here it gets what it lacks.
 """
 
 import importlib
 import os
 import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
 try:
     import ceph_module
@@ -30,17 +32,28 @@ if ceph_module is not None and not hasattr(ceph_module.BaseMgrModule, "NOTIFY_TY
 
     ceph_module.BaseMgrModule = BaseMgrModule
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+
+def _real():
+    """Import the distribution's own, and leave that in sys.modules. Raises ImportError, and then this one stays there."""
+    path, shim = list(sys.path), sys.modules.pop("bcrypt", None)
+    sys.path[:] = [entry for entry in path if os.path.abspath(entry or ".") != _HERE]
+    try:
+        return importlib.import_module("bcrypt")
+    except ImportError:
+        if shim is not None:
+            sys.modules["bcrypt"] = shim
+        raise
+    finally:
+        sys.path[:] = path
 
 
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    path, shim = list(sys.path), sys.modules.pop("bcrypt", None)
-    sys.path[:] = [entry for entry in path if os.path.abspath(entry or ".") != _HERE]
-    try:
-        return getattr(importlib.import_module("bcrypt"), name)
-    finally:
-        sys.path[:] = path
-        if shim is not None:
-            sys.modules["bcrypt"] = shim
+    return getattr(_real(), name)
+
+
+try:
+    _real()
+except ImportError:
+    pass  # it is refused here, or not installed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
+from standin import system_vms
 from standin.api import Call, Refused, command, internal, listed
 from standin.state import Row, now
 
@@ -342,4 +343,12 @@ def delete_template(call: Call) -> None:
     call.state.remove("templates", call.row("templates")["id"])
 
 
-listed("listTemplates", "template", "templates")
+@command("listTemplates", "template", "list")
+def list_templates(call: Call) -> t.List[Row]:
+    """Those of a hypervisor that has no host are in no list, whoever asks."""
+    kinds = {host["hypervisor"] for host in call.state.rows("hosts")}
+    rows = [call.state.joined(row) for row in call.state.rows("templates") if row["hypervisor"] in kinds]
+    if call["templatefilter"] == "all":
+        rows = system_vms.templates(call) + rows
+    keys = ("id", "zoneid", "name", "hypervisor", "templatetype", "isready")
+    return [row for row in rows if all(row.get(key) == call[key] for key in keys if key in call.params)]

@@ -232,7 +232,6 @@ def delete_image_store(call: Call) -> None:
     row = call.row("image_stores")
     if call.state.rows("templates", _store=row["id"], templatetype="USER"):
         raise Refused(431, "Cannot delete image store with active templates backup!")
-    system_vms.store_removed(call, row)
     call.state.remove("image_stores", row["id"])
 
 

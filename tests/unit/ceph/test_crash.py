@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pathlib
+import subprocess
 import sys
 import types
 
@@ -227,11 +228,13 @@ def test_several_providers_are_one_plan():
 # -- the shim, which keeps a manager from making them
 
 
+SHIM = pathlib.Path(__file__).parents[3] / "roles" / "ceph_mgr" / "files" / "bcrypt.py"
+
+
 def load_shim(monkeypatch, base):
     manager = types.SimpleNamespace(BaseMgrModule=base)
     monkeypatch.setitem(sys.modules, "ceph_module", manager)
-    path = pathlib.Path(__file__).parents[3] / "roles" / "ceph_mgr" / "files" / "bcrypt.py"
-    spec = importlib.util.spec_from_file_location("shim_under_test", path)
+    spec = importlib.util.spec_from_file_location("shim_under_test", SHIM)
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
     return manager.BaseMgrModule
 
@@ -251,3 +254,24 @@ def test_a_manager_that_knows_better_is_left_alone(monkeypatch):
         NOTIFY_TYPES = ["all"]
 
     assert load_shim(monkeypatch, Base) is Base
+
+
+@pytest.mark.parametrize(
+    ("real", "said"),
+    [
+        ("def gensalt(): return 'salt'\n__version__ = '5'\n", "real 5 salt"),
+        ("raise ImportError('PyO3 modules do not yet support subinterpreters')\n", "shim PyO3 modules do not yet support subinterpreters"),
+        (None, "shim No module named 'bcrypt'"),
+    ],
+)
+def test_the_real_bcrypt_is_taken_where_it_can_be_loaded(tmp_path, real, said):
+    (tmp_path / "site").mkdir()
+    if real is not None:
+        (tmp_path / "site" / "bcrypt.py").write_text(real)
+    program = (
+        "import bcrypt, sys\nwhich = 'real' if 'site' in bcrypt.__file__ else 'shim'\n"
+        "try: print(which, bcrypt.__version__ if which == 'real' else '', bcrypt.gensalt())\nexcept ImportError as error: print(which, error)\n"
+    )
+    environment = {"PYTHONPATH": f"{SHIM.parent}:{tmp_path / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == said, done.stderr

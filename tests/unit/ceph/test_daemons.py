@@ -87,30 +87,37 @@ def test_what_is_not_installed_is_told():
 
 
 @pytest.mark.parametrize(
-    ("ceph", "bcrypt", "needed"),
+    ("ceph", "bcrypt", "python", "why"),
     [
-        ("18.2.7", "4.2.0", True),
-        ("19.2.1", "4.0.1", True),
-        ("16.2.15", "3.2.2", False),
-        ("20.2.4", "5.0.0", False),
-        ("18.2.7", "", False),
-        ("", "4.2.0", False),
+        ("18.2.7", "4.2.0", (3, 13), "bcrypt"),
+        ("18.2.7", "4.2.0", (3, 12), "bcrypt"),
+        ("19.2.1", "4.0.1", (), "bcrypt"),
+        ("20.2.4", "5.0.0", (3, 14), "reports a crash"),
+        ("18.2.7", "", (3, 13), "reports a crash"),
+        ("16.2.15", "3.2.2", (3, 11), ""),
+        ("16.2.15", "3.2.2", (3, 13), ""),
+        ("20.2.4", "5.0.0", (3, 12), ""),
+        ("20.2.4", "5.0.0", (), ""),
+        ("21.1.0", "5.0.0", (3, 14), ""),
+        ("18.2.7", "", (3, 11), ""),
+        ("", "4.2.0", (3, 13), ""),
     ],
 )
-def test_which_managers_need_the_shim(ceph, bcrypt, needed):
-    assert daemons.shim_needed(ceph, bcrypt) is needed
+def test_which_managers_need_the_shim(ceph, bcrypt, python, why):
+    said = daemons.needs_shim(ceph, bcrypt, python)
+    assert why in said and bool(said) is bool(why)
 
 
 def test_the_shim_comes_with_a_restart_and_restful_goes():
-    made = plan(GOOD, shim="text", shim_needed=True, restful=True)
+    made = plan(GOOD, shim="text", shim_needed="because", restful=True)
     assert ids(made) == ["drop_in/ceph-mgr@.service", "mgr_module/restful", "unit/ceph-mgr@ceph1.service"]
-    assert not plan(GOOD, shim="text", shim_needed=True, shim_text="text", drop_in=daemons.SHIM_DROP_IN)
+    assert not plan(GOOD, shim="text", shim_needed="because", shim_text="text", drop_in=daemons.SHIM_DROP_IN)
 
 
 def test_the_shim_goes_when_it_is_no_longer_needed():
-    made = plan(GOOD, shim="text", shim_needed=False, shim_text="text", drop_in=daemons.SHIM_DROP_IN)
+    made = plan(GOOD, shim="text", shim_needed="", shim_text="text", drop_in=daemons.SHIM_DROP_IN)
     assert [(change.id, change.action) for change in made.changes] == [("drop_in/ceph-mgr@.service", "delete"), ("unit/ceph-mgr@ceph1.service", "update")]
-    assert not plan(GOOD, shim="text", shim_needed=False, drop_in="[Service]\nNice=1\n")
+    assert not plan(GOOD, shim="text", shim_needed="", drop_in="[Service]\nNice=1\n")
 
 
 def test_bad_declarations_are_told_together():

@@ -11,7 +11,13 @@ LIVING = {"item": "a", "state": "living", "mon_host": "10.0.0.1", "key": "K", "f
 
 def test_a_living_cluster_counts_more_than_what_is_written():
     found = ceph_living([{"item": "b", "state": "down", "reason": "it sleeps"}, LIVING], fsid="CCCC")
-    assert found == {"connection": {"mon_host": "10.0.0.1", "client": "client.admin", "key": "K"}, "fsid": "aaaa", "down": {}, "monmap": {"a": ["10.0.0.1"]}}
+    assert found == {
+        "connection": {"mon_host": "10.0.0.1", "client": "client.admin", "key": "K"},
+        "fsid": "aaaa",
+        "down": {},
+        "monmap": {"a": ["10.0.0.1"]},
+        "host": "a",
+    }
 
 
 def test_a_host_that_gave_no_answer_is_not_one_without_a_monitor():

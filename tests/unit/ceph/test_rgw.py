@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import datetime
+import http.server
 import json
+import ssl
+import subprocess
+import threading
 from unittest import mock
 
 import pytest
@@ -51,6 +55,77 @@ def test_the_query_is_in_the_order_that_is_signed():
 def test_no_gateway_is_no_empty_answer():
     with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:1: .*refused.*; http://127\.0\.0\.1:2: "):
         Client(["http://127.0.0.1:1", "http://127.0.0.1:2"]).request(EXAMPLE, "GET", "/")
+
+
+# -- TLS: gateways are asked by their addresses, and have certificates for names
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """For names only, as an authority gives it."""
+    names = ["s3.example.org", "*.s3.example.org"]
+    path, key = (str(tmp_path_factory.mktemp("tls") / name) for name in ("crt.pem", "key.pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=gateway"]
+    command += ["-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names), "-keyout", key, "-out", path]
+    subprocess.run(command, check=True, capture_output=True)
+    return path, key
+
+
+@pytest.fixture
+def secure(certificate):
+    """Something that answers 403 to everybody, with TLS. asked: the names that clients asked for."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.asked.append(self.headers["Host"])
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.sni_callback = lambda _socket, name, _context: server.names.append(name)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.asked, server.names, server.url = [], [], f"https://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_certificate_for_a_name_is_verified_for_it_at_the_address(secure, certificate):
+    client = Client([secure.url], ca_path=certificate[0], names=["other.example.org", "s3.example.org"])
+    client.wait(0)
+    with pytest.raises(ApiFailed, match="403"):
+        client.request(EXAMPLE, "GET", "/")
+    assert client.status_without_key("/bucket/object") == 403
+    assert set(secure.names) == {"other.example.org", "s3.example.org"}
+    assert set(secure.asked) == {secure.url.partition("//")[2]}, "for who asks by address, names in the path are buckets' names"
+
+
+def test_a_certificate_for_another_name_or_of_nobodys_is_not_trusted(secure, certificate):
+    for names, why in (([], r"\(as 127\.0\.0\.1: "), (["s3.example.com"], r"as s3\.example\.com: Hostname mismatch.*; as 127\.0\.0\.1: "), ([""], "as 127")):
+        client = Client([secure.url], ca_path=certificate[0], names=names)
+        with pytest.raises(Unreachable, match=f"its certificate is not trusted .*{why}"):
+            client.request(EXAMPLE, "GET", "/")
+        with pytest.raises(Unreachable, match=why):
+            client.wait(0)
+        with pytest.raises(Unreachable, match=why):
+            client.status_without_key("/")
+    with pytest.raises(Unreachable, match="its certificate is not trusted"):
+        Client([secure.url], names=["s3.example.org"]).request(EXAMPLE, "GET", "/")
+    # Who asks by a name means that name
+    with pytest.raises(Unreachable, match=r"its certificate is not trusted .as localhost: Hostname mismatch[^;]*$"):
+        Client([secure.url.replace("127.0.0.1", "localhost")], ca_path=certificate[0], names=["s3.example.org"]).request(EXAMPLE, "GET", "/")
+    assert secure.asked == []
+    with pytest.raises(ApiFailed, match="403"):
+        Client([secure.url], validate_certs=False).request(EXAMPLE, "GET", "/")
 
 
 # -- S3 documents
@@ -281,6 +356,11 @@ def test_a_master_that_somebody_staged_is_committed_by_name_only():
     have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "z", True
     (refused,) = planned(have, site={**SITE, "endpoints": EAST, "master": True}).refusals(["zone/z", "zonegroup/zg"])
     assert "To allow it, arm it by name: period/r" in refused
+    # The master itself takes back what was staged against it
+    have = whole_site()
+    have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "other", False
+    result = planned(have, site=SITE)
+    assert ids(result) == [["update zone/z"], ["update period/r"]] and result.refusals() == []
 
 
 def test_a_default_realm_is_replaced_by_name_only():
@@ -431,6 +511,8 @@ def test_gateways_of_a_host():
     assert tls["urls"] == ["https://10.0.0.1:8443"]
     assert tls["options"]["rgw_frontends"] == "beast ssl_port=8443 ssl_certificate=/c.pem ssl_private_key=/k.pem"
     assert tls["options"]["rgw_dns_name"] == "x"
+    assert (plain["names"], tls["names"]) == ([], ["x"])
+    assert gateways.gateways("h", "10.0.0.1", instances, {**SITE, "hostnames": ["y"]})[1]["names"] == ["x", "y"]
     assert gateways.gateways("h", "fd00::1", instances[:1], SITE)[0]["urls"] == ["http://[fd00::1]:8080"]
     changed = gateways.gateways("ceph1", "10.0.0.1", [{"name": "s3", "port": 8081}], SITE)[0]
     assert changed["daemon"]["restart_on"] != plain["daemon"]["restart_on"]
@@ -542,3 +624,10 @@ def test_keys_that_could_not_be_read_are_an_error(fail):
     cluster = Cluster(**RAN, users=["ann"], fail=fail)
     with pytest.raises(ApiFailed, match="Input/output error"):
         user_keys(cluster, cluster, ["ann"])
+
+
+def test_an_empty_list_of_endpoints_leaves_those_that_are_there():
+    """For a run that doesn't know all gateways: neither none nor only those that are asked."""
+    site = {"realm": "r", "zonegroup": "g", "zone": "z"}
+    assert parse({"endpoints": URLS, "site": site}).site.endpoints == tuple(URLS)
+    assert parse({"endpoints": URLS, "site": {**site, "endpoints": []}}).site.endpoints == ()

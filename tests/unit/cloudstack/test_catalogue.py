@@ -307,3 +307,59 @@ def test_a_name_is_one_of_the_administrator_s(what: str, row: dict[str, t.Any], 
     assert sheet.problems == []
     sheet.owned(what, item, accounts, Region(None, {what: [row, {**row, "id": "0"}]}), "here")
     assert sheet.problems == [f"here: there are 2 {what} of this name in the zone z1 (0, {row['id']}): delete or rename all but one, then run again"]
+
+
+# -- what the server makes of a value
+
+
+@pytest.mark.parametrize(
+    ("item", "row"),
+    [
+        ({"offering": "DefaultL2NetworkOfferingVlan", "vlan": "0070"}, {"networkofferingname": "DefaultL2NetworkOfferingVlan", "vlan": "70"}),
+        ({"offering": "DefaultL2NetworkOfferingVlan", "vlan": "70"}, {"networkofferingname": "DefaultL2NetworkOfferingVlan", "vlan": "vlan://70"}),
+        ({"offering": "DefaultL2NetworkOfferingVlan", "vlan": "Untagged"}, {"networkofferingname": "DefaultL2NetworkOfferingVlan", "vlan": "untagged"}),
+        ({"gateway": "10.1.1.1", "netmask": "24"}, {"gateway": "10.1.1.1", "netmask": "255.255.255.0"}),
+    ],
+)
+def test_a_network_in_the_server_s_words_is_no_change(item: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    sheet, _calls = planned(networks, [network(**item)], {"networks": [{**NETWORK, **row}]})
+    assert (sheet.changes, sheet.problems) == ([], [])
+
+
+def test_a_network_s_name_server_is_of_ipv4() -> None:
+    """dns1 of the API takes no other; the server would refuse it once the rest was made."""
+    assert "is no IPv4 address" in networks.problems([complete(networks.OPTIONS, network(dns1="fd00::53"))], "x")[0]
+
+
+@pytest.mark.parametrize(
+    ("item", "row"),
+    [
+        ({"url": "HTTP://WEB:80/d.qcow2.gz"}, {}),
+        ({"details": {"UEFI": True, "rootdisksize": 5}}, {"details": {"UEFI": "true", "rootdisksize": "5"}}),
+        ({"checksum": "sha256:" + "A" * 64}, {"checksum": "{SHA-256}" + "a" * 64}),
+        ({"checksum": "sha256:" + "a" * 64}, {"checksum": "b" * 32}),  # of MD5, which the server made itself
+        ({"direct_download": False}, {"directdownload": None}),
+        ({}, {"format": "qcow2"}),
+    ],
+)
+def test_a_template_in_the_server_s_words_is_no_change(item: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    sheet, _calls = planned(templates, [template(**item)], {"templates": [{**TEMPLATE, **row}]})
+    assert (sheet.changes, sheet.problems) == ([], [])
+
+
+def test_details_of_a_template_are_sent_as_they_are_compared() -> None:
+    sheet, calls = planned(templates, [template(details={"UEFI": True})])
+    sheet.changes[0].apply()
+    assert calls.sent[0][1]["details[0].UEFI"] == "true"
+
+
+@pytest.mark.parametrize(("item", "row"), [({"name": "Anna"}, {}), ({"account": "ANNA"}, {}), ({"domain": "/root/"}, {}), ({}, {"username": "ANNA"})])
+def test_a_user_is_known_whatever_the_case(item: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    """The server's database takes anna and Anna for one: it would refuse to make the other."""
+    sheet, _calls = planned(users, [{"name": "anna", "account": "anna", **item}], {"users": [{**USER, **row}]})
+    assert (sheet.changes, sheet.problems) == ([], [])
+
+
+def test_two_users_that_are_one_to_the_server() -> None:
+    declared = [complete(users.OPTIONS, {"name": name}) for name in ("anna", "Anna")]
+    assert "declared twice" in users.problems(declared, "x")[0]

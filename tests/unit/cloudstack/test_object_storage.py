@@ -243,3 +243,19 @@ def test_the_proof_of_the_gateways_user(monkeypatch: pytest.MonkeyPatch, listing
     found = object_storage.prove_user(URL, Credentials("AK", Secret("SECRET")), "somebody")
     assert (said in found) if said else found == ""
     assert "SECRET" not in found
+
+
+@pytest.mark.parametrize(
+    ("declared", "living"), [("http://RGW:80", "http://rgw"), ("http://rgw", "http://rgw:80"), ("https://[fd00:0::9]:443", "https://[fd00::9]")]
+)
+def test_the_same_gateway_in_other_words(declared: str, living: str) -> None:
+    sheet = Sheet({"ceph": {}})
+    object_storage.plan([{**STORE, "url": declared}], Region(None, {"object_stores": [{**STORE_ROW, "url": living}]}), sheet)
+    assert (sheet.changes, sheet.problems) == ([], [])
+
+
+def test_a_policy_in_the_server_s_words() -> None:
+    sheet = Sheet({"object_stores": []})
+    lists = {"object_stores": [STORE_ROW], "buckets": [{**BUCKET_ROW, "policy": "Public"}]}
+    object_storage.plan_buckets([{**BUCKET, "policy": "public"}], Region(None, lists), sheet)
+    assert (sheet.changes, sheet.problems) == ([], [])

@@ -169,3 +169,18 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         assert said in text
     fine = [{"name": "b", "cpu_number": 1, "cpu_speed": 100, "memory": 64}, {"name": "c"}, {"name": "d", "state": "absent"}]
     assert offerings.service_problems([complete(offerings.SERVICE_OPTIONS, item) for item in fine], "service_offerings") == []
+
+
+@pytest.mark.parametrize(
+    ("item", "row"),
+    [
+        ({"tags": [" ssd", "ceph", "ssd "]}, {}),
+        ({"tags": ["ssd", "ceph"]}, {"tags": "ceph, ssd,"}),
+        ({"read_iops": 100}, {"diskIopsReadRate": "100"}),
+        ({"write_iops": 0}, {"diskIopsWriteRate": None}),
+        ({"visible": True}, {"displayoffering": "true"}),
+    ],
+)
+def test_the_server_s_words_are_no_change(item: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    sheet, _calls = planned({"name": "fast", "size": 5, **item}, lists={"disk_offerings": [{**DISK, **row}]})
+    assert (sheet.changes, sheet.problems) == ([], [])

@@ -358,3 +358,23 @@ def test_what_hosts_must_have_is_returned() -> None:
     (found,) = primary_storage.returned([ITEM], region)["primary_storage"]
     assert found["uuid"] == ROW["id"]
     assert found["monitors"] == MONS.split(",")
+
+
+@pytest.mark.parametrize("shown", ["10.0.0.2, 10.0.0.1,10.0.0.3", "10.0.0.3,10.0.0.2,10.0.0.1"])
+def test_monitors_in_another_order_are_the_same(shown: str) -> None:
+    sheet = planned(ITEM, rows=[{**ROW, "ipaddress": shown}])
+    assert (sheet.changes, sheet.problems, sheet.warnings) == ([], [], [])
+
+
+@pytest.mark.parametrize("shown", ["[fd00::1],[fd00::2]", "[FD00:0::1],[fd00::2]", "fd00::1,fd00::2"])
+def test_monitors_of_ipv6_in_another_spelling(shown: str) -> None:
+    sheet = planned(ITEM, rows=[{**ROW, "ipaddress": shown}], ceph={**CEPH, "mon_host": "[fd00:0:0::2],[fd00::1]"})
+    assert (sheet.changes, sheet.problems, sheet.warnings) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("declared", "shown"), [({"tags": [" ssd", "ceph", "ssd"]}, {}), ({"details": {"a": True, "b": 5}}, {"details": {"a": "true", "b": "5"}})]
+)
+def test_a_pool_in_the_server_s_words_is_no_change(declared: dict[str, t.Any], shown: dict[str, t.Any]) -> None:
+    sheet = planned({**ITEM, **declared}, rows=[{**ROW, **shown}])
+    assert (sheet.changes, sheet.problems) == ([], [])

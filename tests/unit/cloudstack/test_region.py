@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import pathlib
 import threading
 import typing as t
@@ -171,3 +172,79 @@ def test_the_role_takes_what_the_module_takes() -> None:
     del declared["restart"], declared["arm"]
     module = {name: option for name, option in region.argument_spec().items() if name not in region.SHARED}
     assert _options(declared, "options") == _options(module, "options")
+
+
+# -- what the server makes of a value
+
+
+class Settings:
+    """A server with one sealed setting: it shows another text at each call."""
+
+    def __init__(self, value: str = "") -> None:
+        self.value, self.shown, self.sent = value, 0, []
+
+    calls = 0
+
+    def rows(self, command: str, **unused: t.Any) -> list[dict[str, t.Any]]:
+        self.shown += 1
+        value = base64.b64encode(f"nonce of 16 bytes {self.shown:04} {self.value[::-1]}".encode()).decode() if self.value else None
+        return [{"name": "a.secret", "type": "String", "category": "Secure", "isdynamic": True, **({"value": value} if value else {})}]
+
+    def call(self, command: str, **parameters: t.Any) -> dict[str, t.Any]:
+        self.sent.append(parameters)
+        self.value = parameters["value"]
+        return {}
+
+
+def again(server: Settings, value: str, *armed: str) -> t.Any:
+    """Plan, apply, and plan again, as the engine does. Returns the first plan; the second must be empty."""
+    provider = region.Provider({"settings": {"a.secret": value}}, server, "", armed)
+    made = provider.plan(provider.observe())
+    assert made.apply() == []
+    assert provider.plan(provider.observe()).changes == []
+    return made
+
+
+def test_a_sealed_setting_is_set_once_and_converges() -> None:
+    server = Settings()
+    assert [change.id for change in again(server, "word").changes] == ["setting/a.secret"]
+    made = again(server, "word")
+    assert made.changes == []
+    assert len(server.sent) == 1
+    assert any("cannot be compared" in warning and "arm setting/a.secret" in warning for warning in made.warnings)
+
+
+def test_a_sealed_setting_is_set_anew_where_it_is_armed() -> None:
+    server = Settings("old")
+    assert again(server, "new").changes == []
+    assert [change.id for change in again(server, "new", "setting/a.secret").changes] == ["setting/a.secret"]
+    assert server.value == "new"
+    assert "new" not in str(again(server, "new", "setting/a.secret").diff())
+
+
+@pytest.mark.parametrize(
+    ("living", "declared"),
+    [
+        ({"type": "String", "value": "a b"}, " a b\n"),
+        ({"type": "String", "defaultvalue": "localhost"}, ""),
+        ({"type": "String", "defaultvalue": "localhost"}, None),
+        ({"type": "Number", "value": "1000"}, 1e3),
+        ({"type": "Decimal", "value": "0.50"}, 0.5),
+        ({"type": "Boolean", "value": "false"}, "off"),
+        ({"type": "String", "category": "Hidden", "value": "in clear"}, "in clear"),
+    ],
+)
+def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], declared: t.Any) -> None:
+    sheet = region.Sheet({})
+    settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "isdynamic": True, **living}]}), sheet)
+    assert (sheet.changes, sheet.problems) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "sent"), [("Boolean", "yes", "true"), ("Boolean", "Off", "false"), ("Number", 1e3, "1000"), ("String", " x ", "x")]
+)
+def test_a_setting_is_sent_as_the_server_takes_it(kind: str, declared: t.Any, sent: str) -> None:
+    """It refuses yes of a boolean, and 1000.0 of a whole number."""
+    sheet = region.Sheet({})
+    settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "type": kind, "value": "true" if sent == "false" else "7"}]}), sheet)
+    assert [change.after for change in sheet.changes] == [{"value": sent}]

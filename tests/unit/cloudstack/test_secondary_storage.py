@@ -181,3 +181,15 @@ def test_staging_stores_are_known_by_zone_and_url() -> None:
     assert api.calls[-1] == ("deleteSecondaryStagingStore", {"id": "x"})
     assert "no zone z2" in staged({**STAGING, "zone": "z2"}).problems[0]
     assert "declared twice" in secondary_storage.staging_problems([STAGING, STAGING], "x")[0]
+
+
+@pytest.mark.parametrize("url", ["nfs://10.0.0.9:2049/secondary", "nfs://10.0.0.9//secondary/"])
+def test_the_same_export_in_other_words(url: str) -> None:
+    sheet = planned({**NFS, "url": url}, rows=[ROW])
+    assert (sheet.changes, sheet.problems) == ([], [])
+    assert "registered as nfs1 already" in planned({**NFS, "name": "other", "url": url}, rows=[ROW]).problems[0]
+
+
+def test_a_host_of_an_export_has_no_case() -> None:
+    sheet = planned({**NFS, "url": "nfs://NAS.example.org/secondary"}, rows=[{**ROW, "url": "nfs://nas.example.org/secondary"}])
+    assert (sheet.changes, sheet.problems) == ([], [])

@@ -299,6 +299,82 @@ def test_a_name_of_a_host_is_resolved() -> None:
     assert sheet.problems == []
 
 
+@pytest.mark.parametrize(
+    ("declared", "shown"),
+    [
+        ({"address": "10.120.0.5", "known_as": ["10.255.0.4"]}, {}),
+        ({"address": "10.120.0.5", "known_as": ["kvm1"]}, {}),
+        ({"address": "10.120.0.5", "known_as": ["KVM1"]}, {}),
+        ({"address": "kvm1.example.org"}, {}),
+        ({"address": "10.120.0.5", "known_as": ["kvm1"]}, {"name": "kvm1.example.org"}),
+        ({"address": "fd00::0005"}, {"ipaddress": "fd00:0:0::5"}),
+    ],
+)
+def test_a_host_that_is_shown_with_another_of_its_addresses_is_not_added_again(declared: dict[str, t.Any], shown: dict[str, t.Any]) -> None:
+    lists = changed("hosts.0", {**LISTS["hosts"][0], "ipaddress": "10.255.0.4", **shown}, LISTS)
+    assert plan(changed("pods.0.clusters.0.hosts.0", declared), lists).changes == []
+
+
+def test_two_declared_hosts_that_are_one_are_both_named() -> None:
+    zone = changed("pods.0.clusters.0.hosts", [{"address": "10.0.0.21"}, {"address": "10.120.0.5", "known_as": ["kvm1"]}, {"address": "10.0.0.22"}])
+    with pytest.raises(Invalid) as refused:
+        plan(zone)
+    (said,) = refused.value.problems
+    assert all(text in said for text in ("hosts[0] (10.0.0.21)", "hosts[1] (10.120.0.5)", "kvm1 (10.0.0.21)"))
+
+
+def test_one_declared_host_that_may_be_two_is_refused() -> None:
+    with pytest.raises(Invalid, match=r"2 hosts that it may be, kvm1 \(10.0.0.21\) and kvm2 \(10.0.0.22\)"):
+        plan(changed("pods.0.clusters.0.hosts", [{"address": "10.120.0.5", "known_as": ["10.0.0.21", "10.0.0.22"]}]))
+
+
+def test_a_simulated_host_with_the_server_s_address_is_not_the_server() -> None:
+    lists = changed("hosts.0", {**LISTS["hosts"][0], "hypervisor": "Simulator"}, LISTS)
+    assert [change.id for change in plan(ZONE, lists).changes] == ["host/z1/10.0.0.21"]
+
+
+class Adding:
+    """A server that is asked to add hosts. said: what it answers, an error or a row; rows: what listHosts shows."""
+
+    def __init__(self, said: t.Any, rows: list[dict[str, t.Any]]) -> None:
+        self.said, self.living = said, rows
+
+    def call(self, command: str, **parameters: t.Any) -> t.Any:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return {"host": [self.said]}
+
+    def rows(self, command: str, **parameters: t.Any) -> list[dict[str, t.Any]]:
+        return [row for row in self.living if all(row.get(key) == value for key, value in parameters.items() if key in ("id", "clusterid"))]
+
+
+ALREADY = (
+    "Skipping host 10.120.0.5 because 593e6b9e-5af1-3060-baee-66bf94237d4a is already in the database for resource "
+    "593e6b9e-5af1-3060-baee-66bf94237d4a-LibvirtComputingResource with ID 79e94242-30d5-4b55-a565-e7dff9e9a75b"
+)
+MULTI_HOMED = {**LISTS["hosts"][0], "id": "79e94242-30d5-4b55-a565-e7dff9e9a75b", "ipaddress": "10.255.0.4", "clustername": "c1"}
+
+
+def add(said: t.Any, **declared: t.Any) -> None:
+    found = region.Region(Adding(said, [MULTI_HOMED]), {word: copy.deepcopy(LISTS.get(word, [])) for word in region.LISTINGS})
+    hosts._add(found, ZONE, ZONE["pods"][0], ZONE["pods"][0]["clusters"][0], {"address": "10.120.0.5", **declared})
+
+
+def test_the_server_knows_a_host_by_its_guid() -> None:
+    """It has it already: then its id is in the answer, and a person is told by which address it is known."""
+    add(RuntimeError(ALREADY), known_as=["kvm1"])
+    with pytest.raises(RuntimeError, match=r"already, as the host kvm1 \(10.255.0.4\) in the cluster c1 of the zone z1: .*known_as: \[10.255.0.4\]"):
+        add(RuntimeError(ALREADY))
+    with pytest.raises(RuntimeError, match="somewhere else"):
+        add(RuntimeError("it is already somewhere else"))
+
+
+def test_a_host_that_could_not_be_found_again_is_said_at_once() -> None:
+    add(MULTI_HOMED, known_as=["10.255.0.4"])
+    with pytest.raises(RuntimeError, match=r"shows it as kvm1 \(10.255.0.4\), by which it would not be found again"):
+        add(MULTI_HOMED)
+
+
 def test_providers_that_a_type_needs() -> None:
     network = {"name": "n", "traffic": [{"type": "guest"}], "providers": {"VpcVirtualRouter": False, "InternalLbVm": True}}
     assert physical_networks.providers({"type": "advanced"}, network) == {"VirtualRouter": True, "VpcVirtualRouter": False, "InternalLbVm": True}
@@ -313,4 +389,113 @@ def test_hosts_are_named_as_in_the_inventory() -> None:
     hostvars = {"a": {"ansible_host": "10.0.0.1"}, "b": {"ansible_facts": {"default_ipv4": {"address": "10.0.0.2"}}}, "c": {}}
     named = changed("pods.0.clusters.0.hosts", [{"address": name} for name in ("a", "b", "c", "10.0.0.9")] + [{"url": "http://sim/c0/h0"}])
     given = cloudstack_hosts([named], hostvars)[0]["pods"][0]["clusters"][0]["hosts"]
-    assert given == [{"address": "10.0.0.1"}, {"address": "10.0.0.2"}, {"address": "c"}, {"address": "10.0.0.9"}, {"url": "http://sim/c0/h0"}]
+    assert given == [
+        {"address": "10.0.0.1", "known_as": ["a"]},
+        {"address": "10.0.0.2", "known_as": ["b"]},
+        {"address": "c"},
+        {"address": "10.0.0.9"},
+        {"url": "http://sim/c0/h0"},
+    ]
+
+
+def test_a_host_keeps_its_names_and_addresses() -> None:
+    """CloudStack shows one of them, which need not be that by which the host was added."""
+    facts = {"hostname": "kvm1", "fqdn": "kvm1.example.org", "all_ipv4_addresses": ["10.120.0.5", "192.168.122.1", "169.254.0.1", "10.255.0.4"]}
+    other = {"hostname": "kvm2", "fqdn": "kvm2", "all_ipv4_addresses": ["10.120.0.6", "192.168.122.1"]}
+    hostvars = {"k1": {"ansible_host": "10.120.0.5", "ansible_facts": facts}, "k2": {"ansible_host": "10.120.0.6", "ansible_facts": other}}
+    named = changed("pods.0.clusters.0.hosts", [{"address": "k1", "known_as": ["10.9.9.9"]}, {"address": "10.120.0.6"}])
+    given = cloudstack_hosts([named], hostvars)[0]["pods"][0]["clusters"][0]["hosts"]
+    assert given == [
+        {"address": "10.120.0.5", "known_as": ["10.9.9.9", "k1", "kvm1", "kvm1.example.org", "10.255.0.4"]},
+        {"address": "10.120.0.6", "known_as": ["k2", "kvm2"]},
+    ]
+
+
+# -- what the server makes of a value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("guest_cidr", "10.1.1.0/255.255.255.0"),
+        ("pods.0.netmask", "24"),
+        ("pods.0.netmask", "/24"),
+        ("public_ranges.0.netmask", "24"),
+        ("public_ranges.0.vlan", "vlan://untagged"),
+        ("public_ranges.0.vlan", "Untagged"),
+        ("physical_networks.0.vlan", "150-200, 100-149"),
+        ("pods.0.clusters.0.hosts.0.tags", [" ssd", "ssd"]),
+    ],
+)
+def test_the_same_in_other_words_is_no_change(path: str, value: t.Any) -> None:
+    zone = changed(path, value)
+    assert problems(zone) == []
+    assert plan(zone).changes == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("hosts.0.hosttags", "ssd, ssd"),
+        ("vlan_ranges.0.vlan", "vxlan://untagged"),
+        ("physical_networks.0.vlan", "150-200,100-149"),
+    ],
+)
+def test_the_server_s_own_words_are_no_change(path: str, value: t.Any) -> None:
+    assert plan(ZONE, changed(path, value, LISTS)).changes == []
+
+
+def test_tags_of_a_physical_network() -> None:
+    assert plan(changed("physical_networks.0.tags", ["b ", "a", "b"]), changed("physical_networks.0.tags", "a, b", LISTS)).changes == []
+
+
+def test_a_vlan_of_a_public_range_has_no_scheme() -> None:
+    """listVlanIpRanges says vlan://70 of what was given as 70."""
+    zone = changed("public_ranges.0.vlan", "vlan://70")
+    assert plan(zone, changed("vlan_ranges.0.vlan", "vlan://70", LISTS)).changes == []
+    (change,) = [change for change in plan(zone, changed("vlan_ranges", [], LISTS)).changes if change.kind == "vlan_range"]
+    assert change.after["vlan"] == "70"
+
+
+def test_new_ranges_are_given_in_the_server_s_form() -> None:
+    zone = changed("pods.0.netmask", "24", changed("public_ranges.0.netmask", "24", changed("guest_cidr", "10.1.1.0/255.255.255.0")))
+    after = {change.kind: change.after for change in plan(zone, {}).changes}
+    assert (after["pod"]["netmask"], after["vlan_range"]["netmask"], after["zone"]["guest_cidr"]) == ("255.255.255.0", "255.255.255.0", "10.1.1.0/24")
+
+
+@pytest.mark.parametrize(("path", "value"), [("pods.0.netmask", "0.0.0.255"), ("pods.0.netmask", "33"), ("guest_cidr", "10.1.1.0")])
+def test_what_is_no_netmask_is_said(path: str, value: str) -> None:
+    assert len(problems(changed(path, value))) == 1
+
+
+@pytest.mark.parametrize("path", ["zones.0.name", "pods.0.name", "clusters.0.name"])
+def test_a_name_that_differs_in_case_only_is_said(path: str) -> None:
+    """The server's database takes it for the same, and refuses to make another."""
+    with pytest.raises(Invalid, match="which to the server is the same name"):
+        plan(ZONE, changed(path, path[0].upper() + "1", LISTS))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://RGW1.example.org:80", "http://rgw1.example.org"),
+        ("HTTPS://rgw:443/", "https://rgw"),
+        ("nfs://NAS:2049/a//b/", "nfs://nas/a/b"),
+        ("nfs://[FD00:0::9]/x", "nfs://[fd00::9]/x"),
+    ],
+)
+def test_urls_that_lead_to_one_place(one: str, other: str) -> None:
+    assert addresses.location(one) == addresses.location(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://rgw:8080", "http://rgw"),
+        ("nfs://nas/A", "nfs://nas/a"),
+        ("http://web/d?x=1", "http://web/d"),
+        ("http://a@web/d", "http://b@web/d"),
+    ],
+)
+def test_urls_that_do_not(one: str, other: str) -> None:
+    assert addresses.location(one) != addresses.location(other)

@@ -213,3 +213,24 @@ class TestDeclaration:
             ("more", "more", CLIENT),
             ("vms-other", "vms", "client.other"),
         ]
+
+
+class TestNormalForms:
+    """libvirt writes a UUID in lower case and takes hosts as they are given; a key is read back from its bytes."""
+
+    def test_hosts_in_another_spelling(self):
+        pool = xml.read_pool("<pool type='rbd'><name>p</name><source><host name='FD00:0::1'/><host name='Mon1.Example.org'/><name>v</name></source></pool>")
+        assert pool.hosts == xml.parse_mon_host("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0],mon1.example.ORG:6789")
+
+    def test_uuids_in_upper_case(self):
+        upper = UUID.upper()
+        assert xml.read_secret(f"<secret><uuid>{upper}</uuid></secret>").uuid == UUID
+        source = f"<source><name>v</name><auth type='ceph' username='g'><secret uuid='{upper}'/></auth></source>"
+        assert xml.read_pool(f"<pool type='rbd'><name>p</name>{source}</pool>").secret == UUID
+        (secret,) = rbd.parse(FSID, MONS, [{"client": CLIENT, "key": KEY, "uuid": upper}], []).secrets
+        assert secret.uuid == UUID
+
+    @pytest.mark.parametrize("key", [f" {KEY}\n", KEY[:-3] + "x=="])
+    def test_a_key_is_compared_by_its_bytes(self, key):
+        (secret,) = rbd.parse(FSID, MONS, [{"client": CLIENT, "key": key}], []).secrets
+        assert secret.key == Secret(KEY)

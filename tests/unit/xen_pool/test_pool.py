@@ -433,3 +433,26 @@ def test_mount_options_of_cephfs() -> None:
     (one,) = parse([{**FILES, "filesystem": "files", "port": 6790, "options": "noatime"}])
     assert one.config["options"] == "name=xenfs,secretfile=/etc/ceph/xenfs.secret,mds_namespace=files,noatime"
     assert one.config["serverport"] == "6790"
+
+
+# -- the same in other words
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (NFS, {**NFS, "path": "/xen/"}),
+        ({**NFS, "server": "nas.example.org"}, {**NFS, "server": "NAS.example.org"}),
+        (FILES, {**FILES, "server": "10.0.0.12,10.0.0.11"}),
+    ],
+)
+def test_a_repository_in_other_words_is_the_same(run: Run, ready: Pool, first: dict[str, t.Any], then: dict[str, t.Any]) -> None:
+    ready.exports |= {("nas.example.org", "/xen")}
+    assert run(first)["changed"]
+    found = run(then)
+    assert (found["failed"], found["changed"]) == (False, False), found
+
+
+def test_a_uuid_has_no_case() -> None:
+    (found,) = parse([{**LVM, "uuid": "79E94242-30D5-4B55-A565-E7DFF9E9A75B"}])
+    assert found.uuid == "79e94242-30d5-4b55-a565-e7dff9e9a75b"

@@ -1,0 +1,263 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The template of the system virtual machines, in the image stores of zones.
+
+The server puts it there itself, at one moment only: when a zone's first NFS store is added, for the clusters that the zone then has. It mounts
+the store for that, unpacks 2 GB, and says nothing where any of it fails; in its database the template is ready all the same. So it is proven
+beforehand that the server can do it; and a store that has none (added too early, by hand, or where it failed) is found by looking into it,
+and filled with the server's own script.
+
+Runs on a management server, as root. PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import dataclasses
+import glob
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+import typing as t
+import uuid
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+
+BUNDLE = "/usr/share/cloudstack-management/templates/systemvm"
+# Of metadata.ini in BUNDLE, for hosts with KVM of this architecture; the packages have none for others.
+SECTION = "kvm-x86_64"
+SCRIPT = "/usr/share/cloudstack-common/scripts/storage/secondary/setup-sysvm-tmplt"
+# Templates in a store, and the one that every database has for KVM.
+TEMPLATES, OWN = "template/tmpl/1", "3"
+# What the script wants to be free in KiB, both here and in the store; it unpacks in /tmp. And how long it may take, as with the server itself.
+SPACE = 2120000
+SCRATCH = "/tmp"
+LIMIT = 1800
+_MOUNT_TIMEOUT = 60
+# What the server calls, and the package that has it.
+TOOLS = {"mount.nfs": "nfs-common", "sudo": "sudo", "bunzip2": "bzip2", "file": "file", "qemu-img": "qemu-utils"}
+USER = "cloud"
+
+
+class Store(t.NamedTuple):
+    """An NFS image store. new: whether it is only going to be added."""
+
+    zone: str
+    name: str
+    url: str
+    new: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What is in a store. template: its path in the store, "" for none. begun: a copy that was not ended, with its age in seconds. free: KiB."""
+
+    template: str = ""
+    begun: str = ""
+    age: float = 0.0
+    free: int = 0
+    problem: str = ""
+
+
+def export(url: str) -> str:
+    """nfs://HOST/PATH as the server mounts it: HOST:/PATH. A port in it is not looked at."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    return f"[{name}]:{unquote(parts.path)}" if ":" in name else f"{name}:{unquote(parts.path)}"
+
+
+@contextlib.contextmanager
+def mounted(url: str, write: bool) -> t.Iterator[str]:
+    """A store, mounted for a while; the path of it. Raises CommandError."""
+    folder = tempfile.mkdtemp(prefix="cephstack-store-")
+    try:
+        options = "soft,timeo=100,retrans=2" if write else "ro,soft,timeo=50,retrans=2"
+        host.run(["mount", "-t", "nfs", "-o", options, export(url), folder], timeout=_MOUNT_TIMEOUT)
+        try:
+            yield folder
+        finally:
+            try:
+                host.run(["umount", folder], timeout=_MOUNT_TIMEOUT)
+            except host.CommandError:
+                host.run(["umount", "-l", folder], timeout=_MOUNT_TIMEOUT)
+    finally:
+        with contextlib.suppress(OSError):  # what is still mounted is left
+            os.rmdir(folder)
+
+
+def look(url: str) -> Seen:
+    """Look into a store."""
+    try:
+        with mounted(url, write=False) as folder:
+            return within(folder)
+    except host.CommandError as error:
+        return Seen(
+            problem=f"{socket.gethostname()} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
+        )
+    except OSError as error:
+        return Seen(
+            problem=f"{socket.gethostname()} cannot look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
+        )
+
+
+def _said(error: host.CommandError) -> str:
+    """The first line of what a program said; mount adds one about dmesg."""
+    return next((line.strip() for line in error.text.splitlines() if line.strip()), str(error))
+
+
+def within(folder: str) -> Seen:
+    """The same of a folder. A template is whole when its properties, which are written last, are there. Raises OSError."""
+    place = os.path.join(folder, TEMPLATES)
+    free = shutil.disk_usage(folder).free // 1024
+    begun, age = "", 0.0
+    for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+        images = sorted(glob.glob(os.path.join(glob.escape(os.path.join(place, name)), "*.qcow2")))
+        properties = host.read(os.path.join(place, name, "template.properties"))
+        if images and properties is not None and "uniquename=routing-" in properties:
+            return Seen(template=os.path.relpath(images[0], folder), free=free)
+        if name == OWN and (images or properties is not None):
+            begun = f"{TEMPLATES}/{OWN}"
+            age = time.time() - max(os.stat(path).st_mtime for path in [*images, os.path.join(place, name)])
+    return Seen(begun=begun, age=age, free=free)
+
+
+class Bundle(t.NamedTuple):
+    """The template in the server's package. checksum: SHA-512."""
+
+    path: str
+    checksum: str
+
+
+def bundle() -> t.Optional[Bundle]:
+    """The template of this server's release; None where its package has none."""
+    text = host.read(os.path.join(BUNDLE, "metadata.ini"))
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text or "")
+        path = os.path.join(BUNDLE, parser[SECTION]["filename"].strip())
+        return Bundle(path, parser[SECTION]["checksum"].strip().lower()) if os.path.exists(path) else None
+    except (KeyError, configparser.Error):
+        return None
+
+
+def lacking() -> list[str]:
+    """What this server lacks to fill a store, each with its remedy."""
+    found = [f"{tool} is not installed: install {package}" for tool, package in TOOLS.items() if not host.installed(tool)]
+    if host.installed("sudo"):
+        try:
+            host.run(["runuser", "-u", USER, "--", "sudo", "-n", "-l", "mount"], timeout=30)
+        except host.CommandError as error:
+            found.append(f"the user {USER} may not mount by sudo ({_said(error)}): /etc/sudoers.d/cloudstack of the package cloudstack-management lets it")
+    if not os.path.exists(SCRIPT):
+        found.append(f"{SCRIPT} is not there: is cloudstack-common whole?")
+    if bundle() is None:
+        found.append(f"{BUNDLE} has no template for {SECTION}: the project's own packages have one")
+    free = shutil.disk_usage(SCRATCH).free // 1024
+    if free < SPACE:
+        found.append(f"{SCRATCH} has {free >> 10} MiB free, and the template takes {SPACE >> 10} MiB there while it is unpacked: make room")
+    return found
+
+
+class Provider:
+    """The image stores of zones that are to have system virtual machines.
+
+    zones: {name, image_stores: [urls]}s, as declared. seed: whether what is missing is put there; else it is only proven that the server can
+    fill those that are not added yet.
+    """
+
+    def __init__(self, zones: t.Sequence[t.Mapping[str, t.Any]], client: t.Any, seed: bool, prefix: str = "") -> None:
+        self._zones = zones
+        self._client = client
+        self._seed = seed
+        self._prefix = prefix
+
+    def observe(self) -> dict[Store, Seen]:
+        """Look into the stores: of each zone the first one, or those that are new. Raises Unreachable."""
+        if self._client is None or not self._zones:
+            return {}
+        try:
+            rows = [row for row in self._client.rows("listImageStores") if row.get("providername") == "NFS"]
+        except Unreachable:
+            raise
+        except ApiError as error:
+            raise Unreachable(f"the image stores could not be read: {error}") from error
+        found: dict[Store, Seen] = {}
+        for zone in self._zones:
+            living = [Store(zone["name"], row["name"], row["url"], False) for row in rows if row.get("zonename") == zone["name"]]
+            known = {store.url.rstrip("/") for store in living}
+            new = [Store(zone["name"], url, url, True) for url in zone.get("image_stores") or () if url.rstrip("/") not in known]
+            if self._seed:
+                found.update(self._living(living))
+            elif not living:  # the template is put into a zone's first store only
+                found.update((store, look(store.url)) for store in new[:1])
+        return found
+
+    @staticmethod
+    def _living(stores: t.Sequence[Store]) -> dict[Store, Seen]:
+        """The store of a zone that has the template, else the first."""
+        seen = {}
+        for store in stores:
+            seen[store] = look(store.url)
+            if seen[store].template:
+                return {store: seen[store]}
+        return {store: seen[store] for store in stores[:1]}
+
+    def plan(self, observed: t.Mapping[Store, Seen]) -> Plan:
+        """What must be put where. Raises Invalid."""
+        problems: list[str] = []
+        changes: list[Change] = []
+        warnings: list[str] = []
+        empty = {store: seen for store, seen in observed.items() if not seen.template}
+        lack = lacking() if empty else []
+        if lack:
+            server = f"the management server {socket.gethostname()}"
+            problems.append(f"{server} cannot put the template of the system virtual machines into an image store: {'; '.join(lack)}")
+        for store, seen in empty.items():
+            here = f"{self._prefix}image_stores ({store.name}) of the zone {store.zone}"
+            if seen.problem:
+                problems.append(f"{here}: {seen.problem}")
+            elif seen.begun and seen.age < LIMIT:
+                warnings.append(f"{here}: a copy of the template is under way in {seen.begun}: the next run will see")
+            elif seen.begun:
+                problems.append(f"{here}: {seen.begun} holds a copy of the template that was never ended: remove that folder from the store, then run again")
+            elif seen.free < SPACE:
+                problems.append(f"{here}: the store has {seen.free >> 10} MiB free, and the template takes {SPACE >> 10} MiB: make room")
+            elif self._seed:
+                changes.append(self._change(store))
+        if problems:
+            problems.append("or, for a zone that is to have no system virtual machines, say system_vms: false")
+            raise Invalid(problems)
+        return Plan(changes, warnings)
+
+    def _change(self, store: Store) -> Change:
+        reason = "the server has put none there: the store was added before the zone had a cluster, or by hand, or it failed"
+        after = {"url": store.url, "folder": f"{TEMPLATES}/{OWN}"}
+        return Change("system_template", f"{store.zone}/{store.name}", "create", None, after, lambda: fill(store.url), reason=reason)
+
+    def returned(self, observed: t.Mapping[Store, Seen]) -> dict[str, t.Any]:
+        """Where the template is, None where it is not."""
+        return {"stores": [{"zone": store.zone, "name": store.name, "url": store.url, "template": seen.template or None} for store, seen in observed.items()]}
+
+
+def fill(url: str) -> None:
+    """Put the template into a store, with the server's own script. Raises RuntimeError, CommandError."""
+    found = bundle()
+    if found is None:
+        raise RuntimeError(f"{BUNDLE} has no template for {SECTION}")
+    digest = hashlib.sha512()
+    with open(found.path, "rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    if digest.hexdigest() != found.checksum:
+        raise RuntimeError(f"{found.path} is not the file that its package says (SHA-512): install cloudstack-management again")
+    with mounted(url, write=True) as folder:
+        place = os.path.join(folder, TEMPLATES, OWN)
+        host.run([SCRIPT, "-u", str(uuid.uuid4()), "-f", found.path, "-h", "kvm", "-d", place], timeout=LIMIT)
