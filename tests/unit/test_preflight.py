@@ -42,10 +42,10 @@ def example(tmp_path: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "mine"))
 
 
-def minimal(folder: pathlib.Path, cloudstack: str) -> list[str]:
+def minimal(folder: pathlib.Path, cloudstack: str, ceph: str = "ceph: {public_network: 192.0.2.0/24}") -> list[str]:
     (folder / "hosts.yml").write_text(MINIMAL, encoding="utf-8")
     (folder / "group_vars").mkdir(exist_ok=True)
-    (folder / "group_vars" / "all.yml").write_text(f"ceph: {{public_network: 192.0.2.0/24}}\n{cloudstack}", encoding="utf-8")
+    (folder / "group_vars" / "all.yml").write_text(f"{ceph}\n{cloudstack}", encoding="utf-8")
     return problems(folder)
 
 
@@ -83,3 +83,14 @@ def test_secrets_may_come_from_other_hosts_and_variables(tmp_path: pathlib.Path)
         "cloudstack: \"{{ there | combine({'management_key': 1, 'database_key': 'b'}) }}\"\n"
     )
     assert minimal(tmp_path, whole) == []
+
+
+def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.Path) -> None:
+    secrets = "database: {password: a}, admin_password: b, management_key: c, database_key: d"
+    flat = "repository: {url: https://mirror.example.org, suite: /, components: [main]}"
+    (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{{flat}}}}}")
+    assert said.startswith("cloud1, cloud2: cloudstack.packages.repository.components is main, but")
+    assert minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{source: folder, {flat}}}}}") == []
+    cluster = "ceph: {public_network: 192.0.2.0/24, packages: {source: repository, repository: {suite: reef, components: []}}}"
+    (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}}}", cluster)
+    assert said.startswith("ceph.packages.repository.components is empty, but ceph.packages.repository.suite reef does not end with a slash")
