@@ -24,7 +24,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, write
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # What a file of sources says, as it is shown. The key is shown by its digest.
@@ -113,6 +113,33 @@ class Version:
     installed: str
     candidate: str
 
+    @property
+    def release(self) -> int:
+        """The first number of the version that is installed, else of the one that would be; 0 for none."""
+        number = re.match(r"(?:\d+:)?(\d+)", self.installed or self.candidate)
+        return int(number.group(1)) if number else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A package that was a part of another one before a release of that."""
+
+    package: str
+    of: str
+    release: int
+
+
+NONE = Version("", "")
+
+
+def existing(packages: t.Sequence[str], splits: t.Sequence[Split], versions: t.Mapping[str, Version]) -> list[str]:
+    """Return the packages without those that are still part of another one. Pure.
+
+    What is installed decides: a part of a later release would take the other along to that release.
+    """
+    parts = {split.package for split in splits if 0 < versions.get(split.of, NONE).release < split.release}
+    return [name for name in packages if name not in parts]
+
 
 def parse_policy(text: str) -> dict[str, Version]:
     """Return what "apt-cache policy" says, by package. Pure."""
@@ -138,14 +165,22 @@ class Observed:
 class Provider:
     """A repository, None for those that the host has, and packages that somebody will install.
 
-    check: whether nobody will, so that they are part of the plan where the host's apt does not know them yet. options: more options of apt.
+    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the
+    host's apt does not know them yet. options: more options of apt.
     """
 
     def __init__(
-        self, repository: t.Optional[Repository], packages: t.Sequence[str] = (), check: bool = False, etc: str = "/etc/apt", options: t.Sequence[str] = ()
+        self,
+        repository: t.Optional[Repository],
+        packages: t.Sequence[str] = (),
+        splits: t.Sequence[Split] = (),
+        check: bool = False,
+        etc: str = "/etc/apt",
+        options: t.Sequence[str] = (),
     ) -> None:
         self.repository = repository
         self.packages = list(packages)
+        self.splits = [split for split in splits if split.package in packages]
         self.check = check
         self.etc = etc
         self.options = [word for option in ("APT::Sandbox::User=root", *options) for word in ("-o", option)]
@@ -174,12 +209,16 @@ class Provider:
             if not known:
                 self._ask(["apt-get", "update"], aside)
             versions = self._versions(aside)
-            missing = [name for name in self.packages if name not in versions or not versions[name].installed]
+            missing = [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
             simulate = ["apt-get", "--simulate", "--no-install-recommends", "install", *missing]
             return Observed(texts, listed, known, versions, self._ask(simulate, aside) if missing and self.check else "")
 
     def plan(self, observed: Observed) -> Plan:
         """Compare the files; have apt read what it has not read."""
+        unknown = sorted({split.of for split in self.splits if not observed.versions.get(split.of, NONE).release})
+        # A host without lists will have them.
+        if unknown and (self.check or (observed.known and observed.listed)):
+            raise Invalid([f"no repository of this host has the package {name}" for name in unknown])
         changes = []
         for path, text in self.texts.items():
             before = observed.texts[path]
@@ -197,12 +236,14 @@ class Provider:
         return Plan(changes)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the versions, and whether the host's own apt knows them by now."""
+        """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""
         versions = {name: dataclasses.asdict(version) for name, version in observed.versions.items()}
-        return {"versions": versions, "ready": observed.listed and observed.known}
+        packages = existing(self.packages, self.splits, observed.versions)
+        return {"packages": packages, "versions": versions, "ready": observed.listed and observed.known}
 
     def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
-        return parse_policy(self._ask(["apt-cache", "policy", *self.packages], options)) if self.packages else {}
+        names = sorted({*self.packages, *(split.of for split in self.splits)})
+        return parse_policy(self._ask(["apt-cache", "policy", *names], options)) if names else {}
 
     def _lists(self) -> str:
         return self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")

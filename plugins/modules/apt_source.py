@@ -70,6 +70,26 @@ options:
     type: list
     elements: str
     default: []
+  splits:
+    description:
+      - Which of the packages are there in some releases only, because they were a part of another one before.
+      - What is installed of that one decides, else what apt would install, and not which distribution the host has.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      package:
+        description: The package.
+        type: str
+        required: true
+      of:
+        description: Which one it was a part of.
+        type: str
+        required: true
+      release:
+        description: The first number of the version in which it is a package of its own.
+        type: int
+        required: true
   prefix:
     description:
       - What the options are called where the user wrote them, for messages.
@@ -86,10 +106,17 @@ EXAMPLES = r"""
       suite: /
       key: "{{ lookup('ansible.builtin.file', 'files/ceph-release.asc') }}"
     prefer: ["ceph*"]
-    packages: [ceph-common]
+    packages: [ceph-osd, ceph-volume]
+    splits:
+      - {package: ceph-volume, of: ceph-osd, release: 17}
 """
 
 RETURN = r"""
+packages:
+  description: The packages without those that are still a part of another one.
+  type: list
+  elements: str
+  returned: success
 versions:
   description: Of each of the packages that exists, the version that is C(installed) and the C(candidate) that apt would install, empty for none.
   type: dict
@@ -140,17 +167,20 @@ def main() -> None:
         "key": {"type": "str", "required": True, "no_log": False},
         "pin": {"type": "int", "default": 1001},
     }
+    splits = {"package": {"type": "str", "required": True}, "of": {"type": "str", "required": True}, "release": {"type": "int", "required": True}}
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "repository": {"type": "dict", "options": options},
             "prefer": {"type": "list", "elements": "str", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
+            "splits": {"type": "list", "elements": "dict", "default": [], "options": splits},
             "prefix": {"type": "str", "default": "repository"},
         },
         supports_check_mode=True,
     )
-    reconcile(module, _apt.Provider(repository(module), module.params["packages"], module.check_mode))
+    parts = [_apt.Split(**split) for split in module.params["splits"]]
+    reconcile(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode))
 
 
 if __name__ == "__main__":

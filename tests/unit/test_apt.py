@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, reconcile
+from ansible_collections.cephstack.cloud.tests.unit.templating import answers, question
 
 FLAT = yaml.safe_load(pathlib.Path(__file__).with_name("apt_repositories.yml").read_text(encoding="utf-8"))
 REEF, PACIFIC = "18.2.7-1", "16.2.15+ds-0+deb12u1"
@@ -51,8 +52,13 @@ class Host:
         path.write_text(_apt.sources(added), encoding="utf-8")
         return path
 
-    def provider(self, added: t.Optional[_apt.Repository], *packages: str, check: bool = False, **more: t.Any) -> _apt.Provider:
-        return _apt.Provider(added, packages, check, str(self.etc), self.options, **more)
+    def install(self, *packages: str) -> None:
+        """As dpkg has it, the distribution's version."""
+        lines = "Package: {}\nStatus: install ok installed\nVersion: {}\nArchitecture: all\nMaintainer: Tests <tests@example.org>\nDescription: for tests\n\n"
+        (self.folder / "status").write_text("".join(lines.format(name, PACIFIC) for name in packages), encoding="utf-8")
+
+    def provider(self, added: t.Optional[_apt.Repository], *packages: str, splits: t.Sequence[_apt.Split] = (), check: bool = False) -> _apt.Provider:
+        return _apt.Provider(added, packages, splits, check, str(self.etc), self.options)
 
     def run(self, added: t.Optional[_apt.Repository], *packages: str, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
         """What a module would give back."""
@@ -196,6 +202,105 @@ def test_one_that_cannot_be_trusted_is_not_added(host: Host, check: bool) -> Non
     assert "not signed" in said or "NO_PUBKEY" in said or "signature" in said.lower()
     assert "not there" not in host.run(repository(host.url("nowhere")), check=check).get("msg", "not there")
     assert host.files() == before
+
+
+# -- packages that some releases have
+
+VOLUME = [_apt.Split("ceph-volume", "ceph-osd", 17)]
+OSD = ("ceph-base", "ceph-osd", "ceph-volume", "lvm2")
+WITHOUT = [name for name in OSD if name != "ceph-volume"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "candidate", "there"),
+    [
+        ("", PACIFIC, False),
+        ("", REEF, True),
+        ("", "1:20.2.4-1", True),
+        ("17.2.5-0ubuntu0.22.04.3", "17.2.7-0ubuntu0.22.04.1", True),
+        (PACIFIC, REEF, False),  # it would take the OSDs' package along, which is an upgrade of a running cluster
+        ("", "", True),  # nothing is known: apt's own words are better
+    ],
+)
+def test_the_release_decides(installed: str, candidate: str, there: bool) -> None:
+    assert _apt.existing(OSD, VOLUME, {"ceph-osd": _apt.Version(installed, candidate)}) == (list(OSD) if there else WITHOUT)
+
+
+@needs_apt
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("lists", [True, False])
+def test_ceph_volume_comes_with_the_release_and_not_with_the_distribution(host: Host, check: bool, lists: bool) -> None:
+    """One distribution, with its own Ceph 16 and with a repository of Ceph 18, which a dry run has not added and the host not read."""
+    if lists:
+        host.run(None, *OSD)
+    assert host.run(None, *OSD, splits=VOLUME, check=check)["packages"] == WITHOUT
+    result = host.run(repository(host.url("reef")), *OSD, splits=VOLUME, check=check)
+    assert "msg" not in result, result
+    assert result["packages"] == list(OSD) and result["ready"] is not check
+    planned = {line for line in ids(result) if "package/" in line}
+    assert planned == ({f"create package/{name}" for name in OSD} if check else set())
+    assert host.run(None, "ceph-base", "lvm2", splits=VOLUME, check=check)["packages"] == ["ceph-base", "lvm2"]
+
+
+@needs_apt
+@pytest.mark.parametrize("check", [True, False])
+def test_a_new_repository_upgrades_no_osds(host: Host, check: bool) -> None:
+    host.run(None, *OSD)
+    host.install("ceph-base", "ceph-osd", "lvm2")
+    result = host.run(repository(host.url("reef")), *OSD, splits=VOLUME, check=check)
+    assert result["packages"] == WITHOUT
+    assert [line for line in ids(result) if "package/" in line] == []
+
+
+@needs_apt
+@pytest.mark.parametrize("check", [True, False])
+def test_a_package_that_no_repository_has_is_told(host: Host, check: bool) -> None:
+    said = host.run(None, "ceph-base", "ceph-none", "part", splits=[_apt.Split("part", "ceph-none", 17)], check=check)["msg"]
+    assert ("Unable to locate package ceph-none" if check else "no repository of this host has the package ceph-none") in said
+
+
+# -- the role
+
+BOOKWORM, TRIXIE, JAMMY = (
+    {"distribution": name, "distribution_major_version": number, "os_family": "Debian"}
+    for name, number in (("Debian", "12"), ("Debian", "13"), ("Ubuntu", "22"))
+)
+
+
+@pytest.mark.parametrize("facts", [BOOKWORM, TRIXIE, JAMMY], ids=lambda facts: f"{facts['distribution']}-{facts['distribution_major_version']}")
+def test_the_role_installs_what_apt_says_on_every_distribution(facts: dict[str, str]) -> None:
+    tables = pathlib.Path(__file__).resolve().parents[2] / "roles" / "ceph_common" / "vars"
+    names = (f"{facts['distribution']}-{facts['distribution_major_version']}", facts["distribution"], facts["os_family"])
+    table = yaml.safe_load(next(tables / f"{name.lower()}.yml" for name in names if (tables / f"{name.lower()}.yml").exists()).read_text(encoding="utf-8"))
+    asked = {"packages": ["ceph-osd"], "ready": False, "changes": []}
+    expressions = ("__ceph_common_wanted", "__ceph_common_asks", "__ceph_common_splits", "__ceph_common_apt.packages")
+    given = {"ansible_facts": facts, "ceph": {"public_network": "10.0.0.0/24"}, "group_names": ["osds"], "__ceph_common_asked": asked, **table}
+    wanted, asks, splits, packages = answers([question(one, "ceph_common", {"a": {}}, {"osds": ["a"]}, "a", **given) for one in expressions])
+    assert asks and packages == ["ceph-osd"]
+    splits = [_apt.Split(**split) for split in splits]
+    for version, there in ((PACIFIC, False), ("17.2.7-0ubuntu0.22.04.2", True), (REEF, True)):
+        assert ("ceph-volume" in _apt.existing(wanted, splits, {"ceph-osd": _apt.Version("", version)})) is there
+
+
+def test_the_role_s_repository_is_whole() -> None:
+    cases = [
+        ({}, ("bookworm", ["main"])),
+        ({"suite": "/"}, ("/", [])),
+        ({"suite": "reef/"}, ("reef/", [])),
+        ({"suite": "reef", "components": ["main", "extra"]}, ("reef", ["main", "extra"])),
+        ({"suite": "/", "components": ["main"]}, ("/", ["main"])),  # which is refused
+    ]
+    declared = [{"url": "https://mirror.example.org", "key": FLAT["key"], **more} for more, _whole in cases]
+    given = {"ansible_facts": {"distribution_release": "bookworm"}, "__cloudstack_management_repository_url": "https://download.example.org"}
+    asked = [
+        question(f"__{role}_repository_whole", role, {"a": {}}, {}, "a", **given, **{variable: {"packages": {"repository": one}}})
+        for role, variable in (("ceph_common", "ceph"), ("cloudstack_management", "cloudstack"))
+        for one in declared
+    ]
+    found = answers(asked)
+    assert [(one["suite"], one["components"]) for one in found[: len(cases)]] == [whole for _more, whole in cases]
+    assert [(one["suite"], one["components"]) for one in found[len(cases) :]] == [("bookworm", ["4.22"]), *(whole for _more, whole in cases[1:])]
+    assert {(one["url"], one["pin"], one["key"]) for one in found} == {("https://mirror.example.org", 1001, FLAT["key"])}
 
 
 # -- keys, and what is shown
