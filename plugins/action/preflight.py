@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
@@ -19,6 +21,8 @@ ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "xen_hosts", "nfs_
 PREFIX = "ceph_cluster_"
 # These are judged by rbd_images, against the living pools.
 IMAGES = "ceph_cluster_images"
+SECRETS = ("cloudstack.database.password", "cloudstack.admin_password", "cloudstack.management_key", "cloudstack.database_key")
+PACKAGES = "cloudstack.packages"
 
 
 class ActionModule(ActionBase):
@@ -45,6 +49,10 @@ class ActionModule(ActionBase):
             problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX)
         gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
+        packages = ceph.get("packages") or {}
+        if packages.get("source") == "repository":
+            problems += _apt.problems(packages.get("repository") or {}, "ceph.packages.repository")
+        problems += self._cloudstack(groups.get(variables.get("cloudstack_management_group", "cloudstack_management"), []), hostvars)
         of_xen, warnings_of_xen = xen.problems(hosts, roles)
         problems += of_xen
         of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in vlan_bridges.warnings(name, hostvars[name])]
@@ -55,6 +63,29 @@ class ActionModule(ActionBase):
             result["failed"] = True
             result["msg"] = "the declaration cannot be met, nothing was touched:\n" + "\n".join(f"- {problem}" for problem in problems)
         return result
+
+    def _cloudstack(self, servers: t.Sequence[str], hostvars: t.Any) -> list[str]:
+        """Return which secrets CloudStack's servers lack, and what is wrong with their repository. They come late in a run, when the whole of Ceph is there."""
+        found: dict[str, list[str]] = {}
+        for name in servers:
+            # One by one: hostvars would end at the first that can't be templated.
+            templar = self._templar.copy_with_new_env(available_variables={**hostvars.raw_get(name), "hostvars": hostvars})
+            for path in (*SECRETS, PACKAGES):
+                parent, _dot, key = path.rpartition(".")
+                try:
+                    value = templar.template(trust_as_template(f"{{{{ {path} if '{key}' in {parent} else '' }}}}"))
+                    if path == PACKAGES:
+                        said = _apt.problems((value or {}).get("repository") or {}, f"{path}.repository") if (value or {}).get("source") != "folder" else []
+                    else:
+                        said = [] if value else [f"{path} is not set: keep it in a vault"]
+                except AnsibleError as error:
+                    cause: BaseException = error
+                    while cause.__cause__:
+                        cause = cause.__cause__
+                    said = [f"{path}: {cause}"]
+                for problem in said:
+                    found.setdefault(problem, []).append(name)
+        return [f"{', '.join(names)}: {problem}" for problem, names in found.items()]
 
     @staticmethod
     def _host(name: str, groups: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> _inventory.Host:

@@ -173,6 +173,32 @@ def test_a_role_s_options_are_described(role: pathlib.Path) -> None:
         assert undescribed(entry.get("options", {})) == []
 
 
+def options_of(options: dict, path: str = "") -> list[tuple[str, dict]]:
+    found = [(f"{path}{name}", option) for name, option in options.items()]
+    return found + [nested for name, option in options.items() for nested in options_of(option.get("options", {}), f"{path}{name}.")]
+
+
+def test_no_secret_has_a_default() -> None:
+    """A password that stands in public is none. The lab's hosts, and those of the tests, are reached by this machine only."""
+    secret = re.compile(r"(password|passphrase|secret|secret_key|(management|database|access)_key|token)$")
+    given = [
+        f"{role.name}: {path}"
+        for role in ROLES
+        for entry in read(role / "meta" / "argument_specs.yml")["argument_specs"].values()
+        for path, option in options_of(entry.get("options", {}))
+        if secret.search(path) and option.get("default")
+    ]
+    public = [path for path in public_files() if path.parts[len(ROOT.parts)] in ("inventories", "docs", "README.md", "roles", "playbooks")]
+    given += [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in public
+        if path.suffix in (".yml", ".md") and not path.is_relative_to(ROOT / "inventories" / "lab")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"vault_\w+\s*\|\s*default\b|^\s*(- )?\w*(password|secret|secret_key|management_key|database_key):\s*(?!\"\{\{)[^\s#{&…]", line)
+    ]
+    assert given == []
+
+
 def test_no_more_than_forty_variables() -> None:
     """The operator's interface is a few structured variables; the lab's are not part of it."""
     every = {name for role in ROLES if role.name != "lab" for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})}

@@ -1,0 +1,299 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository of Debian packages, and what apt would install of it.
+
+A repository is tried before it is added: apt reads it in a folder of its own, beside everything that the host has. So a wrong one never
+stops the host's apt, and check mode knows what a repository holds that is not there yet.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+import os
+import re
+import tempfile
+import textwrap
+import time
+import typing as t
+import urllib.parse
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+
+ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+# What a file of sources says, as it is shown. The key is shown by its digest.
+FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """What is declared. name: of its files. key: armored text. prefer: names and patterns of the packages that are taken out of it first."""
+
+    name: str
+    url: str
+    suite: str
+    components: t.Sequence[str]
+    key: str
+    prefer: t.Sequence[str]
+    pin: int
+
+
+def is_flat(suite: str) -> bool:
+    """Whether apt reads the packages of a suite right in its folder, without components."""
+    return suite.endswith("/")
+
+
+def problems(declared: t.Mapping[str, t.Any], prefix: str) -> list[str]:
+    """Return what apt would refuse of a repository: it would then read no sources at all. Pure.
+
+    A suite that is not declared is the distribution's code name, and components that are not declared are whatever is right.
+    """
+    suite, components = declared.get("suite"), declared.get("components")
+    if suite == "":
+        return [f"{prefix}.suite is empty: a flat repository's is /, or the folder of its packages with a slash at the end"]
+    if is_flat(suite or "") and components:
+        return [
+            f"{prefix}.components is {', '.join(components)}, but {prefix}.suite {suite} ends with a slash: such a repository is flat and has none. "
+            f"Leave {prefix}.components out, or name the suite without the slash"
+        ]
+    if not is_flat(suite or "") and components is not None and not components:
+        return [
+            f"{prefix}.components is empty, but {prefix}.suite {suite or '(the code name of the distribution)'} does not end with a slash, and only a flat "
+            f"repository has no components: give {prefix}.suite as / or as the folder of its packages with a slash at the end, or name the components"
+        ]
+    return []
+
+
+def armored(key: bytes) -> str:
+    """Return a key as text, whichever way it was published. Pure."""
+    if ARMOR.encode() in key:
+        return key.decode("utf-8", "replace")
+    crc = 0xB704CE
+    for byte in key:
+        crc ^= byte << 16
+        for _bit in range(8):
+            crc = (crc << 1) ^ (0x1864CFB if crc & 0x800000 else 0)
+    lines = textwrap.wrap(base64.b64encode(key).decode(), 64)
+    end = ARMOR.replace("BEGIN", "END")
+    return "\n".join([ARMOR, "", *lines, "=" + base64.b64encode((crc & 0xFFFFFF).to_bytes(3, "big")).decode(), end])
+
+
+def sources(repository: Repository) -> str:
+    """Return the file of sources. Pure."""
+    key = textwrap.indent("\n".join(line.strip() or "." for line in repository.key.strip().splitlines()), "    ")
+    components = f"Components: {' '.join(repository.components)}\n" if repository.components else ""
+    return f"{components}X-Repolib-Name: {repository.name}\nSigned-By:\n{key}\nSuites: {repository.suite}\nTypes: deb\nURIs: {repository.url}\n"
+
+
+def preferences(repository: Repository) -> str:
+    """Return the file of preferences. Pure."""
+    host = urllib.parse.urlsplit(repository.url).hostname or ""  # "": this host's own files
+    return f'# Made by cephstack.cloud\nPackage: {" ".join(repository.prefer)}\nPin: origin "{host}"\nPin-Priority: {repository.pin}\n'
+
+
+def shown(text: t.Optional[str]) -> dict[str, str]:
+    """Return what a file of sources says, fit to be shown: without a password in its address. Pure."""
+    found = dict.fromkeys(FIELDS.values(), "") if text is not None else {}
+    for name, value in re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", text or "", re.M):
+        if name in FIELDS:
+            found[FIELDS[name]] = value if name != "Signed-By" or "\n" not in value else "sha256 " + hashlib.sha256(value.encode()).hexdigest()[:16]
+    return {name: re.sub(r"//[^/@\s]*@", "//********@", value) for name, value in found.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """What apt says of a package: the versions that are installed and that it would install, "" for none."""
+
+    installed: str
+    candidate: str
+
+    @property
+    def release(self) -> int:
+        """The first number of the version that is installed, else of the one that would be; 0 for none."""
+        number = re.match(r"(?:\d+:)?(\d+)", self.installed or self.candidate)
+        return int(number.group(1)) if number else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A package that was a part of another one before a release of that."""
+
+    package: str
+    of: str
+    release: int
+
+
+NONE = Version("", "")
+
+
+def existing(packages: t.Sequence[str], splits: t.Sequence[Split], versions: t.Mapping[str, Version]) -> list[str]:
+    """Return the packages without those that are still part of another one. Pure.
+
+    What is installed decides: a part of a later release would take the other along to that release.
+    """
+    parts = {split.package for split in splits if 0 < versions.get(split.of, NONE).release < split.release}
+    return [name for name in packages if name not in parts]
+
+
+def parse_policy(text: str) -> dict[str, Version]:
+    """Return what "apt-cache policy" says, by package. Pure."""
+    found = re.findall(r"^(\S+):\n  Installed: (.+)\n  Candidate: (.+)$", text, re.M)
+    return {name: Version(*("" if version == "(none)" else version for version in versions)) for name, *versions in found}
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is there.
+
+    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all.
+    versions: of the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done.
+    """
+
+    texts: t.Mapping[str, t.Optional[str]]
+    listed: bool
+    known: bool
+    versions: t.Mapping[str, Version]
+    simulated: str = ""
+
+
+class Provider:
+    """A repository, None for those that the host has, and packages that somebody will install.
+
+    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the
+    host's apt does not know them yet. options: more options of apt.
+    """
+
+    def __init__(
+        self,
+        repository: t.Optional[Repository],
+        packages: t.Sequence[str] = (),
+        splits: t.Sequence[Split] = (),
+        check: bool = False,
+        etc: str = "/etc/apt",
+        options: t.Sequence[str] = (),
+    ) -> None:
+        self.repository = repository
+        self.packages = list(packages)
+        self.splits = [split for split in splits if split.package in packages]
+        self.check = check
+        self.etc = etc
+        self.options = [word for option in ("APT::Sandbox::User=root", *options) for word in ("-o", option)]
+        self.source = ""
+        self.texts: dict[str, str] = {}
+        if repository:
+            self.source = os.path.join(etc, "sources.list.d", f"{repository.name}.sources")
+            self.texts = {self.source: sources(repository)}
+            if repository.prefer:
+                self.texts[os.path.join(etc, "preferences.d", f"{repository.name}.pref")] = preferences(repository)
+
+    def observe(self) -> Observed:
+        """Read the files and ask apt, of a repository that is not there as if it were."""
+        texts = {path: read(path) for path in self.texts}
+        listed = texts == self.texts
+        if self.repository and listed:
+            listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
+        lists = self._lists()
+        known = any("_Packages" in name for name in (os.listdir(lists) if os.path.isdir(lists) else []))
+        if listed and (known or not self.check):
+            return Observed(texts, listed, known, self._versions())
+        with self._aside(lists) as (aside, source):
+            if not listed:
+                # Without the option apt ends well where it could read nothing.
+                self._ask(["apt-get", "update", "-o", "APT::Update::Error-Mode=any"], [*aside, *_only(source)])
+            if not known:
+                self._ask(["apt-get", "update"], aside)
+            versions = self._versions(aside)
+            missing = [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
+            simulate = ["apt-get", "--simulate", "--no-install-recommends", "install", *missing]
+            return Observed(texts, listed, known, versions, self._ask(simulate, aside) if missing and self.check else "")
+
+    def plan(self, observed: Observed) -> Plan:
+        """Compare the files; have apt read what it has not read."""
+        unknown = sorted({split.of for split in self.splits if not observed.versions.get(split.of, NONE).release})
+        # A host without lists will have them.
+        if unknown and (self.check or (observed.known and observed.listed)):
+            raise Invalid([f"no repository of this host has the package {name}" for name in unknown])
+        changes = []
+        for path, text in self.texts.items():
+            before = observed.texts[path]
+            if before != text:
+                was, will = differing(shown(before), shown(text)) if path == self.source else ({"text": before}, {"text": text})
+                changes.append(Change("file", path, "create" if before is None else "update", None if before is None else was, will, _writer(path, text)))
+        if not observed.listed or not observed.known:
+            needs = frozenset(change.id for change in changes)
+            what = self.repository.name if self.repository and not observed.listed else "all"
+            changes.append(Change("lists", what, "update", {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]) and None, needs=needs))
+        for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
+            action = "delete" if verb == "Remv" else "update" if before else "create"
+            versions = ({"version": before} if before else None, {"version": after} if verb == "Inst" else None)
+            changes.append(Change("package", name, action, *versions, lambda: None, needs=frozenset(change.id for change in changes if change.kind == "lists")))
+        return Plan(changes)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""
+        versions = {name: dataclasses.asdict(version) for name, version in observed.versions.items()}
+        packages = existing(self.packages, self.splits, observed.versions)
+        return {"packages": packages, "versions": versions, "ready": observed.listed and observed.known}
+
+    def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
+        names = sorted({*self.packages, *(split.of for split in self.splits)})
+        return parse_policy(self._ask(["apt-cache", "policy", *names], options)) if names else {}
+
+    def _lists(self) -> str:
+        return self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
+
+    @contextlib.contextmanager
+    def _aside(self, lists: str) -> t.Iterator[tuple[list[str], str]]:
+        """Give options by which apt has all that this host has, with the repository as it is to be, and where that is.
+
+        apt writes into a folder that is removed. lists: where the host's own are.
+        """
+        with tempfile.TemporaryDirectory(prefix="cephstack-apt-") as folder:
+            parts = ("sources.list.d", "preferences.d")
+            here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": parts[0], "Etc::preferencesparts": parts[1]}
+            _links(lists, os.path.join(folder, "lists"), {"lock"})
+            os.makedirs(os.path.join(folder, "lists", "partial"))
+            os.makedirs(os.path.join(folder, "cache", "archives", "partial"))
+            mine = {os.path.relpath(path, self.etc): text for path, text in self.texts.items()}
+            for part in parts:
+                _links(os.path.join(self.etc, part), os.path.join(folder, part), {os.path.basename(name) for name in mine})
+            for name, text in mine.items():
+                _writer(os.path.join(folder, name), text)()
+            options = [word for name, value in here.items() for word in ("-o", f"Dir::{name}={os.path.join(folder, value)}")]
+            yield options, os.path.join(folder, parts[0], os.path.basename(self.source))
+
+    def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), patience: float = 300) -> str:
+        """Return what apt says; wait for others that use it. Raises Unreachable with apt's words."""
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return run([*argv, *self.options, *options], timeout=1200)
+            except CommandError as error:
+                if "Could not get lock" in error.text and time.monotonic() < end:
+                    time.sleep(2)
+                    continue
+                said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
+                raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
+
+
+def _only(source: str) -> list[str]:
+    """Return options by which apt has the repository of one file and no other."""
+    return ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "APT::Get::List-Cleanup=0"]
+
+
+def _writer(path: str, text: str) -> t.Callable[[], None]:
+    return lambda: write(path, text, 0o644, os.geteuid(), os.getegid())
+
+
+def _links(there: str, here: str, without: t.Collection[str]) -> None:
+    os.makedirs(here)
+    for name in os.listdir(there) if os.path.isdir(there) else []:
+        path = os.path.join(there, name)
+        if name not in without and os.path.isfile(path):
+            os.symlink(path, os.path.join(here, name))

@@ -1,0 +1,187 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: apt_source
+short_description: A repository of Debian packages, and what apt would install of it
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Adds a repository with its key and the preference of its packages, and has apt read it.
+  - It is tried first, in a folder of its own beside everything that the host has. One that apt can't read, or that is signed by another key,
+    is refused before anything is changed, as apt would then read no sources at all.
+  - Without O(repository) it only tells what apt would install of the host's own.
+extends_documentation_fragment:
+  - cephstack.cloud.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Where apt has not read the repository yet, the packages that would be installed are among the changes.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  name:
+    description:
+      - The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).
+    type: str
+    required: true
+  repository:
+    description:
+      - The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no
+        O(repository.components).
+    type: dict
+    suboptions:
+      url:
+        description: Its address.
+        type: str
+        required: true
+      suite:
+        description: Its suite.
+        type: str
+        required: true
+      components:
+        description: Its components.
+        type: list
+        elements: str
+        default: []
+      key:
+        description: The key that signs it, as armored text, or an address that the host fetches it from.
+        type: str
+        required: true
+      pin:
+        description: The priority of its preferred packages.
+        type: int
+        default: 1001
+  prefer:
+    description:
+      - Names and patterns of the packages that are taken out of it rather than out of another.
+    type: list
+    elements: str
+    default: []
+  packages:
+    description:
+      - Packages that will be installed. They are asked for.
+    type: list
+    elements: str
+    default: []
+  splits:
+    description:
+      - Which of the packages are there in some releases only, because they were a part of another one before.
+      - What is installed of that one decides, else what apt would install, and not which distribution the host has.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      package:
+        description: The package.
+        type: str
+        required: true
+      of:
+        description: Which one it was a part of.
+        type: str
+        required: true
+      release:
+        description: The first number of the version in which it is a package of its own.
+        type: int
+        required: true
+  prefix:
+    description:
+      - What the options are called where the user wrote them, for messages.
+    type: str
+    default: repository
+"""
+
+EXAMPLES = r"""
+- name: A flat repository
+  cephstack.cloud.apt_source:
+    name: ceph
+    repository:
+      url: https://mirror.example.org/ceph-18.2
+      suite: /
+      key: "{{ lookup('ansible.builtin.file', 'files/ceph-release.asc') }}"
+    prefer: ["ceph*"]
+    packages: [ceph-osd, ceph-volume]
+    splits:
+      - {package: ceph-volume, of: ceph-osd, release: 17}
+"""
+
+RETURN = r"""
+packages:
+  description: The packages without those that are still a part of another one.
+  type: list
+  elements: str
+  returned: success
+versions:
+  description: Of each of the packages that exists, the version that is C(installed) and the C(candidate) that apt would install, empty for none.
+  type: dict
+  returned: success
+ready:
+  description: Whether the host's own apt knows the packages. In check mode it may not yet.
+  type: bool
+  returned: success
+changes:
+  description: The changes, in the order of their stages.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+
+
+def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
+    """Return what is declared, with its key."""
+    declared = module.params["repository"]
+    if declared is None:
+        return None
+    problems = _apt.problems(declared, module.params["prefix"])
+    key = declared["key"]
+    if problems:
+        module.fail_json(msg="; ".join(problems), problems=problems)
+    if "-----BEGIN" not in key:
+        try:
+            key = _apt.armored(open_url(key, timeout=60).read())
+        except Exception as error:  # whatever the address leads to
+            module.fail_json(msg=f"{module.params['prefix']}.key {key} cannot be fetched: {error}")
+    wanted = {name: declared[name] for name in ("url", "suite", "components", "pin")}
+    return _apt.Repository(name=module.params["name"], prefer=module.params["prefer"], key=key, **wanted)
+
+
+def main() -> None:
+    options = {
+        "url": {"type": "str", "required": True},
+        "suite": {"type": "str", "required": True},
+        "components": {"type": "list", "elements": "str", "default": []},
+        "key": {"type": "str", "required": True, "no_log": False},
+        "pin": {"type": "int", "default": 1001},
+    }
+    splits = {"package": {"type": "str", "required": True}, "of": {"type": "str", "required": True}, "release": {"type": "int", "required": True}}
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "repository": {"type": "dict", "options": options},
+            "prefer": {"type": "list", "elements": "str", "default": []},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "splits": {"type": "list", "elements": "dict", "default": [], "options": splits},
+            "prefix": {"type": "str", "default": "repository"},
+        },
+        supports_check_mode=True,
+    )
+    parts = [_apt.Split(**split) for split in module.params["splits"]]
+    reconcile(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
