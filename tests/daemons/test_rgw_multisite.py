@@ -46,11 +46,11 @@ def earth(run, clusters):
         place = ["--rgw-realm=earth", "--rgw-zonegroup=eu"]
         key = [f"--access-key={KEY['access_key']}", f"--secret={KEY['secret_key']}"]
         east.admin("user", "create", *place, "--rgw-zone=eu-east", "--uid=realm", "--display-name=Realm", "--system", *key)
-        east.start()
+        east.start(zone="eu-east")
         west.admin("realm", "pull", f"--url={east.url}", *key)
         west.admin("zone", "create", *place, "--rgw-zone=eu-west", "--endpoints=http://127.0.0.9:1", *key)
         west.admin("period", "update", "--commit", *place, "--rgw-zone=eu-west")
-        west.start()
+        west.start(zone="eu-west")
         clusters[0].sites = east, west
     return clusters[0].sites
 
@@ -93,7 +93,7 @@ def test_users_are_the_master_zones(run, earth):
     users = [{"uid": "ann"}]
     run("rgw_site", cluster=east.cluster, endpoints=[east.url], users=users)
     # The gateway there takes a moment to hear of it
-    west.cluster.wait(lambda: {"ann", "cephstack-admin"} <= set(west.admin("user", "list", "--rgw-zone=eu-west")), 30, "the users to come")
+    west.cluster.wait(lambda: {"ann", "cephstack-admin"} <= set(west.admin("user", "list", "--rgw-zone=eu-west")), 60, "the users to come")
     wanted = {"cluster": west.cluster, "site": west_site(west), "endpoints": [west.url]}
     assert not run("rgw_site", **wanted, users=users)["changed"]
     with pytest.raises(Failed, match="create user/bob: users and buckets are changed in the realm's master zone, eu-east"):

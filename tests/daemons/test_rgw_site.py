@@ -34,7 +34,8 @@ class Gateway:
         self.port = _free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def start(self, frontends=""):
+    def start(self, frontends="", zone=""):
+        """Start it in that zone, or in the default one."""
         made = self.cluster.command("auth get-or-create", entity=self.name, caps=["mon", "allow rw", "mgr", "allow rw", "osd", "allow rwx tag rgw *=*"])
         keyring = self.cluster.dir / f"{self.name}.keyring"
         keyring.write_text(f"[{self.name}]\nkey = {made[0]['key']}\n")
@@ -50,6 +51,8 @@ class Gateway:
             "--rgw-frontends",
             f"beast endpoint=127.0.0.1:{self.port} {frontends}",
         ]
+        # Whose realm changes starts anew, and would wait 2 minutes for the leases of its own former self.
+        argv += ["--rgw-zone", zone, "--rgw-sync-lease-period", "10", "--rgw-meta-sync-poll-interval", "1"] if zone else []
         self.cluster.spawn(self.name, [*argv, "--rgw-data", str(self.cluster.dir), "--rgw-lc-debug-interval", "0"])
         self.cluster.wait(self.answers, 60, "the gateway")
         return self
