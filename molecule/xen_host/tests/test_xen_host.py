@@ -21,8 +21,6 @@ from ansible_collections.cephstack.cloud.molecule.shared import runs
 STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
 # The guests that the inventory declares: their disks, and the image behind each.
 GUESTS = {"script": {"xvda": "script-a", "xvdb": "script-b"}, "static": {"xvda": "static-a"}, "nbd": {"xvda": "nbd-a"}}
-# What it would write is kept out of the logs, so that the task alone is listed.
-KEYRINGS = "cephstack.cloud.ceph_common : Keep their keyrings"
 # The second sector of each disk: the guest tells the sum of what it found there, and writes. Then it may wait, and writes to the third.
 INIT = """#!/bin/busybox sh
 export PATH=/bin
@@ -197,11 +195,11 @@ def test_drift_is_listed_exactly_and_mended_and_another_run_changes_nothing(tmp_
     STACK.ssh("xen1", "sed -i '/key = /s/=.*/= AQBQVKVnAAAAABAAKp0vWy7VHJPNNCRP7HoYVg==/' /etc/ceph/ceph.client.xen.keyring")
 
     changes, _ = STACK.play(tmp_path, "--check", "--diff")
-    assert sorted(f"{change['kind']}/{change['name']}" for change in changes) == ["mapping/vms/static-a", f"task/{KEYRINGS}"], changes
+    assert sorted(f"{change['kind']}/{change['name']}" for change in changes) == ["keyring//etc/ceph/ceph.client.xen.keyring", "mapping/vms/static-a"], changes
     assert {change["host"] for change in changes} == {"xen1"}
 
     mended, _ = STACK.play(tmp_path, "--tags", "preflight,xen")
-    assert sorted(f"{change['kind']}/{change['name']}" for change in mended) == ["mapping/vms/static-a", f"task/{KEYRINGS}"], mended
+    assert sorted(f"{change['kind']}/{change['name']}" for change in mended) == ["keyring//etc/ceph/ceph.client.xen.keyring", "mapping/vms/static-a"], mended
     assert mapped() == ["nbd-a", "static-a"]
     again, recap = STACK.play(tmp_path)
     assert again == []
