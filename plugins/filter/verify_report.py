@@ -53,11 +53,11 @@ def verify_report(
         lines.append(f"{consumer['client']} is refused what it was not promised: {len(consumer['refused'])} attempts, none succeeded")
     for guest in (guests or {}).get("guests") or ():
         origin = f"a clone of {guest['golden']} ({guest['clone_ms']} ms)" if guest["golden"] else "an image of its own"
-        lines.append(f"guest of {guest['client']} ({guest['domain_type']}) on {origin}: wrote in {guest['guest_seconds']} s \"{guest['marker']}\"")
+        lines.append(f'guest of {guest["client"]} ({guest["domain_type"]}) on {origin}: wrote in {guest["guest_seconds"]} s "{guest["marker"]}"')
     for guest in xen or ():
         for disk in guest.get("disks") or ():
             where = f"Xen guest on {disk['pool']}/{disk['image']} by {disk['backend']}"
-            lines.append(f"{where}: wrote, within {guest['seconds']} s, \"{disk['written']}\"")
+            lines.append(f'{where}: wrote, within {guest["seconds"]} s, "{disk["written"]}"')
     for user in probe.get("probes") or ():
         lines.append(f"{user['uid']} at {user['endpoint']}: {_took(user['latency'])}; nobody without a key is served")
     return lines

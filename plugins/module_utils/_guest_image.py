@@ -66,9 +66,7 @@ class Provider:
             with open(self.path + ".json", encoding="utf-8") as file:
                 noted = json.load(file)
             found = _sum(self.path)
-            return Image(
-                noted["recipe"], noted["kind"], noted.get("format", "raw"), noted["size"], found, found == noted["sha256"], tuple(noted["packages"])
-            )
+            return Image(noted["recipe"], noted["kind"], noted.get("format", "raw"), noted["size"], found, found == noted["sha256"], tuple(noted["packages"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
