@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -225,6 +226,72 @@ def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> tu
     """Return both sides cut down to the keys of after whose values differ."""
     keys = [key for key in after if key not in before or before[key] != after[key]]
     return {key: before.get(key) for key in keys}, {key: after[key] for key in keys}
+
+
+class Draft:
+    """What planning writes on: changes, problems and warnings.
+
+    prefix: what stands before an option's name in messages.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self.changes: list[Change] = []
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def problem(self, text: str) -> None:
+        """Note what makes the plan invalid."""
+        if text not in self.problems:
+            self.problems.append(text)
+
+    def warn(self, text: str) -> None:
+        """Note what the operator should know."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def add(self, change: Change) -> None:
+        """Plan a change that is complete."""
+        self.changes.append(change)
+
+    def ensure(
+        self,
+        kind: str,
+        name: str,
+        current: t.Optional[t.Mapping[str, t.Any]],
+        desired: t.Optional[t.Mapping[str, t.Any]],
+        apply: t.Optional[t.Callable[[], t.Any]] = None,
+        update: t.Optional[t.Callable[[dict[str, t.Any]], t.Any]] = None,
+        **more: t.Any,
+    ) -> None:
+        """Plan what makes the current state the desired one: create, update, delete, or nothing. None: the object is not there, or is not to be.
+
+        An update has only the keys of desired that differ. apply: does it; update: the same for an update, given what differs.
+        more: what else a Change has.
+        """
+        before = None if current is None else dict(current)
+        after = None if desired is None else dict(desired)
+        action = "create" if before is None else "delete" if after is None else "update"
+        if before is not None and after is not None:
+            before, after = differing(before, after)
+            apply = functools.partial(update, after) if update else apply
+            if not after:
+                return
+        elif before is after:
+            return
+        if apply is None:
+            raise TypeError(f"nothing says how to {action} {kind}/{name}")
+        self.add(Change(kind, name, action, before, after, apply, **more))
+
+    def ids(self, *kinds: str, begin: str = "", action: t.Optional[str] = None) -> t.FrozenSet[str]:
+        """The ids of the changes of some kinds that are planned so far: those whose name begins so, those of one action."""
+        return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin) and action in (None, change.action))
+
+    def plan(self) -> Plan:
+        """The plan. Raises Invalid with all problems."""
+        if self.problems:
+            raise Invalid(self.problems)
+        return Plan(self.changes, self.warnings)
 
 
 class Provider(t.Protocol):

@@ -13,11 +13,13 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     HIDDEN,
     Change,
+    Draft,
     Failure,
     Invalid,
     Plan,
     Risk,
     Secret,
+    Together,
     Unreachable,
     differing,
     reconcile,
@@ -84,6 +86,69 @@ def test_differing_keeps_only_what_was_declared_and_differs() -> None:
         {"min_size": 1, "bulk": None},
         {"min_size": 2, "bulk": None},
     )
+
+
+# -- the draft
+
+
+def drafted(current: t.Any, desired: t.Any, **more: t.Any) -> list[Change]:
+    draft = Draft()
+    draft.ensure("pool", "a", current, desired, lambda: "applied", **more)
+    return draft.plan().changes
+
+
+def test_a_draft_picks_what_is_to_be_done_and_cuts_an_update_to_what_differs() -> None:
+    (created,) = drafted(None, {"size": 3})
+    assert (created.id, created.action, created.before, created.after) == ("pool/a", "create", None, {"size": 3})
+    (updated,) = drafted({"size": 3, "bulk": False, "other": 0}, {"size": 2, "bulk": False})
+    assert (updated.action, updated.before, updated.after, updated.apply()) == ("update", {"size": 3}, {"size": 2}, "applied")
+    (deleted,) = drafted({"size": 3}, None, risk=Risk.LOSS, reason="gone", needs=frozenset({"pool/b"}))
+    assert (deleted.action, deleted.before, deleted.after) == ("delete", {"size": 3}, None)
+    assert (deleted.risk, deleted.reason, deleted.needs) == (Risk.LOSS, "gone", {"pool/b"})
+
+
+def test_what_is_as_it_should_be_is_no_change() -> None:
+    assert drafted({"size": 3, "other": 0}, {"size": 3}) == []
+    assert drafted(None, None) == []
+
+
+def test_what_has_nothing_to_say_of_itself_is_made_and_taken_away_all_the_same() -> None:
+    assert [change.action for change in drafted(None, {}) + drafted({}, None)] == ["create", "delete"]
+
+
+def test_an_update_is_given_what_differs() -> None:
+    (updated,) = drafted({"size": 3, "bulk": False}, {"size": 2, "bulk": False}, update=lambda differs: differs)
+    assert updated.apply() == {"size": 2}
+    (created,) = drafted(None, {"size": 2}, update=lambda differs: differs)
+    assert created.apply() == "applied"
+
+
+def test_a_change_that_nobody_could_apply_is_a_defect() -> None:
+    with pytest.raises(TypeError, match="how to delete pool/a"):
+        Draft().ensure("pool", "a", {"size": 3}, None)
+
+
+def test_problems_and_warnings_are_said_once_and_problems_end_it() -> None:
+    draft = Draft("ceph_cluster_")
+    for text in ("3 hosts only", "3 hosts only", "no manager"):
+        draft.warn(text)
+    draft.add(change("a"))
+    assert (draft.plan().changes, draft.plan().warnings, draft.prefix) == ([change("a")], ["3 hosts only", "no manager"], "ceph_cluster_")
+    for text in ("size 9", "size 9", "size 8"):
+        draft.problem(text)
+    with pytest.raises(Invalid) as caught:
+        draft.plan()
+    assert caught.value.problems == ["size 9", "size 8"]
+
+
+def test_a_draft_knows_the_ids_that_are_planned_so_far() -> None:
+    draft = Draft()
+    for one in (change("z1/a"), change("z2/a", action="delete"), Change("flag", "z1", "update", {}, {}, lambda: None)):
+        draft.add(one)
+    assert draft.ids("pool") == {"pool/z1/a", "pool/z2/a"}
+    assert draft.ids("pool", "flag", begin="z1") == {"pool/z1/a", "flag/z1"}
+    assert draft.ids("pool", action="delete") == {"pool/z2/a"}
+    assert draft.ids() == frozenset()
 
 
 # -- stages
@@ -303,7 +368,7 @@ class Pools:
         return {"pools": observed}
 
 
-def ended(provider: Pools, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
+def ended(provider: t.Any, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
     module = FakeModule(check_mode)
     with pytest.raises(Ended):
         reconcile(module, provider, armed)
@@ -413,3 +478,21 @@ def test_what_a_provider_does_not_expect_is_not_swallowed() -> None:
 
     with pytest.raises(KeyError):
         reconcile(FakeModule(), Broken({}, {}))
+
+
+# -- several providers as one
+
+
+def test_several_providers_are_one_plan() -> None:
+    first, second = Pools({"a": 2}, {"a": 3}), Pools({}, {"b": 3})
+    second.returned = lambda observed: {"others": observed}  # type: ignore[method-assign]
+    module = ended(Together([first, second]))
+    assert [row["name"] for row in module.result["changes"]] == ["a", "b"]
+    assert (module.result["pools"], module.result["others"]) == ({"a": 3}, {"b": 3})
+    assert module.warnings == ["3 hosts only", "3 hosts only"]
+
+
+def test_the_problems_of_several_providers_are_said_together() -> None:
+    first, second, third = Pools({}, {}), Pools({}, {}), Pools({}, {"c": 3})
+    first.invalid_at = second.invalid_at = 1
+    assert len(ended(Together([first, second, third])).result["problems"]) == 4

@@ -20,7 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 SERVICES = ("mon", "osd", "mgr", "mds")
 # The key types, by the number that stands at the beginning of a key, and the length of their secrets in bytes.
@@ -215,7 +215,7 @@ def cephx_problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     pools: t.Collection[str],
     allowed: t.Optional[t.Collection[str]],
     me: str,
@@ -256,7 +256,7 @@ def plan(
                 _delete(name, sheet, "it is not declared, and prune names clients: whoever uses its key is locked out", living)
 
 
-def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, sheet: Sheet, here: str) -> None:
+def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, sheet: Draft, here: str) -> None:
     name = item["name"]
     if item.get("caps") is None:
         sheet.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
@@ -279,7 +279,7 @@ def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     sheet.add(Change("client", name, "create", None, after, apply, needs=sheet.cipher_needs))
 
 
-def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Sheet) -> None:
+def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Draft) -> None:
     name = item["name"]
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}
@@ -322,7 +322,7 @@ def _parts(key: str) -> tuple[str, float]:
         return "", 0.0
 
 
-def _delete(name: str, sheet: Sheet, reason: str, living: t.Mapping[str, t.Any]) -> None:
+def _delete(name: str, sheet: Draft, reason: str, living: t.Mapping[str, t.Any]) -> None:
     before = {"caps": dict(living["caps"])}
     sheet.add(Change("client", name, "delete", before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason))
 
@@ -338,7 +338,7 @@ def _import(send: t.Callable[..., t.Any], name: str, key: str, caps: t.Mapping[s
     return send("auth import", keyring.encode())
 
 
-def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.Optional[list[str]]:
+def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> t.Optional[list[str]]:
     """Plan the ciphers; return the key types that will be allowed, None where the release knows one type only."""
     said = {key: value for key, value in declared.items() if value is not None}
     if maps.empty:

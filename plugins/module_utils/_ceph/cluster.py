@@ -17,7 +17,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers, _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
     clients,
     crush,
@@ -31,7 +31,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import declared_problems
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 
 # How long a mon may take to hear of an option that was just set (it learns of it by the next proposal).
 _PATIENCE = 10.0
@@ -260,17 +260,11 @@ class Gates:
                         self._send("config set", who="mon", name=option, value=before)
 
 
-class Sheet:
-    """What planning writes on: changes, problems and warnings; and what the kinds must know of each other.
-
-    prefix: what stands before a variable's name in what the operator reads.
-    """
+class Draft(_plan.Draft):
+    """What planning writes on, and what the kinds must know of each other."""
 
     def __init__(self, connection: t.Optional[Connection], prefix: str, declaration: t.Mapping[str, t.Any]) -> None:
-        self.prefix = prefix
-        self.changes: list[Change] = []
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+        super().__init__(prefix)
         self._connection = connection
         self._declaration = declaration
         self._gates = Gates(self.send)
@@ -282,20 +276,6 @@ class Sheet:
         relevant = [(options.who(*options.split_section(section)), option) for section, option, _value in options.flat(declaration["options"])]
         self.option_needs = frozenset(f"option/{who}/{name}" for who, name in relevant if name.startswith(("osd_pool_default_", "mon_max_p", "mon_allow_")))
         self.cipher_needs = frozenset({"cephx/allowed"} if (declaration["cephx"] or {}).get("allowed") else ())
-
-    def add(self, change: Change) -> None:
-        self.changes.append(change)
-
-    def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def ids(self, kind: str, action: t.Optional[str] = None) -> t.FrozenSet[str]:
-        """The ids of the changes of a kind that are planned so far."""
-        return frozenset(change.id for change in self.changes if change.kind == kind and action in (None, change.action))
 
     def leaving_rule(self, rule: str) -> set[str]:
         """The pools that are deleted, or that are given another rule."""
@@ -348,12 +328,12 @@ class Sheet:
 
 def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[Connection] = None, me: str = "client.admin", prefix: str = "") -> Plan:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Pure. Raises Invalid with all problems."""
-    sheet = Sheet(connection, prefix, declaration)
+    sheet = Draft(connection, prefix, declaration)
     prune = set(declaration["prune"])
     fsid = declaration.get("fsid")
     if fsid and maps.fsid and values.fsid(fsid) != values.fsid(maps.fsid):
         sheet.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {maps.fsid}: mend the variable, or the monitors' addresses")
-        raise Invalid(sheet.problems)
+        return sheet.plan()
     mons = len(maps.mon.get("mons", []))
     if mons and mons % 2 == 0:
         sheet.warn(f"the cluster has {mons} monitors, which survive no more failures than {mons - 1}: use an odd number")
@@ -387,9 +367,7 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     flags.plan(declaration["flags"], maps, sheet)
     flags.plan_client(declaration.get("require_min_compat_client"), maps, sheet)
     mgr_modules.plan(declaration["mgr_modules"], maps, sheet)
-    if sheet.problems:
-        raise Invalid(sheet.problems)
-    return Plan(sheet.changes, sheet.warnings)
+    return sheet.plan()
 
 
 class ClusterProvider:

@@ -15,7 +15,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values impor
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
 OPTIONS: dict[str, t.Any] = {
@@ -306,14 +306,14 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
     return tree
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
     """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
     _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
     _plan_classes(declared, maps, sheet)
     _plan_buckets(declared, maps, sheet, tree)
 
 
-def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree) -> None:
+def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree) -> None:
     living = maps.tree
     send = sheet.send
     for number, item in enumerate(declared.get("buckets") or []):
@@ -326,8 +326,8 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tre
                     continue
                 needs = (
                     frozenset(f"crush_location/{child}" for child in living.children(name))
-                    | sheet.ids("crush_rule", "delete")
-                    | sheet.ids("crush_rule", "update")
+                    | sheet.ids("crush_rule", action="delete")
+                    | sheet.ids("crush_rule", action="update")
                 )
                 sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
             continue
@@ -361,7 +361,7 @@ def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
     return frozenset({f"crush_bucket/{parent}"} if parent else ())
 
 
-def _plan_move(name: str, parent: str, maps: Maps, sheet: Sheet, tree: Tree) -> None:
+def _plan_move(name: str, parent: str, maps: Maps, sheet: Draft, tree: Tree) -> None:
     moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
     sheet.add(
         Change(
@@ -378,7 +378,7 @@ def _plan_move(name: str, parent: str, maps: Maps, sheet: Sheet, tree: Tree) -> 
     )
 
 
-def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
     used = {rule.device_class for rule in maps.rules.values() if rule.device_class}
     for number, item in enumerate(declared.get("device_classes") or []):
         for text in item["osds"]:
@@ -416,7 +416,7 @@ def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: st
 
 
 def _plan_rules(
-    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
+    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
 ) -> None:
     users: dict[str, list[str]] = {}
     for pool in maps.pools.values():
@@ -475,7 +475,7 @@ def _plan_rules(
                 _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
 
 
-def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet[str]:
+def client_needs(rule: Rule, maps: Maps, sheet: Draft, here: str) -> t.FrozenSet[str]:
     """What a rule must wait for so that the monitors take it: they refuse one that a client which may connect cannot compute.
 
     Finds a problem where such clients would still be let in. here: what is refused, as a sentence begins.
@@ -491,7 +491,7 @@ def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet
     return frozenset({"cluster/require_min_compat_client"})
 
 
-def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+def _plan_rule_delete(name: str, living: Rule, sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
     left = [pool for pool in users.get(name, []) if pool not in sheet.leaving_rule(name)]
     if left:
         sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")

@@ -16,7 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
 
 OPTIONS: dict[str, t.Any] = {
@@ -132,7 +132,7 @@ def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -
     return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **wanted(item)}
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
     """Plan erasure-code profiles. profiles: as they will be."""
     users: dict[str, list[str]] = {}
     for pool in maps.pools.values():
@@ -178,7 +178,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
                 _delete(name, living, maps, sheet, users, Risk.LOSS)
 
 
-def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], sheet: Sheet, tree: Tree) -> None:
+def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], sheet: Draft, tree: Tree) -> None:
     """Find a problem where the chunks cannot all be placed."""
     rule, total = crush.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(profiles[name])
     if total <= (rule.capacity(tree) or 0):
@@ -200,8 +200,8 @@ def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], rep
     return apply
 
 
-def _delete(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
-    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", "delete")]
+def _delete(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", action="delete")]
     if left:
         sheet.problem(f"{sheet.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
         return

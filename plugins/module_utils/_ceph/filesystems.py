@@ -14,7 +14,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -75,7 +75,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Ma
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, pools: t.Collection[str], prune: bool) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, pools: t.Collection[str], prune: bool) -> None:
     """Plan filesystems. pools: the names of those that will be there."""
     for number, item in enumerate(declared):
         name, here = item["name"], f"{sheet.prefix}filesystems[{number}] ({item['name']})"
@@ -125,14 +125,14 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
                 _plan_delete(living, sheet, "it is not declared, and prune names filesystems: all its files are lost")
 
 
-def _settings(sheet: Sheet, name: str, said: t.Mapping[str, t.Any]) -> None:
+def _settings(sheet: Draft, name: str, said: t.Mapping[str, t.Any]) -> None:
     for key in _SETTINGS:
         if key in said:
             text = str(said[key]).lower() if isinstance(said[key], bool) else str(said[key])
             sheet.send("fs set", fs_name=name, var=key, val=text)
 
 
-def _maker(sheet: Sheet, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
+def _maker(sheet: Draft, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
     def apply() -> None:
         sheet.send("fs new", fs_name=name, metadata=metadata, data=data[0])
         for pool in data[1:]:
@@ -142,7 +142,7 @@ def _maker(sheet: Sheet, name: str, metadata: str, data: t.Sequence[str], said: 
     return apply
 
 
-def _updater(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], added: t.Sequence[str], gone: t.Sequence[str]) -> t.Callable[[], None]:
+def _updater(sheet: Draft, name: str, after: t.Mapping[str, t.Any], added: t.Sequence[str], gone: t.Sequence[str]) -> t.Callable[[], None]:
     def apply() -> None:
         for pool in added:
             sheet.send("fs add_data_pool", fs_name=name, pool=pool)
@@ -153,7 +153,7 @@ def _updater(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], added: t.Seq
     return apply
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], sheet: Sheet, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], sheet: Draft, reason: str) -> None:
     name = living["name"]
 
     def apply() -> None:

@@ -14,7 +14,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 # What the operator may set and unset. pause is two flags in the map.
 FLAGS = (
@@ -35,7 +35,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
     """Plan flags: true is set, false is not set; what is not named is left alone."""
     for name, value in declared.items():
         wanted = values.boolean(value)
@@ -57,7 +57,7 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
         )
 
 
-def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
+def _setter(sheet: Draft, name: str, wanted: bool) -> t.Callable[[], t.Any]:
     return lambda: sheet.send("osd set" if wanted else "osd unset", key=name)
 
 
@@ -68,7 +68,7 @@ def client_problems(release: t.Any, where: str) -> list[str]:
     return []
 
 
-def plan_client(release: t.Optional[str], maps: Maps, sheet: Sheet) -> None:
+def plan_client(release: t.Optional[str], maps: Maps, sheet: Draft) -> None:
     """Plan require_min_compat_client."""
     if not release or maps.require_min_compat_client == release:
         return

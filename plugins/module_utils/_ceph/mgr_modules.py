@@ -14,7 +14,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 
 def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
@@ -28,7 +28,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
     """Plan modules: true is enabled, false is not; what is not named is left alone."""
     listing = maps.mgr_modules
     always = set(listing.get("always_on_modules", []))
@@ -63,5 +63,5 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
             )
 
 
-def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
+def _setter(sheet: Draft, name: str, wanted: bool) -> t.Callable[[], t.Any]:
     return lambda: sheet.send("mgr module enable" if wanted else "mgr module disable", module=name)

@@ -16,7 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
 _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
@@ -142,7 +142,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, prune: bool) -> None:
+def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, prune: bool) -> None:
     """Plan options. A value of None means: not set."""
     kept = set()
     for section, option, value in flat(declared):
@@ -210,7 +210,7 @@ def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, 
         return False
 
 
-def _change(sheet: Sheet, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> Change:
+def _change(sheet: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> Change:
     def shown(text: t.Any) -> t.Any:
         return Secret(str(text)) if _SECRET.search(option) and text is not None else text
 

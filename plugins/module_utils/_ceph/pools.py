@@ -15,7 +15,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
 
 OPTIONS: dict[str, t.Any] = {
@@ -163,7 +163,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     tree: Tree,
     rules: t.Mapping[str, Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -246,7 +246,7 @@ def _check_room(
     said: t.Mapping[str, t.Any],
     living: t.Optional[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     tree: Tree,
     rule: t.Optional[Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -274,7 +274,7 @@ def _check_room(
         sheet.warn(f"{text}: it cannot become clean before more are added")
 
 
-def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
+def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
     """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num)."""
     limit = sheet.option_int("mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
     if not maps.has_osds or not limit:
@@ -283,7 +283,7 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
     load: list[tuple[set[str], int]] = []
     for pool in maps.pools.values():
         rule = rules.get(pool["rule"])
-        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", "delete"):
+        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", action="delete"):
             load.append((set(rule.osds(tree)) if rule else set(), pool["pg_num"] * pool["size"]))
     for here, wanted_pool, rule in budget:
         osds = set(rule.osds(tree))
@@ -298,7 +298,7 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
             )
 
 
-def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
+def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Draft, rule: t.Optional[Rule]) -> None:
     name = item["name"]
     after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
     if said.get("size") == 1:
@@ -324,7 +324,7 @@ def _is_default(key: str, value: t.Any) -> bool:
     return value in (False, 0, []) and key != "size"
 
 
-def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> bool:
+def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
     name = item["name"]
     if item["type"] != living["type"]:
@@ -408,7 +408,7 @@ def _risk(
     return risk, "; ".join(reasons), moved or None
 
 
-def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
+def _set_all(sheet: Draft, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
     """Send what differs: first what others depend on, then the rest side by side."""
     send = sheet.send
     first: list[tuple[str, dict[str, t.Any]]] = []
@@ -455,10 +455,10 @@ def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications
             send("osd pool set", pool=name, var=flag, val=str(after[flag]).lower())
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: str, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, here: str, reason: str) -> None:
     name = living["name"]
     filesystem = maps.filesystem_of(living["id"])
-    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", "delete"):
+    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", action="delete"):
         sheet.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
     if living["nodelete"]:

@@ -22,7 +22,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 Item = t.Mapping[str, t.Any]
 
@@ -129,7 +129,7 @@ def _resolved(address: str) -> str:
         return ""
 
 
-def plan(zones: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(zones: t.Sequence[Item], region: Region, sheet: Draft) -> None:
     """The hosts of all declared clusters."""
     clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
     entries = list(each(zones, f"{sheet.prefix}zones"))
@@ -146,7 +146,7 @@ def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Opti
     return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
 
 
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Draft) -> None:
     zone, pod, cluster = entries[0][1:4]
     row = _cluster_row(region, zone, pod, cluster)
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
@@ -215,7 +215,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -273,7 +273,7 @@ def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[
     return [(host, pairs.get(number)) for number, host in enumerate(declared)]
 
 
-def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{label(host)}"
     wanted = _wanted(host)
     if wanted["state"] == "absent":
@@ -302,7 +302,7 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         sheet.add(Change("host", name, "update", before, after, lambda: region.client.call("updateHost", id=row["id"], **update)))
 
 
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Sheet, after: t.Sequence[str]) -> None:
+def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Draft, after: t.Sequence[str]) -> None:
     reason = "its guests are moved to other hosts, or stopped where none has room"
     before = {"cluster": cluster["name"], **_now(row)}
     sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=frozenset(after)))

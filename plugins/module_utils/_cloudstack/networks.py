@@ -18,7 +18,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -101,7 +101,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan networks."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(map(normal, declared)):
@@ -120,7 +120,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             _plan_living(here, item, row, region, sheet)
 
 
-def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
     if region.empty:
         return
@@ -146,7 +146,7 @@ def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sh
         _check_vlan(here, item, region, sheet)
 
 
-def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too."""
     number = int(item["vlan"])
     declared = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
@@ -164,7 +164,7 @@ def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: S
             sheet.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change:
     zone = item["zone"]
     after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
 
@@ -184,7 +184,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
     return Change("network", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
     before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
     left, right = differing(normal(before), after)

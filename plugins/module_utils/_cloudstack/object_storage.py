@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 OPTIONS: t.Dict[str, t.Any] = {
@@ -66,7 +66,7 @@ def keys_problems(here: str, item: t.Mapping[str, t.Any]) -> t.List[str]:
     return []
 
 
-def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[s3.Credentials]:
+def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> t.Optional[s3.Credentials]:
     """The keys of an item. None where they are not known; that is a problem, unless there is no server yet."""
     if item.get("access_key") and item.get("secret_key"):
         return s3.Credentials(item["access_key"], Secret(item["secret_key"]))
@@ -156,7 +156,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the object stores."""
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for number, item in enumerate(declared):
@@ -181,7 +181,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             _update(here, item, row, region, sheet)
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft, waits: t.FrozenSet[str]) -> None:
     given = credentials(here, item, region, sheet)
     if region.client is not None and not region.client.offers("addObjectStoragePool"):
         sheet.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
@@ -212,7 +212,7 @@ def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet
     sheet.add(Change("object_store", item["name"], "create", None, after, apply, needs=waits))
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     if row.get("providername") != "Ceph":
         sheet.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         return
@@ -235,7 +235,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sh
     sheet.add(Change("object_store", item["name"], "update", before, after, apply))
 
 
-def _delete(row: Row, region: Region, sheet: Sheet) -> Change:
+def _delete(row: Row, region: Region, sheet: Draft) -> Change:
     # What is declared of buckets is planned after the stores, so these ids are told from the declaration.
     gone = (item for item in sheet.declaration.get("buckets") or () if item["state"] == "absent")
     return Change(
@@ -278,7 +278,7 @@ def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> 
     return found
 
 
-def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan buckets of the account that owns the API keys, which is the administrator's."""
     stores = {item["name"]: item for item in sheet.declaration.get("object_stores") or ()}
     for number, item in enumerate(declared):
@@ -313,7 +313,7 @@ def _create_bucket(item: t.Mapping[str, t.Any], region: Region) -> Change:
     return Change("bucket", item["name"], "create", None, after, apply, needs=frozenset({f"object_store/{item['object_store']}"}))
 
 
-def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     if row.get("objectstore") != item["object_store"]:
         sheet.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
     if bool(row.get("objectlocking")) != item["object_locking"]:

@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 _CACHES = ["none", "writeback", "writethrough", "hypervisor_default"]
 
@@ -211,17 +211,17 @@ def service_problems(declared: Declared, where: str) -> list[str]:
 # -- against what is
 
 
-def plan_disk(declared: Declared, region: Region, sheet: Sheet) -> None:
+def plan_disk(declared: Declared, region: Region, sheet: Draft) -> None:
     """Plan disk offerings."""
     _plan(_DISK, declared, region, sheet)
 
 
-def plan_service(declared: Declared, region: Region, sheet: Sheet) -> None:
+def plan_service(declared: Declared, region: Region, sheet: Draft) -> None:
     """Plan service offerings."""
     _plan(_SERVICE, declared, region, sheet)
 
 
-def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Sheet) -> None:
+def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Draft) -> None:
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}{sort.word}[{number}] ({item['name']})"
         row = region.find(sort.word, item["name"])
@@ -239,14 +239,14 @@ def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Sheet) -> None
             sheet.add(change)
 
 
-def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     known = sheet.zone_names(region)
     for name in item.get("zones") or ():
         if name not in known:
             sheet.problem(f"{here}: zones: there is no zone {name}")
 
 
-def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
+def pools_as_declared(region: Region, sheet: Draft) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
     """The primary storages as they will be: zone, tags, and the row or the declaration."""
     found: dict[tuple[str, str], tuple[str, set[str], t.Mapping[str, t.Any]]] = {}
     for row in region.rows("storage_pools"):
@@ -260,7 +260,7 @@ def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str],
     return list(found.values())
 
 
-def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
     tags = {tag.strip() for tag in item.get("tags") or ()}
     if not tags or item["storage"] == "local":
@@ -323,7 +323,7 @@ def _text(value: t.Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> t.Optional[Change]:
+def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> t.Optional[Change]:
     after, before = _after(sort, item), _before(sort, row)
     custom = item.get("size") is None if sort is _DISK else item.get("memory") is None
     differs = []

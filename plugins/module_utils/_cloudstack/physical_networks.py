@@ -16,7 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 TRAFFIC_OPTIONS: dict[str, t.Any] = {
     "type": {"type": "str", "required": True, "choices": ["management", "guest", "public", "storage"]},
@@ -117,14 +117,14 @@ class _Gate:
                 self._region.client.call("updateZone", id=self._zone["id"], allocationstate="Enabled")
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     """A zone's physical networks, with all that is on them."""
     gate = _Gate(region, zone_row) if zone_row and zone_row.get("allocationstate") == "Enabled" else None
     for network in zone.get("physical_networks") or ():
         _plan_network(zone, network, zone_row, region, sheet, gate)
 
 
-def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, gate: t.Optional[_Gate]) -> None:
+def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft, gate: t.Optional[_Gate]) -> None:
     name = f"{zone['name']}/{network['name']}"
     row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted: dict[str, t.Any] = {"state": "Enabled"}
@@ -176,7 +176,7 @@ def _network_id(region: Region, zone: Item, network: Item) -> str:
     return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
 
 
-def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{traffic['type']}"
     theirs = traffic["type"].capitalize()
     row = next((other for other in of(region, "traffic_types", network_row, "physicalnetworkid") if other.get("traffictype") == theirs), None)
@@ -205,7 +205,7 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
         sheet.add(Change("traffic", name, "update", before, after, lambda: region.client.job("updateTrafficType", id=row["id"], **labels), reason=reason))
 
 
-def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{provider}"
     row = region.find("providers", provider, physicalnetworkid=network_row["id"]) if network_row else None
     if row is None and not on:

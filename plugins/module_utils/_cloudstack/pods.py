@@ -17,7 +17,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -42,13 +42,13 @@ def problems(zone: Item, where: str) -> list[str]:
     return [f"{here}: {name} is declared twice: keep one of them" for here, items in lists for name in twice(item["name"] for item in items)]
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
         _plan_pod(zone, normal(pod), zone_row, region, sheet)
 
 
-def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}"
     row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted = {key: pod[key] for key in ("gateway", "netmask", "start", "end")}
@@ -103,7 +103,7 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
         client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
 
 
-def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}/{cluster['name']}"
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
     wanted = {"state": state(cluster.get("enabled"))}

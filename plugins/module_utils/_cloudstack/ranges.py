@@ -16,7 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": {"type": "str", "default": "untagged"}}
 
@@ -94,7 +94,7 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     return [*ranges, *pods]
 
 
-def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft, where: str) -> None:
     """The network of guests of a zone with security groups."""
     network = guest_network(zone)
     if network is None:
@@ -121,7 +121,7 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sh
     sheet.add(Change("guest_network", f"{zone['name']}/{network['name']}", "create", None, after, create, needs=network_needs(zone, sheet)))
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft, where: str) -> None:
     """Public addresses, and those of guests."""
     living = of(region, "vlan_ranges", zone_row)
     declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
@@ -132,7 +132,7 @@ def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, wh
 
 
 def _plan_range(
-    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, sheet: Sheet, where: str
+    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, sheet: Draft, where: str
 ) -> None:
     name = f"{zone['name']}/{item['start']}-{item['end']}"
     public = pod is None

@@ -17,7 +17,7 @@ import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers, _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import (
     hosts,
     networks,
@@ -32,7 +32,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
     zones,
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 
 Row = t.Dict[str, t.Any]
 
@@ -193,35 +193,17 @@ class Region:
         raise LookupError(f"there is no {what.replace('_', ' ').rstrip('s')} {name}")
 
 
-class Sheet:
-    """What planning writes on: changes, problems, warnings.
+class Draft(_plan.Draft):
+    """What planning writes on.
 
-    declaration: the module's parameters, whole, for kinds that must know of another. prefix: what stands before an option's name in messages.
+    declaration: the module's parameters, whole, for kinds that must know of another.
     restart: names of settings that are changed and take effect only after a restart of the server.
     """
 
     def __init__(self, declaration: t.Mapping[str, t.Any], prefix: str = "") -> None:
+        super().__init__(prefix)
         self.declaration = declaration
-        self.prefix = prefix
-        self.changes: t.List[Change] = []
-        self.problems: t.List[str] = []
-        self.warnings: t.List[str] = []
         self.restart: t.List[str] = []
-
-    def add(self, change: Change) -> None:
-        self.changes.append(change)
-
-    def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-    def ids(self, *kinds: str, begin: str = "") -> t.FrozenSet[str]:
-        """The ids of the changes of some kinds that are planned so far; those whose name begins so."""
-        return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin))
 
     def owned(self, what: str, item: t.Mapping[str, t.Any], accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
         """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
@@ -255,7 +237,7 @@ class Kind:
     spec: t.Optional[t.Mapping[str, t.Any]]
     lists: t.Union[t.Collection[str], t.Callable[[t.Any], t.Collection[str]]]
     problems: t.Callable[[t.Any, str], t.List[str]]
-    plan: t.Callable[[t.Any, Region, Sheet], None]
+    plan: t.Callable[[t.Any, Region, Draft], None]
     returned: t.Callable[[t.Any, Region], t.Dict[str, t.Any]] = _nothing
     settle: t.Optional[t.Callable[[t.Any, Region], None]] = None
 
@@ -337,17 +319,15 @@ def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> t
     return found
 
 
-def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Sheet]:
+def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
-    sheet = Sheet(declaration, prefix)
+    sheet = Draft(declaration, prefix)
     for kind in KINDS:
         if declaration.get(kind.option):
             kind.plan(declaration[kind.option], region, sheet)
     for text in region.duplicates:
         sheet.problem(text)
-    if sheet.problems:
-        raise Invalid(sheet.problems)
-    return Plan(sheet.changes, sheet.warnings), sheet
+    return sheet.plan(), sheet
 
 
 class Provider:

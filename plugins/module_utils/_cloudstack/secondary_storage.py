@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 IMAGE_OPTIONS: t.Dict[str, t.Any] = {
@@ -106,7 +106,7 @@ def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t
     return found
 
 
-def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the image stores."""
     living = region.rows("image_stores")
     leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
@@ -138,7 +138,7 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, she
             _update_image(here, item, row, region, sheet)
 
 
-def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft, waits: t.FrozenSet[str]) -> None:
     parameters: t.Dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
     after: t.Dict[str, t.Any] = {"provider": item["provider"]}
     if item["provider"] == "nfs":
@@ -181,7 +181,7 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
     sheet.add(Change("image_store", item["name"], "create", None, after, apply, needs=needs))
 
 
-def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
     if row.get("providername") != _PROVIDERS[item["provider"]]:
         sheet.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
@@ -235,7 +235,7 @@ def staging_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) ->
     return found
 
 
-def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}staging_stores[{number}] ({item['zone']})"
@@ -270,13 +270,13 @@ def _delete_staging(name: str, rows: t.Sequence[Row], region: Region) -> Change:
 # -- small things
 
 
-def _check_zone(here: str, name: str, region: Region, sheet: Sheet) -> None:
+def _check_zone(here: str, name: str, region: Region, sheet: Draft) -> None:
     declared = {zone["name"] for zone in sheet.declaration.get("zones") or ()}
     if not region.empty and name not in declared and region.find("zones", name) is None:
         sheet.problem(f"{here}: there is no zone {name}, and none is declared")
 
 
-def _check_staging(here: str, region: Region, sheet: Sheet) -> None:
+def _check_staging(here: str, region: Region, sheet: Draft) -> None:
     """An S3 store is of no use to a zone that has no staging store."""
     staged = {item["zone"] for item in sheet.declaration.get("staging_stores") or () if item["state"] == "present"}
     for zone in sheet.declaration.get("zones") or ():

@@ -17,7 +17,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 # name: value, as the operator writes them.
 SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}
@@ -100,12 +100,12 @@ def _same(kind: str, left: str, right: str) -> bool:
     return False
 
 
-def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """The server's own settings."""
     compare(declared, {row["name"]: row for row in region.rows("settings")}, region, sheet, f"{sheet.prefix}settings")
 
 
-def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Sheet, where: str) -> None:
+def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Draft, where: str) -> None:
     """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
     row = region.find("zones", zone)
     everywhere = {entry["name"]: entry for entry in region.rows("settings")}
@@ -119,7 +119,7 @@ def compare(
     declared: t.Mapping[str, t.Any],
     living: t.Mapping[str, Row],
     region: Region,
-    sheet: Sheet,
+    sheet: Draft,
     where: str,
     zone: str = "",
     new: bool = False,

@@ -23,7 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 OPTIONS: dict[str, t.Any] = {
@@ -114,7 +114,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan templates."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(declared):
@@ -137,7 +137,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         sheet.add(_create(item, region, sheet))
 
 
-def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
         return
     declared = [pool for pool in sheet.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
@@ -154,7 +154,7 @@ def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet
         sheet.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
 
 
-def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     if region.client is not None or region.rows("os_types"):
         names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
         if item["os_type"] not in names:
@@ -163,7 +163,7 @@ def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: She
             sheet.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
 
 
-def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """A direct download is registered through a host, which looks whether the address answers.
 
     And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
@@ -177,7 +177,7 @@ def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: 
         sheet.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
 
 
-def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
     if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
         return
@@ -209,7 +209,7 @@ def _os_id(region: Region, name: str) -> str:
     return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
     after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
@@ -234,7 +234,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
     return Change("template", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}

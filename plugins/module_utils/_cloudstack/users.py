@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -61,7 +61,7 @@ def _account(item: t.Mapping[str, t.Any]) -> str:
     return item.get("account") or item["name"]
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan users, and their keys."""
     domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
     coming = threading.Lock()  # the first user of an account makes it
@@ -86,7 +86,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             _plan_living(item, row, region, sheet)
 
 
-def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, sheet: Sheet, coming: threading.Lock) -> None:
+def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, sheet: Draft, coming: threading.Lock) -> None:
     if not item.get("password"):
         sheet.problem(f"{here}: password is missing: a new user needs one")
         return
@@ -113,7 +113,7 @@ def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], r
     sheet.add(Change("user", f"{item['domain']}/{name}", "create", None, after, apply))
 
 
-def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
     after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
     before["keys"] = bool(row.get("apikey"))

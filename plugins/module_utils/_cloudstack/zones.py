@@ -20,7 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -97,7 +97,7 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[Item], region: Region, sheet: Draft) -> None:
     """Everything of zones but their hosts and whether they are enabled."""
     for number, zone in enumerate(declared):
         where = named(f"{sheet.prefix}zones", number, zone)
@@ -113,7 +113,7 @@ def plan(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
         ranges.plan(zone, row, region, sheet, where)
 
 
-def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Draft, where: str) -> None:
     name = zone["name"]
     network_type, groups = _TYPES[kind(zone)]
     wanted = {ours: zone[ours] for ours in _ZONE_KEYS if zone.get(ours) is not None}
@@ -141,7 +141,7 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Sheet, w
     sheet.add(Change("zone", name, "update", before, after, lambda: region.client.call("updateZone", id=row["id"], **update)))
 
 
-def plan_state(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan_state(declared: t.Sequence[Item], region: Region, sheet: Draft) -> None:
     """Whether zones take guests: after everything else that is planned of them."""
     for zone in declared:
         row = region.find("zones", zone["name"])

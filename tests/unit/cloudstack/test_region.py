@@ -91,7 +91,7 @@ LIVING = [
 def planned(declared: t.Any, zones: t.Sequence[t.Any] = ()) -> t.Any:
     declaration = {"settings": declared, "zones": zones}
     found = region.Region(None, {"settings": LIVING, "zones": [{"id": "z", "name": "z1"}], "zone_settings": [{**LIVING[0], "value": "5", "zoneid": "z"}]})
-    sheet = region.Sheet(declaration)
+    sheet = region.Draft(declaration)
     settings.plan(declared, found, sheet)
     for zone in zones:
         settings.plan_zone(zone["settings"], zone["name"], found, sheet, f"zones ({zone['name']}).settings")
@@ -235,7 +235,7 @@ def test_a_sealed_setting_is_set_anew_where_it_is_armed() -> None:
     ],
 )
 def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], declared: t.Any) -> None:
-    sheet = region.Sheet({})
+    sheet = region.Draft({})
     settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "isdynamic": True, **living}]}), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])
 
@@ -245,6 +245,6 @@ def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], 
 )
 def test_a_setting_is_sent_as_the_server_takes_it(kind: str, declared: t.Any, sent: str) -> None:
     """It refuses yes of a boolean, and 1000.0 of a whole number."""
-    sheet = region.Sheet({})
+    sheet = region.Draft({})
     settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "type": kind, "value": "true" if sent == "false" else "7"}]}), sheet)
     assert [change.after for change in sheet.changes] == [{"value": sent}]

@@ -293,7 +293,7 @@ def test_a_name_of_a_host_is_resolved() -> None:
     found = region.Region(None, copy.deepcopy(LISTS))
     found.addresses["kvm1.example"] = "10.0.0.21"
     zone = changed("pods.0.clusters.0.hosts.0.address", "kvm1.example")
-    sheet = region.Sheet({})
+    sheet = region.Draft({})
     hosts.plan([zone], found, sheet)
     assert sheet.changes == []
     assert sheet.problems == []
