@@ -262,6 +262,7 @@ class Draft:
         desired: t.Optional[t.Mapping[str, t.Any]],
         apply: t.Optional[t.Callable[[], t.Any]] = None,
         update: t.Optional[t.Callable[[dict[str, t.Any]], t.Any]] = None,
+        needs: t.Iterable[str] = (),
         **more: t.Any,
     ) -> None:
         """Plan what makes the current state the desired one: create, update, delete, or nothing. None: the object is not there, or is not to be.
@@ -281,7 +282,7 @@ class Draft:
             return
         if apply is None:
             raise TypeError(f"nothing says how to {action} {kind}/{name}")
-        self.add(Change(kind, name, action, before, after, apply, **more))
+        self.add(Change(kind, name, action, before, after, apply, needs=frozenset(needs), **more))
 
     def ids(self, *kinds: str, begin: str = "", action: t.Optional[str] = None) -> t.FrozenSet[str]:
         """The ids of the changes of some kinds that are planned so far: those whose name begins so, those of one action."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import os
 import re
 import struct
@@ -17,7 +18,7 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -276,7 +277,7 @@ def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
         def apply() -> t.Any:
             return sheet.send("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
 
-    sheet.add(Change("client", name, "create", None, after, apply, needs=sheet.cipher_needs))
+    sheet.ensure("client", name, None, after, apply, needs=sheet.cipher_needs)
 
 
 def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Draft) -> None:
@@ -312,7 +313,7 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     risk = Risk.RESTART if fresh else Risk.NONE
     if name.startswith("client.") and not full and not fresh:
         risk, reason = Risk.LOSS, "it loses all its caps"
-    sheet.add(Change("client", name, "update", before, after, apply, risk=risk, reason=reason, needs=sheet.cipher_needs))
+    sheet.ensure("client", name, before, after, apply, risk=risk, reason=reason, needs=sheet.cipher_needs)
 
 
 def _parts(key: str) -> tuple[str, float]:
@@ -324,7 +325,7 @@ def _parts(key: str) -> tuple[str, float]:
 
 def _delete(name: str, sheet: Draft, reason: str, living: t.Mapping[str, t.Any]) -> None:
     before = {"caps": dict(living["caps"])}
-    sheet.add(Change("client", name, "delete", before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason))
+    sheet.ensure("client", name, before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason)
 
 
 def _flat(caps: t.Mapping[str, str]) -> list[str]:
@@ -372,22 +373,7 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> t.O
             needs = frozenset({"cephx/preferred", "cephx/service"} if shuts else ())
         else:
             needs = frozenset() if set(maps.ciphers["allowed"]) - set(allowed) else frozenset({"cephx/allowed"})
-        sheet.add(
-            Change(
-                "cephx",
-                key,
-                "update",
-                {key: before[key]},
-                {key: after[key]},
-                _cipher_setter(sheet.send, key, text),
-                risk=risk,
-                reason=reason,
-                needs=needs,
-            )
-        )
+        name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
+        apply = functools.partial(sheet.send, "mon set", name=name, value=text)
+        sheet.ensure("cephx", key, {key: before[key]}, {key: after[key]}, apply, risk=risk, reason=reason, needs=needs)
     return allowed
-
-
-def _cipher_setter(send: t.Callable[..., t.Any], key: str, value: str) -> t.Callable[[], t.Any]:
-    name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
-    return lambda: send("mon set", name=name, value=value)

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, STATE, count, duplicates
@@ -329,7 +330,7 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tre
                     | sheet.ids("crush_rule", action="delete")
                     | sheet.ids("crush_rule", action="update")
                 )
-                sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
+                sheet.ensure("crush_bucket", name, {"type": living.types[name]}, None, functools.partial(send, "osd crush remove", name=name), needs=needs)
             continue
         parent = item.get("parent")
         if parent and parent not in tree:
@@ -338,7 +339,7 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tre
         if name not in living:
             arguments = {"name": name, "type": item["type"], "args": [f"{tree.types[parent]}={parent}"] if parent else None}
             after = {"type": item["type"], **({"parent": parent} if parent else {})}
-            sheet.add(Change("crush_bucket", name, "create", None, after, _call(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent)))
+            sheet.ensure("crush_bucket", name, None, after, functools.partial(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent))
             continue
         if living.types[name] != item["type"]:
             sheet.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
@@ -363,18 +364,15 @@ def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
 
 def _plan_move(name: str, parent: str, maps: Maps, sheet: Draft, tree: Tree) -> None:
     moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
-    sheet.add(
-        Change(
-            "crush_location",
-            name,
-            "update",
-            {"parent": maps.tree.parents.get(name)},
-            {"parent": parent},
-            _call(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
-            risk=Risk.MOVEMENT if moves else Risk.NONE,
-            reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
-            needs=_bucket_needs(parent),
-        )
+    sheet.ensure(
+        "crush_location",
+        name,
+        {"parent": maps.tree.parents.get(name)},
+        {"parent": parent},
+        functools.partial(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
+        risk=Risk.MOVEMENT if moves else Risk.NONE,
+        reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
+        needs=_bucket_needs(parent),
     )
 
 
@@ -389,20 +387,15 @@ def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> 
                 sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
                 continue
             before = maps.tree.classes.get(name, "")
-            if before == item["name"]:
-                continue
             moves = bool({before, item["name"]} & used)
-            sheet.add(
-                Change(
-                    "device_class",
-                    name,
-                    "update",
-                    {"class": before},
-                    {"class": item["name"]},
-                    _class_setter(sheet.send, name, before, item["name"]),
-                    risk=Risk.MOVEMENT if moves else Risk.NONE,
-                    reason="rules choose by this class, so data moves" if moves else "",
-                )
+            sheet.ensure(
+                "device_class",
+                name,
+                {"class": before},
+                {"class": item["name"]},
+                _class_setter(sheet.send, name, before, item["name"]),
+                risk=Risk.MOVEMENT if moves else Risk.NONE,
+                reason="rules choose by this class, so data moves" if moves else "",
             )
 
 
@@ -444,9 +437,7 @@ def _plan_rules(
         if living != wanted:
             needs |= client_needs(wanted, maps, sheet, f"{here}: it")
         if living is None:
-            sheet.add(
-                Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
-            )
+            sheet.ensure("crush_rule", name, None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
             continue
         if living.type != wanted.type:
             sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
@@ -496,18 +487,17 @@ def _plan_rule_delete(name: str, living: Rule, sheet: Draft, users: t.Mapping[st
     if left:
         sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
         return
-    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
-    sheet.add(
-        Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs)
-    )
+    remove = functools.partial(sheet.send, "osd crush rule rm", name=name)
+    sheet.ensure("crush_rule", name, living.shown(), None, remove, risk=risk, reason=reason, needs=needs)
 
 
 def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:
     if rule.type == "erasure":
-        return _call(send, "osd crush rule create-erasure", name=name, profile=profile)
+        return functools.partial(send, "osd crush rule create-erasure", name=name, profile=profile)
     arguments = {"name": name, "root": rule.root, "type": rule.failure_domain, "class": rule.device_class or None}
-    return _call(send, "osd crush rule create-replicated", **arguments)
+    return functools.partial(send, "osd crush rule create-replicated", **arguments)
 
 
 def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], pools: list[str]) -> t.Callable[[], None]:
@@ -522,7 +512,3 @@ def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional
         send("osd crush rule rename", srcname=beside, dstname=rule.name)
 
     return apply
-
-
-def _call(send: t.Callable[..., t.Any], prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
-    return lambda: send(prefix, **arguments)

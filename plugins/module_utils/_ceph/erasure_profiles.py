@@ -9,11 +9,12 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -143,7 +144,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
         living = maps.profiles.get(name)
         if item["state"] == "absent":
             if living is not None:
-                _delete(name, living, maps, sheet, users, Risk.NONE)
+                _delete(name, living, sheet, users, Risk.NONE)
             continue
         whole = profiles[name]
         if whole["crush-root"] not in tree:
@@ -159,7 +160,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
             continue
         said = wanted(item)
         if living is None:
-            sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
+            sheet.ensure("erasure_profile", name, None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs)
             continue
         has = {**_ASSUMED, **living}
         before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(key, has[key]) != _meaning(key, value)})
@@ -170,12 +171,12 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
             keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
             sheet.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
             continue
-        sheet.add(Change("erasure_profile", name, "update", before, after, _set(sheet.send, name, {**living, **said}, True), needs=sheet.bucket_needs))
+        sheet.ensure("erasure_profile", name, before, after, _set(sheet.send, name, {**living, **said}, True), needs=sheet.bucket_needs)
     if prune:
         kept = {item["name"] for item in declared} | set(users) | sheet.wanted_profiles | {"default"}
         for name, living in maps.profiles.items():
             if name not in kept:
-                _delete(name, living, maps, sheet, users, Risk.LOSS)
+                _delete(name, living, sheet, users, Risk.LOSS)
 
 
 def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], sheet: Draft, tree: Tree) -> None:
@@ -200,23 +201,12 @@ def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], rep
     return apply
 
 
-def _delete(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+def _delete(name: str, living: t.Mapping[str, str], sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
     left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", action="delete")]
     if left:
         sheet.problem(f"{sheet.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
         return
-    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
-    sheet.add(
-        Change(
-            "erasure_profile",
-            name,
-            "delete",
-            dict(living),
-            None,
-            lambda: sheet.send("osd erasure-code-profile rm", name=name),
-            risk=risk,
-            reason=reason,
-            needs=needs,
-        )
-    )
+    remove = functools.partial(sheet.send, "osd erasure-code-profile rm", name=name)
+    sheet.ensure("erasure_profile", name, living, None, remove, risk=risk, reason=reason, needs=needs)

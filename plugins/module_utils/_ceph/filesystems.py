@@ -8,10 +8,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -90,10 +91,10 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
             sheet.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {sheet.prefix}pools")
             continue
         said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
-        needs = frozenset(f"pool/{pool}" for pool in [item["metadata_pool"], *data])
+        needs = [f"pool/{pool}" for pool in [item["metadata_pool"], *data]]
         if living is None:
             after = {"metadata_pool": item["metadata_pool"], "data_pools": data, **said}
-            sheet.add(Change("filesystem", name, "create", None, after, _maker(sheet, name, item["metadata_pool"], data, said), needs=needs))
+            sheet.ensure("filesystem", name, None, after, _maker(sheet, name, item["metadata_pool"], data, said), needs=needs)
             continue
         if living["metadata_pool"] != item["metadata_pool"] or living["data_pools"][:1] != data[:1]:
             has = f"{living['metadata_pool']} and {living['data_pools'][0]}"
@@ -101,22 +102,16 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
             continue
         if {*data} != {*living["data_pools"]}:
             said["data_pools"] = sorted(data)
-        before, after = differing({**living, "data_pools": sorted(living["data_pools"])}, said)
-        if not after:
-            continue
         gone = [pool for pool in living["data_pools"] if pool not in data]
-        sheet.add(
-            Change(
-                "filesystem",
-                name,
-                "update",
-                before,
-                after,
-                _updater(sheet, name, after, [pool for pool in data if pool not in living["data_pools"]], gone),
-                risk=Risk.LOSS if gone else Risk.NONE,
-                reason=f"files in {', '.join(gone)} are lost" if gone else "",
-                needs=needs,
-            )
+        sheet.ensure(
+            "filesystem",
+            name,
+            {**living, "data_pools": sorted(living["data_pools"])},
+            said,
+            update=functools.partial(_update, sheet, name, [pool for pool in data if pool not in living["data_pools"]], gone),
+            risk=Risk.LOSS if gone else Risk.NONE,
+            reason=f"files in {', '.join(gone)} are lost" if gone else "",
+            needs=needs,
         )
     if prune:
         kept = {item["name"] for item in declared}
@@ -142,15 +137,12 @@ def _maker(sheet: Draft, name: str, metadata: str, data: t.Sequence[str], said: 
     return apply
 
 
-def _updater(sheet: Draft, name: str, after: t.Mapping[str, t.Any], added: t.Sequence[str], gone: t.Sequence[str]) -> t.Callable[[], None]:
-    def apply() -> None:
-        for pool in added:
-            sheet.send("fs add_data_pool", fs_name=name, pool=pool)
-        for pool in gone:
-            sheet.send("fs rm_data_pool", fs_name=name, pool=pool)
-        _settings(sheet, name, after)
-
-    return apply
+def _update(sheet: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: t.Mapping[str, t.Any]) -> None:
+    for pool in added:
+        sheet.send("fs add_data_pool", fs_name=name, pool=pool)
+    for pool in gone:
+        sheet.send("fs rm_data_pool", fs_name=name, pool=pool)
+    _settings(sheet, name, after)
 
 
 def _plan_delete(living: t.Mapping[str, t.Any], sheet: Draft, reason: str) -> None:
@@ -161,4 +153,4 @@ def _plan_delete(living: t.Mapping[str, t.Any], sheet: Draft, reason: str) -> No
         sheet.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
 
     before = {key: living[key] for key in ("metadata_pool", "data_pools")}
-    sheet.add(Change("filesystem", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason))
+    sheet.ensure("filesystem", name, before, None, apply, risk=Risk.LOSS, reason=reason)

@@ -8,10 +8,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -48,20 +49,12 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
         if wanted and not disabled.get(name, {}).get("can_run", True):
             sheet.problem(f"{here}: the managers cannot run it: {disabled[name].get('error_string')}")
             continue
-        if wanted or name in enabled:
-            sheet.add(
-                Change(
-                    "mgr_module",
-                    name,
-                    "update",
-                    {"enabled": not wanted},
-                    {"enabled": wanted},
-                    _setter(sheet, name, wanted),
-                    risk=Risk.RESTART,
-                    reason="the managers restart themselves; clients' I/O goes on",
-                )
-            )
-
-
-def _setter(sheet: Draft, name: str, wanted: bool) -> t.Callable[[], t.Any]:
-    return lambda: sheet.send("mgr module enable" if wanted else "mgr module disable", module=name)
+        sheet.ensure(
+            "mgr_module",
+            name,
+            {"enabled": not wanted},
+            {"enabled": wanted},
+            functools.partial(sheet.send, "mgr module enable" if wanted else "mgr module disable", module=name),
+            risk=Risk.RESTART,
+            reason="the managers restart themselves; clients' I/O goes on",
+        )

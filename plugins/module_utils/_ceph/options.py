@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -151,8 +151,7 @@ def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Dra
         about = maps.help.get(option)
         has = maps.options.get((name, option))
         if value is None:
-            if has is not None:
-                sheet.add(_change(sheet, name, option, has, None, about))
+            _ensure(sheet, name, option, has, None, about)
             continue
         if about is None and not maps.empty:
             waiting = option.startswith("mgr/") and not maps.mgr_available
@@ -170,11 +169,11 @@ def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Dra
             continue
         if has is not None and _same(option, has, value, about):
             continue
-        sheet.add(_change(sheet, name, option, has, value, about))
+        _ensure(sheet, name, option, has, value, about)
     if prune:
         for (name, option), has in maps.options.items():
             if (name, option) not in kept and not _SERVICE.fullmatch(option) and not re.match(r"client\.|(mon|mgr|osd|mds)\.", name):
-                sheet.add(_change(sheet, name, option, has, None, maps.help.get(option), pruned=True))
+                _ensure(sheet, name, option, has, None, maps.help.get(option), pruned=True)
 
 
 def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
@@ -210,30 +209,18 @@ def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, 
         return False
 
 
-def _change(sheet: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> Change:
-    def shown(text: t.Any) -> t.Any:
-        return Secret(str(text)) if _SECRET.search(option) and text is not None else text
+def _ensure(sheet: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> None:
+    def shown(text: t.Optional[str]) -> t.Optional[dict[str, t.Any]]:
+        return None if text is None else {"value": Secret(text) if _SECRET.search(option) else text}
 
     risk, reason = Risk.NONE, ""
     if about and not about.get("can_update_at_runtime", True):
         risk, reason = Risk.RESTART, "it takes effect once the daemons it is for have been restarted"
     if pruned:
         risk, reason = Risk.LOSS, "it is not declared, and prune names options: its default applies from then on"
-    identity = f"{name}/{option}"
-    if value is None:
-        return Change(
-            "option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason
-        )
-    text = written(option, value, about)
-    before = None if has is None else {"value": shown(has)}
-    action = "create" if has is None else "update"
-    return Change(
-        "option",
-        identity,
-        action,
-        before,
-        {"value": shown(text)},
-        lambda: sheet.send("config set", who=name, name=option, value=text),
-        risk=risk,
-        reason=reason,
-    )
+    text = None if value is None else written(option, value, about)
+
+    def apply() -> None:
+        sheet.send("config rm" if text is None else "config set", who=name, name=option, value=text)
+
+    sheet.ensure("option", f"{name}/{option}", shown(has), shown(text), apply, risk=risk, reason=reason)

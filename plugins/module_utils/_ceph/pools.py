@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
@@ -312,12 +312,12 @@ def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
         sheet.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
         _set_all(sheet, name, later, ())
 
-    needs = {f"crush_rule/{said['rule']}"} if said.get("rule") else set()
+    needs = {*sheet.option_needs, *sheet.bucket_needs, *({f"crush_rule/{said['rule']}"} if said.get("rule") else ())}
     if item.get("erasure_profile"):
         needs.add(f"erasure_profile/{item['erasure_profile']}")
     if rule is not None and not said.get("rule"):  # one that comes with the pool
         needs |= crush.client_needs(rule, maps, sheet, f"{here}: its rule")
-    sheet.add(Change("pool", name, "create", None, after, apply, needs=frozenset(needs) | sheet.option_needs | sheet.bucket_needs))
+    sheet.ensure("pool", name, None, after, apply, needs=needs)
 
 
 def _is_default(key: str, value: t.Any) -> bool:
@@ -354,19 +354,16 @@ def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
         sheet.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
         return False
     needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "update",
-            before,
-            after,
-            lambda: _set_all(sheet, name, after, applications),
-            risk=risk,
-            reason=reason,
-            moved_bytes=moved,
-            needs=frozenset(needs) | sheet.option_needs,
-        )
+    sheet.ensure(
+        "pool",
+        name,
+        before,
+        after,
+        lambda: _set_all(sheet, name, after, applications),
+        risk=risk,
+        reason=reason,
+        moved_bytes=moved,
+        needs=sheet.option_needs | needs,
     )
     return True
 
@@ -471,16 +468,5 @@ def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, here: 
 
     used = maps.used_bytes(name)
     before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "delete",
-            before,
-            None,
-            apply,
-            risk=Risk.LOSS,
-            reason=f"{reason} ({used} bytes)",
-            needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ()),
-        )
-    )
+    needs = sheet.option_needs | ({f"filesystem/{filesystem}"} if filesystem else set())
+    sheet.ensure("pool", name, before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=needs)
