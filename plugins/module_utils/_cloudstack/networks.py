@@ -15,7 +15,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import netmask, normal, parse_range, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
@@ -109,13 +109,13 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Dra
         row = sheet.owned("networks", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         if item["zone"] not in zones:
             sheet.problem(f"{here}: there is no zone {item['zone']}")
         elif row is None:
             _check_new(here, item, region, sheet)
-            sheet.add(_create(item, region, sheet))
+            _create(item, region, sheet)
         else:
             _plan_living(here, item, row, region, sheet)
 
@@ -164,7 +164,7 @@ def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: D
             sheet.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     zone = item["zone"]
     after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
 
@@ -181,7 +181,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change
         region.made("networks", item["name"], answer["network"])
 
     needs = sheet.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
-    return Change("network", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    sheet.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
 def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
@@ -203,15 +203,13 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
             f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: declare it as it is, or declare another network, move the "
             f"guests, and take this one away (state: absent)"
         )
-    elif right:
-        params = {_FIELDS[option][1]: value for option, value in right.items()}
-        sheet.add(
-            Change("network", f"{item['zone']}/{item['name']}", "update", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
-        )
+        return
+    params = {_FIELDS[option][1]: value for option, value in right.items()}
+    sheet.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
     reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
     name = f"{item['zone']}/{item['name']}"
-    return Change("network", name, "delete", before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    sheet.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)

@@ -149,7 +149,7 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
         reason = "the zone takes no new guests for that moment" if gate else ""
         apply = (lambda: gate.closed(create)) if gate else create
         shown = {"isolation": methods, **wanted}
-        sheet.add(Change("physical_network", name, "create", None, shown, apply, reason=reason, needs=frozenset({f"zone/{zone['name']}"})))
+        sheet.ensure("physical_network", name, None, shown, apply, reason=reason, needs=[f"zone/{zone['name']}"])
     else:
         living_methods = sorted(part.strip().upper() for part in str(row.get("isolationmethods") or "").split(",") if part.strip())
         if network.get("isolation") and living_methods and living_methods != sorted(methods):
@@ -162,10 +162,11 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
             "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "",
             "tags": sorted({part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()}),
         }
-        before, after = differing(now, wanted)
-        if after:
-            update = {**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})}
-            sheet.add(Change("physical_network", name, "update", before, after, lambda: region.client.job("updatePhysicalNetwork", id=row["id"], **update)))
+
+        def update(after: t.Mapping[str, t.Any]) -> None:
+            region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})
+
+        sheet.ensure("physical_network", name, now, wanted, update=update)
     for traffic in network.get("traffic") or ():
         _plan_traffic(zone, network, traffic, zone_row, row, region, sheet)
     for provider, on in providers(zone, network).items():
@@ -195,14 +196,14 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
             labels = {_LABELS[label]: value for label, value in wanted.items()}
             region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
 
-        needs = frozenset({f"physical_network/{zone['name']}/{network['name']}"})
-        sheet.add(Change("traffic", name, "create", None, {"type": traffic["type"], **wanted}, create, needs=needs))
+        sheet.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
         return
-    before, after = differing({label: row.get(key, "") for label, key in _LABELS.items()}, wanted)
-    if after:
-        labels = {_LABELS[label]: value for label, value in after.items()}
-        reason = "hosts that are there must be connected again to see it"
-        sheet.add(Change("traffic", name, "update", before, after, lambda: region.client.job("updateTrafficType", id=row["id"], **labels), reason=reason))
+
+    def update(after: t.Mapping[str, t.Any]) -> None:
+        region.client.job("updateTrafficType", id=row["id"], **{_LABELS[label]: value for label, value in after.items()})
+
+    now = {label: row.get(key, "") for label, key in _LABELS.items()}
+    sheet.ensure("traffic", name, now, wanted, update=update, reason="hosts that are there must be connected again to see it")
 
 
 def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Draft) -> None:

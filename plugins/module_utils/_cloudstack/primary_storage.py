@@ -25,7 +25,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.xml import parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
@@ -137,7 +137,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Dra
         row = region.find("storage_pools", item["name"], zonename=item["zone"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         _check_place(here, item, region, sheet)
         source = _source(here, item, region, sheet)
@@ -361,7 +361,7 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
         if not item["enabled"]:
             region.client.call("updateStoragePool", id=row["id"], enabled=False)
 
-    sheet.add(Change("primary_storage", f"{zone}/{item['name']}", "create", None, after, apply, needs=frozenset(needs)))
+    sheet.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
 def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source) -> Row:
@@ -431,7 +431,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
             region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(new["access_groups"]))
 
     reason = "no new volumes are placed on it" if new.get("enabled") is False else ""
-    sheet.add(Change("primary_storage", f"{item['zone']}/{item['name']}", "update", old, new, apply, reason=reason))
+    sheet.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
 
 
 def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, sheet: Draft) -> None:
@@ -464,7 +464,7 @@ def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Ro
         )
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -481,7 +481,7 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
 
     before = {"pool": _pool_of(row), "monitors": _monitors_of(row), "uuid": row["id"], "state": row.get("state")}
     reason = "CloudStack stops the guests that use it (maintenance) and forgets it; images stay in Ceph"
-    return Change("primary_storage", f"{item['zone']}/{item['name']}", "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    sheet.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, None, apply, risk=Risk.LOSS, reason=reason)
 
 
 # -- small things

@@ -19,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
@@ -116,7 +116,7 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, she
         row = region.find("image_stores", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete_image(item["name"], row, region))
+                _delete_image(item["name"], row, region, sheet)
             continue
         if item["provider"] == "s3":
             if row is None:  # said before it is chosen, not in every run afterwards
@@ -178,7 +178,7 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
         if item.get("readonly"):
             region.client.call("updateImageStore", id=row["id"], readonly=True)
 
-    sheet.add(Change("image_store", item["name"], "create", None, after, apply, needs=needs))
+    sheet.ensure("image_store", item["name"], None, after, apply, needs=needs)
 
 
 def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
@@ -190,20 +190,15 @@ def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regi
             sheet.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
         if _tidy(row.get("url")) != _tidy(item["url"]):
             sheet.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
-    wanted = item.get("readonly")
-    if wanted is None or bool(row.get("readonly")) == wanted:
-        return
-
-    def apply() -> None:
-        region.client.call("updateImageStore", id=row["id"], readonly=wanted)
-
-    sheet.add(Change("image_store", item["name"], "update", {"readonly": bool(row.get("readonly"))}, {"readonly": wanted}, apply))
+    wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
+    now = {"readonly": bool(row.get("readonly"))}
+    sheet.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
 
 
-def _delete_image(name: str, row: Row, region: Region) -> Change:
+def _delete_image(name: str, row: Row, region: Region, sheet: Draft) -> None:
     before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
     reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
-    return Change("image_store", name, "delete", before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    sheet.ensure("image_store", name, before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
@@ -243,28 +238,28 @@ def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sh
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == item["zone"] and _tidy(row.get("url")) == _tidy(item["url"])]
         if item["state"] == "absent":
             if rows:
-                sheet.add(_delete_staging(name, rows, region))
+                _delete_staging(name, rows, region, sheet)
             continue
         _check_zone(here, item["zone"], region, sheet)
         if not rows:
-            sheet.add(_create_staging(name, item, region))
+            _create_staging(name, item, region, sheet)
 
 
-def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     def apply() -> None:
         zone = region.id("zones", item["zone"])
         region.client.call("createSecondaryStagingStore", url=item["url"], zoneid=zone, provider="NFS", scope="zone")
 
-    return Change("staging_store", name, "create", None, {"zone": item["zone"], "url": item["url"]}, apply, needs=frozenset({f"zone/{item['zone']}"}))
+    sheet.ensure("staging_store", name, None, {"zone": item["zone"], "url": item["url"]}, apply, needs=[f"zone/{item['zone']}"])
 
 
-def _delete_staging(name: str, rows: t.Sequence[Row], region: Region) -> Change:
+def _delete_staging(name: str, rows: t.Sequence[Row], region: Region, sheet: Draft) -> None:
     def apply() -> None:
         for row in rows:
             region.client.call("deleteSecondaryStagingStore", id=row["id"])
 
     before = {"zone": rows[0].get("zonename"), "url": rows[0].get("url")}
-    return Change("staging_store", name, "delete", before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
+    sheet.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
 
 
 # -- small things

@@ -14,7 +14,7 @@ import re
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
@@ -163,21 +163,17 @@ def compare(
             continue
         before, after = {"value": now}, {"value": text}
         if hidden:
-            before, after = {"value": Secret(now or "")}, {"value": Secret(text)}
-        left, right = differing(before, after)
+            before, after = {"value": None if now is None else Secret(now)}, {"value": Secret(text)}
         if not dynamic:
             sheet.restart.append(name)
-        sheet.add(
-            Change(
-                "setting",
-                f"{name}@{zone}" if zone else name,
-                "update",
-                left,
-                right,
-                _set(region, name, text, zone, id_),
-                reason="" if dynamic else "takes effect after a restart of the server",
-                needs=frozenset({f"zone/{zone}"} if zone else ()),
-            )
+        sheet.ensure(
+            "setting",
+            f"{name}@{zone}" if zone else name,
+            before,
+            after,
+            _set(region, name, text, zone, id_),
+            reason="" if dynamic else "takes effect after a restart of the server",
+            needs=[f"zone/{zone}"] if zone else (),
         )
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
@@ -122,7 +122,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Dra
         row = sheet.owned("templates", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         if item["zone"] not in zones:
             sheet.problem(f"{here}: there is no zone {item['zone']}")
@@ -134,7 +134,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Dra
         _check_os(here, item, region, sheet)
         _check_hosts(here, item, region, sheet)
         _check_sum(here, item, region, sheet)
-        sheet.add(_create(item, region, sheet))
+        _create(item, region, sheet)
 
 
 def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
@@ -209,7 +209,7 @@ def _os_id(region: Region, name: str) -> str:
     return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
     after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
@@ -231,7 +231,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> Change
         region.made("templates", item["name"], answer["template"][0])
 
     needs = sheet.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | sheet.ids("image_store") | {f"zone/{zone}"}
-    return Change("template", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    sheet.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
 def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
@@ -277,10 +277,10 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if permissions:
             region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
 
-    sheet.add(Change("template", f"{item['zone']}/{item['name']}", "update", left, right, apply))
+    sheet.ensure("template", f"{item['zone']}/{item['name']}", left, right, apply)
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     before = {option: row.get(key) for option, key in _FIXED.items()}
     reason = "no guest can be made of it any more; guests that were keep their disks"
     name = f"{item['zone']}/{item['name']}"
@@ -288,4 +288,4 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
     def apply() -> None:
         region.client.job("deleteTemplate", id=row["id"], zoneid=row.get("zoneid"))
 
-    return Change("template", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    sheet.ensure("template", name, before, None, apply, risk=Risk.LOSS, reason=reason)
