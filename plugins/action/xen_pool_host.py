@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             if needed - set(keys) and not module.check_mode:
                 raise Invalid([f"keys: there is none of {client}: does the cluster have it?" for client in sorted(needed - set(keys))])
             provider = pool_host.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
-            reconcile(module, provider, workers=1)
+            reconcile(module, provider)
         except Invalid as error:
             result.update(failed=True, msg="; ".join(error.problems), problems=error.problems)
         except Unreachable as error:

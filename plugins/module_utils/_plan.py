@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -65,6 +64,13 @@ class Risk(str, enum.Enum):
     LOSS = "loss"
 
 
+class Lane(t.NamedTuple):
+    """Changes of which not more than some are applied at once, whatever else is."""
+
+    name: str
+    at_once: int = 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Change:
     """One difference between what is and what should be, and how to mend it.
@@ -76,6 +82,7 @@ class Change:
     risk, reason: what it costs and why; a change of risk LOSS is refused unless its id was armed.
     moved_bytes: data that will move, where it is known.
     needs: ids of changes that must have been applied before this one. Ids that are not in the plan are already so.
+    lane: where it waits for its turn; none where nothing bounds how many are applied at once.
     """
 
     kind: str
@@ -88,6 +95,7 @@ class Change:
     reason: str = ""
     moved_bytes: t.Optional[int] = None
     needs: t.FrozenSet[str] = frozenset()
+    lane: t.Optional[Lane] = None
 
     @property
     def id(self) -> str:
@@ -103,10 +111,10 @@ class Failure:
 
 
 class Plan:
-    """The changes that lead from what is to what should be."""
+    """The changes that lead from what is to what should be. lane: that of the changes that name none."""
 
-    def __init__(self, changes: t.Iterable[Change] = (), warnings: t.Iterable[str] = ()) -> None:
-        self.changes = list(changes)
+    def __init__(self, changes: t.Iterable[Change] = (), warnings: t.Iterable[str] = (), lane: t.Optional[Lane] = None) -> None:
+        self.changes = [change if change.lane or lane is None else dataclasses.replace(change, lane=lane) for change in changes]
         self.warnings = list(warnings)
         seen: set[str] = set()
         for change in self.changes:
@@ -173,24 +181,36 @@ class Plan:
         return rows
 
     def apply(self, workers: int = 32) -> list[Failure]:
-        """Apply stage by stage, the changes of a stage side by side.
+        """Apply stage by stage, the changes of a stage side by side, those of a lane as many at once as it takes.
 
         A stage with failures is finished, then nothing further is begun. Every failure is returned.
         """
         for stage in self.stages():
-            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(stage)))) as pool:
-                failures = [failure for failure in pool.map(_attempt, stage) if failure is not None]
-            if failures:
-                return failures
+            lanes: dict[t.Optional[Lane], list[Change]] = {}
+            for change in stage:
+                lanes.setdefault(change.lane, []).append(change)
+            # Lanes first: what must wait for its turn takes longest.
+            order = sorted(lanes, key=lambda lane: lane is None)
+            runs = [lanes[lane] for lane in order for _turn in range(max(1, min(lane.at_once if lane else workers, len(lanes[lane]))))]
+            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(runs)))) as pool:
+                found = {failure.id: failure for failures in pool.map(_attempt_each, runs) for failure in failures}
+            if found:
+                return [found[change.id] for change in stage if change.id in found]
         return []
 
 
-def _attempt(change: Change) -> t.Optional[Failure]:
-    try:
-        change.apply()
-    except Exception as error:  # every failure is kept and told with its object's name
-        return Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}")
-    return None
+def _attempt_each(waiting: list[Change]) -> list[Failure]:
+    """Apply one change after the other until none is left; several may do so with the same ones at once."""
+    failures: list[Failure] = []
+    while True:
+        try:
+            change = waiting.pop(0)
+        except IndexError:  # looking first whether there is one would not be safe
+            return failures
+        try:
+            change.apply()
+        except Exception as error:  # every failure is kept and told with its object's name
+            failures.append(Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}"))
 
 
 def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
@@ -274,8 +294,8 @@ class Draft:
         after = None if desired is None else dict(desired)
         action = "create" if before is None else "delete" if after is None else "update"
         if before is not None and after is not None:
-            before, after = differing(before, after)
-            apply = functools.partial(update, after) if update else apply
+            before, after = differs = differing(before, after)
+            apply = (lambda: update(differs[1])) if update else apply
             if not after:
                 return
         elif before is after:

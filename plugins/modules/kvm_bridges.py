@@ -112,7 +112,7 @@ def main() -> None:
     )
     try:
         bridges = parse(module.params["bridges"])
-        reconcile(module, Provider(bridges, module.params["revert_after"]), workers=1)
+        reconcile(module, Provider(bridges, module.params["revert_after"]))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except BridgeError as error:

@@ -257,8 +257,7 @@ def main() -> None:
     try:
         wanted = parse(params["repositories"])
         with connect(params["connection"]) as session:
-            # One at a time: xapi formats and plugs one repository after the other anyway.
-            reconcile(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"], workers=1)
+            reconcile(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

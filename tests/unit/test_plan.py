@@ -16,6 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     Draft,
     Failure,
     Invalid,
+    Lane,
     Plan,
     Risk,
     Secret,
@@ -260,6 +261,59 @@ def test_workers_bound_what_runs_at_once() -> None:
 
     assert Plan([change(str(number), apply) for number in range(6)]).apply(workers=2) == []
     assert most == 2
+
+
+class Counted:
+    """Counts how many run at once, for each of some words; each waits until as many run as may."""
+
+    def __init__(self, **expected: int) -> None:
+        self.expected = expected
+        self.running = dict.fromkeys(expected, 0)
+        self.most = dict.fromkeys(expected, 0)
+        self.changed = threading.Condition()
+
+    def run(self, word: str) -> None:
+        with self.changed:
+            self.running[word] += 1
+            self.most[word] = max(self.most[word], self.running[word])
+            self.changed.notify_all()
+            assert self.changed.wait_for(lambda: self.most == self.expected, timeout=20)
+        with self.changed:
+            self.running[word] -= 1
+
+
+def test_a_lane_bounds_what_runs_at_once_and_others_go_on_beside_it() -> None:
+    counted = Counted(hosts=2, ranges=1, free=4)
+    lanes = {"hosts": Lane("hosts", 2), "ranges": Lane("ranges"), "free": None}
+    changes = [change(f"{word}{number}", lambda word=word: counted.run(word), lane=lanes[word]) for number in range(4) for word in lanes]
+    assert Plan(changes).apply() == []
+    assert counted.most == {"hosts": 2, "ranges": 1, "free": 4}
+
+
+def test_a_lane_keeps_the_order_and_the_failures_of_its_changes() -> None:
+    done: list[str] = []
+
+    def apply(name: str) -> None:
+        done.append(name)
+        if name in "bd":
+            raise IndexError(name)
+
+    plan = Plan([change(name, lambda name=name: apply(name)) for name in "abcde"], lane=Lane("one"))
+    assert [failure.id for failure in plan.apply()] == ["pool/b", "pool/d"]
+    assert done == list("abcde")
+
+
+def test_a_plan_s_lane_is_for_the_changes_that_name_none() -> None:
+    plan = Plan([change("a", lane=Lane("own", 8)), change("b")], lane=Lane("plan"))
+    assert [one.lane for one in plan.changes] == [("own", 8), ("plan", 1)]
+    assert Plan([change("a")]).changes[0].lane is None
+
+
+def test_workers_bound_all_lanes_together() -> None:
+    done: list[str] = []
+    plan = Plan([change("free", lambda: done.append("free")), *(change(name, lambda name=name: done.append(name), lane=Lane(name, 3)) for name in "ab")])
+    assert plan.apply(workers=1) == []
+    assert done == ["a", "b", "free"]
 
 
 def test_nonsensical_workers_are_one() -> None:

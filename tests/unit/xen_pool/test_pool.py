@@ -61,7 +61,7 @@ def run(serve: t.Callable[..., Server], pool: Pool, certificate: tuple[str, str]
         module = Module(check)
         pool.calls.clear()
         with pytest.raises(Ended), Session(server.address, "root", "right", ca_path=certificate[0]) as session:
-            reconcile(module, Provider(session, parse(repositories), hosts, images, check), arm, workers=1)
+            reconcile(module, Provider(session, parse(repositories), hosts, images, check), arm)
         assert "right" not in json.dumps(module.result)
         return {**module.result, "warnings": module.warnings}
 
