@@ -180,6 +180,27 @@ class Plan:
                 rows.append(row)
         return rows
 
+    def to_json(self) -> list[dict[str, t.Any]]:
+        """Return the whole plan as what JSON knows, secrets hidden; the same for the same changes, in whatever order they were planned."""
+        entries = []
+        for change in sorted(self.changes, key=lambda change: change.id):
+            before, after = redact(change.before, change.after)
+            entries.append(
+                {
+                    "kind": change.kind,
+                    "name": change.name,
+                    "action": change.action,
+                    "risk": change.risk.value,
+                    "reason": change.reason,
+                    "moved_bytes": change.moved_bytes,
+                    "needs": sorted(change.needs),
+                    "lane": change.lane and change.lane.name,
+                    "before": before,
+                    "after": after,
+                }
+            )
+        return entries
+
     def apply(self, workers: int = 32) -> list[Failure]:
         """Apply stage by stage, the changes of a stage side by side, those of a lane as many at once as it takes.
 
@@ -368,35 +389,90 @@ class Together:
         return {key: value for provider, seen in zip(self.providers, observed) for key, value in provider.returned(seen).items()}
 
 
-def reconcile(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> None:
-    """Bring what is to what should be, and prove it: a second plan must be empty.
+@dataclasses.dataclass
+class Outcome:
+    """What came of a reconciliation.
 
-    Ends the module, with changed, changes (Plan.rows) and diff (Plan.diff), or with one error that says everything.
+    error: why it failed, all of it in one text; "" where it did not.
+    plan: what was changed, or would be; None where none could be made. diff: that of the plan, or of what was left to do afterwards.
+    problems, refused, failures: what error says, one text for each; None where it is of another kind.
+    returned: what the provider gives back.
     """
+
+    error: str = ""
+    plan: t.Optional[Plan] = None
+    diff: t.Sequence[t.Mapping[str, t.Any]] = ()
+    problems: t.Optional[list[str]] = None
+    refused: t.Optional[list[str]] = None
+    failures: t.Optional[list[str]] = None
+    returned: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def stopped(cls, error: t.Union[Invalid, Unreachable]) -> Outcome:
+        """That of one that ended before there was a plan."""
+        return cls("; ".join(error.problems), problems=error.problems) if isinstance(error, Invalid) else cls(str(error))
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was changed, or would be."""
+        return bool(self.plan) and not self.refused
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator should know."""
+        return self.plan.warnings if self.plan is not None else []
+
+    def result(self) -> dict[str, t.Any]:
+        """What Ansible is given besides the error: changed, changes (Plan.rows), diff (Plan.diff) and what the provider gives back."""
+        result: dict[str, t.Any] = {key: getattr(self, key) for key in ("problems", "refused", "failures") if getattr(self, key) is not None}
+        if self.plan is not None:
+            result["changes"] = self.plan.rows()
+        if self.plan is not None and not self.refused:
+            result.update(changed=self.changed, diff=self.diff)
+        return {**result, **self.returned}
+
+
+def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[str] = (), workers: int = 32) -> Outcome:
+    """Bring what is to what should be, and prove it: a second plan must be empty."""
     try:
         observed = provider.observe()
         plan = provider.plan(observed)
-    except Invalid as error:
-        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    except Unreachable as error:
-        module.fail_json(msg=str(error))
-    for warning in plan.warnings:
-        module.warn(warning)
+    except (Invalid, Unreachable) as error:
+        return Outcome.stopped(error)
+    diff = plan.diff()
     refused = plan.refusals(armed)
     if refused:
-        module.fail_json(msg="refused, nothing was changed: " + "; ".join(refused), refused=refused, changes=plan.rows())
-    result: dict[str, t.Any] = {"changed": bool(plan), "changes": plan.rows(), "diff": plan.diff()}
-    if module.check_mode or not plan:
-        module.exit_json(**result, **provider.returned(observed))
-    failures = plan.apply(workers)
+        return Outcome("refused, nothing was changed: " + "; ".join(refused), plan, diff, refused=refused)
+    if check_mode or not plan:
+        return Outcome("", plan, diff, returned=provider.returned(observed))
+    failures = [failure.message for failure in plan.apply(workers)]
     if failures:
-        messages = [failure.message for failure in failures]
-        module.fail_json(msg="; ".join(messages), failures=messages, **result)
+        return Outcome("; ".join(failures), plan, diff, failures=failures)
     try:
         observed = provider.observe()
         left = provider.plan(observed)
     except (Invalid, Unreachable) as error:
-        module.fail_json(msg=f"changed, but could not be proven: {error}", **result)
+        return Outcome(f"changed, but could not be proven: {error}", plan, diff)
     if left:
-        module.fail_json(msg="applied, but these did not converge: " + ", ".join(change.id for change in left.changes), **{**result, "diff": left.diff()})
-    module.exit_json(**result, **provider.returned(observed))
+        return Outcome("applied, but these did not converge: " + ", ".join(change.id for change in left.changes), plan, left.diff())
+    return Outcome("", plan, diff, returned=provider.returned(observed))
+
+
+def run_module(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> t.NoReturn:
+    """Reconcile, and end the module with what came of it."""
+    outcome = reconcile(provider, module.check_mode, armed, workers)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.error:
+        module.fail_json(msg=outcome.error, **outcome.result())
+    module.exit_json(**outcome.result())
+
+
+def run_action(action: t.Any, make: t.Callable[[], Provider], armed: t.Collection[str] = ()) -> dict[str, t.Any]:
+    """Reconcile in an action plugin, and return its result. make: gives the provider; may raise Invalid and Unreachable as that does."""
+    try:
+        outcome = reconcile(make(), bool(action._task.check_mode), armed)
+    except (Invalid, Unreachable) as error:
+        outcome = Outcome.stopped(error)
+    failed = {"failed": True, "msg": outcome.error} if outcome.error else {}
+    return {**failed, **outcome.result(), **({"warnings": outcome.warnings} if outcome.warnings else {})}

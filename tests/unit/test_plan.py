@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import typing as t
 
@@ -25,6 +26,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     differing,
     reconcile,
     redact,
+    run_action,
+    run_module,
 )
 
 
@@ -425,7 +428,7 @@ class Pools:
 def ended(provider: t.Any, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
     module = FakeModule(check_mode)
     with pytest.raises(Ended):
-        reconcile(module, provider, armed)
+        run_module(module, provider, armed)
     return module
 
 
@@ -531,7 +534,62 @@ def test_what_a_provider_does_not_expect_is_not_swallowed() -> None:
             raise KeyError("a defect")
 
     with pytest.raises(KeyError):
-        reconcile(FakeModule(), Broken({}, {}))
+        run_module(FakeModule(), Broken({}, {}))
+
+
+# -- what came of it, for whoever wants to know
+
+
+def test_an_outcome_tells_without_ending_anything() -> None:
+    provider = Pools({"a": 2}, {"a": 3})
+    checked = reconcile(provider, check_mode=True)
+    assert (checked.changed, checked.error, checked.warnings, checked.returned) == (True, "", ["3 hosts only"], {"pools": {"a": 2}})
+    done = reconcile(provider)
+    assert (done.changed, done.diff, done.returned) == (True, checked.diff, {"pools": {"a": 3}})
+    again = reconcile(provider)
+    assert (again.changed, again.diff, again.result()) == (False, [], {"changed": False, "changes": [], "diff": [], "pools": {"a": 3}})
+    refused = reconcile(Pools({"old": 3}, {}))
+    assert (refused.changed, len(refused.refused or []), refused.failures) == (False, 1, None)
+
+
+class Action:
+    """What the engine uses of an action plugin."""
+
+    class _task:
+        check_mode = False
+
+
+def test_an_action_returns_what_a_module_ends_with() -> None:
+    def invalid() -> Pools:
+        raise Invalid(["no key", "no host"])
+
+    done = run_action(Action(), lambda: Pools({}, {"a": 3}))
+    assert {**done, "warnings": []} == {**ended(Pools({}, {"a": 3})).result, "warnings": []}
+    assert done["warnings"] == ["3 hosts only"]
+    assert run_action(Action(), invalid) == {"failed": True, "msg": "no key; no host", "problems": ["no key", "no host"]}
+    refused = run_action(Action(), lambda: Pools({"old": 3}, {}))
+    assert (refused["failed"], refused["refused"], "changed" in refused) == (True, ended(Pools({"old": 3}, {})).result["refused"], False)
+    assert "failed" not in run_action(Action(), lambda: Pools({"old": 3}, {}), armed=["pool/old"])
+
+
+def test_a_plan_as_json_is_stable_and_hides_secrets() -> None:
+    new = change("new", after={"key": Secret("topsecret"), "tags": frozenset("ba")}, lane=Lane("one"), needs=frozenset({"pool/z", "pool/old"}))
+    old = change("old", action="delete", before={"size": 3}, after=None, risk=Risk.LOSS, reason="gone", moved_bytes=7)
+    assert Plan([new, old]).to_json() == Plan([old, new]).to_json()
+    first, second = json.loads(json.dumps(Plan([old, new]).to_json()))
+    assert first == {
+        "kind": "pool",
+        "name": "new",
+        "action": "create",
+        "risk": "none",
+        "reason": "",
+        "moved_bytes": None,
+        "needs": ["pool/old", "pool/z"],
+        "lane": "one",
+        "before": None,
+        "after": {"key": HIDDEN, "tags": ["a", "b"]},
+    }
+    assert (second["risk"], second["moved_bytes"], second["before"], second["after"], second["lane"]) == ("loss", 7, {"size": 3}, None, None)
 
 
 # -- several providers as one
