@@ -273,10 +273,12 @@ class Draft:
     """What planning writes on: changes, problems and warnings.
 
     prefix: what stands before an option's name in messages.
+    kinds: those that there are, so that a misspelt one is a defect and not a need that nothing meets; any where none are given.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", kinds: t.Collection[str] = ()) -> None:
         self.prefix = prefix
+        self.kinds = frozenset(kinds)
         self.changes: list[Change] = []
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -327,13 +329,20 @@ class Draft:
 
     def ids(self, *kinds: str, begin: str = "", action: t.Optional[str] = None) -> t.FrozenSet[str]:
         """The ids of the changes of some kinds that are planned so far: those whose name begins so, those of one action."""
+        self._check(kinds)
         return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin) and action in (None, change.action))
 
     def plan(self) -> Plan:
         """The plan. Raises Invalid with all problems."""
         if self.problems:
             raise Invalid(self.problems)
+        self._check(id_.partition("/")[0] for change in self.changes for id_ in (change.id, *change.needs))
         return Plan(self.changes, self.warnings)
+
+    def _check(self, kinds: t.Iterable[str]) -> None:
+        unknown = set(kinds) - self.kinds if self.kinds else ()
+        if unknown:
+            raise ValueError(f"there is no kind {', '.join(sorted(unknown))}")
 
 
 class Provider(t.Protocol):

@@ -155,6 +155,17 @@ def test_a_draft_knows_the_ids_that_are_planned_so_far() -> None:
     assert draft.ids() == frozenset()
 
 
+def test_a_kind_that_there_is_not_is_a_defect() -> None:
+    draft = Draft(kinds=["pool", "crush_rule"])
+    draft.add(change("a", needs=frozenset({"crush_rule/there-already"})))
+    assert len(draft.plan()) == 1
+    with pytest.raises(ValueError, match="no kind delete"):
+        draft.ids("pool", "delete")
+    draft.add(change("b", needs=frozenset({"crush-rule/a"})))
+    with pytest.raises(ValueError, match="no kind crush-rule"):
+        draft.plan()
+
+
 # -- stages
 
 

@@ -260,11 +260,17 @@ class Gates:
                         self._send("config set", who="mon", name=option, value=before)
 
 
+_KINDS = (
+    "client", "cluster", "cephx", "crush_bucket", "crush_location", "crush_rule", "device_class", "erasure_profile", "filesystem", "flag", "mgr_module",
+    "option", "pool",
+)  # fmt: skip
+
+
 class Draft(_plan.Draft):
     """What planning writes on, and what the kinds must know of each other."""
 
     def __init__(self, connection: t.Optional[Connection], prefix: str, declaration: t.Mapping[str, t.Any]) -> None:
-        super().__init__(prefix)
+        super().__init__(prefix, _KINDS)
         self._connection = connection
         self._declaration = declaration
         self._gates = Gates(self.send)

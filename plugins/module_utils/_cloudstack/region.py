@@ -193,6 +193,13 @@ class Region:
         raise LookupError(f"there is no {what.replace('_', ' ').rstrip('s')} {name}")
 
 
+# The kinds of what is changed. What can be declared is in KINDS.
+_CHANGED = (
+    "bucket", "cluster", "disk_offering", "guest_network", "host", "image_store", "network", "object_store", "physical_network", "pod", "primary_storage",
+    "provider", "service_offering", "setting", "staging_store", "template", "traffic", "user", "vlan_range", "zone", "zone_state",
+)  # fmt: skip
+
+
 class Draft(_plan.Draft):
     """What planning writes on.
 
@@ -201,7 +208,7 @@ class Draft(_plan.Draft):
     """
 
     def __init__(self, declaration: t.Mapping[str, t.Any], prefix: str = "") -> None:
-        super().__init__(prefix)
+        super().__init__(prefix, _CHANGED)
         self.declaration = declaration
         self.restart: t.List[str] = []
 
