@@ -12,11 +12,10 @@ import dataclasses
 import functools
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, STATE, count, duplicates
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
 OPTIONS: dict[str, t.Any] = {
@@ -81,6 +80,11 @@ class Tree:
         for device in devices.values():
             if device["name"] in self.types:
                 self.classes[device["name"]] = device.get("class", "")
+
+    @property
+    def has_osds(self) -> bool:
+        """Whether any OSD stands in it."""
+        return "osd" in self.types.values()
 
     @classmethod
     def empty(cls) -> Tree:
@@ -220,11 +224,6 @@ def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
     return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
 
 
-def rules_of(dump: t.Mapping[str, t.Any]) -> dict[str, Rule]:
-    """The rules of `osd crush dump`, by name."""
-    return {raw["rule_name"]: rule_of(raw) for raw in dump.get("rules", [])}
-
-
 def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
     """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
     profile = profiles.get(item.get("erasure_profile") or "", {}) if item.get("type") == "erasure" else {}
@@ -307,6 +306,18 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
     return tree
 
 
+@view
+def current_tree(maps: Maps) -> Tree:
+    """Where buckets and OSDs stand."""
+    return Tree(maps.crush) if maps.crush else Tree.empty()
+
+
+@view
+def current_rules(maps: Maps) -> dict[str, Rule]:
+    """The rules, by name."""
+    return {raw["rule_name"]: rule_of(raw) for raw in maps.crush.get("rules", [])}
+
+
 def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
     """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
     _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
@@ -315,7 +326,7 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, 
 
 
 def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree) -> None:
-    living = maps.tree
+    living = current_tree(maps)
     send = sheet.send
     for number, item in enumerate(declared.get("buckets") or []):
         name, here = item["name"], f"{sheet.prefix}crush.buckets[{number}] ({item['name']})"
@@ -363,30 +374,30 @@ def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
 
 
 def _plan_move(name: str, parent: str, maps: Maps, sheet: Draft, tree: Tree) -> None:
-    moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
+    moves = bool(current_tree(maps).osds(name)) and bool(maps.osd.get("pools"))
     sheet.ensure(
         "crush_location",
         name,
-        {"parent": maps.tree.parents.get(name)},
+        {"parent": current_tree(maps).parents.get(name)},
         {"parent": parent},
         functools.partial(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
         risk=Risk.MOVEMENT if moves else Risk.NONE,
-        reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
+        reason=f"the data of {len(current_tree(maps).osds(name))} OSDs is placed anew" if moves else "",
         needs=_bucket_needs(parent),
     )
 
 
 def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
-    used = {rule.device_class for rule in maps.rules.values() if rule.device_class}
+    used = {rule.device_class for rule in current_rules(maps).values() if rule.device_class}
     for number, item in enumerate(declared.get("device_classes") or []):
         for text in item["osds"]:
             name = t.cast(str, _osd_name(text))
             if maps.empty:
                 continue
-            if name not in maps.tree:
+            if name not in current_tree(maps):
                 sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
                 continue
-            before = maps.tree.classes.get(name, "")
+            before = current_tree(maps).classes.get(name, "")
             moves = bool({before, item["name"]} & used)
             sheet.ensure(
                 "device_class",
@@ -412,13 +423,13 @@ def _plan_rules(
     declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
 ) -> None:
     users: dict[str, list[str]] = {}
-    for pool in maps.pools.values():
-        users.setdefault(pool["rule"], []).append(pool["name"])
+    for pool in maps.osd.get("pools", []):
+        users.setdefault(maps.rule_names.get(pool["crush_rule"], ""), []).append(pool["pool_name"])
     placed = frozenset(f"crush_bucket/{item['name']}" for item in declared.get("buckets") or [] if item["state"] == "present")
     placed |= frozenset(f"device_class/{_osd_name(osd)}" for item in declared.get("device_classes") or [] for osd in item["osds"])
     for number, item in enumerate(declared.get("rules") or []):
         name, here = item["name"], f"{sheet.prefix}crush.rules[{number}] ({item['name']})"
-        living = maps.rules.get(name)
+        living = current_rules(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
                 _plan_rule_delete(name, living, sheet, users, Risk.NONE)
@@ -461,7 +472,7 @@ def _plan_rules(
             )
     if prune:
         kept = {item["name"] for item in declared.get("rules") or []} | set(users) | sheet.wanted_rules | {"replicated_rule"}
-        for name, living in maps.rules.items():
+        for name, living in current_rules(maps).items():
             if name not in kept:
                 _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
 

@@ -14,11 +14,10 @@ import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -136,9 +135,9 @@ def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
     """Plan erasure-code profiles. profiles: as they will be."""
     users: dict[str, list[str]] = {}
-    for pool in maps.pools.values():
-        if pool["erasure_profile"]:
-            users.setdefault(pool["erasure_profile"], []).append(pool["name"])
+    for pool in maps.osd.get("pools", []):
+        if pool.get("erasure_code_profile"):
+            users.setdefault(pool["erasure_code_profile"], []).append(pool["pool_name"])
     for number, item in enumerate(declared):
         name, here = item["name"], f"{sheet.prefix}erasure_profiles[{number}] ({item['name']})"
         living = maps.profiles.get(name)
@@ -149,7 +148,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
         whole = profiles[name]
         if whole["crush-root"] not in tree:
             sheet.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
-        elif maps.has_osds and whole.get("k") and whole.get("m"):
+        elif crush.current_tree(maps).has_osds and whole.get("k") and whole.get("m"):
             _check_room(here, name, profiles, sheet, tree)
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
         if spread and maps.release and maps.release < crush.SPREAD_SINCE:

@@ -12,10 +12,9 @@ import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -29,10 +28,12 @@ OPTIONS: dict[str, t.Any] = {
 _SETTINGS = ("max_mds", "standby_count_wanted", "allow_standby_replay")
 
 
-def observe(dump: t.Mapping[str, t.Any], pool_names: t.Mapping[int, str]) -> dict[str, dict[str, t.Any]]:
-    """`fs dump`, as {name: what the declaration says of one}. pool_ids holds the numbers."""
+@view
+def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
+    """The filesystems, as {name: what the declaration says of one}. pool_ids holds the numbers."""
+    pool_names = {pool["pool"]: pool["pool_name"] for pool in maps.osd.get("pools", [])}
     found = {}
-    for entry in dump.get("filesystems", []):
+    for entry in maps.fs.get("filesystems", []):
         mds = entry["mdsmap"]
         ids = [mds["metadata_pool"], *mds["data_pools"]]
         flags = mds.get("flags_state", {})
@@ -47,6 +48,11 @@ def observe(dump: t.Mapping[str, t.Any], pool_names: t.Mapping[int, str]) -> dic
             "allow_standby_replay": bool(flags.get("allow_standby_replay", mds.get("flags", 0) & (1 << 5))),
         }
     return found
+
+
+def user_of(maps: Maps, pool_id: int) -> t.Optional[str]:
+    """The filesystem that uses a pool."""
+    return next((name for name, found in current(maps).items() if pool_id in found["pool_ids"]), None)
 
 
 def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
@@ -80,7 +86,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
     """Plan filesystems. pools: the names of those that will be there."""
     for number, item in enumerate(declared):
         name, here = item["name"], f"{sheet.prefix}filesystems[{number}] ({item['name']})"
-        living = maps.filesystems.get(name)
+        living = current(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
                 _plan_delete(living, sheet, "all its files are lost")
@@ -115,7 +121,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
         )
     if prune:
         kept = {item["name"] for item in declared}
-        for name, living in maps.filesystems.items():
+        for name, living in current(maps).items():
             if name not in kept:
                 _plan_delete(living, sheet, "it is not declared, and prune names filesystems: all its files are lost")
 

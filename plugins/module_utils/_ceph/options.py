@@ -13,10 +13,9 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Draft, Maps
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
 _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
@@ -24,6 +23,8 @@ _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|r
 _SERVICE = re.compile(
     r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*"
 )
+# These decide what a pool may be or becomes.
+_OF_POOLS = ("osd_pool_default_", "mon_max_p", "mon_allow_")
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
 # rbd_default_features is kept as a number; the bits of librbd's features.
 _FEATURES = {
@@ -48,15 +49,6 @@ def split_section(text: str) -> tuple[str, str]:
 def who(section: str, mask: str) -> str:
     """The one spelling of a section with its masks."""
     return f"{section}/{mask}" if mask else section
-
-
-def observe(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], str]:
-    """`config dump`, as {(who, option): value}."""
-    found = {}
-    for entry in dump:
-        mask = "/".join(sorted(part for part in entry.get("mask", "").split("/") if part))
-        found[(who(entry["section"], mask), entry["name"])] = str(entry["value"])
-    return found
 
 
 def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
@@ -113,6 +105,15 @@ def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str
     return [(section, _option_name(name), value) for section, options in declared.items() for name, value in (options or {}).items()]
 
 
+def declared_int(declared: t.Mapping[str, t.Mapping[str, t.Any]], name: str, otherwise: int) -> int:
+    """An option of the mons as the declaration will have it, the given where it says nothing."""
+    for section, option, value in flat(declared):
+        if option == name and section in ("global", "mon") and value is not None:
+            with contextlib.suppress(ValueError):
+                return values.count(value)
+    return otherwise
+
+
 def _option_name(text: t.Any) -> str:
     name = str(text).strip()
     return name if "/" in name else re.sub(r"[\s-]", "_", name)
@@ -145,6 +146,8 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
 def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, prune: bool) -> None:
     """Plan options. A value of None means: not set."""
     kept = set()
+    relevant = [(who(*split_section(section)), option) for section, option, _value in flat(declared)]
+    sheet.option_needs = frozenset(f"option/{name}/{option}" for name, option in relevant if option.startswith(_OF_POOLS))
     for section, option, value in flat(declared):
         name, here = who(*split_section(section)), f"{sheet.prefix}options.{section}.{option}"
         kept.add((name, option))
