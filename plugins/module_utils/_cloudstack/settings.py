@@ -14,10 +14,9 @@ import re
 import typing as t
 import uuid
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region, Row
 
 # name: value, as the operator writes them.
 SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}

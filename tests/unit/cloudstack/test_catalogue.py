@@ -12,7 +12,8 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import networks, templates, users
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 OFFERING = {"id": "o1", "name": "DefaultL2NetworkOffering", "guestiptype": "L2", "state": "Enabled", "specifyvlan": False}

@@ -12,7 +12,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Secret, Unreachable
 
 URL = "http://10.0.0.9:8080"

@@ -11,7 +11,8 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 
 # As listDiskOfferings and listServiceOfferings of 4.22 give them.
 DISK = {

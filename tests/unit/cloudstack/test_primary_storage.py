@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import primary_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Secret
 
 KEY = "AQD+hJxk/W1RGRAAA56oHGN6d+WPDLss2b05Cw=="

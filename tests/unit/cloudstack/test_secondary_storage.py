@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import secondary_storage
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Draft, Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Unreachable
 
 NFS = {"name": "nfs1", "state": "present", "provider": "nfs", "zone": "z1", "url": "nfs://10.0.0.9/secondary", "s3": None, "readonly": None}
