@@ -160,7 +160,8 @@ def compare(
                     f"{where}: {name}: the server shows it only encrypted, so it cannot be compared, and is taken to be as declared: to set it anew, arm {id_}"
                 )
             continue
-        before, after = {"value": now}, {"value": text}
+        before: t.Dict[str, t.Any] = {"value": now}
+        after: t.Dict[str, t.Any] = {"value": text}
         if hidden:
             before, after = {"value": None if now is None else Secret(now)}, {"value": Secret(text)}
         if not dynamic:
