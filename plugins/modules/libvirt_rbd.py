@@ -158,7 +158,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 SECRET = {"client": {"type": "str", "required": True}, "key": {"type": "str", "no_log": True}, "uuid": {"type": "str"}, "state": STATE}
@@ -192,11 +192,11 @@ def main() -> None:
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not binding_is_near():
-        reconcile(module, Provider(None, wanted))
+        run_module(module, Provider(None, wanted))
     require_binding(module, "libvirt", "python3-libvirt")
     try:
         with Host(params["uri"]) as host:
-            reconcile(module, Provider(host, wanted))
+            run_module(module, Provider(host, wanted))
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

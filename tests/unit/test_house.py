@@ -238,3 +238,23 @@ def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml")))
     is_set = set(re.findall(r"(?:^ *|register: |loop_var: |index_var: |\bset )(__[a-z]\w+)(?=:|$|[ ,])", text, re.M))
     assert set(re.findall(r"\b__[a-z]\w+", text)) - is_set == set()
+
+
+def test_module_utils_import_in_no_circle() -> None:
+    """Neither at run time nor for types: a file knows only what is below it."""
+    folder, package = ROOT / "plugins" / "module_utils", "ansible_collections.cephstack.cloud.plugins.module_utils"
+    files = {".".join([package, *path.relative_to(folder).with_suffix("").parts]).replace(".__init__", ""): path for path in folder.rglob("*.py")}
+    below: dict[str, set[str]] = {}
+    for name, path in files.items():
+        froms = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+        assert not any(node.level for node in froms), f"{path.name}: Ansible ships only what is imported by its whole name"
+        modules = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | {str(node.module) for node in froms}
+        below[name] = modules & set(files) - {name}
+    # Whatever imports none of those that are left, or is imported by none, is in no circle.
+    left: set[str] = set()
+    smaller = set(below)
+    while smaller != left:
+        left = smaller
+        imported = set().union(*(below[name] for name in left))
+        smaller = {name for name in left & imported if below[name] & left}
+    assert not left, "import circles: " + ", ".join(sorted(name.replace(f"{package}.", "") for name in left))

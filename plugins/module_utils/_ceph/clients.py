@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import os
 import re
 import struct
@@ -17,10 +18,9 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 SERVICES = ("mon", "osd", "mgr", "mds")
 # The key types, by the number that stands at the beginning of a key, and the length of their secrets in bytes.
@@ -215,7 +215,7 @@ def cephx_problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     pools: t.Collection[str],
     allowed: t.Optional[t.Collection[str]],
     me: str,
@@ -256,7 +256,7 @@ def plan(
                 _delete(name, sheet, "it is not declared, and prune names clients: whoever uses its key is locked out", living)
 
 
-def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, sheet: Sheet, here: str) -> None:
+def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, sheet: Draft, here: str) -> None:
     name = item["name"]
     if item.get("caps") is None:
         sheet.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
@@ -276,10 +276,10 @@ def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
         def apply() -> t.Any:
             return sheet.send("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
 
-    sheet.add(Change("client", name, "create", None, after, apply, needs=sheet.cipher_needs))
+    sheet.ensure("client", name, None, after, apply, needs=sheet.cipher_needs)
 
 
-def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Sheet) -> None:
+def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Draft) -> None:
     name = item["name"]
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}
@@ -312,7 +312,7 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     risk = Risk.RESTART if fresh else Risk.NONE
     if name.startswith("client.") and not full and not fresh:
         risk, reason = Risk.LOSS, "it loses all its caps"
-    sheet.add(Change("client", name, "update", before, after, apply, risk=risk, reason=reason, needs=sheet.cipher_needs))
+    sheet.ensure("client", name, before, after, apply, risk=risk, reason=reason, needs=sheet.cipher_needs)
 
 
 def _parts(key: str) -> tuple[str, float]:
@@ -322,9 +322,9 @@ def _parts(key: str) -> tuple[str, float]:
         return "", 0.0
 
 
-def _delete(name: str, sheet: Sheet, reason: str, living: t.Mapping[str, t.Any]) -> None:
+def _delete(name: str, sheet: Draft, reason: str, living: t.Mapping[str, t.Any]) -> None:
     before = {"caps": dict(living["caps"])}
-    sheet.add(Change("client", name, "delete", before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason))
+    sheet.ensure("client", name, before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason)
 
 
 def _flat(caps: t.Mapping[str, str]) -> list[str]:
@@ -338,7 +338,7 @@ def _import(send: t.Callable[..., t.Any], name: str, key: str, caps: t.Mapping[s
     return send("auth import", keyring.encode())
 
 
-def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.Optional[list[str]]:
+def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> t.Optional[list[str]]:
     """Plan the ciphers; return the key types that will be allowed, None where the release knows one type only."""
     said = {key: value for key, value in declared.items() if value is not None}
     if maps.empty:
@@ -372,22 +372,7 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.O
             needs = frozenset({"cephx/preferred", "cephx/service"} if shuts else ())
         else:
             needs = frozenset() if set(maps.ciphers["allowed"]) - set(allowed) else frozenset({"cephx/allowed"})
-        sheet.add(
-            Change(
-                "cephx",
-                key,
-                "update",
-                {key: before[key]},
-                {key: after[key]},
-                _cipher_setter(sheet.send, key, text),
-                risk=risk,
-                reason=reason,
-                needs=needs,
-            )
-        )
+        name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
+        apply = functools.partial(sheet.send, "mon set", name=name, value=text)
+        sheet.ensure("cephx", key, {key: before[key]}, {key: after[key]}, apply, risk=risk, reason=reason, needs=needs)
     return allowed
-
-
-def _cipher_setter(send: t.Callable[..., t.Any], key: str, value: str) -> t.Callable[[], t.Any]:
-    name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
-    return lambda: send("mon set", name=name, value=value)

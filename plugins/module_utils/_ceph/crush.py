@@ -9,13 +9,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, STATE, count, duplicates
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
 OPTIONS: dict[str, t.Any] = {
@@ -80,6 +80,11 @@ class Tree:
         for device in devices.values():
             if device["name"] in self.types:
                 self.classes[device["name"]] = device.get("class", "")
+
+    @property
+    def has_osds(self) -> bool:
+        """Whether any OSD stands in it."""
+        return "osd" in self.types.values()
 
     @classmethod
     def empty(cls) -> Tree:
@@ -219,11 +224,6 @@ def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
     return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
 
 
-def rules_of(dump: t.Mapping[str, t.Any]) -> dict[str, Rule]:
-    """The rules of `osd crush dump`, by name."""
-    return {raw["rule_name"]: rule_of(raw) for raw in dump.get("rules", [])}
-
-
 def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
     """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
     profile = profiles.get(item.get("erasure_profile") or "", {}) if item.get("type") == "erasure" else {}
@@ -306,15 +306,27 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
     return tree
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
+@view
+def current_tree(maps: Maps) -> Tree:
+    """Where buckets and OSDs stand."""
+    return Tree(maps.crush) if maps.crush else Tree.empty()
+
+
+@view
+def current_rules(maps: Maps) -> dict[str, Rule]:
+    """The rules, by name."""
+    return {raw["rule_name"]: rule_of(raw) for raw in maps.crush.get("rules", [])}
+
+
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
     """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
     _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
     _plan_classes(declared, maps, sheet)
     _plan_buckets(declared, maps, sheet, tree)
 
 
-def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree) -> None:
-    living = maps.tree
+def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree) -> None:
+    living = current_tree(maps)
     send = sheet.send
     for number, item in enumerate(declared.get("buckets") or []):
         name, here = item["name"], f"{sheet.prefix}crush.buckets[{number}] ({item['name']})"
@@ -326,10 +338,10 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tre
                     continue
                 needs = (
                     frozenset(f"crush_location/{child}" for child in living.children(name))
-                    | sheet.ids("crush_rule", "delete")
-                    | sheet.ids("crush_rule", "update")
+                    | sheet.ids("crush_rule", action="delete")
+                    | sheet.ids("crush_rule", action="update")
                 )
-                sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
+                sheet.ensure("crush_bucket", name, {"type": living.types[name]}, None, functools.partial(send, "osd crush remove", name=name), needs=needs)
             continue
         parent = item.get("parent")
         if parent and parent not in tree:
@@ -338,7 +350,7 @@ def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tre
         if name not in living:
             arguments = {"name": name, "type": item["type"], "args": [f"{tree.types[parent]}={parent}"] if parent else None}
             after = {"type": item["type"], **({"parent": parent} if parent else {})}
-            sheet.add(Change("crush_bucket", name, "create", None, after, _call(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent)))
+            sheet.ensure("crush_bucket", name, None, after, functools.partial(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent))
             continue
         if living.types[name] != item["type"]:
             sheet.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
@@ -361,48 +373,40 @@ def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
     return frozenset({f"crush_bucket/{parent}"} if parent else ())
 
 
-def _plan_move(name: str, parent: str, maps: Maps, sheet: Sheet, tree: Tree) -> None:
-    moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
-    sheet.add(
-        Change(
-            "crush_location",
-            name,
-            "update",
-            {"parent": maps.tree.parents.get(name)},
-            {"parent": parent},
-            _call(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
-            risk=Risk.MOVEMENT if moves else Risk.NONE,
-            reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
-            needs=_bucket_needs(parent),
-        )
+def _plan_move(name: str, parent: str, maps: Maps, sheet: Draft, tree: Tree) -> None:
+    moves = bool(current_tree(maps).osds(name)) and bool(maps.osd.get("pools"))
+    sheet.ensure(
+        "crush_location",
+        name,
+        {"parent": current_tree(maps).parents.get(name)},
+        {"parent": parent},
+        functools.partial(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
+        risk=Risk.MOVEMENT if moves else Risk.NONE,
+        reason=f"the data of {len(current_tree(maps).osds(name))} OSDs is placed anew" if moves else "",
+        needs=_bucket_needs(parent),
     )
 
 
-def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
-    used = {rule.device_class for rule in maps.rules.values() if rule.device_class}
+def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
+    used = {rule.device_class for rule in current_rules(maps).values() if rule.device_class}
     for number, item in enumerate(declared.get("device_classes") or []):
         for text in item["osds"]:
             name = t.cast(str, _osd_name(text))
             if maps.empty:
                 continue
-            if name not in maps.tree:
+            if name not in current_tree(maps):
                 sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
                 continue
-            before = maps.tree.classes.get(name, "")
-            if before == item["name"]:
-                continue
+            before = current_tree(maps).classes.get(name, "")
             moves = bool({before, item["name"]} & used)
-            sheet.add(
-                Change(
-                    "device_class",
-                    name,
-                    "update",
-                    {"class": before},
-                    {"class": item["name"]},
-                    _class_setter(sheet.send, name, before, item["name"]),
-                    risk=Risk.MOVEMENT if moves else Risk.NONE,
-                    reason="rules choose by this class, so data moves" if moves else "",
-                )
+            sheet.ensure(
+                "device_class",
+                name,
+                {"class": before},
+                {"class": item["name"]},
+                _class_setter(sheet.send, name, before, item["name"]),
+                risk=Risk.MOVEMENT if moves else Risk.NONE,
+                reason="rules choose by this class, so data moves" if moves else "",
             )
 
 
@@ -416,16 +420,16 @@ def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: st
 
 
 def _plan_rules(
-    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
+    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
 ) -> None:
     users: dict[str, list[str]] = {}
-    for pool in maps.pools.values():
-        users.setdefault(pool["rule"], []).append(pool["name"])
+    for pool in maps.osd.get("pools", []):
+        users.setdefault(maps.rule_names.get(pool["crush_rule"], ""), []).append(pool["pool_name"])
     placed = frozenset(f"crush_bucket/{item['name']}" for item in declared.get("buckets") or [] if item["state"] == "present")
     placed |= frozenset(f"device_class/{_osd_name(osd)}" for item in declared.get("device_classes") or [] for osd in item["osds"])
     for number, item in enumerate(declared.get("rules") or []):
         name, here = item["name"], f"{sheet.prefix}crush.rules[{number}] ({item['name']})"
-        living = maps.rules.get(name)
+        living = current_rules(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
                 _plan_rule_delete(name, living, sheet, users, Risk.NONE)
@@ -444,9 +448,7 @@ def _plan_rules(
         if living != wanted:
             needs |= client_needs(wanted, maps, sheet, f"{here}: it")
         if living is None:
-            sheet.add(
-                Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
-            )
+            sheet.ensure("crush_rule", name, None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
             continue
         if living.type != wanted.type:
             sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
@@ -470,12 +472,12 @@ def _plan_rules(
             )
     if prune:
         kept = {item["name"] for item in declared.get("rules") or []} | set(users) | sheet.wanted_rules | {"replicated_rule"}
-        for name, living in maps.rules.items():
+        for name, living in current_rules(maps).items():
             if name not in kept:
                 _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
 
 
-def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet[str]:
+def client_needs(rule: Rule, maps: Maps, sheet: Draft, here: str) -> t.FrozenSet[str]:
     """What a rule must wait for so that the monitors take it: they refuse one that a client which may connect cannot compute.
 
     Finds a problem where such clients would still be let in. here: what is refused, as a sentence begins.
@@ -491,23 +493,22 @@ def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet
     return frozenset({"cluster/require_min_compat_client"})
 
 
-def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+def _plan_rule_delete(name: str, living: Rule, sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
     left = [pool for pool in users.get(name, []) if pool not in sheet.leaving_rule(name)]
     if left:
         sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
         return
-    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
-    sheet.add(
-        Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs)
-    )
+    remove = functools.partial(sheet.send, "osd crush rule rm", name=name)
+    sheet.ensure("crush_rule", name, living.shown(), None, remove, risk=risk, reason=reason, needs=needs)
 
 
 def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:
     if rule.type == "erasure":
-        return _call(send, "osd crush rule create-erasure", name=name, profile=profile)
+        return functools.partial(send, "osd crush rule create-erasure", name=name, profile=profile)
     arguments = {"name": name, "root": rule.root, "type": rule.failure_domain, "class": rule.device_class or None}
-    return _call(send, "osd crush rule create-replicated", **arguments)
+    return functools.partial(send, "osd crush rule create-replicated", **arguments)
 
 
 def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], pools: list[str]) -> t.Callable[[], None]:
@@ -522,7 +523,3 @@ def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional
         send("osd crush rule rename", srcname=beside, dstname=rule.name)
 
     return apply
-
-
-def _call(send: t.Callable[..., t.Any], prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
-    return lambda: send(prefix, **arguments)

@@ -26,7 +26,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Module, Provider, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Module, Provider, Unreachable, run_module
 
 # Where Debian, Ubuntu and the EL family put them all.
 DATA = "/var/lib/ceph"
@@ -430,9 +430,9 @@ def alone(work: str, seconds: float = 1800.0, folder: str = "/run/lock") -> t.It
 
 
 def reconcile_alone(work: str, module: Module, provider: Provider, armed: t.Collection[str] = ()) -> None:
-    """Do reconcile() while no other run is at the same work on this host."""
+    """Do run_module() while no other run is at the same work on this host."""
     try:
         with contextlib.nullcontext() if module.check_mode else alone(work):
-            reconcile(module, provider, armed=armed)
+            run_module(module, provider, armed=armed)
     except Unreachable as error:
         module.fail_json(msg=str(error))

@@ -8,13 +8,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 
 def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
@@ -28,7 +28,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
     """Plan modules: true is enabled, false is not; what is not named is left alone."""
     listing = maps.mgr_modules
     always = set(listing.get("always_on_modules", []))
@@ -48,20 +48,12 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
         if wanted and not disabled.get(name, {}).get("can_run", True):
             sheet.problem(f"{here}: the managers cannot run it: {disabled[name].get('error_string')}")
             continue
-        if wanted or name in enabled:
-            sheet.add(
-                Change(
-                    "mgr_module",
-                    name,
-                    "update",
-                    {"enabled": not wanted},
-                    {"enabled": wanted},
-                    _setter(sheet, name, wanted),
-                    risk=Risk.RESTART,
-                    reason="the managers restart themselves; clients' I/O goes on",
-                )
-            )
-
-
-def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
-    return lambda: sheet.send("mgr module enable" if wanted else "mgr module disable", module=name)
+        sheet.ensure(
+            "mgr_module",
+            name,
+            {"enabled": not wanted},
+            {"enabled": wanted},
+            functools.partial(sheet.send, "mgr module enable" if wanted else "mgr module disable", module=name),
+            risk=Risk.RESTART,
+            reason="the managers restart themselves; clients' I/O goes on",
+        )

@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, filesystems, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -64,6 +63,13 @@ _COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
 _IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
 # Quincy brought both; Pacific took bulk over in 16.2.8 and not pg_num_max.
 _SINCE = {"bulk": (16, 2, 8), "pg_num_max": (17, 0, 0)}
+
+
+@view
+def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
+    """The pools, by name, in the words of the declaration."""
+    names = maps.rule_names
+    return {raw["pool_name"]: observe(raw, names) for raw in maps.osd.get("pools", [])}
 
 
 def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict[str, t.Any]:
@@ -163,7 +169,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     tree: Tree,
     rules: t.Mapping[str, Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -174,7 +180,7 @@ def plan(
     budget: list[tuple[str, dict[str, t.Any], Rule]] = []
     for number, item in enumerate(declared):
         name, here = item["name"], f"{sheet.prefix}pools[{number}] ({item['name']})"
-        living = maps.pools.get(name)
+        living = current(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
                 _plan_delete(living, maps, sheet, here, "all its data is destroyed")
@@ -208,8 +214,8 @@ def plan(
             budget.append((here, {"name": name, **after}, rule))
     if prune:
         kept = {item["name"] for item in declared}
-        for name, living in maps.pools.items():
-            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not maps.filesystem_of(living["id"])
+        for name, living in current(maps).items():
+            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not filesystems.user_of(maps, living["id"])
             if name not in kept and ours:
                 _plan_delete(living, maps, sheet, f"{sheet.prefix}prune ({name})", "it is not declared, and prune names pools: all its data is destroyed")
     _check_budget(budget, maps, sheet, tree, rules)
@@ -246,7 +252,7 @@ def _check_room(
     said: t.Mapping[str, t.Any],
     living: t.Optional[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    sheet: Draft,
     tree: Tree,
     rule: t.Optional[Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -258,7 +264,7 @@ def _check_room(
     if rule is not None and rule.type != item["type"]:
         sheet.problem(f"{here}: rule {rule.name} is for {rule.type} pools, and this one is {item['type']}: choose another rule")
         return
-    room = rule.capacity(tree) if rule is not None and maps.has_osds else None
+    room = rule.capacity(tree) if rule is not None and crush.current_tree(maps).has_osds else None
     if rule is None or room is None or size <= room:
         return
     if rule.domains and size > rule.domains * rule.osds_per_domain:
@@ -274,16 +280,16 @@ def _check_room(
         sheet.warn(f"{text}: it cannot become clean before more are added")
 
 
-def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
+def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
     """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num)."""
-    limit = sheet.option_int("mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
-    if not maps.has_osds or not limit:
+    limit = options.declared_int(sheet.declaration["options"], "mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
+    if not crush.current_tree(maps).has_osds or not limit:
         return
     growing = {wanted_pool["name"] for _here, wanted_pool, _rule in budget}
     load: list[tuple[set[str], int]] = []
-    for pool in maps.pools.values():
+    for pool in current(maps).values():
         rule = rules.get(pool["rule"])
-        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", "delete"):
+        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", action="delete"):
             load.append((set(rule.osds(tree)) if rule else set(), pool["pg_num"] * pool["size"]))
     for here, wanted_pool, rule in budget:
         osds = set(rule.osds(tree))
@@ -298,7 +304,7 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
             )
 
 
-def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
+def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Draft, rule: t.Optional[Rule]) -> None:
     name = item["name"]
     after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
     if said.get("size") == 1:
@@ -312,19 +318,19 @@ def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
         sheet.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
         _set_all(sheet, name, later, ())
 
-    needs = {f"crush_rule/{said['rule']}"} if said.get("rule") else set()
+    needs = {*sheet.option_needs, *sheet.bucket_needs, *({f"crush_rule/{said['rule']}"} if said.get("rule") else ())}
     if item.get("erasure_profile"):
         needs.add(f"erasure_profile/{item['erasure_profile']}")
     if rule is not None and not said.get("rule"):  # one that comes with the pool
         needs |= crush.client_needs(rule, maps, sheet, f"{here}: its rule")
-    sheet.add(Change("pool", name, "create", None, after, apply, needs=frozenset(needs) | sheet.option_needs | sheet.bucket_needs))
+    sheet.ensure("pool", name, None, after, apply, needs=needs)
 
 
 def _is_default(key: str, value: t.Any) -> bool:
     return value in (False, 0, []) and key != "size"
 
 
-def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> bool:
+def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
     name = item["name"]
     if item["type"] != living["type"]:
@@ -341,7 +347,7 @@ def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
         return False
     if "applications" in said:
         # A filesystem's or a gateway's own mark stays.
-        said["applications"] = sorted({*said["applications"], *({"cephfs"} if maps.filesystem_of(living["id"]) else set()), *_kept_applications(living)})
+        said["applications"] = sorted({*said["applications"], *({"cephfs"} if filesystems.user_of(maps, living["id"]) else set()), *_kept_applications(living)})
     before, after = differing(living, said)
     before = {key: value for key, value in before.items() if not (value is None and _is_default(key, after[key]))}
     after = {key: after[key] for key in before}
@@ -354,19 +360,16 @@ def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
         sheet.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
         return False
     needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "update",
-            before,
-            after,
-            lambda: _set_all(sheet, name, after, applications),
-            risk=risk,
-            reason=reason,
-            moved_bytes=moved,
-            needs=frozenset(needs) | sheet.option_needs,
-        )
+    sheet.ensure(
+        "pool",
+        name,
+        before,
+        after,
+        lambda: _set_all(sheet, name, after, applications),
+        risk=risk,
+        reason=reason,
+        moved_bytes=moved,
+        needs=sheet.option_needs | needs,
     )
     return True
 
@@ -408,7 +411,7 @@ def _risk(
     return risk, "; ".join(reasons), moved or None
 
 
-def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
+def _set_all(sheet: Draft, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
     """Send what differs: first what others depend on, then the rest side by side."""
     send = sheet.send
     first: list[tuple[str, dict[str, t.Any]]] = []
@@ -455,10 +458,10 @@ def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications
             send("osd pool set", pool=name, var=flag, val=str(after[flag]).lower())
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: str, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, here: str, reason: str) -> None:
     name = living["name"]
-    filesystem = maps.filesystem_of(living["id"])
-    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", "delete"):
+    filesystem = filesystems.user_of(maps, living["id"])
+    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", action="delete"):
         sheet.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
     if living["nodelete"]:
@@ -471,16 +474,5 @@ def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: 
 
     used = maps.used_bytes(name)
     before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "delete",
-            before,
-            None,
-            apply,
-            risk=Risk.LOSS,
-            reason=f"{reason} ({used} bytes)",
-            needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ()),
-        )
-    )
+    needs = sheet.option_needs | ({f"filesystem/{filesystem}"} if filesystem else set())
+    sheet.ensure("pool", name, before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=needs)

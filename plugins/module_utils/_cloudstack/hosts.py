@@ -15,14 +15,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-import threading
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
 
 Item = t.Mapping[str, t.Any]
 
@@ -44,7 +42,7 @@ PATIENCE = 120.0
 # four times as many. One that does not come back is a warning.
 _COMING_BACK = 60.0
 # Hosts that are added at a time. With 32 the server's 250 database connections ran out, each waiting for another (4.22, seen); with 8 they did not.
-_TURNS = threading.BoundedSemaphore(8)
+_LANE = Lane("addHost", 8)
 # In these a host is on its way; others last until somebody does something.
 _PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")
 # Seconds that guests may take to leave a host.
@@ -129,7 +127,7 @@ def _resolved(address: str) -> str:
         return ""
 
 
-def plan(zones: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(zones: t.Sequence[Item], region: Region, sheet: Draft) -> None:
     """The hosts of all declared clusters."""
     clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
     entries = list(each(zones, f"{sheet.prefix}zones"))
@@ -146,7 +144,7 @@ def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Opti
     return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
 
 
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Draft) -> None:
     zone, pod, cluster = entries[0][1:4]
     row = _cluster_row(region, zone, pod, cluster)
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
@@ -215,7 +213,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -273,7 +271,7 @@ def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[
     return [(host, pairs.get(number)) for number, host in enumerate(declared)]
 
 
-def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Draft) -> None:
     name = f"{zone['name']}/{label(host)}"
     wanted = _wanted(host)
     if wanted["state"] == "absent":
@@ -282,8 +280,8 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         after = {"cluster": cluster["name"], **wanted}
         if host.get("password"):
             after["password"] = Secret(host["password"])
-        needs = frozenset({f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}) | sheet.ids("traffic", "provider", "zone", begin=zone["name"])
-        sheet.add(Change("host", name, "create", None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs))
+        needs = sheet.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}
+        sheet.ensure("host", name, None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs, lane=_LANE)
         return
     now = _now(row)
     if row.get("state") != "Up":
@@ -292,20 +290,22 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         # Somebody works on it: to end that is theirs.
         sheet.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
         wanted.pop("state")
-    before, after = differing(now, wanted)
-    if after:
-        update: dict[str, t.Any] = {}
+
+    def update(after: t.Mapping[str, t.Any]) -> None:
+        changed: dict[str, t.Any] = {}
         if "tags" in after:
-            update["hosttags"] = ",".join(after["tags"])
+            changed["hosttags"] = ",".join(after["tags"])
         if "state" in after:
-            update["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
-        sheet.add(Change("host", name, "update", before, after, lambda: region.client.call("updateHost", id=row["id"], **update)))
+            changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
+        region.client.call("updateHost", id=row["id"], **changed)
+
+    sheet.ensure("host", name, now, wanted, update=update)
 
 
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Sheet, after: t.Sequence[str]) -> None:
+def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Draft, after: t.Sequence[str]) -> None:
     reason = "its guests are moved to other hosts, or stopped where none has room"
     before = {"cluster": cluster["name"], **_now(row)}
-    sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=frozenset(after)))
+    sheet.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -321,19 +321,18 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         password = Secret("simulated")  # it wants one, and looks at none
     url = host.get("url") or f"http://{host['address']}"
     try:
-        with _TURNS:
-            answer = client.call(
-                "addHost",
-                zoneid=zone_id,
-                podid=pod_id,
-                clusterid=cluster_id,
-                hypervisor=hypervisor(cluster),
-                url=url,
-                username=host.get("user") or "root",
-                password=password,
-                hosttags=wanted.get("tags") or None,
-                allocationstate="Disabled" if wanted["state"] == "disabled" else None,
-            )
+        answer = client.call(
+            "addHost",
+            zoneid=zone_id,
+            podid=pod_id,
+            clusterid=cluster_id,
+            hypervisor=hypervisor(cluster),
+            url=url,
+            username=host.get("user") or "root",
+            password=password,
+            hosttags=wanted.get("tags") or None,
+            allocationstate="Disabled" if wanted["state"] == "disabled" else None,
+        )
         row = answer["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.

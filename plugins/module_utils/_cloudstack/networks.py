@@ -15,10 +15,9 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import netmask, normal, parse_range, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -101,7 +100,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan networks."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(map(normal, declared)):
@@ -109,18 +108,18 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         row = sheet.owned("networks", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         if item["zone"] not in zones:
             sheet.problem(f"{here}: there is no zone {item['zone']}")
         elif row is None:
             _check_new(here, item, region, sheet)
-            sheet.add(_create(item, region, sheet))
+            _create(item, region, sheet)
         else:
             _plan_living(here, item, row, region, sheet)
 
 
-def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
     if region.empty:
         return
@@ -146,7 +145,7 @@ def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sh
         _check_vlan(here, item, region, sheet)
 
 
-def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too."""
     number = int(item["vlan"])
     declared = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
@@ -164,7 +163,7 @@ def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: S
             sheet.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     zone = item["zone"]
     after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
 
@@ -181,10 +180,10 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
         region.made("networks", item["name"], answer["network"])
 
     needs = sheet.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
-    return Change("network", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    sheet.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
     before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
     left, right = differing(normal(before), after)
@@ -203,15 +202,13 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
             f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: declare it as it is, or declare another network, move the "
             f"guests, and take this one away (state: absent)"
         )
-    elif right:
-        params = {_FIELDS[option][1]: value for option, value in right.items()}
-        sheet.add(
-            Change("network", f"{item['zone']}/{item['name']}", "update", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
-        )
+        return
+    params = {_FIELDS[option][1]: value for option, value in right.items()}
+    sheet.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
     reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
     name = f"{item['zone']}/{item['name']}"
-    return Change("network", name, "delete", before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    sheet.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)

@@ -18,10 +18,9 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable, differing
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 OPTIONS: t.Dict[str, t.Any] = {
@@ -66,7 +65,7 @@ def keys_problems(here: str, item: t.Mapping[str, t.Any]) -> t.List[str]:
     return []
 
 
-def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[s3.Credentials]:
+def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> t.Optional[s3.Credentials]:
     """The keys of an item. None where they are not known; that is a problem, unless there is no server yet."""
     if item.get("access_key") and item.get("secret_key"):
         return s3.Credentials(item["access_key"], Secret(item["secret_key"]))
@@ -156,7 +155,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the object stores."""
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for number, item in enumerate(declared):
@@ -164,7 +163,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         row = region.find("object_stores", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(row, region, sheet))
+                _delete(row, region, sheet)
             continue
         waits = set()
         for other in region.rows("object_stores"):
@@ -181,7 +180,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
             _update(here, item, row, region, sheet)
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft, waits: t.FrozenSet[str]) -> None:
     given = credentials(here, item, region, sheet)
     if region.client is not None and not region.client.offers("addObjectStoragePool"):
         sheet.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
@@ -209,10 +208,10 @@ def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet
         )
         region.made("object_stores", item["name"], answer["objectstore"])
 
-    sheet.add(Change("object_store", item["name"], "create", None, after, apply, needs=waits))
+    sheet.ensure("object_store", item["name"], None, after, apply, needs=waits)
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     if row.get("providername") != "Ceph":
         sheet.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         return
@@ -229,25 +228,21 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sh
         if problem:
             sheet.problem(f"{here}: {problem}")
 
-    def apply() -> None:
-        region.client.call("updateObjectStoragePool", id=row["id"], **after)
-
-    sheet.add(Change("object_store", item["name"], "update", before, after, apply))
+    sheet.ensure("object_store", item["name"], before, after, lambda: region.client.call("updateObjectStoragePool", id=row["id"], **after))
 
 
-def _delete(row: Row, region: Region, sheet: Sheet) -> Change:
+def _delete(row: Row, region: Region, sheet: Draft) -> None:
     # What is declared of buckets is planned after the stores, so these ids are told from the declaration.
     gone = (item for item in sheet.declaration.get("buckets") or () if item["state"] == "absent")
-    return Change(
+    sheet.ensure(
         "object_store",
         row["name"],
-        "delete",
         {"url": row.get("url")},
         None,
         lambda: region.client.call("deleteObjectStoragePool", id=row["id"]),
         risk=Risk.LOSS,
         reason="CloudStack's users cannot make buckets there any more. The server refuses while it has some; what is in the gateways stays",
-        needs=frozenset(f"bucket/{item['name']}" for item in gone),
+        needs=(f"bucket/{item['name']}" for item in gone),
     )
 
 
@@ -278,7 +273,7 @@ def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> 
     return found
 
 
-def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan buckets of the account that owns the API keys, which is the administrator's."""
     stores = {item["name"]: item for item in sheet.declaration.get("object_stores") or ()}
     for number, item in enumerate(declared):
@@ -286,7 +281,7 @@ def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sh
         row = region.find("buckets", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete_bucket(row, region))
+                _delete_bucket(row, region, sheet)
             continue
         store = item["object_store"]
         declared_there = store in stores and stores[store]["state"] == "present"
@@ -294,7 +289,7 @@ def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sh
             sheet.problem(f"{here}: there is no object store {store}, and none is declared")
             continue
         if row is None:
-            sheet.add(_create_bucket(item, region))
+            _create_bucket(item, region, sheet)
         else:
             _update_bucket(here, item, row, region, sheet)
 
@@ -303,17 +298,17 @@ def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     return {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
 
 
-def _create_bucket(item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create_bucket(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     after = {"object_store": item["object_store"], **_wanted(item), **({"object_locking": True} if item["object_locking"] else {})}
 
     def apply() -> None:
         parameters = {**_wanted(item), "objectlocking": item["object_locking"] or None}
         region.client.job("createBucket", name=item["name"], objectstorageid=region.id("object_stores", item["object_store"]), **parameters)
 
-    return Change("bucket", item["name"], "create", None, after, apply, needs=frozenset({f"object_store/{item['object_store']}"}))
+    sheet.ensure("bucket", item["name"], None, after, apply, needs=[f"object_store/{item['object_store']}"])
 
 
-def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     if row.get("objectstore") != item["object_store"]:
         sheet.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
     if bool(row.get("objectlocking")) != item["object_locking"]:
@@ -322,20 +317,13 @@ def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Reg
         sheet.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
         return
     living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
-    before, after = differing(living, _wanted(item))
-    if not after:
-        return
-
-    def apply() -> None:
-        region.client.call("updateBucket", id=row["id"], **after)
-
-    sheet.add(Change("bucket", item["name"], "update", before, after, apply))
+    sheet.ensure("bucket", item["name"], living, _wanted(item), update=lambda after: region.client.call("updateBucket", id=row["id"], **after))
 
 
-def _delete_bucket(row: Row, region: Region) -> Change:
+def _delete_bucket(row: Row, region: Region, sheet: Draft) -> None:
     before = {"object_store": row.get("objectstore"), "quota": row.get("quota")}
     reason = "all that is in it is lost"
-    return Change("bucket", row["name"], "delete", before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    sheet.ensure("bucket", row["name"], before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def _shown(url: str) -> str:

@@ -24,11 +24,10 @@ import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.xml import parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 OPTIONS: t.Dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -126,7 +125,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the pools: those that go, then those that come or differ."""
     leaving = {
         str(row["id"]): item for item in declared if item["state"] == "absent" for row in region.all("storage_pools", item["name"], zonename=item["zone"])
@@ -137,7 +136,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         row = region.find("storage_pools", item["name"], zonename=item["zone"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         _check_place(here, item, region, sheet)
         source = _source(here, item, region, sheet)
@@ -181,7 +180,7 @@ def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.D
 # -- what is wrong with it here
 
 
-def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
     zones = {zone["name"]: zone for zone in sheet.declaration.get("zones") or ()}
     zone = zones.get(item["zone"], {})
@@ -208,7 +207,7 @@ def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: 
         )
 
 
-def _consumer(here: str, item: t.Mapping[str, t.Any], sheet: Sheet) -> t.Optional[t.Tuple[str, str]]:
+def _consumer(here: str, item: t.Mapping[str, t.Any], sheet: Draft) -> t.Optional[t.Tuple[str, str]]:
     """The client and the pool of an item's consumer; None where that is a problem."""
     consumer = next((one for one in sheet.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
     if consumer is None:
@@ -244,7 +243,7 @@ def _consumer(here: str, item: t.Mapping[str, t.Any], sheet: Sheet) -> t.Optiona
     return client, pool
 
 
-def _source(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[Source]:
+def _source(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
     found = _consumer(here, item, sheet)
     if found is None:
@@ -266,7 +265,7 @@ def _source(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet
     return Source(pool, client, hosts, port)
 
 
-def _check_key(here: str, client: str, sheet: Sheet) -> t.Optional[str]:
+def _check_key(here: str, client: str, sheet: Draft) -> t.Optional[str]:
     key = ((sheet.declaration.get("ceph") or {}).get("keys") or {}).get(client)
     if not key:
         sheet.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
@@ -282,7 +281,7 @@ def _check_key(here: str, client: str, sheet: Sheet) -> t.Optional[str]:
 
 
 def _check_twins(
-    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, sheet: Sheet, leaving: t.Mapping[str, t.Any]
+    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, sheet: Draft, leaving: t.Mapping[str, t.Any]
 ) -> t.FrozenSet[str]:
     """Refuse a Ceph pool that is registered already; return what must be gone first, where that registration goes in this run."""
     waits = set()
@@ -323,7 +322,7 @@ def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     return wanted
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, sheet: Draft, waits: t.FrozenSet[str]) -> None:
     key = None if region.empty else _check_key(here, source.client, sheet)
     _check_groups(here, item, region, sheet)
     zone = item["zone"]
@@ -361,7 +360,7 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
         if not item["enabled"]:
             region.client.call("updateStoragePool", id=row["id"], enabled=False)
 
-    sheet.add(Change("primary_storage", f"{zone}/{item['name']}", "create", None, after, apply, needs=frozenset(needs)))
+    sheet.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
 def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source) -> Row:
@@ -386,12 +385,12 @@ def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source)
             ) from error
 
 
-def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
         sheet.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, sheet: Sheet) -> None:
+def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, sheet: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
     before = sheet.problems[:]
     _check_fixed(here, item, source, row, sheet)
@@ -431,10 +430,10 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
             region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(new["access_groups"]))
 
     reason = "no new volumes are placed on it" if new.get("enabled") is False else ""
-    sheet.add(Change("primary_storage", f"{item['zone']}/{item['name']}", "update", old, new, apply, reason=reason))
+    sheet.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
 
 
-def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, sheet: Sheet) -> None:
+def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, sheet: Draft) -> None:
     """What the server keeps of a pool for good."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
     if _pool_of(row) != source.pool:
@@ -464,7 +463,7 @@ def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Ro
         )
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -481,7 +480,7 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
 
     before = {"pool": _pool_of(row), "monitors": _monitors_of(row), "uuid": row["id"], "state": row.get("state")}
     reason = "CloudStack stops the guests that use it (maintenance) and forgets it; images stay in Ceph"
-    return Change("primary_storage", f"{item['zone']}/{item['name']}", "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    sheet.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, None, apply, risk=Risk.LOSS, reason=reason)
 
 
 # -- small things

@@ -19,10 +19,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 IMAGE_OPTIONS: t.Dict[str, t.Any] = {
@@ -106,7 +105,7 @@ def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t
     return found
 
 
-def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the image stores."""
     living = region.rows("image_stores")
     leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
@@ -116,7 +115,7 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, she
         row = region.find("image_stores", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete_image(item["name"], row, region))
+                _delete_image(item["name"], row, region, sheet)
             continue
         if item["provider"] == "s3":
             if row is None:  # said before it is chosen, not in every run afterwards
@@ -138,7 +137,7 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, she
             _update_image(here, item, row, region, sheet)
 
 
-def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft, waits: t.FrozenSet[str]) -> None:
     parameters: t.Dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
     after: t.Dict[str, t.Any] = {"provider": item["provider"]}
     if item["provider"] == "nfs":
@@ -178,10 +177,10 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
         if item.get("readonly"):
             region.client.call("updateImageStore", id=row["id"], readonly=True)
 
-    sheet.add(Change("image_store", item["name"], "create", None, after, apply, needs=needs))
+    sheet.ensure("image_store", item["name"], None, after, apply, needs=needs)
 
 
-def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
     if row.get("providername") != _PROVIDERS[item["provider"]]:
         sheet.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
@@ -190,20 +189,15 @@ def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regi
             sheet.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
         if _tidy(row.get("url")) != _tidy(item["url"]):
             sheet.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
-    wanted = item.get("readonly")
-    if wanted is None or bool(row.get("readonly")) == wanted:
-        return
-
-    def apply() -> None:
-        region.client.call("updateImageStore", id=row["id"], readonly=wanted)
-
-    sheet.add(Change("image_store", item["name"], "update", {"readonly": bool(row.get("readonly"))}, {"readonly": wanted}, apply))
+    wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
+    now = {"readonly": bool(row.get("readonly"))}
+    sheet.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
 
 
-def _delete_image(name: str, row: Row, region: Region) -> Change:
+def _delete_image(name: str, row: Row, region: Region, sheet: Draft) -> None:
     before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
     reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
-    return Change("image_store", name, "delete", before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    sheet.ensure("image_store", name, before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
@@ -235,7 +229,7 @@ def staging_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) ->
     return found
 
 
-def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
     for number, item in enumerate(declared):
         here = f"{sheet.prefix}staging_stores[{number}] ({item['zone']})"
@@ -243,40 +237,40 @@ def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sh
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == item["zone"] and _tidy(row.get("url")) == _tidy(item["url"])]
         if item["state"] == "absent":
             if rows:
-                sheet.add(_delete_staging(name, rows, region))
+                _delete_staging(name, rows, region, sheet)
             continue
         _check_zone(here, item["zone"], region, sheet)
         if not rows:
-            sheet.add(_create_staging(name, item, region))
+            _create_staging(name, item, region, sheet)
 
 
-def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     def apply() -> None:
         zone = region.id("zones", item["zone"])
         region.client.call("createSecondaryStagingStore", url=item["url"], zoneid=zone, provider="NFS", scope="zone")
 
-    return Change("staging_store", name, "create", None, {"zone": item["zone"], "url": item["url"]}, apply, needs=frozenset({f"zone/{item['zone']}"}))
+    sheet.ensure("staging_store", name, None, {"zone": item["zone"], "url": item["url"]}, apply, needs=[f"zone/{item['zone']}"])
 
 
-def _delete_staging(name: str, rows: t.Sequence[Row], region: Region) -> Change:
+def _delete_staging(name: str, rows: t.Sequence[Row], region: Region, sheet: Draft) -> None:
     def apply() -> None:
         for row in rows:
             region.client.call("deleteSecondaryStagingStore", id=row["id"])
 
     before = {"zone": rows[0].get("zonename"), "url": rows[0].get("url")}
-    return Change("staging_store", name, "delete", before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
+    sheet.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
 
 
 # -- small things
 
 
-def _check_zone(here: str, name: str, region: Region, sheet: Sheet) -> None:
+def _check_zone(here: str, name: str, region: Region, sheet: Draft) -> None:
     declared = {zone["name"] for zone in sheet.declaration.get("zones") or ()}
     if not region.empty and name not in declared and region.find("zones", name) is None:
         sheet.problem(f"{here}: there is no zone {name}, and none is declared")
 
 
-def _check_staging(here: str, region: Region, sheet: Sheet) -> None:
+def _check_staging(here: str, region: Region, sheet: Draft) -> None:
     """An S3 store is of no use to a zone that has no staging store."""
     staged = {item["zone"] for item in sheet.declaration.get("staging_stores") or () if item["state"] == "present"}
     for zone in sheet.declaration.get("zones") or ():

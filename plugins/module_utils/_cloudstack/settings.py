@@ -14,10 +14,9 @@ import re
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 # name: value, as the operator writes them.
 SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}
@@ -100,12 +99,12 @@ def _same(kind: str, left: str, right: str) -> bool:
     return False
 
 
-def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """The server's own settings."""
     compare(declared, {row["name"]: row for row in region.rows("settings")}, region, sheet, f"{sheet.prefix}settings")
 
 
-def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Sheet, where: str) -> None:
+def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Draft, where: str) -> None:
     """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
     row = region.find("zones", zone)
     everywhere = {entry["name"]: entry for entry in region.rows("settings")}
@@ -119,7 +118,7 @@ def compare(
     declared: t.Mapping[str, t.Any],
     living: t.Mapping[str, Row],
     region: Region,
-    sheet: Sheet,
+    sheet: Draft,
     where: str,
     zone: str = "",
     new: bool = False,
@@ -161,23 +160,20 @@ def compare(
                     f"{where}: {name}: the server shows it only encrypted, so it cannot be compared, and is taken to be as declared: to set it anew, arm {id_}"
                 )
             continue
-        before, after = {"value": now}, {"value": text}
+        before: t.Dict[str, t.Any] = {"value": now}
+        after: t.Dict[str, t.Any] = {"value": text}
         if hidden:
-            before, after = {"value": Secret(now or "")}, {"value": Secret(text)}
-        left, right = differing(before, after)
+            before, after = {"value": None if now is None else Secret(now)}, {"value": Secret(text)}
         if not dynamic:
             sheet.restart.append(name)
-        sheet.add(
-            Change(
-                "setting",
-                f"{name}@{zone}" if zone else name,
-                "update",
-                left,
-                right,
-                _set(region, name, text, zone, id_),
-                reason="" if dynamic else "takes effect after a restart of the server",
-                needs=frozenset({f"zone/{zone}"} if zone else ()),
-            )
+        sheet.ensure(
+            "setting",
+            f"{name}@{zone}" if zone else name,
+            before,
+            after,
+            _set(region, name, text, zone, id_),
+            reason="" if dynamic else "takes effect after a restart of the server",
+            needs=[f"zone/{zone}"] if zone else (),
         )
 
 

@@ -15,10 +15,9 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_template
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
 
 # As the server calls them, as people do, and the memory in MiB that each takes.
 TYPES = {"secondarystoragevm": ("the secondary-storage VM", 512), "consoleproxy": ("the console proxy", 1024)}
@@ -52,7 +51,7 @@ def zones(declaration: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     return found
 
 
-def plan(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[Item], region: Region, sheet: Draft) -> None:
     """Refuse what they could not come up with. Nothing is planned: the server starts them by itself."""
     wanted = {zone["name"]: zone["image_stores"] for zone in zones(sheet.declaration)}
     for number, zone in enumerate(declared):

@@ -20,10 +20,9 @@ from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 OPTIONS: dict[str, t.Any] = {
@@ -114,7 +113,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
     """Plan templates."""
     zones = sheet.zone_names(region)
     for number, item in enumerate(declared):
@@ -122,7 +121,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         row = sheet.owned("templates", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, sheet)
             continue
         if item["zone"] not in zones:
             sheet.problem(f"{here}: there is no zone {item['zone']}")
@@ -134,10 +133,10 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
         _check_os(here, item, region, sheet)
         _check_hosts(here, item, region, sheet)
         _check_sum(here, item, region, sheet)
-        sheet.add(_create(item, region, sheet))
+        _create(item, region, sheet)
 
 
-def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
         return
     declared = [pool for pool in sheet.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
@@ -154,7 +153,7 @@ def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet
         sheet.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
 
 
-def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     if region.client is not None or region.rows("os_types"):
         names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
         if item["os_type"] not in names:
@@ -163,7 +162,7 @@ def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: She
             sheet.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
 
 
-def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """A direct download is registered through a host, which looks whether the address answers.
 
     And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
@@ -177,7 +176,7 @@ def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: 
         sheet.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
 
 
-def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
     if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
         return
@@ -209,7 +208,7 @@ def _os_id(region: Region, name: str) -> str:
     return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Draft) -> None:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
     after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
@@ -231,10 +230,10 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
         region.made("templates", item["name"], answer["template"][0])
 
     needs = sheet.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | sheet.ids("image_store") | {f"zone/{zone}"}
-    return Change("template", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    sheet.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
@@ -277,10 +276,10 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if permissions:
             region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
 
-    sheet.add(Change("template", f"{item['zone']}/{item['name']}", "update", left, right, apply))
+    sheet.ensure("template", f"{item['zone']}/{item['name']}", left, right, apply)
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
     before = {option: row.get(key) for option, key in _FIXED.items()}
     reason = "no guest can be made of it any more; guests that were keep their disks"
     name = f"{item['zone']}/{item['name']}"
@@ -288,4 +287,4 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
     def apply() -> None:
         region.client.job("deleteTemplate", id=row["id"], zoneid=row.get("zoneid"))
 
-    return Change("template", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    sheet.ensure("template", name, before, None, apply, risk=Risk.LOSS, reason=reason)

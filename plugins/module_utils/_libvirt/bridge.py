@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Risk
 
 # interfaces(5): a line that begins with one of these begins a stanza.
 _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
@@ -263,7 +263,7 @@ class Provider:
         changes = [change for change in (self._plan_bridge(bridge, observed, problems) for bridge in self.bridges) if change]
         if problems:
             raise Invalid(problems)
-        return Plan(changes)
+        return Plan(changes, lane=Lane("network"))
 
     def _plan_bridge(self, bridge: Bridge, observed: Observed, problems: list[str]) -> t.Optional[Change]:
         link = observed.links.get(bridge.name)

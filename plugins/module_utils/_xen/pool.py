@@ -20,7 +20,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
 
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
@@ -286,7 +286,8 @@ class Provider:
         changes += self._default(observed)
         if problems:
             raise Invalid(problems)
-        return Plan(changes, warnings)
+        # xapi formats and plugs one repository after the other anyway.
+        return Plan(changes, warnings, Lane("session"))
 
     def _host_problems(self, observed: Observed) -> list[str]:
         if not self.declared_hosts:

@@ -22,7 +22,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as ceph_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
@@ -254,7 +254,7 @@ class Provider:
             if path not in self._secret_files(self.present) and observed.files.get(path):
                 command = f"rm -f {shlex.quote(self.root + path)}"
                 changes.append(Change("file", path, "delete", {"there": True}, None, functools.partial(self._do, command), needs=unmapped))
-        return Plan(changes)
+        return Plan(changes, lane=Lane("shell"))
 
     def _problems(self, observed: Observed) -> list[str]:
         missing = sorted({tool for item in self.present for tool in _TOOLS[item.kind]} - observed.tools)

@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import primary_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Secret
 
 KEY = "AQD+hJxk/W1RGRAAA56oHGN6d+WPDLss2b05Cw=="
@@ -77,15 +78,15 @@ class Api:
         return parameter not in self.answers.get("lacks", ())
 
 
-def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, empty: bool = False, **declaration: t.Any) -> Sheet:
+def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, empty: bool = False, **declaration: t.Any) -> Draft:
     declared = [{**ITEM, **item} for item in items]
-    sheet = Sheet({"consumers": CONSUMERS, "ceph": CEPH, "zones": [], "primary_storage": declared, **declaration})
+    sheet = Draft({"consumers": CONSUMERS, "ceph": CEPH, "zones": [], "primary_storage": declared, **declaration})
     region = Region(api) if empty else Region(api, {**LISTS, "storage_pools": list(rows)})
     primary_storage.plan(declared, region, sheet)
     return sheet
 
 
-def only(sheet: Sheet) -> Change:
+def only(sheet: Draft) -> Change:
     assert sheet.problems == []
     (change,) = sheet.changes
     return change

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import rbd, xml
@@ -115,6 +118,27 @@ class TestPlan:
 
     def test_nothing_where_all_is_right(self):
         assert not plan(declared(), [secret_now()], [pool_now()])
+
+    def test_a_key_that_was_set_is_tried_on_the_pools_that_stay_as_they_are(self):
+        class Living(Handle):
+            def setValue(self, value, flags):
+                done.append(value)
+
+            def refresh(self, flags):
+                done.append(self)
+
+        done: list = []
+        secret, pools = secret_now(OTHER_KEY), [pool_now(), pool_now("moving", autostart=False), pool_now("stopped", active=False)]
+        pools[1] = dataclasses.replace(pools[1], definition=dataclasses.replace(pools[1].definition, name="moving"))
+        handles = [Living() for _pool in pools]
+        found = plan(
+            declared(pools=[{"name": "vms", "client": CLIENT}, {"name": "moving", "pool": "vms", "client": CLIENT}]),
+            [dataclasses.replace(secret, handle=Living())],
+            [dataclasses.replace(pool, handle=handle) for pool, handle in zip(pools, handles)],
+        )
+        assert [change.id for change in found.changes] == ["secret/client.guests", "pool/moving"]
+        found.changes[0].apply()
+        assert done == [base64.b64decode(KEY), handles[0]]
 
     def test_another_order_of_monitors_is_no_difference(self):
         assert not plan(declared(mon_host="10.0.0.1,10.0.0.2:6789"), [secret_now()], [pool_now()])

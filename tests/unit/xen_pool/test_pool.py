@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from xapi_server import NULL, Pool, Refused, Server
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Session
 
@@ -61,7 +61,7 @@ def run(serve: t.Callable[..., Server], pool: Pool, certificate: tuple[str, str]
         module = Module(check)
         pool.calls.clear()
         with pytest.raises(Ended), Session(server.address, "root", "right", ca_path=certificate[0]) as session:
-            reconcile(module, Provider(session, parse(repositories), hosts, images, check), arm, workers=1)
+            run_module(module, Provider(session, parse(repositories), hosts, images, check), arm)
         assert "right" not in json.dumps(module.result)
         return {**module.result, "warnings": module.warnings}
 
