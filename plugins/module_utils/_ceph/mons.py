@@ -21,8 +21,10 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 ADMIN = "client.admin"
@@ -61,7 +63,7 @@ class Observed:
     """
 
     data: bool = False
-    unit: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
     own_fsid: t.Optional[str] = None
     fsid: t.Optional[str] = None
     mon_host: str = ""
@@ -74,7 +76,7 @@ class Observed:
 
 def data_path(name: str) -> str:
     """Where a monitor's data lies."""
-    return f"{host.DATA}/mon/{host.CLUSTER}-{name}"
+    return f"{paths.DATA}/mon/{paths.CLUSTER}-{name}"
 
 
 def admin_place() -> keyring_files.Place:
@@ -175,7 +177,7 @@ class Provider:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
         name = self.wanted.name
         data = has_data(name)
-        unit = host.units([unit_name(name)])[unit_name(name)]
+        unit = systemd.units([unit_name(name)])[unit_name(name)]
         own_fsid = None
         options: t.Optional[t.Mapping[str, t.Any]] = self.connection or None
         if data and unit.active:
@@ -202,7 +204,7 @@ class Provider:
         last: dict[str, t.Any] = {}
 
         def check() -> bool:
-            last.update(host.ask(self.me, "mon_status") or {})
+            last.update(admin_socket.ask(self.me, "mon_status") or {})
             return last.get("state") in ("leader", "peon")
 
         def what() -> str:
@@ -212,7 +214,7 @@ class Provider:
             return f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}"
 
         try:
-            host.wait_for(check, self.wanted.wait, what)
+            wait_until(check, self.wanted.wait, what)
         except TimeoutError as error:
             raise Unreachable(str(error)) from error
         return last
@@ -272,11 +274,13 @@ class Provider:
     def _found(self) -> None:
         fsid = self.wanted.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
-        mon_key, admin_key = (host.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
+        mon_key, admin_key = (process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             monmap = os.path.join(folder, "monmap")
-            host.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
-            self._mkfs(folder, monmap, host.keyring_text("mon.", mon_key, {"mon": "allow *"}) + host.keyring_text(ADMIN, admin_key, ADMIN_CAPS))
+            process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(
+                folder, monmap, keyring_files.keyring_text("mon.", mon_key, {"mon": "allow *"}) + keyring_files.keyring_text(ADMIN, admin_key, ADMIN_CAPS)
+            )
 
     def _join(self) -> None:
         with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
@@ -291,26 +295,26 @@ class Provider:
             known = any(mon["name"] == self.wanted.name for mon in cluster.command("mon dump")["mons"])
             if not known:
                 # Only in its own copy: it tells the daemon where to listen. The cluster adds it when it is there and asks.
-                host.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
-            self._mkfs(folder, monmap, host.keyring_text("mon.", key, {"mon": "allow *"}))
+                process.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(folder, monmap, keyring_files.keyring_text("mon.", key, {"mon": "allow *"}))
 
     def _mkfs(self, folder: str, monmap: str, keyring: str) -> None:
         """Make the monitor's data beside its place, and move it there when it is complete."""
-        uid, gid = host.owner()
+        uid, gid = paths.owner()
         os.chmod(folder, 0o755)
         os.chmod(monmap, 0o644)
         place = data_path(self.wanted.name)
         made = os.path.join(os.path.dirname(place), f".new-{self.wanted.name}")
         shutil.rmtree(made, ignore_errors=True)
-        host.make_folder(made, 0o750, uid, gid)
+        files.make_folder(made, 0o750, uid, gid)
         words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", monmap, "--keyring", "{secret}"]
-        host.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
+        process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place):
             os.rmdir(place)  # an empty one that a package left; anything else must not be here
         os.rename(made, place)
 
     def _start(self, founded: bool) -> None:
-        host.start(unit_name(self.wanted.name))
+        systemd.start(unit_name(self.wanted.name))
         self._in_quorum()
         if founded:
             # Only clients older than 2021 need it, and a new cluster has none.
@@ -334,11 +338,11 @@ def _settled(name: str) -> dict[str, t.Any]:
     last: dict[str, t.Any] = {}
 
     def check() -> bool:
-        last.update(host.ask(f"mon.{name}", "mon_status") or {})
+        last.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
         return last.get("state") in ("leader", "peon")
 
     try:
-        host.wait_for(check, ELECTION, str)
+        wait_until(check, ELECTION, str)
     except TimeoutError:
         pass  # told by the status
     return last
@@ -350,10 +354,10 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     Returns state: "none" (no monitor here), "down" (one is here, and reason says why it cannot be asked) or "living", and
     then fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
-    result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": host.conf_value(host.read(conf), "fsid")}
+    result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": ceph_conf.conf_value(files.read(conf), "fsid")}
     if not has_data(name):
         return result
-    unit = host.units([unit_name(name)])[unit_name(name)]
+    unit = systemd.units([unit_name(name)])[unit_name(name)]
     if not unit.active:
         return {**result, "state": "down", "reason": f"{unit_name(name)} is {unit.state}"}
     status = _settled(name)

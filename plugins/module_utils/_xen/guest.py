@@ -26,10 +26,10 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -297,11 +297,11 @@ def _map(mapping: mappings.Mapping) -> None:
     if mapping.way == "krbd":
         mappings.map_image(mapping)
         return
-    system.write(mapping.conf, mapping.entry, 0o644)
+    files.write(mapping.conf, mapping.entry, 0o644)
     try:
-        system.restart(mapping.unit)
-    except system.CommandError as error:
-        raise GuestFailed(f"{error}; {system.last_words(mapping.unit)}") from error
+        systemd.restart(mapping.unit)
+    except process.CommandError as error:
+        raise GuestFailed(f"{error}; {systemd.last_words(mapping.unit)}") from error
 
 
 def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
@@ -357,12 +357,12 @@ def _unmap(disk: xen_disks.Disk) -> None:
         if os.path.exists(mapping.conf):
             link = f"/dev/rbd-nbd/{disk.name}"
             _wait_until_free(link)
-            system.run(["systemctl", "stop", mapping.unit], timeout=300)
+            process.run(["systemctl", "stop", mapping.unit], timeout=300)
             os.unlink(mapping.conf)
             with contextlib.suppress(OSError):  # there are others
                 os.rmdir(os.path.dirname(mapping.conf))
             if os.path.lexists(link):
-                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {system.last_words(mapping.unit)}")
+                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(mapping.unit)}")
         return
     mapped = mappings.krbd_mapped().get(disk.name)
     if mapped:

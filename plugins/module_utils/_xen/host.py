@@ -16,7 +16,8 @@ import subprocess
 import tempfile
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, installed, read, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, installed, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
 
