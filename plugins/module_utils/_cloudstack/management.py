@@ -19,7 +19,6 @@ import grp
 import http.client
 import os
 import re
-import subprocess
 import time
 import typing as t
 
@@ -169,33 +168,10 @@ def shown(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 600) -> str:
     """Run a program with a secret file in memory, "{secret}" in argv being its path. Raises CommandError."""
-    descriptor = os.memfd_create("secret")
-    try:
-        # mysql ignores a file that others may write.
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, secret.encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        words = [word.replace("{secret}", f"/proc/self/fd/{descriptor}") for word in argv]
-        done = subprocess.run(
-            words,
-            input=text,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            env={"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent"},
-            pass_fds=[descriptor],
-        )
-    except FileNotFoundError as error:
-        raise process.CommandError(argv, 127, f"{argv[0]} is not installed on this host") from error
-    except subprocess.TimeoutExpired as error:
-        raise process.CommandError(argv, 124, f"no end within {timeout} s") from error
-    finally:
-        os.close(descriptor)
-    if done.returncode != 0:
-        raise process.CommandError(argv[:1], done.returncode, done.stderr or done.stdout)
-    return done.stdout
+    done = process.complete(argv, secret, timeout, text, {"LC_ALL": "C.UTF-8", "PATH": process.PATH, "HOME": "/nonexistent"})
+    if done.code != 0:
+        raise process.CommandError(argv[:1], done.code, done.err or done.out)
+    return done.out
 
 
 def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:

@@ -17,9 +17,7 @@ import glob
 import hashlib
 import os
 import re
-import shutil
 import socket
-import subprocess
 import tempfile
 import time
 import typing as t
@@ -436,7 +434,7 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
         with open(path, "rb") as file:
             found["xen_blkfront"] = file.read()
         if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
-            found["xen_blkfront"] = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
+            found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
     return load_order(found, ["xen_blkfront"])
 
 
@@ -541,17 +539,14 @@ def said_by(console: str) -> str:
 
 def _xl(words: list[str]) -> None:
     """Run xl. Its output goes to a file: what hotplug scripts leave running may keep a pipe open for ever."""
-    program = shutil.which("xl", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise GuestFailed("xl is not installed on this host")
     with tempfile.TemporaryFile() as output:
         try:
-            done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=180, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise GuestFailed(f"xl {words[0]} did not end within 180 s") from error
+            done = process.complete(["xl", *words], timeout=180, output=output)
+        except process.CommandError as error:
+            raise GuestFailed(f"xl {words[0]} did not end within 180 s" if error.code == process.LATE else error.text) from error
         output.seek(0)
         said = output.read().decode("utf-8", "replace")
-    if done.returncode:
+    if done.code:
         raise GuestFailed(f"xl {words[0]} failed: {reason(said)}")
 
 
