@@ -34,6 +34,9 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 # Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
 ELECTION = 10
 
+# The states of a monitor that is in a quorum.
+IN_QUORUM = ("leader", "peon")
+
 # The ports that every client tries when a mon_host names none.
 V2_PORT, V1_PORT = 3300, 6789
 
@@ -201,23 +204,13 @@ class Provider:
 
     def _in_quorum(self) -> dict[str, t.Any]:
         """Return the daemon's own status once it is in a quorum. Raises Unreachable."""
-        last: dict[str, t.Any] = {}
-
-        def check() -> bool:
-            last.update(admin_socket.ask(self.me, "mon_status") or {})
-            return last.get("state") in ("leader", "peon")
-
-        def what() -> str:
-            state = last.get("state")
-            others = ", ".join(f"mon.{mon['name']}" for mon in last.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
-            said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
-            return f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}"
-
-        try:
-            wait_until(check, self.wanted.wait, what)
-        except TimeoutError as error:
-            raise Unreachable(str(error)) from error
-        return last
+        status = _settled(self.wanted.name, self.wanted.wait)
+        state = status.get("state")
+        if state in IN_QUORUM:
+            return status
+        others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
+        said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
+        raise Unreachable(f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
     # -- plan
 
@@ -333,18 +326,15 @@ def own_connection(name: str, address: str = "") -> dict[str, t.Any]:
     return {"mon_host": addrvec(address) if address else None, "client": "mon.", "keyring": os.path.join(data_path(name), "keyring"), "timeout": 20}
 
 
-def _settled(name: str) -> dict[str, t.Any]:
+def _settled(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
     """Return a running monitor's status. An election takes seconds, and is no reason to call the cluster down."""
     last: dict[str, t.Any] = {}
 
     def check() -> bool:
         last.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
-        return last.get("state") in ("leader", "peon")
+        return last.get("state") in IN_QUORUM
 
-    try:
-        wait_until(check, ELECTION, str)
-    except TimeoutError:
-        pass  # told by the status
+    wait_until(check, seconds)
     return last
 
 
@@ -363,7 +353,7 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     status = _settled(name)
     if not status:
         return {**result, "state": "down", "reason": f"mon.{name} does not answer at its admin socket"}
-    if status["state"] not in ("leader", "peon"):
+    if status["state"] not in IN_QUORUM:
         return {**result, "state": "down", "reason": f"mon.{name} is in no quorum ({status['state']})"}
     # its own address, as it listens: a host's ceph.conf may be older than its cluster
     (mine,) = [mon for mon in status["monmap"]["mons"] if mon["name"] == name]

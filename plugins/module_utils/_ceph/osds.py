@@ -780,13 +780,10 @@ class Provider:
 
         def check() -> bool:
             if systemd.units([name])[name].state == "failed":
-                raise TimeoutError(f"{name} failed: {systemd.last_words(name)}")
+                raise error(f"{name} failed: {systemd.last_words(name)}")
             return any(entry["osd"] == number and entry["up"] for entry in self._ask().command("osd dump")["osds"])
 
-        try:
-            wait_until(check, self.wait, lambda: f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}")
-        except TimeoutError as late:
-            raise error(str(late)) from late
+        wait_until(check, self.wait, lambda: error(f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}"))
 
 
 def last_words(error: Exception) -> str:

@@ -35,14 +35,12 @@ def alone(work: str, seconds: float = 1800.0, folder: str = "/run/lock") -> t.It
                 return False
             return True
 
-        def holder() -> str:
+        def holder() -> Unreachable:
             lock.seek(0)
-            return f"process {lock.read().strip() or '?'} on {socket.gethostname()} has been at the same work for {seconds:.0f} s: let it end, or end it"
+            pid = lock.read().strip() or "?"
+            return Unreachable(f"process {pid} on {socket.gethostname()} has been at the same work for {seconds:.0f} s: let it end, or end it")
 
-        try:
-            wait_until(taken, seconds, holder)
-        except TimeoutError as error:
-            raise Unreachable(str(error)) from None
+        wait_until(taken, seconds, holder)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

@@ -12,15 +12,24 @@ import time
 import typing as t
 
 
-def wait_until(check: t.Callable[[], t.Any], seconds: float, what: t.Callable[[], str]) -> t.Any:
-    """Wait until check() gives something true and return that; raise TimeoutError with what() else."""
+def wait_until(
+    check: t.Callable[[], t.Any], seconds: float, what: t.Optional[t.Callable[[], t.Union[str, Exception]]] = None, pause: t.Optional[float] = None
+) -> t.Any:
+    """Wait until check() gives something true and return that.
+
+    what: gives the error where it does not in time, or the text of a TimeoutError; without it, what check() gave last is returned.
+    pause: seconds between two looks; where it is not given they grow, from a tenth to one.
+    """
     end = time.monotonic() + seconds
-    pause = 0.1
+    growing = 0.1
     while True:
         found = check()
         if found:
             return found
         if time.monotonic() > end:
-            raise TimeoutError(what())
-        time.sleep(pause)
-        pause = min(pause * 1.3, 1.0)
+            if what is None:
+                return found
+            error = what()
+            raise error if isinstance(error, Exception) else TimeoutError(error)
+        time.sleep(growing if pause is None else pause)
+        growing = min(growing * 1.3, 1.0)

@@ -14,10 +14,10 @@ import hashlib
 import os
 import shutil
 import signal
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 
 
 class LabError(Exception):
@@ -96,14 +96,13 @@ def alive(pid: int) -> bool:
 
 def wait_gone(pid: int, seconds: float) -> bool:
     """Return whether a process ended within that time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def gone() -> bool:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        if not alive(pid):
-            return True
-        time.sleep(0.05)
-    return not alive(pid)
+        return not alive(pid)
+
+    return bool(wait_until(gone, seconds, pause=0.05))
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

@@ -28,6 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -342,11 +343,8 @@ def _destroy(name: str) -> None:
         if name not in xenstore.running(store).guests:
             return
         _xl(["destroy", name])
-        end = time.monotonic() + 60
-        while name in xenstore.running(store).guests:
-            if time.monotonic() > end:
-                raise GuestFailed(f"the guest {name} was destroyed and is still there")
-            time.sleep(0.3)
+        late = GuestFailed(f"the guest {name} was destroyed and is still there")
+        wait_until(lambda: name not in xenstore.running(store).guests, 60, lambda: late, 0.3)
 
 
 def _unmap(disk: xen_disks.Disk) -> None:
@@ -370,9 +368,7 @@ def _unmap(disk: xen_disks.Disk) -> None:
 
 def _wait_until_free(device: str) -> None:
     """Wait until blkback has let go, which it does a moment after its guest is gone."""
-    end = time.monotonic() + 10
-    while os.path.exists(device) and in_backend(device) and time.monotonic() < end:
-        time.sleep(0.3)
+    wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
 
 
 def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/physical_device") -> bool:
