@@ -124,13 +124,9 @@ class Provider:
 
     def _owner(self) -> str:
         try:
-            number = os.stat(self.posted).st_uid
+            return files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
         except FileNotFoundError:
             return ""
-        try:
-            return pwd.getpwuid(number).pw_name
-        except KeyError:
-            return str(number)
 
     def _waiting(self) -> dict[str, str]:
         return {name: _named(report) for name, report in waiting(self.folder).items() if false_alarm(report)}

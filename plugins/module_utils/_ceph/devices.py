@@ -338,7 +338,7 @@ def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str,
     try:
         text = process.run(["wipefs", "--json", *nodes], timeout=120)
     except process.CommandError as error:
-        if error.code == 127:
+        if error.code == process.MISSING:
             raise Unreachable(str(error)) from error
         if len(nodes) == 1:
             return {}, {nodes[0]: f"cannot be read: {error.text or error}"}

@@ -64,7 +64,7 @@ def read(place: Place) -> File:
         return File()
     except OSError as error:
         raise Unreachable(f"cannot read {place.path}: {error.strerror}") from error
-    owner, group = _name_of(status.st_uid, pwd.getpwuid), _name_of(status.st_gid, grp.getgrgid)
+    owner, group = files.name_of(pwd.getpwuid, status.st_uid), files.name_of(grp.getgrgid, status.st_gid)
     return File(True, key, owner, group, mode_text(stat.S_IMODE(status.st_mode)))
 
 
@@ -133,11 +133,3 @@ def _numbers(place: Place) -> tuple[int, int]:
         return pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
     except KeyError as error:
         raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
-
-
-def _name_of(number: int, look_up: t.Callable[[int], t.Any]) -> str:
-    """Return the name of a uid or gid, the number itself where it has none."""
-    try:
-        return str(look_up(number)[0])
-    except KeyError:
-        return str(number)

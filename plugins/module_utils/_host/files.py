@@ -58,6 +58,14 @@ def changed(path: str) -> int:
     return seconds if seconds <= time.time() else 0
 
 
+def name_of(look_up: t.Callable[[int], t.Any], number: int) -> str:
+    """Return the name of a user or a group (pwd.getpwuid, grp.getgrgid), the number itself where it has none."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
 def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
     """Make a folder with its parents; the folder itself gets the permissions."""
     os.makedirs(path, exist_ok=True)

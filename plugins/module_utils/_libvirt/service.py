@@ -247,7 +247,7 @@ class Provider:
             seen = os.stat(self.root + path)
         except OSError:
             return ""
-        return f"{seen.st_mode & 0o7777:04o} {_name(pwd.getpwuid, seen.st_uid)} {_name(grp.getgrgid, seen.st_gid)}"
+        return f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
 
     # -- plan
 
@@ -356,11 +356,3 @@ class Provider:
                 systemd.start(UNIT)
         except process.CommandError as error:
             raise RuntimeError(f"{error}: {systemd.last_words(UNIT)}") from error
-
-
-def _name(ask: t.Callable[[int], t.Any], number: int) -> str:
-    """The name of a user or a group; the number of one that has none."""
-    try:
-        return str(ask(number)[0])
-    except KeyError:
-        return str(number)

@@ -90,7 +90,7 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
         try:
             process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
         except process.CommandError as error:
-            return report, [] if access == "none" and error.code != 124 else [f"{source} could not be mounted: {_said(error)}"]
+            return report, [] if access == "none" and error.code != process.LATE else [f"{source} could not be mounted: {_said(error)}"]
         report["latency"]["mount"] = _since(begun)
         try:
             if access == "none":
