@@ -19,12 +19,12 @@ import lzma
 import os
 import re
 import struct
-import subprocess
 import tarfile
 import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Unreachable
 
 # Raised when the image would come out otherwise from the same packages; then images of older make are made anew.
@@ -187,16 +187,16 @@ def _download(package: str, folder: str) -> None:
 
 
 def _unpack(package: str, wanted: str) -> dict[str, bytes]:
-    archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
+    archive = process.read_bytes(["dpkg-deb", "--fsys-tarfile", package])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar if member.isfile() and re.match(wanted, member.name)}
 
 
 def _run(*command: str, folder: t.Optional[str] = None) -> str:
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ, "LC_ALL": "C"})
-    except OSError as error:
-        raise Unreachable(f"{command[0]} could not be run: {error}. The golden image is made of Debian's packages and needs a Debian host") from error
-    if ended.returncode != 0:
-        raise Unreachable(f"{' '.join(command)}: {(ended.stderr or ended.stdout).strip()[-400:]}")
-    return ended.stdout
+        ended = process.complete(command, timeout=None, folder=folder)
+    except process.CommandError as error:
+        raise Unreachable(f"{command[0]} could not be run: {error.text}. The golden image is made of Debian's packages and needs a Debian host") from error
+    if ended.code != 0:
+        raise Unreachable(f"{' '.join(command)}: {(ended.err or ended.out).strip()[-400:]}")
+    return ended.out

@@ -101,8 +101,9 @@ import dataclasses
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 

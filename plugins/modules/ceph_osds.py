@@ -144,8 +144,9 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 DEVICE = {

@@ -233,6 +233,13 @@ def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
     assert imported <= {"__future__", "concurrent.futures", "dataclasses", "enum", "typing"}
 
 
+def test_programs_are_run_by_the_ground_floor_only() -> None:
+    """It gives them the environment, and secrets by memory."""
+    folder = ROOT / "plugins" / "module_utils"
+    own = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "_host")]
+    assert [str(path) for path in own if re.search(r"^ *(import|from) subprocess\b", path.read_text(encoding="utf-8"), re.MULTILINE)] == []
+
+
 def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     """One that is not fails where it is evaluated, which may be in check mode only."""
     text = "\n".join(path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml")))

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import bucke
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
 WORKERS = 16
@@ -555,40 +554,31 @@ class RadosgwAdmin:
 
     def __init__(self, connection: t.Mapping[str, t.Any], place: t.Sequence[str] = ()) -> None:
         self._client = connection.get("client") or "client.admin"
-        self._key = connection.get("key")
+        key = connection.get("key")
+        self._keyring = f"[{self._client}]\nkey = {key}\n" if key else ""
         self._place = list(place)
         self._timeout = 4 * (connection.get("timeout") or 30)
         base = ["radosgw-admin", "--name", self._client]
         base += (
             ["-c", "/dev/null", "--mon-host", connection["mon_host"]] if connection.get("mon_host") else ["-c", connection.get("conf") or "/etc/ceph/ceph.conf"]
         )
-        if connection.get("keyring") and not self._key:
-            base += ["--keyring", connection["keyring"]]
+        if key or connection.get("keyring"):
+            base += ["--keyring", "{secret}" if key else connection["keyring"]]
         self._base = base
 
     def __call__(self, *arguments: str, place: bool = True, body: t.Optional[str] = None) -> t.Any:
         """Run one command; return its parsed JSON (None where it says nothing). Raises ApiFailed, Unreachable, Invalid."""
         argv = [*self._base, *arguments, *(self._place if place else ())]
-        handles = []
         try:
-            if self._key:
-                handle = os.memfd_create("keyring", 0)
-                handles.append(handle)
-                os.write(handle, f"[{self._client}]\nkey = {self._key}\n".encode())
-                argv += ["--keyring", f"/proc/self/fd/{handle}"]
-            # C: what it says must be parsed. No PYTHONPATH and the like: it is no child of this interpreter's world.
-            done = subprocess.run(argv, input=body or "", capture_output=True, text=True, pass_fds=handles, timeout=self._timeout, check=False)
-        except FileNotFoundError:
-            raise Invalid(["radosgw-admin is missing on this host: install the package radosgw"]) from None
-        except subprocess.TimeoutExpired:
+            done = process.complete(argv, self._keyring, self._timeout, body or "")
+        except process.CommandError as error:
+            if error.code == process.MISSING:
+                raise Invalid(["radosgw-admin is missing on this host: install the package radosgw"]) from None
             raise Unreachable(f"radosgw-admin {' '.join(arguments[:2])} as {self._client}: no answer within {self._timeout} s") from None
-        finally:
-            for handle in handles:
-                os.close(handle)
-        if done.returncode:
-            said = [line for line in done.stderr.strip().splitlines() if line.strip()]
-            raise ApiFailed(f"radosgw-admin {' '.join(arguments[:2])}", done.returncode, "failed", said[-1] if said else "")
-        return json.loads(done.stdout) if done.stdout.strip().startswith(("{", "[")) else None
+        if done.code:
+            said = [line for line in done.err.strip().splitlines() if line.strip()]
+            raise ApiFailed(f"radosgw-admin {' '.join(arguments[:2])}", done.code, "failed", said[-1] if said else "")
+        return json.loads(done.out) if done.out.strip().startswith(("{", "[")) else None
 
 
 def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence[str]) -> dict[str, t.Optional[list[dict[str, str]]]]:

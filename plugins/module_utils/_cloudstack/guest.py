@@ -25,6 +25,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 try:
@@ -287,12 +288,8 @@ def _clean(client: t.Any, disks: t.Any, zone: str, name: str, seen: t.Mapping[st
         left += _remove_guests(client, [row for row in _guests(client, zone) if row["name"] == name])
         if seen.get("image") and not left:
             pool, image = seen["image"].split("/", 1)
-            end = time.monotonic() + _GONE_WITHIN
-            while disks.read(pool, image) is not None:
-                if time.monotonic() > end:
-                    left.append(f"the guest {name} is gone, but its image {seen['image']} is still there")
-                    break
-                time.sleep(_PAUSE)
+            if not wait_until(lambda: disks.read(pool, image) is None, _GONE_WITHIN, pause=_PAUSE):
+                left.append(f"the guest {name} is gone, but its image {seen['image']} is still there")
     except Exception as error:  # the first error must not be lost for this one
         left.append(f"cleaning up after the guest {name} failed: {error}")
     return left

@@ -18,7 +18,8 @@ import tempfile
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, start_ticks, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Unreachable
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.

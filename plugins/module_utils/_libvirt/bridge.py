@@ -19,9 +19,9 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Risk
 
 # interfaces(5): a line that begins with one of these begins a stanza.
@@ -365,7 +365,7 @@ def _timer(bridge: str) -> str:
 
 
 def _active(unit: str) -> bool:
-    return _call(["systemctl", "--quiet", "is-active", unit]).returncode == 0
+    return _call(["systemctl", "--quiet", "is-active", unit]).code == 0
 
 
 def _manager() -> str:
@@ -383,17 +383,16 @@ def _read(path: str) -> str:
         return stream.read()
 
 
-def _call(argv: t.Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def _call(argv: t.Sequence[str], timeout: float = 60) -> process.Ended:
     try:
-        return subprocess.run(list(argv), capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL, errors="replace")
-    except FileNotFoundError as error:
-        raise BridgeError(f"{argv[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise BridgeError(f"{' '.join(argv)[:120]} did not end in {timeout:g} s") from error
+        return process.complete(argv, timeout=timeout)
+    except process.CommandError as error:
+        late = f"{' '.join(argv)[:120]} did not end in {timeout:g} s"
+        raise BridgeError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
 
 
 def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
     done = _call(argv, timeout)
-    if done.returncode != 0:
-        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stdout
+    if done.code != 0:
+        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.code}): {(done.err or done.out).strip()[-300:]}")
+    return done.out

@@ -17,11 +17,11 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 
@@ -206,12 +206,10 @@ def _device(interface: str) -> str:
 def _run(argv: t.Sequence[str], timeout: float = 60) -> tuple[int, str]:
     """Return a command's exit code and what it said; (-1, why) where it could not be run."""
     try:
-        done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL, errors="replace")
-    except FileNotFoundError:
-        return -1, f"{argv[0]} is not installed"
-    except subprocess.TimeoutExpired:
-        return -1, f"{argv[0]} did not end in {timeout:g} s"
-    return done.returncode, (done.stdout + done.stderr).strip()
+        done = process.complete(argv, timeout=timeout)
+    except process.CommandError as error:
+        return -1, f"{argv[0]} " + ("is not installed" if error.code == process.MISSING else f"did not end in {timeout:g} s")
+    return done.code, (done.out + done.err).strip()
 
 
 def _kvm_ok() -> str:

@@ -26,6 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 
@@ -179,11 +180,8 @@ def _read(io_context: t.Any, name: str, offset: int) -> bytes:
 
 
 def _wait(host: Host, domain: t.Any, timeout: float, console: str) -> None:
-    end = time.monotonic() + timeout
-    while _is_active(host, domain):
-        if time.monotonic() > end:
-            raise GuestFailed(f"the guest was not through within {timeout:g} s; {_console(console)}")
-        time.sleep(0.05)
+    late = "the guest was not through within {:g} s; {}"
+    wait_until(lambda: not _is_active(host, domain), timeout, lambda: GuestFailed(late.format(timeout, _console(console))), 0.05)
 
 
 def _is_active(host: Host, domain: t.Any) -> bool:

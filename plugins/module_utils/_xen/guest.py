@@ -17,19 +17,18 @@ import glob
 import hashlib
 import os
 import re
-import shutil
 import socket
-import subprocess
 import tempfile
 import time
 import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -297,11 +296,11 @@ def _map(mapping: mappings.Mapping) -> None:
     if mapping.way == "krbd":
         mappings.map_image(mapping)
         return
-    system.write(mapping.conf, mapping.entry, 0o644)
+    files.write(mapping.conf, mapping.entry, 0o644)
     try:
-        system.restart(mapping.unit)
-    except system.CommandError as error:
-        raise GuestFailed(f"{error}; {system.last_words(mapping.unit)}") from error
+        systemd.restart(mapping.unit)
+    except process.CommandError as error:
+        raise GuestFailed(f"{error}; {systemd.last_words(mapping.unit)}") from error
 
 
 def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
@@ -344,11 +343,8 @@ def _destroy(name: str) -> None:
         if name not in xenstore.running(store).guests:
             return
         _xl(["destroy", name])
-        end = time.monotonic() + 60
-        while name in xenstore.running(store).guests:
-            if time.monotonic() > end:
-                raise GuestFailed(f"the guest {name} was destroyed and is still there")
-            time.sleep(0.3)
+        late = GuestFailed(f"the guest {name} was destroyed and is still there")
+        wait_until(lambda: name not in xenstore.running(store).guests, 60, lambda: late, 0.3)
 
 
 def _unmap(disk: xen_disks.Disk) -> None:
@@ -357,12 +353,12 @@ def _unmap(disk: xen_disks.Disk) -> None:
         if os.path.exists(mapping.conf):
             link = f"/dev/rbd-nbd/{disk.name}"
             _wait_until_free(link)
-            system.run(["systemctl", "stop", mapping.unit], timeout=300)
+            process.run(["systemctl", "stop", mapping.unit], timeout=300)
             os.unlink(mapping.conf)
             with contextlib.suppress(OSError):  # there are others
                 os.rmdir(os.path.dirname(mapping.conf))
             if os.path.lexists(link):
-                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {system.last_words(mapping.unit)}")
+                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(mapping.unit)}")
         return
     mapped = mappings.krbd_mapped().get(disk.name)
     if mapped:
@@ -372,9 +368,7 @@ def _unmap(disk: xen_disks.Disk) -> None:
 
 def _wait_until_free(device: str) -> None:
     """Wait until blkback has let go, which it does a moment after its guest is gone."""
-    end = time.monotonic() + 10
-    while os.path.exists(device) and in_backend(device) and time.monotonic() < end:
-        time.sleep(0.3)
+    wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
 
 
 def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/physical_device") -> bool:
@@ -436,7 +430,7 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
         with open(path, "rb") as file:
             found["xen_blkfront"] = file.read()
         if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
-            found["xen_blkfront"] = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
+            found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
     return load_order(found, ["xen_blkfront"])
 
 
@@ -541,17 +535,14 @@ def said_by(console: str) -> str:
 
 def _xl(words: list[str]) -> None:
     """Run xl. Its output goes to a file: what hotplug scripts leave running may keep a pipe open for ever."""
-    program = shutil.which("xl", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise GuestFailed("xl is not installed on this host")
     with tempfile.TemporaryFile() as output:
         try:
-            done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=180, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise GuestFailed(f"xl {words[0]} did not end within 180 s") from error
+            done = process.complete(["xl", *words], timeout=180, output=output)
+        except process.CommandError as error:
+            raise GuestFailed(f"xl {words[0]} did not end within 180 s" if error.code == process.LATE else error.text) from error
         output.seek(0)
         said = output.read().decode("utf-8", "replace")
-    if done.returncode:
+    if done.code:
         raise GuestFailed(f"xl {words[0]} failed: {reason(said)}")
 
 

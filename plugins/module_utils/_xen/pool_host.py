@@ -19,8 +19,7 @@ import re
 import shlex
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as ceph_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
@@ -259,7 +258,7 @@ class Provider:
     def _problems(self, observed: Observed) -> list[str]:
         missing = sorted({tool for item in self.present for tool in _TOOLS[item.kind]} - observed.tools)
         problems = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host"] if missing else []
-        there = ceph_host.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
+        there = ceph_conf.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
         if there and there != self.fsid:
             problems.append(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
         for path in LVM if self._images(self.present) else ():
@@ -287,7 +286,7 @@ class Provider:
         file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
-            text = ceph_host.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
+            text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
             digest = hashlib.sha256(text.encode()).hexdigest()
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
         change = keyring_files.change(place, file, digest, write, kind="file")

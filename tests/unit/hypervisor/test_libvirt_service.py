@@ -15,7 +15,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import service
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import (
@@ -42,7 +43,7 @@ APPARMOR = "/etc/apparmor.d/abstractions/libvirt-qemu.d/cephstack"
 PLAIN = Wanted(("client.kvm",), apparmor=APPARMOR)
 CLOUDSTACK = Wanted(cloudstack=True, apparmor=APPARMOR)
 BEGAN = 2000
-RUNS = host.Service(installed=True, enabled=True, running=True, began=BEGAN)
+RUNS = Unit(installed=True, enabled=True, active=True, began=BEGAN)
 
 
 def as_wanted(wanted: Wanted, registered: bool = False, cgroups: bool = True) -> Observed:
@@ -132,11 +133,11 @@ def test_folders_are_made_again_without_a_restart(state: dict[str, str]) -> None
     ("now", "change", "risk"),
     [
         (dataclasses.replace(RUNS, enabled=False), {"enabled": True}, Risk.NONE),
-        (dataclasses.replace(RUNS, running=False, began=0), {"running": True}, Risk.NONE),
+        (dataclasses.replace(RUNS, active=False, began=0), {"running": True}, Risk.NONE),
         (dataclasses.replace(RUNS, stale=True), {"restart": "its unit changed"}, Risk.RESTART),
     ],
 )
-def test_the_unit_runs_and_comes_back(now: host.Service, change: dict[str, t.Any], risk: Risk) -> None:
+def test_the_unit_runs_and_comes_back(now: Unit, change: dict[str, t.Any], risk: Risk) -> None:
     (found,) = Provider(PLAIN).plan(dataclasses.replace(as_wanted(PLAIN), service=now)).changes
     assert (found.action, found.after, found.risk) == ("update", change, risk)
 
@@ -176,7 +177,7 @@ def test_without_clients_what_was_written_for_them_is_taken_away() -> None:
     assert ids(plan) == ["delete block//etc/ceph/ceph.conf", f"delete file/{TMPFILES}", f"delete block/{APPARMOR}"]
 
 
-BARE = Observed(host.Service(), dict.fromkeys(SOCKETS, Socket()), {"/etc/ceph/ceph.conf": File("[global]\n")}, {}, cgroups=False)
+BARE = Observed(Unit(), dict.fromkeys(SOCKETS, Socket()), {"/etc/ceph/ceph.conf": File("[global]\n")}, {}, cgroups=False)
 
 
 def test_a_dry_run_on_a_bare_host_tells_everything() -> None:
@@ -220,35 +221,6 @@ def test_a_setting_of_others_file() -> None:
 @pytest.mark.parametrize(("text", "registered"), [(None, False), ("guid=\nhost=localhost\n", False), ("#guid=x\n", False), ("port=1\nguid=5f\n", True)])
 def test_cloudstack_gives_a_host_that_it_takes_an_identity(text: str | None, registered: bool) -> None:
     assert is_registered(text) is registered
-
-
-def test_what_systemd_says() -> None:
-    said = """ExecMainStartTimestamp=Sat 2026-11-21 12:30:27 UTC
-Id=libvirtd.service
-LoadState=loaded
-ActiveState=active
-UnitFileState=enabled
-NeedDaemonReload=no
-
-Id=libvirtd.socket
-LoadState=masked
-ActiveState=inactive
-UnitFileState=masked
-NeedDaemonReload=no
-
-Id=libvirtd-ro.socket
-LoadState=not-found
-ExecMainStartTimestamp=
-ActiveState=inactive
-UnitFileState=
-NeedDaemonReload=no
-"""
-    found = host.parse_units(said)
-    assert found["libvirtd.service"] == (host.Service(True, True, True, 1795264227, False), False)
-    assert found["libvirtd.socket"] == (host.Service(True), True)
-    assert found["libvirtd-ro.socket"] == (host.Service(), False)
-    with pytest.raises(ValueError, match="does not match"):
-        host.parse_units(said.replace("UTC", "CET"))
 
 
 class Systemd:
@@ -297,7 +269,7 @@ def systemd(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
         file.chmod(0o600)
         os.utime(file, (time.time() - 3600,) * 2)
     double = Systemd(tmp_path)
-    monkeypatch.setattr(host, "run", double.run)
+    monkeypatch.setattr(process, "run", double.run)
     monkeypatch.setattr(os, "fchown", lambda *unused: None)
     monkeypatch.setattr(service, "cgroups_are_writable", lambda: False)
     return double

@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 FORK = multiprocessing.get_context("fork")
 
 
 def work(folder, begun, seconds):
-    with host.alone("region", folder=folder):
+    with alone("region", folder=folder):
         begun.set()
         time.sleep(seconds)
 
@@ -45,24 +45,24 @@ def other(tmp_path):
 def test_the_second_waits_until_the_first_has_ended(tmp_path, other):
     other(0.5)
     begun = time.monotonic()
-    with host.alone("region", folder=str(tmp_path)):
+    with alone("region", folder=str(tmp_path)):
         assert time.monotonic() - begun > 0.3
         assert (tmp_path / "cephstack-region").read_text() == str(os.getpid())
 
 
 def test_who_does_not_end_is_named(tmp_path, other):
     process = other(60)
-    with pytest.raises(Unreachable, match=f"process {process.pid} on .* let it end"), host.alone("region", 0.2, str(tmp_path)):
+    with pytest.raises(Unreachable, match=f"process {process.pid} on .* let it end"), alone("region", 0.2, str(tmp_path)):
         pytest.fail("both are at it")
 
 
 def test_who_was_killed_holds_nothing(tmp_path, other):
     other(60).kill()
-    with host.alone("region", 5, str(tmp_path)):
+    with alone("region", 5, str(tmp_path)):
         pass
 
 
 def test_other_work_goes_on_beside_it(tmp_path, other):
     other(60)
-    with host.alone("management", 0.2, str(tmp_path)):
+    with alone("management", 0.2, str(tmp_path)):
         pass
