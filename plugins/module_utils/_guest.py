@@ -40,6 +40,12 @@ def expected_marker(uuid: str) -> bytes:
     return MAGIC + uuid.replace("-", "").upper().encode()
 
 
+def readable(data: bytes) -> str:
+    """Return the printable beginning of what was read."""
+    text = data.split(b"\0", 1)[0].decode("ascii", "replace").strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _sector(code: str, data: t.Mapping[int, bytes]) -> bytes:
     """Return a boot sector: the hex digits before each "#" of code, then data at its offsets."""
     text = "".join(line.partition("#")[0] for line in code.splitlines())

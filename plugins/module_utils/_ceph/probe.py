@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 try:
@@ -291,12 +292,6 @@ def read_image(connection: Connection, pool: str, image: str, offset: int, lengt
     """Read a part of an image. Raises rbd's and rados's own errors."""
     with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context, rbd.Image(io_context, image, read_only=True) as opened:
         return bytes(opened.read(offset, length))
-
-
-def readable(data: bytes) -> str:
-    """Return the printable beginning of what was read."""
-    text = data.split(b"\0", 1)[0].decode("ascii", "replace").strip()
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @dataclasses.dataclass(frozen=True)

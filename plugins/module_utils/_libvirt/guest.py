@@ -24,7 +24,6 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
@@ -148,8 +147,8 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
             _check_golden(connection, order.source, uuid)
     return {
         "uuid": uuid,
-        "found": readable(found),
-        "marker": readable(marker),
+        "found": _guest.readable(found),
+        "marker": _guest.readable(marker),
         "image": f"{order.pool}/{disk}",
         "golden": "{}/{}@{}".format(*order.source) if order.source else "",
         "domain_type": order.domain_type,
@@ -246,7 +245,7 @@ def _console(path: str) -> str:
 
 def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
-        seen = readable(marker) or "nothing"
+        seen = _guest.readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")
     for word, there in ((rb" read ", first_sector), (rb" found ", found)):
         told = re.search(word + rb"([0-9a-f]{32})", marker)

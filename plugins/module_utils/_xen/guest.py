@@ -28,7 +28,6 @@ import uuid as uuids
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
@@ -203,7 +202,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 rbd.RBD().create(io_context, disk.image, _SIZE)
         before = {disk.device: _sectors(opened, disk) for disk in order.disks}
         for disk in order.disks:
-            found = readable(before[disk.device][1])
+            found = _guest.readable(before[disk.device][1])
             if order.expect.get(disk.device, "") not in found:
                 raise GuestFailed(f"{disk.name} should hold the marker '{order.expect[disk.device]}', and holds '{found or 'nothing'}'")
         for disk in own:
@@ -230,8 +229,8 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 "image": disk.image,
                 "backend": disk.backend,
                 "mode": disk.mode,
-                "read": readable(before[disk.device][1]),
-                "written": readable(after[disk.device][1]) if disk.mode == "w" else "",
+                "read": _guest.readable(before[disk.device][1]),
+                "written": _guest.readable(after[disk.device][1]) if disk.mode == "w" else "",
             }
             for disk in order.disks
         ],
@@ -247,9 +246,9 @@ def verdict(uuid: str, order: Order, before: t.Mapping[str, tuple[bytes, bytes]]
             continue
         found = after[disk.device][1]
         if not found.startswith(_guest.expected_marker(uuid)):
-            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {readable(found) or 'nothing'}")
+            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {_guest.readable(found) or 'nothing'}")
             continue
-        told = readable(found)
+        told = _guest.readable(found)
         sums = re.search(r" read ([0-9a-f]{32}) found ([0-9a-f]{32})", told)
         if not sums or (sums[1], sums[2]) != _sums(before[disk.device]):
             problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what was there")

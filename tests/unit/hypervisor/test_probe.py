@@ -8,7 +8,8 @@ from __future__ import annotations
 import stat
 
 from ansible_collections.cephstack.cloud.plugins.filter.verify_report import verify_report
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import PoolAccess, plan_probes, readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import PoolAccess, plan_probes
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 
 
