@@ -28,7 +28,6 @@ import uuid as uuids
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -436,7 +435,7 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
             found["xen_blkfront"] = file.read()
         if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
             found["xen_blkfront"] = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
-    return load_order(found, ["xen_blkfront"])
+    return _guest.load_order(found, ["xen_blkfront"])
 
 
 def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:

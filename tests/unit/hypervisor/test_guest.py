@@ -16,7 +16,7 @@ import time
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import RECIPE, Image, Provider, load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import RECIPE, Image, Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import guest as libvirt_guest
 
 UUID = "12345678-9abc-def0-1234-56789abcdef0"
@@ -94,7 +94,7 @@ def test_modules_are_loaded_after_those_they_need_and_built_in_ones_are_left_out
         "virtio_pci": b"\0license=GPL\0depends=virtio,virtio-ring,built_in\0",
         "unneeded": b"\0depends=\0",
     }
-    assert list(load_order(there, ["virtio_pci", "virtio_blk"])) == ["virtio.ko", "virtio_ring.ko", "virtio_pci.ko"]
+    assert list(_guest.load_order(there, ["virtio_pci", "virtio_blk"])) == ["virtio.ko", "virtio_ring.ko", "virtio_pci.ko"]
 
 
 @pytest.mark.skipif(QEMU is None, reason="there is no QEMU here")
