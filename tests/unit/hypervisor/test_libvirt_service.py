@@ -17,8 +17,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import service
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import (
+    AGENT,
     DROP_IN,
     LIBVIRT_CONF,
     LIBVIRTD_CONF,
@@ -31,6 +31,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service i
     Provider,
     Socket,
     Wanted,
+    is_registered,
     parse,
     parts,
     put_setting,
