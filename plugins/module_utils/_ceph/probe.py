@@ -23,6 +23,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
@@ -124,9 +125,7 @@ def _prove_pool(io_context: t.Any, pool: PoolAccess, name: str, rounds: int, wri
 
 
 def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
-    _remove_images(io_context, name)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_remove_images, io_context, name)
+    with throwaway_images(io_context, name + ".clone", name):
         api = rbd.RBD()
         with watch.measure("create"):
             api.create(io_context, name, _IMAGE_SIZE)
@@ -158,20 +157,6 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
             api.remove(io_context, name + ".clone")
     if {name, name + ".clone"} & set(rbd.RBD().list(io_context)):
         raise Fault(f"image {name}: it was removed and is still there")
-
-
-def _remove_images(io_context: t.Any, name: str) -> None:
-    """Remove the probe's images, however far their making had come."""
-    api = rbd.RBD()
-    with contextlib.suppress(rbd.ImageNotFound):
-        api.remove(io_context, name + ".clone")
-    with contextlib.suppress(rbd.ImageNotFound):
-        with rbd.Image(io_context, name) as image:
-            for snapshot in list(image.list_snaps()):
-                if image.is_protected_snap(snapshot["name"]):
-                    image.unprotect_snap(snapshot["name"])
-                image.remove_snap(snapshot["name"])
-        api.remove(io_context, name)
 
 
 def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:

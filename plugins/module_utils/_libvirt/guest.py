@@ -24,6 +24,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
@@ -116,8 +117,7 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
         _stop_leftover(host, name)
         if not order.image:
-            _remove(io_context, name)
-            stack.callback(_remove, io_context, name)
+            stack.enter_context(throwaway_images(io_context, name))
         begun = time.monotonic()
         if not order.image:
             _make_disk(connection, io_context, name, order)
@@ -210,21 +210,6 @@ def _stop_leftover(host: Host, name: str) -> None:
             return
         raise
     _stop(host, domain)
-
-
-def _remove(io_context: t.Any, name: str) -> None:
-    """Remove the guest's image. A QEMU that was just stopped may hold it for a moment; one that was killed, for half a minute."""
-    end = time.monotonic() + 40
-    while True:
-        try:
-            rbd.RBD().remove(io_context, name)
-            return
-        except rbd.ImageNotFound:
-            return
-        except rbd.ImageBusy:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
 
 
 def _unlink(path: str) -> None:

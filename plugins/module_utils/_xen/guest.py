@@ -28,6 +28,7 @@ import uuid as uuids
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import remove_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -386,19 +387,9 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
-    """Remove the image that was made. Who was killed holds it for half a minute."""
-    end = time.monotonic() + 40
+    """Remove the image that was made."""
     with _pool(opened, disk) as io_context:
-        while True:
-            try:
-                rbd.RBD().remove(io_context, disk.image)
-                return
-            except rbd.ImageNotFound:
-                return
-            except rbd.ImageBusy:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.3)
+        remove_images(io_context, disk.image)
 
 
 # -- the guest
