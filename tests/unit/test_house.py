@@ -199,6 +199,31 @@ def test_no_secret_has_a_default() -> None:
     assert given == []
 
 
+# Tests of something else than one file of the plugins, and of what.
+OF_MANY = {
+    "test_house.py": "the whole collection",
+    "test_bench.py": "tests/bench",
+    "test_limit.py": "playbooks that are run on some hosts only",
+    "test_addresses.py": "what roles' variables come to",
+    "ceph/test_alone.py": "the lock by which only one run is at work on a host",
+    "cloudstack/test_catalogue.py": "networks, templates and users, which are planned alike",
+    "xen/test_scripts.py": "the hotplug scripts of the role xen_host",
+}
+
+
+def test_a_test_lies_where_its_subject_does() -> None:
+    """tests/unit/ceph/test_pools.py is of module_utils/_ceph/pools.py, tests/unit/filter/test_x.py of filter/x.py, and tests/unit/test_plan.py of _plan.py."""
+    lost = []
+    for path in sorted((ROOT / "tests" / "unit").rglob("test_*.py")):
+        place = path.relative_to(ROOT / "tests" / "unit")
+        folder, name = str(place.parent), place.name[len("test_") :]
+        within = ROOT / "plugins" / "module_utils"
+        subjects = [within / f"_{name}"] if folder == "." else [within / f"_{folder}" / name, ROOT / "plugins" / folder / name]
+        if str(place) not in OF_MANY and not any(subject.exists() for subject in subjects):
+            lost.append(str(place))
+    assert lost == []
+
+
 def test_no_more_than_forty_variables() -> None:
     """The operator's interface is a few structured variables; the lab's are not part of it."""
     every = {name for role in ROLES if role.name != "lab" for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})}
