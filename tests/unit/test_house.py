@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import ipaddress
+import itertools
 import pathlib
 import re
 import subprocess
@@ -222,6 +224,20 @@ def test_a_test_lies_where_its_subject_does() -> None:
         if str(place) not in OF_MANY and not any(subject.exists() for subject in subjects):
             lost.append(str(place))
     assert lost == []
+
+
+def test_no_two_scenarios_have_one_network() -> None:
+    """Neither with each other, nor with the lab that anybody may have beside them, nor with the benchmarks'."""
+    files = [(path.parts[-5], read(path)) for path in ROOT.glob("molecule/*/inventory/group_vars/all/*.yml")]
+    scenarios = {name: str(variables["lab_network"]) for name, variables in files if "lab_network" in variables}
+    assert set(scenarios) == {path.parents[1].name for path in ROOT.glob("molecule/*/inventory/hosts.yml")}
+    (bench,) = re.findall(r'^NETWORK = "(.*)"$', (ROOT / "tests" / "bench" / "lab.py").read_text(encoding="utf-8"), re.MULTILINE)
+    others = {"the lab": str(read(ROOT / "roles" / "lab" / "defaults" / "main.yml")["lab_network"]), "the benchmarks": f"{bench}.0/24"}
+    networks = {name: ipaddress.ip_network(text) for name, text in {**others, **scenarios}.items()}
+    assert not [pair for pair in itertools.combinations(networks, 2) if networks[pair[0]].overlaps(networks[pair[1]])]
+    for name in scenarios:
+        addresses = re.findall(r"ansible_host: ([0-9.]+)", (ROOT / "molecule" / name / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
+        assert all(ipaddress.ip_address(address) in networks[name] for address in addresses), name
 
 
 def test_no_more_than_forty_variables() -> None:
