@@ -240,6 +240,19 @@ def test_no_two_scenarios_have_one_network() -> None:
         assert all(ipaddress.ip_address(address) in networks[name] for address in addresses), name
 
 
+# Roles that no scenario plays, and where they are tested.
+NOT_PLAYED = {"xen_pool": "tests/unit/xen/test_pool.py"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_is_played_by_a_scenario(role: pathlib.Path) -> None:
+    """By itself, or within the playbook of a whole site."""
+    files = [ROOT / "playbooks" / "site.yml", *ROOT.glob("molecule/*/*.yml"), *ROOT.glob("molecule/*/tests/*.py")]
+    played = any(re.search(rf"\bcephstack\.cloud\.{role.name}\b", path.read_text(encoding="utf-8")) for path in files)
+    assert played != (role.name in NOT_PLAYED)
+    assert (ROOT / NOT_PLAYED.get(role.name, "")).exists()
+
+
 def test_no_more_than_forty_variables() -> None:
     """The operator's interface is a few structured variables; the lab's are not part of it."""
     every = {name for role in ROLES if role.name != "lab" for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})}
