@@ -76,7 +76,7 @@ packages:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 

@@ -154,9 +154,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
@@ -191,7 +191,7 @@ def main() -> None:
         wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools, module.check_mode)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if module.check_mode and not binding_is_near():
+    if module.check_mode and not binding_is_near("libvirt"):
         run_module(module, Provider(None, wanted))
     require_binding(module, "libvirt", "python3-libvirt")
     try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import ipaddress
+import itertools
 import pathlib
 import re
 import subprocess
@@ -197,6 +199,58 @@ def test_no_secret_has_a_default() -> None:
         if re.search(r"vault_\w+\s*\|\s*default\b|^\s*(- )?\w*(password|secret|secret_key|management_key|database_key):\s*(?!\"\{\{)[^\s#{&…]", line)
     ]
     assert given == []
+
+
+# Tests of something else than one file of the plugins, and of what.
+OF_MANY = {
+    "test_house.py": "the whole collection",
+    "test_bench.py": "tests/bench",
+    "test_limit.py": "playbooks that are run on some hosts only",
+    "test_addresses.py": "what roles' variables come to",
+    "ceph/test_alone.py": "the lock by which only one run is at work on a host",
+    "cloudstack/test_catalogue.py": "networks, templates and users, which are planned alike",
+    "xen/test_scripts.py": "the hotplug scripts of the role xen_host",
+}
+
+
+def test_a_test_lies_where_its_subject_does() -> None:
+    """tests/unit/ceph/test_pools.py is of module_utils/_ceph/pools.py, tests/unit/filter/test_x.py of filter/x.py, and tests/unit/test_plan.py of _plan.py."""
+    lost = []
+    for path in sorted((ROOT / "tests" / "unit").rglob("test_*.py")):
+        place = path.relative_to(ROOT / "tests" / "unit")
+        folder, name = str(place.parent), place.name[len("test_") :]
+        within = ROOT / "plugins" / "module_utils"
+        subjects = [within / f"_{name}"] if folder == "." else [within / f"_{folder}" / name, ROOT / "plugins" / folder / name]
+        if str(place) not in OF_MANY and not any(subject.exists() for subject in subjects):
+            lost.append(str(place))
+    assert lost == []
+
+
+def test_no_two_scenarios_have_one_network() -> None:
+    """Neither with each other, nor with the lab that anybody may have beside them, nor with the benchmarks'."""
+    files = [(path.parts[-5], read(path)) for path in ROOT.glob("molecule/*/inventory/group_vars/all/*.yml")]
+    scenarios = {name: str(variables["lab_network"]) for name, variables in files if "lab_network" in variables}
+    assert set(scenarios) == {path.parents[1].name for path in ROOT.glob("molecule/*/inventory/hosts.yml")}
+    (bench,) = re.findall(r'^NETWORK = "(.*)"$', (ROOT / "tests" / "bench" / "lab.py").read_text(encoding="utf-8"), re.MULTILINE)
+    others = {"the lab": str(read(ROOT / "roles" / "lab" / "defaults" / "main.yml")["lab_network"]), "the benchmarks": f"{bench}.0/24"}
+    networks = {name: ipaddress.ip_network(text) for name, text in {**others, **scenarios}.items()}
+    assert not [pair for pair in itertools.combinations(networks, 2) if networks[pair[0]].overlaps(networks[pair[1]])]
+    for name in scenarios:
+        addresses = re.findall(r"ansible_host: ([0-9.]+)", (ROOT / "molecule" / name / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
+        assert all(ipaddress.ip_address(address) in networks[name] for address in addresses), name
+
+
+# Roles that no scenario plays, and where they are tested.
+NOT_PLAYED = {"xen_pool": "tests/unit/xen/test_pool.py"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_is_played_by_a_scenario(role: pathlib.Path) -> None:
+    """By itself, or within the playbook of a whole site."""
+    files = [ROOT / "playbooks" / "site.yml", *ROOT.glob("molecule/*/*.yml"), *ROOT.glob("molecule/*/tests/*.py")]
+    played = any(re.search(rf"\bcephstack\.cloud\.{role.name}\b", path.read_text(encoding="utf-8")) for path in files)
+    assert played != (role.name in NOT_PLAYED)
+    assert (ROOT / NOT_PLAYED.get(role.name, "")).exists()
 
 
 def test_no_more_than_forty_variables() -> None:

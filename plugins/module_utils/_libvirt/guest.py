@@ -24,7 +24,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
@@ -118,8 +118,7 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
         _stop_leftover(host, name)
         if not order.image:
-            _remove(io_context, name)
-            stack.callback(_remove, io_context, name)
+            stack.enter_context(throwaway_images(io_context, name))
         begun = time.monotonic()
         if not order.image:
             _make_disk(connection, io_context, name, order)
@@ -149,8 +148,8 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
             _check_golden(connection, order.source, uuid)
     return {
         "uuid": uuid,
-        "found": readable(found),
-        "marker": readable(marker),
+        "found": _guest.readable(found),
+        "marker": _guest.readable(marker),
         "image": f"{order.pool}/{disk}",
         "golden": "{}/{}@{}".format(*order.source) if order.source else "",
         "domain_type": order.domain_type,
@@ -211,21 +210,6 @@ def _stop_leftover(host: Host, name: str) -> None:
     _stop(host, domain)
 
 
-def _remove(io_context: t.Any, name: str) -> None:
-    """Remove the guest's image. A QEMU that was just stopped may hold it for a moment; one that was killed, for half a minute."""
-    end = time.monotonic() + 40
-    while True:
-        try:
-            rbd.RBD().remove(io_context, name)
-            return
-        except rbd.ImageNotFound:
-            return
-        except rbd.ImageBusy:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-
-
 def _unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -244,7 +228,7 @@ def _console(path: str) -> str:
 
 def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
-        seen = readable(marker) or "nothing"
+        seen = _guest.readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")
     for word, there in ((rb" read ", first_sector), (rb" found ", found)):
         told = re.search(word + rb"([0-9a-f]{32})", marker)

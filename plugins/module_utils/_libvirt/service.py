@@ -20,7 +20,6 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _block
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -39,6 +38,8 @@ DROP_IN = systemd.drop_in_path(UNIT)
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 LIBVIRTD_CONF = "/etc/libvirt/libvirtd.conf"
 LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
+# What CloudStack's agent knows of itself.
+AGENT = "/etc/cloudstack/agent/agent.properties"
 
 NO_CGROUPS = """# This host is a container that has no cgroup controllers it could write.
 cgroup_controllers = [ ]
@@ -51,6 +52,11 @@ tls_port = "16514"
 tcp_port = "16509"
 auth_tcp = "none"
 """
+
+
+def is_registered(properties: t.Optional[str]) -> bool:
+    """Return whether CloudStack has a host already, by its agent's properties: the server gives a host that it takes an identity. Pure."""
+    return re.search(r"^guid=.*\S", properties or "", re.MULTILINE) is not None
 
 
 def client_sections(clients: t.Iterable[str]) -> str:

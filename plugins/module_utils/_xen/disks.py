@@ -20,8 +20,6 @@ import os
 import re
 import typing as t
 
-from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
@@ -272,11 +270,6 @@ def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> s
     """Say who else has the image of a disk that must have it alone; "" where nobody does. images: as ask_images returns them."""
     others = images.get((disk.client, disk.name))
     return f"the image {disk.name} is in use elsewhere, by {', '.join(others)}" if others and disk.exclusive and disk.mode == "w" else ""
-
-
-def binding_is_near() -> bool:
-    """Tell whether this host has librbd's binding, for this interpreter or for the distribution's, which a module would hand over to."""
-    return rbd is not None or (not has_respawned() and bool(probe_interpreters_for_module(["/usr/bin/python3"], "rbd")))
 
 
 def trouble(error: t.Any, disk: Disk) -> str:

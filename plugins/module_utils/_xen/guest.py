@@ -25,8 +25,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import remove_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
@@ -202,7 +201,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 rbd.RBD().create(io_context, disk.image, _SIZE)
         before = {disk.device: _sectors(opened, disk) for disk in order.disks}
         for disk in order.disks:
-            found = readable(before[disk.device][1])
+            found = _guest.readable(before[disk.device][1])
             if order.expect.get(disk.device, "") not in found:
                 raise GuestFailed(f"{disk.name} should hold the marker '{order.expect[disk.device]}', and holds '{found or 'nothing'}'")
         for disk in own:
@@ -229,8 +228,8 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 "image": disk.image,
                 "backend": disk.backend,
                 "mode": disk.mode,
-                "read": readable(before[disk.device][1]),
-                "written": readable(after[disk.device][1]) if disk.mode == "w" else "",
+                "read": _guest.readable(before[disk.device][1]),
+                "written": _guest.readable(after[disk.device][1]) if disk.mode == "w" else "",
             }
             for disk in order.disks
         ],
@@ -246,9 +245,9 @@ def verdict(uuid: str, order: Order, before: t.Mapping[str, tuple[bytes, bytes]]
             continue
         found = after[disk.device][1]
         if not found.startswith(_guest.expected_marker(uuid)):
-            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {readable(found) or 'nothing'}")
+            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {_guest.readable(found) or 'nothing'}")
             continue
-        told = readable(found)
+        told = _guest.readable(found)
         sums = re.search(r" read ([0-9a-f]{32}) found ([0-9a-f]{32})", told)
         if not sums or (sums[1], sums[2]) != _sums(before[disk.device]):
             problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what was there")
@@ -382,19 +381,9 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
-    """Remove the image that was made. Who was killed holds it for half a minute."""
-    end = time.monotonic() + 40
+    """Remove the image that was made."""
     with _pool(opened, disk) as io_context:
-        while True:
-            try:
-                rbd.RBD().remove(io_context, disk.image)
-                return
-            except rbd.ImageNotFound:
-                return
-            except rbd.ImageBusy:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.3)
+        remove_images(io_context, disk.image)
 
 
 # -- the guest
@@ -431,7 +420,7 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
             found["xen_blkfront"] = file.read()
         if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
             found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
-    return load_order(found, ["xen_blkfront"])
+    return _guest.load_order(found, ["xen_blkfront"])
 
 
 def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:

@@ -61,8 +61,7 @@ class Mapping(Image):
     def entry(self) -> str:
         """What is written down for it: a line of rbdmap, or the environment of the unit."""
         if self.way == "krbd":
-            options = f",options='{self.option}'" if self.option else ""
-            return f"{self.name} id={self.user},keyring=/etc/ceph/ceph.{self.client}.keyring{options}"
+            return f"{self.name} {rbdmap_options(self.client, self.option)}"
         cookie = uuids.uuid5(_NAMESPACE, self.name)
         return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={self.flag}\n"
 
@@ -141,14 +140,40 @@ def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _entries(text: str) -> dict[str, str]:
-    lines = [line.strip() for line in text.splitlines()]
-    names = [(line.split()[0], line) for line in lines if line and not line.startswith("#")]
-    return {name if "/" in name else f"rbd/{name}": line for name, line in names}
+    return {image: line.strip() for line in text.splitlines() for image in [_image_of(line)] if image}
+
+
+def _image_of(line: str) -> str:
+    """Return the image, POOL/IMAGE, that a line of rbdmap maps; "" where it maps none."""
+    name = next(iter(line.split()), "#")
+    return "" if name.startswith("#") else name if "/" in name else f"rbd/{name}"
+
+
+def rbdmap_options(client: str, option: str = "") -> str:
+    """Return what follows the image in a line of rbdmap. option: ro, exclusive or ""."""
+    return f"id={client.partition('.')[2]},keyring=/etc/ceph/ceph.{client}.keyring" + (f",options='{option}'" if option else "")
 
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
     """Return rbdmap with these entries as this collection's, and all else as it is."""
     return _block.put(text, _BLOCK, "".join(f"{line}\n" for line in sorted(entries)) or None)
+
+
+def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
+    """Return an rbdmap in which each image, POOL/IMAGE, has its options, wherever its line is; None takes it away. All else stays."""
+    left = dict(entries)
+    lines = []
+    for line in (text or "").splitlines():
+        image = _image_of(line)
+        if image in entries:
+            options = left.pop(image, None)
+            if options is None:
+                continue
+            if line.split(None, 1)[1:] != [options]:
+                line = f"{image}\t{options}"
+        lines.append(line)
+    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
+    return "".join(f"{line}\n" for line in lines)
 
 
 # -- what is there

@@ -22,13 +22,13 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
 Run = t.Callable[[str, bytes], t.Tuple[int, str, str]]
 
 CONF = "/etc/ceph/ceph.conf"
-RBDMAP = "/etc/ceph/rbdmap"
 # LVM of these hosts has two sets of configuration, one for the pool's master (XCP-ng's documentation, "Ceph RBD").
 LVM = ("/etc/lvm/lvmlocal.conf", "/etc/lvm/master/lvmlocal.conf")
 # As XCP-ng documents them; what stands there already is kept.
@@ -99,25 +99,6 @@ class Observed:
 def keyring_file(client: str) -> str:
     """Where a client's keyring is, for rbd."""
     return f"/etc/ceph/ceph.{client}.keyring"
-
-
-def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
-    """Return an rbdmap in which each image, POOL/IMAGE, has its options; None takes it away. All else stays."""
-    left = dict(entries)
-    lines = []
-    for line in (text or "").splitlines():
-        words = line.split(None, 1)
-        image = words[0] if words and not words[0].startswith("#") else ""
-        image = image if "/" in image or not image else f"rbd/{image}"
-        if image in entries:
-            options = left.pop(image, None)
-            if options is None:
-                continue
-            if words[1:] != [options]:
-                line = f"{image}\t{options}"
-        lines.append(line)
-    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def edit_lvm(text: t.Optional[str]) -> str:
@@ -229,7 +210,7 @@ class Provider:
         for path, client in self._secret_files(self.present).items():
             changes += self._secret(path, client, observed)
         images, gone = self._images(self.present), self._images(self.gone)
-        options = {image: f"id={client.partition('.')[2]},keyring={keyring_file(client)}" for image, client in images.items()}
+        options = {image: rbdmap_options(client) for image, client in images.items()}
         leaving = {image: None for image in gone if image not in images}
         if images or (leaving and _text(observed, RBDMAP)):
             changes += self._text_file(RBDMAP, edit_rbdmap(_text(observed, RBDMAP), {**leaving, **options}), observed)

@@ -17,23 +17,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clien
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, mon_host, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 FSID = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
 
 
-def filled(value, spec):
-    """Fill in defaults as AnsibleModule does."""
-    if spec["type"] == "dict" and "options" in spec:
-        if value is None:
-            return None
-        return {key: filled(value.get(key, sub.get("default")), sub) for key, sub in spec["options"].items()}
-    if spec["type"] == "list" and "options" in spec:
-        return [filled(item, {**spec, "type": "dict"}) for item in value or []]
-    return value
-
-
 def declare(**said):
-    return {key: filled(said.get(key, spec.get("default")), spec) for key, spec in declaration.OPTIONS.items()}
+    return filled(declaration.OPTIONS, said)
 
 
 def crush_dump(hosts=3, osds=1, classes=("hdd",), rules=()):

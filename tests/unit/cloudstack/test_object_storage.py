@@ -15,21 +15,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 URL = "http://10.0.0.9:8080"
-STORE: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in object_storage.OPTIONS.items()},
-    "name": "rgw",
-    "url": URL,
-    "access_key": "AK",
-    "secret_key": "SECRET",
-}
-BUCKET: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in object_storage.BUCKET_OPTIONS.items()},
-    "name": "one",
-    "object_store": "rgw",
-    "quota": 2,
-}
+STORE = filled(object_storage.OPTIONS, {"name": "rgw", "url": URL, "access_key": "AK", "secret_key": "SECRET"})
+BUCKET = filled(object_storage.BUCKET_OPTIONS, {"name": "one", "object_store": "rgw", "quota": 2})
 STORE_ROW = {"id": "store-id", "name": "rgw", "url": URL, "providername": "Ceph", "storagetotal": 10 << 30}
 BUCKET_ROW = {"id": "b-id", "name": "one", "objectstore": "rgw", "state": "Created", "quota": 2, "versioning": False, "objectlocking": False}
 

@@ -16,15 +16,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Secret
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 KEY = "AQD+hJxk/W1RGRAAA56oHGN6d+WPDLss2b05Cw=="
 MONS = "10.0.0.1,10.0.0.2,10.0.0.3"
-ITEM: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in primary_storage.OPTIONS.items()},
-    "name": "rbd",
-    "zone": "z1",
-    "consumer": "cs",
-}
+ITEM = filled(primary_storage.OPTIONS, {"name": "rbd", "zone": "z1", "consumer": "cs"})
 ROW = {
     "id": primary_storage.pool_uuid(MONS, "volumes"),
     "name": "rbd",

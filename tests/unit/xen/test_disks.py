@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, mappings, xenstore
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 XEN = {"name": "xen", "client": "client.xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "iso", "access": "ro"}]}
 SEEN = host.Seen(
@@ -35,8 +36,7 @@ def _scripts(tmp_path, monkeypatch):
 
 
 def disk(**changed):
-    defaults = {name: option.get("default") for name, option in disks.DISK_OPTIONS.items()}
-    return {**defaults, "pool": "vms", "image": "web1", **changed}
+    return filled(disks.DISK_OPTIONS, {"pool": "vms", "image": "web1", **changed})
 
 
 def declared(*items, name="web1", backend="krbd_script", consumers=(XEN,)):

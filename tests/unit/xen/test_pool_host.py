@@ -16,7 +16,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Plan, Secret, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, pool_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import parse
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -282,4 +282,4 @@ def test_lvm_is_told_once(before: str, after: str) -> None:
     ],
 )
 def test_an_image_is_in_rbdmap_once(before: t.Optional[str], after: str) -> None:
-    assert pool_host.edit_rbdmap(before, {"xen/pool1": "id=xen"}) == after
+    assert mappings.edit_rbdmap(before, {"xen/pool1": "id=xen"}) == after

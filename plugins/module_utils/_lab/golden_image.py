@@ -15,7 +15,6 @@ import gzip
 import hashlib
 import io
 import json
-import lzma
 import os
 import re
 import struct
@@ -144,26 +143,7 @@ def linux() -> tuple[bytes, list[str]]:
     if kernel is None or busybox is None:
         raise ValueError("the packages hold no kernel or no busybox where they should")
     modules = {os.path.basename(name).split(".ko")[0].replace("-", "_"): data for name, data in files.items() if ".ko" in name}
-    return _guest.linux_image(kernel, _guest.initramfs(busybox, load_order(modules)), COMMAND_LINE), names
-
-
-def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str] = MODULES) -> dict[str, bytes]:
-    """Return the kernel modules to load, by file name, each after those it needs. One that is not there is built into the kernel."""
-    order: dict[str, bytes] = {}
-
-    def add(name: str) -> None:
-        if name not in there or f"{name}.ko" in order:
-            return
-        data = there[name]
-        data = lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
-        needs = re.search(rb"\0depends=([^\0]*)\0", data)
-        for need in needs[1].decode().split(",") if needs else ():
-            add(need.replace("-", "_"))
-        order[f"{name}.ko"] = data
-
-    for name in wanted:
-        add(name)
-    return order
+    return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES)), COMMAND_LINE), names
 
 
 def _kernel_package() -> str:

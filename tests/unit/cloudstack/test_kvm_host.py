@@ -10,8 +10,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import cloudstack_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Seen, Wanted, is_physical, problems, version, warnings
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import kvm_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.kvm_host import Seen, Wanted, is_physical, problems, version, warnings
 
 WANTED = Wanted(bridges=("cloudbr0",), servers=("192.0.2.11",))
 GOOD = Seen(ports={"cloudbr0": ("eth0", "vnet0")}, skew=1.0)
@@ -108,4 +108,4 @@ def test_what_it_does_not(name: str) -> None:
 
 
 def test_a_bridge_that_is_not_there_has_no_ports() -> None:
-    assert cloudstack_host._ports("no-such-bridge") is None
+    assert kvm_host._ports("no-such-bridge") is None

@@ -18,8 +18,8 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import service
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import (
+    AGENT,
     DROP_IN,
     LIBVIRT_CONF,
     LIBVIRTD_CONF,
@@ -32,6 +32,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service i
     Provider,
     Socket,
     Wanted,
+    is_registered,
     parse,
     parts,
     put_setting,

@@ -9,11 +9,11 @@ import json
 import typing as t
 
 import pytest
-from xapi_server import NULL, Pool, Refused, Server
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Session
+from ansible_collections.cephstack.cloud.tests.unit.xen.xapi_server import NULL, Pool, Refused, Server
 
 LVM = {"name": "ceph", "type": "lvm", "image": "xen/pool1", "client": "client.xen"}
 FILES = {"name": "files", "type": "cephfs", "server": "10.0.0.11,10.0.0.12", "path": "/xen", "client": "client.xenfs"}

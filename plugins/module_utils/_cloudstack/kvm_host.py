@@ -21,12 +21,9 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
-
-# What the agent knows of itself.
-AGENT = "/etc/cloudstack/agent/agent.properties"
 
 # What the agent takes for a physical interface (LibvirtComputingResource.isInterface).
 _PHYSICAL = re.compile(r"eth|bond|vlan|vx|em|ens|eno|enp|team|enx|dummy|lo|p\d+p\d+|vni|enc")
@@ -98,11 +95,6 @@ def version(text: str) -> tuple[int, ...]:
 def is_physical(name: str) -> bool:
     """Return whether the agent takes an interface for a physical one, by its name. Pure."""
     return _PHYSICAL.match(name) is not None
-
-
-def is_registered(properties: t.Optional[str]) -> bool:
-    """Return whether CloudStack has a host already, by its agent's properties: the server gives a host that it takes an identity. Pure."""
-    return re.search(r"^guid=.*\S", properties or "", re.MULTILINE) is not None
 
 
 def problems(wanted: Wanted, seen: Seen) -> list[str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-import xapi_server
+
+from ansible_collections.cephstack.cloud.tests.unit.xen import xapi_server
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ import threading
 import typing as t
 
 import pytest
-from xapi_server import Pool, Refused, Server, Slave
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, connect
+from ansible_collections.cephstack.cloud.tests.unit.xen.xapi_server import Pool, Refused, Server, Slave
 
 Serve = t.Callable[..., Server]
 

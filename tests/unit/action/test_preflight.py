@@ -19,7 +19,7 @@ from ansible.vars.manager import VariableManager
 
 from ansible_collections.cephstack.cloud.plugins.action import preflight
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 SECRETS = yaml.safe_load((ROOT / "tests" / "example_secrets.yml").read_text(encoding="utf-8"))
 MINIMAL = """
 cloudstack_management: {hosts: {cloud1: {ansible_host: 192.0.2.31}, cloud2: {ansible_host: 192.0.2.32}}}
