@@ -14,10 +14,10 @@ import platform
 import shutil
 import signal
 import stat
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
@@ -175,12 +175,8 @@ def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> Non
 def remove(lab: Lab, name: str) -> None:
     """Remove all that a stopped host has on this machine."""
     tap = lab.tap(name)
-    for dummy in range(20):
-        if not os.path.isdir(f"/sys/class/net/{tap}"):
-            break
-        if system.run(["ip", "link", "delete", tap], check=False).code == 0:
-            break
-        time.sleep(0.1)  # QEMU's end has not been noticed yet
+    # QEMU's end may not have been noticed yet
+    wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
     system.remove_tree(lab.host_directory(name))
 
 

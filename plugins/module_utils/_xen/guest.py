@@ -304,13 +304,13 @@ def _map(mapping: mappings.Mapping) -> None:
 
 def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
     """Return the images that a hotplug script should have unmapped."""
-    end = time.monotonic() + 15
-    while True:
+
+    def left() -> list[str]:
         mapped = mappings.krbd_mapped()
-        left = [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
-        if not left or time.monotonic() > end:
-            return left
-        time.sleep(0.3)
+        return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
+
+    wait_until(lambda: not left(), 15, pause=0.3)
+    return left()
 
 
 def _clear(name: str, own: t.Sequence[xen_disks.Disk], made: t.Sequence[xen_disks.Disk], opened: t.Mapping[str, Connection]) -> None:
@@ -477,14 +477,11 @@ class _Console:
 
     def __enter__(self) -> _Console:
         number = xenstore.running(self._store).guests.get(self._name)
-        end = time.monotonic() + 5  # xenconsoled is told of a new guest as others are
-        while number is not None and time.monotonic() < end:
-            path = self._store.read(f"/local/domain/{number}/console/tty")
-            if path:
-                with contextlib.suppress(OSError):
-                    self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-                break
-            time.sleep(0.1)
+        # xenconsoled is told of a new guest as others are
+        path = number is not None and wait_until(lambda: self._store.read(f"/local/domain/{number}/console/tty"), 5, pause=0.1)
+        if path:
+            with contextlib.suppress(OSError):
+                self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         return self
 
     def __exit__(self, *unused: object) -> None:
