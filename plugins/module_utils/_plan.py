@@ -332,12 +332,12 @@ class Draft:
         self._check(kinds)
         return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin) and action in (None, change.action))
 
-    def plan(self) -> Plan:
-        """The plan. Raises Invalid with all problems."""
+    def plan(self, lane: t.Optional[Lane] = None) -> Plan:
+        """The plan. lane: that of the changes that name none. Raises Invalid with all problems."""
         if self.problems:
             raise Invalid(self.problems)
         self._check(id_.partition("/")[0] for change in self.changes for id_ in (change.id, *change.needs))
-        return Plan(self.changes, self.warnings)
+        return Plan(self.changes, self.warnings, lane)
 
     def _check(self, kinds: t.Iterable[str]) -> None:
         unknown = set(kinds) - self.kinds if self.kinds else ()

@@ -33,15 +33,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 
 def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[Connection] = None, me: str = "client.admin", prefix: str = "") -> Plan:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Pure. Raises Invalid with all problems."""
-    sheet = Draft(connection, prefix, declaration)
+    draft = Draft(connection, prefix, declaration)
     prune = set(declaration["prune"])
     fsid = declaration.get("fsid")
     if fsid and maps.fsid and values.fsid(fsid) != values.fsid(maps.fsid):
-        sheet.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {maps.fsid}: mend the variable, or the monitors' addresses")
-        return sheet.plan()
+        draft.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {maps.fsid}: mend the variable, or the monitors' addresses")
+        return draft.plan()
     mons = len(maps.mon.get("mons", []))
     if mons and mons % 2 == 0:
-        sheet.warn(f"the cluster has {mons} monitors, which survive no more failures than {mons - 1}: use an odd number")
+        draft.warn(f"the cluster has {mons} monitors, which survive no more failures than {mons - 1}: use an odd number")
     # As things will be.
     crush_declared = declaration["crush"]
     tree = crush.projected(crush_declared, crush.current_tree(maps))
@@ -60,19 +60,19 @@ def plan(declaration: t.Mapping[str, t.Any], maps: Maps, connection: t.Optional[
     gone = {item["name"] for item in declaration["pools"] if item["state"] == "absent"}
     pool_names = ({*pools.current(maps)} | {item["name"] for item in declaration["pools"]}) - gone
     # The kinds, each after those that it must know of.
-    allowed = clients.plan_cephx(declaration["cephx"], maps, sheet)
-    options.plan(declaration["options"], maps, sheet, "options" in prune)
-    filesystems.plan(declaration["filesystems"], maps, sheet, pool_names, "filesystems" in prune)
+    allowed = clients.plan_cephx(declaration["cephx"], maps, draft)
+    options.plan(declaration["options"], maps, draft, "options" in prune)
+    filesystems.plan(declaration["filesystems"], maps, draft, pool_names, "filesystems" in prune)
     demands = _consumers.demands(declaration["consumers"])
-    pools.plan(declaration["pools"], maps, sheet, tree, rules, profiles, demands, "pools" in prune)
-    erasure_profiles.plan(declaration["erasure_profiles"], maps, sheet, tree, profiles, "erasure_profiles" in prune)
-    crush.plan(crush_declared, maps, sheet, tree, rules, profiles, "rules" in prune)
+    pools.plan(declaration["pools"], maps, draft, tree, rules, profiles, demands, "pools" in prune)
+    erasure_profiles.plan(declaration["erasure_profiles"], maps, draft, tree, profiles, "erasure_profiles" in prune)
+    crush.plan(crush_declared, maps, draft, tree, rules, profiles, "rules" in prune)
     everyone = [*declaration["clients"], *_consumers.clients(declaration["consumers"])]
-    clients.plan(everyone, maps, sheet, pool_names, allowed, me, "clients" in prune)
-    flags.plan(declaration["flags"], maps, sheet)
-    flags.plan_client(declaration.get("require_min_compat_client"), maps, sheet)
-    mgr_modules.plan(declaration["mgr_modules"], maps, sheet)
-    return sheet.plan()
+    clients.plan(everyone, maps, draft, pool_names, allowed, me, "clients" in prune)
+    flags.plan(declaration["flags"], maps, draft)
+    flags.plan_client(declaration.get("require_min_compat_client"), maps, draft)
+    mgr_modules.plan(declaration["mgr_modules"], maps, draft)
+    return draft.plan()
 
 
 class ClusterProvider:

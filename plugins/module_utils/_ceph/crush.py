@@ -318,76 +318,76 @@ def current_rules(maps: Maps) -> dict[str, Rule]:
     return {raw["rule_name"]: rule_of(raw) for raw in maps.crush.get("rules", [])}
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
     """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
-    _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
-    _plan_classes(declared, maps, sheet)
-    _plan_buckets(declared, maps, sheet, tree)
+    _plan_rules(declared, maps, draft, tree, rules, profiles, prune)
+    _plan_classes(declared, maps, draft)
+    _plan_buckets(declared, maps, draft, tree)
 
 
-def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree) -> None:
+def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree) -> None:
     living = current_tree(maps)
-    send = sheet.send
+    send = draft.send
     for number, item in enumerate(declared.get("buckets") or []):
-        name, here = item["name"], f"{sheet.prefix}crush.buckets[{number}] ({item['name']})"
+        name, here = item["name"], f"{draft.prefix}crush.buckets[{number}] ({item['name']})"
         if item["state"] == "absent":
             if name in living:
                 left = tree.children(name)
                 if left:
-                    sheet.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
+                    draft.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
                     continue
                 needs = (
                     frozenset(f"crush_location/{child}" for child in living.children(name))
-                    | sheet.ids("crush_rule", action="delete")
-                    | sheet.ids("crush_rule", action="update")
+                    | draft.ids("crush_rule", action="delete")
+                    | draft.ids("crush_rule", action="update")
                 )
-                sheet.ensure("crush_bucket", name, {"type": living.types[name]}, None, functools.partial(send, "osd crush remove", name=name), needs=needs)
+                draft.ensure("crush_bucket", name, {"type": living.types[name]}, None, functools.partial(send, "osd crush remove", name=name), needs=needs)
             continue
         parent = item.get("parent")
         if parent and parent not in tree:
-            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
             continue
         if name not in living:
             arguments = {"name": name, "type": item["type"], "args": [f"{tree.types[parent]}={parent}"] if parent else None}
             after = {"type": item["type"], **({"parent": parent} if parent else {})}
-            sheet.ensure("crush_bucket", name, None, after, functools.partial(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent))
+            draft.ensure("crush_bucket", name, None, after, functools.partial(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent))
             continue
         if living.types[name] != item["type"]:
-            sheet.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
+            draft.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
         elif parent and living.parents.get(name) != parent:
-            _plan_move(name, parent, maps, sheet, tree)
+            _plan_move(name, parent, maps, draft, tree)
     for number, item in enumerate(declared.get("locations") or []):
         name, parent = item["name"], item["parent"]
-        here = f"{sheet.prefix}crush.locations[{number}] ({name})"
+        here = f"{draft.prefix}crush.locations[{number}] ({name})"
         if maps.empty:
             continue
         if name not in living:
-            sheet.problem(f"{here}: {name} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
+            draft.problem(f"{here}: {name} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
         elif parent not in tree:
-            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
         elif living.parents.get(name) != parent:
-            _plan_move(name, parent, maps, sheet, tree)
+            _plan_move(name, parent, maps, draft, tree)
 
 
 def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
     return frozenset({f"crush_bucket/{parent}"} if parent else ())
 
 
-def _plan_move(name: str, parent: str, maps: Maps, sheet: Draft, tree: Tree) -> None:
+def _plan_move(name: str, parent: str, maps: Maps, draft: Draft, tree: Tree) -> None:
     moves = bool(current_tree(maps).osds(name)) and bool(maps.osd.get("pools"))
-    sheet.ensure(
+    draft.ensure(
         "crush_location",
         name,
         {"parent": current_tree(maps).parents.get(name)},
         {"parent": parent},
-        functools.partial(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
+        functools.partial(draft.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
         risk=Risk.MOVEMENT if moves else Risk.NONE,
         reason=f"the data of {len(current_tree(maps).osds(name))} OSDs is placed anew" if moves else "",
         needs=_bucket_needs(parent),
     )
 
 
-def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
+def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
     used = {rule.device_class for rule in current_rules(maps).values() if rule.device_class}
     for number, item in enumerate(declared.get("device_classes") or []):
         for text in item["osds"]:
@@ -395,16 +395,16 @@ def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> 
             if maps.empty:
                 continue
             if name not in current_tree(maps):
-                sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
+                draft.problem(f"{draft.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
                 continue
             before = current_tree(maps).classes.get(name, "")
             moves = bool({before, item["name"]} & used)
-            sheet.ensure(
+            draft.ensure(
                 "device_class",
                 name,
                 {"class": before},
                 {"class": item["name"]},
-                _class_setter(sheet.send, name, before, item["name"]),
+                _class_setter(draft.send, name, before, item["name"]),
                 risk=Risk.MOVEMENT if moves else Risk.NONE,
                 reason="rules choose by this class, so data moves" if moves else "",
             )
@@ -420,7 +420,7 @@ def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: st
 
 
 def _plan_rules(
-    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
+    declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
 ) -> None:
     users: dict[str, list[str]] = {}
     for pool in maps.osd.get("pools", []):
@@ -428,42 +428,42 @@ def _plan_rules(
     placed = frozenset(f"crush_bucket/{item['name']}" for item in declared.get("buckets") or [] if item["state"] == "present")
     placed |= frozenset(f"device_class/{_osd_name(osd)}" for item in declared.get("device_classes") or [] for osd in item["osds"])
     for number, item in enumerate(declared.get("rules") or []):
-        name, here = item["name"], f"{sheet.prefix}crush.rules[{number}] ({item['name']})"
+        name, here = item["name"], f"{draft.prefix}crush.rules[{number}] ({item['name']})"
         living = current_rules(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
-                _plan_rule_delete(name, living, sheet, users, Risk.NONE)
+                _plan_rule_delete(name, living, draft, users, Risk.NONE)
             continue
         wanted = rules[name]
         if item.get("erasure_profile") and item["erasure_profile"] not in profiles:
-            sheet.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in {sheet.prefix}erasure_profiles")
+            draft.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in {draft.prefix}erasure_profiles")
             continue
         if wanted.root not in tree:
-            sheet.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
             continue
         if wanted.device_class and not maps.empty and not wanted.osds(tree):
-            sheet.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
+            draft.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
             continue
         needs = placed | frozenset({f"erasure_profile/{item['erasure_profile']}"} if item.get("erasure_profile") else ())
         if living != wanted:
-            needs |= client_needs(wanted, maps, sheet, f"{here}: it")
+            needs |= client_needs(wanted, maps, draft, f"{here}: it")
         if living is None:
-            sheet.ensure("crush_rule", name, None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
+            draft.ensure("crush_rule", name, None, wanted.shown(), _rule_maker(draft.send, wanted, item.get("erasure_profile"), name), needs=needs)
             continue
         if living.type != wanted.type:
-            sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
+            draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         if living != wanted:
             before, after = differing(living.shown(wanted), wanted.shown(living))
             using = users.get(name, [])
-            sheet.add(
+            draft.add(
                 Change(
                     "crush_rule",
                     name,
                     "update",
                     before,
                     after,
-                    _rule_replacer(sheet.send, wanted, item.get("erasure_profile"), using),
+                    _rule_replacer(draft.send, wanted, item.get("erasure_profile"), using),
                     risk=Risk.MOVEMENT if using else Risk.NONE,
                     reason=f"the data of {', '.join(using)} is placed anew" if using else "",
                     moved_bytes=sum(maps.used_bytes(pool) for pool in using) or None,
@@ -471,37 +471,37 @@ def _plan_rules(
                 )
             )
     if prune:
-        kept = {item["name"] for item in declared.get("rules") or []} | set(users) | sheet.wanted_rules | {"replicated_rule"}
+        kept = {item["name"] for item in declared.get("rules") or []} | set(users) | draft.wanted_rules | {"replicated_rule"}
         for name, living in current_rules(maps).items():
             if name not in kept:
-                _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
+                _plan_rule_delete(name, living, draft, users, Risk.LOSS)
 
 
-def client_needs(rule: Rule, maps: Maps, sheet: Draft, here: str) -> t.FrozenSet[str]:
+def client_needs(rule: Rule, maps: Maps, draft: Draft, here: str) -> t.FrozenSet[str]:
     """What a rule must wait for so that the monitors take it: they refuse one that a client which may connect cannot compute.
 
     Finds a problem where such clients would still be let in. here: what is refused, as a sentence begins.
     """
     if not rule.spreads or maps.empty:
         return frozenset()
-    oldest = sheet.oldest_client(maps)
+    oldest = draft.oldest_client(maps)
     if oldest and RELEASES[oldest] < RELEASES[SPREAD_CLIENT] and maps.release >= SPREAD_SINCE:
-        sheet.problem(
+        draft.problem(
             f"{here} places several chunks in one failure domain, which only clients of Ceph {RELEASES[SPREAD_CLIENT]} ({SPREAD_CLIENT}) understand, "
-            f"and those of {oldest} may connect: set {sheet.prefix}require_min_compat_client: {SPREAD_CLIENT}"
+            f"and those of {oldest} may connect: set {draft.prefix}require_min_compat_client: {SPREAD_CLIENT}"
         )
     return frozenset({"cluster/require_min_compat_client"})
 
 
-def _plan_rule_delete(name: str, living: Rule, sheet: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
-    left = [pool for pool in users.get(name, []) if pool not in sheet.leaving_rule(name)]
+def _plan_rule_delete(name: str, living: Rule, draft: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if pool not in draft.leaving_rule(name)]
     if left:
-        sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
+        draft.problem(f"{draft.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
         return
     needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
-    remove = functools.partial(sheet.send, "osd crush rule rm", name=name)
-    sheet.ensure("crush_rule", name, living.shown(), None, remove, risk=risk, reason=reason, needs=needs)
+    remove = functools.partial(draft.send, "osd crush rule rm", name=name)
+    draft.ensure("crush_rule", name, living.shown(), None, remove, risk=risk, reason=reason, needs=needs)
 
 
 def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:

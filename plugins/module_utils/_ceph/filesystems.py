@@ -82,39 +82,39 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Ma
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, pools: t.Collection[str], prune: bool) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, draft: Draft, pools: t.Collection[str], prune: bool) -> None:
     """Plan filesystems. pools: the names of those that will be there."""
     for number, item in enumerate(declared):
-        name, here = item["name"], f"{sheet.prefix}filesystems[{number}] ({item['name']})"
+        name, here = item["name"], f"{draft.prefix}filesystems[{number}] ({item['name']})"
         living = current(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
-                _plan_delete(living, sheet, "all its files are lost")
+                _plan_delete(living, draft, "all its files are lost")
             continue
         data = list(item["data_pools"])
         missing = [pool for pool in [item["metadata_pool"], *data] if pool not in pools]
         if missing and not maps.empty:
-            sheet.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {sheet.prefix}pools")
+            draft.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {draft.prefix}pools")
             continue
         said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
         needs = [f"pool/{pool}" for pool in [item["metadata_pool"], *data]]
         if living is None:
             after = {"metadata_pool": item["metadata_pool"], "data_pools": data, **said}
-            sheet.ensure("filesystem", name, None, after, _maker(sheet, name, item["metadata_pool"], data, said), needs=needs)
+            draft.ensure("filesystem", name, None, after, _maker(draft, name, item["metadata_pool"], data, said), needs=needs)
             continue
         if living["metadata_pool"] != item["metadata_pool"] or living["data_pools"][:1] != data[:1]:
             has = f"{living['metadata_pool']} and {living['data_pools'][0]}"
-            sheet.problem(f"{here}: its metadata pool and first data pool are {has}, and cannot change: declare another filesystem")
+            draft.problem(f"{here}: its metadata pool and first data pool are {has}, and cannot change: declare another filesystem")
             continue
         if {*data} != {*living["data_pools"]}:
             said["data_pools"] = sorted(data)
         gone = [pool for pool in living["data_pools"] if pool not in data]
-        sheet.ensure(
+        draft.ensure(
             "filesystem",
             name,
             {**living, "data_pools": sorted(living["data_pools"])},
             said,
-            update=functools.partial(_update, sheet, name, [pool for pool in data if pool not in living["data_pools"]], gone),
+            update=functools.partial(_update, draft, name, [pool for pool in data if pool not in living["data_pools"]], gone),
             risk=Risk.LOSS if gone else Risk.NONE,
             reason=f"files in {', '.join(gone)} are lost" if gone else "",
             needs=needs,
@@ -123,40 +123,40 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, 
         kept = {item["name"] for item in declared}
         for name, living in current(maps).items():
             if name not in kept:
-                _plan_delete(living, sheet, "it is not declared, and prune names filesystems: all its files are lost")
+                _plan_delete(living, draft, "it is not declared, and prune names filesystems: all its files are lost")
 
 
-def _settings(sheet: Draft, name: str, said: t.Mapping[str, t.Any]) -> None:
+def _settings(draft: Draft, name: str, said: t.Mapping[str, t.Any]) -> None:
     for key in _SETTINGS:
         if key in said:
             text = str(said[key]).lower() if isinstance(said[key], bool) else str(said[key])
-            sheet.send("fs set", fs_name=name, var=key, val=text)
+            draft.send("fs set", fs_name=name, var=key, val=text)
 
 
-def _maker(sheet: Draft, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
+def _maker(draft: Draft, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
     def apply() -> None:
-        sheet.send("fs new", fs_name=name, metadata=metadata, data=data[0])
+        draft.send("fs new", fs_name=name, metadata=metadata, data=data[0])
         for pool in data[1:]:
-            sheet.send("fs add_data_pool", fs_name=name, pool=pool)
-        _settings(sheet, name, said)
+            draft.send("fs add_data_pool", fs_name=name, pool=pool)
+        _settings(draft, name, said)
 
     return apply
 
 
-def _update(sheet: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: t.Mapping[str, t.Any]) -> None:
+def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: t.Mapping[str, t.Any]) -> None:
     for pool in added:
-        sheet.send("fs add_data_pool", fs_name=name, pool=pool)
+        draft.send("fs add_data_pool", fs_name=name, pool=pool)
     for pool in gone:
-        sheet.send("fs rm_data_pool", fs_name=name, pool=pool)
-    _settings(sheet, name, after)
+        draft.send("fs rm_data_pool", fs_name=name, pool=pool)
+    _settings(draft, name, after)
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], sheet: Draft, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], draft: Draft, reason: str) -> None:
     name = living["name"]
 
     def apply() -> None:
-        sheet.send("fs fail", fs_name=name)
-        sheet.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
+        draft.send("fs fail", fs_name=name)
+        draft.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
 
     before = {key: living[key] for key in ("metadata_pool", "data_pools")}
-    sheet.ensure("filesystem", name, before, None, apply, risk=Risk.LOSS, reason=reason)
+    draft.ensure("filesystem", name, before, None, apply, risk=Risk.LOSS, reason=reason)

@@ -35,18 +35,18 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Draft) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
     """Plan flags: true is set, false is not set; what is not named is left alone."""
     for name, value in declared.items():
         wanted = values.boolean(value)
         has = ("pauserd" if name == "pause" else name) in maps.flags
         stops = name == "pause" and wanted
-        sheet.ensure(
+        draft.ensure(
             "flag",
             name,
             {"set": has},
             {"set": wanted},
-            functools.partial(sheet.send, "osd set" if wanted else "osd unset", key=name),
+            functools.partial(draft.send, "osd set" if wanted else "osd unset", key=name),
             risk=Risk.LOSS if stops else Risk.NONE,
             reason="all clients' I/O stops" if stops else "",
         )
@@ -59,19 +59,19 @@ def client_problems(release: t.Any, where: str) -> list[str]:
     return []
 
 
-def plan_client(release: t.Optional[str], maps: Maps, sheet: Draft) -> None:
+def plan_client(release: t.Optional[str], maps: Maps, draft: Draft) -> None:
     """Plan require_min_compat_client."""
     if not release or maps.require_min_compat_client == release:
         return
     if maps.release and values.RELEASES[release] > maps.release[0]:
-        sheet.problem(f"{sheet.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(maps.release)}")
+        draft.problem(f"{draft.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(maps.release)}")
         return
     raises = values.RELEASES[release] > values.RELEASES.get(maps.require_min_compat_client, 0)
-    sheet.ensure(
+    draft.ensure(
         "cluster",
         "require_min_compat_client",
         {"release": maps.require_min_compat_client or None},
         {"release": release},
-        lambda: sheet.send("osd set-require-min-compat-client", version=release),
+        lambda: draft.send("osd set-require-min-compat-client", version=release),
         reason=f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "",
     )

@@ -143,40 +143,40 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Draft, prune: bool) -> None:
+def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, draft: Draft, prune: bool) -> None:
     """Plan options. A value of None means: not set."""
     kept = set()
     relevant = [(who(*split_section(section)), option) for section, option, _value in flat(declared)]
-    sheet.option_needs = frozenset(f"option/{name}/{option}" for name, option in relevant if option.startswith(_OF_POOLS))
+    draft.option_needs = frozenset(f"option/{name}/{option}" for name, option in relevant if option.startswith(_OF_POOLS))
     for section, option, value in flat(declared):
-        name, here = who(*split_section(section)), f"{sheet.prefix}options.{section}.{option}"
+        name, here = who(*split_section(section)), f"{draft.prefix}options.{section}.{option}"
         kept.add((name, option))
         about = maps.help.get(option)
         has = maps.options.get((name, option))
         if value is None:
-            _ensure(sheet, name, option, has, None, about)
+            _ensure(draft, name, option, has, None, about)
             continue
         if about is None and not maps.empty:
             waiting = option.startswith("mgr/") and not maps.mgr_available
             if waiting:
-                sheet.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
+                draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
             else:
-                sheet.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
+                draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
                 continue
         if about and "no_mon_update" in about.get("flags", []):
-            sheet.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
+            draft.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
             continue
         wrong = check(option, value, about)
         if wrong:
-            sheet.problem(f"{here}: {wrong}")
+            draft.problem(f"{here}: {wrong}")
             continue
         if has is not None and _same(option, has, value, about):
             continue
-        _ensure(sheet, name, option, has, value, about)
+        _ensure(draft, name, option, has, value, about)
     if prune:
         for (name, option), has in maps.options.items():
             if (name, option) not in kept and not _SERVICE.fullmatch(option) and not re.match(r"client\.|(mon|mgr|osd|mds)\.", name):
-                _ensure(sheet, name, option, has, None, maps.help.get(option), pruned=True)
+                _ensure(draft, name, option, has, None, maps.help.get(option), pruned=True)
 
 
 def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
@@ -212,7 +212,7 @@ def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, 
         return False
 
 
-def _ensure(sheet: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> None:
+def _ensure(draft: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> None:
     def shown(text: t.Optional[str]) -> t.Optional[dict[str, t.Any]]:
         return None if text is None else {"value": Secret(text) if _SECRET.search(option) else text}
 
@@ -224,6 +224,6 @@ def _ensure(sheet: Draft, name: str, option: str, has: t.Optional[str], value: t
     text = None if value is None else written(option, value, about)
 
     def apply() -> None:
-        sheet.send("config rm" if text is None else "config set", who=name, name=option, value=text)
+        draft.send("config rm" if text is None else "config set", who=name, name=option, value=text)
 
-    sheet.ensure("option", f"{name}/{option}", shown(has), shown(text), apply, risk=risk, reason=reason)
+    draft.ensure("option", f"{name}/{option}", shown(has), shown(text), apply, risk=risk, reason=reason)

@@ -127,15 +127,15 @@ def _resolved(address: str) -> str:
         return ""
 
 
-def plan(zones: t.Sequence[Item], region: Region, sheet: Draft) -> None:
+def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """The hosts of all declared clusters."""
     clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
-    entries = list(each(zones, f"{sheet.prefix}zones"))
-    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, sheet)
+    entries = list(each(zones, f"{draft.prefix}zones"))
+    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, draft)
     for entry in entries:
         clusters.setdefault(f"{entry[1]['name']}/{entry[2]['name']}/{entry[3]['name']}", []).append(entry)
     for entries in clusters.values():
-        _plan_cluster(entries, known, region, sheet)
+        _plan_cluster(entries, known, region, draft)
 
 
 def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
@@ -144,7 +144,7 @@ def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Opti
     return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
 
 
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Draft) -> None:
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
     zone, pod, cluster = entries[0][1:4]
     row = _cluster_row(region, zone, pod, cluster)
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
@@ -158,7 +158,7 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
                 continue  # a problem already
             found = known[here]
             if found and (row is None or found.get("clusterid") != row["id"]):
-                sheet.problem(
+                draft.problem(
                     f"{here}: the host is in the cluster {found.get('clustername')} of the zone {found.get('zonename')}: declare it there, or remove it first"
                 )
                 continue
@@ -168,10 +168,10 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
         name = f"{zone['name']}/{label(host)}"
         if host.get("state") == "absent" and now is not None:
             # The server empties one host of a cluster at a time.
-            _plan_removal(name, cluster, now, region, sheet, leaving[-1:])
+            _plan_removal(name, cluster, now, region, draft, leaving[-1:])
             leaving.append(f"host/{name}")
         else:
-            _plan_host(zone, pod, cluster, host, now, region, sheet)
+            _plan_host(zone, pod, cluster, host, now, region, draft)
 
 
 def _plain(name: t.Any) -> str:
@@ -213,7 +213,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Draft) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -221,7 +221,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
     for here, zone, _pod, _cluster, host in entries:
         found = _known(host, zone.get("name"), rows, region)
         if len(found) > 1:
-            sheet.problem(
+            draft.problem(
                 f"{here}: CloudStack has {len(found)} hosts that it may be, {' and '.join(map(_shown, found))}: remove those that it isn't, or declare it "
                 f"by the address that CloudStack shows of it"
             )
@@ -232,7 +232,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
     for row in rows:
         here = claimed.get(str(row["id"]), [])
         if len(here) > 1:
-            sheet.problem(f"{' and '.join(here)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
+            draft.problem(f"{' and '.join(here)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
             for one in here:
                 del known[one]
     return known
@@ -271,7 +271,7 @@ def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[
     return [(host, pairs.get(number)) for number, host in enumerate(declared)]
 
 
-def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{label(host)}"
     wanted = _wanted(host)
     if wanted["state"] == "absent":
@@ -280,15 +280,15 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         after = {"cluster": cluster["name"], **wanted}
         if host.get("password"):
             after["password"] = Secret(host["password"])
-        needs = sheet.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}
-        sheet.ensure("host", name, None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs, lane=_LANE)
+        needs = draft.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}
+        draft.ensure("host", name, None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs, lane=_LANE)
         return
     now = _now(row)
     if row.get("state") != "Up":
-        sheet.warn(f"the host {name} is not Up, it is {row.get('state')}")
+        draft.warn(f"the host {name} is not Up, it is {row.get('state')}")
     if now["state"] not in ("enabled", "disabled"):
         # Somebody works on it: to end that is theirs.
-        sheet.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
+        draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
         wanted.pop("state")
 
     def update(after: t.Mapping[str, t.Any]) -> None:
@@ -299,13 +299,13 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
             changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
         region.client.call("updateHost", id=row["id"], **changed)
 
-    sheet.ensure("host", name, now, wanted, update=update)
+    draft.ensure("host", name, now, wanted, update=update)
 
 
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Draft, after: t.Sequence[str]) -> None:
+def _plan_removal(name: str, cluster: Item, row: Row, region: Region, draft: Draft, after: t.Sequence[str]) -> None:
     reason = "its guests are moved to other hosts, or stopped where none has room"
     before = {"cluster": cluster["name"], **_now(row)}
-    sheet.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
+    draft.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:

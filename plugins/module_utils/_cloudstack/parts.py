@@ -42,6 +42,6 @@ def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> 
     return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
 
 
-def network_needs(zone: Item, sheet: Draft) -> frozenset[str]:
+def network_needs(zone: Item, draft: Draft) -> frozenset[str]:
     """Everything of a zone's networks that is planned."""
-    return sheet.ids("physical_network", "traffic", "provider", begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
+    return draft.ids("physical_network", "traffic", "provider", begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}

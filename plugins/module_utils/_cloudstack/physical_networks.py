@@ -98,13 +98,13 @@ def problems(zone: Item, where: str) -> list[str]:
     return found
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     """A zone's physical networks, with all that is on them."""
     for network in zone.get("physical_networks") or ():
-        _plan_network(zone, network, zone_row, region, sheet)
+        _plan_network(zone, network, zone_row, region, draft)
 
 
-def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}"
     row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted: dict[str, t.Any] = {"state": "Enabled"}
@@ -135,7 +135,7 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
                 region.client.call("updateZone", id=zone_id, allocationstate="Enabled")
 
         opened = zone_row is not None and zone_row.get("allocationstate") == "Enabled"  # the server refuses it in such a one
-        sheet.ensure(
+        draft.ensure(
             "physical_network",
             name,
             None,
@@ -148,8 +148,8 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
     else:
         living_methods = sorted(part.strip().upper() for part in str(row.get("isolationmethods") or "").split(",") if part.strip())
         if network.get("isolation") and living_methods and living_methods != sorted(methods):
-            sheet.problem(
-                f"{sheet.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
+            draft.problem(
+                f"{draft.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
                 f"declare it so, or make another network"
             )
         now = {
@@ -161,18 +161,18 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
         def update(after: t.Mapping[str, t.Any]) -> None:
             region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})
 
-        sheet.ensure("physical_network", name, now, wanted, update=update)
+        draft.ensure("physical_network", name, now, wanted, update=update)
     for traffic in network.get("traffic") or ():
-        _plan_traffic(zone, network, traffic, zone_row, row, region, sheet)
+        _plan_traffic(zone, network, traffic, zone_row, row, region, draft)
     for provider, on in providers(zone, network).items():
-        _plan_provider(zone, network, provider, on, row, region, sheet)
+        _plan_provider(zone, network, provider, on, row, region, draft)
 
 
 def _network_id(region: Region, zone: Item, network: Item) -> str:
     return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
 
 
-def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{traffic['type']}"
     theirs = traffic["type"].capitalize()
     row = next((other for other in of(region, "traffic_types", network_row, "physicalnetworkid") if other.get("traffictype") == theirs), None)
@@ -181,8 +181,8 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
         networks = {other["id"]: other["name"] for other in of(region, "physical_networks", zone_row)}
         elsewhere = [other for other in region.rows("traffic_types") if other["physicalnetworkid"] in networks and other.get("traffictype") == theirs]
         if elsewhere and theirs != "Guest":
-            sheet.problem(
-                f"{sheet.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
+            draft.problem(
+                f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
                 f"{networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}: declare it there"
             )
             return
@@ -191,17 +191,17 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
             labels = {_LABELS[label]: value for label, value in wanted.items()}
             region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
 
-        sheet.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
+        draft.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
         return
 
     def update(after: t.Mapping[str, t.Any]) -> None:
         region.client.job("updateTrafficType", id=row["id"], **{_LABELS[label]: value for label, value in after.items()})
 
     now = {label: row.get(key, "") for label, key in _LABELS.items()}
-    sheet.ensure("traffic", name, now, wanted, update=update, reason="hosts that are there must be connected again to see it")
+    draft.ensure("traffic", name, now, wanted, update=update, reason="hosts that are there must be connected again to see it")
 
 
-def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{provider}"
     row = region.find("providers", provider, physicalnetworkid=network_row["id"]) if network_row else None
     if row is None and not on:
@@ -228,4 +228,4 @@ def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_r
             client.job("updateNetworkServiceProvider", id=service["id"], state=state(on))
 
     traffic = [f"traffic/{zone['name']}/{network['name']}/{item['type']}" for item in network.get("traffic") or ()]
-    sheet.ensure("provider", name, now, wanted, apply, needs=[f"physical_network/{zone['name']}/{network['name']}", *traffic])
+    draft.ensure("provider", name, now, wanted, apply, needs=[f"physical_network/{zone['name']}/{network['name']}", *traffic])

@@ -41,13 +41,13 @@ def problems(zone: Item, where: str) -> list[str]:
     return [f"{here}: {name} is declared twice: keep one of them" for here, items in lists for name in twice(item["name"] for item in items)]
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
-        _plan_pod(zone, normal(pod), zone_row, region, sheet)
+        _plan_pod(zone, normal(pod), zone_row, region, draft)
 
 
-def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}"
     row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted = {key: pod[key] for key in ("gateway", "netmask", "start", "end")}
@@ -59,8 +59,8 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
             answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
             region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
 
-        needs = network_needs(zone, sheet) | sheet.ids("guest_network", begin=f"{zone['name']}/")
-        sheet.ensure("pod", name, None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs, lane=LANE)
+        needs = network_needs(zone, draft) | draft.ids("guest_network", begin=f"{zone['name']}/")
+        draft.ensure("pod", name, None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs, lane=LANE)
     else:
         start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
@@ -68,9 +68,9 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         apart = bool(start) and not (ipaddress.IPv4Address(start) <= high and low <= ipaddress.IPv4Address(end))
         reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
         update = functools.partial(_update_pod, region, row, pod, (start, end))
-        sheet.ensure("pod", name, now, {**wanted, "state": state(pod.get("enabled"))}, update=update, reason=reason, lane=LANE)
+        draft.ensure("pod", name, now, {**wanted, "state": state(pod.get("enabled"))}, update=update, reason=reason, lane=LANE)
     for cluster in pod.get("clusters") or ():
-        _plan_cluster(zone, pod, cluster, row, region, sheet)
+        _plan_cluster(zone, pod, cluster, row, region, draft)
 
 
 def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
@@ -98,7 +98,7 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
     client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
 
 
-def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Draft) -> None:
+def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}/{cluster['name']}"
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
     wanted = {"state": state(cluster.get("enabled"))}
@@ -112,13 +112,13 @@ def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row]
             region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
 
         after = {"hypervisor": hosts.hypervisor(cluster), **wanted}
-        sheet.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *network_needs(zone, sheet)})
+        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *network_needs(zone, draft)})
         return
     if row.get("hypervisortype") != hosts.hypervisor(cluster):
         living = row.get("hypervisortype")
-        sheet.problem(
-            f"{sheet.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hosts.hypervisor(cluster)}: declare it so, or another name"
+        draft.problem(
+            f"{draft.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hosts.hypervisor(cluster)}: declare it so, or another name"
         )
         return
     now = {"state": row.get("allocationstate")}
-    sheet.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))
+    draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))

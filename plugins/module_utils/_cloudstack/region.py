@@ -45,7 +45,7 @@ class Kind:
 
     option: its name among the module's options. spec: the argument spec of that option; None for a kind that only reads another's.
     lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
-    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, sheet), writes changes and problems on the sheet.
+    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, draft), writes changes and problems on the draft.
     returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
     """
 
@@ -137,13 +137,13 @@ def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> t
 
 def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
-    sheet = Draft(declaration, prefix)
+    draft = Draft(declaration, prefix)
     for kind in KINDS:
         if declaration.get(kind.option):
-            kind.plan(declaration[kind.option], region, sheet)
+            kind.plan(declaration[kind.option], region, draft)
     for text in region.duplicates:
-        sheet.problem(text)
-    return sheet.plan(), sheet
+        draft.problem(text)
+    return draft.plan(), draft
 
 
 class Provider:
@@ -183,8 +183,8 @@ class Provider:
 
     def plan(self, observed: Region) -> Plan:
         """Compare."""
-        made, sheet = plan(self._declaration, observed, self._prefix)
-        self._restart.update(sheet.restart)
+        made, draft = plan(self._declaration, observed, self._prefix)
+        self._restart.update(draft.restart)
         return made
 
     def returned(self, observed: Region) -> t.Dict[str, t.Any]:

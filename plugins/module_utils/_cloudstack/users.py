@@ -61,36 +61,36 @@ def _account(item: t.Mapping[str, t.Any]) -> str:
     return item.get("account") or item["name"]
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Draft) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan users, and their keys."""
     domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}users[{number}] ({item['name']})"
+        here = f"{draft.prefix}users[{number}] ({item['name']})"
         domain = domains.get(_plain(item["domain"]))
         if domain is None and not region.empty:
-            sheet.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
+            draft.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
             continue
         row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
         account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
         if account is not None and account.get("rolename") != item["role"]:
-            sheet.problem(
+            draft.problem(
                 f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
                 f"or take another account"
             )
         if row is None:
-            _plan_new(here, item, domain, region, sheet)
+            _plan_new(here, item, domain, region, draft)
         elif _plain(row.get("account")) != _plain(_account(item)):
-            sheet.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
+            draft.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
         else:
-            _plan_living(item, row, region, sheet)
+            _plan_living(item, row, region, draft)
 
 
-def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, sheet: Draft) -> None:
+def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, draft: Draft) -> None:
     if not item.get("password"):
-        sheet.problem(f"{here}: password is missing: a new user needs one")
+        draft.problem(f"{here}: password is missing: a new user needs one")
         return
     if region.client is not None and item["role"] not in [row["name"] for row in region.rows("roles")]:
-        sheet.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
+        draft.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
         return
     after = {"account": _account(item), "role": item["role"], "password": Secret(item["password"]), "keys": item["keys"]}
     after.update({option: item[option] for option in _FIELDS if item.get(option)})
@@ -108,10 +108,10 @@ def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], r
         if item["keys"]:
             region.client.call("registerUserKeys", id=user["id"])
 
-    sheet.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
+    draft.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
 
 
-def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Draft) -> None:
+def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
     after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
     before["keys"] = bool(row.get("apikey"))
@@ -126,4 +126,4 @@ def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: D
         if "keys" in right and not region.client.call("getUserKeys", id=row["id"])["userkeys"].get("apikey"):
             region.client.call("registerUserKeys", id=row["id"])
 
-    sheet.ensure("user", f"{item['domain']}/{item['name']}", before, after, update=update)
+    draft.ensure("user", f"{item['domain']}/{item['name']}", before, after, update=update)
