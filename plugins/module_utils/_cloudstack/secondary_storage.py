@@ -19,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Risk, Secret, Unreachable
 
 if t.TYPE_CHECKING:
     from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
@@ -214,7 +214,7 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
         if error.code == "NoSuchBucket":
             return f"s3.bucket: there is no bucket {bucket} at {endpoint}, and CloudStack does not make it: declare it (ceph_rgw_buckets)"
         return f"s3: the bucket {bucket} at {endpoint} cannot be used by {who}: {error}"
-    except Unreachable as error:
+    except (Invalid, Unreachable) as error:
         return f"s3.endpoint: {error}"
     return ""
 
