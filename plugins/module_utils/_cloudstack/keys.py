@@ -16,8 +16,9 @@ import json
 import os
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client, Nobody
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import NoConnection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
 
 # What CloudStack gives the user admin. Not the option's default: as a secret it would be blacked out of every message.
@@ -97,7 +98,7 @@ class Provider:
             password, user_id = self._login()
             keys = _keys(self._client.call("getUserKeys", id=user_id))
             return Observed(True, file, password, user_id, keys, self._prove(keys) if keys else None)
-        except Nobody:
+        except NoConnection:
             # Keys that are kept tell that there was a server: then it is away, not yet to come.
             if not self._check_mode or file.keys is not None:
                 raise

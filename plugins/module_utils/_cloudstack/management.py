@@ -14,15 +14,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import grp
-import http.client
 import os
 import re
 import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
 CONF = "/etc/cloudstack/management"
@@ -507,14 +508,11 @@ def begun(pid: int) -> float:
 
 def answers(port: int = 8080) -> bool:
     """Whether the API answers: without keys that is 401."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/client/api?command=listCapabilities&response=json")
-        return connection.getresponse().status == 401
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    with contextlib.closing(Server(f"http://127.0.0.1:{port}", timeout=10)) as server:
+        try:
+            return server.request("listCapabilities", "GET", "/client/api?command=listCapabilities&response=json", safe=True).status == 401
+        except Unreachable:
+            return False
 
 
 def last_log(since: float, path: str = LOG) -> str:

@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 IMAGE_OPTIONS: t.Dict[str, t.Any] = {
@@ -208,7 +208,7 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
         if error.code == "NoSuchBucket":
             return f"s3.bucket: there is no bucket {bucket} at {endpoint}, and CloudStack does not make it: declare it (ceph_rgw_buckets)"
         return f"s3: the bucket {bucket} at {endpoint} cannot be used by {who}: {error}"
-    except Unreachable as error:
+    except (Invalid, Unreachable) as error:
         return f"s3.endpoint: {error}"
     return ""
 
