@@ -201,7 +201,7 @@ class Rule:
         """What a person compares. beside: the rule with which it is compared."""
         if self.steps:
             return {"type": self.type, "steps": list(self.steps)}
-        shown = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+        shown: dict[str, t.Any] = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
         if any(rule is not None and (rule.domains or rule.spreads) for rule in (self, beside)):
             shown.update({"num_failure_domains": self.domains, "osds_per_failure_domain": self.osds_per_domain})
         return shown
@@ -249,8 +249,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     """What is wrong with the declaration alone. where: "crush" or "ceph_cluster_crush"."""
     found: list[str] = []
     for part in ("buckets", "locations", "rules"):
-        for name in duplicates(item["name"] for item in declared.get(part) or []):
-            found.append(f"{where}.{part}: {name} is declared twice: keep one of them")
+        found += [f"{where}.{part}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared.get(part) or [])]
     seen: dict[str, str] = {}
     for number, item in enumerate(declared.get("device_classes") or []):
         for osd in item.get("osds") or []:
@@ -302,7 +301,7 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
         for osd in item["osds"]:
             name = _osd_name(osd)
             if name in tree.classes:
-                tree.classes[t.cast(str, name)] = item["name"]
+                tree.classes[name] = item["name"]
     return tree
 
 

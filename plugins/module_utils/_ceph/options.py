@@ -193,14 +193,14 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     if about.get("type") == "float" and not meant and values.number(value):
         return f"'{value}' would become 0: Ceph keeps six decimals"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
-        for key, wrong in (("min", lambda bound: meant < bound), ("max", lambda bound: meant > bound)):
+        for key in ("min", "max"):
             bound = about.get(key)
             if bound not in ("", None):
                 try:
                     limit = float(str(bound))
                 except ValueError:
                     continue
-                if wrong(limit):
+                if meant < limit if key == "min" else meant > limit:
                     return f"{value} is {'less than its least' if key == 'min' else 'more than its greatest'} value, {bound}"
     return ""
 

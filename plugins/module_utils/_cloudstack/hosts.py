@@ -230,10 +230,10 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
         if found:
             claimed.setdefault(str(found[0]["id"]), []).append(here)
     for row in rows:
-        here = claimed.get(str(row["id"]), [])
-        if len(here) > 1:
-            draft.problem(f"{' and '.join(here)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
-            for one in here:
+        places = claimed.get(str(row["id"]), [])
+        if len(places) > 1:
+            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
+            for one in places:
                 del known[one]
     return known
 

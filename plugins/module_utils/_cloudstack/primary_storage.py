@@ -251,8 +251,8 @@ def _source(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft
     client, pool = found
     ceph = draft.declaration.get("ceph") or {}
     pools = ceph.get("pools")
-    for name in [] if pools is None or region.empty else [pool, item.get("data_pool")]:
-        if name and name not in pools:
+    for name in (pool, item.get("data_pool")):
+        if name and pools is not None and not region.empty and name not in pools:
             draft.problem(f"{here}: Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     try:
         hosts, port = monitors(ceph["mon_host"]) if ceph.get("mon_host") or not region.empty else ("", 0)

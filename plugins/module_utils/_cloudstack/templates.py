@@ -205,7 +205,7 @@ def _text(value: t.Any) -> str:
 
 
 def _os_id(region: Region, name: str) -> str:
-    return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
+    return str(next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description"))))
 
 
 def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:

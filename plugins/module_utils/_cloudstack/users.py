@@ -58,7 +58,7 @@ def _plain(name: t.Any) -> str:
 
 
 def _account(item: t.Mapping[str, t.Any]) -> str:
-    return item.get("account") or item["name"]
+    return str(item.get("account") or item["name"])
 
 
 def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:

@@ -240,13 +240,17 @@ class Provider:
             )
             return
         after = {"uuid": wanted.uuid, "usage": wanted.usage, "private": False, "ephemeral": False, "key": wanted.key}
-        before = now and {
-            "uuid": wanted.uuid,
-            "usage": now.definition.usage,
-            "private": now.definition.private,
-            "ephemeral": now.definition.ephemeral,
-            "key": now.value,
-        }
+        before = (
+            None
+            if now is None
+            else {
+                "uuid": wanted.uuid,
+                "usage": now.definition.usage,
+                "private": now.definition.private,
+                "ephemeral": now.definition.ephemeral,
+                "key": now.value,
+            }
+        )
 
         def apply() -> None:
             self._set_secret(wanted, now)
@@ -273,7 +277,7 @@ class Provider:
         if now is not None and now.definition is None:
             draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
             return
-        before = now and _shown(now)
+        before = None if now is None else _shown(now)
         if wanted.definition is None:
             draft.ensure("pool", wanted.name, before, None, lambda: self._remove_pool(now), reason="only libvirt's entry goes, no image is touched")
             return
