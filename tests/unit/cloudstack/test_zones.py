@@ -501,3 +501,18 @@ def test_urls_that_lead_to_one_place(one: str, other: str) -> None:
 )
 def test_urls_that_do_not(one: str, other: str) -> None:
     assert addresses.location(one) != addresses.location(other)
+
+
+# -- how many at once
+
+
+def test_what_the_server_takes_only_some_of_at_once_is_in_a_lane() -> None:
+    new = plan(ZONE, None)
+    assert {change.kind: change.lane for change in new.changes if change.lane} == {
+        "pod": ("addresses", 1),
+        "vlan_range": ("addresses", 1),
+        "host": ("addHost", 8),
+    }
+    another = changed("physical_networks", [*ZONE["physical_networks"], {"name": "pn2", "traffic": [{"type": "guest"}]}])
+    (made,) = (change for change in plan(another).changes if change.kind == "physical_network")
+    assert (made.lane, made.reason) == (("closed zone z1", 1), "the zone takes no new guests for that moment")
