@@ -15,19 +15,9 @@ import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_bucket_settings import (
-    is_public,
-    lifecycle_from_xml,
-    lifecycle_to_xml,
-    rule_problems,
-    tidy_policy,
-    tidy_rule,
-    versioning_from_xml,
-    versioning_to_xml,
-)
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
 
 
@@ -41,9 +31,9 @@ class _Setting(t.NamedTuple):
 
 
 _SETTINGS = {
-    "versioning": _Setting(versioning_from_xml, versioning_to_xml),
-    "lifecycle": _Setting(lifecycle_from_xml, lifecycle_to_xml, "NoSuchLifecycleConfiguration", []),
-    "policy": _Setting(tidy_policy, lambda policy: json.dumps(policy).encode(), "NoSuchBucketPolicy"),
+    "versioning": _Setting(s3_bucket_settings.versioning_from_xml, s3_bucket_settings.versioning_to_xml),
+    "lifecycle": _Setting(s3_bucket_settings.lifecycle_from_xml, s3_bucket_settings.lifecycle_to_xml, "NoSuchLifecycleConfiguration", []),
+    "policy": _Setting(s3_bucket_settings.tidy_policy, lambda policy: json.dumps(policy).encode(), "NoSuchBucketPolicy"),
 }
 
 
@@ -85,14 +75,14 @@ def _parse_settings(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, 
     settings: dict[str, t.Any] = {key: item[key] for key in ("versioning",) if item.get(key) is not None}
     if item.get("lifecycle") is not None:
         for rule in item["lifecycle"]:
-            found.extend(rule_problems(rule))
-        settings["lifecycle"] = sorted((tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
+            found.extend(s3_bucket_settings.rule_problems(rule))
+        settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
         names = [rule["id"] for rule in settings["lifecycle"]]
         found.extend(f"lifecycle rule {name} is declared twice" for name in sorted(values.duplicates(names)))
     if item.get("policy") is not None:
         try:
-            settings["policy"] = tidy_policy(item["policy"])
-            if is_public(settings["policy"]) and not item.get("public"):
+            settings["policy"] = s3_bucket_settings.tidy_policy(item["policy"])
+            if s3_bucket_settings.is_public(settings["policy"]) and not item.get("public"):
                 found.append("its policy lets everybody in; say public: true if that is meant")
         except ValueError as error:
             found.append(str(error))

@@ -110,13 +110,14 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
     if group:
         observed.zonegroups[site.zonegroup] = _tidy_group(group)
     if zone:
+        key = zone.get("system_key") or {}
         # A zone's endpoints are written in its zonegroup
         mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
         observed.zones[site.zone] = {
             **_tidy_place(mine, zone.get("realm_id")),
             "pool": zone["user_uid_pool"].partition(":")[0],
             "master": (group or {}).get("master_zone") == zone["id"],
-            "system_key": _tidy_key(zone.get("system_key") or {}),
+            "system_key": {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None,
         }
     for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
         if one["id"] == period["master_zonegroup"]:
@@ -148,10 +149,6 @@ def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _tidy_key(key: t.Mapping[str, str]) -> t.Optional[dict[str, t.Any]]:
-    return {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None
-
-
 # -- what must change
 
 
@@ -171,16 +168,14 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, problems: list[str],
     if not master and differing(group, names)[1]:
         warnings.append(f"the hostnames of the zonegroup {site.zonegroup} are not those declared here: only its master zone, {now}, changes them")
     zone_want = {**endpoints, **({} if site.system_key is None else {"system_key": dict(site.system_key)})}
-    taken = now if master and now not in (None, site.zone) else None
-    group_reason = f"what is set of it is its master's, the zone {taken}" if taken else ""
-    zone_reason = (
-        f"the zone {taken} would no longer be the master of the zonegroup {site.zonegroup}: what it has not handed over yet would be lost" if taken else ""
-    )
-    changes = [
-        *_plan_realm(site, observed, cli),
-        *_plan_place("zonegroup", site, observed, {**group, "master": group.get("leads")} if group else {}, group_want, leads, group_reason, cli, problems),
-        *_plan_place("zone", site, observed, zone, zone_want, master, zone_reason, cli, problems),
-    ]
+    reasons = "", ""
+    if master and now not in (None, site.zone):
+        lost = f"the zone {now} would no longer be the master of the zonegroup {site.zonegroup}: what it has not handed over yet would be lost"
+        reasons = f"what is set of it is its master's, the zone {now}", lost
+    changes, realm = _plan_realm(site, observed, cli), observed.realms.get(site.realm)
+    led = {**group, "master": group["leads"]} if group else {}
+    changes += _plan_place("zonegroup", site, realm, led, group_want, leads, reasons[0], cli, problems)
+    changes += _plan_place("zone", site, realm, zone, zone_want, master, reasons[1], cli, problems)
     period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want, **({} if master or not endpoints else {"zone_endpoints": endpoints["endpoints"]})}
     before, after = differing(committed, period)
     # Which realm is the default is this cluster's own affair
@@ -206,13 +201,7 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, problems: list[str],
 
 
 def _change(
-    kind: str,
-    name: str,
-    before: t.Optional[dict[str, t.Any]],
-    after: dict[str, t.Any],
-    apply: t.Callable[[], t.Any],
-    reason: str = "",
-    needs: t.FrozenSet[str] = frozenset(),
+    kind: str, name: str, before: t.Any, after: dict[str, t.Any], apply: t.Callable[[], t.Any], reason: str, needs: t.FrozenSet[str] = frozenset()
 ) -> Change:
     """before: None where it is not there. reason: why it is a loss, if it is one."""
     return Change(kind, name, "create" if before is None else "update", before, after, apply, Risk.LOSS if reason else Risk.NONE, reason, needs=needs)
@@ -234,24 +223,15 @@ def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin) -> list[Chang
 
 
 def _plan_place(
-    kind: str,
-    site: Site,
-    observed: Observed,
-    have: t.Mapping[str, t.Any],
-    wish: dict[str, t.Any],
-    master: bool,
-    reason: str,
-    cli: RadosgwAdmin,
-    problems: list[str],
+    kind: str, site: Site, realm: t.Any, have: dict[str, t.Any], wish: dict[str, t.Any], master: bool, reason: str, cli: RadosgwAdmin, problems: list[str]
 ) -> list[Change]:
-    """Make or change the zonegroup or the zone. have: empty where it is not there. master: of the realm or of the zonegroup. reason: why it is a loss."""
+    """Make or change the zonegroup or the zone. realm, have: empty where it is not there. master: of what is above it. reason: why it is a loss."""
     name = site.zonegroup if kind == "zonegroup" else site.zone
     needs = frozenset({f"realm/{site.realm}"} | ({f"zonegroup/{site.zonegroup}"} if kind == "zone" else set()))
     if not have:
         new = {"name": name, **wish, "master": master}
         return [_change(kind, name, None, new, lambda: _set_place(cli, kind, site, True, new, bool(reason)), reason, needs)]
-    realm = observed.realms.get(site.realm) or {}
-    if not have.get("realm_id") or have["realm_id"] != realm.get("id"):
+    if not have.get("realm_id") or have["realm_id"] != (realm or {}).get("id"):
         if have.get("realm_id") and realm:
             problems.append(f"the {kind} {name} belongs to another realm")
             return []
