@@ -23,6 +23,7 @@ import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 ADMIN = "client.admin"
@@ -31,9 +32,6 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 
 # Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
 ELECTION = 10
-
-# The ports that every client tries when a mon_host names none.
-V2_PORT, V1_PORT = 3300, 6789
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,25 +93,6 @@ def has_data(name: str) -> bool:
 def unit_name(name: str) -> str:
     """The monitor's systemd unit."""
     return f"ceph-mon@{name}.service"
-
-
-def addrvec(address: str) -> str:
-    """Return an address as the monmap wants it, both protocols at their usual ports."""
-    shown = f"[{address}]" if ":" in address else address
-    return f"[v2:{shown}:{V2_PORT},v1:{shown}:{V1_PORT}]"
-
-
-def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
-    """Return the bare addresses of an entry of `mon dump`."""
-    return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
-
-
-def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
-    """Return the mon_host of a `mon dump`, in the order of the ranks."""
-    vectors = []
-    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
-        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
-    return ",".join(vectors)
 
 
 def problems(wanted: Wanted, observed: Observed) -> list[str]:

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyrings, mons, rbd, rgw_site, s3_bucket_settings, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyrings, mon_addresses, mons, rbd, rgw_site, s3_bucket_settings, users, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 # -- YAML
@@ -70,7 +70,7 @@ def test_a_mode_that_yaml_read_as_octal():
 
 
 def test_a_monitor_s_address_in_another_spelling():
-    there = mons.Observed(data=True, monmap={"a": mons.addresses_of({"public_addrs": {"addrvec": [{"type": "v2", "addr": "[fd00::1]:3300"}]}})})
+    there = mons.Observed(data=True, monmap={"a": mon_addresses.addresses_of({"public_addrs": {"addrvec": [{"type": "v2", "addr": "[fd00::1]:3300"}]}})})
     for address in ("fd00::1", "fd00::0:1", "FD00:0:0::1"):
         assert mons.problems(mons.Wanted("a", address, "fd00::/64"), there) == []
         assert "belongs to mon.a" in mons.problems(mons.Wanted("b", address), there)[0]
