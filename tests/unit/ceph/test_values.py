@@ -11,7 +11,17 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyrings, mon_addresses, mons, rbd, rgw_site, s3_bucket_settings, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
+    images,
+    keyrings,
+    librbd,
+    mon_addresses,
+    mons,
+    rgw_site,
+    s3_bucket_settings,
+    users,
+    values,
+)
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 # -- YAML
@@ -47,10 +57,10 @@ def test_numbers_that_yaml_wrote_with_a_point():
 
 def test_metadata_of_images_in_librbd_s_words():
     image = {"pool": "vms", "name": "a", "size": "1G", "metadata": {"conf_rbd_cache": False, "n": 5}}
-    (wanted,) = rbd.parse([image])
+    (wanted,) = images.parse([image])
     assert wanted.metadata == {"conf_rbd_cache": "false", "n": "5"}
-    there = rbd.Observed(pools=frozenset({"vms"}), images={"vms/a": rbd.Image(size=1 << 30, metadata={"conf_rbd_cache": "false", "n": "5"})})
-    assert not rbd.plan([wanted], there, None)
+    there = images.Observed(pools=frozenset({"vms"}), images={"vms/a": librbd.Image(size=1 << 30, metadata={"conf_rbd_cache": "false", "n": "5"})})
+    assert not images.plan([wanted], there, None)
 
 
 def test_tags_and_policies_of_buckets_in_s3_s_words():

@@ -14,7 +14,8 @@ import zlib
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import DIGEST, Image, Observed, parse, plan
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import DIGEST, Observed, parse, plan
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 MIB = 1 << 20
