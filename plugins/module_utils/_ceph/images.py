@@ -190,11 +190,9 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
     warnings: list[str] = []
     changes: list[Change] = []
     declared = {one.spec: one for one in wanted}
-    pools = observed.pools
-    if pools is not None:
-        for pool in sorted({one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool}):
-            if pool not in pools:
-                (warnings if check else problems).append(f"pool {pool} is not there" + (" yet" if check else ""))
+    pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool}
+    absent = [] if observed.pools is None else sorted(pools - observed.pools)
+    (warnings if check else problems).extend(f"pool {pool} is not there{' yet' if check else ''}" for pool in absent)
     for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
         if namespace not in observed.namespaces.get(pool, ()):
             make = functools.partial(_create_namespace, librbd, pool, namespace)
@@ -284,9 +282,6 @@ def _no_clone(one: Wanted, clone_of: str, declared: t.Mapping[str, Wanted], obse
 
 
 def _update(one: Wanted, image: Image, observed: Observed, librbd: t.Any, found: list[str], missing: list[str]) -> t.Optional[Change]:
-    before: dict[str, t.Any] = {}
-    after: dict[str, t.Any] = {}
-    risk, reason = Risk.NONE, ""
     if one.source:
         digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
         if digest and image.metadata.get(DIGEST) != digest:
@@ -299,35 +294,37 @@ def _update(one: Wanted, image: Image, observed: Observed, librbd: t.Any, found:
             why += "; it would go to the trash and the file take its name (another name keeps both)"
             replace = functools.partial(_replace, librbd, one, digest, observed.partial.get(one.spec))
             return Change("image", one.spec, "update", {"source": held}, {"source": digest}, replace, Risk.LOSS, why)
-    if one.size is not None and one.size != image.size:
-        before["size"], after["size"] = image.size, one.size
-        if one.size < image.size:
-            risk, reason = Risk.LOSS, f"it would be cut from {image.size} to {one.size} bytes"
-            if image.watchers:
-                found.append(f"cannot be made smaller, it is in use by {', '.join(image.watchers)}")
-    if one.features is not None and one.features != image.features:
-        on, off = one.features - image.features, image.features - one.features
-        for feature in sorted((on - _SWITCHED_ON_LATER) | (off - _SWITCHED_OFF_LATER)):
-            found.append(f"the feature {feature} can only be {'chosen' if feature in on else 'left out'} when an image is made")
-        before["features"], after["features"] = sorted(image.features), sorted(one.features)
-    if one.data_pool is not None and one.data_pool != (image.data_pool or one.pool):
-        found.append(f"its data is in pool {image.data_pool or one.pool} and cannot be moved to {one.data_pool}")
-    if one.object_size is not None and one.object_size != image.object_size:
-        found.append(f"its objects have {image.object_size} bytes, which cannot be changed to {one.object_size}")
-    have = {key: image.metadata.get(key) for key in one.metadata}
-    old, new = differing(have, one.metadata)
+    found.extend(_unchangeable(one, image))
+    want = {"size": one.size, "features": None if one.features is None else sorted(one.features)}
+    before, after = differing({"size": image.size, "features": sorted(image.features)}, {key: value for key, value in want.items() if value is not None})
+    old, new = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
     if new:
         before["metadata"], after["metadata"] = old, new
-    if one.clone_of:
-        if image.parent is not None and image.parent != one.clone_of:
-            found.append(f"is a clone of {image.parent}, not of {one.clone_of}")
-        elif image.parent is None and not one.flatten:
-            found.append(f"is there, but is no clone of {one.clone_of} (flatten: true takes it as it is)")
     if one.flatten and image.parent is not None:
         before["clone_of"], after["clone_of"] = image.parent, None
     if not after:
         return None
-    return Change("image", one.spec, "update", before, after, lambda: _apply_update(librbd, one, image, after), risk=risk, reason=reason)
+    cut = f"it would be cut from {image.size} to {one.size} bytes" if after.get("size", image.size) < image.size else ""
+    risk = Risk.LOSS if cut else Risk.NONE
+    return Change("image", one.spec, "update", before, after, lambda: _apply_update(librbd, one, image, after), risk, cut)
+
+
+def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
+    """What is declared otherwise than it is, and stays as it is."""
+    if one.size is not None and one.size < image.size and image.watchers:
+        yield f"cannot be made smaller, it is in use by {', '.join(image.watchers)}"
+    if one.features is not None:
+        on, off = one.features - image.features, image.features - one.features
+        for feature in sorted((on - _SWITCHED_ON_LATER) | (off - _SWITCHED_OFF_LATER)):
+            yield f"the feature {feature} can only be {'chosen' if feature in on else 'left out'} when an image is made"
+    if one.data_pool is not None and one.data_pool != (image.data_pool or one.pool):
+        yield f"its data is in pool {image.data_pool or one.pool} and cannot be moved to {one.data_pool}"
+    if one.object_size is not None and one.object_size != image.object_size:
+        yield f"its objects have {image.object_size} bytes, which cannot be changed to {one.object_size}"
+    if one.clone_of and image.parent is not None and image.parent != one.clone_of:
+        yield f"is a clone of {image.parent}, not of {one.clone_of}"
+    if one.clone_of and image.parent is None and not one.flatten:
+        yield f"is there, but is no clone of {one.clone_of} (flatten: true takes it as it is)"
 
 
 def _removal(one: Wanted, image: Image, declared: t.Mapping[str, Wanted], librbd: t.Any, found: list[str]) -> list[Change]:
