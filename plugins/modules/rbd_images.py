@@ -173,7 +173,8 @@ from contextlib import closing
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import FEATURES, WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 SNAPSHOT = {

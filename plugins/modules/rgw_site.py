@@ -336,10 +336,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import LIFECYCLE_RULE
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import QUOTA, WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.quotas import QUOTA
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_bucket_settings import LIFECYCLE_RULE
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}

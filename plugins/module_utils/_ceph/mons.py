@@ -23,6 +23,7 @@ import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
@@ -36,9 +37,6 @@ ELECTION = 10
 
 # The states of a monitor that is in a quorum.
 IN_QUORUM = ("leader", "peon")
-
-# The ports that every client tries when a mon_host names none.
-V2_PORT, V1_PORT = 3300, 6789
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,25 +98,6 @@ def has_data(name: str) -> bool:
 def unit_name(name: str) -> str:
     """The monitor's systemd unit."""
     return f"ceph-mon@{name}.service"
-
-
-def addrvec(address: str) -> str:
-    """Return an address as the monmap wants it, both protocols at their usual ports."""
-    shown = f"[{address}]" if ":" in address else address
-    return f"[v2:{shown}:{V2_PORT},v1:{shown}:{V1_PORT}]"
-
-
-def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
-    """Return the bare addresses of an entry of `mon dump`."""
-    return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
-
-
-def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
-    """Return the mon_host of a `mon dump`, in the order of the ranks."""
-    vectors = []
-    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
-        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
-    return ",".join(vectors)
 
 
 def problems(wanted: Wanted, observed: Observed) -> list[str]:

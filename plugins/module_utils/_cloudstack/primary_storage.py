@@ -23,10 +23,10 @@ import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.xml import parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 OPTIONS: t.Dict[str, t.Any] = {

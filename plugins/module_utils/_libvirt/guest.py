@@ -24,6 +24,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
@@ -56,7 +57,7 @@ class Order:
     source: t.Optional[tuple[str, str, str]]
     image: str
     secret: str
-    hosts: tuple[xml.Address, ...]
+    hosts: tuple[Address, ...]
     domain_type: str
     memory: int
     timeout: float
@@ -95,7 +96,7 @@ def run_guests(
                     source=None if image else source,
                     image=image[1] if image else "",
                     secret=secret_uuid(opened.fsid, client),
-                    hosts=xml.parse_mon_host(opened.rados.conf_get("mon_host") or ""),
+                    hosts=parse_mon_host(opened.rados.conf_get("mon_host") or ""),
                     domain_type=domain_type,
                     memory=memory,
                     timeout=timeout,

@@ -19,6 +19,7 @@ import re
 import typing as t
 import uuid as uuids
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
@@ -98,9 +99,9 @@ def parse(
         uuids.UUID(fsid)
     except ValueError:
         raise Invalid([f"not the fsid of a cluster: {fsid}"]) from None
-    hosts: tuple[xml.Address, ...] = ()
+    hosts: tuple[Address, ...] = ()
     try:
-        hosts = xml.parse_mon_host(mon_host)
+        hosts = parse_mon_host(mon_host)
         if not hosts:
             problems.append("no monitor is named in mon_host")
     except ValueError as error:
@@ -154,9 +155,7 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], m
     return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""), absent)
 
 
-def _parse_pool(
-    fsid: str, hosts: tuple[xml.Address, ...], item: t.Mapping[str, t.Any], by_entity: t.Mapping[str, WantedSecret], problems: list[str]
-) -> WantedPool:
+def _parse_pool(fsid: str, hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], by_entity: t.Mapping[str, WantedSecret], problems: list[str]) -> WantedPool:
     name = item["name"]
     if not name or "/" in name or name in (".", ".."):
         problems.append(f"pool {name!r}: not a name that libvirt takes")
@@ -319,7 +318,7 @@ class Provider:
 
 
 def _shown_definition(definition: xml.RbdPool) -> dict[str, t.Any]:
-    hosts = [xml.show_address(host) for host in definition.hosts]
+    hosts = [show_address(host) for host in definition.hosts]
     return {"pool": definition.source, "hosts": hosts, "client": "client." + definition.user, "secret": definition.secret}
 
 

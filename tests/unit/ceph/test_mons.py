@@ -115,21 +115,3 @@ def test_data_of_another_cluster_is_refused():
 
 def test_a_malformed_fsid():
     assert "no UUID" in problems(dataclasses.replace(WANTED, fsid="mine", found=True), mons.Observed())[0]
-
-
-@pytest.mark.parametrize(
-    ("address", "vector"),
-    [("10.0.0.1", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]"), ("fd00::1", "[v2:[fd00::1]:3300,v1:[fd00::1]:6789]")],
-)
-def test_addresses_for_the_monmap(address, vector):
-    assert mons.addrvec(address) == vector
-
-
-def test_addresses_of_a_dump():
-    def mon(name, rank, address):
-        parts = [{"type": "v2", "addr": f"{address}:3300", "nonce": 0}, {"type": "v1", "addr": f"{address}:6789", "nonce": 0}]
-        return {"name": name, "rank": rank, "public_addrs": {"addrvec": parts}}
-
-    dump = {"mons": [mon("b", 1, "[fd00::2]"), mon("a", 0, "10.0.0.1")]}
-    assert mons.mon_host_of(dump) == "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:[fd00::2]:3300,v1:[fd00::2]:6789]"
-    assert mons.addresses_of(dump["mons"][0]) == {"fd00::2"}

@@ -5,36 +5,10 @@
 
 from __future__ import annotations
 
-import pytest
-
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mon_addresses
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 
-MONS = "[v2:10.0.0.2:3300/0,v1:10.0.0.2:6789/0],[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]"
-HOSTS = (("10.0.0.1", 0), ("10.0.0.2", 0))
 UUID = "0f8c5f6e-3c1b-5d2a-9e7f-1a2b3c4d5e6f"
-
-
-class TestMonHost:
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            (MONS, HOSTS),
-            ("10.0.0.2:6789,10.0.0.1", HOSTS),
-            ("10.0.0.2;10.0.0.1 ,10.0.0.2:3300", HOSTS),
-            ("[v2:127.0.0.1:40001/0,v1:127.0.0.1:40002/0]", (("127.0.0.1", 40001), ("127.0.0.1", 40002))),
-            ("[v2:10.0.0.1:3300,v1:10.0.0.1:7000]", (("10.0.0.1", 3300),)),
-            ("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0] [fd00::2]:6789,fd00::3", (("fd00::1", 0), ("fd00::2", 0), ("fd00::3", 0))),
-            ("v2:mon.example.org:3300", (("mon.example.org", 0),)),
-            ("", ()),
-        ],
-    )
-    def test_read_in_every_form(self, text, expected):
-        assert xml.parse_mon_host(text) == expected
-
-    @pytest.mark.parametrize("text", ["10.0.0.1:x", "10.0.0.1:70000", "[fd00::1", "a/b"])
-    def test_what_is_none_is_refused(self, text):
-        with pytest.raises(ValueError, match="not"):
-            xml.parse_mon_host(text)
 
 
 class TestXml:
@@ -67,4 +41,4 @@ class TestXml:
 
     def test_hosts_in_another_spelling(self):
         pool = xml.read_pool("<pool type='rbd'><name>p</name><source><host name='FD00:0::1'/><host name='Mon1.Example.org'/><name>v</name></source></pool>")
-        assert pool.hosts == xml.parse_mon_host("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0],mon1.example.ORG:6789")
+        assert pool.hosts == mon_addresses.parse_mon_host("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0],mon1.example.ORG:6789")
