@@ -14,7 +14,7 @@ from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import vlan_bridges
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
 
 ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "xen_hosts", "nfs_gateways")

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_action
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool, pool_host
 
 ARGUMENTS = {
@@ -19,27 +19,6 @@ ARGUMENTS = {
     "keys": {"type": "dict", "default": {}, "no_log": True},
     "absent": {"type": "str", "choices": ["keep", "remove"], "default": "keep"},
 }
-
-
-class _Ended(Exception):
-    """What a module would have ended with."""
-
-
-class _Module:
-    """What the engine needs of a module."""
-
-    def __init__(self, check_mode: bool) -> None:
-        self.check_mode = check_mode
-        self.warnings: list[str] = []
-
-    def exit_json(self, **result: t.Any) -> t.NoReturn:
-        raise _Ended(result)
-
-    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
-        raise _Ended({"failed": True, "msg": msg, **result})
-
-    def warn(self, warning: str) -> None:
-        self.warnings.append(warning)
 
 
 class ActionModule(ActionBase):
@@ -52,25 +31,16 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        module = _Module(bool(self._task.check_mode))
-        try:
-            wanted = pool.parse(args["repositories"])
-            clients = {item["name"]: item["client"] for item in args["repositories"] if item.get("client")}
-            keys = {client: Secret(key) for client, key in args["keys"].items() if key}
-            needed = {clients[item.name] for item in wanted if item.present and item.name in clients}
-            if needed - set(keys) and not module.check_mode:
-                raise Invalid([f"keys: there is none of {client}: does the cluster have it?" for client in sorted(needed - set(keys))])
-            provider = pool_host.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
-            reconcile(module, provider, workers=1)
-        except Invalid as error:
-            result.update(failed=True, msg="; ".join(error.problems), problems=error.problems)
-        except Unreachable as error:
-            result.update(failed=True, msg=str(error))
-        except _Ended as ended:
-            result.update(ended.args[0])
-        if module.warnings:
-            result["warnings"] = module.warnings
-        return result
+        return {**result, **run_action(self, lambda: self._provider(args))}
+
+    def _provider(self, args: t.Mapping[str, t.Any]) -> pool_host.Provider:
+        wanted = pool.parse(args["repositories"])
+        clients = {item["name"]: item["client"] for item in args["repositories"] if item.get("client")}
+        keys = {client: Secret(key) for client, key in args["keys"].items() if key}
+        needed = {clients[item.name] for item in wanted if item.present and item.name in clients}
+        if needed - set(keys) and not self._task.check_mode:
+            raise Invalid([f"keys: there is none of {client}: does the cluster have it?" for client in sorted(needed - set(keys))])
+        return pool_host.Provider(self._shell, wanted, clients, args["fsid"], args["mon_host"], keys, args["absent"] == "remove")
 
     def _shell(self, script: str, content: bytes) -> tuple[int, str, str]:
         # Something on standard input keeps ssh from asking for a terminal, which would change what comes back.

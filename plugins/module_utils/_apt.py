@@ -23,7 +23,8 @@ import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"

@@ -20,6 +20,8 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import gzip
+import lzma
+import re
 import struct
 import typing as t
 
@@ -38,6 +40,12 @@ _SIGNATURE = b"\x55\xaa"
 def expected_marker(uuid: str) -> bytes:
     """Return how the marker begins that the domain of this UUID writes."""
     return MAGIC + uuid.replace("-", "").upper().encode()
+
+
+def readable(data: bytes) -> str:
+    """Return the printable beginning of what was read."""
+    text = data.split(b"\0", 1)[0].decode("ascii", "replace").strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _sector(code: str, data: t.Mapping[int, bytes]) -> bytes:
@@ -277,6 +285,25 @@ cat /marker
 sync
 poweroff -f
 """
+
+
+def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str]) -> dict[str, bytes]:
+    """Return the kernel modules to load, by file name, each after those it needs. One that is not there is built into the kernel."""
+    order: dict[str, bytes] = {}
+
+    def add(name: str) -> None:
+        if name not in there or f"{name}.ko" in order:
+            return
+        data = there[name]
+        data = lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
+        needs = re.search(rb"\0depends=([^\0]*)\0", data)
+        for need in needs[1].decode().split(",") if needs else ():
+            add(need.replace("-", "_"))
+        order[f"{name}.ko"] = data
+
+    for name in wanted:
+        add(name)
+    return order
 
 
 def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT) -> bytes:

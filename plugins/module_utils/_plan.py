@@ -64,6 +64,13 @@ class Risk(str, enum.Enum):
     LOSS = "loss"
 
 
+class Lane(t.NamedTuple):
+    """Changes of which not more than some are applied at once, whatever else is."""
+
+    name: str
+    at_once: int = 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Change:
     """One difference between what is and what should be, and how to mend it.
@@ -75,6 +82,7 @@ class Change:
     risk, reason: what it costs and why; a change of risk LOSS is refused unless its id was armed.
     moved_bytes: data that will move, where it is known.
     needs: ids of changes that must have been applied before this one. Ids that are not in the plan are already so.
+    lane: where it waits for its turn; none where nothing bounds how many are applied at once.
     """
 
     kind: str
@@ -87,6 +95,7 @@ class Change:
     reason: str = ""
     moved_bytes: t.Optional[int] = None
     needs: t.FrozenSet[str] = frozenset()
+    lane: t.Optional[Lane] = None
 
     @property
     def id(self) -> str:
@@ -102,10 +111,10 @@ class Failure:
 
 
 class Plan:
-    """The changes that lead from what is to what should be."""
+    """The changes that lead from what is to what should be. lane: that of the changes that name none."""
 
-    def __init__(self, changes: t.Iterable[Change] = (), warnings: t.Iterable[str] = ()) -> None:
-        self.changes = list(changes)
+    def __init__(self, changes: t.Iterable[Change] = (), warnings: t.Iterable[str] = (), lane: t.Optional[Lane] = None) -> None:
+        self.changes = [change if change.lane or lane is None else dataclasses.replace(change, lane=lane) for change in changes]
         self.warnings = list(warnings)
         seen: set[str] = set()
         for change in self.changes:
@@ -171,25 +180,58 @@ class Plan:
                 rows.append(row)
         return rows
 
+    def to_json(self) -> list[dict[str, t.Any]]:
+        """Return the whole plan as what JSON knows, secrets hidden; the same for the same changes, in whatever order they were planned."""
+        entries = []
+        for change in sorted(self.changes, key=lambda change: change.id):
+            before, after = redact(change.before, change.after)
+            entries.append(
+                {
+                    "kind": change.kind,
+                    "name": change.name,
+                    "action": change.action,
+                    "risk": change.risk.value,
+                    "reason": change.reason,
+                    "moved_bytes": change.moved_bytes,
+                    "needs": sorted(change.needs),
+                    "lane": change.lane and change.lane.name,
+                    "before": before,
+                    "after": after,
+                }
+            )
+        return entries
+
     def apply(self, workers: int = 32) -> list[Failure]:
-        """Apply stage by stage, the changes of a stage side by side.
+        """Apply stage by stage, the changes of a stage side by side, those of a lane as many at once as it takes.
 
         A stage with failures is finished, then nothing further is begun. Every failure is returned.
         """
         for stage in self.stages():
-            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(stage)))) as pool:
-                failures = [failure for failure in pool.map(_attempt, stage) if failure is not None]
-            if failures:
-                return failures
+            lanes: dict[t.Optional[Lane], list[Change]] = {}
+            for change in stage:
+                lanes.setdefault(change.lane, []).append(change)
+            # Lanes first: what must wait for its turn takes longest.
+            order = sorted(lanes, key=lambda lane: lane is None)
+            runs = [lanes[lane] for lane in order for _turn in range(max(1, min(lane.at_once if lane else workers, len(lanes[lane]))))]
+            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(runs)))) as pool:
+                found = {failure.id: failure for failures in pool.map(_attempt_each, runs) for failure in failures}
+            if found:
+                return [found[change.id] for change in stage if change.id in found]
         return []
 
 
-def _attempt(change: Change) -> t.Optional[Failure]:
-    try:
-        change.apply()
-    except Exception as error:  # every failure is kept and told with its object's name
-        return Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}")
-    return None
+def _attempt_each(waiting: list[Change]) -> list[Failure]:
+    """Apply one change after the other until none is left; several may do so with the same ones at once."""
+    failures: list[Failure] = []
+    while True:
+        try:
+            change = waiting.pop(0)
+        except IndexError:  # looking first whether there is one would not be safe
+            return failures
+        try:
+            change.apply()
+        except Exception as error:  # every failure is kept and told with its object's name
+            failures.append(Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}"))
 
 
 def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
@@ -225,6 +267,82 @@ def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> tu
     """Return both sides cut down to the keys of after whose values differ."""
     keys = [key for key in after if key not in before or before[key] != after[key]]
     return {key: before.get(key) for key in keys}, {key: after[key] for key in keys}
+
+
+class Draft:
+    """What planning writes on: changes, problems and warnings.
+
+    prefix: what stands before an option's name in messages.
+    kinds: those that there are, so that a misspelt one is a defect and not a need that nothing meets; any where none are given.
+    """
+
+    def __init__(self, prefix: str = "", kinds: t.Collection[str] = ()) -> None:
+        self.prefix = prefix
+        self.kinds = frozenset(kinds)
+        self.changes: list[Change] = []
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def problem(self, text: str) -> None:
+        """Note what makes the plan invalid."""
+        if text not in self.problems:
+            self.problems.append(text)
+
+    def warn(self, text: str) -> None:
+        """Note what the operator should know."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def add(self, change: Change) -> None:
+        """Plan a change that is complete."""
+        self.changes.append(change)
+
+    def ensure(
+        self,
+        kind: str,
+        name: str,
+        current: t.Optional[t.Mapping[str, t.Any]],
+        desired: t.Optional[t.Mapping[str, t.Any]],
+        apply: t.Optional[t.Callable[[], t.Any]] = None,
+        update: t.Optional[t.Callable[[dict[str, t.Any]], t.Any]] = None,
+        needs: t.Iterable[str] = (),
+        **more: t.Any,
+    ) -> None:
+        """Plan what makes the current state the desired one: create, update, delete, or nothing. None: the object is not there, or is not to be.
+
+        An update has only the keys of desired that differ. apply: does it; update: the same for an update, given what differs.
+        more: what else a Change has.
+        """
+        before = None if current is None else dict(current)
+        after = None if desired is None else dict(desired)
+        action = "create" if before is None else "delete" if after is None else "update"
+        if before is not None and after is not None:
+            before, after = differs = differing(before, after)
+            apply = (lambda: update(differs[1])) if update else apply
+            if not after:
+                return
+        elif before is after:
+            return
+        if apply is None:
+            raise TypeError(f"nothing says how to {action} {kind}/{name}")
+        self.add(Change(kind, name, action, before, after, apply, needs=frozenset(needs), **more))
+
+    def ids(self, *kinds: str, begin: str = "", action: t.Optional[str] = None) -> t.FrozenSet[str]:
+        """The ids of the changes of some kinds that are planned so far: those whose name begins so, those of one action."""
+        self._check(kinds)
+        return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin) and action in (None, change.action))
+
+    def plan(self, lane: t.Optional[Lane] = None) -> Plan:
+        """The plan. lane: that of the changes that name none. Raises Invalid with all problems."""
+        if self.problems:
+            raise Invalid(self.problems)
+        self._check(id_.partition("/")[0] for change in self.changes for id_ in (change.id, *change.needs))
+        return Plan(self.changes, self.warnings, lane)
+
+    def _check(self, kinds: t.Iterable[str]) -> None:
+        unknown = set(kinds) - self.kinds if self.kinds else ()
+        if unknown:
+            raise ValueError(f"there is no kind {', '.join(sorted(unknown))}")
 
 
 class Provider(t.Protocol):
@@ -280,35 +398,90 @@ class Together:
         return {key: value for provider, seen in zip(self.providers, observed) for key, value in provider.returned(seen).items()}
 
 
-def reconcile(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> None:
-    """Bring what is to what should be, and prove it: a second plan must be empty.
+@dataclasses.dataclass
+class Outcome:
+    """What came of a reconciliation.
 
-    Ends the module, with changed, changes (Plan.rows) and diff (Plan.diff), or with one error that says everything.
+    error: why it failed, all of it in one text; "" where it did not.
+    plan: what was changed, or would be; None where none could be made. diff: that of the plan, or of what was left to do afterwards.
+    problems, refused, failures: what error says, one text for each; None where it is of another kind.
+    returned: what the provider gives back.
     """
+
+    error: str = ""
+    plan: t.Optional[Plan] = None
+    diff: t.Sequence[t.Mapping[str, t.Any]] = ()
+    problems: t.Optional[list[str]] = None
+    refused: t.Optional[list[str]] = None
+    failures: t.Optional[list[str]] = None
+    returned: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def stopped(cls, error: t.Union[Invalid, Unreachable]) -> Outcome:
+        """That of one that ended before there was a plan."""
+        return cls("; ".join(error.problems), problems=error.problems) if isinstance(error, Invalid) else cls(str(error))
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was changed, or would be."""
+        return bool(self.plan) and not self.refused
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator should know."""
+        return self.plan.warnings if self.plan is not None else []
+
+    def result(self) -> dict[str, t.Any]:
+        """What Ansible is given besides the error: changed, changes (Plan.rows), diff (Plan.diff) and what the provider gives back."""
+        result: dict[str, t.Any] = {key: getattr(self, key) for key in ("problems", "refused", "failures") if getattr(self, key) is not None}
+        if self.plan is not None:
+            result["changes"] = self.plan.rows()
+        if self.plan is not None and not self.refused:
+            result.update(changed=self.changed, diff=self.diff)
+        return {**result, **self.returned}
+
+
+def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[str] = (), workers: int = 32) -> Outcome:
+    """Bring what is to what should be, and prove it: a second plan must be empty."""
     try:
         observed = provider.observe()
         plan = provider.plan(observed)
-    except Invalid as error:
-        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    except Unreachable as error:
-        module.fail_json(msg=str(error))
-    for warning in plan.warnings:
-        module.warn(warning)
+    except (Invalid, Unreachable) as error:
+        return Outcome.stopped(error)
+    diff = plan.diff()
     refused = plan.refusals(armed)
     if refused:
-        module.fail_json(msg="refused, nothing was changed: " + "; ".join(refused), refused=refused, changes=plan.rows())
-    result: dict[str, t.Any] = {"changed": bool(plan), "changes": plan.rows(), "diff": plan.diff()}
-    if module.check_mode or not plan:
-        module.exit_json(**result, **provider.returned(observed))
-    failures = plan.apply(workers)
+        return Outcome("refused, nothing was changed: " + "; ".join(refused), plan, diff, refused=refused)
+    if check_mode or not plan:
+        return Outcome("", plan, diff, returned=provider.returned(observed))
+    failures = [failure.message for failure in plan.apply(workers)]
     if failures:
-        messages = [failure.message for failure in failures]
-        module.fail_json(msg="; ".join(messages), failures=messages, **result)
+        return Outcome("; ".join(failures), plan, diff, failures=failures)
     try:
         observed = provider.observe()
         left = provider.plan(observed)
     except (Invalid, Unreachable) as error:
-        module.fail_json(msg=f"changed, but could not be proven: {error}", **result)
+        return Outcome(f"changed, but could not be proven: {error}", plan, diff)
     if left:
-        module.fail_json(msg="applied, but these did not converge: " + ", ".join(change.id for change in left.changes), **{**result, "diff": left.diff()})
-    module.exit_json(**result, **provider.returned(observed))
+        return Outcome("applied, but these did not converge: " + ", ".join(change.id for change in left.changes), plan, left.diff())
+    return Outcome("", plan, diff, returned=provider.returned(observed))
+
+
+def run_module(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> t.NoReturn:
+    """Reconcile, and end the module with what came of it."""
+    outcome = reconcile(provider, module.check_mode, armed, workers)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.error:
+        module.fail_json(msg=outcome.error, **outcome.result())
+    module.exit_json(**outcome.result())
+
+
+def run_action(action: t.Any, make: t.Callable[[], Provider], armed: t.Collection[str] = ()) -> dict[str, t.Any]:
+    """Reconcile in an action plugin, and return its result. make: gives the provider; may raise Invalid and Unreachable as that does."""
+    try:
+        outcome = reconcile(make(), bool(action._task.check_mode), armed)
+    except (Invalid, Unreachable) as error:
+        outcome = Outcome.stopped(error)
+    failed = {"failed": True, "msg": outcome.error} if outcome.error else {}
+    return {**failed, **outcome.result(), **({"warnings": outcome.warnings} if outcome.warnings else {})}

@@ -138,7 +138,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 
 def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
@@ -180,7 +180,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     parts = [_apt.Split(**split) for split in module.params["splits"]]
-    reconcile(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode))
+    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode))
 
 
 if __name__ == "__main__":

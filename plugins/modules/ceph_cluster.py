@@ -494,7 +494,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import ClusterProvider, nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import OPTIONS, declaration_arguments
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 
 def main() -> None:
@@ -512,7 +512,7 @@ def main() -> None:
         require_binding(module)
     declaration = {key: module.params[key] for key in OPTIONS}
     with ClusterProvider(declaration, connection, module.check_mode, module.params["prefix"]) as provider:
-        reconcile(module, provider, armed=module.params["arm"])
+        run_module(module, provider, armed=module.params["arm"])
 
 
 if __name__ == "__main__":

@@ -144,8 +144,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, run_module
 
 DAEMON = {
     "type": {"type": "str", "choices": sorted(KINDS, key=list(KINDS).index), "required": True},
@@ -186,7 +187,7 @@ def main() -> None:
             if params["crash_reports"]:
                 after = [f"unit/{daemon.unit}" for daemon in daemons]
                 providers.append(crash.Provider(socket.gethostname(), cluster if asks["crash"] else None, after))
-            reconcile(module, Together(providers))
+            run_module(module, Together(providers))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

@@ -105,7 +105,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 
 KEYRING = {
     "client": {"type": "str", "required": True},
@@ -133,7 +133,7 @@ def main() -> None:
     if settings is not None:
         settings = {name: None if value in (None, "") else word(value) for name, value in settings.items()}
     try:
-        reconcile(module, Provider(parse(params["keyrings"]), params["conf"], settings))
+        run_module(module, Provider(parse(params["keyrings"]), params["conf"], settings))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

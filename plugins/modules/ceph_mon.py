@@ -101,9 +101,10 @@ import dataclasses
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 
 def main() -> None:
@@ -135,7 +136,7 @@ def main() -> None:
     else:
         require_binding(module)
     try:
-        reconcile(module, Provider(wanted, connection))
+        run_module(module, Provider(wanted, connection))
     except CommandFailed as error:
         module.fail_json(msg=str(error))
 

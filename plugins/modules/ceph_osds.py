@@ -144,9 +144,10 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import installed, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 DEVICE = {
     "path": {"type": "path", "required": True},
@@ -182,10 +183,10 @@ def main() -> None:
         devices = parse(params["devices"])
         nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
         if module.check_mode and (nowhere or not installed("ceph-volume")):
-            reconcile(module, Provider(devices, None, hostname, **options), armed=params["arm"])
+            run_module(module, Provider(devices, None, hostname, **options), armed=params["arm"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:
-            reconcile(module, Provider(devices, cluster, hostname, **options), armed=params["arm"], workers=workers)
+            run_module(module, Provider(devices, cluster, hostname, **options), armed=params["arm"], workers=workers)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

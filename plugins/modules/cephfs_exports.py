@@ -82,7 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import OPTIONS, Provider, dropped, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 
 def main() -> None:
@@ -103,11 +103,11 @@ def main() -> None:
         gone = dropped(params["exports"])
         coming = params["filesystems"] if module.check_mode else []
         if module.check_mode and nowhere(params["connection"]):
-            reconcile(module, Provider(exports, params["client"], None))
+            run_module(module, Provider(exports, params["client"], None))
         require_binding(module)
         require_binding(module, "cephfs", "python3-cephfs")
         with Connection(params["connection"]) as cluster:
-            reconcile(module, Provider(exports, params["client"], cluster, gone, coming, params["wait"], params["prefix"]))
+            run_module(module, Provider(exports, params["client"], cluster, gone, coming, params["wait"], params["prefix"]))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

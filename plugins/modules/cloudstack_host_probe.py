@@ -90,7 +90,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import Wanted, look, problems, warnings
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.kvm_host import Wanted, look, problems, warnings
 
 
 def main() -> None:

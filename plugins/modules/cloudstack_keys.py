@@ -134,8 +134,8 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.keys import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 
@@ -158,7 +158,7 @@ def main() -> None:
     )
     try:
         with Provider(module.params, module.check_mode) as provider:
-            host.reconcile_alone("cloudstack_keys", module, provider)
+            reconcile_alone("cloudstack_keys", module, provider)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

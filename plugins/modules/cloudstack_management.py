@@ -107,8 +107,8 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Declared, Login, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 
 DATABASE = {
     "host": {"type": "str", "default": "localhost"},
@@ -145,7 +145,7 @@ def main() -> None:
         simulator=params["simulator"],
         timeout=params["timeout"],
     )
-    host.reconcile_alone("cloudstack_management", module, Provider(declared))
+    reconcile_alone("cloudstack_management", module, Provider(declared))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.packages import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        reconcile(module, Provider(parse(module.params["files"]), module.params["connector"]))
+        run_module(module, Provider(parse(module.params["files"]), module.params["connector"]))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

@@ -486,8 +486,8 @@ primary_storage:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 
@@ -507,7 +507,7 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    host.reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
+    reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 
 if __name__ == "__main__":

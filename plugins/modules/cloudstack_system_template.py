@@ -97,9 +97,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 ZONE = {"name": {"type": "str", "required": True}, "image_stores": {"type": "list", "elements": "str", "default": []}}
@@ -120,7 +120,7 @@ def main() -> None:
         client = None if module.check_mode and not params["connection"].get("api_key") else connect(params["connection"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    host.reconcile_alone("cloudstack_system_template", module, Provider(params["zones"], client, params["seed"], params["prefix"]))
+    reconcile_alone("cloudstack_system_template", module, Provider(params["zones"], client, params["seed"], params["prefix"]))
 
 
 if __name__ == "__main__":

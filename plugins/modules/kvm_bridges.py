@@ -97,7 +97,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import BridgeError, Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 
 BRIDGE = {"name": {"type": "str", "required": True}, "interface": {"type": "str"}}
 
@@ -112,7 +112,7 @@ def main() -> None:
     )
     try:
         bridges = parse(module.params["bridges"])
-        reconcile(module, Provider(bridges, module.params["revert_after"]), workers=1)
+        run_module(module, Provider(bridges, module.params["revert_after"]))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except BridgeError as error:

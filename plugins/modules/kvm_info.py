@@ -61,8 +61,8 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import read
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import Verdict, cgroups_are_writable, probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 

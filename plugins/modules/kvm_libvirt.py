@@ -88,7 +88,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 
 
 def main() -> None:
@@ -106,7 +106,7 @@ def main() -> None:
         wanted = parse(module.params)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    reconcile(module, Provider(wanted, module.check_mode))
+    run_module(module, Provider(wanted, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ packages:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import Provider
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    reconcile(module, Provider(module.params["path"], module.params["kind"], module.params["size"], module.params["format"]))
+    run_module(module, Provider(module.params["path"], module.params["kind"], module.params["size"], module.params["format"]))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.hosts import Hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 
 _DISK = {"name": {"type": "str", "required": True}, "size": {"type": "str", "required": True}}
 _HOST = {
@@ -234,7 +234,7 @@ def main() -> None:
     try:
         # One run at a time for a lab.
         with system.locked(system.lock_path(lab.directory)) if changing else contextlib.nullcontext():
-            reconcile(module, provider, module.params["arm"])
+            run_module(module, provider, module.params["arm"])
     except system.LabError as error:
         module.fail_json(msg=str(error))
 

@@ -154,11 +154,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host, binding_is_near
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 SECRET = {"client": {"type": "str", "required": True}, "key": {"type": "str", "no_log": True}, "uuid": {"type": "str"}, "state": STATE}
@@ -191,12 +191,12 @@ def main() -> None:
         wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools, module.check_mode)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if module.check_mode and not binding_is_near():
-        reconcile(module, Provider(None, wanted))
+    if module.check_mode and not binding_is_near("libvirt"):
+        run_module(module, Provider(None, wanted))
     require_binding(module, "libvirt", "python3-libvirt")
     try:
         with Host(params["uri"]) as host:
-            reconcile(module, Provider(host, wanted))
+            run_module(module, Provider(host, wanted))
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

@@ -173,8 +173,9 @@ from contextlib import closing
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rbd import FEATURES, WORKERS, Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 SNAPSHOT = {
     "name": {"type": "str", "required": True},
@@ -221,11 +222,11 @@ def main() -> None:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
         # There is no cluster yet: all would be created
-        reconcile(module, Provider(None, wanted, check=True), armed=params["arm"])
+        run_module(module, Provider(None, wanted, check=True), armed=params["arm"])
     require_binding(module, "rbd", "python3-rbd")
     try:
         with Connection(params["connection"]) as connection, closing(Provider(connection, wanted, check=module.check_mode)) as provider:
-            reconcile(module, provider, armed=params["arm"], workers=WORKERS)
+            run_module(module, provider, armed=params["arm"], workers=WORKERS)
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

@@ -51,8 +51,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import RadosgwAdmin, user_keys
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import user_keys
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 

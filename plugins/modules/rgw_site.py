@@ -336,11 +336,12 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import LIFECYCLE_RULE
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw import QUOTA, WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.quotas import QUOTA
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_bucket_settings import LIFECYCLE_RULE
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 
 KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}
 SITE = {
@@ -406,7 +407,7 @@ def main() -> None:
         wanted = parse(params)
         if module.check_mode and not options["mon_host"] and not os.path.exists(options["conf"]):
             # There is no cluster yet: all would be created
-            reconcile(module, Provider(wanted, None, options))
+            run_module(module, Provider(wanted, None, options))
         require_binding(module)
         client = (
             Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"], params["tls_names"]) if params["endpoints"] else None
@@ -414,7 +415,7 @@ def main() -> None:
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
         with Connection(options) as connection:
-            reconcile(module, Provider(wanted, connection, options, client), armed=params["arm"], workers=WORKERS)
+            run_module(module, Provider(wanted, connection, options, client), armed=params["arm"], workers=WORKERS)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

@@ -102,7 +102,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_module
 
 OBJECT = {
     "bucket": {"type": "str", "required": True},
@@ -132,7 +132,7 @@ def main() -> None:
         owners = credentials if there or not module.check_mode else {item["owner"] for item in params["objects"]}
         objects = parse(params["objects"], owners, module.check_mode)
         client = Client(params["endpoints"], params["validate_certs"], params["ca_path"], names=params["tls_names"]) if there else None
-        reconcile(module, Provider(client, credentials, objects))
+        run_module(module, Provider(client, credentials, objects))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except ApiFailed as error:

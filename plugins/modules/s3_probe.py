@@ -79,7 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
 
 
 def main() -> None:
@@ -98,14 +98,15 @@ def main() -> None:
         users = [(uid, Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"]))) for uid, keys in sorted(params["keys"].items())]
     except (IndexError, KeyError, TypeError):
         module.fail_json(msg="keys: each user needs a list of at least one key, with access_key and secret_key")
-    clients = {endpoint: Client([endpoint], params["validate_certs"], params["ca_path"], names=params["tls_names"]) for endpoint in params["endpoints"]}
-    for endpoint, client in clients.items():
+    clients = {}
+    for endpoint in params["endpoints"]:
         try:
+            clients[endpoint] = client = Client([endpoint], params["validate_certs"], params["ca_path"], names=params["tls_names"])
             for _uid, credentials in users:
                 names = bucket_names(client, credentials)
                 if not module.check_mode:
                     sweep(client, credentials, names)
-        except (ApiFailed, Unreachable) as error:
+        except (ApiFailed, Invalid, Unreachable) as error:
             module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
     pairs = [] if module.check_mode else [(endpoint, uid, credentials) for endpoint in clients for uid, credentials in users]
     with ThreadPoolExecutor(max_workers=8) as pool:

@@ -76,7 +76,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.drivers import FILE_OPTIONS, Provider, parse
 
 
@@ -92,7 +92,7 @@ def main() -> None:
         wanted = parse(module.params)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    reconcile(module, Provider(wanted))
+    run_module(module, Provider(wanted))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ backends:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import look, returned
 

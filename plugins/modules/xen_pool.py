@@ -230,7 +230,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import REPOSITORY_OPTIONS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC, connect
 
@@ -257,8 +257,7 @@ def main() -> None:
     try:
         wanted = parse(params["repositories"])
         with connect(params["connection"]) as session:
-            # One at a time: xapi formats and plugs one repository after the other anyway.
-            reconcile(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"], workers=1)
+            run_module(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

@@ -156,9 +156,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, binding_is_near, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, parse
 
 
 def main() -> None:
@@ -175,10 +175,10 @@ def main() -> None:
         wanted = parse(params["guests"], params["backend"], params["consumers"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if wanted.disks and not (module.check_mode and not binding_is_near()):
+    if wanted.disks and not (module.check_mode and not binding_is_near("rbd")):
         require_binding(module, "rados", "python3-rados")
         require_binding(module, "rbd", "python3-rbd")
-    reconcile(module, Provider(wanted, params["conf"], params["prune"], module.check_mode))
+    run_module(module, Provider(wanted, params["conf"], params["prune"], module.check_mode))
 
 
 if __name__ == "__main__":

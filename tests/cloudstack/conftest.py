@@ -35,8 +35,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from simulated import delete_zone
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 
 PREFIX = os.environ.get("CEPHSTACK_CLOUDSTACK_PREFIX", "test-")
 REAL = os.environ.get("CEPHSTACK_CLOUDSTACK", "")
@@ -151,7 +151,7 @@ def run(connection: dict[str, str]) -> t.Callable[..., dict[str, t.Any]]:
         assert not parsed.error_messages, parsed.error_messages
         module = _Module(check)
         try:
-            host.reconcile_alone("cloudstack_region", module, region.Provider(parsed.validated_parameters, client.connect(connection), prefix), arm)
+            reconcile_alone("cloudstack_region", module, region.Provider(parsed.validated_parameters, client.connect(connection), prefix), arm)
         except _Ended:
             pass
         result = {**module.result, "warnings": module.warnings}

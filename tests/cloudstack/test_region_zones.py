@@ -13,6 +13,7 @@ import pytest
 from conftest import Failed, differences, ids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import LISTINGS
 
 KINDS = [("advanced", 61), ("advanced_security_groups", 62), ("basic", 63)]
 
@@ -362,4 +363,4 @@ def test_settings_that_cannot_be(run: t.Any, server: client.Client, zone: dict[s
 def test_the_kinds_have_their_lists() -> None:
     for kind in region.KINDS:
         if not callable(kind.lists):
-            assert set(kind.lists) <= set(region.LISTINGS)
+            assert set(kind.lists) <= set(LISTINGS)

@@ -25,8 +25,8 @@ PROGRAMS = {"ceph-mon": "mon", "ceph-mds": "mds"}
 class Systemd:
     """Units as plain processes."""
 
-    def __init__(self, host) -> None:
-        self.host = host
+    def __init__(self, unit) -> None:
+        self.unit = unit
         self.processes: dict[str, subprocess.Popen] = {}
         self.enabled: set[str] = set()
         self.starts: list[str] = []
@@ -36,7 +36,7 @@ class Systemd:
         for name in names:
             process = self.processes.get(name)
             alive = process is not None and process.poll() is None
-            found[name] = self.host.Unit(name in self.enabled, alive, "active" if alive else "inactive", process.pid if alive else 0)
+            found[name] = self.unit(name in self.enabled, alive, "active" if alive else "inactive", process.pid if alive else 0)
         return found
 
     def start(self, name):
@@ -63,14 +63,14 @@ class Systemd:
 
 @pytest.fixture
 def systemd(monkeypatch):
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+    from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 
     pathlib.Path("/run/ceph").mkdir(exist_ok=True)
     pathlib.Path("/run/ceph").chmod(0o777)
-    one = Systemd(host)
+    one = Systemd(systemd.Unit)
     for name in ("units", "start", "stop", "restart"):
-        monkeypatch.setattr(host, name, getattr(one, name))
-    monkeypatch.setattr(host, "last_words", lambda name: "")
+        monkeypatch.setattr(systemd, name, getattr(one, name))
+    monkeypatch.setattr(systemd, "last_words", lambda name: "")
     yield one
     for name in list(one.processes):
         one.end(name)
@@ -310,11 +310,13 @@ def label(osd: int, uuid: str, fsid: str) -> bytes:
 def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monkeypatch):
     """A host with 24 OSDs: their devices are files here, all else is read as from devices. Nothing runs ceph-volume."""
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices as devices_of_host
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
+    from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import drop_in_path
 
     cluster = make_cluster(osds=0, mgr=False)
     monkeypatch.setattr(devices_of_host, "_real", lambda path: path if pathlib.Path(path).exists() else None)
-    monkeypatch.setattr(host, "installed", lambda program: True if program == "ceph-volume" else shutil.which(program) is not None)
+    monkeypatch.setattr(process, "installed", lambda program: True if program == "ceph-volume" else shutil.which(program) is not None)
     devices = [{"path": str(tmp_path / f"disk{number}"), "type": "raw"} for number in range(24)]
     folders = []
     log = pathlib.Path("/var/log/ceph/ceph-volume.log")
@@ -329,8 +331,8 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
             systemd.enabled.add(unit)
             systemd.processes[unit] = subprocess.Popen(["sleep", "120"])
             keyring_files.write(osds.keyring_place(number), key)
-            host.write(host.drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
-            folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(host.drop_in_path(unit)).parent]
+            files.write(drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
+            folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(drop_in_path(unit)).parent]
         key = cluster.command("auth get-or-create", entity=osds.BOOTSTRAP, caps=osds.BOOTSTRAP_CAPS)[0]["key"]
         keyring_files.write(osds.bootstrap_place(), key)
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, reconcile
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, run_module
 from ansible_collections.cephstack.cloud.tests.unit.templating import answers, question
 
 FLAT = yaml.safe_load(pathlib.Path(__file__).with_name("apt_repositories.yml").read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ class Host:
 
         module = types.SimpleNamespace(check_mode=check, exit_json=end, fail_json=lambda msg, **result: end(msg=msg, **result), warn=lambda warning: None)
         with pytest.raises(StopIteration):
-            reconcile(module, self.provider(added, *packages, check=check, **more))
+            run_module(module, self.provider(added, *packages, check=check, **more))
         return ended
 
     def files(self) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ def test_the_declared_region_is_one(bench: t.Any, count: int) -> None:
     parsed = ArgumentSpecValidator(region.argument_spec()).validate(declared)
     assert not parsed.error_messages
     assert region.declared_problems(parsed.validated_parameters) == []
-    plan, _sheet = region.plan(parsed.validated_parameters, region.Region(None))
+    plan, _sheet = region.plan(parsed.validated_parameters, Region(None))
     kinds = [change.kind for change in plan.changes]
     assert kinds.count("host") == count
     assert kinds.count("cluster") == -(-count // 10)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import ipaddress
+import itertools
 import pathlib
 import re
 import subprocess
@@ -199,6 +201,58 @@ def test_no_secret_has_a_default() -> None:
     assert given == []
 
 
+# Tests of something else than one file of the plugins, and of what.
+OF_MANY = {
+    "test_house.py": "the whole collection",
+    "test_bench.py": "tests/bench",
+    "test_limit.py": "playbooks that are run on some hosts only",
+    "test_addresses.py": "what roles' variables come to",
+    "ceph/test_alone.py": "the lock by which only one run is at work on a host",
+    "cloudstack/test_catalogue.py": "networks, templates and users, which are planned alike",
+    "xen/test_scripts.py": "the hotplug scripts of the role xen_host",
+}
+
+
+def test_a_test_lies_where_its_subject_does() -> None:
+    """tests/unit/ceph/test_pools.py is of module_utils/_ceph/pools.py, tests/unit/filter/test_x.py of filter/x.py, and tests/unit/test_plan.py of _plan.py."""
+    lost = []
+    for path in sorted((ROOT / "tests" / "unit").rglob("test_*.py")):
+        place = path.relative_to(ROOT / "tests" / "unit")
+        folder, name = str(place.parent), place.name[len("test_") :]
+        within = ROOT / "plugins" / "module_utils"
+        subjects = [within / f"_{name}"] if folder == "." else [within / f"_{folder}" / name, ROOT / "plugins" / folder / name]
+        if str(place) not in OF_MANY and not any(subject.exists() for subject in subjects):
+            lost.append(str(place))
+    assert lost == []
+
+
+def test_no_two_scenarios_have_one_network() -> None:
+    """Neither with each other, nor with the lab that anybody may have beside them, nor with the benchmarks'."""
+    files = [(path.parts[-5], read(path)) for path in ROOT.glob("molecule/*/inventory/group_vars/all/*.yml")]
+    scenarios = {name: str(variables["lab_network"]) for name, variables in files if "lab_network" in variables}
+    assert set(scenarios) == {path.parents[1].name for path in ROOT.glob("molecule/*/inventory/hosts.yml")}
+    (bench,) = re.findall(r'^NETWORK = "(.*)"$', (ROOT / "tests" / "bench" / "lab.py").read_text(encoding="utf-8"), re.MULTILINE)
+    others = {"the lab": str(read(ROOT / "roles" / "lab" / "defaults" / "main.yml")["lab_network"]), "the benchmarks": f"{bench}.0/24"}
+    networks = {name: ipaddress.ip_network(text) for name, text in {**others, **scenarios}.items()}
+    assert not [pair for pair in itertools.combinations(networks, 2) if networks[pair[0]].overlaps(networks[pair[1]])]
+    for name in scenarios:
+        addresses = re.findall(r"ansible_host: ([0-9.]+)", (ROOT / "molecule" / name / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
+        assert all(ipaddress.ip_address(address) in networks[name] for address in addresses), name
+
+
+# Roles that no scenario plays, and where they are tested.
+NOT_PLAYED = {"xen_pool": "tests/unit/xen/test_pool.py"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
+def test_a_role_is_played_by_a_scenario(role: pathlib.Path) -> None:
+    """By itself, or within the playbook of a whole site."""
+    files = [ROOT / "playbooks" / "site.yml", *ROOT.glob("molecule/*/*.yml"), *ROOT.glob("molecule/*/tests/*.py")]
+    played = any(re.search(rf"\bcephstack\.cloud\.{role.name}\b", path.read_text(encoding="utf-8")) for path in files)
+    assert played != (role.name in NOT_PLAYED)
+    assert (ROOT / NOT_PLAYED.get(role.name, "")).exists()
+
+
 def test_no_more_than_forty_variables() -> None:
     """The operator's interface is a few structured variables; the lab's are not part of it."""
     every = {name for role in ROLES if role.name != "lab" for name in read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})}
@@ -233,8 +287,35 @@ def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
     assert imported <= {"__future__", "concurrent.futures", "dataclasses", "enum", "typing"}
 
 
+def test_programs_are_run_by_the_ground_floor_only() -> None:
+    """It gives them the environment, and secrets by memory."""
+    folder = ROOT / "plugins" / "module_utils"
+    own = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "_host")]
+    assert [str(path) for path in own if re.search(r"^ *(import|from) subprocess\b", path.read_text(encoding="utf-8"), re.MULTILINE)] == []
+
+
 def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     """One that is not fails where it is evaluated, which may be in check mode only."""
     text = "\n".join(path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml")))
     is_set = set(re.findall(r"(?:^ *|register: |loop_var: |index_var: |\bset )(__[a-z]\w+)(?=:|$|[ ,])", text, re.M))
     assert set(re.findall(r"\b__[a-z]\w+", text)) - is_set == set()
+
+
+def test_module_utils_import_in_no_circle() -> None:
+    """Neither at run time nor for types: a file knows only what is below it."""
+    folder, package = ROOT / "plugins" / "module_utils", "ansible_collections.cephstack.cloud.plugins.module_utils"
+    files = {".".join([package, *path.relative_to(folder).with_suffix("").parts]).replace(".__init__", ""): path for path in folder.rglob("*.py")}
+    below: dict[str, set[str]] = {}
+    for name, path in files.items():
+        froms = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+        assert not any(node.level for node in froms), f"{path.name}: Ansible ships only what is imported by its whole name"
+        modules = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | {str(node.module) for node in froms}
+        below[name] = modules & set(files) - {name}
+    # Whatever imports none of those that are left, or is imported by none, is in no circle.
+    left: set[str] = set()
+    smaller = set(below)
+    while smaller != left:
+        left = smaller
+        imported = set().union(*(below[name] for name in left))
+        smaller = {name for name in left & imported if below[name] & left}
+    assert not left, "import circles: " + ", ".join(sorted(name.replace(f"{package}.", "") for name in left))

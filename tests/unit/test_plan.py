@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import typing as t
 
@@ -13,15 +14,20 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     HIDDEN,
     Change,
+    Draft,
     Failure,
     Invalid,
+    Lane,
     Plan,
     Risk,
     Secret,
+    Together,
     Unreachable,
     differing,
     reconcile,
     redact,
+    run_action,
+    run_module,
 )
 
 
@@ -84,6 +90,80 @@ def test_differing_keeps_only_what_was_declared_and_differs() -> None:
         {"min_size": 1, "bulk": None},
         {"min_size": 2, "bulk": None},
     )
+
+
+# -- the draft
+
+
+def drafted(current: t.Any, desired: t.Any, **more: t.Any) -> list[Change]:
+    draft = Draft()
+    draft.ensure("pool", "a", current, desired, lambda: "applied", **more)
+    return draft.plan().changes
+
+
+def test_a_draft_picks_what_is_to_be_done_and_cuts_an_update_to_what_differs() -> None:
+    (created,) = drafted(None, {"size": 3})
+    assert (created.id, created.action, created.before, created.after) == ("pool/a", "create", None, {"size": 3})
+    (updated,) = drafted({"size": 3, "bulk": False, "other": 0}, {"size": 2, "bulk": False})
+    assert (updated.action, updated.before, updated.after, updated.apply()) == ("update", {"size": 3}, {"size": 2}, "applied")
+    (deleted,) = drafted({"size": 3}, None, risk=Risk.LOSS, reason="gone", needs=frozenset({"pool/b"}))
+    assert (deleted.action, deleted.before, deleted.after) == ("delete", {"size": 3}, None)
+    assert (deleted.risk, deleted.reason, deleted.needs) == (Risk.LOSS, "gone", {"pool/b"})
+
+
+def test_what_is_as_it_should_be_is_no_change() -> None:
+    assert drafted({"size": 3, "other": 0}, {"size": 3}) == []
+    assert drafted(None, None) == []
+
+
+def test_what_has_nothing_to_say_of_itself_is_made_and_taken_away_all_the_same() -> None:
+    assert [change.action for change in drafted(None, {}) + drafted({}, None)] == ["create", "delete"]
+
+
+def test_an_update_is_given_what_differs() -> None:
+    (updated,) = drafted({"size": 3, "bulk": False}, {"size": 2, "bulk": False}, update=lambda differs: differs)
+    assert updated.apply() == {"size": 2}
+    (created,) = drafted(None, {"size": 2}, update=lambda differs: differs)
+    assert created.apply() == "applied"
+
+
+def test_a_change_that_nobody_could_apply_is_a_defect() -> None:
+    with pytest.raises(TypeError, match="how to delete pool/a"):
+        Draft().ensure("pool", "a", {"size": 3}, None)
+
+
+def test_problems_and_warnings_are_said_once_and_problems_end_it() -> None:
+    draft = Draft("ceph_cluster_")
+    for text in ("3 hosts only", "3 hosts only", "no manager"):
+        draft.warn(text)
+    draft.add(change("a"))
+    assert (draft.plan().changes, draft.plan().warnings, draft.prefix) == ([change("a")], ["3 hosts only", "no manager"], "ceph_cluster_")
+    for text in ("size 9", "size 9", "size 8"):
+        draft.problem(text)
+    with pytest.raises(Invalid) as caught:
+        draft.plan()
+    assert caught.value.problems == ["size 9", "size 8"]
+
+
+def test_a_draft_knows_the_ids_that_are_planned_so_far() -> None:
+    draft = Draft()
+    for one in (change("z1/a"), change("z2/a", action="delete"), Change("flag", "z1", "update", {}, {}, lambda: None)):
+        draft.add(one)
+    assert draft.ids("pool") == {"pool/z1/a", "pool/z2/a"}
+    assert draft.ids("pool", "flag", begin="z1") == {"pool/z1/a", "flag/z1"}
+    assert draft.ids("pool", action="delete") == {"pool/z2/a"}
+    assert draft.ids() == frozenset()
+
+
+def test_a_kind_that_there_is_not_is_a_defect() -> None:
+    draft = Draft(kinds=["pool", "crush_rule"])
+    draft.add(change("a", needs=frozenset({"crush_rule/there-already"})))
+    assert len(draft.plan()) == 1
+    with pytest.raises(ValueError, match="no kind delete"):
+        draft.ids("pool", "delete")
+    draft.add(change("b", needs=frozenset({"crush-rule/a"})))
+    with pytest.raises(ValueError, match="no kind crush-rule"):
+        draft.plan()
 
 
 # -- stages
@@ -197,6 +277,59 @@ def test_workers_bound_what_runs_at_once() -> None:
     assert most == 2
 
 
+class Counted:
+    """Counts how many run at once, for each of some words; each waits until as many run as may."""
+
+    def __init__(self, **expected: int) -> None:
+        self.expected = expected
+        self.running = dict.fromkeys(expected, 0)
+        self.most = dict.fromkeys(expected, 0)
+        self.changed = threading.Condition()
+
+    def run(self, word: str) -> None:
+        with self.changed:
+            self.running[word] += 1
+            self.most[word] = max(self.most[word], self.running[word])
+            self.changed.notify_all()
+            assert self.changed.wait_for(lambda: self.most == self.expected, timeout=20)
+        with self.changed:
+            self.running[word] -= 1
+
+
+def test_a_lane_bounds_what_runs_at_once_and_others_go_on_beside_it() -> None:
+    counted = Counted(hosts=2, ranges=1, free=4)
+    lanes = {"hosts": Lane("hosts", 2), "ranges": Lane("ranges"), "free": None}
+    changes = [change(f"{word}{number}", lambda word=word: counted.run(word), lane=lanes[word]) for number in range(4) for word in lanes]
+    assert Plan(changes).apply() == []
+    assert counted.most == {"hosts": 2, "ranges": 1, "free": 4}
+
+
+def test_a_lane_keeps_the_order_and_the_failures_of_its_changes() -> None:
+    done: list[str] = []
+
+    def apply(name: str) -> None:
+        done.append(name)
+        if name in "bd":
+            raise IndexError(name)
+
+    plan = Plan([change(name, lambda name=name: apply(name)) for name in "abcde"], lane=Lane("one"))
+    assert [failure.id for failure in plan.apply()] == ["pool/b", "pool/d"]
+    assert done == list("abcde")
+
+
+def test_a_plan_s_lane_is_for_the_changes_that_name_none() -> None:
+    plan = Plan([change("a", lane=Lane("own", 8)), change("b")], lane=Lane("plan"))
+    assert [one.lane for one in plan.changes] == [("own", 8), ("plan", 1)]
+    assert Plan([change("a")]).changes[0].lane is None
+
+
+def test_workers_bound_all_lanes_together() -> None:
+    done: list[str] = []
+    plan = Plan([change("free", lambda: done.append("free")), *(change(name, lambda name=name: done.append(name), lane=Lane(name, 3)) for name in "ab")])
+    assert plan.apply(workers=1) == []
+    assert done == ["a", "b", "free"]
+
+
 def test_nonsensical_workers_are_one() -> None:
     done: list[str] = []
     assert Plan([change("a", lambda: done.append("a"))]).apply(workers=0) == []
@@ -303,10 +436,10 @@ class Pools:
         return {"pools": observed}
 
 
-def ended(provider: Pools, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
+def ended(provider: t.Any, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
     module = FakeModule(check_mode)
     with pytest.raises(Ended):
-        reconcile(module, provider, armed)
+        run_module(module, provider, armed)
     return module
 
 
@@ -412,4 +545,77 @@ def test_what_a_provider_does_not_expect_is_not_swallowed() -> None:
             raise KeyError("a defect")
 
     with pytest.raises(KeyError):
-        reconcile(FakeModule(), Broken({}, {}))
+        run_module(FakeModule(), Broken({}, {}))
+
+
+# -- what came of it, for whoever wants to know
+
+
+def test_an_outcome_tells_without_ending_anything() -> None:
+    provider = Pools({"a": 2}, {"a": 3})
+    checked = reconcile(provider, check_mode=True)
+    assert (checked.changed, checked.error, checked.warnings, checked.returned) == (True, "", ["3 hosts only"], {"pools": {"a": 2}})
+    done = reconcile(provider)
+    assert (done.changed, done.diff, done.returned) == (True, checked.diff, {"pools": {"a": 3}})
+    again = reconcile(provider)
+    assert (again.changed, again.diff, again.result()) == (False, [], {"changed": False, "changes": [], "diff": [], "pools": {"a": 3}})
+    refused = reconcile(Pools({"old": 3}, {}))
+    assert (refused.changed, len(refused.refused or []), refused.failures) == (False, 1, None)
+
+
+class Action:
+    """What the engine uses of an action plugin."""
+
+    class _task:
+        check_mode = False
+
+
+def test_an_action_returns_what_a_module_ends_with() -> None:
+    def invalid() -> Pools:
+        raise Invalid(["no key", "no host"])
+
+    done = run_action(Action(), lambda: Pools({}, {"a": 3}))
+    assert {**done, "warnings": []} == {**ended(Pools({}, {"a": 3})).result, "warnings": []}
+    assert done["warnings"] == ["3 hosts only"]
+    assert run_action(Action(), invalid) == {"failed": True, "msg": "no key; no host", "problems": ["no key", "no host"]}
+    refused = run_action(Action(), lambda: Pools({"old": 3}, {}))
+    assert (refused["failed"], refused["refused"], "changed" in refused) == (True, ended(Pools({"old": 3}, {})).result["refused"], False)
+    assert "failed" not in run_action(Action(), lambda: Pools({"old": 3}, {}), armed=["pool/old"])
+
+
+def test_a_plan_as_json_is_stable_and_hides_secrets() -> None:
+    new = change("new", after={"key": Secret("topsecret"), "tags": frozenset("ba")}, lane=Lane("one"), needs=frozenset({"pool/z", "pool/old"}))
+    old = change("old", action="delete", before={"size": 3}, after=None, risk=Risk.LOSS, reason="gone", moved_bytes=7)
+    assert Plan([new, old]).to_json() == Plan([old, new]).to_json()
+    first, second = json.loads(json.dumps(Plan([old, new]).to_json()))
+    assert first == {
+        "kind": "pool",
+        "name": "new",
+        "action": "create",
+        "risk": "none",
+        "reason": "",
+        "moved_bytes": None,
+        "needs": ["pool/old", "pool/z"],
+        "lane": "one",
+        "before": None,
+        "after": {"key": HIDDEN, "tags": ["a", "b"]},
+    }
+    assert (second["risk"], second["moved_bytes"], second["before"], second["after"], second["lane"]) == ("loss", 7, {"size": 3}, None, None)
+
+
+# -- several providers as one
+
+
+def test_several_providers_are_one_plan() -> None:
+    first, second = Pools({"a": 2}, {"a": 3}), Pools({}, {"b": 3})
+    second.returned = lambda observed: {"others": observed}  # type: ignore[method-assign]
+    module = ended(Together([first, second]))
+    assert [row["name"] for row in module.result["changes"]] == ["a", "b"]
+    assert (module.result["pools"], module.result["others"]) == ({"a": 3}, {"b": 3})
+    assert module.warnings == ["3 hosts only", "3 hosts only"]
+
+
+def test_the_problems_of_several_providers_are_said_together() -> None:
+    first, second, third = Pools({}, {}), Pools({}, {}), Pools({}, {"c": 3})
+    first.invalid_at = second.invalid_at = 1
+    assert len(ended(Together([first, second, third])).result["problems"]) == 4

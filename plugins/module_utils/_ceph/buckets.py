@@ -1,211 +1,177 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What S3 says about a bucket, as one means it: lifecycle rules, policies, versioning. Pure.
+"""Buckets: their owners, versioning, lifecycle, policies and quotas.
 
-A lifecycle rule is a dict of the shape of LIFECYCLE_RULE, without the keys that say nothing.
+What a bucket's quota and owner are, the Admin Ops API tells and changes; its settings only S3 does, asked as its owner.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing as t
-from xml.etree import ElementTree
+from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
 
-_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_TRANSITION = {"days": {"type": "int", "required": True}, "storage_class": {"type": "str", "required": True}}
-LIFECYCLE_RULE: dict[str, t.Any] = {
-    "id": {"type": "str", "required": True},
-    "enabled": {"type": "bool", "default": True},
-    "prefix": {"type": "str", "default": ""},
-    "tags": {"type": "dict", "default": {}},
-    "expiration_days": {"type": "int"},
-    "expire_delete_markers": {"type": "bool", "default": False},
-    "noncurrent_expiration_days": {"type": "int"},
-    "abort_multipart_days": {"type": "int"},
-    "transitions": {"type": "list", "elements": "dict", "default": [], "options": _TRANSITION},
-    "noncurrent_transitions": {"type": "list", "elements": "dict", "default": [], "options": _TRANSITION},
+
+class _Setting(t.NamedTuple):
+    """A setting that S3 keeps under its own name. missing: S3's error where there is none; what there is then is none."""
+
+    read: t.Callable[[bytes], t.Any]
+    write: t.Callable[[t.Any], bytes]
+    missing: str = ""
+    none: t.Any = None
+
+
+_SETTINGS = {
+    "versioning": _Setting(s3_bucket_settings.versioning_from_xml, s3_bucket_settings.versioning_to_xml),
+    "lifecycle": _Setting(s3_bucket_settings.lifecycle_from_xml, s3_bucket_settings.lifecycle_to_xml, "NoSuchLifecycleConfiguration", []),
+    "policy": _Setting(s3_bucket_settings.tidy_policy, lambda policy: json.dumps(policy).encode(), "NoSuchBucketPolicy"),
 }
-# key of ours -> (element, element within) of S3's
-_DAYS = {
-    "expiration_days": ("Expiration", "Days"),
-    "noncurrent_expiration_days": ("NoncurrentVersionExpiration", "NoncurrentDays"),
-    "abort_multipart_days": ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
-}
-_MOVES = {"transitions": ("Transition", "Days"), "noncurrent_transitions": ("NoncurrentVersionTransition", "NoncurrentDays")}
 
 
-def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return a declared rule in the form in which rules are compared."""
-    tidy: dict[str, t.Any] = {"id": rule["id"], "enabled": bool(rule.get("enabled", True)), "prefix": rule.get("prefix") or ""}
-    if rule.get("tags"):
-        tidy["tags"] = {values.word(key): values.word(value) for key, value in rule["tags"].items()}
-    for key in _DAYS:
-        if rule.get(key) is not None:
-            tidy[key] = int(rule[key])
-    if rule.get("expire_delete_markers"):
-        tidy["expire_delete_markers"] = True
-    for key in _MOVES:
-        if rule.get(key):
-            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=_move_order)
-    return tidy
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """A declared bucket. settings: of _SETTINGS and quota only what was declared."""
+
+    name: str
+    owner: str
+    present: bool = True
+    settings: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its name in the Admin Ops API: a tenant's bucket is tenant/name."""
+        tenant, sign, _unused = self.owner.partition("$")
+        return f"{tenant}/{self.name}" if sign else self.name
 
 
-def _move_order(move: t.Mapping[str, t.Any]) -> tuple[int, str]:
-    return move["days"], move["storage_class"] or ""
+@dataclasses.dataclass
+class Observed:
+    """buckets: id -> settings and facts; bucket_ids: all."""
+
+    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    bucket_ids: t.FrozenSet[str] = frozenset()
 
 
-def rule_problems(rule: t.Mapping[str, t.Any]) -> list[str]:
-    """Return what S3 would not accept of a rule."""
-    tidy = tidy_rule(rule)
-    found = []
-    if not any(key in tidy for key in (*_DAYS, *_MOVES, "expire_delete_markers")):
-        found.append(f"lifecycle rule {rule['id']} does nothing: say what expires or moves")
-    if "expiration_days" in tidy and "expire_delete_markers" in tidy:
-        found.append(f"lifecycle rule {rule['id']}: expiration_days and expire_delete_markers exclude each other")
-    found.extend(f"lifecycle rule {rule['id']}: {key} must be 1 or more" for key in _DAYS if tidy.get(key, 1) < 1)
-    return found
+def parse(items: t.Iterable[t.Mapping[str, t.Any]], problems: list[str]) -> tuple[Bucket, ...]:
+    """Return the declared buckets."""
+    buckets = []
+    for item in items:
+        found: list[str] = []
+        buckets.append(Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", _parse_settings(item, found)))
+        problems.extend(f"bucket {item['name']}: {text}" for text in found)
+    return tuple(buckets)
 
 
-def lifecycle_to_xml(rules: t.Iterable[t.Mapping[str, t.Any]]) -> bytes:
-    """Return S3's form of tidy rules."""
-    top = ElementTree.Element("LifecycleConfiguration", xmlns=_NAMESPACE)
-
-    def add(parent: ElementTree.Element, name: str, text: t.Any = None) -> ElementTree.Element:
-        child = ElementTree.SubElement(parent, name)
-        if text is not None:
-            child.text = str(text)
-        return child
-
-    for rule in rules:
-        element = add(top, "Rule")
-        add(element, "ID", rule["id"])
-        place = add(element, "Filter")
-        tags = rule.get("tags", {})
-        if len(tags) + bool(rule["prefix"]) > 1:
-            place = add(place, "And")
-        if rule["prefix"] or not tags:
-            add(place, "Prefix", rule["prefix"])
-        for key, value in sorted(tags.items()):
-            tag = add(place, "Tag")
-            add(tag, "Key", key)
-            add(tag, "Value", value)
-        add(element, "Status", "Enabled" if rule["enabled"] else "Disabled")
-        for key, (outer, inner) in _DAYS.items():
-            if key in rule:
-                add(add(element, outer), inner, rule[key])
-        if rule.get("expire_delete_markers"):
-            add(add(element, "Expiration"), "ExpiredObjectDeleteMarker", "true")
-        for key, (outer, inner) in _MOVES.items():
-            for move in rule.get(key, ()):
-                moved = add(element, outer)
-                add(moved, inner, move["days"])
-                add(moved, "StorageClass", move["storage_class"])
-    return ElementTree.tostring(top, encoding="utf-8")
-
-
-def lifecycle_from_xml(data: bytes) -> list[dict[str, t.Any]]:
-    """Return the rules that a bucket has, in the form of tidy_rule, by id. What has no place in that form is kept under "other", so that it differs."""
-    rules = []
-    for element in _bare(ElementTree.fromstring(data)).findall("Rule"):
-        rule: dict[str, t.Any] = {"id": element.findtext("ID") or "", "enabled": element.findtext("Status") == "Enabled"}
-        rule["prefix"] = next((found.text or "" for found in element.iter("Prefix")), "")
-        tags = {tag.findtext("Key") or "": tag.findtext("Value") or "" for tag in element.iter("Tag")}
-        if tags:
-            rule["tags"] = tags
-        other = []
-        for child in element:
-            if child.tag in ("ID", "Status", "Prefix", "Filter"):
-                continue
-            key = next((key for key, (outer, inner) in _DAYS.items() if outer == child.tag and child.find(inner) is not None and len(child) == 1), None)
-            move = next((key for key, (outer, _unused) in _MOVES.items() if outer == child.tag), None)
-            if key:
-                rule[key] = int(child.findtext(_DAYS[key][1]) or 0)
-            elif child.tag == "Expiration" and child.findtext("ExpiredObjectDeleteMarker") == "true":
-                rule["expire_delete_markers"] = True
-            elif move and child.find(_MOVES[move][1]) is not None:
-                rule.setdefault(move, []).append({"days": int(child.findtext(_MOVES[move][1]) or 0), "storage_class": child.findtext("StorageClass")})
-            else:
-                other.append(ElementTree.tostring(child, encoding="unicode"))
-        for move in _MOVES:
-            if move in rule:
-                rule[move].sort(key=_move_order)
-        if other:
-            rule["other"] = sorted(other)
-        rules.append(rule)
-    return sorted(rules, key=lambda rule: rule["id"])
-
-
-def _bare(element: ElementTree.Element) -> ElementTree.Element:
-    """Take the namespace off all tags."""
-    for one in element.iter():
-        one.tag = one.tag.rpartition("}")[2]
-    return element
-
-
-def versioning_from_xml(data: bytes) -> bool:
-    """Return whether versions are kept. (Never switched on and suspended are the same in this.)"""
-    return _bare(ElementTree.fromstring(data)).findtext("Status") == "Enabled"
-
-
-def versioning_to_xml(enabled: bool) -> bytes:
-    """Return S3's form of it."""
-    return f'<VersioningConfiguration xmlns="{_NAMESPACE}"><Status>{"Enabled" if enabled else "Suspended"}</Status></VersioningConfiguration>'.encode()
-
-
-def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.Optional[dict[str, t.Any]]:
-    """Return a policy in the form in which policies are compared: None where there is none. Raises ValueError.
-
-    To S3 a text and a list of one text mean the same, "*" and {"AWS": "*"} are the same principal, and the order of
-    actions, resources and principals means nothing. One that names no version is of the old one where a gateway has it (bytes),
-    and of the newer one where it is declared.
-    """
-    version = "2008-10-17" if isinstance(policy, bytes) else "2012-10-17"
-    if isinstance(policy, (str, bytes)):
+def _parse_settings(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
+    settings: dict[str, t.Any] = {key: item[key] for key in ("versioning",) if item.get(key) is not None}
+    if item.get("lifecycle") is not None:
+        for rule in item["lifecycle"]:
+            found.extend(s3_bucket_settings.rule_problems(rule))
+        settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
+        names = [rule["id"] for rule in settings["lifecycle"]]
+        found.extend(f"lifecycle rule {name} is declared twice" for name in sorted(values.duplicates(names)))
+    if item.get("policy") is not None:
         try:
-            policy = json.loads(policy) if policy.strip() else None
+            settings["policy"] = s3_bucket_settings.tidy_policy(item["policy"])
+            if s3_bucket_settings.is_public(settings["policy"]) and not item.get("public"):
+                found.append("its policy lets everybody in; say public: true if that is meant")
         except ValueError as error:
-            raise ValueError(f"the policy is not JSON: {error}") from None
-    if not policy:
-        return None
-    if not isinstance(policy, dict):
-        raise ValueError("the policy is not a mapping")
-    statements = policy.get("Statement")
-    if isinstance(statements, dict):
-        statements = [statements]
-    if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
-        raise ValueError("the policy has no Statement")
-    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", version)), "Statement": [_tidy_statement(one) for one in statements]}
-    if policy.get("Id"):
-        tidy["Id"] = policy["Id"]
-    return tidy
+            found.append(str(error))
+    if item.get("quota") is not None:
+        settings["quota"] = quotas.parse(item["quota"], found)
+    return settings
 
 
-def _tidy_statement(statement: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    tidy: dict[str, t.Any] = {}
-    for key, value in statement.items():
-        if key in ("Principal", "NotPrincipal"):
-            value = {"AWS": ["*"]} if value == "*" else {kind: _texts(names) for kind, names in value.items()}
-        elif key in ("Action", "NotAction", "Resource", "NotResource"):
-            value = _texts(value)
-        elif key == "Condition":
-            value = {operator: {name: _texts(values) for name, values in pairs.items()} for operator, pairs in value.items()}
-        tidy[key] = value
-    return tidy
+# -- what is
 
 
-def _texts(value: t.Any) -> list[str]:
-    return sorted({str(one).lower() if isinstance(one, bool) else str(one) for one in (value if isinstance(value, list) else [value])})
+def observe(observed: Observed, buckets: t.Iterable[Bucket], pruned: t.Iterable[str], api: AdminOps, pool: ThreadPoolExecutor) -> None:
+    """Read the declared buckets and those that go because they are not declared. bucket_ids has been read."""
+    deep = {bucket.id: bucket.present and len(bucket.settings.keys() - {"quota"}) > 0 for bucket in buckets}
+    names = sorted((set(deep) | set(pruned)) & observed.bucket_ids)
+    for name, found in zip(names, pool.map(lambda name: _read(api, name, deep.get(name, False)), names)):
+        if found is not None:
+            observed.buckets[name] = found
 
 
-def is_public(policy: t.Optional[t.Mapping[str, t.Any]]) -> bool:
-    """Say whether a tidy policy allows everybody something, without a condition."""
-    for statement in (policy or {}).get("Statement", ()):
-        names = {name for names in statement.get("Principal", {}).values() for name in names}
-        if statement.get("Effect") == "Allow" and "*" in names and not statement.get("Condition"):
-            return True
-    return False
+def _read(api: AdminOps, name: str, deep: bool) -> t.Optional[dict[str, t.Any]]:
+    """Return a bucket's settings in the form in which they are declared; None where it isn't there. deep: also what only its owner may ask."""
+    try:
+        stats = api("GET", "bucket", bucket=name, stats=True)
+    except ApiFailed as error:
+        if error.status == 404:
+            return None
+        raise
+    have: dict[str, t.Any] = {
+        "id": stats["id"],
+        "owner": stats["owner"],
+        "objects": sum(usage.get("num_objects", 0) for usage in stats.get("usage", {}).values()),
+        "quota": quotas.current(stats["bucket_quota"]),
+    }
+    if deep:
+        credentials, path = api.credentials(stats["owner"]), "/" + name.rpartition("/")[2]
+        for key, setting in _SETTINGS.items():
+            try:
+                have[key] = setting.read(api.client.request(credentials, "GET", path, {key: ""}))
+            except ApiFailed as error:
+                if error.code != setting.missing:
+                    raise
+                have[key] = setting.none
+    return have
+
+
+# -- what must change
+
+
+def plan_deletion(name: str, observed: Observed, api: AdminOps, why: str = "") -> Change:
+    have = observed.buckets.get(name, {})
+    count = have.get("objects", 0)
+    before, reason = {"owner": have.get("owner"), "objects": count}, f"{why}its {count} objects would be deleted"
+    return Change("bucket", name, "delete", before, None, lambda: api("DELETE", "bucket", bucket=name, purge_objects=True), Risk.LOSS, reason)
+
+
+def plan(
+    buckets: t.Iterable[Bucket], observed: Observed, owners: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], problems: list[str]
+) -> list[Change]:
+    """owners: uids that are declared or there."""
+    changes = []
+    for bucket in buckets:
+        if not bucket.present:
+            changes.extend([plan_deletion(bucket.id, observed, api)] if bucket.id in observed.buckets else [])
+        elif bucket.owner not in owners:
+            problems.append(f"bucket {bucket.name}: its owner {bucket.owner} is neither declared nor there")
+        else:
+            changes.extend(_plan(bucket, observed.buckets.get(bucket.id), api, needs | {f"user/{bucket.owner}"}))
+    return changes
+
+
+def _plan(bucket: Bucket, have: t.Optional[dict[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str]) -> list[Change]:
+    wish = {"owner": bucket.owner, **bucket.settings}
+    if have is None:
+        new = {key: value for key, value in wish.items() if value not in (None, [], False)}
+        return [Change("bucket", bucket.id, "create", None, new, lambda: _set(api, bucket, new, None), needs=needs)]
+    before, after = quotas.differing(have, wish, ("quota",))
+    return [Change("bucket", bucket.id, "update", before, after, lambda: _set(api, bucket, after, have), needs=needs)] if after else []
+
+
+def _set(api: AdminOps, bucket: Bucket, after: t.Mapping[str, t.Any], have: t.Optional[t.Mapping[str, t.Any]]) -> None:
+    credentials, path = api.credentials(bucket.owner), f"/{bucket.name}"
+    if have is None:
+        api.client.request(credentials, "PUT", path)
+    elif "owner" in after:
+        api("PUT", "bucket", bucket=bucket.id, bucket_id=have["id"], uid=bucket.owner)
+    for key, setting in _SETTINGS.items():
+        if key in after:
+            body = setting.write(after[key]) if after[key] or not setting.missing else b""
+            api.client.request(credentials, "PUT" if body else "DELETE", path, {key: ""}, body)
+    if "quota" in after:
+        api("PUT", "bucket", quota="", uid=bucket.owner, bucket=bucket.name, **quotas.query(after["quota"]))

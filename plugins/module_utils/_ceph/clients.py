@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import os
 import re
 import struct
@@ -17,10 +18,9 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 SERVICES = ("mon", "osd", "mgr", "mds")
 # The key types, by the number that stands at the beginning of a key, and the length of their secrets in bytes.
@@ -215,7 +215,7 @@ def cephx_problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    draft: Draft,
     pools: t.Collection[str],
     allowed: t.Optional[t.Collection[str]],
     me: str,
@@ -223,43 +223,43 @@ def plan(
 ) -> None:
     """Plan clients. pools: the names of those that will be there. allowed: the key types that the cluster will take; None before 20.2.4."""
     for number, item in enumerate(declared):
-        name, here = item["name"], f"{item.get('where') or f'{sheet.prefix}clients[{number}]'} ({item['name']})"
+        name, here = item["name"], f"{item.get('where') or f'{draft.prefix}clients[{number}]'} ({item['name']})"
         living = maps.auth.get(name)
         if item["state"] == "absent":
             if living is not None:
                 if name == me:
-                    sheet.problem(f"{here}: it is the client that this very run uses: it cannot be deleted by itself")
+                    draft.problem(f"{here}: it is the client that this very run uses: it cannot be deleted by itself")
                 else:
-                    _delete(name, sheet, "whoever uses its key is locked out", living)
+                    _delete(name, draft, "whoever uses its key is locked out", living)
             continue
         caps = {service: text.strip() for service, text in (item.get("caps") or {}).items() if text and text.strip()}
         for pool in pools_in(caps):
             if pool not in pools and not maps.empty:
-                sheet.problem(f"{here}: its caps name the pool {pool}, which is neither there nor declared in {sheet.prefix}pools")
+                draft.problem(f"{here}: its caps name the pool {pool}, which is neither there nor declared in {draft.prefix}pools")
         kind = item.get("key_type")
         if kind == "aes256k" and allowed is None and not maps.empty:
-            sheet.problem(
+            draft.problem(
                 f"{here}: key_type aes256k needs Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first"
             )
             continue
         if kind and allowed is not None and kind not in allowed:
-            sheet.problem(f"{here}: key_type {kind}, and the cluster allows {', '.join(allowed)}: name {kind} in {sheet.prefix}cephx.allowed as well")
+            draft.problem(f"{here}: key_type {kind}, and the cluster allows {', '.join(allowed)}: name {kind} in {draft.prefix}cephx.allowed as well")
             continue
         if living is None:
-            _create(item, caps, kind if allowed is not None else None, maps, sheet, here)
+            _create(item, caps, kind if allowed is not None else None, maps, draft, here)
         else:
-            _update(item, caps, kind, living, sheet)
+            _update(item, caps, kind, living, draft)
     if prune:
         kept = {item["name"] for item in declared} | {me}
         for name, living in maps.auth.items():
             if name not in kept and not _SERVICE.fullmatch(name):
-                _delete(name, sheet, "it is not declared, and prune names clients: whoever uses its key is locked out", living)
+                _delete(name, draft, "it is not declared, and prune names clients: whoever uses its key is locked out", living)
 
 
-def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, sheet: Sheet, here: str) -> None:
+def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], maps: Maps, draft: Draft, here: str) -> None:
     name = item["name"]
     if item.get("caps") is None:
-        sheet.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
+        draft.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
         return
     after: dict[str, t.Any] = {"caps": caps}
     if kind:
@@ -269,17 +269,17 @@ def _create(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
         after["key"] = Secret(given)
 
         def apply() -> t.Any:
-            return _import(sheet.send, name, given, caps)
+            return _import(draft.send, name, given, caps)
 
     else:
 
         def apply() -> t.Any:
-            return sheet.send("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
+            return draft.send("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
 
-    sheet.add(Change("client", name, "create", None, after, apply, needs=sheet.cipher_needs))
+    draft.ensure("client", name, None, after, apply, needs=draft.cipher_needs)
 
 
-def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], sheet: Sheet) -> None:
+def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[str], living: t.Mapping[str, t.Any], draft: Draft) -> None:
     name = item["name"]
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}
@@ -306,13 +306,13 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
 
     def apply() -> t.Any:
         if fresh:
-            return _import(sheet.send, name, fresh, full)
-        return sheet.send("auth caps", entity=name, caps=_flat(full))
+            return _import(draft.send, name, fresh, full)
+        return draft.send("auth caps", entity=name, caps=_flat(full))
 
     risk = Risk.RESTART if fresh else Risk.NONE
     if name.startswith("client.") and not full and not fresh:
         risk, reason = Risk.LOSS, "it loses all its caps"
-    sheet.add(Change("client", name, "update", before, after, apply, risk=risk, reason=reason, needs=sheet.cipher_needs))
+    draft.ensure("client", name, before, after, apply, risk=risk, reason=reason, needs=draft.cipher_needs)
 
 
 def _parts(key: str) -> tuple[str, float]:
@@ -322,9 +322,9 @@ def _parts(key: str) -> tuple[str, float]:
         return "", 0.0
 
 
-def _delete(name: str, sheet: Sheet, reason: str, living: t.Mapping[str, t.Any]) -> None:
+def _delete(name: str, draft: Draft, reason: str, living: t.Mapping[str, t.Any]) -> None:
     before = {"caps": dict(living["caps"])}
-    sheet.add(Change("client", name, "delete", before, None, lambda: sheet.send("auth del", entity=name), risk=Risk.LOSS, reason=reason))
+    draft.ensure("client", name, before, None, lambda: draft.send("auth del", entity=name), risk=Risk.LOSS, reason=reason)
 
 
 def _flat(caps: t.Mapping[str, str]) -> list[str]:
@@ -338,15 +338,15 @@ def _import(send: t.Callable[..., t.Any], name: str, key: str, caps: t.Mapping[s
     return send("auth import", keyring.encode())
 
 
-def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.Optional[list[str]]:
+def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> t.Optional[list[str]]:
     """Plan the ciphers; return the key types that will be allowed, None where the release knows one type only."""
     said = {key: value for key, value in declared.items() if value is not None}
     if maps.empty:
         return None
     if maps.release < CIPHERS_SINCE or not maps.ciphers:
         if any(value not in ("aes", ["aes"]) for value in said.values()):
-            sheet.problem(
-                f"{sheet.prefix}cephx: other ciphers than aes need Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: "
+            draft.problem(
+                f"{draft.prefix}cephx: other ciphers than aes need Ceph {values.shown(CIPHERS_SINCE)}, and this is {values.shown(maps.release)}: "
                 "leave it out, or upgrade first"
             )
         return None
@@ -356,13 +356,13 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.O
     for key in ("preferred", "service"):
         value = wanted.get(key, maps.ciphers[key])
         if value and value not in allowed:
-            sheet.problem(f"{sheet.prefix}cephx: {key} is {value}, and allowed would be {', '.join(allowed)}: declare {key} too")
+            draft.problem(f"{draft.prefix}cephx: {key} is {value}, and allowed would be {', '.join(allowed)}: declare {key} too")
     for key in after:
         opens = key == "allowed" and "aes" in allowed and "aes" not in maps.ciphers["allowed"]
         shuts = key == "allowed" and set(maps.ciphers["allowed"]) - set(allowed)
         if opens:
-            sheet.warn(
-                f"{sheet.prefix}cephx.allowed names aes: keys of that type can be forged by whoever holds one of the cluster's (CVE-2025-30156); "
+            draft.warn(
+                f"{draft.prefix}cephx.allowed names aes: keys of that type can be forged by whoever holds one of the cluster's (CVE-2025-30156); "
                 "clients older than 20.2.4 know no other. Take it back when the last of them is gone"
             )
         risk, reason = (Risk.LOSS, f"clients with keys of type {', '.join(sorted(shuts))} are locked out") if shuts else (Risk.NONE, "")
@@ -372,22 +372,7 @@ def plan_cephx(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> t.O
             needs = frozenset({"cephx/preferred", "cephx/service"} if shuts else ())
         else:
             needs = frozenset() if set(maps.ciphers["allowed"]) - set(allowed) else frozenset({"cephx/allowed"})
-        sheet.add(
-            Change(
-                "cephx",
-                key,
-                "update",
-                {key: before[key]},
-                {key: after[key]},
-                _cipher_setter(sheet.send, key, text),
-                risk=risk,
-                reason=reason,
-                needs=needs,
-            )
-        )
+        name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
+        apply = functools.partial(draft.send, "mon set", name=name, value=text)
+        draft.ensure("cephx", key, {key: before[key]}, {key: after[key]}, apply, risk=risk, reason=reason, needs=needs)
     return allowed
-
-
-def _cipher_setter(send: t.Callable[..., t.Any], key: str, value: str) -> t.Callable[[], t.Any]:
-    name = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}[key]
-    return lambda: send("mon set", name=name, value=value)

@@ -47,16 +47,29 @@ def connection_argument() -> dict[str, t.Any]:
 
 def require_binding(module: t.Any, name: str = "rados", package: str = "python3-rados") -> None:
     """Go on under an interpreter that has the binding, or end the module and name the package."""
+    if _is_here(name):
+        return
+    interpreter = _other_interpreter(name)
+    if interpreter:
+        respawn_module(interpreter)
+    module.fail_json(msg=f"the Python binding '{name}' is missing on this host: install the package {package}")
+
+
+def binding_is_near(name: str) -> bool:
+    """Tell whether this host has the binding, for this interpreter or for one that a module would hand over to."""
+    return _is_here(name) or _other_interpreter(name) is not None
+
+
+def _is_here(name: str) -> bool:
     try:
         __import__(name)
-        return
     except ImportError:
-        pass
-    if not has_respawned():
-        interpreter = probe_interpreters_for_module(_INTERPRETERS, name)
-        if interpreter:
-            respawn_module(interpreter)
-    module.fail_json(msg=f"the Python binding '{name}' is missing on this host: install the package {package}")
+        return False
+    return True
+
+
+def _other_interpreter(name: str) -> t.Optional[str]:
+    return None if has_respawned() else probe_interpreters_for_module(_INTERPRETERS, name)
 
 
 class CommandFailed(Exception):

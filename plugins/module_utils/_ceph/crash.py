@@ -17,15 +17,16 @@ import os
 import pwd
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import client_change, flat
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 
 PROGRAM = "ceph-crash"
 UNIT = "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
-FOLDER = f"{host.DATA}/crash"
+FOLDER = f"{paths.DATA}/crash"
 POSTED = "posted"
 
 
@@ -39,7 +40,7 @@ class Observed(t.NamedTuple):
     key: t.Optional[str] = None
     caps: t.Mapping[str, str] = {}
     file: keyring_files.File = keyring_files.File()
-    unit: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
     owner: str = ""
     waiting: t.Mapping[str, str] = {}
     new: t.Mapping[str, str] = {}
@@ -71,7 +72,7 @@ def waiting(folder: str) -> dict[str, dict[str, t.Any]]:
         return {}
     found = {}
     for name in names:
-        text = host.read(os.path.join(folder, name, "meta")) if os.path.exists(os.path.join(folder, name, "done")) else None
+        text = files.read(os.path.join(folder, name, "meta")) if os.path.exists(os.path.join(folder, name, "done")) else None
         try:
             report = json.loads(text or "")
         except ValueError:
@@ -111,11 +112,11 @@ class Provider:
                 reports = self.cluster.mgr_command("crash ls-new")
                 new = {report["crash_id"]: _named(report) for report in reports if report.get("utsname_hostname") == self.hostname and false_alarm(report)}
         return Observed(
-            installed=host.installed(PROGRAM),
+            installed=process.installed(PROGRAM),
             key=entry.get("key"),
             caps=entry.get("caps") or {},
             file=keyring_files.read(self.place),
-            unit=host.units([UNIT])[UNIT],
+            unit=systemd.units([UNIT])[UNIT],
             owner=self._owner(),
             waiting=self._waiting(),
             new=new,
@@ -123,13 +124,9 @@ class Provider:
 
     def _owner(self) -> str:
         try:
-            number = os.stat(self.posted).st_uid
+            return files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
         except FileNotFoundError:
             return ""
-        try:
-            return pwd.getpwuid(number).pw_name
-        except KeyError:
-            return str(number)
 
     def _waiting(self) -> dict[str, str]:
         return {name: _named(report) for name, report in waiting(self.folder).items() if false_alarm(report)}
@@ -167,7 +164,7 @@ class Provider:
         changes += [keyring] if keyring else []
         if observed.installed and not (observed.unit.enabled and observed.unit.active):
             before, after = differing({"enabled": observed.unit.enabled, "running": observed.unit.active}, {"enabled": True, "running": True})
-            begin = functools.partial(host.start, UNIT)
+            begin = functools.partial(systemd.start, UNIT)
             changes.append(Change("unit", UNIT, "update", before, after, begin, needs=frozenset({f"keyring/{self.place.path}"})))
         return Plan(changes)
 
@@ -196,7 +193,7 @@ class Provider:
         keyring_files.write(self.place, self._ask().command("auth get", entity=self.entity)[0]["key"])
 
     def _make_posted(self) -> None:
-        uid, gid = host.owner()
+        uid, gid = paths.owner()
         os.makedirs(self.posted, exist_ok=True)
         os.chown(self.posted, uid, gid)
 

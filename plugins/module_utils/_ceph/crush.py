@@ -9,13 +9,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, STATE, count, duplicates
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
 OPTIONS: dict[str, t.Any] = {
@@ -80,6 +80,11 @@ class Tree:
         for device in devices.values():
             if device["name"] in self.types:
                 self.classes[device["name"]] = device.get("class", "")
+
+    @property
+    def has_osds(self) -> bool:
+        """Whether any OSD stands in it."""
+        return "osd" in self.types.values()
 
     @classmethod
     def empty(cls) -> Tree:
@@ -196,7 +201,7 @@ class Rule:
         """What a person compares. beside: the rule with which it is compared."""
         if self.steps:
             return {"type": self.type, "steps": list(self.steps)}
-        shown = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+        shown: dict[str, t.Any] = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
         if any(rule is not None and (rule.domains or rule.spreads) for rule in (self, beside)):
             shown.update({"num_failure_domains": self.domains, "osds_per_failure_domain": self.osds_per_domain})
         return shown
@@ -217,11 +222,6 @@ def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
             return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=chooses[0]["num"], osds_per_domain=chooses[1]["num"])
     texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
     return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
-
-
-def rules_of(dump: t.Mapping[str, t.Any]) -> dict[str, Rule]:
-    """The rules of `osd crush dump`, by name."""
-    return {raw["rule_name"]: rule_of(raw) for raw in dump.get("rules", [])}
 
 
 def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
@@ -249,8 +249,7 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     """What is wrong with the declaration alone. where: "crush" or "ceph_cluster_crush"."""
     found: list[str] = []
     for part in ("buckets", "locations", "rules"):
-        for name in duplicates(item["name"] for item in declared.get(part) or []):
-            found.append(f"{where}.{part}: {name} is declared twice: keep one of them")
+        found += [f"{where}.{part}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared.get(part) or [])]
     seen: dict[str, str] = {}
     for number, item in enumerate(declared.get("device_classes") or []):
         for osd in item.get("osds") or []:
@@ -302,107 +301,111 @@ def projected(declared: t.Mapping[str, t.Any], living: Tree) -> Tree:
         for osd in item["osds"]:
             name = _osd_name(osd)
             if name in tree.classes:
-                tree.classes[t.cast(str, name)] = item["name"]
+                tree.classes[name] = item["name"]
     return tree
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
+@view
+def current_tree(maps: Maps) -> Tree:
+    """Where buckets and OSDs stand."""
+    return Tree(maps.crush) if maps.crush else Tree.empty()
+
+
+@view
+def current_rules(maps: Maps) -> dict[str, Rule]:
+    """The rules, by name."""
+    return {raw["rule_name"]: rule_of(raw) for raw in maps.crush.get("rules", [])}
+
+
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool) -> None:
     """Plan buckets, locations, classes and rules. tree, rules and profiles: as they will be."""
-    _plan_rules(declared, maps, sheet, tree, rules, profiles, prune)
-    _plan_classes(declared, maps, sheet)
-    _plan_buckets(declared, maps, sheet, tree)
+    _plan_rules(declared, maps, draft, tree, rules, profiles, prune)
+    _plan_classes(declared, maps, draft)
+    _plan_buckets(declared, maps, draft, tree)
 
 
-def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree) -> None:
-    living = maps.tree
-    send = sheet.send
+def _plan_buckets(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree) -> None:
+    living = current_tree(maps)
+    send = draft.send
     for number, item in enumerate(declared.get("buckets") or []):
-        name, here = item["name"], f"{sheet.prefix}crush.buckets[{number}] ({item['name']})"
+        name, here = item["name"], f"{draft.prefix}crush.buckets[{number}] ({item['name']})"
         if item["state"] == "absent":
             if name in living:
                 left = tree.children(name)
                 if left:
-                    sheet.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
+                    draft.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
                     continue
                 needs = (
                     frozenset(f"crush_location/{child}" for child in living.children(name))
-                    | sheet.ids("crush_rule", "delete")
-                    | sheet.ids("crush_rule", "update")
+                    | draft.ids("crush_rule", action="delete")
+                    | draft.ids("crush_rule", action="update")
                 )
-                sheet.add(Change("crush_bucket", name, "delete", {"type": living.types[name]}, None, _call(send, "osd crush remove", name=name), needs=needs))
+                draft.ensure("crush_bucket", name, {"type": living.types[name]}, None, functools.partial(send, "osd crush remove", name=name), needs=needs)
             continue
         parent = item.get("parent")
         if parent and parent not in tree:
-            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
             continue
         if name not in living:
             arguments = {"name": name, "type": item["type"], "args": [f"{tree.types[parent]}={parent}"] if parent else None}
             after = {"type": item["type"], **({"parent": parent} if parent else {})}
-            sheet.add(Change("crush_bucket", name, "create", None, after, _call(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent)))
+            draft.ensure("crush_bucket", name, None, after, functools.partial(send, "osd crush add-bucket", **arguments), needs=_bucket_needs(parent))
             continue
         if living.types[name] != item["type"]:
-            sheet.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
+            draft.problem(f"{here}: it is a {living.types[name]}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
         elif parent and living.parents.get(name) != parent:
-            _plan_move(name, parent, maps, sheet, tree)
+            _plan_move(name, parent, maps, draft, tree)
     for number, item in enumerate(declared.get("locations") or []):
         name, parent = item["name"], item["parent"]
-        here = f"{sheet.prefix}crush.locations[{number}] ({name})"
+        here = f"{draft.prefix}crush.locations[{number}] ({name})"
         if maps.empty:
             continue
         if name not in living:
-            sheet.problem(f"{here}: {name} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
+            draft.problem(f"{here}: {name} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
         elif parent not in tree:
-            sheet.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
         elif living.parents.get(name) != parent:
-            _plan_move(name, parent, maps, sheet, tree)
+            _plan_move(name, parent, maps, draft, tree)
 
 
 def _bucket_needs(parent: t.Optional[str]) -> t.FrozenSet[str]:
     return frozenset({f"crush_bucket/{parent}"} if parent else ())
 
 
-def _plan_move(name: str, parent: str, maps: Maps, sheet: Sheet, tree: Tree) -> None:
-    moves = bool(maps.tree.osds(name)) and bool(maps.osd.get("pools"))
-    sheet.add(
-        Change(
-            "crush_location",
-            name,
-            "update",
-            {"parent": maps.tree.parents.get(name)},
-            {"parent": parent},
-            _call(sheet.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
-            risk=Risk.MOVEMENT if moves else Risk.NONE,
-            reason=f"the data of {len(maps.tree.osds(name))} OSDs is placed anew" if moves else "",
-            needs=_bucket_needs(parent),
-        )
+def _plan_move(name: str, parent: str, maps: Maps, draft: Draft, tree: Tree) -> None:
+    moves = bool(current_tree(maps).osds(name)) and bool(maps.osd.get("pools"))
+    draft.ensure(
+        "crush_location",
+        name,
+        {"parent": current_tree(maps).parents.get(name)},
+        {"parent": parent},
+        functools.partial(draft.send, "osd crush move", name=name, args=[f"{tree.types[parent]}={parent}"]),
+        risk=Risk.MOVEMENT if moves else Risk.NONE,
+        reason=f"the data of {len(current_tree(maps).osds(name))} OSDs is placed anew" if moves else "",
+        needs=_bucket_needs(parent),
     )
 
 
-def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
-    used = {rule.device_class for rule in maps.rules.values() if rule.device_class}
+def _plan_classes(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
+    used = {rule.device_class for rule in current_rules(maps).values() if rule.device_class}
     for number, item in enumerate(declared.get("device_classes") or []):
         for text in item["osds"]:
             name = t.cast(str, _osd_name(text))
             if maps.empty:
                 continue
-            if name not in maps.tree:
-                sheet.problem(f"{sheet.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
+            if name not in current_tree(maps):
+                draft.problem(f"{draft.prefix}crush.device_classes[{number}] ({item['name']}): {name} is not in the CRUSH map")
                 continue
-            before = maps.tree.classes.get(name, "")
-            if before == item["name"]:
-                continue
+            before = current_tree(maps).classes.get(name, "")
             moves = bool({before, item["name"]} & used)
-            sheet.add(
-                Change(
-                    "device_class",
-                    name,
-                    "update",
-                    {"class": before},
-                    {"class": item["name"]},
-                    _class_setter(sheet.send, name, before, item["name"]),
-                    risk=Risk.MOVEMENT if moves else Risk.NONE,
-                    reason="rules choose by this class, so data moves" if moves else "",
-                )
+            draft.ensure(
+                "device_class",
+                name,
+                {"class": before},
+                {"class": item["name"]},
+                _class_setter(draft.send, name, before, item["name"]),
+                risk=Risk.MOVEMENT if moves else Risk.NONE,
+                reason="rules choose by this class, so data moves" if moves else "",
             )
 
 
@@ -416,52 +419,50 @@ def _class_setter(send: t.Callable[..., t.Any], osd: str, before: str, after: st
 
 
 def _plan_rules(
-    declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
+    declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule], profiles: t.Container[str], prune: bool
 ) -> None:
     users: dict[str, list[str]] = {}
-    for pool in maps.pools.values():
-        users.setdefault(pool["rule"], []).append(pool["name"])
+    for pool in maps.osd.get("pools", []):
+        users.setdefault(maps.rule_names.get(pool["crush_rule"], ""), []).append(pool["pool_name"])
     placed = frozenset(f"crush_bucket/{item['name']}" for item in declared.get("buckets") or [] if item["state"] == "present")
     placed |= frozenset(f"device_class/{_osd_name(osd)}" for item in declared.get("device_classes") or [] for osd in item["osds"])
     for number, item in enumerate(declared.get("rules") or []):
-        name, here = item["name"], f"{sheet.prefix}crush.rules[{number}] ({item['name']})"
-        living = maps.rules.get(name)
+        name, here = item["name"], f"{draft.prefix}crush.rules[{number}] ({item['name']})"
+        living = current_rules(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
-                _plan_rule_delete(name, living, sheet, users, Risk.NONE)
+                _plan_rule_delete(name, living, draft, users, Risk.NONE)
             continue
         wanted = rules[name]
         if item.get("erasure_profile") and item["erasure_profile"] not in profiles:
-            sheet.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in {sheet.prefix}erasure_profiles")
+            draft.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in {draft.prefix}erasure_profiles")
             continue
         if wanted.root not in tree:
-            sheet.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
+            draft.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
             continue
         if wanted.device_class and not maps.empty and not wanted.osds(tree):
-            sheet.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
+            draft.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
             continue
         needs = placed | frozenset({f"erasure_profile/{item['erasure_profile']}"} if item.get("erasure_profile") else ())
         if living != wanted:
-            needs |= client_needs(wanted, maps, sheet, f"{here}: it")
+            needs |= client_needs(wanted, maps, draft, f"{here}: it")
         if living is None:
-            sheet.add(
-                Change("crush_rule", name, "create", None, wanted.shown(), _rule_maker(sheet.send, wanted, item.get("erasure_profile"), name), needs=needs)
-            )
+            draft.ensure("crush_rule", name, None, wanted.shown(), _rule_maker(draft.send, wanted, item.get("erasure_profile"), name), needs=needs)
             continue
         if living.type != wanted.type:
-            sheet.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
+            draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         if living != wanted:
             before, after = differing(living.shown(wanted), wanted.shown(living))
             using = users.get(name, [])
-            sheet.add(
+            draft.add(
                 Change(
                     "crush_rule",
                     name,
                     "update",
                     before,
                     after,
-                    _rule_replacer(sheet.send, wanted, item.get("erasure_profile"), using),
+                    _rule_replacer(draft.send, wanted, item.get("erasure_profile"), using),
                     risk=Risk.MOVEMENT if using else Risk.NONE,
                     reason=f"the data of {', '.join(using)} is placed anew" if using else "",
                     moved_bytes=sum(maps.used_bytes(pool) for pool in using) or None,
@@ -469,45 +470,44 @@ def _plan_rules(
                 )
             )
     if prune:
-        kept = {item["name"] for item in declared.get("rules") or []} | set(users) | sheet.wanted_rules | {"replicated_rule"}
-        for name, living in maps.rules.items():
+        kept = {item["name"] for item in declared.get("rules") or []} | set(users) | draft.wanted_rules | {"replicated_rule"}
+        for name, living in current_rules(maps).items():
             if name not in kept:
-                _plan_rule_delete(name, living, sheet, users, Risk.LOSS)
+                _plan_rule_delete(name, living, draft, users, Risk.LOSS)
 
 
-def client_needs(rule: Rule, maps: Maps, sheet: Sheet, here: str) -> t.FrozenSet[str]:
+def client_needs(rule: Rule, maps: Maps, draft: Draft, here: str) -> t.FrozenSet[str]:
     """What a rule must wait for so that the monitors take it: they refuse one that a client which may connect cannot compute.
 
     Finds a problem where such clients would still be let in. here: what is refused, as a sentence begins.
     """
     if not rule.spreads or maps.empty:
         return frozenset()
-    oldest = sheet.oldest_client(maps)
+    oldest = draft.oldest_client(maps)
     if oldest and RELEASES[oldest] < RELEASES[SPREAD_CLIENT] and maps.release >= SPREAD_SINCE:
-        sheet.problem(
+        draft.problem(
             f"{here} places several chunks in one failure domain, which only clients of Ceph {RELEASES[SPREAD_CLIENT]} ({SPREAD_CLIENT}) understand, "
-            f"and those of {oldest} may connect: set {sheet.prefix}require_min_compat_client: {SPREAD_CLIENT}"
+            f"and those of {oldest} may connect: set {draft.prefix}require_min_compat_client: {SPREAD_CLIENT}"
         )
     return frozenset({"cluster/require_min_compat_client"})
 
 
-def _plan_rule_delete(name: str, living: Rule, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
-    left = [pool for pool in users.get(name, []) if pool not in sheet.leaving_rule(name)]
+def _plan_rule_delete(name: str, living: Rule, draft: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if pool not in draft.leaving_rule(name)]
     if left:
-        sheet.problem(f"{sheet.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
+        draft.problem(f"{draft.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
         return
-    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names rules" if risk is Risk.LOSS else ""
-    sheet.add(
-        Change("crush_rule", name, "delete", living.shown(), None, _call(sheet.send, "osd crush rule rm", name=name), risk=risk, reason=reason, needs=needs)
-    )
+    remove = functools.partial(draft.send, "osd crush rule rm", name=name)
+    draft.ensure("crush_rule", name, living.shown(), None, remove, risk=risk, reason=reason, needs=needs)
 
 
 def _rule_maker(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], name: str) -> t.Callable[[], t.Any]:
     if rule.type == "erasure":
-        return _call(send, "osd crush rule create-erasure", name=name, profile=profile)
+        return functools.partial(send, "osd crush rule create-erasure", name=name, profile=profile)
     arguments = {"name": name, "root": rule.root, "type": rule.failure_domain, "class": rule.device_class or None}
-    return _call(send, "osd crush rule create-replicated", **arguments)
+    return functools.partial(send, "osd crush rule create-replicated", **arguments)
 
 
 def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional[str], pools: list[str]) -> t.Callable[[], None]:
@@ -522,7 +522,3 @@ def _rule_replacer(send: t.Callable[..., t.Any], rule: Rule, profile: t.Optional
         send("osd crush rule rename", srcname=beside, dstname=rule.name)
 
     return apply
-
-
-def _call(send: t.Callable[..., t.Any], prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
-    return lambda: send(prefix, **arguments)

@@ -16,8 +16,10 @@ import re
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
 # What a change of restart_on is compared with; it lies beside the keyring.
@@ -47,12 +49,12 @@ class Kind:
 
 KINDS: t.Mapping[str, Kind] = {
     "mgr": Kind(
-        "ceph-mgr", "mgr.{}", f"{host.DATA}/mgr/{host.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}
+        "ceph-mgr", "mgr.{}", f"{paths.DATA}/mgr/{paths.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}
     ),
     "mds": Kind(
         "ceph-mds",
         "mds.{}",
-        f"{host.DATA}/mds/{host.CLUSTER}-{{}}",
+        f"{paths.DATA}/mds/{paths.CLUSTER}-{{}}",
         "ceph-mds@{}.service",
         {"mds": "allow", "mgr": "allow profile mds", "mon": "allow profile mds", "osd": "allow rw tag cephfs *=*"},
     ),
@@ -60,7 +62,7 @@ KINDS: t.Mapping[str, Kind] = {
     "rgw": Kind(
         "radosgw",
         "client.{}",
-        f"{host.DATA}/radosgw/{host.CLUSTER}-{{}}",
+        f"{paths.DATA}/radosgw/{paths.CLUSTER}-{{}}",
         "ceph-radosgw@{}.service",
         {"mgr": "allow rw", "mon": "allow rw", "osd": "allow rwx tag rgw *=*"},
     ),
@@ -111,7 +113,7 @@ class State:
     file: keyring_files.File = keyring_files.File()
     stamp: t.Optional[str] = None
     folder: bool = False
-    unit: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
     running: str = ""
 
 
@@ -149,6 +151,12 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
     if problems:
         raise Invalid(problems)
     return daemons
+
+
+def installed_version(program: str) -> str:
+    """Return the version of an installed Ceph program, "" where it is not installed."""
+    found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60)) if process.installed(program) else None
+    return found.group() if found else ""
 
 
 def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
@@ -213,30 +221,30 @@ class Provider:
             entries = {entry["entity"]: entry for entry in self.cluster.command("auth ls")["auth_dump"]}
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
-        units = host.units([daemon.unit for daemon in self.daemons])
+        units = systemd.units([daemon.unit for daemon in self.daemons])
         programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
         versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
-        installed = {program: host.installed_version(program) if program in versioned else "?" if host.installed(program) else "" for program in programs}
+        installed = {program: installed_version(program) if program in versioned else "?" if process.installed(program) else "" for program in programs}
         needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
         return Observed(
             states={daemon.entity: self._state(daemon, entries.get(daemon.entity), units.get(daemon.unit)) for daemon in self.daemons},
             installed=installed,
             shim_needed=needed,
-            shim_text=host.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
-            drop_in=host.read(host.drop_in_path(MGR_TEMPLATE)) if managers else None,
+            shim_text=files.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
+            drop_in=files.read(systemd.drop_in_path(MGR_TEMPLATE)) if managers else None,
             restful=restful,
         )
 
     @staticmethod
-    def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[host.Unit]) -> State:
+    def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[systemd.Unit]) -> State:
         return State(
             key=entry["key"] if entry else None,
             caps=entry["caps"] if entry else {},
             file=keyring_files.read(daemon.place),
-            stamp=host.read(f"{daemon.folder}/{STAMP}"),
+            stamp=files.read(f"{daemon.folder}/{STAMP}"),
             folder=os.path.isdir(daemon.folder),
-            unit=unit or host.NO_UNIT,
-            running=(host.ask(daemon.entity, "version") or {}).get("version", "") if unit and unit.active else "",
+            unit=unit or systemd.NO_UNIT,
+            running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit and unit.active else "",
         )
 
     # -- plan
@@ -262,7 +270,7 @@ class Provider:
     def _shim_changes(self, observed: Observed) -> list[Change]:
         changes = []
         unit = f"drop_in/{MGR_TEMPLATE}"
-        path = host.drop_in_path(MGR_TEMPLATE)
+        path = systemd.drop_in_path(MGR_TEMPLATE)
         if observed.shim_needed:
             if observed.drop_in != SHIM_DROP_IN or observed.shim_text != self.shim:
                 exists = observed.drop_in is not None
@@ -345,7 +353,7 @@ class Provider:
         if state.unit.enabled or state.unit.active:
             before = {"enabled": state.unit.enabled, "running": state.unit.active}
             reason = "the daemon stops"
-            changes.append(Change("unit", daemon.unit, "delete", before, None, lambda: host.stop(daemon.unit), risk=Risk.RESTART, reason=reason))
+            changes.append(Change("unit", daemon.unit, "delete", before, None, lambda: systemd.stop(daemon.unit), risk=Risk.RESTART, reason=reason))
         if state.key is not None:
             changes.append(Change("client", daemon.entity, "delete", {"caps": dict(state.caps)}, None, lambda: self._delete(daemon), needs=frozenset({unit})))
         if state.folder:
@@ -384,46 +392,46 @@ class Provider:
 
     def _write_keyring(self, daemon: Daemon) -> None:
         key = self._ask().command("auth get", entity=daemon.entity)[0]["key"]
-        uid, gid = host.owner()
-        host.make_folder(daemon.folder, 0o750, uid, gid)
+        uid, gid = paths.owner()
+        files.make_folder(daemon.folder, 0o750, uid, gid)
         keyring_files.write(daemon.place, key)
 
     def _add_shim(self) -> None:
-        host.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
-        host.write(host.drop_in_path(MGR_TEMPLATE), SHIM_DROP_IN, 0o644)
-        host.run(["systemctl", "daemon-reload"], timeout=120)
+        files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
+        files.write(systemd.drop_in_path(MGR_TEMPLATE), SHIM_DROP_IN, 0o644)
+        process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _remove_shim(self) -> None:
-        os.unlink(host.drop_in_path(MGR_TEMPLATE))
+        os.unlink(systemd.drop_in_path(MGR_TEMPLATE))
         shutil.rmtree(SHIM_FOLDER, ignore_errors=True)
-        host.run(["systemctl", "daemon-reload"], timeout=120)
+        process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _stamp(self, daemon: Daemon) -> None:
         if daemon.restart_on is not None:
-            uid, gid = host.owner()
-            host.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, uid, gid)
+            uid, gid = paths.owner()
+            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, uid, gid)
 
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
-        before = host.units([daemon.unit])[daemon.unit].pid
+        before = systemd.units([daemon.unit])[daemon.unit].pid
         if again:
-            host.restart(daemon.unit)
+            systemd.restart(daemon.unit)
         else:
-            host.start(daemon.unit)
+            systemd.start(daemon.unit)
         last = {"state": ""}
 
         def ready() -> bool:
-            unit = host.units([daemon.unit])[daemon.unit]
+            unit = systemd.units([daemon.unit])[daemon.unit]
             last["state"] = unit.state
             if unit.state == "failed":
-                raise TimeoutError(f"{daemon.unit} failed: {host.last_words(daemon.unit)}")
+                raise TimeoutError(f"{daemon.unit} failed: {systemd.last_words(daemon.unit)}")
             fresh = unit.active and unit.pid and not (again and unit.pid == before)
-            return bool(fresh and host.ask(daemon.entity, "version") and self._known(daemon))
+            return bool(fresh and admin_socket.ask(daemon.entity, "version") and self._known(daemon))
 
-        host.wait_for(
+        wait_until(
             ready,
             self.wait,
-            lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {host.last_words(daemon.unit)}",
+            lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {systemd.last_words(daemon.unit)}",
         )
         self._stamp(daemon)
 

@@ -20,7 +20,7 @@ import stat
 import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 # Where BlueStore writes its label, and, from 20 on, its copies.
@@ -159,7 +159,7 @@ def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     volumes = logical_volumes() if nodes else []
     groups = volume_groups() if any("LVM2_member" in kinds for kinds in signed.values()) else []
     mounts = _mounts()
-    swaps = {os.path.realpath(line.split()[0]) for line in (host.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
+    swaps = {os.path.realpath(line.split()[0]) for line in (files.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
     return {path: _found(real, signed, unreadable, volumes, groups, mounts, swaps, fsid) for path, real in reals.items()}
 
 
@@ -182,11 +182,11 @@ def _found(
     osd: t.Optional[Osd] = None
     volume = group = None
     ours = False
-    number = (host.read(f"{system}/dev") or "").strip()
+    number = (files.read(f"{system}/dev") or "").strip()
     partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
     for part in ["", *partitions]:
         where = f"its partition {part} is " if part else ""
-        mounted = mounts.get((host.read(f"{system}/{part}/dev") or "").strip() if part else number)
+        mounted = mounts.get((files.read(f"{system}/{part}/dev") or "").strip() if part else number)
         if mounted:
             busy.append(f"{where}mounted at {mounted}")
         if f"/dev/{part or name}" in swaps:
@@ -225,7 +225,7 @@ def _found(
     signatures = signed.get(real, ())
     blank = False
     others: list[str] = []
-    sectors = (host.read(f"{system}/size") or "").strip()
+    sectors = (files.read(f"{system}/size") or "").strip()
     extents = max(0, int(sectors) * 512 - METADATA) // EXTENT if sectors.isdigit() else 0
     room = Room(EXTENT, extents, extents) if extents else None
     if "LVM2_member" in signatures:
@@ -292,11 +292,11 @@ def volume_groups() -> list[dict[str, str]]:
 
 
 def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
-    if not host.installed(program) or not os.path.exists("/dev/mapper/control"):
+    if not process.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
-        text = host.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
-    except host.CommandError as error:
+        text = process.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
+    except process.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
     return list(json.loads(text)["report"][0][key])
 
@@ -336,9 +336,9 @@ def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str,
     if not nodes:
         return {}, {}
     try:
-        text = host.run(["wipefs", "--json", *nodes], timeout=120)
-    except host.CommandError as error:
-        if error.code == 127:
+        text = process.run(["wipefs", "--json", *nodes], timeout=120)
+    except process.CommandError as error:
+        if error.code == process.MISSING:
             raise Unreachable(str(error)) from error
         if len(nodes) == 1:
             return {}, {nodes[0]: f"cannot be read: {error.text or error}"}
@@ -353,7 +353,7 @@ def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str,
 
 def _mounts() -> dict[str, str]:
     """Return where devices are mounted, by "major:minor"."""
-    rows = (line.split() for line in (host.read("/proc/self/mountinfo") or "").splitlines())
+    rows = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
     return {row[2]: row[4] for row in rows if len(row) > 4}
 
 
@@ -365,13 +365,13 @@ def _listed(folder: str) -> list[str]:
 
 
 def _mapper(name: str) -> str:
-    return (host.read(f"/sys/class/block/{name}/dm/name") or name).strip()
+    return (files.read(f"/sys/class/block/{name}/dm/name") or name).strip()
 
 
 def wipe(path: str) -> None:
     """Take every signature off a device: what wipefs knows, BlueStore's labels, and the ends, where others write copies."""
     real = os.path.realpath(path)
-    host.run(["wipefs", "--all", "--force", real], timeout=120)
+    process.run(["wipefs", "--all", "--force", real], timeout=120)
     zeros = bytes(MIB)
     with open(real, "r+b") as file:
         size = file.seek(0, os.SEEK_END)

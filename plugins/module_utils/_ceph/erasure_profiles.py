@@ -9,15 +9,15 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -132,34 +132,34 @@ def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -
     return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **wanted(item)}
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, draft: Draft, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
     """Plan erasure-code profiles. profiles: as they will be."""
     users: dict[str, list[str]] = {}
-    for pool in maps.pools.values():
-        if pool["erasure_profile"]:
-            users.setdefault(pool["erasure_profile"], []).append(pool["name"])
+    for pool in maps.osd.get("pools", []):
+        if pool.get("erasure_code_profile"):
+            users.setdefault(pool["erasure_code_profile"], []).append(pool["pool_name"])
     for number, item in enumerate(declared):
-        name, here = item["name"], f"{sheet.prefix}erasure_profiles[{number}] ({item['name']})"
+        name, here = item["name"], f"{draft.prefix}erasure_profiles[{number}] ({item['name']})"
         living = maps.profiles.get(name)
         if item["state"] == "absent":
             if living is not None:
-                _delete(name, living, maps, sheet, users, Risk.NONE)
+                _delete(name, living, draft, users, Risk.NONE)
             continue
         whole = profiles[name]
         if whole["crush-root"] not in tree:
-            sheet.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
-        elif maps.has_osds and whole.get("k") and whole.get("m"):
-            _check_room(here, name, profiles, sheet, tree)
+            draft.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
+        elif crush.current_tree(maps).has_osds and whole.get("k") and whole.get("m"):
+            _check_room(here, name, profiles, draft, tree)
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
         if spread and maps.release and maps.release < crush.SPREAD_SINCE:
-            sheet.problem(
+            draft.problem(
                 f"{here}: {' and '.join(spread)} need Ceph {values.shown(crush.SPREAD_SINCE)}, and this is {values.shown(maps.release)}, "
                 "which would pass over them: leave them out, or upgrade first"
             )
             continue
         said = wanted(item)
         if living is None:
-            sheet.add(Change("erasure_profile", name, "create", None, said, _set(sheet.send, name, said, False), needs=sheet.bucket_needs))
+            draft.ensure("erasure_profile", name, None, said, _set(draft.send, name, said, False), needs=draft.bucket_needs)
             continue
         has = {**_ASSUMED, **living}
         before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(key, has[key]) != _meaning(key, value)})
@@ -168,17 +168,17 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, 
         using = users.get(name, [])
         if using:
             keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
-            sheet.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
+            draft.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
             continue
-        sheet.add(Change("erasure_profile", name, "update", before, after, _set(sheet.send, name, {**living, **said}, True), needs=sheet.bucket_needs))
+        draft.ensure("erasure_profile", name, before, after, _set(draft.send, name, {**living, **said}, True), needs=draft.bucket_needs)
     if prune:
-        kept = {item["name"] for item in declared} | set(users) | sheet.wanted_profiles | {"default"}
+        kept = {item["name"] for item in declared} | set(users) | draft.wanted_profiles | {"default"}
         for name, living in maps.profiles.items():
             if name not in kept:
-                _delete(name, living, maps, sheet, users, Risk.LOSS)
+                _delete(name, living, draft, users, Risk.LOSS)
 
 
-def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], sheet: Sheet, tree: Tree) -> None:
+def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], draft: Draft, tree: Tree) -> None:
     """Find a problem where the chunks cannot all be placed."""
     rule, total = crush.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(profiles[name])
     if total <= (rule.capacity(tree) or 0):
@@ -188,7 +188,7 @@ def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, st
     lack = f"and there are {there} of {rule.failure_domain} with OSDs{of_class} below {rule.root}"
     if rule.spreads:
         lack = f"which needs {rule.place_of(total)}, and there are {there}"
-    sheet.problem(f"{here}: {_sum(profiles[name])} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
+    draft.problem(f"{here}: {_sum(profiles[name])} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
 
 
 def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], replace: bool) -> t.Callable[[], None]:
@@ -200,23 +200,12 @@ def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], rep
     return apply
 
 
-def _delete(name: str, living: t.Mapping[str, str], maps: Maps, sheet: Sheet, users: t.Mapping[str, list[str]], risk: Risk) -> None:
-    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in sheet.ids("pool", "delete")]
+def _delete(name: str, living: t.Mapping[str, str], draft: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
+    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in draft.ids("pool", action="delete")]
     if left:
-        sheet.problem(f"{sheet.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
+        draft.problem(f"{draft.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
         return
-    needs = frozenset(f"pool/{pool}" for pool in users.get(name, []))
+    needs = [f"pool/{pool}" for pool in users.get(name, [])]
     reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
-    sheet.add(
-        Change(
-            "erasure_profile",
-            name,
-            "delete",
-            dict(living),
-            None,
-            lambda: sheet.send("osd erasure-code-profile rm", name=name),
-            risk=risk,
-            reason=reason,
-            needs=needs,
-        )
-    )
+    remove = functools.partial(draft.send, "osd erasure-code-profile rm", name=name)
+    draft.ensure("erasure_profile", name, living, None, remove, risk=risk, reason=reason, needs=needs)

@@ -8,13 +8,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -28,10 +28,12 @@ OPTIONS: dict[str, t.Any] = {
 _SETTINGS = ("max_mds", "standby_count_wanted", "allow_standby_replay")
 
 
-def observe(dump: t.Mapping[str, t.Any], pool_names: t.Mapping[int, str]) -> dict[str, dict[str, t.Any]]:
-    """`fs dump`, as {name: what the declaration says of one}. pool_ids holds the numbers."""
+@view
+def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
+    """The filesystems, as {name: what the declaration says of one}. pool_ids holds the numbers."""
+    pool_names = {pool["pool"]: pool["pool_name"] for pool in maps.osd.get("pools", [])}
     found = {}
-    for entry in dump.get("filesystems", []):
+    for entry in maps.fs.get("filesystems", []):
         mds = entry["mdsmap"]
         ids = [mds["metadata_pool"], *mds["data_pools"]]
         flags = mds.get("flags_state", {})
@@ -46,6 +48,11 @@ def observe(dump: t.Mapping[str, t.Any], pool_names: t.Mapping[int, str]) -> dic
             "allow_standby_replay": bool(flags.get("allow_standby_replay", mds.get("flags", 0) & (1 << 5))),
         }
     return found
+
+
+def user_of(maps: Maps, pool_id: int) -> t.Optional[str]:
+    """The filesystem that uses a pool."""
+    return next((name for name, found in current(maps).items() if pool_id in found["pool_ids"]), None)
 
 
 def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
@@ -75,90 +82,81 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Ma
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, pools: t.Collection[str], prune: bool) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, draft: Draft, pools: t.Collection[str], prune: bool) -> None:
     """Plan filesystems. pools: the names of those that will be there."""
     for number, item in enumerate(declared):
-        name, here = item["name"], f"{sheet.prefix}filesystems[{number}] ({item['name']})"
-        living = maps.filesystems.get(name)
+        name, here = item["name"], f"{draft.prefix}filesystems[{number}] ({item['name']})"
+        living = current(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
-                _plan_delete(living, sheet, "all its files are lost")
+                _plan_delete(living, draft, "all its files are lost")
             continue
         data = list(item["data_pools"])
         missing = [pool for pool in [item["metadata_pool"], *data] if pool not in pools]
         if missing and not maps.empty:
-            sheet.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {sheet.prefix}pools")
+            draft.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {draft.prefix}pools")
             continue
         said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
-        needs = frozenset(f"pool/{pool}" for pool in [item["metadata_pool"], *data])
+        needs = [f"pool/{pool}" for pool in [item["metadata_pool"], *data]]
         if living is None:
             after = {"metadata_pool": item["metadata_pool"], "data_pools": data, **said}
-            sheet.add(Change("filesystem", name, "create", None, after, _maker(sheet, name, item["metadata_pool"], data, said), needs=needs))
+            draft.ensure("filesystem", name, None, after, _maker(draft, name, item["metadata_pool"], data, said), needs=needs)
             continue
         if living["metadata_pool"] != item["metadata_pool"] or living["data_pools"][:1] != data[:1]:
             has = f"{living['metadata_pool']} and {living['data_pools'][0]}"
-            sheet.problem(f"{here}: its metadata pool and first data pool are {has}, and cannot change: declare another filesystem")
+            draft.problem(f"{here}: its metadata pool and first data pool are {has}, and cannot change: declare another filesystem")
             continue
         if {*data} != {*living["data_pools"]}:
             said["data_pools"] = sorted(data)
-        before, after = differing({**living, "data_pools": sorted(living["data_pools"])}, said)
-        if not after:
-            continue
         gone = [pool for pool in living["data_pools"] if pool not in data]
-        sheet.add(
-            Change(
-                "filesystem",
-                name,
-                "update",
-                before,
-                after,
-                _updater(sheet, name, after, [pool for pool in data if pool not in living["data_pools"]], gone),
-                risk=Risk.LOSS if gone else Risk.NONE,
-                reason=f"files in {', '.join(gone)} are lost" if gone else "",
-                needs=needs,
-            )
+        draft.ensure(
+            "filesystem",
+            name,
+            {**living, "data_pools": sorted(living["data_pools"])},
+            said,
+            update=functools.partial(_update, draft, name, [pool for pool in data if pool not in living["data_pools"]], gone),
+            risk=Risk.LOSS if gone else Risk.NONE,
+            reason=f"files in {', '.join(gone)} are lost" if gone else "",
+            needs=needs,
         )
     if prune:
         kept = {item["name"] for item in declared}
-        for name, living in maps.filesystems.items():
+        for name, living in current(maps).items():
             if name not in kept:
-                _plan_delete(living, sheet, "it is not declared, and prune names filesystems: all its files are lost")
+                _plan_delete(living, draft, "it is not declared, and prune names filesystems: all its files are lost")
 
 
-def _settings(sheet: Sheet, name: str, said: t.Mapping[str, t.Any]) -> None:
+def _settings(draft: Draft, name: str, said: t.Mapping[str, t.Any]) -> None:
     for key in _SETTINGS:
         if key in said:
             text = str(said[key]).lower() if isinstance(said[key], bool) else str(said[key])
-            sheet.send("fs set", fs_name=name, var=key, val=text)
+            draft.send("fs set", fs_name=name, var=key, val=text)
 
 
-def _maker(sheet: Sheet, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
+def _maker(draft: Draft, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
     def apply() -> None:
-        sheet.send("fs new", fs_name=name, metadata=metadata, data=data[0])
+        draft.send("fs new", fs_name=name, metadata=metadata, data=data[0])
         for pool in data[1:]:
-            sheet.send("fs add_data_pool", fs_name=name, pool=pool)
-        _settings(sheet, name, said)
+            draft.send("fs add_data_pool", fs_name=name, pool=pool)
+        _settings(draft, name, said)
 
     return apply
 
 
-def _updater(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], added: t.Sequence[str], gone: t.Sequence[str]) -> t.Callable[[], None]:
-    def apply() -> None:
-        for pool in added:
-            sheet.send("fs add_data_pool", fs_name=name, pool=pool)
-        for pool in gone:
-            sheet.send("fs rm_data_pool", fs_name=name, pool=pool)
-        _settings(sheet, name, after)
-
-    return apply
+def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: t.Mapping[str, t.Any]) -> None:
+    for pool in added:
+        draft.send("fs add_data_pool", fs_name=name, pool=pool)
+    for pool in gone:
+        draft.send("fs rm_data_pool", fs_name=name, pool=pool)
+    _settings(draft, name, after)
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], sheet: Sheet, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], draft: Draft, reason: str) -> None:
     name = living["name"]
 
     def apply() -> None:
-        sheet.send("fs fail", fs_name=name)
-        sheet.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
+        draft.send("fs fail", fs_name=name)
+        draft.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
 
     before = {key: living[key] for key in ("metadata_pool", "data_pools")}
-    sheet.add(Change("filesystem", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason))
+    draft.ensure("filesystem", name, before, None, apply, risk=Risk.LOSS, reason=reason)

@@ -8,13 +8,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 # What the operator may set and unset. pause is two flags in the map.
 FLAGS = (
@@ -35,30 +35,21 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
     """Plan flags: true is set, false is not set; what is not named is left alone."""
     for name, value in declared.items():
         wanted = values.boolean(value)
         has = ("pauserd" if name == "pause" else name) in maps.flags
-        if wanted == has:
-            continue
         stops = name == "pause" and wanted
-        sheet.add(
-            Change(
-                "flag",
-                name,
-                "update",
-                {"set": has},
-                {"set": wanted},
-                _setter(sheet, name, wanted),
-                risk=Risk.LOSS if stops else Risk.NONE,
-                reason="all clients' I/O stops" if stops else "",
-            )
+        draft.ensure(
+            "flag",
+            name,
+            {"set": has},
+            {"set": wanted},
+            functools.partial(draft.send, "osd set" if wanted else "osd unset", key=name),
+            risk=Risk.LOSS if stops else Risk.NONE,
+            reason="all clients' I/O stops" if stops else "",
         )
-
-
-def _setter(sheet: Sheet, name: str, wanted: bool) -> t.Callable[[], t.Any]:
-    return lambda: sheet.send("osd set" if wanted else "osd unset", key=name)
 
 
 def client_problems(release: t.Any, where: str) -> list[str]:
@@ -68,22 +59,19 @@ def client_problems(release: t.Any, where: str) -> list[str]:
     return []
 
 
-def plan_client(release: t.Optional[str], maps: Maps, sheet: Sheet) -> None:
+def plan_client(release: t.Optional[str], maps: Maps, draft: Draft) -> None:
     """Plan require_min_compat_client."""
     if not release or maps.require_min_compat_client == release:
         return
     if maps.release and values.RELEASES[release] > maps.release[0]:
-        sheet.problem(f"{sheet.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(maps.release)}")
+        draft.problem(f"{draft.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(maps.release)}")
         return
     raises = values.RELEASES[release] > values.RELEASES.get(maps.require_min_compat_client, 0)
-    sheet.add(
-        Change(
-            "cluster",
-            "require_min_compat_client",
-            "update",
-            {"release": maps.require_min_compat_client or None},
-            {"release": release},
-            lambda: sheet.send("osd set-require-min-compat-client", version=release),
-            reason=f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "",
-        )
+    draft.ensure(
+        "cluster",
+        "require_min_compat_client",
+        {"release": maps.require_min_compat_client or None},
+        {"release": release},
+        lambda: draft.send("osd set-require-min-compat-client", version=release),
+        reason=f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "",
     )

@@ -12,8 +12,8 @@ import errno
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import mon_host, version_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import mon_host, version_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shown
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 

@@ -12,11 +12,15 @@ import dataclasses
 import grp
 import os
 import pwd
+import re
 import stat
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.ceph_conf import SECTION
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, Unreachable, differing
+
+_KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
 
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
@@ -55,12 +59,12 @@ def read(place: Place) -> File:
         # of one open file, so that what is told belongs together
         with open(place.path, encoding="utf-8", errors="replace") as file:
             status = os.fstat(file.fileno())
-            key = host.keyring_keys(file.read()).get(place.client)
+            key = keyring_keys(file.read()).get(place.client)
     except (FileNotFoundError, NotADirectoryError):
         return File()
     except OSError as error:
         raise Unreachable(f"cannot read {place.path}: {error.strerror}") from error
-    owner, group = _name_of(status.st_uid, pwd.getpwuid), _name_of(status.st_gid, grp.getgrgid)
+    owner, group = files.name_of(pwd.getpwuid, status.st_uid), files.name_of(grp.getgrgid, status.st_gid)
     return File(True, key, owner, group, mode_text(stat.S_IMODE(status.st_mode)))
 
 
@@ -90,16 +94,38 @@ def change(
 
 def write(place: Place, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
     """Write a keyring whole, or not at all. Nobody reads it before its owner and mode are right."""
-    host.write(place.path, host.keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
+    files.write(place.path, keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
 
 
 def permit(place: Place) -> None:
     """Give a file its owner and mode and leave what is in it."""
-    text = host.read(place.path, exact=True)
+    text = files.read(place.path, exact=True)
     if text is None:
         raise RuntimeError(f"{place.path} is not there any more")
     # As a new file: its folder may belong to somebody who has put a link in its place.
-    host.write(place.path, text, int(place.mode, 8), *_numbers(place))
+    files.write(place.path, text, int(place.mode, 8), *_numbers(place))
+
+
+def keyring_text(entity: str, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
+    """Return a keyring with one client, as Ceph writes it."""
+    lines = [f"[{entity}]", f"\tkey = {key}"]
+    lines += [f'\tcaps {daemon} = "{text}"' for daemon, text in (caps or {}).items()]
+    return "\n".join(lines) + "\n"
+
+
+def keyring_keys(text: t.Optional[str]) -> dict[str, str]:
+    """Return the keys of a keyring by client."""
+    keys: dict[str, str] = {}
+    section = ""
+    for line in (text or "").splitlines():
+        named = SECTION.match(line)
+        if named:
+            section = named.group("name").strip()
+            continue
+        found = _KEY.match(line)
+        if found and section:
+            keys[section] = found.group("key")
+    return keys
 
 
 def _numbers(place: Place) -> tuple[int, int]:
@@ -107,11 +133,3 @@ def _numbers(place: Place) -> tuple[int, int]:
         return pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
     except KeyError as error:
         raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
-
-
-def _name_of(number: int, look_up: t.Callable[[int], t.Any]) -> str:
-    """Return the name of a uid or gid, the number itself where it has none."""
-    try:
-        return str(look_up(number)[0])
-    except KeyError:
-        return str(number)

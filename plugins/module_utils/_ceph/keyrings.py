@@ -14,7 +14,8 @@ import os
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 
 
@@ -79,7 +80,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
 
 def edit_conf(text: t.Optional[str], settings: t.Mapping[str, t.Optional[str]]) -> str:
     """Return a ceph.conf whose [global] has the settings, None meaning not there. All else stays as it is, comments too."""
-    wanted = {host.conf_name(name): value for name, value in settings.items()}
+    wanted = {ceph_conf.conf_name(name): value for name, value in settings.items()}
     lines: list[str] = []
     section = ""
     end_of_global: t.Optional[int] = None
@@ -89,12 +90,12 @@ def edit_conf(text: t.Optional[str], settings: t.Mapping[str, t.Optional[str]]) 
         if stripped.startswith("[") and stripped.endswith("]"):
             section = stripped[1:-1].strip()
         elif section == "global" and "=" in line and not stripped.startswith(("#", ";")):
-            name = host.conf_name(line.partition("=")[0])
+            name = ceph_conf.conf_name(line.partition("=")[0])
             if name in wanted:
                 if wanted[name] is None or name in seen:
                     continue
                 seen.add(name)
-                if host.conf_value(f"[global]\n{line}", name) != wanted[name]:
+                if ceph_conf.conf_value(f"[global]\n{line}", name) != wanted[name]:
                     line = f"{name} = {wanted[name]}"
         lines.append(line)
         if section == "global" and stripped:
@@ -120,8 +121,8 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files."""
-        files = {keyring.path: keyring_files.read(keyring.place) for keyring in self.keyrings}
-        return Observed(files, host.read(self.conf) if self.settings is not None else None)
+        found = {keyring.path: keyring_files.read(keyring.place) for keyring in self.keyrings}
+        return Observed(found, files.read(self.conf) if self.settings is not None else None)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare, key by key and setting by setting."""
@@ -135,7 +136,7 @@ class Provider:
             change = keyring_files.change(keyring.place, file, keyring.key, functools.partial(keyring_files.write, keyring.place, keyring.key))
             changes += [change] if change else []
         if self.settings is not None:
-            before_conf = {name: host.conf_value(observed.conf, name) for name in self.settings}
+            before_conf = {name: ceph_conf.conf_value(observed.conf, name) for name in self.settings}
             left, right = differing(before_conf, self.settings)
             if observed.conf is None or left:
                 action = "create" if observed.conf is None else "update"
@@ -147,7 +148,7 @@ class Provider:
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
 
     def _write_conf(self) -> None:
-        host.write(self.conf, edit_conf(host.read(self.conf), self.settings or {}), 0o644)
+        files.write(self.conf, edit_conf(files.read(self.conf), self.settings or {}), 0o644)
 
 
 def _remover(path: str) -> t.Callable[[], None]:

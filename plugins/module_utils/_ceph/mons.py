@@ -21,8 +21,11 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 ADMIN = "client.admin"
@@ -32,8 +35,8 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 # Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
 ELECTION = 10
 
-# The ports that every client tries when a mon_host names none.
-V2_PORT, V1_PORT = 3300, 6789
+# The states of a monitor that is in a quorum.
+IN_QUORUM = ("leader", "peon")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Observed:
     """
 
     data: bool = False
-    unit: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
     own_fsid: t.Optional[str] = None
     fsid: t.Optional[str] = None
     mon_host: str = ""
@@ -74,7 +77,7 @@ class Observed:
 
 def data_path(name: str) -> str:
     """Where a monitor's data lies."""
-    return f"{host.DATA}/mon/{host.CLUSTER}-{name}"
+    return f"{paths.DATA}/mon/{paths.CLUSTER}-{name}"
 
 
 def admin_place() -> keyring_files.Place:
@@ -95,25 +98,6 @@ def has_data(name: str) -> bool:
 def unit_name(name: str) -> str:
     """The monitor's systemd unit."""
     return f"ceph-mon@{name}.service"
-
-
-def addrvec(address: str) -> str:
-    """Return an address as the monmap wants it, both protocols at their usual ports."""
-    shown = f"[{address}]" if ":" in address else address
-    return f"[v2:{shown}:{V2_PORT},v1:{shown}:{V1_PORT}]"
-
-
-def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
-    """Return the bare addresses of an entry of `mon dump`."""
-    return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
-
-
-def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
-    """Return the mon_host of a `mon dump`, in the order of the ranks."""
-    vectors = []
-    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
-        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
-    return ",".join(vectors)
 
 
 def problems(wanted: Wanted, observed: Observed) -> list[str]:
@@ -175,7 +159,7 @@ class Provider:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
         name = self.wanted.name
         data = has_data(name)
-        unit = host.units([unit_name(name)])[unit_name(name)]
+        unit = systemd.units([unit_name(name)])[unit_name(name)]
         own_fsid = None
         options: t.Optional[t.Mapping[str, t.Any]] = self.connection or None
         if data and unit.active:
@@ -199,23 +183,13 @@ class Provider:
 
     def _in_quorum(self) -> dict[str, t.Any]:
         """Return the daemon's own status once it is in a quorum. Raises Unreachable."""
-        last: dict[str, t.Any] = {}
-
-        def check() -> bool:
-            last.update(host.ask(self.me, "mon_status") or {})
-            return last.get("state") in ("leader", "peon")
-
-        def what() -> str:
-            state = last.get("state")
-            others = ", ".join(f"mon.{mon['name']}" for mon in last.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
-            said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
-            return f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}"
-
-        try:
-            host.wait_for(check, self.wanted.wait, what)
-        except TimeoutError as error:
-            raise Unreachable(str(error)) from error
-        return last
+        status = _settled(self.wanted.name, self.wanted.wait)
+        state = status.get("state")
+        if state in IN_QUORUM:
+            return status
+        others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
+        said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
+        raise Unreachable(f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
     # -- plan
 
@@ -272,11 +246,13 @@ class Provider:
     def _found(self) -> None:
         fsid = self.wanted.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
-        mon_key, admin_key = (host.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
+        mon_key, admin_key = (process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             monmap = os.path.join(folder, "monmap")
-            host.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
-            self._mkfs(folder, monmap, host.keyring_text("mon.", mon_key, {"mon": "allow *"}) + host.keyring_text(ADMIN, admin_key, ADMIN_CAPS))
+            process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(
+                folder, monmap, keyring_files.keyring_text("mon.", mon_key, {"mon": "allow *"}) + keyring_files.keyring_text(ADMIN, admin_key, ADMIN_CAPS)
+            )
 
     def _join(self) -> None:
         with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
@@ -291,26 +267,26 @@ class Provider:
             known = any(mon["name"] == self.wanted.name for mon in cluster.command("mon dump")["mons"])
             if not known:
                 # Only in its own copy: it tells the daemon where to listen. The cluster adds it when it is there and asks.
-                host.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
-            self._mkfs(folder, monmap, host.keyring_text("mon.", key, {"mon": "allow *"}))
+                process.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
+            self._mkfs(folder, monmap, keyring_files.keyring_text("mon.", key, {"mon": "allow *"}))
 
     def _mkfs(self, folder: str, monmap: str, keyring: str) -> None:
         """Make the monitor's data beside its place, and move it there when it is complete."""
-        uid, gid = host.owner()
+        uid, gid = paths.owner()
         os.chmod(folder, 0o755)
         os.chmod(monmap, 0o644)
         place = data_path(self.wanted.name)
         made = os.path.join(os.path.dirname(place), f".new-{self.wanted.name}")
         shutil.rmtree(made, ignore_errors=True)
-        host.make_folder(made, 0o750, uid, gid)
+        files.make_folder(made, 0o750, uid, gid)
         words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", monmap, "--keyring", "{secret}"]
-        host.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
+        process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place):
             os.rmdir(place)  # an empty one that a package left; anything else must not be here
         os.rename(made, place)
 
     def _start(self, founded: bool) -> None:
-        host.start(unit_name(self.wanted.name))
+        systemd.start(unit_name(self.wanted.name))
         self._in_quorum()
         if founded:
             # Only clients older than 2021 need it, and a new cluster has none.
@@ -329,18 +305,15 @@ def own_connection(name: str, address: str = "") -> dict[str, t.Any]:
     return {"mon_host": addrvec(address) if address else None, "client": "mon.", "keyring": os.path.join(data_path(name), "keyring"), "timeout": 20}
 
 
-def _settled(name: str) -> dict[str, t.Any]:
+def _settled(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
     """Return a running monitor's status. An election takes seconds, and is no reason to call the cluster down."""
     last: dict[str, t.Any] = {}
 
     def check() -> bool:
-        last.update(host.ask(f"mon.{name}", "mon_status") or {})
-        return last.get("state") in ("leader", "peon")
+        last.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
+        return last.get("state") in IN_QUORUM
 
-    try:
-        host.wait_for(check, ELECTION, str)
-    except TimeoutError:
-        pass  # told by the status
+    wait_until(check, seconds)
     return last
 
 
@@ -350,16 +323,16 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     Returns state: "none" (no monitor here), "down" (one is here, and reason says why it cannot be asked) or "living", and
     then fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
-    result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": host.conf_value(host.read(conf), "fsid")}
+    result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": ceph_conf.conf_value(files.read(conf), "fsid")}
     if not has_data(name):
         return result
-    unit = host.units([unit_name(name)])[unit_name(name)]
+    unit = systemd.units([unit_name(name)])[unit_name(name)]
     if not unit.active:
         return {**result, "state": "down", "reason": f"{unit_name(name)} is {unit.state}"}
     status = _settled(name)
     if not status:
         return {**result, "state": "down", "reason": f"mon.{name} does not answer at its admin socket"}
-    if status["state"] not in ("leader", "peon"):
+    if status["state"] not in IN_QUORUM:
         return {**result, "state": "down", "reason": f"mon.{name} is in no quorum ({status['state']})"}
     # its own address, as it listens: a host's ceph.conf may be older than its cluster
     (mine,) = [mon for mon in status["monmap"]["mons"] if mon["name"] == name]

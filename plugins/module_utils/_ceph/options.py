@@ -13,10 +13,9 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
 _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
@@ -24,6 +23,8 @@ _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|r
 _SERVICE = re.compile(
     r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*"
 )
+# These decide what a pool may be or becomes.
+_OF_POOLS = ("osd_pool_default_", "mon_max_p", "mon_allow_")
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
 # rbd_default_features is kept as a number; the bits of librbd's features.
 _FEATURES = {
@@ -48,15 +49,6 @@ def split_section(text: str) -> tuple[str, str]:
 def who(section: str, mask: str) -> str:
     """The one spelling of a section with its masks."""
     return f"{section}/{mask}" if mask else section
-
-
-def observe(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], str]:
-    """`config dump`, as {(who, option): value}."""
-    found = {}
-    for entry in dump:
-        mask = "/".join(sorted(part for part in entry.get("mask", "").split("/") if part))
-        found[(who(entry["section"], mask), entry["name"])] = str(entry["value"])
-    return found
 
 
 def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
@@ -113,6 +105,15 @@ def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str
     return [(section, _option_name(name), value) for section, options in declared.items() for name, value in (options or {}).items()]
 
 
+def declared_int(declared: t.Mapping[str, t.Mapping[str, t.Any]], name: str, otherwise: int) -> int:
+    """An option of the mons as the declaration will have it, the given where it says nothing."""
+    for section, option, value in flat(declared):
+        if option == name and section in ("global", "mon") and value is not None:
+            with contextlib.suppress(ValueError):
+                return values.count(value)
+    return otherwise
+
+
 def _option_name(text: t.Any) -> str:
     name = str(text).strip()
     return name if "/" in name else re.sub(r"[\s-]", "_", name)
@@ -142,39 +143,40 @@ def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, sheet: Sheet, prune: bool) -> None:
+def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, draft: Draft, prune: bool) -> None:
     """Plan options. A value of None means: not set."""
     kept = set()
+    relevant = [(who(*split_section(section)), option) for section, option, _value in flat(declared)]
+    draft.option_needs = frozenset(f"option/{name}/{option}" for name, option in relevant if option.startswith(_OF_POOLS))
     for section, option, value in flat(declared):
-        name, here = who(*split_section(section)), f"{sheet.prefix}options.{section}.{option}"
+        name, here = who(*split_section(section)), f"{draft.prefix}options.{section}.{option}"
         kept.add((name, option))
         about = maps.help.get(option)
         has = maps.options.get((name, option))
         if value is None:
-            if has is not None:
-                sheet.add(_change(sheet, name, option, has, None, about))
+            _ensure(draft, name, option, has, None, about)
             continue
         if about is None and not maps.empty:
             waiting = option.startswith("mgr/") and not maps.mgr_available
             if waiting:
-                sheet.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
+                draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
             else:
-                sheet.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
+                draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
                 continue
         if about and "no_mon_update" in about.get("flags", []):
-            sheet.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
+            draft.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
             continue
         wrong = check(option, value, about)
         if wrong:
-            sheet.problem(f"{here}: {wrong}")
+            draft.problem(f"{here}: {wrong}")
             continue
         if has is not None and _same(option, has, value, about):
             continue
-        sheet.add(_change(sheet, name, option, has, value, about))
+        _ensure(draft, name, option, has, value, about)
     if prune:
         for (name, option), has in maps.options.items():
             if (name, option) not in kept and not _SERVICE.fullmatch(option) and not re.match(r"client\.|(mon|mgr|osd|mds)\.", name):
-                sheet.add(_change(sheet, name, option, has, None, maps.help.get(option), pruned=True))
+                _ensure(draft, name, option, has, None, maps.help.get(option), pruned=True)
 
 
 def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
@@ -191,14 +193,14 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     if about.get("type") == "float" and not meant and values.number(value):
         return f"'{value}' would become 0: Ceph keeps six decimals"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
-        for key, wrong in (("min", lambda bound: meant < bound), ("max", lambda bound: meant > bound)):
+        for key in ("min", "max"):
             bound = about.get(key)
             if bound not in ("", None):
                 try:
                     limit = float(str(bound))
                 except ValueError:
                     continue
-                if wrong(limit):
+                if meant < limit if key == "min" else meant > limit:
                     return f"{value} is {'less than its least' if key == 'min' else 'more than its greatest'} value, {bound}"
     return ""
 
@@ -210,30 +212,18 @@ def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, 
         return False
 
 
-def _change(sheet: Sheet, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> Change:
-    def shown(text: t.Any) -> t.Any:
-        return Secret(str(text)) if _SECRET.search(option) and text is not None else text
+def _ensure(draft: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> None:
+    def shown(text: t.Optional[str]) -> t.Optional[dict[str, t.Any]]:
+        return None if text is None else {"value": Secret(text) if _SECRET.search(option) else text}
 
     risk, reason = Risk.NONE, ""
     if about and not about.get("can_update_at_runtime", True):
         risk, reason = Risk.RESTART, "it takes effect once the daemons it is for have been restarted"
     if pruned:
         risk, reason = Risk.LOSS, "it is not declared, and prune names options: its default applies from then on"
-    identity = f"{name}/{option}"
-    if value is None:
-        return Change(
-            "option", identity, "delete", {"value": shown(has)}, None, lambda: sheet.send("config rm", who=name, name=option), risk=risk, reason=reason
-        )
-    text = written(option, value, about)
-    before = None if has is None else {"value": shown(has)}
-    action = "create" if has is None else "update"
-    return Change(
-        "option",
-        identity,
-        action,
-        before,
-        {"value": shown(text)},
-        lambda: sheet.send("config set", who=name, name=option, value=text),
-        risk=risk,
-        reason=reason,
-    )
+    text = None if value is None else written(option, value, about)
+
+    def apply() -> None:
+        draft.send("config rm" if text is None else "config set", who=name, name=option, value=text)
+
+    draft.ensure("option", f"{name}/{option}", shown(has), shown(text), apply, risk=risk, reason=reason)

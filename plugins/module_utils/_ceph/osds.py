@@ -19,7 +19,7 @@ import threading
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
     Found,
@@ -36,10 +36,12 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices impo
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
-BOOTSTRAP_KEYRING = f"{host.DATA}/bootstrap-osd/{host.CLUSTER}.keyring"
+BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
 BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 
 # Ceph's own least value of osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min).
@@ -95,7 +97,7 @@ class Observed:
     devices: t.Mapping[str, Found]
     fsid: t.Optional[str] = None
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
-    units: t.Mapping[str, host.Unit] = dataclasses.field(default_factory=dict)
+    units: t.Mapping[str, systemd.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
     keys: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
     bootstrap_key: t.Optional[str] = None
@@ -258,7 +260,7 @@ def activation_unit(osd: Osd) -> str:
 
 def data_path(number: t.Union[int, str]) -> str:
     """Where an OSD's data folder is."""
-    return f"{host.DATA}/osd/{host.CLUSTER}-{number}"
+    return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
 
 
 def keyring_path(number: int) -> str:
@@ -334,8 +336,8 @@ class Provider:
             devices=found,
             fsid=fsid,
             known=known,
-            units=host.units(names),
-            drop_ins={osd.id: host.read(host.drop_in_path(unit_name(osd.id))) for osd in here},
+            units=systemd.units(names),
+            drop_ins={osd.id: files.read(systemd.drop_in_path(unit_name(osd.id))) for osd in here},
             keys={osd.id: keys.get(f"osd.{osd.id}") for osd in here},
             bootstrap_key=keys.get(BOOTSTRAP),
             files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
@@ -347,18 +349,18 @@ class Provider:
         whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
         return self._until_up(observed, whole)
 
-    def _lost(self, paths: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
+    def _lost(self, gone: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
         """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
-        if not paths or self.cluster is None:
+        if not gone or self.cluster is None:
             return {}
-        names = {self.hostname.partition(".")[0], host.short_hostname()}
+        names = {self.hostname.partition(".")[0], paths.short_hostname()}
         lost: dict[str, int] = {}
         for told in self.cluster.command("osd metadata"):
             number = told["id"]
             if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
                 continue
-            drop_in, link = host.read(host.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
-            lost.update({path: number for path in paths if path not in lost and was_on(path, told, drop_in, link)})
+            drop_in, link = files.read(systemd.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
+            lost.update({path: number for path in gone if path not in lost and was_on(path, told, drop_in, link)})
         return lost
 
     @staticmethod
@@ -372,7 +374,7 @@ class Provider:
         late = [
             osd
             for osd in here
-            if not observed.known[osd.id].up and self._key_fits(osd, observed) and observed.units.get(unit_name(osd.id), host.NO_UNIT).active
+            if not observed.known[osd.id].up and self._key_fits(osd, observed) and observed.units.get(unit_name(osd.id), systemd.NO_UNIT).active
         ]
         if not late or not self.patient:
             return observed
@@ -533,7 +535,7 @@ class Provider:
     def _kept(self, device: Device, osd: Osd, observed: Observed, warnings: list[str]) -> list[Change]:
         """Return what differs of an OSD that is there."""
         changes: list[Change] = []
-        unit = observed.units.get(unit_name(osd.id), host.NO_UNIT)
+        unit = observed.units.get(unit_name(osd.id), systemd.NO_UNIT)
         known = observed.known[osd.id]
         needs: set[str] = set()
         text = drop_in_text(device, osd.how)
@@ -543,7 +545,7 @@ class Provider:
             changes.append(
                 Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd))
             )
-        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), host.NO_UNIT).enabled
+        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), systemd.NO_UNIT).enabled
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
@@ -629,15 +631,15 @@ class Provider:
         keyring_files.write(bootstrap_place(), key)
 
     def _write_drop_in(self, device: Device, osd: Osd) -> None:
-        host.write(host.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
-        host.run(["systemctl", "daemon-reload"], timeout=120)
+        files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
+        process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _maker(self, device: Device, volumes: t.Mapping[str, str]) -> t.Callable[[], None]:
         def apply() -> None:
             try:
                 osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
                 self._write_drop_in(device, osd)
-            except (host.CommandError, OSError, Unreachable) as error:
+            except (process.CommandError, OSError, Unreachable) as error:
                 raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
             self._activate(device, osd, device.type == "raw")
 
@@ -650,8 +652,8 @@ class Provider:
         with self._lvm:
             words += self._number()
         try:
-            host.run(words, timeout=SLOW)
-        except host.CommandError as error:
+            process.run(words, timeout=SLOW)
+        except process.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
             left = [problem for dummy, path in device.parts() for problem in _attempt(lambda path=path: wipe(path))]
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
@@ -676,8 +678,8 @@ class Provider:
             with contextlib.ExitStack() as held:
                 for volume in ledger.found:
                     held.enter_context(hold(volume))
-                host.run(words, timeout=SLOW)
-        except (host.CommandError, OSError, RuntimeError, Unreachable) as error:
+                process.run(words, timeout=SLOW)
+        except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
             left = self._take_back(ledger)
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
         tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
@@ -710,12 +712,12 @@ class Provider:
                     if tags.get(volume):  # it may be mounted, and decrypted
                         problems += _attempt(lambda volume=volume: _zap(volume))
                     if volume in tags:  # newer releases of ceph-volume have removed it themselves
-                        problems += _attempt(lambda volume=volume: host.run(["lvremove", "--yes", volume], timeout=120))
+                        problems += _attempt(lambda volume=volume: process.run(["lvremove", "--yes", volume], timeout=120))
                 groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
                 for group, path in ledger.groups:
                     if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
-                        problems += _attempt(lambda group=group: host.run(["vgremove", group], timeout=120)) or _attempt(
-                            lambda path=path: host.run(["pvremove", "--yes", path], timeout=120)
+                        problems += _attempt(lambda group=group: process.run(["vgremove", group], timeout=120)) or _attempt(
+                            lambda path=path: process.run(["pvremove", "--yes", path], timeout=120)
                         )
             except Unreachable as error:
                 problems.append(str(error))
@@ -742,27 +744,27 @@ class Provider:
             if state.holds:
                 raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
             group = f"ceph-{uuid.uuid4()}"
-            host.run(["vgcreate", "--yes", group, path], timeout=120)
+            process.run(["vgcreate", "--yes", group, path], timeout=120)
             ledger.groups.append((group, path))
         kind, size = "block", "100%FREE"
         if name != "path":
             room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
             kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
         volume = f"osd-{kind}-{uuid.uuid4()}"
-        host.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
+        process.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
         ledger.volumes.append(f"{group}/{volume}")
         return f"{group}/{volume}"
 
     def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
         """Start an OSD so that it comes back after a reboot, and wait until it is up."""
         if osd.how == "lvm":
-            host.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
+            process.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
         else:
             if not folder:
                 # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
                 words = [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
-                host.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words], timeout=SLOW)
-            host.start(unit_name(osd.id))
+                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words], timeout=SLOW)
+            systemd.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
 
     def _write_key(self, number: int) -> None:
@@ -770,29 +772,26 @@ class Provider:
         keyring_files.write(keyring_place(number), key)
 
     def _restart(self, number: int) -> None:
-        host.restart(unit_name(number))
+        systemd.restart(unit_name(number))
         self._wait_up(number, RuntimeError)
 
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
         name = unit_name(number)
 
         def check() -> bool:
-            if host.units([name])[name].state == "failed":
-                raise TimeoutError(f"{name} failed: {host.last_words(name)}")
+            if systemd.units([name])[name].state == "failed":
+                raise error(f"{name} failed: {systemd.last_words(name)}")
             return any(entry["osd"] == number and entry["up"] for entry in self._ask().command("osd dump")["osds"])
 
-        try:
-            host.wait_for(check, self.wait, lambda: f"{name} runs, but osd.{number} is not up after {self.wait} s: {host.last_words(name)}")
-        except TimeoutError as late:
-            raise error(str(late)) from late
+        wait_until(check, self.wait, lambda: error(f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}"))
 
 
 def last_words(error: Exception) -> str:
     """Return why something failed, in the words of the program: ceph-volume's own roll-back, which speaks last, is not the cause."""
-    if not isinstance(error, host.CommandError):
+    if not isinstance(error, process.CommandError):
         return str(error)
     before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
-    return str(host.CommandError(error.argv, error.code, before)) if before else str(error)
+    return str(process.CommandError(error.argv, error.code, before)) if before else str(error)
 
 
 def clear(volume: str) -> None:
@@ -802,7 +801,7 @@ def clear(volume: str) -> None:
 
 
 def _zap(volume: str) -> None:
-    host.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
+    process.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
 
 
 def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
@@ -816,7 +815,7 @@ def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
     """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
     try:
         step()
-    except (host.CommandError, OSError) as error:
+    except (process.CommandError, OSError) as error:
         return [str(error)]
     return []
 
@@ -834,7 +833,7 @@ def _link(path: str) -> str:
 
 
 def _memory() -> int:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", host.read("/proc/meminfo") or "", re.MULTILINE)
+    found = re.search(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE)
     return int(found.group(1)) * 1024 if found else 0
 
 
@@ -843,9 +842,9 @@ def _wiper(path: str, state: Found) -> t.Callable[[], None]:
         if state.volume:
             clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
         elif state.volumes:
-            host.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+            process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
         elif state.group:
-            host.run(["vgremove", state.group], timeout=120)
+            process.run(["vgremove", state.group], timeout=120)
             wipe(path)
         else:
             wipe(path)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import Maps, Sheet
-    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, filesystems, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -64,6 +63,13 @@ _COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
 _IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
 # Quincy brought both; Pacific took bulk over in 16.2.8 and not pg_num_max.
 _SINCE = {"bulk": (16, 2, 8), "pg_num_max": (17, 0, 0)}
+
+
+@view
+def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
+    """The pools, by name, in the words of the declaration."""
+    names = maps.rule_names
+    return {raw["pool_name"]: observe(raw, names) for raw in maps.osd.get("pools", [])}
 
 
 def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict[str, t.Any]:
@@ -163,7 +169,7 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t
 def plan(
     declared: t.Sequence[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    draft: Draft,
     tree: Tree,
     rules: t.Mapping[str, Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -173,11 +179,11 @@ def plan(
     """Plan pools. tree, rules, profiles: as they will be. demands: applications that consumers need of a pool."""
     budget: list[tuple[str, dict[str, t.Any], Rule]] = []
     for number, item in enumerate(declared):
-        name, here = item["name"], f"{sheet.prefix}pools[{number}] ({item['name']})"
-        living = maps.pools.get(name)
+        name, here = item["name"], f"{draft.prefix}pools[{number}] ({item['name']})"
+        living = current(maps).get(name)
         if item["state"] == "absent":
             if living is not None:
-                _plan_delete(living, maps, sheet, here, "all its data is destroyed")
+                _plan_delete(living, maps, draft, here, "all its data is destroyed")
             continue
         applications = demands.get(name, ())
         said = wanted(item, applications)
@@ -185,22 +191,22 @@ def plan(
             said["applications"] = sorted({*applications, *(living["applications"] if living else ())})
         for key, since in _SINCE.items():
             if said.get(key) and maps.release and maps.release < since:
-                sheet.problem(f"{here}: {key} needs Ceph {values.shown(since)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first")
+                draft.problem(f"{here}: {key} needs Ceph {values.shown(since)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first")
         rule_name = said.get("rule")
         if rule_name and rule_name not in rules and not maps.empty:
-            sheet.problem(f"{here}: rule {rule_name} is neither in the CRUSH map nor declared in crush.rules")
+            draft.problem(f"{here}: rule {rule_name} is neither in the CRUSH map nor declared in crush.rules")
             continue
         profile_name = item.get("erasure_profile")
         if profile_name and profile_name not in profiles and not maps.empty:
-            sheet.problem(f"{here}: erasure_profile {profile_name} is neither there nor declared in erasure_profiles")
+            draft.problem(f"{here}: erasure_profile {profile_name} is neither there nor declared in erasure_profiles")
             continue
         rule = _rule_of(item, said, living, maps, rules, profiles)
-        _check_room(here, item, said, living, maps, sheet, tree, rule, profiles)
+        _check_room(here, item, said, living, maps, draft, tree, rule, profiles)
         if living is None:
-            _plan_create(here, item, said, maps, sheet, rule)
+            _plan_create(here, item, said, maps, draft, rule)
             after = {"size": _size_of(item, said, maps, profiles), "pg_num": said.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)}
         else:
-            if not _plan_update(here, item, said, living, maps, sheet):
+            if not _plan_update(here, item, said, living, maps, draft):
                 continue
             scaled = said.get("autoscale_mode", living["autoscale_mode"]) == "on"
             after = {"size": said.get("size", living["size"]), "pg_num": living["pg_num"] if scaled else said.get("pg_num", living["pg_num"])}
@@ -208,11 +214,11 @@ def plan(
             budget.append((here, {"name": name, **after}, rule))
     if prune:
         kept = {item["name"] for item in declared}
-        for name, living in maps.pools.items():
-            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not maps.filesystem_of(living["id"])
+        for name, living in current(maps).items():
+            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not filesystems.user_of(maps, living["id"])
             if name not in kept and ours:
-                _plan_delete(living, maps, sheet, f"{sheet.prefix}prune ({name})", "it is not declared, and prune names pools: all its data is destroyed")
-    _check_budget(budget, maps, sheet, tree, rules)
+                _plan_delete(living, maps, draft, f"{draft.prefix}prune ({name})", "it is not declared, and prune names pools: all its data is destroyed")
+    _check_budget(budget, maps, draft, tree, rules)
 
 
 def _size_of(item: t.Mapping[str, t.Any], said: t.Mapping[str, t.Any], maps: Maps, profiles: t.Mapping[str, t.Mapping[str, str]]) -> int:
@@ -246,7 +252,7 @@ def _check_room(
     said: t.Mapping[str, t.Any],
     living: t.Optional[t.Mapping[str, t.Any]],
     maps: Maps,
-    sheet: Sheet,
+    draft: Draft,
     tree: Tree,
     rule: t.Optional[Rule],
     profiles: t.Mapping[str, t.Mapping[str, str]],
@@ -254,11 +260,11 @@ def _check_room(
     """A pool whose copies cannot all be placed never gets clean."""
     size = int(living["size"]) if living is not None and not said.get("size") else _size_of(item, said, maps, profiles)
     if said.get("min_size") and said["min_size"] > size:
-        sheet.problem(f"{here}: min_size {said['min_size']} is greater than size {size}: I/O would stop for ever; lower min_size")
+        draft.problem(f"{here}: min_size {said['min_size']} is greater than size {size}: I/O would stop for ever; lower min_size")
     if rule is not None and rule.type != item["type"]:
-        sheet.problem(f"{here}: rule {rule.name} is for {rule.type} pools, and this one is {item['type']}: choose another rule")
+        draft.problem(f"{here}: rule {rule.name} is for {rule.type} pools, and this one is {item['type']}: choose another rule")
         return
-    room = rule.capacity(tree) if rule is not None and maps.has_osds else None
+    room = rule.capacity(tree) if rule is not None and crush.current_tree(maps).has_osds else None
     if rule is None or room is None or size <= room:
         return
     if rule.domains and size > rule.domains * rule.osds_per_domain:
@@ -267,23 +273,23 @@ def _check_room(
         text = f"{here}: size {size} needs {rule.place_of(size)} (rule {rule.name}), and there are {rule.full_domains(tree)}"
     if item["type"] == "replicated" and not said.get("size"):
         if living is None:
-            sheet.warn(f"{text}: the pool will not become clean before more are added")
+            draft.warn(f"{text}: the pool will not become clean before more are added")
     elif living is None or said.get("size", living["size"]) != living["size"] or said.get("rule", living["rule"]) != living["rule"]:
-        sheet.problem(f"{text}: lower size, add some, or use a rule with a smaller failure domain")
+        draft.problem(f"{text}: lower size, add some, or use a rule with a smaller failure domain")
     else:
-        sheet.warn(f"{text}: it cannot become clean before more are added")
+        draft.warn(f"{text}: it cannot become clean before more are added")
 
 
-def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, sheet: Sheet, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
+def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
     """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num)."""
-    limit = sheet.option_int("mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
-    if not maps.has_osds or not limit:
+    limit = options.declared_int(draft.declaration["options"], "mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
+    if not crush.current_tree(maps).has_osds or not limit:
         return
     growing = {wanted_pool["name"] for _here, wanted_pool, _rule in budget}
     load: list[tuple[set[str], int]] = []
-    for pool in maps.pools.values():
+    for pool in current(maps).values():
         rule = rules.get(pool["rule"])
-        if pool["name"] not in growing and f"pool/{pool['name']}" not in sheet.ids("pool", "delete"):
+        if pool["name"] not in growing and f"pool/{pool['name']}" not in draft.ids("pool", action="delete"):
             load.append((set(rule.osds(tree)) if rule else set(), pool["pg_num"] * pool["size"]))
     for here, wanted_pool, rule in budget:
         osds = set(rule.osds(tree))
@@ -292,56 +298,56 @@ def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: 
         load.append((osds, wanted_pool["pg_num"] * wanted_pool["size"]))
         total = sum(replicas * len(osds & where) / len(where) for where, replicas in load if where)
         if total > limit * len(osds):
-            sheet.problem(
+            draft.problem(
                 f"{here}: pg_num {wanted_pool['pg_num']} with size {wanted_pool['size']} would bring {len(osds)} OSDs to "
                 f"{round(total / len(osds))} PG replicas each, and mon_max_pg_per_osd is {limit}: lower pg_num, add OSDs, or raise that option"
             )
 
 
-def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, sheet: Sheet, rule: t.Optional[Rule]) -> None:
+def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, draft: Draft, rule: t.Optional[Rule]) -> None:
     name = item["name"]
     after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
     if said.get("size") == 1:
-        sheet.warn(f"{sheet.prefix}pools ({name}): size 1 keeps one copy: the first disk that fails takes data with it")
+        draft.warn(f"{draft.prefix}pools ({name}): size 1 keeps one copy: the first disk that fails takes data with it")
 
     # What the creation takes itself costs no further round of the monitors.
     at_once = {key: value for key, value in said.items() if key in ("pg_num", "rule", "autoscale_mode", "pg_num_min") or (key == "size" and value > 1)}
     later = {key: value for key, value in said.items() if key not in at_once and not _is_default(key, value)}
 
     def apply() -> None:
-        sheet.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
-        _set_all(sheet, name, later, ())
+        draft.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
+        _set_all(draft, name, later, ())
 
-    needs = {f"crush_rule/{said['rule']}"} if said.get("rule") else set()
+    needs = {*draft.option_needs, *draft.bucket_needs, *({f"crush_rule/{said['rule']}"} if said.get("rule") else ())}
     if item.get("erasure_profile"):
         needs.add(f"erasure_profile/{item['erasure_profile']}")
     if rule is not None and not said.get("rule"):  # one that comes with the pool
-        needs |= crush.client_needs(rule, maps, sheet, f"{here}: its rule")
-    sheet.add(Change("pool", name, "create", None, after, apply, needs=frozenset(needs) | sheet.option_needs | sheet.bucket_needs))
+        needs |= crush.client_needs(rule, maps, draft, f"{here}: its rule")
+    draft.ensure("pool", name, None, after, apply, needs=needs)
 
 
 def _is_default(key: str, value: t.Any) -> bool:
     return value in (False, 0, []) and key != "size"
 
 
-def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet) -> bool:
+def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
     name = item["name"]
     if item["type"] != living["type"]:
-        sheet.problem(f"{here}: it is {living['type']}, and Ceph cannot make it {item['type']}: declare another pool and move the data")
+        draft.problem(f"{here}: it is {living['type']}, and Ceph cannot make it {item['type']}: declare another pool and move the data")
         return False
     if item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
-        sheet.problem(f"{here}: its erasure_profile is {living['erasure_profile']}, and that cannot change: declare another pool and move the data")
+        draft.problem(f"{here}: its erasure_profile is {living['erasure_profile']}, and that cannot change: declare another pool and move the data")
         return False
     said = dict(said)
     if said.get("autoscale_mode", living["autoscale_mode"]) == "on":
         said.pop("pg_num", None)  # the autoscaler's
     if living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
-        sheet.problem(f"{here}: allow_ec_overwrites cannot be taken back: declare another pool and move the data")
+        draft.problem(f"{here}: allow_ec_overwrites cannot be taken back: declare another pool and move the data")
         return False
     if "applications" in said:
         # A filesystem's or a gateway's own mark stays.
-        said["applications"] = sorted({*said["applications"], *({"cephfs"} if maps.filesystem_of(living["id"]) else set()), *_kept_applications(living)})
+        said["applications"] = sorted({*said["applications"], *({"cephfs"} if filesystems.user_of(maps, living["id"]) else set()), *_kept_applications(living)})
     before, after = differing(living, said)
     before = {key: value for key, value in before.items() if not (value is None and _is_default(key, after[key]))}
     after = {key: after[key] for key in before}
@@ -351,22 +357,19 @@ def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any],
     applications = living["applications"]
     unlock = [flag for flag in ("nosizechange", "nopgchange") if living[flag] and _locked(flag, after)]
     if unlock and not all(said.get(flag) is False for flag in unlock):
-        sheet.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
+        draft.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
         return False
     needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "update",
-            before,
-            after,
-            lambda: _set_all(sheet, name, after, applications),
-            risk=risk,
-            reason=reason,
-            moved_bytes=moved,
-            needs=frozenset(needs) | sheet.option_needs,
-        )
+    draft.ensure(
+        "pool",
+        name,
+        before,
+        after,
+        lambda: _set_all(draft, name, after, applications),
+        risk=risk,
+        reason=reason,
+        moved_bytes=moved,
+        needs=draft.option_needs | needs,
     )
     return True
 
@@ -408,9 +411,9 @@ def _risk(
     return risk, "; ".join(reasons), moved or None
 
 
-def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
+def _set_all(draft: Draft, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
     """Send what differs: first what others depend on, then the rest side by side."""
-    send = sheet.send
+    send = draft.send
     first: list[tuple[str, dict[str, t.Any]]] = []
     rest: list[tuple[str, dict[str, t.Any]]] = []
 
@@ -446,41 +449,30 @@ def _set_all(sheet: Sheet, name: str, after: t.Mapping[str, t.Any], applications
             rest.append(("osd pool application enable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
         for application in set(applications) - set(after["applications"]):
             rest.append(("osd pool application disable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
-    with sheet.gate("mon_allow_pool_size_one", needed=one):
+    with draft.gate("mon_allow_pool_size_one", needed=one):
         for prefix, arguments in first:
             send(prefix, **arguments)
-    sheet.many(rest)
+    draft.many(rest)
     for flag in ("nodelete", "nosizechange", "nopgchange"):
         if after.get(flag) is True or (flag == "nodelete" and after.get(flag) is False):
             send("osd pool set", pool=name, var=flag, val=str(after[flag]).lower())
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, sheet: Sheet, here: str, reason: str) -> None:
+def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, draft: Draft, here: str, reason: str) -> None:
     name = living["name"]
-    filesystem = maps.filesystem_of(living["id"])
-    if filesystem and f"filesystem/{filesystem}" not in sheet.ids("filesystem", "delete"):
-        sheet.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
+    filesystem = filesystems.user_of(maps, living["id"])
+    if filesystem and f"filesystem/{filesystem}" not in draft.ids("filesystem", action="delete"):
+        draft.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
     if living["nodelete"]:
-        sheet.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
+        draft.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
         return
 
     def apply() -> None:
-        with sheet.gate("mon_allow_pool_delete"):
-            sheet.patiently("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+        with draft.gate("mon_allow_pool_delete"):
+            draft.patiently("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
     used = maps.used_bytes(name)
     before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
-    sheet.add(
-        Change(
-            "pool",
-            name,
-            "delete",
-            before,
-            None,
-            apply,
-            risk=Risk.LOSS,
-            reason=f"{reason} ({used} bytes)",
-            needs=sheet.option_needs | frozenset({f"filesystem/{filesystem}"} if filesystem else ()),
-        )
-    )
+    needs = draft.option_needs | ({f"filesystem/{filesystem}"} if filesystem else set())
+    draft.ensure("pool", name, before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=needs)

@@ -23,7 +23,9 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 try:
@@ -123,9 +125,7 @@ def _prove_pool(io_context: t.Any, pool: PoolAccess, name: str, rounds: int, wri
 
 
 def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
-    _remove_images(io_context, name)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_remove_images, io_context, name)
+    with throwaway_images(io_context, name + ".clone", name):
         api = rbd.RBD()
         with watch.measure("create"):
             api.create(io_context, name, _IMAGE_SIZE)
@@ -157,20 +157,6 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
             api.remove(io_context, name + ".clone")
     if {name, name + ".clone"} & set(rbd.RBD().list(io_context)):
         raise Fault(f"image {name}: it was removed and is still there")
-
-
-def _remove_images(io_context: t.Any, name: str) -> None:
-    """Remove the probe's images, however far their making had come."""
-    api = rbd.RBD()
-    with contextlib.suppress(rbd.ImageNotFound):
-        api.remove(io_context, name + ".clone")
-    with contextlib.suppress(rbd.ImageNotFound):
-        with rbd.Image(io_context, name) as image:
-            for snapshot in list(image.list_snaps()):
-                if image.is_protected_snap(snapshot["name"]):
-                    image.unprotect_snap(snapshot["name"])
-                image.remove_snap(snapshot["name"])
-        api.remove(io_context, name)
 
 
 def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
@@ -291,12 +277,6 @@ def read_image(connection: Connection, pool: str, image: str, offset: int, lengt
     """Read a part of an image. Raises rbd's and rados's own errors."""
     with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context, rbd.Image(io_context, image, read_only=True) as opened:
         return bytes(opened.read(offset, length))
-
-
-def readable(data: bytes) -> str:
-    """Return the printable beginning of what was read."""
-    text = data.split(b"\0", 1)[0].decode("ascii", "replace").strip()
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @dataclasses.dataclass(frozen=True)

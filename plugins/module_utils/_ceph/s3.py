@@ -13,17 +13,14 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
-import http.client
-import ipaddress
 import json
 import re
-import socket
-import ssl
 import threading
 import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
 # Gateways accept any region in the credential scope.
@@ -85,134 +82,58 @@ def sign(
     return wanted
 
 
-class Trust:
-    """How to trust the certificates of gateways.
-
-    names: those that a certificate may be for where a gateway is asked by its address. A certificate that clients verify has the name by which
-    they know the gateways, and no address in it.
-    """
-
-    def __init__(self, validate_certs: bool = True, ca_path: t.Optional[str] = None, names: t.Sequence[str] = ()) -> None:
-        self._context = ssl.create_default_context(cafile=ca_path)
-        self._names = tuple(dict.fromkeys(names))
-        if not validate_certs:
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
-
-    def connect(self, endpoint: urllib.parse.SplitResult, timeout: float) -> http.client.HTTPConnection:
-        """Return an open connection to the host of a URL. Raises OSError."""
-        host, port = endpoint.hostname or "", endpoint.port or (443 if endpoint.scheme == "https" else 80)
-        if endpoint.scheme != "https":
-            plain = http.client.HTTPConnection(host, port, timeout=timeout)
-            plain.connect()
-            return plain
-        # Who asks by a name trusts that name and no other
-        names = (*(self._names if _is_address(host) else ()), host)
-        failures: dict[str, str] = {}
-        for name in names:
-            connection = _NamedConnection(host, port, name, timeout, self._context)
-            try:
-                connection.connect()
-                return connection
-            except ssl.SSLCertVerificationError as error:
-                connection.close()
-                failures[name] = error.verify_message
-            except ValueError as error:  # which is no name that a certificate could have
-                connection.close()
-                failures[name] = str(error)
-        shown = "; ".join(f"as {name}: {why.rstrip('.')}" for name, why in failures.items())
-        raise OSError(f"its certificate is not trusted ({shown})")
-
-
-class _NamedConnection(http.client.HTTPSConnection):
-    """TLS to one host whose certificate is to be another name's."""
-
-    def __init__(self, host: str, port: t.Optional[int], name: str, timeout: float, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=timeout, context=context)
-        self._tls, self._name = context, name
-
-    def connect(self) -> None:
-        http.client.HTTPConnection.connect(self)
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 class Client:
     """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
 
-    endpoints: such as "http://10.77.0.11:8080". names: those of Trust.
+    endpoints: such as "http://10.77.0.11:8080". names: those of Trust. Raises Invalid.
     """
 
     def __init__(
         self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30, names: t.Sequence[str] = ()
     ) -> None:
-        self._endpoints = [urllib.parse.urlsplit(endpoint) for endpoint in endpoints]
-        self._timeout = timeout
-        self._trust = Trust(validate_certs, ca_path, names)
+        trust = Trust(validate_certs, ca_path, names)
+        self._gateways = [Server(endpoint, trust, timeout, f"{endpoint}:") for endpoint in endpoints]
         self._local = threading.local()
 
     def wait(self, seconds: float) -> None:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
         end = time.monotonic() + seconds
-        silent = {endpoint.geturl(): "" for endpoint in self._endpoints}
+        silent = dict.fromkeys(self._gateways, "")
         while True:
-            for endpoint in self._endpoints:
-                url = endpoint.geturl()
-                if url not in silent:
-                    continue
+            for gateway in list(silent):
                 try:
-                    status = self._status(endpoint, endpoint.path or "/")
+                    status = gateway.request("an unsigned read", "GET", gateway.path or "/", safe=True).status
                     if status < 500:
-                        del silent[url]
+                        del silent[gateway]
                     else:
-                        silent[url] = f"HTTP status {status}"
-                except (OSError, http.client.HTTPException) as error:
-                    silent[url] = str(error) or type(error).__name__
+                        silent[gateway] = f"{gateway} HTTP status {status}"
+                except Unreachable as error:
+                    silent[gateway] = str(error)
             if not silent:
                 return
             if time.monotonic() > end:
-                raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(f"{url}: {why}" for url, why in silent.items()))
+                raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values()))
             time.sleep(_PAUSE)
-
-    def _status(self, endpoint: urllib.parse.SplitResult, path: str) -> int:
-        # No proxy stands between a gateway and the host that asks it
-        connection = self._trust.connect(endpoint, self._timeout)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
 
     def status_without_key(self, path: str) -> int:
         """Return the HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""
-        endpoint = self._endpoints[0]
-        try:
-            return self._status(endpoint, quote(path, safe="/-_.~"))
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"the object gateway at {endpoint.geturl()} broke off an unsigned read: {error}") from error
+        return self._gateways[0].request("an unsigned read", "GET", quote(path, safe="/-_.~"), safe=True).status
 
-    def _connect(self) -> tuple[http.client.HTTPConnection, str]:
-        """Return an open connection and the host header that belongs to it. Raises Unreachable."""
-        if getattr(self._local, "connection", None) is None:
+    def _gateway(self) -> Server:
+        """Return the gateway of this thread, the first one that can be reached. Raises Unreachable."""
+        if getattr(self._local, "gateway", None) is None:
             failures = []
-            for endpoint in self._endpoints:
+            for gateway in self._gateways:
                 try:
-                    connection = self._trust.connect(endpoint, self._timeout)
-                except (OSError, socket.timeout) as error:
-                    failures.append(f"{endpoint.geturl()}: {error}")
+                    gateway.open()
+                except Unreachable as error:
+                    failures.append(str(error))
                     continue
-                self._local.connection, self._local.host = connection, endpoint.netloc
+                self._local.gateway = gateway
                 break
             else:
                 raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
-        return self._local.connection, self._local.host
+        return self._local.gateway
 
     def request(
         self,
@@ -229,27 +150,23 @@ class Client:
         encoded = quote(path, safe="/-_.~")
         what = f"{method} {path}{'?' + '&'.join(sorted(query)) if query else ''}"
         for remaining in reversed(range(_TRIES)):
-            connection, host = self._connect()
-            signed = sign(credentials, method, host, encoded, query, body, datetime.datetime.now(datetime.timezone.utc), headers, sign_body=sign_body)
+            gateway = self._gateway()
+            now = datetime.datetime.now(datetime.timezone.utc)
+            signed = sign(credentials, method, gateway.netloc, encoded, query, body, now, headers, sign_body=sign_body)
             try:
-                connection.request(
-                    method, encoded + ("?" + canonical_query(query) if query else ""), body=body, headers={**signed, "Content-Length": str(len(body))}
-                )
-                answer = connection.getresponse()
-                data = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                self._local.connection = None
+                answer = gateway.request(what, method, encoded + ("?" + canonical_query(query) if query else ""), body, signed, safe=True)
+            except Unreachable:
+                self._local.gateway = None
                 if not remaining:
-                    raise Unreachable(f"the object gateway at {host} broke off {what}: {error or type(error).__name__}") from error
+                    raise
                 time.sleep(_PAUSE)
                 continue
             if answer.status == 503 and remaining:
                 time.sleep(_PAUSE)
                 continue
             if answer.status >= 300:
-                raise ApiFailed(what, answer.status, *_said(data))
-            return data
+                raise ApiFailed(what, answer.status, *_said(answer.body))
+            return answer.body
         raise AssertionError("unreachable")
 
     def json(self, credentials: Credentials, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"") -> t.Any:

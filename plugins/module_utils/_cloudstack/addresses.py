@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import threading
 import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 
 RANGE_OPTIONS: dict[str, t.Any] = {
     "start": {"type": "str", "required": True},
@@ -25,7 +25,7 @@ RANGE_OPTIONS: dict[str, t.Any] = {
 
 # Addresses are given to the server one range at a time: two pods at once failed with "Unable to persist ip address range" (4.22, seen). By its
 # sources it numbers them out of one row of the zone, which is a deadlock for one of two that do so at once.
-TURNS = threading.Lock()
+LANE = Lane("addresses")
 
 
 def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:

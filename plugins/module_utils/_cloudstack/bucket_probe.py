@@ -18,7 +18,7 @@ import urllib.parse
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3, s3_probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 _OBJECT = "object"
 
@@ -32,7 +32,7 @@ def probe_all(client: t.Any, names: t.Optional[t.Collection[str]], ca_path: t.Op
         if names is None or store["name"] in names:
             try:
                 probes.append(_probe(client, store, ca_path, validate_certs, problems))
-            except (ApiError, s3.ApiFailed, Unreachable) as error:
+            except (ApiError, s3.ApiFailed, Invalid, Unreachable) as error:
                 problems.append(f"object store {store['name']}: {error}")
     return probes, problems
 

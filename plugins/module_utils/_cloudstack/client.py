@@ -13,17 +13,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http.client
 import http.cookies
 import json
-import socket
-import ssl
 import threading
 import time
 import typing as t
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust, encode, hide, without_user
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
 # What a module must say to reach a management server (doc fragment cephstack.cloud.cloudstack).
 CONNECTION_SPEC: dict[str, t.Any] = {
@@ -40,12 +38,8 @@ CONNECTION_SPEC: dict[str, t.Any] = {
     },
 }
 
-# Seconds to wait for a connection; an answer may take minutes (addHost), a connection may not.
-_CONNECT_TIMEOUT = 15
 # Seconds for which a signed call is valid. The server refuses more than 15 minutes where it enforces times.
 _VALID = 600
-# Jetty closes a connection that was idle for 30 s. A call that changes something is never sent twice, so it does not risk an old one.
-_FRESH = 10.0
 # Seconds for which the server may be away while a job runs.
 _AWAY = 60.0
 _READS = ("list", "get", "query", "find")
@@ -71,17 +65,8 @@ class ApiError(Exception):
         super().__init__(f"{command}{' ' + name if name else ''}: {code}: {text}")
 
 
-class Nobody(Unreachable):
-    """No connection came about: nothing listens there (yet), or the way is barred."""
-
-
 class AccessDenied(ApiError, Unreachable):
     """The server answers, but not to these keys (or has no such command: it does not tell the difference)."""
-
-
-def encode(value: str) -> str:
-    """Encode a value as Java's URLEncoder does, with %20 for a space; `~` is not left bare."""
-    return quote(value, safe="*").replace("~", "%7E")
 
 
 def sign(params: t.Mapping[str, str], secret: str) -> str:
@@ -137,12 +122,11 @@ class Client:
         self.url = url
         self.calls = 0
         self.job_timeout = job_timeout
-        self._timeout = timeout
-        self._address = _parse(url)
+        trust = Trust(validate_certs, ca_path, option="connection.ca_path:", remedy=": name the authority that signed it (ca_path)")
+        self._server = Server(url, trust, timeout, option="connection.url:")
+        self._path = self._server.path if self._server.path.strip("/") else "/client/api"
         self._key = None if api_key is None else Secret(_reveal(api_key))
         self._secret = None if api_secret is None else Secret(_reveal(api_secret))
-        self._tls = _tls(ca_path, validate_certs) if self._address[0] == "https" else None
-        self._local = threading.local()
         self._lock = threading.Lock()
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
@@ -260,11 +244,10 @@ class Client:
         elif self._key is not None and self._secret is not None:
             sent.update(apikey=self._key.reveal(), signatureversion="3", expires=time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + _VALID)))
             sent["signature"] = sign(sent, self._secret.reveal())
-        reads = command.startswith(_READS)
         with self._lock:
             self.calls += 1
-        status, answer, raw = self._post(urlencode(sent).encode(), headers, reads, command)
-        for value in answer.get_all("Set-Cookie") or () if command == "login" else ():
+        status, answered, raw = self._server.request(command, "POST", self._path, urlencode(sent).encode(), headers, safe=command.startswith(_READS))
+        for value in answered.get_all("Set-Cookie") or () if command == "login" else ():
             for name, morsel in http.cookies.SimpleCookie(value).items():
                 self._cookies[name] = morsel.value
         try:
@@ -273,65 +256,13 @@ class Client:
             if not isinstance(body, dict):
                 raise ValueError
         except (ValueError, AttributeError):
-            where = f" (it points to {_bare(answer['Location'])})" if answer.get("Location") else ""
+            where = f" (it points to {without_user(answered['Location'])})" if answered.get("Location") else ""
             raise Unreachable(f"{self.url} answers with HTTP status {status}, but not as CloudStack's API does{where}: is the address right, is it started?")
         return status, body
 
-    def _post(self, data: bytes, headers: dict[str, str], reads: bool, command: str) -> tuple[int, t.Any, bytes]:
-        """Send a call. On a kept connection that the server has closed meanwhile, what only reads is sent again."""
-        while True:
-            kept = self._kept(reads)
-            connection = kept or self._open()
-            try:
-                connection.request("POST", self._address[3], data, headers)
-                response = connection.getresponse()
-                raw = response.read()
-            except (http.client.HTTPException, OSError) as error:
-                self.close()
-                if kept is not None and reads and not isinstance(error, (socket.timeout, TimeoutError)):
-                    continue
-                unsure = "" if reads else "; whether it was done is not known, the next run will see"
-                if isinstance(error, (socket.timeout, TimeoutError)):
-                    raise Unreachable(f"{self.url}: no answer to {command} within {self._timeout:g} s{unsure}")
-                raise Unreachable(f"{self.url}: the connection broke during {command}: {str(error) or type(error).__name__}{unsure}")
-            self._local.used = time.monotonic()
-            if response.will_close:
-                self.close()
-            return response.status, response.headers, raw
-
-    def _kept(self, reads: bool) -> t.Optional[http.client.HTTPConnection]:
-        connection = getattr(self._local, "connection", None)
-        if connection is not None and not reads and time.monotonic() - self._local.used > _FRESH:
-            self.close()
-            return None
-        return connection
-
-    def _open(self) -> http.client.HTTPConnection:
-        _scheme, host, port, _path = self._address
-        if self._tls is None:
-            connection = http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT)
-        else:
-            connection = http.client.HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT, context=self._tls)
-        try:
-            connection.connect()
-        except ssl.SSLCertVerificationError as error:
-            raise Unreachable(f"{self.url}: its certificate is not trusted ({error.verify_message}): name the authority that signed it (ca_path)")
-        except ssl.SSLError as error:
-            raise Unreachable(f"{self.url} does not speak TLS as it should: {error.reason or error}")
-        except OSError as error:
-            raise Nobody(f"{self.url} cannot be reached: {error.strerror or str(error) or type(error).__name__}")
-        connection.auto_open = 0  # a closed one is not opened again behind our back, with the wrong timeout
-        connection.sock.settimeout(self._timeout)
-        self._local.connection = connection
-        self._local.used = time.monotonic()
-        return connection
-
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            self._local.connection = None
-            connection.close()
+        self._server.close()
 
     # -- what is said
 
@@ -347,19 +278,13 @@ class Client:
 
     def _clean(self, text: t.Any, params: t.Mapping[str, t.Any]) -> str:
         """What the server said, without the secrets that it may repeat."""
-        hide: set[str] = set()
+        secrets: list[str] = []
         for name, value in params.items():
             if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
                 plain = _reveal(value)
-                hide.add(plain)
                 credentials = plain.partition("://")[2].rpartition("@")[0]
-                hide.add(credentials.partition(":")[2])
-        text = str(text)
-        for secret in sorted(hide, key=len, reverse=True):
-            for form in (secret, encode(secret), secret.replace("+", "-").replace("/", "_")):
-                if len(form) > 2:
-                    text = text.replace(form, HIDDEN)
-        return text
+                secrets += plain, credentials.partition(":")[2]
+        return hide(text, secrets)
 
 
 class _Poller:
@@ -454,37 +379,9 @@ class _Job:
         self.due = now + min(5.0, max(0.1, (now - self.began) / 4))
 
 
-def _parse(url: str) -> tuple[str, str, int, str]:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.username or parts.query or parts.fragment:
-        raise Invalid([f"connection.url: not the address of an API (http://HOST:8080/client/api): {_bare(url)}"])
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), parts.path if parts.path.strip("/") else "/client/api"
-
-
-def _tls(ca_path: t.Optional[str], validate: bool) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_path)
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid([f"connection.ca_path: {ca_path} cannot be used: {error.strerror or error}"]) from None
-    if not validate:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _bare(url: str) -> str:
-    """An address without what stands before an @, and without a query."""
-    scheme, separator, rest = url.partition("?")[0].partition("://")
-    return scheme + separator + rest.rpartition("@")[2] if separator else url.partition("?")[0]
-
-
 def _named(params: t.Mapping[str, t.Any]) -> str:
     value = next((params[key] for key in _NAMING if isinstance(params.get(key), str) and params[key]), "")
-    return _bare(value) if "://" in value else value
+    return without_user(value) if "://" in value else value
 
 
 def _reveal(value: t.Any) -> str:

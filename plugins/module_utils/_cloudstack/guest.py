@@ -22,9 +22,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 try:
@@ -221,10 +221,10 @@ def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: 
     while True:
         marker = disks.read(pool, image)
         if marker is not None and marker.startswith(expected):
-            seen["marker"] = readable(marker)
+            seen["marker"] = _guest.readable(marker)
             return
         if time.monotonic() > end:
-            found = "there is no such image" if marker is None else f"found {readable(marker) or 'nothing'}"
+            found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
             state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
             raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")
         time.sleep(_PAUSE)
@@ -257,7 +257,7 @@ def _snapshot(client: t.Any, disks: t.Any, ids: t.Mapping[str, str], name: str, 
     client.job("revertSnapshot", id=snapshot["id"])
     marker = disks.read(pool, image) or b""
     if not marker.startswith(_guest.expected_marker(seen["uuid"])):
-        raise ProofFailed(f"the snapshot was reverted to, but the marker is not on {seen['image']} again: found {readable(marker) or 'nothing'}")
+        raise ProofFailed(f"the snapshot was reverted to, but the marker is not on {seen['image']} again: found {_guest.readable(marker) or 'nothing'}")
     seen["snapshot"]["revert_seconds"] = round(time.monotonic() - begun, 1)
 
 
@@ -287,12 +287,8 @@ def _clean(client: t.Any, disks: t.Any, zone: str, name: str, seen: t.Mapping[st
         left += _remove_guests(client, [row for row in _guests(client, zone) if row["name"] == name])
         if seen.get("image") and not left:
             pool, image = seen["image"].split("/", 1)
-            end = time.monotonic() + _GONE_WITHIN
-            while disks.read(pool, image) is not None:
-                if time.monotonic() > end:
-                    left.append(f"the guest {name} is gone, but its image {seen['image']} is still there")
-                    break
-                time.sleep(_PAUSE)
+            if not wait_until(lambda: disks.read(pool, image) is None, _GONE_WITHIN, pause=_PAUSE):
+                left.append(f"the guest {name} is gone, but its image {seen['image']} is still there")
     except Exception as error:  # the first error must not be lost for this one
         left.append(f"cleaning up after the guest {name} failed: {error}")
     return left

@@ -15,14 +15,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-import threading
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
 
 Item = t.Mapping[str, t.Any]
 
@@ -44,7 +42,7 @@ PATIENCE = 120.0
 # four times as many. One that does not come back is a warning.
 _COMING_BACK = 60.0
 # Hosts that are added at a time. With 32 the server's 250 database connections ran out, each waiting for another (4.22, seen); with 8 they did not.
-_TURNS = threading.BoundedSemaphore(8)
+_LANE = Lane("addHost", 8)
 # In these a host is on its way; others last until somebody does something.
 _PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")
 # Seconds that guests may take to leave a host.
@@ -129,15 +127,15 @@ def _resolved(address: str) -> str:
         return ""
 
 
-def plan(zones: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """The hosts of all declared clusters."""
     clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
-    entries = list(each(zones, f"{sheet.prefix}zones"))
-    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, sheet)
+    entries = list(each(zones, f"{draft.prefix}zones"))
+    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, draft)
     for entry in entries:
         clusters.setdefault(f"{entry[1]['name']}/{entry[2]['name']}/{entry[3]['name']}", []).append(entry)
     for entries in clusters.values():
-        _plan_cluster(entries, known, region, sheet)
+        _plan_cluster(entries, known, region, draft)
 
 
 def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
@@ -146,7 +144,7 @@ def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Opti
     return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
 
 
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
     zone, pod, cluster = entries[0][1:4]
     row = _cluster_row(region, zone, pod, cluster)
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
@@ -160,7 +158,7 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
                 continue  # a problem already
             found = known[here]
             if found and (row is None or found.get("clusterid") != row["id"]):
-                sheet.problem(
+                draft.problem(
                     f"{here}: the host is in the cluster {found.get('clustername')} of the zone {found.get('zonename')}: declare it there, or remove it first"
                 )
                 continue
@@ -170,10 +168,10 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
         name = f"{zone['name']}/{label(host)}"
         if host.get("state") == "absent" and now is not None:
             # The server empties one host of a cluster at a time.
-            _plan_removal(name, cluster, now, region, sheet, leaving[-1:])
+            _plan_removal(name, cluster, now, region, draft, leaving[-1:])
             leaving.append(f"host/{name}")
         else:
-            _plan_host(zone, pod, cluster, host, now, region, sheet)
+            _plan_host(zone, pod, cluster, host, now, region, draft)
 
 
 def _plain(name: t.Any) -> str:
@@ -215,7 +213,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, sheet: Sheet) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -223,7 +221,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
     for here, zone, _pod, _cluster, host in entries:
         found = _known(host, zone.get("name"), rows, region)
         if len(found) > 1:
-            sheet.problem(
+            draft.problem(
                 f"{here}: CloudStack has {len(found)} hosts that it may be, {' and '.join(map(_shown, found))}: remove those that it isn't, or declare it "
                 f"by the address that CloudStack shows of it"
             )
@@ -232,10 +230,10 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
         if found:
             claimed.setdefault(str(found[0]["id"]), []).append(here)
     for row in rows:
-        here = claimed.get(str(row["id"]), [])
-        if len(here) > 1:
-            sheet.problem(f"{' and '.join(here)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
-            for one in here:
+        places = claimed.get(str(row["id"]), [])
+        if len(places) > 1:
+            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
+            for one in places:
                 del known[one]
     return known
 
@@ -273,7 +271,7 @@ def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[
     return [(host, pairs.get(number)) for number, host in enumerate(declared)]
 
 
-def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{label(host)}"
     wanted = _wanted(host)
     if wanted["state"] == "absent":
@@ -282,30 +280,32 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         after = {"cluster": cluster["name"], **wanted}
         if host.get("password"):
             after["password"] = Secret(host["password"])
-        needs = frozenset({f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}) | sheet.ids("traffic", "provider", "zone", begin=zone["name"])
-        sheet.add(Change("host", name, "create", None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs))
+        needs = draft.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}
+        draft.ensure("host", name, None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs, lane=_LANE)
         return
     now = _now(row)
     if row.get("state") != "Up":
-        sheet.warn(f"the host {name} is not Up, it is {row.get('state')}")
+        draft.warn(f"the host {name} is not Up, it is {row.get('state')}")
     if now["state"] not in ("enabled", "disabled"):
         # Somebody works on it: to end that is theirs.
-        sheet.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
+        draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
         wanted.pop("state")
-    before, after = differing(now, wanted)
-    if after:
-        update: dict[str, t.Any] = {}
+
+    def update(after: t.Mapping[str, t.Any]) -> None:
+        changed: dict[str, t.Any] = {}
         if "tags" in after:
-            update["hosttags"] = ",".join(after["tags"])
+            changed["hosttags"] = ",".join(after["tags"])
         if "state" in after:
-            update["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
-        sheet.add(Change("host", name, "update", before, after, lambda: region.client.call("updateHost", id=row["id"], **update)))
+            changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
+        region.client.call("updateHost", id=row["id"], **changed)
+
+    draft.ensure("host", name, now, wanted, update=update)
 
 
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, sheet: Sheet, after: t.Sequence[str]) -> None:
+def _plan_removal(name: str, cluster: Item, row: Row, region: Region, draft: Draft, after: t.Sequence[str]) -> None:
     reason = "its guests are moved to other hosts, or stopped where none has room"
     before = {"cluster": cluster["name"], **_now(row)}
-    sheet.add(Change("host", name, "delete", before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=frozenset(after)))
+    draft.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -321,19 +321,18 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         password = Secret("simulated")  # it wants one, and looks at none
     url = host.get("url") or f"http://{host['address']}"
     try:
-        with _TURNS:
-            answer = client.call(
-                "addHost",
-                zoneid=zone_id,
-                podid=pod_id,
-                clusterid=cluster_id,
-                hypervisor=hypervisor(cluster),
-                url=url,
-                username=host.get("user") or "root",
-                password=password,
-                hosttags=wanted.get("tags") or None,
-                allocationstate="Disabled" if wanted["state"] == "disabled" else None,
-            )
+        answer = client.call(
+            "addHost",
+            zoneid=zone_id,
+            podid=pod_id,
+            clusterid=cluster_id,
+            hypervisor=hypervisor(cluster),
+            url=url,
+            username=host.get("user") or "root",
+            password=password,
+            hosttags=wanted.get("tags") or None,
+            allocationstate="Disabled" if wanted["state"] == "disabled" else None,
+        )
         row = answer["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.

@@ -16,8 +16,9 @@ import json
 import os
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client, Nobody
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import NoConnection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
 
 # What CloudStack gives the user admin. Not the option's default: as a secret it would be blacked out of every message.
@@ -97,7 +98,7 @@ class Provider:
             password, user_id = self._login()
             keys = _keys(self._client.call("getUserKeys", id=user_id))
             return Observed(True, file, password, user_id, keys, self._prove(keys) if keys else None)
-        except Nobody:
+        except NoConnection:
             # Keys that are kept tell that there was a server: then it is away, not yet to come.
             if not self._check_mode or file.keys is not None:
                 raise
@@ -191,7 +192,7 @@ class Provider:
         if keys is None:
             raise RuntimeError("there are no keys to be kept")
         text = json.dumps({"url": self._options["url"], "api_key": keys.key.reveal(), "api_secret": keys.secret.reveal()}, indent=2) + "\n"
-        host.write(path, text, _MODE, os.geteuid(), os.getegid())
+        files.write(path, text, _MODE, os.geteuid(), os.getegid())
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """The server; and where they are asked for the keys, in clear: the task must say no_log. None where they are not made yet (check mode)."""
@@ -204,7 +205,7 @@ class Provider:
 
 def read(path: t.Optional[str]) -> File:
     """Read the file that keeps keys. Raises Invalid where there is something else of that name."""
-    text = host.read(path) if path else None
+    text = files.read(path) if path else None
     if path is None or text is None:
         return File()
     try:

@@ -14,16 +14,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import grp
-import http.client
 import os
 import re
-import subprocess
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
 CONF = "/etc/cloudstack/management"
@@ -97,7 +97,7 @@ class Observed:
     properties: t.Mapping[str, t.Optional[str]] = dataclasses.field(default_factory=dict, repr=False)
     key: t.Optional[str] = dataclasses.field(default=None, repr=False)
     database_key_fits: t.Optional[bool] = None
-    unit: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
     current: bool = False
     answers: bool = False
 
@@ -169,33 +169,10 @@ def shown(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 600) -> str:
     """Run a program with a secret file in memory, "{secret}" in argv being its path. Raises CommandError."""
-    descriptor = os.memfd_create("secret")
-    try:
-        # mysql ignores a file that others may write.
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, secret.encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        words = [word.replace("{secret}", f"/proc/self/fd/{descriptor}") for word in argv]
-        done = subprocess.run(
-            words,
-            input=text,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            env={"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent"},
-            pass_fds=[descriptor],
-        )
-    except FileNotFoundError as error:
-        raise host.CommandError(argv, 127, f"{argv[0]} is not installed on this host") from error
-    except subprocess.TimeoutExpired as error:
-        raise host.CommandError(argv, 124, f"no end within {timeout} s") from error
-    finally:
-        os.close(descriptor)
-    if done.returncode != 0:
-        raise host.CommandError(argv[:1], done.returncode, done.stderr or done.stdout)
-    return done.stdout
+    done = process.complete(argv, secret, timeout, text, {"LC_ALL": "C.UTF-8", "PATH": process.PATH, "HOME": "/nonexistent"})
+    if done.code != 0:
+        raise process.CommandError(argv[:1], done.code, done.err or done.out)
+    return done.out
 
 
 def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
@@ -207,7 +184,7 @@ def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
     words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key, "-e", "V2"]
     try:
         return private(["java", "@{secret}"], " ".join(map(quoted, words)) + "\n", timeout=120).strip()
-    except host.CommandError:
+    except process.CommandError:
         if decrypt:
             return None
         # What it said may hold what it was given.
@@ -252,7 +229,7 @@ class Client:
         return [line.split("\t") for line in text.splitlines()]
 
 
-def number(error: host.CommandError) -> int:
+def number(error: process.CommandError) -> int:
     """Return MySQL's number of an error, 0 where it has none."""
     found = re.search(r"ERROR (\d+)", error.text)
     return int(found.group(1)) if found else 0
@@ -311,36 +288,36 @@ class Provider:
         found = problems(self.declared)
         if found:
             raise Invalid(found)
-        text = host.read(PROPERTIES)
+        text = files.read(PROPERTIES)
         if text is None:
-            return Observed(databases=self._databases() if host.installed("mysql") else Databases())
+            return Observed(databases=self._databases() if process.installed("mysql") else Databases())
         values = read_properties(text)
-        key = host.read(KEY)
+        key = files.read(KEY)
         databases = self._databases()
         # With the declared key: what was encrypted with another is to be written anew, as is the key's own file.
         living: dict[str, t.Optional[str]] = {**values, **opened({name: values.get(name, "") for name in SEALED}, self.declared.management_key)}
         fits = None
         if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key:
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
-        unit = host.units([UNIT])[UNIT]
+        unit = systemd.units([UNIT])[UNIT]
         return Observed(True, databases, living, key, fits, unit, unit.active and newest(READ_AT_START) <= begun(unit.pid) + 1.5, unit.active and answers())
 
     def _databases(self) -> Databases:
         """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
         path = os.path.join(SETUP, SIMULATOR)
-        tables = TABLE.findall(host.read(path) or "") if self.declared.simulator else []
+        tables = TABLE.findall(files.read(path) or "") if self.declared.simulator else []
         login = False
         try:
             seen = look(self.user, tables)
             login = seen.state == "whole"
             if login and (seen.simulator or not self.declared.simulator):
                 return dataclasses.replace(seen, login=True)
-        except host.CommandError as error:
+        except process.CommandError as error:
             if number(error) not in DENIED:
                 raise Unreachable(f"the database cannot be reached as {self._as(self.declared.database)}: {error}") from error
         try:
             return dataclasses.replace(look(self.admin, tables), login=login)
-        except host.CommandError as error:
+        except process.CommandError as error:
             user, admin = self._as(self.declared.database), self._as(self.declared.admin)
             raise Unreachable(f"the database is not whole for {user}, and cannot be reached as {admin} to see why: {error}") from error
 
@@ -452,7 +429,7 @@ class Provider:
             self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
         if "data" not in done:
             texts = [self._setup(name) for name in DATA]
-            extra = host.read(os.path.join(SETUP, "schema-level.sql"))
+            extra = files.read(os.path.join(SETUP, "schema-level.sql"))
             self.admin.run("SET autocommit = 0;\n" + "\n".join(texts) + f"\nINSERT INTO cloud.{MARK} VALUES ('data');\nCOMMIT;\n" + (extra or ""))
         self.admin.run(f"DROP TABLE cloud.{MARK};")
 
@@ -468,37 +445,37 @@ class Provider:
     def _load(self, name: str) -> None:
         try:
             self.admin.run(self._setup(name))
-        except host.CommandError as error:
+        except process.CommandError as error:
             raise RuntimeError(f"{SETUP}/{name}: {error}") from error
 
     @staticmethod
     def _setup(name: str) -> str:
         path = os.path.join(SETUP, name)
-        text = host.read(path)
+        text = files.read(path)
         if text is None:
             raise RuntimeError(f"{path} is not there: is this package of CloudStack whole?")
         return text
 
     def _write_key(self) -> None:
-        host.write(KEY, self.declared.management_key, 0o640, gid=_group())
+        files.write(KEY, self.declared.management_key, 0o640, gid=_group())
 
     def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
-        text = host.read(PROPERTIES)
+        text = files.read(PROPERTIES)
         if text is None:
             raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
-        host.write(PROPERTIES, edit_properties(text, sealed(wanted, self.declared.management_key)), 0o640, gid=_group())
+        files.write(PROPERTIES, edit_properties(text, sealed(wanted, self.declared.management_key)), 0o640, gid=_group())
 
     def _start(self, again: bool) -> None:
         """Start or restart it and wait until its API answers; say what its log says where it doesn't."""
         begin = time.time()
-        host.run(["systemctl", "enable", UNIT], timeout=180)
+        process.run(["systemctl", "enable", UNIT], timeout=180)
         if again:
-            host.restart(UNIT)
+            systemd.restart(UNIT)
         else:
-            host.start(UNIT)
+            systemd.start(UNIT)
         end = time.monotonic() + self.declared.timeout
         while not answers():
-            unit = host.units([UNIT])[UNIT]
+            unit = systemd.units([UNIT])[UNIT]
             if not unit.active:
                 raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
             if time.monotonic() > end:
@@ -521,7 +498,7 @@ def newest(paths: t.Iterable[str]) -> float:
 def begun(pid: int) -> float:
     """Return when a process began, in the same terms, to about a second."""
     try:
-        ticks = host.start_ticks(pid)
+        ticks = process.start_ticks(pid)
         with open("/proc/stat", encoding="ascii") as file:
             boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
     except (OSError, StopIteration):
@@ -531,27 +508,24 @@ def begun(pid: int) -> float:
 
 def answers(port: int = 8080) -> bool:
     """Whether the API answers: without keys that is 401."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/client/api?command=listCapabilities&response=json")
-        return connection.getresponse().status == 401
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    with contextlib.closing(Server(f"http://127.0.0.1:{port}", timeout=10)) as server:
+        try:
+            return server.request("listCapabilities", "GET", "/client/api?command=listCapabilities&response=json", safe=True).status == 401
+        except Unreachable:
+            return False
 
 
 def last_log(since: float, path: str = LOG) -> str:
     """Return the last errors of the server's log, without what might be secret."""
     try:
         if os.stat(path).st_mtime < since:
-            return f"It wrote nothing to {path}; see also journalctl -u {UNIT}: {host.last_words(UNIT)}"
+            return f"It wrote nothing to {path}; see also journalctl -u {UNIT}: {systemd.last_words(UNIT)}"
         with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 65536))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
-        return f"It has no log {path}; see also journalctl -u {UNIT}: {host.last_words(UNIT)}"
+        return f"It has no log {path}; see also journalctl -u {UNIT}: {systemd.last_words(UNIT)}"
     telling = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|Exception|Caused by", line)] or lines
     hidden = [re.sub(r"(?i)((?:password|secret|key|signature)\w*\s*[=:]\s*)\S+", r"\1********", line)[:300] for line in telling[-6:]]
     return f"{path} ends with: " + " / ".join(hidden)

@@ -15,10 +15,9 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import netmask, normal, parse_range, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -101,55 +100,55 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan networks."""
-    zones = sheet.zone_names(region)
+    zones = draft.zone_names(region)
     for number, item in enumerate(map(normal, declared)):
-        here = f"{sheet.prefix}networks[{number}] ({item['name']})"
-        row = sheet.owned("networks", item, _ACCOUNTS, region, here)
+        here = f"{draft.prefix}networks[{number}] ({item['name']})"
+        row = draft.owned("networks", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, draft)
             continue
         if item["zone"] not in zones:
-            sheet.problem(f"{here}: there is no zone {item['zone']}")
+            draft.problem(f"{here}: there is no zone {item['zone']}")
         elif row is None:
-            _check_new(here, item, region, sheet)
-            sheet.add(_create(item, region, sheet))
+            _check_new(here, item, region, draft)
+            _create(item, region, draft)
         else:
-            _plan_living(here, item, row, region, sheet)
+            _plan_living(here, item, row, region, draft)
 
 
-def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
     if region.empty:
         return
     offering = region.find("network_offerings", item["offering"])
     if offering is None:
         names = sorted(row["name"] for row in region.rows("network_offerings") if row.get("state") == "Enabled" and not row.get("forvpc"))
-        sheet.problem(f"{here}: offering: there is no network offering {item['offering']} (there are: {', '.join(names)})")
+        draft.problem(f"{here}: offering: there is no network offering {item['offering']} (there are: {', '.join(names)})")
         return
     if offering.get("state") != "Enabled":
-        sheet.problem(f"{here}: offering: {item['offering']} is {offering.get('state')}: enable it, or take another")
+        draft.problem(f"{here}: offering: {item['offering']} is {offering.get('state')}: enable it, or take another")
     if offering.get("forvpc"):
-        sheet.problem(f"{here}: offering: {item['offering']} is for networks of a VPC: take another")
+        draft.problem(f"{here}: offering: {item['offering']} is for networks of a VPC: take another")
     if offering.get("specifyvlan") and not item.get("vlan"):
-        sheet.problem(f"{here}: vlan is missing: the offering {item['offering']} wants one")
+        draft.problem(f"{here}: vlan is missing: the offering {item['offering']} wants one")
     if not offering.get("specifyvlan") and item.get("vlan"):
-        sheet.problem(f"{here}: vlan: with the offering {item['offering']} CloudStack gives one itself: leave it out, or take an offering that wants one")
+        draft.problem(f"{here}: vlan: with the offering {item['offering']} CloudStack gives one itself: leave it out, or take an offering that wants one")
     missing = [key for key in _ADDRESSES if not item.get(key)]
     if offering.get("guestiptype") == "Shared" and missing:
-        sheet.problem(f"{here}: {', '.join(missing)}: missing; a shared network needs gateway, netmask, start and end")
+        draft.problem(f"{here}: {', '.join(missing)}: missing; a shared network needs gateway, netmask, start and end")
     if offering.get("guestiptype") == "L2" and len(missing) < len(_ADDRESSES):
-        sheet.problem(f"{here}: an L2 network has no addresses of its own: leave out {', '.join(key for key in _ADDRESSES if item.get(key))}")
+        draft.problem(f"{here}: an L2 network has no addresses of its own: leave out {', '.join(key for key in _ADDRESSES if item.get(key))}")
     if item.get("vlan") and item["vlan"] != "untagged":
-        _check_vlan(here, item, region, sheet)
+        _check_vlan(here, item, region, draft)
 
 
-def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too."""
     number = int(item["vlan"])
-    declared = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
+    declared = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
     texts = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()]
     if not declared:
         texts = [row.get("vlan") for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
@@ -158,13 +157,13 @@ def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: S
     except ValueError:  # said where it was declared
         dynamic = []
     if any(low <= number <= high for low, high in dynamic):
-        sheet.problem(f"{here}: vlan: {number} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
+        draft.problem(f"{here}: vlan: {number} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
     for row in region.rows("networks"):
         if row.get("zonename") == item["zone"] and str(row.get("vlan")) == item["vlan"]:
-            sheet.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
+            draft.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     zone = item["zone"]
     after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
 
@@ -180,11 +179,11 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
         )
         region.made("networks", item["name"], answer["network"])
 
-    needs = sheet.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
-    return Change("network", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    needs = draft.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
+    draft.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
     before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
     left, right = differing(normal(before), after)
@@ -199,19 +198,17 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if name != item["physical_network"]:
             differs.append(f"it is on the physical network {name}, and {item['physical_network']} is declared")
     if differs:
-        sheet.problem(
+        draft.problem(
             f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: declare it as it is, or declare another network, move the "
             f"guests, and take this one away (state: absent)"
         )
-    elif right:
-        params = {_FIELDS[option][1]: value for option, value in right.items()}
-        sheet.add(
-            Change("network", f"{item['zone']}/{item['name']}", "update", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
-        )
+        return
+    params = {_FIELDS[option][1]: value for option, value in right.items()}
+    draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
     reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
     name = f"{item['zone']}/{item['name']}"
-    return Change("network", name, "delete", before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)

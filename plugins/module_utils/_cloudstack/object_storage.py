@@ -18,10 +18,9 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable, differing
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 OPTIONS: t.Dict[str, t.Any] = {
@@ -66,15 +65,15 @@ def keys_problems(here: str, item: t.Mapping[str, t.Any]) -> t.List[str]:
     return []
 
 
-def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[s3.Credentials]:
+def credentials(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[s3.Credentials]:
     """The keys of an item. None where they are not known; that is a problem, unless there is no server yet."""
     if item.get("access_key") and item.get("secret_key"):
         return s3.Credentials(item["access_key"], Secret(item["secret_key"]))
-    known = ((sheet.declaration.get("ceph") or {}).get("object_users") or {}).get(item.get("user"))
+    known = ((draft.declaration.get("ceph") or {}).get("object_users") or {}).get(item.get("user"))
     if known:
         return s3.Credentials(known[0]["access_key"], Secret(known[0]["secret_key"]))
     if not region.empty:
-        sheet.problem(f"{here}: the keys of the user {item.get('user')} were not given (ceph.object_users): is it declared (ceph_rgw_users)?")
+        draft.problem(f"{here}: the keys of the user {item.get('user')} were not given (ceph.object_users): is it declared (ceph_rgw_users)?")
     return None
 
 
@@ -156,15 +155,15 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan the object stores."""
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}object_stores[{number}] ({item['name']})"
+        here = f"{draft.prefix}object_stores[{number}] ({item['name']})"
         row = region.find("object_stores", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(row, region, sheet))
+                _delete(row, region, draft)
             continue
         waits = set()
         for other in region.rows("object_stores"):
@@ -172,24 +171,24 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: She
                 if other["name"] in leaving:
                     waits.add(f"object_store/{other['name']}")
                 else:
-                    sheet.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
+                    draft.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
         if item.get("size") and region.client is not None and not region.client.offers("addObjectStoragePool", "size"):
-            sheet.problem(f"{here}: size: this server does not limit object stores; that came with CloudStack 4.21")
+            draft.problem(f"{here}: size: this server does not limit object stores; that came with CloudStack 4.21")
         if row is None:
-            _create(here, item, region, sheet, frozenset(waits))
+            _create(here, item, region, draft, frozenset(waits))
         else:
-            _update(here, item, row, region, sheet)
+            _update(here, item, row, region, draft)
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
-    given = credentials(here, item, region, sheet)
+def _create(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
+    given = credentials(here, item, region, draft)
     if region.client is not None and not region.client.offers("addObjectStoragePool"):
-        sheet.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
+        draft.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
         return
     if given is not None and region.client is not None:
         problem = prove_user(item["url"], given, owner(item))
         if problem:
-            sheet.problem(f"{here}: {problem}")
+            draft.problem(f"{here}: {problem}")
     after: t.Dict[str, t.Any] = {"url": item["url"], "provider": item["provider"], "secret_key": given.secret_key if given else Secret("")}
     if item.get("user"):
         after["user"] = item["user"]
@@ -209,12 +208,12 @@ def _create(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet
         )
         region.made("object_stores", item["name"], answer["objectstore"])
 
-    sheet.add(Change("object_store", item["name"], "create", None, after, apply, needs=waits))
+    draft.ensure("object_store", item["name"], None, after, apply, needs=waits)
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     if row.get("providername") != "Ceph":
-        sheet.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
+        draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         return
     # The same gateway in other words stays as it is.
     wanted: t.Dict[str, t.Any] = {"url": row.get("url") if location(row.get("url")) == location(item["url"]) else item["url"]}
@@ -224,30 +223,26 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sh
     if not after:
         return
     if "url" in after:
-        given = credentials(here, item, region, sheet)
+        given = credentials(here, item, region, draft)
         problem = prove_user(item["url"], given, owner(item)) if given is not None and region.client is not None else ""
         if problem:
-            sheet.problem(f"{here}: {problem}")
+            draft.problem(f"{here}: {problem}")
 
-    def apply() -> None:
-        region.client.call("updateObjectStoragePool", id=row["id"], **after)
-
-    sheet.add(Change("object_store", item["name"], "update", before, after, apply))
+    draft.ensure("object_store", item["name"], before, after, lambda: region.client.call("updateObjectStoragePool", id=row["id"], **after))
 
 
-def _delete(row: Row, region: Region, sheet: Sheet) -> Change:
+def _delete(row: Row, region: Region, draft: Draft) -> None:
     # What is declared of buckets is planned after the stores, so these ids are told from the declaration.
-    gone = (item for item in sheet.declaration.get("buckets") or () if item["state"] == "absent")
-    return Change(
+    gone = (item for item in draft.declaration.get("buckets") or () if item["state"] == "absent")
+    draft.ensure(
         "object_store",
         row["name"],
-        "delete",
         {"url": row.get("url")},
         None,
         lambda: region.client.call("deleteObjectStoragePool", id=row["id"]),
         risk=Risk.LOSS,
         reason="CloudStack's users cannot make buckets there any more. The server refuses while it has some; what is in the gateways stays",
-        needs=frozenset(f"bucket/{item['name']}" for item in gone),
+        needs=(f"bucket/{item['name']}" for item in gone),
     )
 
 
@@ -278,64 +273,57 @@ def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> 
     return found
 
 
-def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan buckets of the account that owns the API keys, which is the administrator's."""
-    stores = {item["name"]: item for item in sheet.declaration.get("object_stores") or ()}
+    stores = {item["name"]: item for item in draft.declaration.get("object_stores") or ()}
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}buckets[{number}] ({item['name']})"
+        here = f"{draft.prefix}buckets[{number}] ({item['name']})"
         row = region.find("buckets", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete_bucket(row, region))
+                _delete_bucket(row, region, draft)
             continue
         store = item["object_store"]
         declared_there = store in stores and stores[store]["state"] == "present"
         if not declared_there and (region.empty or region.find("object_stores", store) is None):
-            sheet.problem(f"{here}: there is no object store {store}, and none is declared")
+            draft.problem(f"{here}: there is no object store {store}, and none is declared")
             continue
         if row is None:
-            sheet.add(_create_bucket(item, region))
+            _create_bucket(item, region, draft)
         else:
-            _update_bucket(here, item, row, region, sheet)
+            _update_bucket(here, item, row, region, draft)
 
 
 def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     return {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
 
 
-def _create_bucket(item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create_bucket(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     after = {"object_store": item["object_store"], **_wanted(item), **({"object_locking": True} if item["object_locking"] else {})}
 
     def apply() -> None:
         parameters = {**_wanted(item), "objectlocking": item["object_locking"] or None}
         region.client.job("createBucket", name=item["name"], objectstorageid=region.id("object_stores", item["object_store"]), **parameters)
 
-    return Change("bucket", item["name"], "create", None, after, apply, needs=frozenset({f"object_store/{item['object_store']}"}))
+    draft.ensure("bucket", item["name"], None, after, apply, needs=[f"object_store/{item['object_store']}"])
 
 
-def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     if row.get("objectstore") != item["object_store"]:
-        sheet.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
+        draft.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
     if bool(row.get("objectlocking")) != item["object_locking"]:
-        sheet.problem(f"{here}: object_locking is said when a bucket is made, and not later")
+        draft.problem(f"{here}: object_locking is said when a bucket is made, and not later")
     if row.get("state") not in (None, "Created"):
-        sheet.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
+        draft.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
         return
     living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
-    before, after = differing(living, _wanted(item))
-    if not after:
-        return
-
-    def apply() -> None:
-        region.client.call("updateBucket", id=row["id"], **after)
-
-    sheet.add(Change("bucket", item["name"], "update", before, after, apply))
+    draft.ensure("bucket", item["name"], living, _wanted(item), update=lambda after: region.client.call("updateBucket", id=row["id"], **after))
 
 
-def _delete_bucket(row: Row, region: Region) -> Change:
+def _delete_bucket(row: Row, region: Region, draft: Draft) -> None:
     before = {"object_store": row.get("objectstore"), "quota": row.get("quota")}
     reason = "all that is in it is lost"
-    return Change("bucket", row["name"], "delete", before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    draft.ensure("bucket", row["name"], before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def _shown(url: str) -> str:

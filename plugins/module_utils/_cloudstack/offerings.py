@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 
 _CACHES = ["none", "writeback", "writethrough", "hypervisor_default"]
 
@@ -211,47 +210,45 @@ def service_problems(declared: Declared, where: str) -> list[str]:
 # -- against what is
 
 
-def plan_disk(declared: Declared, region: Region, sheet: Sheet) -> None:
+def plan_disk(declared: Declared, region: Region, draft: Draft) -> None:
     """Plan disk offerings."""
-    _plan(_DISK, declared, region, sheet)
+    _plan(_DISK, declared, region, draft)
 
 
-def plan_service(declared: Declared, region: Region, sheet: Sheet) -> None:
+def plan_service(declared: Declared, region: Region, draft: Draft) -> None:
     """Plan service offerings."""
-    _plan(_SERVICE, declared, region, sheet)
+    _plan(_SERVICE, declared, region, draft)
 
 
-def _plan(sort: _Sort, declared: Declared, region: Region, sheet: Sheet) -> None:
+def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None:
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}{sort.word}[{number}] ({item['name']})"
+        here = f"{draft.prefix}{sort.word}[{number}] ({item['name']})"
         row = region.find(sort.word, item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(sort, item["name"], row, region))
+                _delete(sort, item["name"], row, region, draft)
             continue
-        _check_zones(here, item, region, sheet)
-        _check_tags(here, item, region, sheet)
+        _check_zones(here, item, region, draft)
+        _check_tags(here, item, region, draft)
         if row is None:
-            sheet.add(_create(sort, item, region))
-            continue
-        change = _update(sort, here, item, row, region, sheet)
-        if change is not None:
-            sheet.add(change)
+            _create(sort, item, region, draft)
+        else:
+            _update(sort, here, item, row, region, draft)
 
 
-def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
-    known = sheet.zone_names(region)
+def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+    known = draft.zone_names(region)
     for name in item.get("zones") or ():
         if name not in known:
-            sheet.problem(f"{here}: zones: there is no zone {name}")
+            draft.problem(f"{here}: zones: there is no zone {name}")
 
 
-def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
+def pools_as_declared(region: Region, draft: Draft) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
     """The primary storages as they will be: zone, tags, and the row or the declaration."""
     found: dict[tuple[str, str], tuple[str, set[str], t.Mapping[str, t.Any]]] = {}
     for row in region.rows("storage_pools"):
         found[(row.get("zonename", ""), row["name"])] = (row.get("zonename", ""), set(_FORMS["words"](row.get("tags"))), row)
-    for item in sheet.declaration.get("primary_storage") or ():
+    for item in draft.declaration.get("primary_storage") or ():
         key = (item["zone"], item["name"])
         if item["state"] == "absent":
             found.pop(key, None)
@@ -260,19 +257,19 @@ def pools_as_declared(region: Region, sheet: Sheet) -> list[tuple[str, set[str],
     return list(found.values())
 
 
-def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
     tags = {tag.strip() for tag in item.get("tags") or ()}
     if not tags or item["storage"] == "local":
         return
-    pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, sheet) if not item.get("zones") or zone in item["zones"]]
+    pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, draft) if not item.get("zones") or zone in item["zones"]]
     # A pool may have a rule (JavaScript) in the place of tags; what it takes is not known here.
     if any(tags <= has or pool.get("istagarule") for unused, has, pool in pools):
         return
     known = sorted({tag for unused, has, unused_pool in pools for tag in has})
     where = f" in {', '.join(item['zones'])}" if item.get("zones") else ""
     together = "the tag" if len(tags) == 1 else "all of the tags"
-    sheet.problem(
+    draft.problem(
         f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {', '.join(known) or 'none'}): "
         f"tag one (primary_storage[].tags), or mend the offering's tags"
     )
@@ -293,7 +290,7 @@ def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
     return {field.option: _FORMS[field.form](row.get(field.row, details.get(field.row))) for field in sort.fields}
 
 
-def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     after = _after(sort, item)
     if item.get("details"):
         after["details"] = dict(item["details"])
@@ -315,15 +312,14 @@ def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region) -> Change:
         answer = region.client.call(f"create{sort.noun}", name=item["name"], **params)
         region.made(sort.word, item["name"], next(iter(answer.values())))
 
-    needs = frozenset(f"zone/{name}" for name in item.get("zones") or ())
-    return Change(sort.kind, item["name"], "create", None, after, apply, needs=needs)
+    draft.ensure(sort.kind, item["name"], None, after, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))
 
 
 def _text(value: t.Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> t.Optional[Change]:
+def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     after, before = _after(sort, item), _before(sort, row)
     custom = item.get("size") is None if sort is _DISK else item.get("memory") is None
     differs = []
@@ -343,13 +339,11 @@ def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, regio
         if living.get(key) != _text(value):
             differs.append(f"details: {key} is {living.get(key, 'not there')}, and {_text(value)} is declared")
     if differs:
-        sheet.problem(
+        draft.problem(
             f"{here}: {'; '.join(differs)}. CloudStack cannot change that: declare an offering of another name, or delete this one "
             f"(state: absent) and declare it again afterwards; guests and volumes that were made of it keep it as it was"
         )
-        return None
-    if not right:
-        return None
+        return
 
     def apply() -> None:
         own = {field.parameter: _sent(field, right, region) for field in sort.fields if field.update == "own" and field.option in right}
@@ -362,9 +356,8 @@ def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, regio
         if disk:
             region.client.call("updateDiskOffering", id=row["diskofferingid"], **disk)
 
-    needs = frozenset(f"zone/{name}" for name in right.get("zones") or ())
     reason = "holds for volumes that are made from now on" if "tags" in right else ""
-    return Change(sort.kind, item["name"], "update", left, right, apply, reason=reason, needs=needs)
+    draft.ensure(sort.kind, item["name"], left, right, apply, reason=reason, needs=(f"zone/{name}" for name in right.get("zones") or ()))
 
 
 def _sent(field: Field, right: t.Mapping[str, t.Any], region: Region) -> t.Any:
@@ -372,7 +365,7 @@ def _sent(field: Field, right: t.Mapping[str, t.Any], region: Region) -> t.Any:
     return [region.id("zones", name) for name in value] if field.option == "zones" else value
 
 
-def _delete(sort: _Sort, name: str, row: Row, region: Region) -> Change:
+def _delete(sort: _Sort, name: str, row: Row, region: Region, draft: Draft) -> None:
     before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
     reason = "guests and volumes that were made of it keep it"
-    return Change(sort.kind, name, "delete", before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
+    draft.ensure(sort.kind, name, before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)

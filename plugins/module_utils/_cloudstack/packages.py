@@ -15,12 +15,12 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, read, run, start_ticks, write
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Unreachable
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
@@ -74,7 +74,6 @@ class Provider:
         self.files = list(files)
         self.wheel = wheel
         self.policy = policy
-        self._once = threading.Lock()
         self._done = False
 
     def observe(self) -> Observed:
@@ -108,7 +107,7 @@ class Provider:
         if observed.left:
             needs = frozenset(change.id for change in changes)
             changes.append(Change("file", self.policy, "delete", {"state": "left by a run that was cut off"}, None, self._clear, needs=needs))
-        return Plan(changes)
+        return Plan(changes, lane=Lane("apt"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the versions that are installed."""
@@ -120,24 +119,23 @@ class Provider:
 
     def _install(self) -> None:
         """Install whatever is missing, all in one go; the services that come with it are not started."""
-        with self._once:
-            if self._done:
-                return
-            wanted = {change.name for change in self.plan(self.observe()).changes}
-            with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
-                paths = [file.path for file in self.files if file.name in wanted]
-                if CONNECTORS[1] in wanted and self.wheel:
-                    paths.append(connector(self.wheel, folder))
-                # apt's own user must be able to read what is in the folder.
-                os.chmod(folder, 0o755)
-                quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
-                # After a run that was cut off apt-get does nothing until this was done. It does not wait for dpkg's lock, as apt-get does.
-                if os.listdir("/var/lib/dpkg/updates"):
-                    run([*quiet, "dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], timeout=3600)
-                options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
-                argv = [*quiet, "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
-                run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
-            self._done = True
+        if self._done:
+            return
+        wanted = {change.name for change in self.plan(self.observe()).changes}
+        with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
+            paths = [file.path for file in self.files if file.name in wanted]
+            if CONNECTORS[1] in wanted and self.wheel:
+                paths.append(connector(self.wheel, folder))
+            # apt's own user must be able to read what is in the folder.
+            os.chmod(folder, 0o755)
+            quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
+            # After a run that was cut off apt-get does nothing until this was done. It does not wait for dpkg's lock, as apt-get does.
+            if os.listdir("/var/lib/dpkg/updates"):
+                run([*quiet, "dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], timeout=3600)
+            options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
+            argv = [*quiet, "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
+            run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
+        self._done = True
 
 
 def connector(wheel: str, folder: str) -> str:

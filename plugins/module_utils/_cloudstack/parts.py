@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 
 Item = t.Mapping[str, t.Any]
 
@@ -42,6 +42,6 @@ def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> 
     return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
 
 
-def network_needs(zone: Item, sheet: Sheet) -> frozenset[str]:
+def network_needs(zone: Item, draft: Draft) -> frozenset[str]:
     """Everything of a zone's networks that is planned."""
-    return sheet.ids("physical_network", "traffic", "provider", begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
+    return draft.ids("physical_network", "traffic", "provider", begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}

@@ -8,15 +8,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, of, state, twice
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 
 TRAFFIC_OPTIONS: dict[str, t.Any] = {
     "type": {"type": "str", "required": True, "choices": ["management", "guest", "public", "storage"]},
@@ -100,31 +98,13 @@ def problems(zone: Item, where: str) -> list[str]:
     return found
 
 
-class _Gate:
-    """A zone closed while something is done that the server refuses in an enabled one. Those who need it take turns."""
-
-    def __init__(self, region: Region, zone: Row) -> None:
-        self._region = region
-        self._zone = zone
-        self._lock = threading.Lock()
-
-    def closed(self, action: t.Callable[[], t.Any]) -> t.Any:
-        with self._lock:
-            self._region.client.call("updateZone", id=self._zone["id"], allocationstate="Disabled")
-            try:
-                return action()
-            finally:
-                self._region.client.call("updateZone", id=self._zone["id"], allocationstate="Enabled")
-
-
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     """A zone's physical networks, with all that is on them."""
-    gate = _Gate(region, zone_row) if zone_row and zone_row.get("allocationstate") == "Enabled" else None
     for network in zone.get("physical_networks") or ():
-        _plan_network(zone, network, zone_row, region, sheet, gate)
+        _plan_network(zone, network, zone_row, region, draft)
 
 
-def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, gate: t.Optional[_Gate]) -> None:
+def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}"
     row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted: dict[str, t.Any] = {"state": "Enabled"}
@@ -146,15 +126,30 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
             region.made("physical_networks", network["name"], {**made, "zoneid": zone_id})
             region.client.job("updatePhysicalNetwork", id=made["id"], state="Enabled")
 
-        reason = "the zone takes no new guests for that moment" if gate else ""
-        apply = (lambda: gate.closed(create)) if gate else create
-        shown = {"isolation": methods, **wanted}
-        sheet.add(Change("physical_network", name, "create", None, shown, apply, reason=reason, needs=frozenset({f"zone/{zone['name']}"})))
+        def create_in_closed_zone() -> None:
+            zone_id = region.id("zones", zone["name"])
+            region.client.call("updateZone", id=zone_id, allocationstate="Disabled")
+            try:
+                create()
+            finally:
+                region.client.call("updateZone", id=zone_id, allocationstate="Enabled")
+
+        opened = zone_row is not None and zone_row.get("allocationstate") == "Enabled"  # the server refuses it in such a one
+        draft.ensure(
+            "physical_network",
+            name,
+            None,
+            {"isolation": methods, **wanted},
+            create_in_closed_zone if opened else create,
+            reason="the zone takes no new guests for that moment" if opened else "",
+            needs=[f"zone/{zone['name']}"],
+            lane=Lane(f"closed zone {zone['name']}") if opened else None,
+        )
     else:
         living_methods = sorted(part.strip().upper() for part in str(row.get("isolationmethods") or "").split(",") if part.strip())
         if network.get("isolation") and living_methods and living_methods != sorted(methods):
-            sheet.problem(
-                f"{sheet.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
+            draft.problem(
+                f"{draft.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
                 f"declare it so, or make another network"
             )
         now = {
@@ -162,21 +157,22 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
             "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "",
             "tags": sorted({part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()}),
         }
-        before, after = differing(now, wanted)
-        if after:
-            update = {**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})}
-            sheet.add(Change("physical_network", name, "update", before, after, lambda: region.client.job("updatePhysicalNetwork", id=row["id"], **update)))
+
+        def update(after: t.Mapping[str, t.Any]) -> None:
+            region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})
+
+        draft.ensure("physical_network", name, now, wanted, update=update)
     for traffic in network.get("traffic") or ():
-        _plan_traffic(zone, network, traffic, zone_row, row, region, sheet)
+        _plan_traffic(zone, network, traffic, zone_row, row, region, draft)
     for provider, on in providers(zone, network).items():
-        _plan_provider(zone, network, provider, on, row, region, sheet)
+        _plan_provider(zone, network, provider, on, row, region, draft)
 
 
 def _network_id(region: Region, zone: Item, network: Item) -> str:
     return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
 
 
-def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{traffic['type']}"
     theirs = traffic["type"].capitalize()
     row = next((other for other in of(region, "traffic_types", network_row, "physicalnetworkid") if other.get("traffictype") == theirs), None)
@@ -185,8 +181,8 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
         networks = {other["id"]: other["name"] for other in of(region, "physical_networks", zone_row)}
         elsewhere = [other for other in region.rows("traffic_types") if other["physicalnetworkid"] in networks and other.get("traffictype") == theirs]
         if elsewhere and theirs != "Guest":
-            sheet.problem(
-                f"{sheet.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
+            draft.problem(
+                f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
                 f"{networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}: declare it there"
             )
             return
@@ -195,30 +191,28 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
             labels = {_LABELS[label]: value for label, value in wanted.items()}
             region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
 
-        needs = frozenset({f"physical_network/{zone['name']}/{network['name']}"})
-        sheet.add(Change("traffic", name, "create", None, {"type": traffic["type"], **wanted}, create, needs=needs))
+        draft.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
         return
-    before, after = differing({label: row.get(key, "") for label, key in _LABELS.items()}, wanted)
-    if after:
-        labels = {_LABELS[label]: value for label, value in after.items()}
-        reason = "hosts that are there must be connected again to see it"
-        sheet.add(Change("traffic", name, "update", before, after, lambda: region.client.job("updateTrafficType", id=row["id"], **labels), reason=reason))
+
+    def update(after: t.Mapping[str, t.Any]) -> None:
+        region.client.job("updateTrafficType", id=row["id"], **{_LABELS[label]: value for label, value in after.items()})
+
+    now = {label: row.get(key, "") for label, key in _LABELS.items()}
+    draft.ensure("traffic", name, now, wanted, update=update, reason="hosts that are there must be connected again to see it")
 
 
-def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{provider}"
     row = region.find("providers", provider, physicalnetworkid=network_row["id"]) if network_row else None
     if row is None and not on:
         return
-    now: dict[str, t.Any] = {"state": row.get("state") if row else None}
+    # The server makes the usual providers with the network, switched off: to switch one on is no creation.
+    now: dict[str, t.Any] = {"state": (row or {}).get("state") or "Disabled"}
     wanted: dict[str, t.Any] = {"state": state(on)}
     if on and provider in _ELEMENTS:
         elements = [other for other in region.rows(_ELEMENTS[provider][0]) if row is not None and other.get("nspid") == row["id"]]
         now["elements"] = state(bool(elements) and all(other.get("enabled") for other in elements))
         wanted["elements"] = "Enabled"
-    before, after = differing(now, wanted)
-    if not after:
-        return
 
     def apply() -> None:
         client = region.client
@@ -233,9 +227,5 @@ def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_r
         if service.get("state") != state(on):
             client.job("updateNetworkServiceProvider", id=service["id"], state=state(on))
 
-    # The server makes the usual providers with the network, switched off: to switch one on is no creation.
     traffic = [f"traffic/{zone['name']}/{network['name']}/{item['type']}" for item in network.get("traffic") or ()]
-    needs = frozenset({f"physical_network/{zone['name']}/{network['name']}", *traffic})
-    sheet.add(
-        Change("provider", name, "update", {**before, "state": before.get("state") or "Disabled"} if "state" in before else before, after, apply, needs=needs)
-    )
+    draft.ensure("provider", name, now, wanted, apply, needs=[f"physical_network/{zone['name']}/{network['name']}", *traffic])

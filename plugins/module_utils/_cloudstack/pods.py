@@ -8,16 +8,15 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, normal
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, normal
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -42,13 +41,13 @@ def problems(zone: Item, where: str) -> list[str]:
     return [f"{here}: {name} is declared twice: keep one of them" for here, items in lists for name in twice(item["name"] for item in items)]
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
-        _plan_pod(zone, normal(pod), zone_row, region, sheet)
+        _plan_pod(zone, normal(pod), zone_row, region, draft)
 
 
-def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}"
     row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted = {key: pod[key] for key in ("gateway", "netmask", "start", "end")}
@@ -57,23 +56,21 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         def create() -> None:
             zone_id = region.id("zones", zone["name"])
             parameters = {"gateway": pod["gateway"], "netmask": pod["netmask"], "startip": pod["start"], "endip": pod["end"]}
-            with TURNS:
-                answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
+            answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
             region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
 
-        needs = network_needs(zone, sheet) | sheet.ids("guest_network", begin=f"{zone['name']}/")
-        sheet.add(Change("pod", name, "create", None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs))
+        needs = network_needs(zone, draft) | draft.ids("guest_network", begin=f"{zone['name']}/")
+        draft.ensure("pod", name, None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs, lane=LANE)
     else:
         start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
-        before, after = differing(now, {**wanted, "state": state(pod.get("enabled"))})
-        if after:
-            low, high = ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
-            apart = bool(start) and not (ipaddress.IPv4Address(start) <= high and low <= ipaddress.IPv4Address(end))
-            reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
-            sheet.add(Change("pod", name, "update", before, after, lambda: _update_pod(region, row, pod, (start, end), after), reason=reason))
+        low, high = ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
+        apart = bool(start) and not (ipaddress.IPv4Address(start) <= high and low <= ipaddress.IPv4Address(end))
+        reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
+        update = functools.partial(_update_pod, region, row, pod, (start, end))
+        draft.ensure("pod", name, now, {**wanted, "state": state(pod.get("enabled"))}, update=update, reason=reason, lane=LANE)
     for cluster in pod.get("clusters") or ():
-        _plan_cluster(zone, pod, cluster, row, region, sheet)
+        _plan_cluster(zone, pod, cluster, row, region, draft)
 
 
 def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
@@ -95,15 +92,13 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
     client, low, high = region.client, ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
     if living[0] and ipaddress.IPv4Address(living[0]) <= high and low <= ipaddress.IPv4Address(living[1]):
         current = {"currentstartip": living[0], "currentendip": living[1]}
-        with TURNS:
-            client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
+        client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
         return
     # That command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen).
-    with TURNS:
-        client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
+    client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
 
 
-def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, sheet: Sheet) -> None:
+def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}/{cluster['name']}"
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
     wanted = {"state": state(cluster.get("enabled"))}
@@ -117,15 +112,13 @@ def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row]
             region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
 
         after = {"hypervisor": hosts.hypervisor(cluster), **wanted}
-        needs = frozenset({f"pod/{zone['name']}/{pod['name']}"}) | network_needs(zone, sheet)
-        sheet.add(Change("cluster", name, "create", None, after, create, needs=needs))
+        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *network_needs(zone, draft)})
         return
     if row.get("hypervisortype") != hosts.hypervisor(cluster):
         living = row.get("hypervisortype")
-        sheet.problem(
-            f"{sheet.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hosts.hypervisor(cluster)}: declare it so, or another name"
+        draft.problem(
+            f"{draft.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hosts.hypervisor(cluster)}: declare it so, or another name"
         )
         return
-    before, after = differing({"state": row.get("allocationstate")}, wanted)
-    if after:
-        sheet.add(Change("cluster", name, "update", before, after, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=after["state"])))
+    now = {"state": row.get("allocationstate")}
+    draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))

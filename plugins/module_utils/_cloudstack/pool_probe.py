@@ -16,6 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
@@ -66,7 +67,7 @@ def _probe(host: t.Any, pool: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
         raise NotSo(f"libvirt's pool {pool['uuid']} has {' and '.join(wrong)}")
     key = _key(host, definition.secret)
     client = f"client.{definition.user}"
-    mon_host = ",".join(xml.show_address(address) for address in definition.hosts)
+    mon_host = ",".join(show_address(address) for address in definition.hosts)
     with Connection({"mon_host": mon_host, "client": client, "key": key}) as connection:
         io_context = connection.rados.open_ioctx(definition.source)
         try:

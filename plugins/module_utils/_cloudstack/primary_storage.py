@@ -23,12 +23,11 @@ import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.xml import parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
 OPTIONS: t.Dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -126,33 +125,33 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan the pools: those that go, then those that come or differ."""
     leaving = {
         str(row["id"]): item for item in declared if item["state"] == "absent" for row in region.all("storage_pools", item["name"], zonename=item["zone"])
     }
     known: t.Dict[t.Tuple[str, str], t.Tuple[str, str]] = {}
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}primary_storage[{number}] ({item['name']})"
+        here = f"{draft.prefix}primary_storage[{number}] ({item['name']})"
         row = region.find("storage_pools", item["name"], zonename=item["zone"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, draft)
             continue
-        _check_place(here, item, region, sheet)
-        source = _source(here, item, region, sheet)
+        _check_place(here, item, region, draft)
+        source = _source(here, item, region, draft)
         if source is None:
             continue
         twin = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
         if twin != (item["zone"], item["name"]):
-            sheet.problem(f"{here}: the Ceph pool {source.pool} is declared as {twin[1]} in the zone {twin[0]} too: a Ceph pool is registered once")
-        waits = _check_twins(here, item, source, row, region, sheet, leaving)
+            draft.problem(f"{here}: the Ceph pool {source.pool} is declared as {twin[1]} in the zone {twin[0]} too: a Ceph pool is registered once")
+        waits = _check_twins(here, item, source, row, region, draft, leaving)
         if row is None:
-            _create(here, item, source, region, sheet, waits)
+            _create(here, item, source, region, draft, waits)
         elif row.get("type") != "RBD":
-            sheet.problem(f"{here}: the storage of that name in the zone {item['zone']} is of type {row.get('type')}: use another name")
+            draft.problem(f"{here}: the storage of that name in the zone {item['zone']} is of type {row.get('type')}: use another name")
         else:
-            _update(here, item, source, row, region, sheet)
+            _update(here, item, source, row, region, draft)
 
 
 def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.Dict[str, t.Any]:
@@ -181,12 +180,12 @@ def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.D
 # -- what is wrong with it here
 
 
-def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
-    zones = {zone["name"]: zone for zone in sheet.declaration.get("zones") or ()}
+    zones = {zone["name"]: zone for zone in draft.declaration.get("zones") or ()}
     zone = zones.get(item["zone"], {})
     if not region.empty and item["zone"] not in zones and region.find("zones", item["zone"]) is None:
-        sheet.problem(f"{here}: there is no zone {item['zone']}, and none is declared")
+        draft.problem(f"{here}: there is no zone {item['zone']}, and none is declared")
         return
     if item["scope"] != "cluster" or region.empty:
         return
@@ -194,95 +193,95 @@ def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: 
     pod = pods.get(item["pod"], {})
     clusters = {cluster["name"]: cluster for cluster in pod.get("clusters") or ()}
     if not pod and region.find("pods", item["pod"], zonename=item["zone"]) is None:
-        sheet.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
+        draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
         return
     living = region.find("clusters", item["cluster"], zonename=item["zone"])
     if item["cluster"] not in clusters and living is None:
-        sheet.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
+        draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
         return
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
     here_hosts = [row for row in region.rows("hosts") if living is not None and row.get("clusterid") == living["id"]]
     if not here_hosts and not clusters.get(item["cluster"], {}).get("hosts"):
-        sheet.problem(
+        draft.problem(
             f"{here}: the cluster {item['cluster']} has no host, and CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"
         )
 
 
-def _consumer(here: str, item: t.Mapping[str, t.Any], sheet: Sheet) -> t.Optional[t.Tuple[str, str]]:
+def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optional[t.Tuple[str, str]]:
     """The client and the pool of an item's consumer; None where that is a problem."""
-    consumer = next((one for one in sheet.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
+    consumer = next((one for one in draft.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
     if consumer is None:
-        sheet.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
+        draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
         return None
     if consumer.get("kind") != "cloudstack":
-        sheet.problem(f"{here}: the consumer {item['consumer']} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
+        draft.problem(f"{here}: the consumer {item['consumer']} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
         return None
     names = [pool["name"] for pool in consumer["pools"]]
     # A pool for data is never registered itself: the pool that names it is.
-    data = {one.get("data_pool") for one in sheet.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
+    data = {one.get("data_pool") for one in draft.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
     choice = [name for name in names if name not in data]
     pool = item.get("pool") or (choice[0] if len(choice) == 1 else None)
     if pool is None:
-        sheet.problem(f"{here}: the consumer {item['consumer']} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)")
+        draft.problem(f"{here}: the consumer {item['consumer']} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)")
         return None
     if pool not in names:
-        sheet.problem(f"{here}: the consumer {item['consumer']} does not use the pool {pool}, only {', '.join(names)}: add it to the consumer's pools")
+        draft.problem(f"{here}: the consumer {item['consumer']} does not use the pool {pool}, only {', '.join(names)}: add it to the consumer's pools")
         return None
     if item.get("data_pool") and item["data_pool"] not in names:
-        sheet.problem(f"{here}: the consumer {item['consumer']} may not use the data pool {item['data_pool']}: add it to the consumer's pools")
+        draft.problem(f"{here}: the consumer {item['consumer']} may not use the data pool {item['data_pool']}: add it to the consumer's pools")
     for name in (pool, item.get("data_pool")):
         access = next((one.get("access") or "rw" for one in consumer["pools"] if one["name"] == name), "rw")
         if access != "rw":
-            sheet.problem(f"{here}: the consumer {item['consumer']} may only read the pool {name}: CloudStack writes to it")
+            draft.problem(f"{here}: the consumer {item['consumer']} may only read the pool {name}: CloudStack writes to it")
     client = _consumers.client_of(consumer)
     if not client.startswith("client.") or not _PLAIN.fullmatch(client):
-        sheet.problem(f"{here}: CloudStack cannot carry the client's name {client}: letters, digits, '-', '_' and '.' only")
+        draft.problem(f"{here}: CloudStack cannot carry the client's name {client}: letters, digits, '-', '_' and '.' only")
         return None
     if not _PLAIN.fullmatch(pool):
-        sheet.problem(f"{here}: CloudStack cannot carry the pool's name {pool}: letters, digits, '-', '_' and '.' only")
+        draft.problem(f"{here}: CloudStack cannot carry the pool's name {pool}: letters, digits, '-', '_' and '.' only")
         return None
     return client, pool
 
 
-def _source(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> t.Optional[Source]:
+def _source(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
-    found = _consumer(here, item, sheet)
+    found = _consumer(here, item, draft)
     if found is None:
         return None
     client, pool = found
-    ceph = sheet.declaration.get("ceph") or {}
+    ceph = draft.declaration.get("ceph") or {}
     pools = ceph.get("pools")
-    for name in [] if pools is None or region.empty else [pool, item.get("data_pool")]:
-        if name and name not in pools:
-            sheet.problem(f"{here}: Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
+    for name in (pool, item.get("data_pool")):
+        if name and pools is not None and not region.empty and name not in pools:
+            draft.problem(f"{here}: Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     try:
         hosts, port = monitors(ceph["mon_host"]) if ceph.get("mon_host") or not region.empty else ("", 0)
     except (KeyError, TypeError, AttributeError):
-        sheet.problem(f"{here}: the cluster's monitors are not known: give ceph.mon_host, as the living cluster has it")
+        draft.problem(f"{here}: the cluster's monitors are not known: give ceph.mon_host, as the living cluster has it")
         return None
     except ValueError as error:
-        sheet.problem(f"{here}: ceph.mon_host: {error}")
+        draft.problem(f"{here}: ceph.mon_host: {error}")
         return None
     return Source(pool, client, hosts, port)
 
 
-def _check_key(here: str, client: str, sheet: Sheet) -> t.Optional[str]:
-    key = ((sheet.declaration.get("ceph") or {}).get("keys") or {}).get(client)
+def _check_key(here: str, client: str, draft: Draft) -> t.Optional[str]:
+    key = ((draft.declaration.get("ceph") or {}).get("keys") or {}).get(client)
     if not key:
-        sheet.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
+        draft.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
         return None
     try:
         decoded = base64.b64decode(str(key).strip(), validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
     if len(decoded) < 12:  # type, time of making and length come before the key itself
-        sheet.problem(f"{here}: what was given as the key of {client} is no cephx key")
+        draft.problem(f"{here}: what was given as the key of {client} is no cephx key")
         return None
     return str(key)
 
 
 def _check_twins(
-    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, sheet: Sheet, leaving: t.Mapping[str, t.Any]
+    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: t.Mapping[str, t.Any]
 ) -> t.FrozenSet[str]:
     """Refuse a Ceph pool that is registered already; return what must be gone first, where that registration goes in this run."""
     waits = set()
@@ -295,7 +294,7 @@ def _check_twins(
             waits.add(_id(leaving[str(row["id"])]))
             continue
         also = f", beside {item['name']}" if own is not None else ""
-        sheet.problem(
+        draft.problem(
             f"{here}: the Ceph pool {source.pool} is registered as {row.get('name')} in the zone {row.get('zonename')}{also} "
             f"({row['id']}, monitors {row.get('ipaddress')}): CloudStack would use one pool as two. "
             + (f"Declare {row.get('name')} absent once nothing is on it" if own is not None else f"Declare it by that name, or {row.get('name')} absent")
@@ -323,11 +322,11 @@ def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     return wanted
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
-    key = None if region.empty else _check_key(here, source.client, sheet)
-    _check_groups(here, item, region, sheet)
+def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
+    key = None if region.empty else _check_key(here, source.client, draft)
+    _check_groups(here, item, region, draft)
     zone = item["zone"]
-    needs = {f"zone/{zone}", *waits, *sheet.ids("host", "traffic", begin=f"{zone}/")}
+    needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
     after: t.Dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
     if source.monitors:
         after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
@@ -361,7 +360,7 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
         if not item["enabled"]:
             region.client.call("updateStoragePool", id=row["id"], enabled=False)
 
-    sheet.add(Change("primary_storage", f"{zone}/{item['name']}", "create", None, after, apply, needs=frozenset(needs)))
+    draft.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
 def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source) -> Row:
@@ -386,24 +385,24 @@ def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source)
             ) from error
 
 
-def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
-        sheet.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
+        draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, sheet: Sheet) -> None:
+def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
-    before = sheet.problems[:]
-    _check_fixed(here, item, source, row, sheet)
-    _check_groups(here, item, region, sheet)
+    before = draft.problems[:]
+    _check_fixed(here, item, source, row, draft)
+    _check_groups(here, item, region, draft)
     state = str(row.get("state"))
     wanted = _wanted(item)
     if state in ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance"):
-        sheet.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
+        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
         del wanted["enabled"]
     elif state not in ("Up", "Disabled"):
-        sheet.problem(f"{here}: is in the state {state}: its registration was never finished. Take it away on the server, then run again")
-    if sheet.problems != before:
+        draft.problem(f"{here}: is in the state {state}: its registration was never finished. Take it away on the server, then run again")
+    if draft.problems != before:
         return
     living = {
         "enabled": state == "Up",
@@ -431,40 +430,40 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
             region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(new["access_groups"]))
 
     reason = "no new volumes are placed on it" if new.get("enabled") is False else ""
-    sheet.add(Change("primary_storage", f"{item['zone']}/{item['name']}", "update", old, new, apply, reason=reason))
+    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
 
 
-def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, sheet: Sheet) -> None:
+def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, draft: Draft) -> None:
     """What the server keeps of a pool for good."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
     if _pool_of(row) != source.pool:
-        sheet.problem(f"{here}: is registered with the Ceph pool {_pool_of(row)}, and {source.pool} is declared. {again}")
+        draft.problem(f"{here}: is registered with the Ceph pool {_pool_of(row)}, and {source.pool} is declared. {again}")
     scope = str(row.get("scope", "")).lower()
     if scope != item["scope"]:
-        sheet.problem(
+        draft.problem(
             f"{here}: has the scope {scope}, and {item['scope']} is declared: disable it, give it the other by changeStoragePoolScope, then run again"
         )
     elif scope == "cluster" and row.get("clustername") != item["cluster"]:
-        sheet.problem(f"{here}: belongs to the cluster {row.get('clustername')}, and {item['cluster']} is declared. {again}")
+        draft.problem(f"{here}: belongs to the cluster {row.get('clustername')}, and {item['cluster']} is declared. {again}")
     elif scope == "zone" and row.get("hypervisor") not in (None, "Any", HYPERVISORS[item["hypervisor"]]):
-        sheet.problem(f"{here}: is for hosts of type {row.get('hypervisor')}, and {HYPERVISORS[item['hypervisor']]} is declared. {again}")
+        draft.problem(f"{here}: is for hosts of type {row.get('hypervisor')}, and {HYPERVISORS[item['hypervisor']]} is declared. {again}")
     if not source.monitors:
         return
     living, now = set(_monitors_of(row)), set(map(_address, source.monitors.split(",")))
     strangers = sorted(living - now)
     if strangers:
-        sheet.problem(
+        draft.problem(
             f"{here}: is registered with monitors that are not the cluster's: {', '.join(strangers)} (the cluster has {', '.join(sorted(now))}). "
             f"Give the cluster its monitor at that address back, or: {again}"
         )
     elif living != now:
-        sheet.warn(
+        draft.warn(
             f"{here}: knows only the monitors {', '.join(sorted(living))}, and not {', '.join(sorted(now - living))}: it works as long as one that it knows "
             "lives. CloudStack cannot change that"
         )
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -481,7 +480,7 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
 
     before = {"pool": _pool_of(row), "monitors": _monitors_of(row), "uuid": row["id"], "state": row.get("state")}
     reason = "CloudStack stops the guests that use it (maintenance) and forgets it; images stay in Ceph"
-    return Change("primary_storage", f"{item['zone']}/{item['name']}", "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, None, apply, risk=Risk.LOSS, reason=reason)
 
 
 # -- small things

@@ -11,12 +11,10 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import RANGE_OPTIONS, TURNS, Range, normal, parse_range, vlan, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, Range, normal, parse_range, vlan, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
 
 PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": {"type": "str", "default": "untagged"}}
 
@@ -94,7 +92,7 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     return [*ranges, *pods]
 
 
-def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
     """The network of guests of a zone with security groups."""
     network = guest_network(zone)
     if network is None:
@@ -102,11 +100,11 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sh
     row = region.find("networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
     offering = network["offering"]
     if region.find("network_offerings", offering) is None and not region.empty:
-        sheet.problem(f"{where}.guest_network: there is no network offering {offering}")
+        draft.problem(f"{where}.guest_network: there is no network offering {offering}")
     if row is not None:
         if row.get("networkofferingname") != offering:
             living = row.get("networkofferingname")
-            sheet.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
+            draft.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
         return
     given = {key: value for key, value in normal(network).items() if key in ("vlan", "start", "end", "gateway", "netmask") and value}
 
@@ -118,21 +116,21 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, sh
         region.made("networks", network["name"], {**answer["network"], "zoneid": zone_id})
 
     after = {"offering": offering, **given}
-    sheet.add(Change("guest_network", f"{zone['name']}/{network['name']}", "create", None, after, create, needs=network_needs(zone, sheet)))
+    draft.ensure("guest_network", f"{zone['name']}/{network['name']}", None, after, create, needs=network_needs(zone, draft))
 
 
-def plan(zone: Item, zone_row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
     """Public addresses, and those of guests."""
     living = of(region, "vlan_ranges", zone_row)
     declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
     declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
     exact = {(item["start"], item["end"]) for item, unused in declared}
     for item, pod in declared:
-        _plan_range(zone, item, pod, living, exact, region, sheet, where)
+        _plan_range(zone, item, pod, living, exact, region, draft, where)
 
 
 def _plan_range(
-    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, sheet: Sheet, where: str
+    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, draft: Draft, where: str
 ) -> None:
     name = f"{zone['name']}/{item['start']}-{item['end']}"
     public = pod is None
@@ -158,26 +156,18 @@ def _plan_range(
                 pod_id = region.id("pods", pod["name"], zoneid=zone_id)
                 more = {"forvirtualnetwork": False, "podid": pod_id, "networkid": region.id("networks", network["name"], zoneid=zone_id)}
             ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-            with TURNS:
-                region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **ours, **more)
+            region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **ours, **more)
 
-        needs = network_needs(zone, sheet) | sheet.ids("guest_network", "pod", begin=f"{zone['name']}/")
+        needs = network_needs(zone, draft) | draft.ids("guest_network", "pod", begin=f"{zone['name']}/")
         after = {**wanted, **({"vlan": tagged} if public else {"pod": t.cast(Item, pod)["name"]})}
-        sheet.add(Change("vlan_range", name, "create", None, after, create, needs=needs))
+        draft.ensure("vlan_range", name, None, after, create, needs=needs, lane=LANE)
         return
     if bool(row.get("forvirtualnetwork")) is not public or (public and vlan(row.get("vlan")) != tagged):
-        sheet.problem(
+        draft.problem(
             f"{where}: the range {row['startip']}-{row['endip']} is there, {'public' if row.get('forvirtualnetwork') else 'for guests'} with the VLAN "
             f"{vlan(row.get('vlan'))}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first"
         )
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
-    before, after = differing(now, wanted)
-    if after:
-        update = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-
-        def apply() -> None:
-            with TURNS:
-                region.client.call("updateVlanIpRange", id=row["id"], **update)
-
-        sheet.add(Change("vlan_range", name, "update", before, after, apply))
+    update = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
+    draft.ensure("vlan_range", name, now, wanted, lambda: region.client.call("updateVlanIpRange", id=row["id"], **update), lane=LANE)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A region: everything that one CloudStack server looks after, read once as whole lists, and the plan that leads to what is declared.
+"""A region: which kinds of things there are of all that one CloudStack server looks after, and the plan that leads to what is declared.
 
 A kind (zones, offerings, …) is one line of KINDS. Nothing is asked or sent for an object that is as it should be, so that
 the number of calls depends on the kinds that are declared, never on how many objects there are.
@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import (
@@ -32,209 +30,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
     zones,
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
-
-Row = t.Dict[str, t.Any]
-
-# As many lists are asked for at a time. The server has far more threads; its database is what limits.
-_READERS = 8
-
-
-class Listing(t.NamedTuple):
-    """How a list is read. each: (word, parameter) where the server wants to be asked for each row of another list, by its id."""
-
-    command: str
-    parameters: t.Mapping[str, t.Any] = {}
-    each: t.Optional[t.Tuple[str, str]] = None
-
-
-LISTINGS: t.Mapping[str, Listing] = {
-    "accounts": Listing("listAccounts", {"listall": True, "details": "min"}),
-    "buckets": Listing("listBuckets", {"listall": True}),
-    "clusters": Listing("listClusters"),
-    "disk_offerings": Listing("listDiskOfferings", {"listall": True}),
-    "domains": Listing("listDomains", {"listall": True, "details": "min"}),
-    "hosts": Listing("listHosts", {"type": "Routing", "details": "capacity"}),  # the least that tells of tags
-    "image_stores": Listing("listImageStores"),
-    "lb_elements": Listing("listInternalLoadBalancerElements"),
-    "network_offerings": Listing("listNetworkOfferings"),
-    "networks": Listing("listNetworks", {"listall": True}),
-    "object_stores": Listing("listObjectStoragePools"),
-    "os_types": Listing("listOsTypes"),
-    "physical_networks": Listing("listPhysicalNetworks"),
-    "pods": Listing("listPods"),
-    "providers": Listing("listNetworkServiceProviders"),
-    "roles": Listing("listRoles"),
-    "router_elements": Listing("listVirtualRouterElements"),
-    "service_offerings": Listing("listServiceOfferings", {"listall": True}),
-    "settings": Listing("listConfigurations"),
-    "staging_stores": Listing("listSecondaryStagingStores"),
-    "storage_pools": Listing("listStoragePools"),
-    "storage_ranges": Listing("listStorageNetworkIpRange"),
-    "templates": Listing("listTemplates", {"templatefilter": "all", "listall": True}),
-    "traffic_types": Listing("listTrafficTypes", {}, ("physical_networks", "physicalnetworkid")),
-    "users": Listing("listUsers", {"listall": True}),
-    "vlan_ranges": Listing("listVlanIpRanges"),
-    "zone_settings": Listing("listConfigurations", {}, ("zones", "zoneid")),
-    "zones": Listing("listZones"),
-}
-
-
-def only(answer: t.Any) -> Row:
-    """The object of an answer: {"zone": {...}} or {"host": [{...}]} -> {...}. An answer that is the object itself stays as it is."""
-    values = [value for value in answer.values() if isinstance(value, (dict, list))] if isinstance(answer, dict) else [answer]
-    if isinstance(answer, dict) and (len(values) != 1 or "id" in answer):
-        return answer
-    value = values[0]
-    return value[0] if isinstance(value, list) else value
-
-
-# Of these the server takes no two whose names differ in case only.
-_CASELESS = ("zones", "pods", "clusters")
-
-
-class Region:
-    """What is, as whole lists, each read once; and what this run has made since.
-
-    client: of client.py; None for a region that is given as lists (tests), or that has no server yet.
-    lists: {word: rows} that are known already. within: names of the zones of which lists of a zone's parts are read; all where None.
-    """
-
-    def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
-        self.client = client
-        self.duplicates: t.List[str] = []
-        self.addresses: t.Dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
-        self.written: t.Set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
-        self.again_allowed: t.FrozenSet[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared
-        self._within = within
-        self._empty = client is None and not lists
-        self._lists: t.Dict[str, t.List[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
-        self._made: t.List[t.Tuple[str, str, Row]] = []
-        self._lock = threading.Lock()
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no server yet: everything is planned as new."""
-        return self._empty
-
-    def read(self, words: t.Iterable[str]) -> Region:
-        """Read lists side by side; those that hang on others after them. Returns itself."""
-        wanted = {word for word in words if word not in self._lists}
-        wanted |= {LISTINGS[word].each[0] for word in wanted if LISTINGS[word].each} - set(self._lists)  # type: ignore[index]
-        for hanging in (False, True):
-            batch = sorted(word for word in wanted if bool(LISTINGS[word].each) is hanging)
-            asked = [(word, {**LISTINGS[word].parameters, **more}) for word in batch for more in self._each(LISTINGS[word])]
-            if asked and self.client is not None:
-                with ThreadPoolExecutor(max_workers=_READERS) as pool:
-                    answers = list(pool.map(lambda item: self.client.rows(LISTINGS[item[0]].command, **item[1]), asked))
-            else:
-                answers = [[] for unused in asked]
-            found: t.Dict[str, t.List[Row]] = {word: [] for word in batch}
-            for (word, parameters), rows in zip(asked, answers):
-                each = LISTINGS[word].each
-                found[word] += [{**row, each[1]: parameters[each[1]]} for row in rows] if each else rows
-            self._lists.update(found)
-        return self
-
-    def _each(self, listing: Listing) -> t.List[t.Dict[str, str]]:
-        if listing.each is None:
-            return [{}]
-        word, parameter = listing.each
-        rows = self._lists.get(word, [])
-        if self._within is not None:
-            # Where none of them is there yet, one of the others tells what belongs to a zone.
-            rows = [row for row in rows if row.get("zonename" if word != "zones" else "name") in self._within] or rows[:1]
-        return [{parameter: row["id"]} for row in rows]
-
-    def rows(self, what: str) -> t.List[Row]:
-        """A whole list, by its word in LISTINGS; read now where it was not yet."""
-        if what not in self._lists:
-            self.read([what])
-        return self._lists[what]
-
-    def again(self, what: str) -> t.List[Row]:
-        """Read one list anew."""
-        self._lists.pop(what, None)
-        return self.rows(what)
-
-    def all(self, what: str, name: str, **equal: t.Any) -> t.List[Row]:
-        """The living rows of a name whose other keys are equal to what is given."""
-        return [row for row in self.rows(what) if row.get("name") == name and all(row.get(key) == value for key, value in equal.items())]
-
-    def find(self, what: str, name: str, **equal: t.Any) -> t.Optional[Row]:
-        """The living row of a name, None where there is none. Several of one name become a problem of the plan."""
-        found = self.all(what, name, **equal)
-        if not found and what in _CASELESS:
-            living = [row for row in self.rows(what) if str(row.get("name")).casefold() == name.strip().casefold()]
-            for row in [row for row in living if all(row.get(key) == value for key, value in equal.items())][:1]:
-                text = f"{what}: {name} is declared, and there is {row['name']}, which to the server is the same name: declare it as {row['name']}"
-                if text not in self.duplicates:
-                    self.duplicates.append(text)
-        ids = sorted({str(row.get("id")) for row in found})
-        if len(ids) > 1:
-            text = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)}): delete or rename all but one, then run again"
-            if text not in self.duplicates:
-                self.duplicates.append(text)
-        return found[0] if found else None
-
-    def made(self, what: str, name: str, row: Row) -> Row:
-        """Remember what an apply has just made, so that what hangs on it finds its id."""
-        with self._lock:
-            self._made.append((what, name, row))
-        return row
-
-    def id(self, what: str, name: str, **equal: t.Any) -> str:
-        """The id of what lives, or was made in this run. Raises LookupError where it is neither."""
-        with self._lock:
-            made = [row for word, known, row in self._made if word == what and known == name]
-        for row in [*made, *self.all(what, name)]:
-            if all(row.get(key) == value for key, value in equal.items()):
-                return str(row["id"])
-        raise LookupError(f"there is no {what.replace('_', ' ').rstrip('s')} {name}")
-
-
-class Sheet:
-    """What planning writes on: changes, problems, warnings.
-
-    declaration: the module's parameters, whole, for kinds that must know of another. prefix: what stands before an option's name in messages.
-    restart: names of settings that are changed and take effect only after a restart of the server.
-    """
-
-    def __init__(self, declaration: t.Mapping[str, t.Any], prefix: str = "") -> None:
-        self.declaration = declaration
-        self.prefix = prefix
-        self.changes: t.List[Change] = []
-        self.problems: t.List[str] = []
-        self.warnings: t.List[str] = []
-        self.restart: t.List[str] = []
-
-    def add(self, change: Change) -> None:
-        self.changes.append(change)
-
-    def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-    def ids(self, *kinds: str, begin: str = "") -> t.FrozenSet[str]:
-        """The ids of the changes of some kinds that are planned so far; those whose name begins so."""
-        return frozenset(change.id for change in self.changes if change.kind in kinds and change.name.startswith(begin))
-
-    def owned(self, what: str, item: t.Mapping[str, t.Any], accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
-        """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
-        rows = [row for row in region.all(what, item["name"], zonename=item["zone"]) if row.get("account") in accounts and not row.get("project")]
-        ids = sorted({str(row["id"]) for row in rows})
-        if len(ids) > 1:
-            several = f"there are {len(ids)} {what} of this name in the zone {item['zone']} ({', '.join(ids)})"
-            self.problem(f"{here}: {several}: delete or rename all but one, then run again")
-        return rows[0] if rows else None
-
-    def zone_names(self, region: Region) -> t.Set[str]:
-        """The zones that there are, or that are declared."""
-        return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 
 
 def _nothing(declared: t.Any, region: Region) -> t.Dict[str, t.Any]:
@@ -247,7 +45,7 @@ class Kind:
 
     option: its name among the module's options. spec: the argument spec of that option; None for a kind that only reads another's.
     lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
-    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, sheet), writes changes and problems on the sheet.
+    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, draft), writes changes and problems on the draft.
     returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
     """
 
@@ -255,7 +53,7 @@ class Kind:
     spec: t.Optional[t.Mapping[str, t.Any]]
     lists: t.Union[t.Collection[str], t.Callable[[t.Any], t.Collection[str]]]
     problems: t.Callable[[t.Any, str], t.List[str]]
-    plan: t.Callable[[t.Any, Region, Sheet], None]
+    plan: t.Callable[[t.Any, Region, Draft], None]
     returned: t.Callable[[t.Any, Region], t.Dict[str, t.Any]] = _nothing
     settle: t.Optional[t.Callable[[t.Any, Region], None]] = None
 
@@ -337,17 +135,15 @@ def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> t
     return found
 
 
-def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Sheet]:
+def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
-    sheet = Sheet(declaration, prefix)
+    draft = Draft(declaration, prefix)
     for kind in KINDS:
         if declaration.get(kind.option):
-            kind.plan(declaration[kind.option], region, sheet)
+            kind.plan(declaration[kind.option], region, draft)
     for text in region.duplicates:
-        sheet.problem(text)
-    if sheet.problems:
-        raise Invalid(sheet.problems)
-    return Plan(sheet.changes, sheet.warnings), sheet
+        draft.problem(text)
+    return draft.plan(), draft
 
 
 class Provider:
@@ -387,8 +183,8 @@ class Provider:
 
     def plan(self, observed: Region) -> Plan:
         """Compare."""
-        made, sheet = plan(self._declaration, observed, self._prefix)
-        self._restart.update(sheet.restart)
+        made, draft = plan(self._declaration, observed, self._prefix)
+        self._restart.update(draft.restart)
         return made
 
     def returned(self, observed: Region) -> t.Dict[str, t.Any]:

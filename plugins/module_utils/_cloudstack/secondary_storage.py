@@ -19,10 +19,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, Unreachable
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 IMAGE_OPTIONS: t.Dict[str, t.Any] = {
@@ -106,39 +105,39 @@ def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t
     return found
 
 
-def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan the image stores."""
     living = region.rows("image_stores")
     leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
     waits = frozenset(f"image_store/{name}" for name in leaving)
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}image_stores[{number}] ({item['name']})"
+        here = f"{draft.prefix}image_stores[{number}] ({item['name']})"
         row = region.find("image_stores", item["name"])
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete_image(item["name"], row, region))
+                _delete_image(item["name"], row, region, draft)
             continue
         if item["provider"] == "s3":
             if row is None:  # said before it is chosen, not in every run afterwards
-                sheet.warn(sheet.prefix + S3_STATE)
-            _check_staging(here, region, sheet)
+                draft.warn(draft.prefix + S3_STATE)
+            _check_staging(here, region, draft)
         else:
-            _check_zone(here, item["zone"], region, sheet)
+            _check_zone(here, item["zone"], region, draft)
         provider = _PROVIDERS[item["provider"]]
         others = [other for other in living if other["name"] != item["name"] and other["name"] not in leaving]
         strange = sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider})
         if strange:
-            sheet.problem(f"{here}: the region has image stores of another provider, {', '.join(strange)}, and takes none of {provider} beside them")
+            draft.problem(f"{here}: the region has image stores of another provider, {', '.join(strange)}, and takes none of {provider} beside them")
         for other in others:
             if provider == "NFS" and other.get("zonename") == item["zone"] and _tidy(other.get("url")) == _tidy(item["url"]):
-                sheet.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
+                draft.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
         if row is None:
-            _create_image(here, item, region, sheet, waits)
+            _create_image(here, item, region, draft, waits)
         else:
-            _update_image(here, item, row, region, sheet)
+            _update_image(here, item, row, region, draft)
 
 
-def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet, waits: t.FrozenSet[str]) -> None:
+def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
     parameters: t.Dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
     after: t.Dict[str, t.Any] = {"provider": item["provider"]}
     if item["provider"] == "nfs":
@@ -146,10 +145,10 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
         after.update(zone=item["zone"], url=item["url"])
         # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
         # has by then; where it has none, it puts nothing there and says nothing.
-        needs = waits | {f"zone/{item['zone']}"} | sheet.ids("cluster", "host", begin=f"{item['zone']}/")
+        needs = waits | {f"zone/{item['zone']}"} | draft.ids("cluster", "host", begin=f"{item['zone']}/")
     else:
         given = item["s3"]
-        credentials = object_storage.credentials(f"{here}: s3", given, region, sheet)
+        credentials = object_storage.credentials(f"{here}: s3", given, region, draft)
         after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=Secret(""))
         if given.get("user"):
             after["user"] = given["user"]
@@ -168,7 +167,7 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
             if region.client is not None:
                 problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
                 if problem:
-                    sheet.problem(f"{here}: {problem}")
+                    draft.problem(f"{here}: {problem}")
     if item.get("readonly") is not None:
         after["readonly"] = item["readonly"]
 
@@ -178,32 +177,27 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, sheet:
         if item.get("readonly"):
             region.client.call("updateImageStore", id=row["id"], readonly=True)
 
-    sheet.add(Change("image_store", item["name"], "create", None, after, apply, needs=needs))
+    draft.ensure("image_store", item["name"], None, after, apply, needs=needs)
 
 
-def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
     if row.get("providername") != _PROVIDERS[item["provider"]]:
-        sheet.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
+        draft.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
     elif item["provider"] == "nfs":
         if row.get("zonename") != item["zone"]:
-            sheet.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
+            draft.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
         if _tidy(row.get("url")) != _tidy(item["url"]):
-            sheet.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
-    wanted = item.get("readonly")
-    if wanted is None or bool(row.get("readonly")) == wanted:
-        return
-
-    def apply() -> None:
-        region.client.call("updateImageStore", id=row["id"], readonly=wanted)
-
-    sheet.add(Change("image_store", item["name"], "update", {"readonly": bool(row.get("readonly"))}, {"readonly": wanted}, apply))
+            draft.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
+    wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
+    now = {"readonly": bool(row.get("readonly"))}
+    draft.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
 
 
-def _delete_image(name: str, row: Row, region: Region) -> Change:
+def _delete_image(name: str, row: Row, region: Region, draft: Draft) -> None:
     before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
     reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
-    return Change("image_store", name, "delete", before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+    draft.ensure("image_store", name, before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
@@ -214,7 +208,7 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
         if error.code == "NoSuchBucket":
             return f"s3.bucket: there is no bucket {bucket} at {endpoint}, and CloudStack does not make it: declare it (ceph_rgw_buckets)"
         return f"s3: the bucket {bucket} at {endpoint} cannot be used by {who}: {error}"
-    except Unreachable as error:
+    except (Invalid, Unreachable) as error:
         return f"s3.endpoint: {error}"
     return ""
 
@@ -235,53 +229,53 @@ def staging_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) ->
     return found
 
 
-def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}staging_stores[{number}] ({item['zone']})"
+        here = f"{draft.prefix}staging_stores[{number}] ({item['zone']})"
         name = f"{item['zone']}/{_tidy(item['url'])}"
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == item["zone"] and _tidy(row.get("url")) == _tidy(item["url"])]
         if item["state"] == "absent":
             if rows:
-                sheet.add(_delete_staging(name, rows, region))
+                _delete_staging(name, rows, region, draft)
             continue
-        _check_zone(here, item["zone"], region, sheet)
+        _check_zone(here, item["zone"], region, draft)
         if not rows:
-            sheet.add(_create_staging(name, item, region))
+            _create_staging(name, item, region, draft)
 
 
-def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region) -> Change:
+def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     def apply() -> None:
         zone = region.id("zones", item["zone"])
         region.client.call("createSecondaryStagingStore", url=item["url"], zoneid=zone, provider="NFS", scope="zone")
 
-    return Change("staging_store", name, "create", None, {"zone": item["zone"], "url": item["url"]}, apply, needs=frozenset({f"zone/{item['zone']}"}))
+    draft.ensure("staging_store", name, None, {"zone": item["zone"], "url": item["url"]}, apply, needs=[f"zone/{item['zone']}"])
 
 
-def _delete_staging(name: str, rows: t.Sequence[Row], region: Region) -> Change:
+def _delete_staging(name: str, rows: t.Sequence[Row], region: Region, draft: Draft) -> None:
     def apply() -> None:
         for row in rows:
             region.client.call("deleteSecondaryStagingStore", id=row["id"])
 
     before = {"zone": rows[0].get("zonename"), "url": rows[0].get("url")}
-    return Change("staging_store", name, "delete", before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
+    draft.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
 
 
 # -- small things
 
 
-def _check_zone(here: str, name: str, region: Region, sheet: Sheet) -> None:
-    declared = {zone["name"] for zone in sheet.declaration.get("zones") or ()}
+def _check_zone(here: str, name: str, region: Region, draft: Draft) -> None:
+    declared = {zone["name"] for zone in draft.declaration.get("zones") or ()}
     if not region.empty and name not in declared and region.find("zones", name) is None:
-        sheet.problem(f"{here}: there is no zone {name}, and none is declared")
+        draft.problem(f"{here}: there is no zone {name}, and none is declared")
 
 
-def _check_staging(here: str, region: Region, sheet: Sheet) -> None:
+def _check_staging(here: str, region: Region, draft: Draft) -> None:
     """An S3 store is of no use to a zone that has no staging store."""
-    staged = {item["zone"] for item in sheet.declaration.get("staging_stores") or () if item["state"] == "present"}
-    for zone in sheet.declaration.get("zones") or ():
+    staged = {item["zone"] for item in draft.declaration.get("staging_stores") or () if item["state"] == "present"}
+    for zone in draft.declaration.get("zones") or ():
         if zone["name"] not in staged:
-            sheet.warn(f"{here}: the zone {zone['name']} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
+            draft.warn(f"{here}: the zone {zone['name']} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
 
 
 def _url_problems(here: str, url: str) -> t.List[str]:

@@ -14,10 +14,9 @@ import re
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 # name: value, as the operator writes them.
 SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}
@@ -100,26 +99,26 @@ def _same(kind: str, left: str, right: str) -> bool:
     return False
 
 
-def plan(declared: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """The server's own settings."""
-    compare(declared, {row["name"]: row for row in region.rows("settings")}, region, sheet, f"{sheet.prefix}settings")
+    compare(declared, {row["name"]: row for row in region.rows("settings")}, region, draft, f"{draft.prefix}settings")
 
 
-def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, sheet: Sheet, where: str) -> None:
+def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, draft: Draft, where: str) -> None:
     """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
     row = region.find("zones", zone)
     everywhere = {entry["name"]: entry for entry in region.rows("settings")}
     every = region.rows("zone_settings")
     # Which settings belong to a zone is told only of a zone that is there: of this one, else of any other.
     own = {entry["name"]: entry for entry in every if row is None or entry["zoneid"] == row["id"]}
-    compare(declared, own if own or row else everywhere, region, sheet, where, zone, new=row is None, everywhere=everywhere)
+    compare(declared, own if own or row else everywhere, region, draft, where, zone, new=row is None, everywhere=everywhere)
 
 
 def compare(
     declared: t.Mapping[str, t.Any],
     living: t.Mapping[str, Row],
     region: Region,
-    sheet: Sheet,
+    draft: Draft,
     where: str,
     zone: str = "",
     new: bool = False,
@@ -130,21 +129,21 @@ def compare(
         row = living.get(name)
         if row is None and not region.empty:
             if zone and everywhere and name in everywhere:
-                sheet.problem(f"{where}: {name} is not a setting of a zone: declare it in {sheet.prefix}settings")
+                draft.problem(f"{where}: {name} is not a setting of a zone: declare it in {draft.prefix}settings")
             else:
-                sheet.problem(f"{where}: this server has no setting {name}")
+                draft.problem(f"{where}: this server has no setting {name}")
             continue
         row = row or {}
         kind = str(row.get("type", "String"))
         text = _normal(kind, text_of(value))
         scopes = str(row.get("scope") or "").lower()
         if zone and scopes and "zone" not in scopes:
-            sheet.problem(f"{where}: {name} is a setting of {scopes}, not of a zone: declare it in {sheet.prefix}settings")
+            draft.problem(f"{where}: {name} is a setting of {scopes}, not of a zone: declare it in {draft.prefix}settings")
             continue
         options = [part.strip() for part in str(row.get("options") or "").split(",") if part.strip()]
         wrong = _fits(kind, text, options)
         if wrong:
-            sheet.problem(f"{where}: {name}: '{text}' does not fit: it {wrong}")
+            draft.problem(f"{where}: {name}: '{text}' does not fit: it {wrong}")
             continue
         default = str(row.get("defaultvalue") or "")
         now = None if new or not row else str(row.get("value", default) or "")
@@ -157,27 +156,24 @@ def compare(
         id_ = f"setting/{name}@{zone}" if zone else f"setting/{name}"
         if hidden and now and _sealed(now) and (id_ not in region.again_allowed or id_ in region.written):
             if id_ not in region.written:
-                sheet.warn(
+                draft.warn(
                     f"{where}: {name}: the server shows it only encrypted, so it cannot be compared, and is taken to be as declared: to set it anew, arm {id_}"
                 )
             continue
-        before, after = {"value": now}, {"value": text}
+        before: t.Dict[str, t.Any] = {"value": now}
+        after: t.Dict[str, t.Any] = {"value": text}
         if hidden:
-            before, after = {"value": Secret(now or "")}, {"value": Secret(text)}
-        left, right = differing(before, after)
+            before, after = {"value": None if now is None else Secret(now)}, {"value": Secret(text)}
         if not dynamic:
-            sheet.restart.append(name)
-        sheet.add(
-            Change(
-                "setting",
-                f"{name}@{zone}" if zone else name,
-                "update",
-                left,
-                right,
-                _set(region, name, text, zone, id_),
-                reason="" if dynamic else "takes effect after a restart of the server",
-                needs=frozenset({f"zone/{zone}"} if zone else ()),
-            )
+            draft.restart.append(name)
+        draft.ensure(
+            "setting",
+            f"{name}@{zone}" if zone else name,
+            before,
+            after,
+            _set(region, name, text, zone, id_),
+            reason="" if dynamic else "takes effect after a restart of the server",
+            needs=[f"zone/{zone}"] if zone else (),
         )
 
 

@@ -27,8 +27,8 @@ import typing as t
 import uuid
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
 
 BUNDLE = "/usr/share/cloudstack-management/templates/systemvm"
@@ -80,14 +80,14 @@ def mounted(url: str, write: bool) -> t.Iterator[str]:
     folder = tempfile.mkdtemp(prefix="cephstack-store-")
     try:
         options = "soft,timeo=100,retrans=2" if write else "ro,soft,timeo=50,retrans=2"
-        host.run(["mount", "-t", "nfs", "-o", options, export(url), folder], timeout=_MOUNT_TIMEOUT)
+        process.run(["mount", "-t", "nfs", "-o", options, export(url), folder], timeout=_MOUNT_TIMEOUT)
         try:
             yield folder
         finally:
             try:
-                host.run(["umount", folder], timeout=_MOUNT_TIMEOUT)
-            except host.CommandError:
-                host.run(["umount", "-l", folder], timeout=_MOUNT_TIMEOUT)
+                process.run(["umount", folder], timeout=_MOUNT_TIMEOUT)
+            except process.CommandError:
+                process.run(["umount", "-l", folder], timeout=_MOUNT_TIMEOUT)
     finally:
         with contextlib.suppress(OSError):  # what is still mounted is left
             os.rmdir(folder)
@@ -98,7 +98,7 @@ def look(url: str) -> Seen:
     try:
         with mounted(url, write=False) as folder:
             return within(folder)
-    except host.CommandError as error:
+    except process.CommandError as error:
         return Seen(
             problem=f"{socket.gethostname()} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
         )
@@ -108,7 +108,7 @@ def look(url: str) -> Seen:
         )
 
 
-def _said(error: host.CommandError) -> str:
+def _said(error: process.CommandError) -> str:
     """The first line of what a program said; mount adds one about dmesg."""
     return next((line.strip() for line in error.text.splitlines() if line.strip()), str(error))
 
@@ -120,7 +120,7 @@ def within(folder: str) -> Seen:
     begun, age = "", 0.0
     for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
         images = sorted(glob.glob(os.path.join(glob.escape(os.path.join(place, name)), "*.qcow2")))
-        properties = host.read(os.path.join(place, name, "template.properties"))
+        properties = files.read(os.path.join(place, name, "template.properties"))
         if images and properties is not None and "uniquename=routing-" in properties:
             return Seen(template=os.path.relpath(images[0], folder), free=free)
         if name == OWN and (images or properties is not None):
@@ -138,7 +138,7 @@ class Bundle(t.NamedTuple):
 
 def bundle() -> t.Optional[Bundle]:
     """The template of this server's release; None where its package has none."""
-    text = host.read(os.path.join(BUNDLE, "metadata.ini"))
+    text = files.read(os.path.join(BUNDLE, "metadata.ini"))
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text or "")
@@ -150,11 +150,11 @@ def bundle() -> t.Optional[Bundle]:
 
 def lacking() -> list[str]:
     """What this server lacks to fill a store, each with its remedy."""
-    found = [f"{tool} is not installed: install {package}" for tool, package in TOOLS.items() if not host.installed(tool)]
-    if host.installed("sudo"):
+    found = [f"{tool} is not installed: install {package}" for tool, package in TOOLS.items() if not process.installed(tool)]
+    if process.installed("sudo"):
         try:
-            host.run(["runuser", "-u", USER, "--", "sudo", "-n", "-l", "mount"], timeout=30)
-        except host.CommandError as error:
+            process.run(["runuser", "-u", USER, "--", "sudo", "-n", "-l", "mount"], timeout=30)
+        except process.CommandError as error:
             found.append(f"the user {USER} may not mount by sudo ({_said(error)}): /etc/sudoers.d/cloudstack of the package cloudstack-management lets it")
     if not os.path.exists(SCRIPT):
         found.append(f"{SCRIPT} is not there: is cloudstack-common whole?")
@@ -260,4 +260,4 @@ def fill(url: str) -> None:
         raise RuntimeError(f"{found.path} is not the file that its package says (SHA-512): install cloudstack-management again")
     with mounted(url, write=True) as folder:
         place = os.path.join(folder, TEMPLATES, OWN)
-        host.run([SCRIPT, "-u", str(uuid.uuid4()), "-f", found.path, "-h", "kvm", "-d", place], timeout=LIMIT)
+        process.run([SCRIPT, "-u", str(uuid.uuid4()), "-f", found.path, "-h", "kvm", "-d", place], timeout=LIMIT)

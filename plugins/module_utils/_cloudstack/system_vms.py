@@ -15,10 +15,9 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_template
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
 
 # As the server calls them, as people do, and the memory in MiB that each takes.
 TYPES = {"secondarystoragevm": ("the secondary-storage VM", 512), "consoleproxy": ("the console proxy", 1024)}
@@ -52,22 +51,22 @@ def zones(declaration: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     return found
 
 
-def plan(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Refuse what they could not come up with. Nothing is planned: the server starts them by itself."""
-    wanted = {zone["name"]: zone["image_stores"] for zone in zones(sheet.declaration)}
+    wanted = {zone["name"]: zone["image_stores"] for zone in zones(draft.declaration)}
     for number, zone in enumerate(declared):
         if zone["name"] not in wanted:
             continue
-        where = named(f"{sheet.prefix}zones", number, zone)
+        where = named(f"{draft.prefix}zones", number, zone)
         instead = "or say system_vms: false"
         if not wanted[zone["name"]] and not any(row.get("zonename") == zone["name"] for row in region.rows("image_stores")):
-            sheet.problem(f"{where}: system virtual machines need an image store of NFS: declare one (image_stores), {instead}")
+            draft.problem(f"{where}: system virtual machines need an image store of NFS: declare one (image_stores), {instead}")
         public = sum(_count(item["start"], item["end"]) for item in zone.get("public_ranges") or ())
         if kind(zone) == "advanced" and public < _ADDRESSES and region.find("zones", zone["name"]) is None:
-            sheet.problem(f"{where}: system virtual machines take {_ADDRESSES} public addresses, and public_ranges has {public}: declare more, {instead}")
+            draft.problem(f"{where}: system virtual machines take {_ADDRESSES} public addresses, and public_ranges has {public}: declare more, {instead}")
         private = sum(_count(pod["start"], pod["end"]) for pod in zone.get("pods") or ())
         if zone.get("pods") and private < _ADDRESSES:
-            sheet.problem(f"{where}: system virtual machines take {_ADDRESSES} addresses of the pods, and they have {private}: give them more, {instead}")
+            draft.problem(f"{where}: system virtual machines take {_ADDRESSES} addresses of the pods, and they have {private}: give them more, {instead}")
 
 
 def _count(first: t.Any, last: t.Any) -> int:

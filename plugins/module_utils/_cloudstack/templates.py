@@ -20,10 +20,9 @@ from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 OPTIONS: dict[str, t.Any] = {
@@ -114,70 +113,70 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan templates."""
-    zones = sheet.zone_names(region)
+    zones = draft.zone_names(region)
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}templates[{number}] ({item['name']})"
-        row = sheet.owned("templates", item, _ACCOUNTS, region, here)
+        here = f"{draft.prefix}templates[{number}] ({item['name']})"
+        row = draft.owned("templates", item, _ACCOUNTS, region, here)
         if item["state"] == "absent":
             if row is not None:
-                sheet.add(_delete(item, row, region))
+                _delete(item, row, region, draft)
             continue
         if item["zone"] not in zones:
-            sheet.problem(f"{here}: there is no zone {item['zone']}")
+            draft.problem(f"{here}: there is no zone {item['zone']}")
             continue
-        _check_storage(here, item, region, sheet)
+        _check_storage(here, item, region, draft)
         if row is not None:
-            _plan_living(here, item, row, region, sheet)
+            _plan_living(here, item, row, region, draft)
             continue
-        _check_os(here, item, region, sheet)
-        _check_hosts(here, item, region, sheet)
-        _check_sum(here, item, region, sheet)
-        sheet.add(_create(item, region, sheet))
+        _check_os(here, item, region, draft)
+        _check_hosts(here, item, region, draft)
+        _check_sum(here, item, region, draft)
+        _create(item, region, draft)
 
 
-def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
         return
-    declared = [pool for pool in sheet.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
+    declared = [pool for pool in draft.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
     gone = {pool["name"] for pool in declared if pool["state"] == "absent"}
     living = [row for row in region.rows("storage_pools") if row.get("zonename") == item["zone"] and row["name"] not in gone]
     rbd = [pool["name"] for pool in declared if pool["state"] == "present"] + [row["name"] for row in living if row.get("type") == "RBD"]
     others = [row["name"] for row in living if row.get("type") != "RBD"]
     if rbd and not others:
-        sheet.problem(
+        draft.problem(
             f"{here}: url: on RBD ({', '.join(sorted(set(rbd)))}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
             f"without a reason: compress the file (gzip -k FILE) and name the result"
         )
     elif rbd:
-        sheet.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
+        draft.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
 
 
-def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     if region.client is not None or region.rows("os_types"):
         names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
         if item["os_type"] not in names:
             word = item["os_type"].split()[0].lower()
             near = [name for name in names if name and name.lower().startswith(word)][-5:]
-            sheet.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
+            draft.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
 
 
-def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """A direct download is registered through a host, which looks whether the address answers.
 
     And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
     """
-    zones = [zone for zone in sheet.declaration.get("zones") or () if zone["name"] == item["zone"]]
+    zones = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
     clusters = [cluster for zone in zones for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
     declared = any(cluster.get("hypervisor") == item["hypervisor"] and cluster.get("hosts") for cluster in clusters)
     hypervisor = HYPERVISORS[item["hypervisor"]]
     living = any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts"))
     if not declared and not living:
-        sheet.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
+        draft.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
 
 
-def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> None:
+def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
     if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
         return
@@ -185,10 +184,10 @@ def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, sheet: Sh
     try:
         found = download_sum(item["url"], algorithm)
     except OSError as error:
-        sheet.warn(f"{here}: the file could not be compared with its checksum, for {item['url']} cannot be read from here: {error}")
+        draft.warn(f"{here}: the file could not be compared with its checksum, for {item['url']} cannot be read from here: {error}")
         return
     if found != wanted:
-        sheet.problem(f"{here}: checksum: the file at {item['url']} has {algorithm} {found}: mend the checksum, or the file")
+        draft.problem(f"{here}: checksum: the file at {item['url']} has {algorithm} {found}: mend the checksum, or the file")
 
 
 def download_sum(url: str, algorithm: str) -> str:
@@ -206,10 +205,10 @@ def _text(value: t.Any) -> str:
 
 
 def _os_id(region: Region, name: str) -> str:
-    return next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description")))
+    return str(next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description"))))
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change:
+def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
     after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
@@ -230,11 +229,11 @@ def _create(item: t.Mapping[str, t.Any], region: Region, sheet: Sheet) -> Change
                 time.sleep(3)
         region.made("templates", item["name"], answer["template"][0])
 
-    needs = sheet.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | sheet.ids("image_store") | {f"zone/{zone}"}
-    return Change("template", f"{zone}/{item['name']}", "create", None, after, apply, needs=needs)
+    needs = draft.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | draft.ids("image_store") | {f"zone/{zone}"}
+    draft.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
@@ -248,7 +247,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
     left, right = differing(living, wanted)
     if right:
         differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
-        sheet.problem(
+        draft.problem(
             f"{here}: {differs}. A template's file cannot be changed: declare one of another name, or take this one away (state: absent) and declare it "
             f"again afterwards; guests that were made of it keep their disks"
         )
@@ -263,7 +262,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
     if not right:
         return
     if "os_type" in right:
-        _check_os(here, item, region, sheet)
+        _check_os(here, item, region, draft)
 
     def apply() -> None:
         own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
@@ -277,10 +276,10 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if permissions:
             region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
 
-    sheet.add(Change("template", f"{item['zone']}/{item['name']}", "update", left, right, apply))
+    draft.ensure("template", f"{item['zone']}/{item['name']}", left, right, apply)
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
+def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     before = {option: row.get(key) for option, key in _FIXED.items()}
     reason = "no guest can be made of it any more; guests that were keep their disks"
     name = f"{item['zone']}/{item['name']}"
@@ -288,4 +287,4 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region) -> Change:
     def apply() -> None:
         region.client.job("deleteTemplate", id=row["id"], zoneid=row.get("zoneid"))
 
-    return Change("template", name, "delete", before, None, apply, risk=Risk.LOSS, reason=reason)
+    draft.ensure("template", name, before, None, apply, risk=Risk.LOSS, reason=reason)

@@ -11,13 +11,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import threading
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Secret
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -32,6 +30,8 @@ OPTIONS: dict[str, t.Any] = {
 }
 LISTS = ("users", "accounts", "domains")
 
+# The first user of an account makes it.
+_LANE = Lane("accounts")
 _FIELDS = {"email": "email", "first_name": "firstname", "last_name": "lastname"}
 
 
@@ -58,40 +58,39 @@ def _plain(name: t.Any) -> str:
 
 
 def _account(item: t.Mapping[str, t.Any]) -> str:
-    return item.get("account") or item["name"]
+    return str(item.get("account") or item["name"])
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan users, and their keys."""
     domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
-    coming = threading.Lock()  # the first user of an account makes it
     for number, item in enumerate(declared):
-        here = f"{sheet.prefix}users[{number}] ({item['name']})"
+        here = f"{draft.prefix}users[{number}] ({item['name']})"
         domain = domains.get(_plain(item["domain"]))
         if domain is None and not region.empty:
-            sheet.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
+            draft.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
             continue
         row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
         account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
         if account is not None and account.get("rolename") != item["role"]:
-            sheet.problem(
+            draft.problem(
                 f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
                 f"or take another account"
             )
         if row is None:
-            _plan_new(here, item, domain, region, sheet, coming)
+            _plan_new(here, item, domain, region, draft)
         elif _plain(row.get("account")) != _plain(_account(item)):
-            sheet.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
+            draft.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
         else:
-            _plan_living(item, row, region, sheet)
+            _plan_living(item, row, region, draft)
 
 
-def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, sheet: Sheet, coming: threading.Lock) -> None:
+def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, draft: Draft) -> None:
     if not item.get("password"):
-        sheet.problem(f"{here}: password is missing: a new user needs one")
+        draft.problem(f"{here}: password is missing: a new user needs one")
         return
     if region.client is not None and item["role"] not in [row["name"] for row in region.rows("roles")]:
-        sheet.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
+        draft.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
         return
     after = {"account": _account(item), "role": item["role"], "password": Secret(item["password"]), "keys": item["keys"]}
     after.update({option: item[option] for option in _FIELDS if item.get(option)})
@@ -100,30 +99,26 @@ def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], r
     def apply() -> None:
         person = {"email": item.get("email") or f"{name}@localhost", "firstname": item.get("first_name") or name, "lastname": item.get("last_name") or name}
         common = {"username": name, "account": _account(item), "domainid": domain, "password": Secret(item["password"]), **person}
-        with coming:
-            accounts = region.client.rows("listAccounts", name=_account(item), domainid=domain, details="min", listall=True)
-            if any(_plain(row["name"]) == _plain(_account(item)) for row in accounts):
-                user = region.client.call("createUser", **common)["user"]
-            else:
-                made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **common)["account"]
-                user = next(one for one in made["user"] if one["username"] == name)
+        accounts = region.client.rows("listAccounts", name=_account(item), domainid=domain, details="min", listall=True)
+        if any(_plain(row["name"]) == _plain(_account(item)) for row in accounts):
+            user = region.client.call("createUser", **common)["user"]
+        else:
+            made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **common)["account"]
+            user = next(one for one in made["user"] if one["username"] == name)
         if item["keys"]:
             region.client.call("registerUserKeys", id=user["id"])
 
-    sheet.add(Change("user", f"{item['domain']}/{name}", "create", None, after, apply))
+    draft.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
 
 
-def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: Sheet) -> None:
+def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
     before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
     after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
     before["keys"] = bool(row.get("apikey"))
     if item["keys"]:
         after["keys"] = True
-    left, right = differing(before, after)
-    if not right:
-        return
 
-    def apply() -> None:
+    def update(right: t.Mapping[str, t.Any]) -> None:
         person = {_FIELDS[option]: value for option, value in right.items() if option in _FIELDS}
         if person:
             region.client.call("updateUser", id=row["id"], **person)
@@ -131,4 +126,4 @@ def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, sheet: S
         if "keys" in right and not region.client.call("getUserKeys", id=row["id"])["userkeys"].get("apikey"):
             region.client.call("registerUserKeys", id=row["id"])
 
-    sheet.add(Change("user", f"{item['domain']}/{item['name']}", "update", left, right, apply))
+    draft.ensure("user", f"{item['domain']}/{item['name']}", before, after, update=update)

@@ -16,11 +16,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import physical_networks, pods, ranges, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, state, twice
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
-
-if t.TYPE_CHECKING:
-    from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Row, Sheet
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -97,23 +95,23 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     return found
 
 
-def plan(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Everything of zones but their hosts and whether they are enabled."""
     for number, zone in enumerate(declared):
-        where = named(f"{sheet.prefix}zones", number, zone)
+        where = named(f"{draft.prefix}zones", number, zone)
         row = region.find("zones", zone["name"])
-        _plan_zone(zone, row, region, sheet, where)
+        _plan_zone(zone, row, region, draft, where)
         if row and (row.get("networktype"), bool(row.get("securitygroupsenabled"))) != _TYPES[kind(zone)]:
             continue  # said by _plan_zone; nothing else of it can be compared
         if zone.get("settings"):
-            settings.plan_zone(zone["settings"], zone["name"], region, sheet, f"{where}.settings")
-        physical_networks.plan(zone, row, region, sheet)
-        ranges.plan_guest_network(zone, row, region, sheet, where)
-        pods.plan(zone, row, region, sheet)
-        ranges.plan(zone, row, region, sheet, where)
+            settings.plan_zone(zone["settings"], zone["name"], region, draft, f"{where}.settings")
+        physical_networks.plan(zone, row, region, draft)
+        ranges.plan_guest_network(zone, row, region, draft, where)
+        pods.plan(zone, row, region, draft)
+        ranges.plan(zone, row, region, draft, where)
 
 
-def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Sheet, where: str) -> None:
+def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
     name = zone["name"]
     network_type, groups = _TYPES[kind(zone)]
     wanted = {ours: zone[ours] for ours in _ZONE_KEYS if zone.get(ours) is not None}
@@ -127,31 +125,29 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, sheet: Sheet, w
             answer = region.client.call("createZone", name=name, networktype=network_type, securitygroupenabled=groups, allocationstate="Disabled", **from_us)
             region.made("zones", name, answer["zone"])
 
-        sheet.add(Change("zone", name, "create", None, {"type": kind(zone), **wanted}, create))
+        draft.ensure("zone", name, None, {"type": kind(zone), **wanted}, create)
         return
     living = next(ours for ours, theirs in _TYPES.items() if theirs[0] == row.get("networktype") and theirs[1] == bool(row.get("securitygroupsenabled")))
     if living != kind(zone):
-        sheet.problem(f"{where}: the zone is there and of type {living}, which cannot be changed to {kind(zone)}: declare it so, or choose another name")
+        draft.problem(f"{where}: the zone is there and of type {living}, which cannot be changed to {kind(zone)}: declare it so, or choose another name")
         return
     now = {ours: row.get(theirs, False if ours == "local_storage" else "") for ours, theirs in _ZONE_KEYS.items()}
-    before, after = differing(now, wanted)
-    if not after:
-        return
-    update = {_ZONE_KEYS[ours]: value for ours, value in after.items()}
-    sheet.add(Change("zone", name, "update", before, after, lambda: region.client.call("updateZone", id=row["id"], **update)))
+
+    def update(after: t.Mapping[str, t.Any]) -> None:
+        region.client.call("updateZone", id=row["id"], **{_ZONE_KEYS[ours]: value for ours, value in after.items()})
+
+    draft.ensure("zone", name, now, wanted, update=update)
 
 
-def plan_state(declared: t.Sequence[Item], region: Region, sheet: Sheet) -> None:
+def plan_state(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Whether zones take guests: after everything else that is planned of them."""
     for zone in declared:
         row = region.find("zones", zone["name"])
         wanted = state(zone.get("enabled"))
         now = row.get("allocationstate") if row else "Disabled"
-        if now == wanted:
-            continue
         kinds = ("physical_network", "traffic", "provider", "guest_network", "pod", "cluster", "vlan_range", "host", "primary_storage")
-        needs = sheet.ids(*kinds, begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
-        sheet.add(Change("zone_state", zone["name"], "update", {"state": now}, {"state": wanted}, _set_state(region, zone["name"], wanted), needs=needs))
+        needs = draft.ids(*kinds, begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
+        draft.ensure("zone_state", zone["name"], {"state": now}, {"state": wanted}, _set_state(region, zone["name"], wanted), needs=needs)
 
 
 def _set_state(region: Region, name: str, wanted: str) -> t.Callable[[], t.Any]:

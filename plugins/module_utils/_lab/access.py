@@ -13,10 +13,10 @@ import dataclasses
 import os
 import shutil
 import socket
-import subprocess
 import time
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
 
@@ -89,12 +89,9 @@ def ask(lab: Lab, address: str, wait: int = 0, connect: int = 5) -> t.Optional[A
     waiting = f"timeout {wait} systemctl is-system-running --wait >/dev/null 2>&1; " if wait else ""
     remote = f"{waiting}systemctl is-system-running; echo {_CUT}; systemctl list-units --failed --plain --no-legend --no-pager; echo {_CUT}; cat /etc/hosts"
     try:
-        done = subprocess.run(
-            command(lab, address, remote, connect), capture_output=True, text=True, timeout=connect + wait + 15, check=False, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired:
+        return parse(process.complete(command(lab, address, remote, connect), timeout=connect + wait + 15, env=os.environ).out)
+    except process.CommandError:
         return None
-    return parse(done.stdout)
 
 
 def parse(text: str) -> t.Optional[Answer]:

@@ -31,7 +31,7 @@ def make(directory: str, disk: Disk) -> None:
 
 def attached() -> dict[str, str]:
     """Return the loop device of each backing file of this machine. What was deleted is named as it was."""
-    listing = json.loads(system.run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).stdout or "{}")
+    listing = json.loads(system.run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).out or "{}")
     return {str(item["back-file"]).replace(" (deleted)", ""): item["name"] for item in listing.get("loopdevices", [])}
 
 
@@ -40,7 +40,7 @@ def attach(directory: str, name: str) -> str:
     target = os.path.realpath(path(directory, name))
     device = attached().get(target)
     if device is None:
-        device = system.run(["losetup", "--find", "--show", target]).stdout.strip()
+        device = system.run(["losetup", "--find", "--show", target]).out.strip()
     return device
 
 

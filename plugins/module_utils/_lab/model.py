@@ -15,6 +15,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 # What an operator may write for a release, and Debian's code name for it.
@@ -40,25 +41,15 @@ _LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 # virtio serials hold 20 bytes, and "lab-" is put before the name.
 _DISK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 MIB = 1 << 20
 GIB = 1 << 30
 
 
-def parse_size(text: str) -> int:
-    """Return bytes of a size such as 512M, 10G or 1.5T (powers of 1024). Raises ValueError."""
-    match = _SIZE.fullmatch(str(text).strip())
-    if not match:
-        raise ValueError(f"'{text}' is not a size such as 512M or 10G")
-    return int(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
-
-
 def show_size(size: int) -> str:
     """Return bytes as a person writes them: 10G."""
-    for unit in "TGMK":
-        step = 1024 ** _UNITS[unit]
+    for unit, power in (("T", 4), ("G", 3), ("M", 2), ("K", 1)):
+        step = 1024**power
         if size >= step:
             return f"{size / step:.1f}".rstrip("0").rstrip(".") + unit
     return str(size)
@@ -304,7 +295,7 @@ def _disk(host: str, item: t.Mapping[str, t.Any], problems: list[str]) -> t.Opti
     if not _DISK_NAME.fullmatch(name):
         problems.append(f"{host}: the disk's name '{name}' must be 1 to 16 of a-z, 0-9 and -")
     try:
-        size = parse_size(item["size"])
+        size = values.size(item["size"])
     except ValueError as error:
         problems.append(f"{host}: disk {name}: {error}")
         return None

@@ -38,12 +38,12 @@ class Seen:
 
 def observe(lab: Lab) -> Seen:
     """Read links, routes and the firewall of this machine."""
-    ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).stdout or "{}").get("nftables", [])
+    ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).out or "{}").get("nftables", [])
     chains = [item["chain"] for item in ruleset if "chain" in item]
     own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
     return Seen(
-        links=json.loads(system.run(["ip", "-json", "-details", "address", "show"]).stdout or "[]"),
-        routes=json.loads(system.run(["ip", "-json", "-4", "route", "show"]).stdout or "[]"),
+        links=json.loads(system.run(["ip", "-json", "-details", "address", "show"]).out or "[]"),
+        routes=json.loads(system.run(["ip", "-json", "-4", "route", "show"]).out or "[]"),
         table=next((name for name in own if name.startswith("made_")), "other" if own else ""),
         forwarding=system.read(_FORWARD).strip() == "1",
         foreign_drop=tuple(
@@ -146,7 +146,7 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
 
 def remove(lab: Lab) -> None:
     """Remove the bridge with its taps, and the table; set forwarding back when no other lab of this cache is left."""
-    for link in json.loads(system.run(["ip", "-json", "-details", "link", "show"]).stdout or "[]"):
+    for link in json.loads(system.run(["ip", "-json", "-details", "link", "show"]).out or "[]"):
         if link.get("master") == lab.bridge and link.get("linkinfo", {}).get("info_kind") == "tun":
             system.run(["ip", "link", "delete", link["ifname"]])
     if os.path.isdir(f"/sys/class/net/{lab.bridge}"):

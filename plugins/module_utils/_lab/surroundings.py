@@ -47,7 +47,7 @@ def observe(mirror: str = "") -> Surroundings:
     lists = [system.read("/etc/apt/sources.list")] + [system.read(path) for path in sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]
     stanzas = [system.read(path) for path in sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))]
     own, security = mirrors(lists, stanzas)
-    dump = system.run(["apt-config", "dump"]).stdout if shutil.which("apt-config") else ""
+    dump = system.run(["apt-config", "dump"]).out if shutil.which("apt-config") else ""
     resolvers = nameservers(system.read("/etc/resolv.conf"))
     if all(server.startswith("127.") for server in resolvers):
         # systemd-resolved keeps the servers that it asks itself in a file of its own.

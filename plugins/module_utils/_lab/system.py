@@ -14,28 +14,26 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
-import time
 import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 
 
 class LabError(Exception):
     """Something on this machine did not do what it was asked to. The text says what and, where known, how to mend it."""
 
 
-def run(
-    argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[dict[str, str]] = None
-) -> subprocess.CompletedProcess[str]:
+def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[dict[str, str]] = None) -> process.Ended:
     """Run a command. Raises LabError with the end of what it said."""
     try:
-        done = subprocess.run(list(argv), input=stdin, capture_output=True, text=True, timeout=timeout, env=env, check=False, errors="replace")
-    except FileNotFoundError as error:
-        raise LabError(f"{argv[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise LabError(f"{argv[0]} did not end in {timeout:g} s: {' '.join(argv)[:200]}") from error
-    if check and done.returncode != 0:
-        said = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-6:])
-        raise LabError(f"{' '.join(argv)[:200]} failed ({done.returncode}): {said}")
+        done = process.complete(argv, timeout=timeout, input_text=stdin, env=os.environ if env is None else env)
+    except process.CommandError as error:
+        late = f"{argv[0]} did not end in {timeout:g} s: {' '.join(argv)[:200]}"
+        raise LabError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
+    if check and done.code != 0:
+        said = "\n".join((done.err.strip() or done.out.strip()).splitlines()[-6:])
+        raise LabError(f"{' '.join(argv)[:200]} failed ({done.code}): {said}")
     return done
 
 
@@ -98,14 +96,13 @@ def alive(pid: int) -> bool:
 
 def wait_gone(pid: int, seconds: float) -> bool:
     """Return whether a process ended within that time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def gone() -> bool:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        if not alive(pid):
-            return True
-        time.sleep(0.05)
-    return not alive(pid)
+        return not alive(pid)
+
+    return bool(wait_until(gone, seconds, pause=0.05))
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -227,9 +224,7 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     script = "".join(f'echo $$ > "{group}/cgroup.procs" || exit 1\n' for group in groups) + 'exec "$@"'
     environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LANG": "C.UTF-8", **env}
     with open(log, "ab") as stream:
-        subprocess.Popen(  # pylint: disable=consider-using-with
-            ["/bin/sh", "-c", script, "sh", *argv], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd="/", env=environment
-        )
+        process.begin(["/bin/sh", "-c", script, "sh", *argv], stream, environment)
 
 
 def unit(machine: str) -> str:

@@ -14,10 +14,10 @@ import platform
 import shutil
 import signal
 import stat
-import subprocess
-import time
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
@@ -70,10 +70,10 @@ def _boots(kernel: str) -> bool:
     argv = [QEMU, "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", kernel, "-append", "console=ttyS0 panic=-1 root=/dev/none"]
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=_PROBE_SECONDS, check=False, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
+        done = process.complete(argv, timeout=_PROBE_SECONDS, env=os.environ)
+    except process.CommandError:
         return False
-    return done.returncode == 0 and b"Kernel panic" in done.stdout
+    return done.code == 0 and "Kernel panic" in done.out
 
 
 def make(lab: Lab, host: Host) -> None:
@@ -175,12 +175,8 @@ def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> Non
 def remove(lab: Lab, name: str) -> None:
     """Remove all that a stopped host has on this machine."""
     tap = lab.tap(name)
-    for dummy in range(20):
-        if not os.path.isdir(f"/sys/class/net/{tap}"):
-            break
-        if system.run(["ip", "link", "delete", tap], check=False).returncode == 0:
-            break
-        time.sleep(0.1)  # QEMU's end has not been noticed yet
+    # QEMU's end may not have been noticed yet
+    wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
     system.remove_tree(lab.host_directory(name))
 
 

@@ -19,10 +19,10 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Risk
 
 # interfaces(5): a line that begins with one of these begins a stanza.
 _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
@@ -263,7 +263,7 @@ class Provider:
         changes = [change for change in (self._plan_bridge(bridge, observed, problems) for bridge in self.bridges) if change]
         if problems:
             raise Invalid(problems)
-        return Plan(changes)
+        return Plan(changes, lane=Lane("network"))
 
     def _plan_bridge(self, bridge: Bridge, observed: Observed, problems: list[str]) -> t.Optional[Change]:
         link = observed.links.get(bridge.name)
@@ -365,7 +365,7 @@ def _timer(bridge: str) -> str:
 
 
 def _active(unit: str) -> bool:
-    return _call(["systemctl", "--quiet", "is-active", unit]).returncode == 0
+    return _call(["systemctl", "--quiet", "is-active", unit]).code == 0
 
 
 def _manager() -> str:
@@ -383,17 +383,16 @@ def _read(path: str) -> str:
         return stream.read()
 
 
-def _call(argv: t.Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def _call(argv: t.Sequence[str], timeout: float = 60) -> process.Ended:
     try:
-        return subprocess.run(list(argv), capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL, errors="replace")
-    except FileNotFoundError as error:
-        raise BridgeError(f"{argv[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise BridgeError(f"{' '.join(argv)[:120]} did not end in {timeout:g} s") from error
+        return process.complete(argv, timeout=timeout)
+    except process.CommandError as error:
+        late = f"{' '.join(argv)[:120]} did not end in {timeout:g} s"
+        raise BridgeError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
 
 
 def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
     done = _call(argv, timeout)
-    if done.returncode != 0:
-        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stdout
+    if done.code != 0:
+        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.code}): {(done.err or done.out).strip()[-300:]}")
+    return done.out

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
-
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import _INTERPRETERS as INTERPRETERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 try:
@@ -21,11 +18,6 @@ except ImportError:
     libvirt = None
 
 URI_OPTION: dict[str, t.Any] = {"type": "str", "default": "qemu:///system"}
-
-
-def binding_is_near() -> bool:
-    """Tell whether this host has libvirt-python, for this interpreter or for the one that a module would hand over to."""
-    return libvirt is not None or (not has_respawned() and bool(probe_interpreters_for_module(INTERPRETERS, "libvirt")))
 
 
 class Host:

@@ -24,8 +24,10 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 
@@ -55,7 +57,7 @@ class Order:
     source: t.Optional[tuple[str, str, str]]
     image: str
     secret: str
-    hosts: tuple[xml.Address, ...]
+    hosts: tuple[Address, ...]
     domain_type: str
     memory: int
     timeout: float
@@ -94,7 +96,7 @@ def run_guests(
                     source=None if image else source,
                     image=image[1] if image else "",
                     secret=secret_uuid(opened.fsid, client),
-                    hosts=xml.parse_mon_host(opened.rados.conf_get("mon_host") or ""),
+                    hosts=parse_mon_host(opened.rados.conf_get("mon_host") or ""),
                     domain_type=domain_type,
                     memory=memory,
                     timeout=timeout,
@@ -117,8 +119,7 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
         _stop_leftover(host, name)
         if not order.image:
-            _remove(io_context, name)
-            stack.callback(_remove, io_context, name)
+            stack.enter_context(throwaway_images(io_context, name))
         begun = time.monotonic()
         if not order.image:
             _make_disk(connection, io_context, name, order)
@@ -148,8 +149,8 @@ def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.A
             _check_golden(connection, order.source, uuid)
     return {
         "uuid": uuid,
-        "found": readable(found),
-        "marker": readable(marker),
+        "found": _guest.readable(found),
+        "marker": _guest.readable(marker),
         "image": f"{order.pool}/{disk}",
         "golden": "{}/{}@{}".format(*order.source) if order.source else "",
         "domain_type": order.domain_type,
@@ -179,11 +180,8 @@ def _read(io_context: t.Any, name: str, offset: int) -> bytes:
 
 
 def _wait(host: Host, domain: t.Any, timeout: float, console: str) -> None:
-    end = time.monotonic() + timeout
-    while _is_active(host, domain):
-        if time.monotonic() > end:
-            raise GuestFailed(f"the guest was not through within {timeout:g} s; {_console(console)}")
-        time.sleep(0.05)
+    late = "the guest was not through within {:g} s; {}"
+    wait_until(lambda: not _is_active(host, domain), timeout, lambda: GuestFailed(late.format(timeout, _console(console))), 0.05)
 
 
 def _is_active(host: Host, domain: t.Any) -> bool:
@@ -213,21 +211,6 @@ def _stop_leftover(host: Host, name: str) -> None:
     _stop(host, domain)
 
 
-def _remove(io_context: t.Any, name: str) -> None:
-    """Remove the guest's image. A QEMU that was just stopped may hold it for a moment; one that was killed, for half a minute."""
-    end = time.monotonic() + 40
-    while True:
-        try:
-            rbd.RBD().remove(io_context, name)
-            return
-        except rbd.ImageNotFound:
-            return
-        except rbd.ImageBusy:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-
-
 def _unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -246,7 +229,7 @@ def _console(path: str) -> str:
 
 def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
-        seen = readable(marker) or "nothing"
+        seen = _guest.readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")
     for word, there in ((rb" read ", first_sector), (rb" found ", found)):
         told = re.search(word + rb"([0-9a-f]{32})", marker)

@@ -19,10 +19,11 @@ import re
 import typing as t
 import uuid as uuids
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable, differing
 
 # Bits of libvirt's API (virStoragePoolXMLFlags): the definition that the next start will use.
 _INACTIVE = 1
@@ -98,9 +99,9 @@ def parse(
         uuids.UUID(fsid)
     except ValueError:
         raise Invalid([f"not the fsid of a cluster: {fsid}"]) from None
-    hosts: tuple[xml.Address, ...] = ()
+    hosts: tuple[Address, ...] = ()
     try:
-        hosts = xml.parse_mon_host(mon_host)
+        hosts = parse_mon_host(mon_host)
         if not hosts:
             problems.append("no monitor is named in mon_host")
     except ValueError as error:
@@ -154,9 +155,7 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], m
     return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""), absent)
 
 
-def _parse_pool(
-    fsid: str, hosts: tuple[xml.Address, ...], item: t.Mapping[str, t.Any], by_entity: t.Mapping[str, WantedSecret], problems: list[str]
-) -> WantedPool:
+def _parse_pool(fsid: str, hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], by_entity: t.Mapping[str, WantedSecret], problems: list[str]) -> WantedPool:
     name = item["name"]
     if not name or "/" in name or name in (".", ".."):
         problems.append(f"pool {name!r}: not a name that libvirt takes")
@@ -215,47 +214,52 @@ class Provider:
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a name is taken by something else."""
-        problems: list[str] = []
-        secrets = [change for change in (self._plan_secret(secret, observed, problems) for secret in self.wanted.secrets) if change]
-        pools = [change for change in (self._plan_pool(pool, observed, problems) for pool in self.wanted.pools) if change]
-        if problems:
-            raise Invalid(problems)
-        if self.host is not None:
-            settled = {pool.name for pool in self.wanted.pools} - {change.name for change in pools}
-            secrets = [self._with_proof(change, observed, settled) for change in secrets]
-        return Plan([*secrets, *pools])
+        draft = Draft()
+        for secret in self.wanted.secrets:
+            self._plan_secret(secret, observed, draft)
+        for pool in self.wanted.pools:
+            self._plan_pool(pool, observed, draft)
+        return draft.plan()
 
-    def _plan_secret(self, wanted: WantedSecret, observed: Observed, problems: list[str]) -> t.Optional[Change]:
+    def _plan_secret(self, wanted: WantedSecret, observed: Observed, draft: Draft) -> None:
         now = observed.secrets.get(wanted.uuid)
         if wanted.absent:
-            if now is None:
-                return None
-            users = frozenset(f"pool/{pool.name}" for pool in self.wanted.pools)
-            return Change("secret", wanted.entity, "delete", {"uuid": wanted.uuid}, None, now.handle.undefine, needs=users)
+            if now is not None:
+                users = [f"pool/{pool.name}" for pool in self.wanted.pools]
+                draft.ensure("secret", wanted.entity, {"uuid": wanted.uuid}, None, now.handle.undefine, needs=users)
+            return
         if now is not None and not now.definition.usage:
-            problems.append(f"secret {wanted.entity}: the UUID {wanted.uuid} is that of a secret of another kind")
-            return None
+            draft.problem(f"secret {wanted.entity}: the UUID {wanted.uuid} is that of a secret of another kind")
+            return
         rival = next((other for other in observed.secrets.values() if other.definition.usage == wanted.usage and other.definition.uuid != wanted.uuid), None)
         if rival is not None:
-            problems.append(
+            draft.problem(
                 f"secret {wanted.entity}: this host already has one for it with the UUID {rival.definition.uuid}, not {wanted.uuid}; "
                 f"remove it once no guest's definition names it"
             )
-            return None
+            return
         after = {"uuid": wanted.uuid, "usage": wanted.usage, "private": False, "ephemeral": False, "key": wanted.key}
-        if now is None:
-            return Change("secret", wanted.entity, "create", None, after, lambda: self._set_secret(wanted, None))
-        before = {
-            "uuid": wanted.uuid,
-            "usage": now.definition.usage,
-            "private": now.definition.private,
-            "ephemeral": now.definition.ephemeral,
-            "key": now.value,
-        }
-        left, right = differing(before, after)
-        if not right:
-            return None
-        return Change("secret", wanted.entity, "update", left, right, lambda: self._set_secret(wanted, now))
+        before = (
+            None
+            if now is None
+            else {
+                "uuid": wanted.uuid,
+                "usage": now.definition.usage,
+                "private": now.definition.private,
+                "ephemeral": now.definition.ephemeral,
+                "key": now.value,
+            }
+        )
+
+        def apply() -> None:
+            self._set_secret(wanted, now)
+            # The key is tried at once on the running pools that use it and are otherwise as declared.
+            settled = {pool.name for pool in self.wanted.pools} - {change.name for change in draft.changes if change.kind == "pool"}
+            for pool in observed.pools.values():
+                if pool.name in settled and pool.active and pool.live and pool.live.secret == wanted.uuid:
+                    pool.handle.refresh(0)
+
+        draft.ensure("secret", wanted.entity, before, after, apply)
 
     def _set_secret(self, wanted: WantedSecret, now: t.Optional[SecretNow]) -> None:
         definition = xml.CephSecret(wanted.uuid, wanted.usage)
@@ -267,41 +271,22 @@ class Provider:
             handle = now.handle
         handle.setValue(base64.b64decode(wanted.key.reveal()), 0)
 
-    def _with_proof(self, change: Change, observed: Observed, settled: t.Collection[str]) -> Change:
-        """A key that was set is tried at once on the running pools that use it and are otherwise as declared."""
-        uuid = next(secret.uuid for secret in self.wanted.secrets if secret.entity == change.name)
-        pools = [pool for pool in observed.pools.values() if pool.name in settled and pool.active and pool.live and pool.live.secret == uuid]
-        if change.action == "delete" or not pools:
-            return change
-
-        def apply() -> None:
-            change.apply()
-            for pool in pools:
-                pool.handle.refresh(0)
-
-        return dataclasses.replace(change, apply=apply)
-
-    def _plan_pool(self, wanted: WantedPool, observed: Observed, problems: list[str]) -> t.Optional[Change]:
+    def _plan_pool(self, wanted: WantedPool, observed: Observed, draft: Draft) -> None:
         now = observed.pools.get(wanted.name)
         if now is not None and now.definition is None:
-            problems.append(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
-            return None
+            draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
+            return
+        before = None if now is None else _shown(now)
         if wanted.definition is None:
-            if now is None:
-                return None
-            reason = "only libvirt's entry goes, no image is touched"
-            return Change("pool", wanted.name, "delete", _shown(now), None, lambda: self._remove_pool(now), reason=reason)
+            draft.ensure("pool", wanted.name, before, None, lambda: self._remove_pool(now), reason="only libvirt's entry goes, no image is touched")
+            return
         after = {**_shown_definition(wanted.definition), "autostart": wanted.autostart, "active": True}
-        needs = frozenset(f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == wanted.definition.secret)
-        if now is None:
-            return Change("pool", wanted.name, "create", None, after, lambda: self._set_pool(wanted, None), needs=needs)
-        left, right = differing(_shown(now), after)
-        if not right and now.live is not None and now.live != wanted.definition:
-            left, right = {"running with": _shown_definition(now.live)}, {"running with": _shown_definition(wanted.definition)}
-            left["running with"], right["running with"] = differing(left["running with"], right["running with"])
-        if not right:
-            return None
-        return Change("pool", wanted.name, "update", left, right, lambda: self._set_pool(wanted, now), needs=needs, reason="guests that run keep their disks")
+        if now is not None and before == after and now.live is not None and now.live != wanted.definition:
+            left, right = differing(_shown_definition(now.live), _shown_definition(wanted.definition))
+            before, after = {"running with": left}, {"running with": right}
+        needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == wanted.definition.secret]
+        reason = "guests that run keep their disks" if now else ""
+        draft.ensure("pool", wanted.name, before, after, lambda: self._set_pool(wanted, now), needs=needs, reason=reason)
 
     def _set_pool(self, wanted: WantedPool, now: t.Optional[PoolNow]) -> None:
         handle = None if now is None else now.handle
@@ -333,7 +318,7 @@ class Provider:
 
 
 def _shown_definition(definition: xml.RbdPool) -> dict[str, t.Any]:
-    hosts = [xml.show_address(host) for host in definition.hosts]
+    hosts = [show_address(host) for host in definition.hosts]
     return {"pool": definition.source, "hosts": hosts, "client": "client." + definition.user, "secret": definition.secret}
 
 

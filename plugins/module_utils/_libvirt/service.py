@@ -19,8 +19,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _block
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.cloudstack_host import AGENT, is_registered
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -35,10 +34,12 @@ LOG_FOLDER = "/var/log/ceph-guests"
 
 CEPH_CONF = "/etc/ceph/ceph.conf"
 TMPFILES = "/etc/tmpfiles.d/cephstack-guests.conf"
-DROP_IN = host.drop_in_path(UNIT)
+DROP_IN = systemd.drop_in_path(UNIT)
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 LIBVIRTD_CONF = "/etc/libvirt/libvirtd.conf"
 LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
+# What CloudStack's agent knows of itself.
+AGENT = "/etc/cloudstack/agent/agent.properties"
 
 NO_CGROUPS = """# This host is a container that has no cgroup controllers it could write.
 cgroup_controllers = [ ]
@@ -51,6 +52,11 @@ tls_port = "16514"
 tcp_port = "16509"
 auth_tcp = "none"
 """
+
+
+def is_registered(properties: t.Optional[str]) -> bool:
+    """Return whether CloudStack has a host already, by its agent's properties: the server gives a host that it takes an identity. Pure."""
+    return re.search(r"^guid=.*\S", properties or "", re.MULTILINE) is not None
 
 
 def client_sections(clients: t.Iterable[str]) -> str:
@@ -149,7 +155,7 @@ class Socket:
 class Observed:
     """What is there. files by path, those that exist. folders: mode, owner and group by path. registered: whether CloudStack has the host."""
 
-    service: host.Service
+    service: systemd.Unit
     sockets: t.Mapping[str, Socket]
     files: t.Mapping[str, File]
     folders: t.Mapping[str, str]
@@ -223,31 +229,31 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
-        registered = self.wanted.cloudstack and is_registered(host.read(self.root + AGENT))
+        registered = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT))
         cgroups = cgroups_are_writable()
-        files = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
+        found = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
         folders = {path: self._folder(path) for path in self.wanted.folders}
         names = [UNIT, *(SOCKETS if self.wanted.cloudstack else ())]
-        units = host.services(names)
+        units = systemd.show(names)
         return Observed(
-            service=units[UNIT][0],
-            sockets={name: Socket(units[name][1], units[name][0].running, host.changed(f"{self.root}{MASKS}/{name}")) for name in names[1:]},
-            files={path: file for path, file in files.items() if file},
+            service=units[UNIT],
+            sockets={name: Socket(units[name].masked, units[name].active, files.changed(f"{self.root}{MASKS}/{name}")) for name in names[1:]},
+            files={path: file for path, file in found.items() if file},
             folders={path: state for path, state in folders.items() if state},
             cgroups=cgroups,
             registered=registered,
         )
 
     def _file(self, path: str) -> t.Optional[File]:
-        text = host.read(self.root + path, exact=True)
-        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", host.changed(self.root + path))
+        text = files.read(self.root + path, exact=True)
+        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", files.changed(self.root + path))
 
     def _folder(self, path: str) -> str:
         try:
             seen = os.stat(self.root + path)
         except OSError:
             return ""
-        return f"{seen.st_mode & 0o7777:04o} {_name(pwd.getpwuid, seen.st_uid)} {_name(grp.getgrgid, seen.st_gid)}"
+        return f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
 
     # -- plan
 
@@ -275,26 +281,26 @@ class Provider:
             action = "update" if observed.folders else "create"
             run = ["systemd-tmpfiles", "--create", TMPFILES]
             needs = frozenset({f"file/{TMPFILES}"})
-            yield Change("folders", TMPFILES, action, before if observed.folders else None, after, lambda: host.run(run, timeout=60), needs=needs)
+            yield Change("folders", TMPFILES, action, before if observed.folders else None, after, lambda: process.run(run, timeout=60), needs=needs)
 
     def _socket_changes(self, observed: Observed) -> t.Iterator[Change]:
         now = {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()}
         before, after = differing(now, {name: {"masked": True, "listening": False} for name in now})
         if after:
-            yield Change("sockets", UNIT, "update", before, after, lambda: host.run(["systemctl", "mask", "--now", *after], timeout=180))
+            yield Change("sockets", UNIT, "update", before, after, lambda: process.run(["systemctl", "mask", "--now", *after], timeout=180))
 
     def _unit_changes(self, wanted: t.Iterable[Part], observed: Observed, changes: t.Sequence[Change]) -> t.Iterator[Change]:
         service = observed.service
         # not those of permissions alone
         changed = {change.id for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
-        before, after = differing({"enabled": service.enabled, "running": service.running}, {"enabled": True, "running": True})
-        reasons = self._unread(wanted, observed, changed) if service.running else []
+        before, after = differing({"enabled": service.enabled, "running": service.active}, {"enabled": True, "running": True})
+        reasons = self._unread(wanted, observed, changed) if service.active else []
         if reasons:
             before["restart"], after["restart"] = None, "; ".join(reasons)
         if not after:
             return
         reload = service.stale or f"file/{DROP_IN}" in changed
-        start = not (service.enabled and service.running)
+        start = not (service.enabled and service.active)
         yield Change(
             "unit",
             UNIT,
@@ -334,33 +340,25 @@ class Provider:
         """Write a file; one of others keeps its owner and permissions."""
         path = os.path.realpath(self.root + part.path)
         if part.kind != "file":
-            text = host.read(path, exact=True)
+            text = files.read(path, exact=True)
             seen = None if text is None else os.stat(path)
             mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
-            host.write(path, part.put(text or ""), mode, uid, gid)
+            files.write(path, part.put(text or ""), mode, uid, gid)
         elif part.text is None:
             os.unlink(path)
-        elif part.text == host.read(path, exact=True):
+        elif part.text == files.read(path, exact=True):
             os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
         else:
-            host.write(path, part.text, 0o644)
+            files.write(path, part.text, 0o644)
 
     @staticmethod
     def _begin(reload: bool, restart: bool, start: bool) -> None:
         try:
             if reload:
-                host.run(["systemctl", "daemon-reload"], timeout=120)
+                process.run(["systemctl", "daemon-reload"], timeout=120)
             if restart:
-                host.restart(UNIT)
+                systemd.restart(UNIT)
             if start:
-                host.start(UNIT)
-        except host.CommandError as error:
-            raise RuntimeError(f"{error}: {host.last_words(UNIT)}") from error
-
-
-def _name(ask: t.Callable[[int], t.Any], number: int) -> str:
-    """The name of a user or a group; the number of one that has none."""
-    try:
-        return str(ask(number)[0])
-    except KeyError:
-        return str(number)
+                systemd.start(UNIT)
+        except process.CommandError as error:
+            raise RuntimeError(f"{error}: {systemd.last_words(UNIT)}") from error

@@ -14,12 +14,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 
 _EMULATORS = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")
 
@@ -54,16 +54,16 @@ def probe(timeout: float, device: str = "/dev/kvm", qemu: t.Optional[str] = None
         command += ["-drive", f"file={disk.name},format=raw,if=ide", "-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0x501"]
         begun = time.monotonic()
         try:
-            ended = subprocess.run(command, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
-        except subprocess.TimeoutExpired:
+            ended = process.complete(command, timeout=timeout)
+        except process.CommandError as error:
+            if error.code != process.LATE:
+                return Verdict("qemu", f"{qemu} could not be run: {error.text}")
             return Verdict("qemu", f"{device} is there, but a guest of 512 bytes was not through within {timeout} s", time.monotonic() - begun)
-        except OSError as error:
-            return Verdict("qemu", f"{qemu} could not be run: {error}")
         seconds = time.monotonic() - begun
-    if ended.returncode == _guest.PROBE_EXIT and _guest.PROBE_LETTER in ended.stdout:
+    if ended.code == _guest.PROBE_EXIT and _guest.PROBE_LETTER.decode() in ended.out:
         return Verdict("kvm", "", seconds)
-    said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-    why = said[0] if said else f"exit code {ended.returncode}"
+    said = ended.err.strip().splitlines()
+    why = said[0] if said else f"exit code {ended.code}"
     return Verdict("qemu", f"{device} is there, but a guest of 512 bytes does not run under it: {why}", seconds)
 
 

@@ -12,16 +12,10 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import re
 import typing as t
 import xml.etree.ElementTree as ET
 
-# The ports of the monitors' two protocols. A monitor named without a port is tried on both by librados.
-MSGR1_PORT = 6789
-MSGR2_PORT = 3300
-
-Address = t.Tuple[str, int]
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, spelled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,67 +40,6 @@ class RbdPool:
     hosts: t.Tuple[Address, ...]
     user: str
     secret: str
-
-
-def parse_mon_host(text: str) -> tuple[Address, ...]:
-    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port).
-
-    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and
-    names, separated by commas, semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that
-    the client tries both protocols; else the v2 port, or the only one there is. Raises ValueError for what it can't read.
-    """
-    found: dict[str, set[int]] = {}
-    for entry in _entries(text):
-        match = re.fullmatch(r"(?:(v[12]|any):)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::(\d+))?(?:/\d+)?", entry)
-        if match:
-            host, port = match[2] or match[3], int(match[4] or 0)
-        elif re.fullmatch(r"[0-9A-Fa-f:]+:[0-9A-Fa-f.:]*", entry):
-            host, port = entry, 0
-        else:
-            raise ValueError(f"not the address of a monitor: {entry}")
-        if port > 65535:
-            raise ValueError(f"not a port: {entry}")
-        found.setdefault(_spelled(host), set()).add(port)
-    result = []
-    for host, ports in found.items():
-        unusual = sorted(ports - {0, MSGR1_PORT, MSGR2_PORT})
-        if not unusual:
-            result.append((host, 0))
-        elif MSGR2_PORT in ports:
-            result.append((host, MSGR2_PORT))
-        else:
-            result.extend((host, port) for port in unusual)
-    return tuple(sorted(result))
-
-
-def _spelled(host: str) -> str:
-    """A host in one spelling: names in lower case, addresses of IPv6 short."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return host.lower()
-
-
-def show_address(address: Address) -> str:
-    """Return host, or host:port where the port is not a usual one."""
-    host, port = address
-    return f"{host}:{port}" if port else host
-
-
-def _entries(text: str) -> t.Iterator[str]:
-    """Split a mon_host, looking into the brackets that hold the several addresses of one monitor."""
-    depth, words = 0, [""]
-    for letter in text:
-        if depth == 0 and letter in ",; \t\n":
-            words.append("")
-            continue
-        depth += {"[": 1, "]": -1}.get(letter, 0)
-        words[-1] += letter
-    for word in filter(None, words):
-        if re.match(r"\[(?:v[12]|any):", word):
-            yield from filter(None, word[1:-1].split(","))
-        else:
-            yield word
 
 
 def write_secret(secret: CephSecret) -> str:
@@ -155,7 +88,7 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
     return RbdPool(
         name=root.findtext("name", ""),
         source=root.findtext("source/name", ""),
-        hosts=tuple(sorted((_spelled(host.get("name", "")), int(host.get("port") or 0)) for host in root.iterfind("source/host"))),
+        hosts=tuple(sorted((spelled(host.get("name", "")), int(host.get("port") or 0)) for host in root.iterfind("source/host"))),
         user="" if auth is None else auth.get("username", ""),
         secret="" if secret is None else secret.get("uuid", "").lower(),
     )

@@ -20,8 +20,10 @@ import time
 import typing as t
 import zlib
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import ANONYMOUS, Export
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -215,8 +217,8 @@ class Observed:
     drop_in: t.Optional[str] = None
     loaded: t.Optional[str] = None
     file: keyring_files.File = keyring_files.File()
-    unit: host.Unit = host.NO_UNIT
-    kernel_server: host.Unit = host.NO_UNIT
+    unit: systemd.Unit = systemd.NO_UNIT
+    kernel_server: systemd.Unit = systemd.NO_UNIT
     serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
 
 
@@ -240,14 +242,14 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files and units, and ask the server what it serves."""
-        units = host.units([UNIT, KERNEL_SERVER])
-        installed = host.installed(PROGRAM)
+        units = systemd.units([UNIT, KERNEL_SERVER])
+        installed = process.installed(PROGRAM)
         return Observed(
             installed=installed,
             flusher_refused=io_flusher_refused() and (not installed or knows_io_flusher()),
-            conf=host.read(CONF),
-            drop_in=host.read(host.drop_in_path(UNIT)),
-            loaded=host.read(STAMP),
+            conf=files.read(CONF),
+            drop_in=files.read(systemd.drop_in_path(UNIT)),
+            loaded=files.read(STAMP),
             file=keyring_files.read(self.place),
             unit=units[UNIT],
             kernel_server=units[KERNEL_SERVER],
@@ -296,7 +298,7 @@ class Provider:
             yield Change("drop_in", UNIT, action, had, {"text": DROP_IN}, self._write_drop_in)
         if observed.conf != aim.text:
             action, had = ("create", None) if observed.conf is None else ("update", {"text": observed.conf})
-            yield Change("conf", CONF, action, had, {"text": aim.text}, lambda: host.write(CONF, aim.text, 0o644))
+            yield Change("conf", CONF, action, had, {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
 
     def _unit_changes(self, observed: Observed, aim: Wanted, needs: t.Sequence[str]) -> t.Iterator[Change]:
         stamp = aim.stamp(self.key or "")
@@ -336,35 +338,35 @@ class Provider:
     # -- apply
 
     def _write_drop_in(self) -> None:
-        host.write(host.drop_in_path(UNIT), DROP_IN, 0o644)
-        host.run(["systemctl", "daemon-reload"], timeout=120)
+        files.write(systemd.drop_in_path(UNIT), DROP_IN, 0o644)
+        process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _begin(self, how: str, stamp: str) -> None:
         """Start, restart or reload, and return when the server serves every export to those who may have it, and no other."""
-        if host.read(STAMP) is not None:
+        if files.read(STAMP) is not None:
             os.unlink(STAMP)  # so that what fails or is killed from here on is a restart for the next run
         if how == "reload":
-            host.run(["systemctl", "reload", UNIT], timeout=60)
+            process.run(["systemctl", "reload", UNIT], timeout=60)
         elif how == "restart":
-            host.start(UNIT)
-            host.restart(UNIT)
+            systemd.start(UNIT)
+            systemd.restart(UNIT)
         else:
-            host.start(UNIT)
+            systemd.start(UNIT)
         shown: dict[str, t.Any] = {}
 
         def ready() -> bool:
-            unit = host.units([UNIT])[UNIT]
+            unit = systemd.units([UNIT])[UNIT]
             if unit.state == "failed":
                 raise TimeoutError(f"{UNIT} failed: {last_words()}")
             shown["serves"] = self._serves(patience=0) if unit.active else None
             return shown["serves"] == self._expected
 
-        host.wait_for(
+        wait_until(
             ready,
             self.wait,
             lambda: f"after {how} the server serves {shown['serves'] or 'nothing'} and not {self._expected} within {self.wait} s: {last_words()}",
         )
-        host.write(STAMP, stamp, 0o600)
+        files.write(STAMP, stamp, 0o600)
 
 
 def last_words() -> str:
@@ -374,7 +376,7 @@ def last_words() -> str:
             file.seek(max(0, os.path.getsize(LOG) - 20000))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return host.last_words(UNIT)
+        return systemd.last_words(UNIT)
     bad = [line.partition("] ")[2] for line in lines if any(word in line for word in (":CRIT :", ":FATAL :", ":MAJ :"))]
     words = [line for line in bad if "backtrace" not in line and "gss_principal_init" not in line]
-    return " / ".join(words[-4:]) or host.last_words(UNIT)
+    return " / ".join(words[-4:]) or systemd.last_words(UNIT)

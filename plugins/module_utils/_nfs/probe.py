@@ -17,7 +17,8 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
 
 OPTIONS: dict[str, t.Any] = {
@@ -40,19 +41,19 @@ def obstacle() -> str:
     """Why this host cannot mount NFS, "" where it can."""
     if os.geteuid() != 0:
         return "only root can mount"
-    if not host.installed("mount.nfs"):
+    if not process.installed("mount.nfs"):
         return "mount.nfs is not installed: install the package nfs-common (nfs-utils on the EL family)"
     if not _kernel_has_nfs():
-        if host.installed("modprobe"):
-            with contextlib.suppress(host.CommandError):
-                host.run(["modprobe", "-q", "nfs"], timeout=60)
+        if process.installed("modprobe"):
+            with contextlib.suppress(process.CommandError):
+                process.run(["modprobe", "-q", "nfs"], timeout=60)
         if not _kernel_has_nfs():
             return "this host's kernel has no NFS client"
     return ""
 
 
 def _kernel_has_nfs() -> bool:
-    return any(line.split()[-1:] in (["nfs"], ["nfs4"]) for line in (host.read("/proc/filesystems") or "").splitlines())
+    return any(line.split()[-1:] in (["nfs"], ["nfs4"]) for line in (files.read("/proc/filesystems") or "").splitlines())
 
 
 @contextlib.contextmanager
@@ -61,8 +62,8 @@ def alone() -> t.Iterator[None]:
     with open(_LOCK, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for folder in glob.glob(_FOLDER + "*/"):
-            with contextlib.suppress(host.CommandError):
-                host.run(["umount", "-f", "-l", folder.rstrip("/")], timeout=60)
+            with contextlib.suppress(process.CommandError):
+                process.run(["umount", "-f", "-l", folder.rstrip("/")], timeout=60)
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
         yield
@@ -87,9 +88,9 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
         options = _PATIENT + (f",vers={version}" if version else "") + (",nolock" if version == "3" else "")
         begun = time.monotonic()
         try:
-            host.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
-        except host.CommandError as error:
-            return report, [] if access == "none" and error.code != 124 else [f"{source} could not be mounted: {_said(error)}"]
+            process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
+        except process.CommandError as error:
+            return report, [] if access == "none" and error.code != process.LATE else [f"{source} could not be mounted: {_said(error)}"]
         report["latency"]["mount"] = _since(begun)
         try:
             if access == "none":
@@ -108,7 +109,7 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
 def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
     problems: list[str] = []
     latency = report["latency"]
-    mine = f"{_FILE}{host.short_hostname()}-"
+    mine = f"{_FILE}{paths.short_hostname()}-"
     name = os.path.join(folder, mine + secrets.token_hex(4))
     data = secrets.token_bytes(_SIZE)
     try:
@@ -172,23 +173,23 @@ def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
 def _unmount(folder: str, source: str) -> list[str]:
     for argv in (["umount", folder], ["umount", "-f", "-l", folder]):
         try:
-            host.run(argv, timeout=60)
+            process.run(argv, timeout=60)
             return []
-        except host.CommandError as error:
+        except process.CommandError as error:
             last = error
     return [f"{source} could not be unmounted: {_said(last)}"]
 
 
 def _version(folder: str) -> t.Optional[str]:
     """The version of NFS that client and server agreed on, as the kernel says it."""
-    for line in (host.read("/proc/mounts") or "").splitlines():
+    for line in (files.read("/proc/mounts") or "").splitlines():
         fields = line.split()
         if fields[1] == folder:
             return next((option[5:] for option in fields[3].split(",") if option.startswith("vers=")), None)
     return None
 
 
-def _said(error: host.CommandError) -> str:
+def _said(error: process.CommandError) -> str:
     return " / ".join(line.strip() for line in error.text.splitlines() if line.strip()) or str(error)
 
 

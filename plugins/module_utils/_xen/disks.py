@@ -20,12 +20,10 @@ import os
 import re
 import typing as t
 
-from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module
-
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings as xen_mappings
@@ -274,11 +272,6 @@ def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> s
     return f"the image {disk.name} is in use elsewhere, by {', '.join(others)}" if others and disk.exclusive and disk.mode == "w" else ""
 
 
-def binding_is_near() -> bool:
-    """Tell whether this host has librbd's binding, for this interpreter or for the distribution's, which a module would hand over to."""
-    return rbd is not None or (not has_respawned() and bool(probe_interpreters_for_module(["/usr/bin/python3"], "rbd")))
-
-
 def trouble(error: t.Any, disk: Disk) -> str:
     """Say what librados's or librbd's error means for a disk."""
     code = getattr(error, "errno", None)
@@ -309,7 +302,7 @@ class Provider:
         """Read the host, and ask the cluster of the images that were declared. Raises Unreachable."""
         fragments = {}
         for path in glob.glob(f"{FRAGMENTS}/*.cfg"):
-            fragments[os.path.basename(path)[: -len(".cfg")]] = system.read(path) or ""
+            fragments[os.path.basename(path)[: -len(".cfg")]] = files.read(path) or ""
         # What can only be told by attaching something is tried once, before the first such disk is written down.
         new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
         attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
@@ -322,7 +315,7 @@ class Provider:
                 with xenstore.Xenstore() as store:
                     running = xenstore.running(store)
             mappings = xen_mappings.observe(self.wanted.mappings)
-        except system.CommandError as error:
+        except process.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
         images, problems, asked = self._ask()
         return Observed(
@@ -374,7 +367,7 @@ class Provider:
 
     def _backend_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
         problems = []
-        bare = self.check_mode and not (system.installed("xl") and system.installed("rbd"))
+        bare = self.check_mode and not (process.installed("xl") and process.installed("rbd"))
         for backend in sorted({disk.backend for disk in self.wanted.disks}):
             who = ", ".join(f"{disk.guest} ({disk.device})" for disk in self.wanted.disks if disk.backend == backend)
             why = xen.reasons(observed.seen, backend)
@@ -455,7 +448,7 @@ class Provider:
 
 
 def _writer(guest: str, disks: t.Sequence[Disk]) -> t.Callable[[], None]:
-    return lambda: system.write(f"{FRAGMENTS}/{guest}.cfg", fragment(guest, disks), 0o644)
+    return lambda: files.write(f"{FRAGMENTS}/{guest}.cfg", fragment(guest, disks), 0o644)
 
 
 def _remover(path: str) -> t.Callable[[], None]:

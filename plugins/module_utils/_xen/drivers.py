@@ -15,7 +15,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
 
@@ -93,17 +93,17 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
-        files = {path: self._file(path) for path in self.wanted.files}
-        units = host.services([LOADER, *self.wanted.units.values()], instances=True)
-        loader, masked = units.pop(LOADER)
+        found = {path: self._file(path) for path in self.wanted.files}
+        units = systemd.show([LOADER, *self.wanted.units.values()], instances=True)
+        loader = units.pop(LOADER)
         return Observed(
-            files={path: file for path, file in files.items() if file},
-            stale=tuple(name for name, (unit, dummy) in units.items() if unit.stale),
-            unread=not masked and self._is_unread(loader.began),
+            files={path: file for path, file in found.items() if file},
+            stale=tuple(name for name, unit in units.items() if unit.stale),
+            unread=not loader.masked and self._is_unread(loader.began),
         )
 
     def _file(self, path: str) -> t.Optional[File]:
-        content = host.read(self.root + path, exact=True)
+        content = files.read(self.root + path, exact=True)
         if content is None:
             return None
         seen = os.stat(self.root + path)
@@ -115,7 +115,7 @@ class Provider:
         That a module could be loaded says nothing: modprobe --dry-run takes xen-blkback for loadable where Xen does not run yet. Where the
         loader was never started, as in a container, there is nothing to compare.
         """
-        return 0 < began < host.changed(self.root + MODULES_LOAD) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
+        return 0 < began < files.changed(self.root + MODULES_LOAD) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
 
     # -- plan
 
@@ -140,7 +140,7 @@ class Provider:
         if reason:
             needs = frozenset(written[path] for path in changed)
             run = ["systemctl", "daemon-reload"]
-            yield Change("reload", "systemd", "update", {"reload": None}, {"reload": reason}, lambda: host.run(run, timeout=120), reason=reason, needs=needs)
+            yield Change("reload", "systemd", "update", {"reload": None}, {"reload": reason}, lambda: process.run(run, timeout=120), reason=reason, needs=needs)
 
     def _load_changes(self, observed: Observed, written: t.Mapping[str, str]) -> t.Iterator[Change]:
         if MODULES_LOAD in written or observed.unread:
@@ -158,16 +158,16 @@ class Provider:
         path = self.root + path
         folder = os.path.dirname(path)
         if not os.path.isdir(folder):
-            host.make_folder(folder, 0o755, *self.owner)
-        if host.read(path, exact=True) == file.content:
+            files.make_folder(folder, 0o755, *self.owner)
+        if files.read(path, exact=True) == file.content:
             # written anew, it would be newer than what has read it
             os.chown(path, *self.owner)
             os.chmod(path, int(file.mode, 8))
         else:
-            host.write(path, file.content, int(file.mode, 8), *self.owner)
+            files.write(path, file.content, int(file.mode, 8), *self.owner)
 
     @staticmethod
     def _load() -> None:
         # It fails where this kernel has not all of them. What that means for a backend, xen_info says.
-        with contextlib.suppress(host.CommandError):
-            host.restart(LOADER)
+        with contextlib.suppress(process.CommandError):
+            systemd.restart(LOADER)

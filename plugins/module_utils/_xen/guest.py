@@ -17,19 +17,17 @@ import glob
 import hashlib
 import os
 import re
-import shutil
 import socket
-import subprocess
 import tempfile
 import time
 import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import readable
-from ansible_collections.cephstack.cloud.plugins.module_utils._guest_image import load_order
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import remove_images
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
@@ -203,7 +201,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 rbd.RBD().create(io_context, disk.image, _SIZE)
         before = {disk.device: _sectors(opened, disk) for disk in order.disks}
         for disk in order.disks:
-            found = readable(before[disk.device][1])
+            found = _guest.readable(before[disk.device][1])
             if order.expect.get(disk.device, "") not in found:
                 raise GuestFailed(f"{disk.name} should hold the marker '{order.expect[disk.device]}', and holds '{found or 'nothing'}'")
         for disk in own:
@@ -230,8 +228,8 @@ def run_guest(order: Order) -> dict[str, t.Any]:
                 "image": disk.image,
                 "backend": disk.backend,
                 "mode": disk.mode,
-                "read": readable(before[disk.device][1]),
-                "written": readable(after[disk.device][1]) if disk.mode == "w" else "",
+                "read": _guest.readable(before[disk.device][1]),
+                "written": _guest.readable(after[disk.device][1]) if disk.mode == "w" else "",
             }
             for disk in order.disks
         ],
@@ -247,9 +245,9 @@ def verdict(uuid: str, order: Order, before: t.Mapping[str, tuple[bytes, bytes]]
             continue
         found = after[disk.device][1]
         if not found.startswith(_guest.expected_marker(uuid)):
-            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {readable(found) or 'nothing'}")
+            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {_guest.readable(found) or 'nothing'}")
             continue
-        told = readable(found)
+        told = _guest.readable(found)
         sums = re.search(r" read ([0-9a-f]{32}) found ([0-9a-f]{32})", told)
         if not sums or (sums[1], sums[2]) != _sums(before[disk.device]):
             problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what was there")
@@ -297,22 +295,22 @@ def _map(mapping: mappings.Mapping) -> None:
     if mapping.way == "krbd":
         mappings.map_image(mapping)
         return
-    system.write(mapping.conf, mapping.entry, 0o644)
+    files.write(mapping.conf, mapping.entry, 0o644)
     try:
-        system.restart(mapping.unit)
-    except system.CommandError as error:
-        raise GuestFailed(f"{error}; {system.last_words(mapping.unit)}") from error
+        systemd.restart(mapping.unit)
+    except process.CommandError as error:
+        raise GuestFailed(f"{error}; {systemd.last_words(mapping.unit)}") from error
 
 
 def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
     """Return the images that a hotplug script should have unmapped."""
-    end = time.monotonic() + 15
-    while True:
+
+    def left() -> list[str]:
         mapped = mappings.krbd_mapped()
-        left = [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
-        if not left or time.monotonic() > end:
-            return left
-        time.sleep(0.3)
+        return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
+
+    wait_until(lambda: not left(), 15, pause=0.3)
+    return left()
 
 
 def _clear(name: str, own: t.Sequence[xen_disks.Disk], made: t.Sequence[xen_disks.Disk], opened: t.Mapping[str, Connection]) -> None:
@@ -344,11 +342,8 @@ def _destroy(name: str) -> None:
         if name not in xenstore.running(store).guests:
             return
         _xl(["destroy", name])
-        end = time.monotonic() + 60
-        while name in xenstore.running(store).guests:
-            if time.monotonic() > end:
-                raise GuestFailed(f"the guest {name} was destroyed and is still there")
-            time.sleep(0.3)
+        late = GuestFailed(f"the guest {name} was destroyed and is still there")
+        wait_until(lambda: name not in xenstore.running(store).guests, 60, lambda: late, 0.3)
 
 
 def _unmap(disk: xen_disks.Disk) -> None:
@@ -357,12 +352,12 @@ def _unmap(disk: xen_disks.Disk) -> None:
         if os.path.exists(mapping.conf):
             link = f"/dev/rbd-nbd/{disk.name}"
             _wait_until_free(link)
-            system.run(["systemctl", "stop", mapping.unit], timeout=300)
+            process.run(["systemctl", "stop", mapping.unit], timeout=300)
             os.unlink(mapping.conf)
             with contextlib.suppress(OSError):  # there are others
                 os.rmdir(os.path.dirname(mapping.conf))
             if os.path.lexists(link):
-                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {system.last_words(mapping.unit)}")
+                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(mapping.unit)}")
         return
     mapped = mappings.krbd_mapped().get(disk.name)
     if mapped:
@@ -372,9 +367,7 @@ def _unmap(disk: xen_disks.Disk) -> None:
 
 def _wait_until_free(device: str) -> None:
     """Wait until blkback has let go, which it does a moment after its guest is gone."""
-    end = time.monotonic() + 10
-    while os.path.exists(device) and in_backend(device) and time.monotonic() < end:
-        time.sleep(0.3)
+    wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
 
 
 def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/physical_device") -> bool:
@@ -388,19 +381,9 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
-    """Remove the image that was made. Who was killed holds it for half a minute."""
-    end = time.monotonic() + 40
+    """Remove the image that was made."""
     with _pool(opened, disk) as io_context:
-        while True:
-            try:
-                rbd.RBD().remove(io_context, disk.image)
-                return
-            except rbd.ImageNotFound:
-                return
-            except rbd.ImageBusy:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.3)
+        remove_images(io_context, disk.image)
 
 
 # -- the guest
@@ -436,8 +419,8 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
         with open(path, "rb") as file:
             found["xen_blkfront"] = file.read()
         if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
-            found["xen_blkfront"] = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout
-    return load_order(found, ["xen_blkfront"])
+            found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
+    return _guest.load_order(found, ["xen_blkfront"])
 
 
 def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
@@ -494,14 +477,11 @@ class _Console:
 
     def __enter__(self) -> _Console:
         number = xenstore.running(self._store).guests.get(self._name)
-        end = time.monotonic() + 5  # xenconsoled is told of a new guest as others are
-        while number is not None and time.monotonic() < end:
-            path = self._store.read(f"/local/domain/{number}/console/tty")
-            if path:
-                with contextlib.suppress(OSError):
-                    self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-                break
-            time.sleep(0.1)
+        # xenconsoled is told of a new guest as others are
+        path = number is not None and wait_until(lambda: self._store.read(f"/local/domain/{number}/console/tty"), 5, pause=0.1)
+        if path:
+            with contextlib.suppress(OSError):
+                self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -541,17 +521,14 @@ def said_by(console: str) -> str:
 
 def _xl(words: list[str]) -> None:
     """Run xl. Its output goes to a file: what hotplug scripts leave running may keep a pipe open for ever."""
-    program = shutil.which("xl", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise GuestFailed("xl is not installed on this host")
     with tempfile.TemporaryFile() as output:
         try:
-            done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=180, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise GuestFailed(f"xl {words[0]} did not end within 180 s") from error
+            done = process.complete(["xl", *words], timeout=180, output=output)
+        except process.CommandError as error:
+            raise GuestFailed(f"xl {words[0]} did not end within 180 s" if error.code == process.LATE else error.text) from error
         output.seek(0)
         said = output.read().decode("utf-8", "replace")
-    if done.returncode:
+    if done.code:
         raise GuestFailed(f"xl {words[0]} failed: {reason(said)}")
 
 

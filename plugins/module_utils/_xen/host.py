@@ -12,11 +12,11 @@ import dataclasses
 import glob
 import os
 import re
-import subprocess
 import tempfile
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import CommandError, installed, read, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import LATE, CommandError, complete, installed, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
 
@@ -278,12 +278,9 @@ def _qdisk() -> str:
 def _said(argv: list[str]) -> str:
     """Return what a program complained of that ends by itself only where it complains."""
     try:
-        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=10, check=False)
-    except subprocess.TimeoutExpired:
-        return "it ran, and did not end"
-    except OSError as error:
-        return str(error)
-    return done.stderr.strip()
+        return complete(argv, timeout=10).err.strip()
+    except CommandError as error:
+        return "it ran, and did not end" if error.code == LATE else error.text
 
 
 def last_line(text: str) -> str:

@@ -18,7 +18,7 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _block
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as system
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
 
@@ -61,8 +61,7 @@ class Mapping(Image):
     def entry(self) -> str:
         """What is written down for it: a line of rbdmap, or the environment of the unit."""
         if self.way == "krbd":
-            options = f",options='{self.option}'" if self.option else ""
-            return f"{self.name} id={self.user},keyring=/etc/ceph/ceph.{self.client}.keyring{options}"
+            return f"{self.name} {rbdmap_options(self.client, self.option)}"
         cookie = uuids.uuid5(_NAMESPACE, self.name)
         return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={self.flag}\n"
 
@@ -141,14 +140,40 @@ def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _entries(text: str) -> dict[str, str]:
-    lines = [line.strip() for line in text.splitlines()]
-    names = [(line.split()[0], line) for line in lines if line and not line.startswith("#")]
-    return {name if "/" in name else f"rbd/{name}": line for name, line in names}
+    return {image: line.strip() for line in text.splitlines() for image in [_image_of(line)] if image}
+
+
+def _image_of(line: str) -> str:
+    """Return the image, POOL/IMAGE, that a line of rbdmap maps; "" where it maps none."""
+    name = next(iter(line.split()), "#")
+    return "" if name.startswith("#") else name if "/" in name else f"rbd/{name}"
+
+
+def rbdmap_options(client: str, option: str = "") -> str:
+    """Return what follows the image in a line of rbdmap. option: ro, exclusive or ""."""
+    return f"id={client.partition('.')[2]},keyring=/etc/ceph/ceph.{client}.keyring" + (f",options='{option}'" if option else "")
 
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
     """Return rbdmap with these entries as this collection's, and all else as it is."""
     return _block.put(text, _BLOCK, "".join(f"{line}\n" for line in sorted(entries)) or None)
+
+
+def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
+    """Return an rbdmap in which each image, POOL/IMAGE, has its options, wherever its line is; None takes it away. All else stays."""
+    left = dict(entries)
+    lines = []
+    for line in (text or "").splitlines():
+        image = _image_of(line)
+        if image in entries:
+            options = left.pop(image, None)
+            if options is None:
+                continue
+            if line.split(None, 1)[1:] != [options]:
+                line = f"{image}\t{options}"
+        lines.append(line)
+    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
+    return "".join(f"{line}\n" for line in lines)
 
 
 # -- what is there
@@ -158,15 +183,15 @@ def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
     """Read what is written down, and what is mapped. wanted: by pool/image. Raises CommandError, Unreachable."""
     confs = {}
     for path in glob.glob(f"{NBD_CONFS}/*/*.conf"):
-        confs[os.path.relpath(path, NBD_CONFS)[: -len(".conf")]] = system.read(path) or ""
+        confs[os.path.relpath(path, NBD_CONFS)[: -len(".conf")]] = files.read(path) or ""
     units = {name: nbd_unit(name) for name in {*confs, *(name for name, one in wanted.items() if one.way == "nbd")}}
-    states = system.units(sorted(units.values()))
+    states = systemd.units(sorted(units.values()))
     return Observed(
-        rbdmap=system.read(RBDMAP) or "",
+        rbdmap=files.read(RBDMAP) or "",
         confs=confs,
         enabled={name: states[unit].enabled for name, unit in units.items()},
         krbd=krbd_mapped(),
-        nbd=parse_nbd(system.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60)) if system.installed("rbd-nbd") else {},
+        nbd=parse_nbd(process.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60)) if process.installed("rbd-nbd") else {},
     )
 
 
@@ -175,10 +200,10 @@ def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
     found = {}
     for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
         number = os.path.basename(folder)
-        values = {name: (system.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
+        values = {name: (files.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
         if values["pool_ns"] or values["current_snap"] not in ("", "-"):
             continue
-        read_only = (system.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
+        read_only = (files.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
         found.setdefault(f"{values['pool']}/{values['name']}", Mapped(f"/dev/rbd{number}", read_only))
     return found
 
@@ -277,16 +302,16 @@ class Planner:
 
         def apply() -> None:
             if one.way == "krbd":
-                system.write(RBDMAP, self.rbdmap, 0o644)
+                files.write(RBDMAP, self.rbdmap, 0o644)
                 if anew:
                     unmap_device(anew.device)
                 if start:
                     map_image(one)
                 return
-            system.write(one.conf, one.entry, 0o644)
-            system.run(["systemctl", "enable", one.unit], timeout=60)
+            files.write(one.conf, one.entry, 0o644)
+            process.run(["systemctl", "enable", one.unit], timeout=60)
             if start:
-                system.restart(one.unit)
+                systemd.restart(one.unit)
 
         return apply
 
@@ -295,9 +320,9 @@ class Planner:
             if way == "krbd":
                 if now:
                     unmap_device(now.device)
-                system.write(RBDMAP, self.rbdmap, 0o644)
+                files.write(RBDMAP, self.rbdmap, 0o644)
                 return
-            system.stop(nbd_unit(name))
+            systemd.stop(nbd_unit(name))
             os.unlink(nbd_conf(name))
 
         return apply
@@ -306,8 +331,8 @@ class Planner:
 def map_image(one: Mapping) -> None:
     """Map an image by the kernel's client."""
     flags = [one.flag] if one.flag else []
-    system.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
+    process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
 
 
 def unmap_device(device: str) -> None:
-    system.run(["rbd", "device", "unmap", device], timeout=120)
+    process.run(["rbd", "device", "unmap", device], timeout=120)

@@ -20,7 +20,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
 
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
@@ -269,31 +269,29 @@ class Provider:
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
-        problems = self._host_problems(observed)
-        warnings: list[str] = []
-        changes: list[Change] = []
+        draft = Draft()
+        self._check_hosts(observed, draft)
         for wanted in self.wanted:
             there = observed.named(wanted.name)
             if len(there) > 1:
                 uuids = ", ".join(observed.repositories[reference]["uuid"] for reference in there)
-                problems.append(f"repository {wanted.name}: the pool has {len(there)} of this name ({uuids}): rename all but one")
+                draft.problem(f"repository {wanted.name}: the pool has {len(there)} of this name ({uuids}): rename all but one")
             elif not wanted.present:
-                changes += self._removal(wanted, there[0], observed, problems) if there else []
+                if there:
+                    self._plan_removal(wanted, there[0], observed, draft)
             elif there:
-                changes += self._update(wanted, there[0], observed, problems, warnings)
+                self._plan_update(wanted, there[0], observed, draft)
             else:
-                changes += self._creation(wanted, observed, problems, warnings)
-        changes += self._default(observed)
-        if problems:
-            raise Invalid(problems)
-        return Plan(changes, warnings)
+                self._plan_creation(wanted, observed, draft)
+        self._plan_default(observed, draft)
+        # xapi formats and plugs one repository after the other anyway.
+        return draft.plan(Lane("session"))
 
-    def _host_problems(self, observed: Observed) -> list[str]:
+    def _check_hosts(self, observed: Observed, draft: Draft) -> None:
         if not self.declared_hosts:
-            return []
+            return
         there = ", ".join(sorted(f"{record['name_label']} ({record['address']})" for record in observed.hosts.values()))
         matched: set[str] = set()
-        problems = []
         for host in self.declared_hosts:
             found = [
                 reference
@@ -302,62 +300,58 @@ class Provider:
                 or host["name"].lower() in (record["name_label"].lower(), record["hostname"].lower())
             ]
             if not found:
-                problems.append(f"host {host['name']} ({host.get('address') or 'no address'}) is none of the pool {observed.pool}, whose hosts are {there}")
+                draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is none of the pool {observed.pool}, whose hosts are {there}")
             matched.update(found)
-        problems += [
-            f"host {record['name_label']} ({record['address']}) of the pool {observed.pool} is not in the inventory: "
-            f"a shared repository must be reachable from every host of its pool, so declare it"
-            for reference, record in observed.hosts.items()
-            if reference not in matched
-        ]
-        return problems
+        for record in (record for reference, record in observed.hosts.items() if reference not in matched):
+            draft.problem(
+                f"host {record['name_label']} ({record['address']}) of the pool {observed.pool} is not in the inventory: "
+                f"a shared repository must be reachable from every host of its pool, so declare it"
+            )
 
-    def _creation(self, wanted: Repository, observed: Observed, problems: list[str], warnings: list[str]) -> list[Change]:
+    def _plan_creation(self, wanted: Repository, observed: Observed, draft: Draft) -> None:
         if wanted.kind not in observed.types:
-            problems.append(f"repository {wanted.name}: the pool {observed.pool} has no driver of type {wanted.kind}, only {', '.join(sorted(observed.types))}")
-            return []
+            draft.problem(f"repository {wanted.name}: the pool {observed.pool} has no driver of type {wanted.kind}, only {', '.join(sorted(observed.types))}")
+            return
         if wanted.uuid:
             other = next((record for record in observed.repositories.values() if record["uuid"] == wanted.uuid), None)
             if other:
-                problems.append(
-                    f"repository {wanted.name}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name"
-                )
+                draft.problem(f"repository {wanted.name}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name")
         if wanted.kind == "lvm":
             using = {record["SR"] for record in observed.pbds.values() if record["device_config"].get("device") == wanted.config["device"]}
             for name in sorted(str(observed.repositories.get(reference, {}).get("name_label") or reference) for reference in using):
-                problems.append(
+                draft.problem(
                     f"repository {wanted.name}: {wanted.config['device']} already is the repository {name}: declare it by that name, or another image"
                 )
             if not using and not wanted.uuid:
-                self._judge(wanted, observed.probed.get(wanted.name, ()), problems, warnings)
+                self._judge(wanted, observed.probed.get(wanted.name, ()), draft)
         for reference in sorted(set(observed.hosts) - observed.living):
-            warnings.append(f"repository {wanted.name}: the host {observed.host(reference)} is offline; it is plugged when it is back")
+            draft.warn(f"repository {wanted.name}: the host {observed.host(reference)} is offline; it is plugged when it is back")
         after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
         if wanted.description is not None:
             after["description"] = wanted.description
         if wanted.uuid:
             after["uuid"] = wanted.uuid
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
-        return [Change("sr", wanted.name, "create", None, after, lambda: self._create(wanted, observed), reason=reason)]
+        draft.ensure("sr", wanted.name, None, after, lambda: self._create(wanted, observed), reason=reason)
 
-    def _judge(self, wanted: Repository, probed: t.Optional[tuple[str, ...]], problems: list[str], warnings: list[str]) -> None:
+    def _judge(self, wanted: Repository, probed: t.Optional[tuple[str, ...]], draft: Draft) -> None:
         """May the image be formatted? Only if it was seen to be empty."""
         path = wanted.config["device"]
         holds = self.holds.get(path)
         if probed:
-            problems.append(
+            draft.problem(
                 f"repository {wanted.name}: {path} holds the repository {', '.join(probed)}, which would be lost: "
                 f"declare uuid: {probed[0]} to take it over, or another image"
             )
         elif holds:
-            problems.append(
+            draft.problem(
                 f"repository {wanted.name}: {path} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: "
                 f"declare another image, or its uuid if it is one"
             )
         elif (holds is None or probed is None) and self.dry:
-            warnings.append(f"repository {wanted.name}: {path} could not be looked at yet; if something is on it, it will be refused")
+            draft.warn(f"repository {wanted.name}: {path} could not be looked at yet; if something is on it, it will be refused")
         elif holds is None:
-            problems.append(f"repository {wanted.name}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
+            draft.problem(f"repository {wanted.name}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
 
     def _create(self, wanted: Repository, observed: Observed) -> None:
         config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
@@ -380,31 +374,26 @@ class Provider:
         if failures:
             raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
 
-    def _update(self, wanted: Repository, reference: str, observed: Observed, problems: list[str], warnings: list[str]) -> list[Change]:
+    def _plan_update(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
         record = observed.repositories[reference]
         plugs = observed.plugs(reference)
         taken = self._taken(wanted, record, plugs, observed)
         if taken:
-            problems.append(taken)
-            return []
+            draft.problem(taken)
+            return
         after: dict[str, t.Any] = {"shared": True}
         if wanted.description is not None:
             after["description"] = wanted.description
-        before, after = differing({"shared": record["shared"], "description": record["name_description"]}, after)
-        changes = []
-        if after:
 
-            def apply() -> None:
-                if "shared" in after:
-                    self._do("SR.set_shared", observed, reference, True)
-                if "description" in after:
-                    self._do("SR.set_name_description", observed, reference, wanted.description)
+        def update(differs: t.Mapping[str, t.Any]) -> None:
+            if "shared" in differs:
+                self._do("SR.set_shared", observed, reference, True)
+            if "description" in differs:
+                self._do("SR.set_name_description", observed, reference, wanted.description)
 
-            changes.append(Change("sr", wanted.name, "update", before, after, apply))
+        draft.ensure("sr", wanted.name, {"shared": record["shared"], "description": record["name_description"]}, after, update=update)
         for host in observed.hosts:
-            change = self._plug(wanted, reference, host, plugs.get(host), observed, warnings)
-            changes += [change] if change else []
-        return changes
+            self._plan_plug(wanted, reference, host, plugs.get(host), observed, draft)
 
     @staticmethod
     def _taken(
@@ -422,18 +411,12 @@ class Provider:
                 return f"repository {wanted.name}: the pool has one of this name elsewhere ({there}; on {observed.host(host)}): use another name"
         return None
 
-    def _plug(
-        self,
-        wanted: Repository,
-        repository: str,
-        host: str,
-        now: t.Optional[tuple[str, t.Mapping[str, t.Any]]],
-        observed: Observed,
-        warnings: list[str],
-    ) -> t.Optional[Change]:
+    def _plan_plug(
+        self, wanted: Repository, repository: str, host: str, now: t.Optional[tuple[str, t.Mapping[str, t.Any]]], observed: Observed, draft: Draft
+    ) -> None:
         """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
         name, living, config = f"{wanted.name}/{observed.host(host)}", host in observed.living, dict(wanted.config)
-        needs = frozenset((f"sr/{wanted.name}",))
+        needs = [f"sr/{wanted.name}"]
 
         def make() -> None:
             pbd = self._do("PBD.create", observed, _pbd(host, repository, config))
@@ -441,9 +424,10 @@ class Provider:
                 self._do("PBD.plug", observed, pbd)
 
         if not living:
-            warnings.append(f"repository {wanted.name}: the host {observed.host(host)} is offline; it is plugged when it is back")
+            draft.warn(f"repository {wanted.name}: the host {observed.host(host)} is offline; it is plugged when it is back")
         if now is None:
-            return Change("pbd", name, "create", None, {"device_config": config, "attached": living}, make, needs=needs)
+            draft.ensure("pbd", name, None, {"device_config": config, "attached": living}, make, needs=needs)
+            return
         reference, record = now
         left, right = differing(_normal(record["device_config"]), _normal(config))
         # What only another declaration had is no longer wanted; what a driver added for itself stays.
@@ -458,24 +442,23 @@ class Provider:
 
             reason = "the host is unplugged from it for a moment; guests with disks there must not run on it"
             before, after = {"device_config": {**left, **dropped}}, {"device_config": {**right, **dict.fromkeys(dropped)}}
-            return Change("pbd", name, "update", before, after, again, Risk.RESTART, reason, needs=needs)
-        if living and not record["currently_attached"]:
-            return Change("pbd", name, "update", {"attached": False}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference), needs=needs)
-        return None
+            draft.ensure("pbd", name, before, after, again, risk=Risk.RESTART, reason=reason, needs=needs)
+        elif living and not record["currently_attached"]:
+            draft.ensure("pbd", name, {"attached": False}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference), needs=needs)
 
-    def _removal(self, wanted: Repository, reference: str, observed: Observed, problems: list[str]) -> list[Change]:
+    def _plan_removal(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
         record = observed.repositories[reference]
         plugs = observed.plugs(reference)
         taken = self._taken(wanted, record, plugs, observed) if wanted.config else None
         disks = len(record.get("VDIs") or ())
         if taken:
-            problems.append(f"{taken}; nothing is taken away")
-            return []
+            draft.problem(f"{taken}; nothing is taken away")
+            return
         if wanted.destroy and disks:
-            problems.append(
+            draft.problem(
                 f"repository {wanted.name}: it holds {disks} disk{'s' * (disks > 1)}: remove or move them before it is destroyed, or let it be forgotten"
             )
-            return []
+            return
 
         def apply() -> None:
             for pbd, plug in plugs.values():
@@ -488,12 +471,12 @@ class Provider:
         else:
             reason = f"the pool forgets it and which guest has which of its {disks} disks; what is on the storage stays"
         before = {"uuid": record["uuid"], "type": record["type"], "disks": disks}
-        return [Change("sr", wanted.name, "delete", before, None, apply, Risk.LOSS, reason)]
+        draft.ensure("sr", wanted.name, before, None, apply, risk=Risk.LOSS, reason=reason)
 
-    def _default(self, observed: Observed) -> list[Change]:
+    def _plan_default(self, observed: Observed, draft: Draft) -> None:
         wanted = next((item for item in self.wanted if item.default and item.present), None)
         if wanted is None or (observed.default in observed.named(wanted.name)):
-            return []
+            return
         now = None if is_null(observed.default) else observed.repositories.get(observed.default, {}).get("name_label")
 
         def apply() -> None:
@@ -501,7 +484,7 @@ class Provider:
             (reference,) = self.session.call("SR.get_by_name_label", wanted.name)
             self._do("pool.set_default_SR", observed, pool, reference)
 
-        return [Change("pool", "default", "update", {"repository": now}, {"repository": wanted.name}, apply, needs=frozenset((f"sr/{wanted.name}",)))]
+        draft.ensure("pool", "default", {"repository": now}, {"repository": wanted.name}, apply, needs=[f"sr/{wanted.name}"])
 
     # -- apply
 

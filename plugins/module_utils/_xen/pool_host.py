@@ -19,17 +19,16 @@ import re
 import shlex
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host as ceph_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
 Run = t.Callable[[str, bytes], t.Tuple[int, str, str]]
 
 CONF = "/etc/ceph/ceph.conf"
-RBDMAP = "/etc/ceph/rbdmap"
 # LVM of these hosts has two sets of configuration, one for the pool's master (XCP-ng's documentation, "Ceph RBD").
 LVM = ("/etc/lvm/lvmlocal.conf", "/etc/lvm/master/lvmlocal.conf")
 # As XCP-ng documents them; what stands there already is kept.
@@ -100,25 +99,6 @@ class Observed:
 def keyring_file(client: str) -> str:
     """Where a client's keyring is, for rbd."""
     return f"/etc/ceph/ceph.{client}.keyring"
-
-
-def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
-    """Return an rbdmap in which each image, POOL/IMAGE, has its options; None takes it away. All else stays."""
-    left = dict(entries)
-    lines = []
-    for line in (text or "").splitlines():
-        words = line.split(None, 1)
-        image = words[0] if words and not words[0].startswith("#") else ""
-        image = image if "/" in image or not image else f"rbd/{image}"
-        if image in entries:
-            options = left.pop(image, None)
-            if options is None:
-                continue
-            if words[1:] != [options]:
-                line = f"{image}\t{options}"
-        lines.append(line)
-    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def edit_lvm(text: t.Optional[str]) -> str:
@@ -230,7 +210,7 @@ class Provider:
         for path, client in self._secret_files(self.present).items():
             changes += self._secret(path, client, observed)
         images, gone = self._images(self.present), self._images(self.gone)
-        options = {image: f"id={client.partition('.')[2]},keyring={keyring_file(client)}" for image, client in images.items()}
+        options = {image: rbdmap_options(client) for image, client in images.items()}
         leaving = {image: None for image in gone if image not in images}
         if images or (leaving and _text(observed, RBDMAP)):
             changes += self._text_file(RBDMAP, edit_rbdmap(_text(observed, RBDMAP), {**leaving, **options}), observed)
@@ -254,12 +234,12 @@ class Provider:
             if path not in self._secret_files(self.present) and observed.files.get(path):
                 command = f"rm -f {shlex.quote(self.root + path)}"
                 changes.append(Change("file", path, "delete", {"there": True}, None, functools.partial(self._do, command), needs=unmapped))
-        return Plan(changes)
+        return Plan(changes, lane=Lane("shell"))
 
     def _problems(self, observed: Observed) -> list[str]:
         missing = sorted({tool for item in self.present for tool in _TOOLS[item.kind]} - observed.tools)
         problems = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host"] if missing else []
-        there = ceph_host.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
+        there = ceph_conf.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
         if there and there != self.fsid:
             problems.append(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
         for path in LVM if self._images(self.present) else ():
@@ -287,7 +267,7 @@ class Provider:
         file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
-            text = ceph_host.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
+            text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
             digest = hashlib.sha256(text.encode()).hexdigest()
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
         change = keyring_files.change(place, file, digest, write, kind="file")

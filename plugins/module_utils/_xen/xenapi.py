@@ -12,17 +12,14 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
-import http.client
 import re
-import ssl
 import types
 import typing as t
 import xml.parsers.expat
 import xmlrpc.client
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust, hide
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
 
 # What a module must say to reach a pool.
 CONNECTION_SPEC: dict[str, t.Any] = {
@@ -39,8 +36,6 @@ CONNECTION_SPEC: dict[str, t.Any] = {
     },
 }
 
-# Seconds to wait for a connection; a call may take minutes (SR.create formats), a connection may not.
-_CONNECT_TIMEOUT = 15
 _NULL = "OpaqueRef:NULL"
 
 
@@ -66,6 +61,7 @@ class Session:
     """A session with the pool's master, whichever member was named. Use it in a `with`.
 
     Each call has a connection of its own, and none is ever repeated by itself: SR.create sent twice makes two.
+    address, where: of the master; where as a person writes it.
     """
 
     def __init__(
@@ -78,18 +74,18 @@ class Session:
         fingerprints: t.Sequence[str] = (),
         timeout: float = 600,
     ) -> None:
-        self.address, self._port = _address(master)
+        remedy = ": name the authority that signed it (ca_path), or the SHA-256 fingerprint of the certificate that you trust (fingerprints)"
+        self._trust = Trust(validate_certs, ca_path, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
+        self._timeout = timeout
+        self._turn_to(*_address(master))
         self.user = user
         self._password = password if isinstance(password, Secret) else Secret(password)
-        self._timeout = timeout
-        self._fingerprints = frozenset(_fingerprint(value) for value in fingerprints)
-        self._context = _tls(ca_path, validate_certs and not self._fingerprints)
         self._session: t.Optional[Secret] = None
 
-    @property
-    def where(self) -> str:
-        """The pool's master as a person writes it."""
-        return self.address if self._port == 443 else f"{self.address}:{self._port}"
+    def _turn_to(self, address: str, port: int) -> None:
+        self.address, self._port = address, port
+        self.where = address if port == 443 else f"{address}:{port}"
+        self._server = Server(f"https://{f'[{address}]' if ':' in address else address}:{port}", self._trust, self._timeout, self.where)
 
     def __enter__(self) -> Session:
         self.login()
@@ -107,7 +103,7 @@ class Session:
                 token = self._exchange("session.login_with_password", self.user, self._password.reveal(), "1.0", "cephstack.cloud")
             except Failure as failure:
                 if failure.code == "HOST_IS_SLAVE" and failure.params and failure.params[0] not in asked:
-                    self.address = failure.params[0]
+                    self._turn_to(failure.params[0], self._port)
                     continue
                 if failure.code == "SESSION_AUTHENTICATION_FAILED":
                     raise Unreachable(f"{self.where} does not know the user {self.user} with this password (SESSION_AUTHENTICATION_FAILED)") from None
@@ -142,28 +138,18 @@ class Session:
     # -- the wire
 
     def _exchange(self, name: str, *args: t.Any) -> t.Any:
-        transport = _Transport(self._context, self._timeout, self._fingerprints, self.where)
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        proxy = xmlrpc.client.ServerProxy(f"https://{host}:{self._port}/", transport=transport)
+        body = xmlrpc.client.dumps(args, name).encode("utf-8", "xmlcharrefreplace")
         try:
-            answer = getattr(proxy, name)(*args)
-        except xmlrpc.client.ProtocolError as error:
-            raise Unreachable(f"{self.where} answers {name} with HTTP status {error.errcode}: is it a host of XenServer or XCP-ng?") from None
-        except (xmlrpc.client.Fault, xmlrpc.client.ResponseError, xml.parsers.expat.ExpatError) as error:
-            raise Unreachable(f"{self.where} does not answer {name} as XenAPI does ({self._clean(error)}): is it a host of XenServer or XCP-ng?") from None
-        except ssl.SSLCertVerificationError as error:
-            raise Unreachable(
-                f"{self.where}: its certificate is not trusted ({error.verify_message}): name the authority that signed it (ca_path), "
-                f"or the SHA-256 fingerprint of the certificate that you trust (fingerprints)"
-            ) from None
-        except TimeoutError:
-            raise Unreachable(
-                f"{self.where}: no answer to {name} within {self._timeout:g} s; whether it was done is not known, the next run will see"
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{self.where} cannot be reached for {name}: {self._clean(getattr(error, 'strerror', None) or error)}") from None
+            status, _headers, said = self._server.request(name, "POST", "/", body, {"Content-Type": "text/xml"})
         finally:
-            transport.close()
+            self._server.close()
+        if status != 200:
+            raise Unreachable(f"{self.where} answers {name} with HTTP status {status}: is it a host of XenServer or XCP-ng?")
+        try:
+            values, _name = xmlrpc.client.loads(said)
+        except (xmlrpc.client.Error, xml.parsers.expat.ExpatError, ValueError) as error:
+            raise Unreachable(f"{self.where} does not answer {name} as XenAPI does ({self._clean(error)}): is it a host of XenServer or XCP-ng?") from None
+        answer = values[0] if values else None
         if not isinstance(answer, dict) or answer.get("Status") not in ("Success", "Failure"):
             raise Unreachable(f"{self.where} does not answer {name} as XenAPI does: is it a host of XenServer or XCP-ng?")
         if answer["Status"] == "Failure":
@@ -173,35 +159,7 @@ class Session:
 
     def _clean(self, text: t.Any) -> str:
         """What was said, without what is secret in it."""
-        text = str(text)
-        for secret in (self._password, self._session):
-            if secret is not None and secret.reveal():
-                text = text.replace(secret.reveal(), HIDDEN)
-        return text
-
-
-class _Transport(xmlrpc.client.SafeTransport):
-    """One call, one connection, never sent again."""
-
-    def __init__(self, context: ssl.SSLContext, timeout: float, fingerprints: t.FrozenSet[str], where: str) -> None:
-        super().__init__(context=context)
-        self._timeout = timeout
-        self._fingerprints = fingerprints
-        self._where = where
-
-    def request(self, host: t.Any, handler: str, request_body: t.Any, verbose: bool = False) -> t.Any:
-        return self.single_request(host, handler, request_body, verbose)  # the parent's would try twice
-
-    def make_connection(self, host: t.Any) -> http.client.HTTPSConnection:
-        connection = http.client.HTTPSConnection(host, timeout=_CONNECT_TIMEOUT, context=self.context)
-        self._connection = host, connection
-        connection.connect()
-        if self._fingerprints:
-            found = hashlib.sha256(connection.sock.getpeercert(True)).hexdigest()
-            if not any(hmac.compare_digest(found, known) for known in self._fingerprints):
-                raise Unreachable(f"{self._where}: the fingerprint of its certificate is {found}, which is none of fingerprints")
-        connection.sock.settimeout(self._timeout)
-        return connection
+        return hide(text, [secret.reveal() for secret in (self._password, self._session) if secret is not None])
 
 
 def connect(options: t.Mapping[str, t.Any]) -> Session:
@@ -223,14 +181,3 @@ def _fingerprint(value: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", plain):
         raise Invalid([f"connection.fingerprints: '{value}' is no SHA-256 fingerprint, which has 64 hexadecimal digits"])
     return plain
-
-
-def _tls(ca_path: t.Optional[str], verify: bool) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_path)
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid([f"connection.ca_path {ca_path}: cannot be read as certificates: {error}"]) from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -14,24 +14,16 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush, declaration, info, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, mon_host, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 FSID = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
 
 
-def filled(value, spec):
-    """Fill in defaults as AnsibleModule does."""
-    if spec["type"] == "dict" and "options" in spec:
-        if value is None:
-            return None
-        return {key: filled(value.get(key, sub.get("default")), sub) for key, sub in spec["options"].items()}
-    if spec["type"] == "list" and "options" in spec:
-        return [filled(item, {**spec, "type": "dict"}) for item in value or []]
-    return value
-
-
 def declare(**said):
-    return {key: filled(said.get(key, spec.get("default")), spec) for key, spec in declaration.OPTIONS.items()}
+    return filled(declaration.OPTIONS, said)
 
 
 def crush_dump(hosts=3, osds=1, classes=("hdd",), rules=()):
@@ -63,7 +55,7 @@ def raw_pool(number, name, **more):
 
 
 def maps(pools=(), release=(18, 2, 7), mons=3, profiles=None, **more):
-    return cluster.Maps(
+    return Maps(
         fsid=FSID,
         release=release,
         osd={"pools": list(pools), "flags": "sortbitwise", "require_min_compat_client": "luminous", "erasure_code_profiles": profiles or {}},
@@ -352,7 +344,7 @@ def test_sections():
         with pytest.raises(ValueError, match=r"is no (section|mask)"):
             options.split_section(text)
     dump = [{"section": "osd", "mask": "host:a/class:ssd", "name": "x", "value": 1}]
-    assert options.observe(dump) == {("osd/class:ssd/host:a", "x"): "1"}
+    assert options_of(dump) == {("osd/class:ssd/host:a", "x"): "1"}
 
 
 def test_what_is_wrong_with_a_value():
@@ -758,7 +750,7 @@ def test_an_even_number_of_monitors_is_worth_a_word():
 
 def test_before_there_is_a_cluster_all_is_new():
     planned = plan(
-        cluster.Maps(),
+        Maps(),
         pools=[{"name": "a", "size": 9, "rule": "r", "bulk": True}, {"name": "e", "type": "erasure", "erasure_profile": "x"}],
         clients=[{"name": "client.a", "caps": {"osd": "allow r pool=zzz"}, "key_type": "aes256k"}],
         options={"osd": {"anything": "4G"}},
@@ -875,7 +867,7 @@ class FakeMons:
 def test_a_gate_is_left_as_it_was_found(before):
     mons = FakeMons(**before)
     start = dict(mons.entries)
-    gates = cluster.Gates(mons.send)
+    gates = Gates(mons.send)
     together = threading.Barrier(4)
 
     def through():
@@ -904,7 +896,7 @@ def test_mon_host_is_the_same_whoever_asks():
 
     one, two = mon("a", "10.0.0.2"), mon("b", "10.0.0.1")
     expected = "[v2:10.0.0.1:3300,v1:10.0.0.1:6789] [v2:10.0.0.2:3300,v1:10.0.0.2:6789]"
-    assert cluster.mon_host({"mons": [one, two]}) == cluster.mon_host({"mons": [two, one]}) == expected
+    assert mon_host({"mons": [one, two]}) == mon_host({"mons": [two, one]}) == expected
 
 
 def test_what_is_waited_for():

@@ -13,11 +13,12 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash, host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Together
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
-RUNS = host.Unit(True, True, "active", 1)
+RUNS = systemd.Unit(True, True, "active", 1)
 GOOD = crash.Observed(True, KEY, crash.CAPS, keyring_files.File(True, KEY, "ceph", "ceph", "0600"), RUNS, "ceph")
 
 # As a manager of Debian 13 wrote them, the paths cut short.
@@ -75,8 +76,8 @@ class Cluster:
 @pytest.fixture
 def here(monkeypatch):
     """A host on which ceph-crash runs."""
-    monkeypatch.setattr(host, "units", lambda names: dict.fromkeys(names, RUNS))
-    monkeypatch.setattr(host, "installed", lambda program: program == "ceph-crash")
+    monkeypatch.setattr(systemd, "units", lambda names: dict.fromkeys(names, RUNS))
+    monkeypatch.setattr(process, "installed", lambda program: program == "ceph-crash")
 
 
 def ids(plan):
@@ -110,7 +111,7 @@ def test_a_host_without_a_key_gets_its_own_and_no_more_than_it_needs():
 
 
 def test_wider_caps_another_key_and_a_stopped_collector_are_mended():
-    observed = GOOD._replace(caps={"mon": "allow *"}, file=keyring_files.File(True, "AQbad=", "root", "root", "0644"), unit=host.NO_UNIT)
+    observed = GOOD._replace(caps={"mon": "allow *"}, file=keyring_files.File(True, "AQbad=", "root", "root", "0644"), unit=systemd.NO_UNIT)
     client, keyring, unit = plan(observed).changes
     assert (client.before, client.after) == ({"mon": "allow *", "mgr": None}, {"mon": "profile crash", "mgr": "profile crash"})
     assert (keyring.action, set(keyring.after)) == ("update", {"owner", "group", "mode", "key"})

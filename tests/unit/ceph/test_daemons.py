@@ -8,10 +8,11 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
-RUNS = host.Unit(True, True, "active", 1)
+RUNS = systemd.Unit(True, True, "active", 1)
 MGR = daemons.KINDS["mgr"].caps
 FILE = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
 GOOD = daemons.State(key="AQ==", caps=MGR, file=FILE, folder=True, unit=RUNS, running="18.2.7")
@@ -60,7 +61,7 @@ def test_wider_caps_are_seen_and_the_spelling_is_not():
 
 
 def test_a_stopped_daemon_is_started():
-    (change,) = plan(dataclasses.replace(GOOD, unit=host.Unit(True, False, "failed", 0))).changes
+    (change,) = plan(dataclasses.replace(GOOD, unit=systemd.Unit(True, False, "failed", 0))).changes
     assert (change.before, change.after, change.risk) == ({"running": False}, {"running": True}, Risk.NONE)
 
 

@@ -15,14 +15,16 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, exports, host, keyring_files, keyrings, mons, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, daemons, devices, exports, keyring_files, keyrings, mons, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Unreachable
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
+OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 FSID, UUID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11", "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 DISK = "/dev/disk/by-id/a"
-RUNS = host.Unit(True, True, "active", 1)
+RUNS = systemd.Unit(True, True, "active", 1)
 ADDRESSES = [{"type": "v2", "addr": "10.0.0.1:3300"}]
 ANSWERS = {
     "mon dump": {"fsid": FSID, "quorum": [0], "mons": [{"name": "ceph1", "rank": 0, "public_addrs": {"addrvec": ADDRESSES}}]},
@@ -64,9 +66,9 @@ class Cluster:
 @pytest.fixture
 def there(monkeypatch, tmp_path):
     """A host on which everything is as it should be but its keyrings, which are in a folder of the test's own."""
-    monkeypatch.setattr(host, "units", lambda names: {name: host.NO_UNIT if name == ganesha.KERNEL_SERVER else RUNS for name in names})
-    monkeypatch.setattr(host, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
-    monkeypatch.setattr(host, "installed", lambda program: True)
+    monkeypatch.setattr(systemd, "units", lambda names: {name: systemd.NO_UNIT if name == ganesha.KERNEL_SERVER else RUNS for name in names})
+    monkeypatch.setattr(admin_socket, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
+    monkeypatch.setattr(process, "installed", lambda program: True)
     monkeypatch.setattr(mons, "Connection", Cluster)
     monkeypatch.setattr(mons, "has_data", lambda name: True)
     monkeypatch.setattr(mons, "data_path", lambda name: str(tmp_path / f"mon-{name}"))
@@ -75,7 +77,7 @@ def there(monkeypatch, tmp_path):
     monkeypatch.setattr(osds, "BOOTSTRAP_KEYRING", str(tmp_path / "bootstrap.keyring"))
     label = devices.Osd(3, UUID, FSID, "raw")
     monkeypatch.setattr(osds, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
-    monkeypatch.setattr(host, "drop_in_path", lambda unit: str(tmp_path / unit))
+    monkeypatch.setattr(systemd, "drop_in_path", lambda unit: str(tmp_path / unit))
     (tmp_path / "ceph-osd@3.service").write_text(osds.drop_in_text(osds.Device(DISK, "raw")))
     monkeypatch.setitem(daemons.KINDS, "mgr", dataclasses.replace(daemons.KINDS["mgr"], folder=str(tmp_path / "mgr-{}")))
     return tmp_path
@@ -117,7 +119,7 @@ WRITERS = [
 def put(path: pathlib.Path, client: str, mode: int) -> None:
     """Write a keyring of somebody who is neither root nor Ceph, where the test may give it away."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(host.keyring_text(client, KEY))
+    path.write_text(keyring_files.keyring_text(client, KEY))
     path.chmod(mode)
     if os.getuid() == 0:
         os.chown(path, 54321, 54321)
@@ -191,15 +193,15 @@ def test_nobody_reads_a_key_before_the_mode_is_right(tmp_path, monkeypatch):
 
     watched = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
     watched.fdopen = fdopen
-    monkeypatch.setattr(host, "os", watched)
-    host.write(str(tmp_path / "keyring"), host.keyring_text("client.a", KEY), 0o640, os.getuid(), os.getgid())
+    monkeypatch.setattr(files, "os", watched)
+    files.write(str(tmp_path / "keyring"), keyring_files.keyring_text("client.a", KEY), 0o640, os.getuid(), os.getgid())
     assert seen == [0o640]
 
 
 def test_only_permissions_are_mended_where_the_content_is_right(tmp_path):
     owner, group = me()
     place = keyring_files.Place(str(tmp_path / "keyring"), "mon.", owner, group)
-    text = host.keyring_text("mon.", KEY, {"mon": "allow *"})
+    text = keyring_files.keyring_text("mon.", KEY, {"mon": "allow *"})
     (tmp_path / "keyring").write_text(text)
     (tmp_path / "keyring").chmod(0o640)
     keyring_files.permit(place)
@@ -212,3 +214,9 @@ def test_a_keyring_without_the_client_is_no_keyring_of_it(tmp_path):
     there = keyring_files.File(True, None, "root", "root", "0600")
     change = keyring_files.change(place, there, None, lambda: None)
     assert (change.action, list(change.after)) == ("update", ["key"])
+
+
+def test_keys_of_a_keyring_with_several_clients():
+    text = keyring_files.keyring_text("client.a", KEY, {"mon": "allow r"}) + keyring_files.keyring_text("mon.", OTHER)
+    assert keyring_files.keyring_keys(text) == {"client.a": KEY, "mon.": OTHER}
+    assert keyring_files.keyring_keys(None) == {}

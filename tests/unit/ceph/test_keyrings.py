@@ -12,7 +12,8 @@ import stat
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyrings
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, keyrings
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -41,9 +42,9 @@ def test_a_keyring_is_made_kept_and_mended(tmp_path):
     assert made.apply() == []
     assert not provider.plan(provider.observe())
     assert stat.S_IMODE(os.stat(keyring.path).st_mode) == 0o640
-    assert host.keyring_keys(host.read(keyring.path)) == {"client.a": KEY}
+    assert keyring_files.keyring_keys(files.read(keyring.path)) == {"client.a": KEY}
 
-    (tmp_path / "a.keyring").write_text(host.keyring_text("client.a", OTHER))
+    (tmp_path / "a.keyring").write_text(keyring_files.keyring_text("client.a", OTHER))
     (change,) = provider.plan(provider.observe()).changes
     assert (change.action, list(change.after)) == ("update", ["key"])
     change.apply()
@@ -115,14 +116,3 @@ def test_an_operators_conf_is_kept():
 
 def test_a_conf_without_global():
     assert keyrings.edit_conf("[client]\na = b\n", {"fsid": "x"}) == "[global]\nfsid = x\n\n[client]\na = b\n"
-
-
-@pytest.mark.parametrize("name", ["mon_host", "mon host", "mon-host"])
-def test_names_of_options(name):
-    assert host.conf_value(f"[global]\n\t{name} = a,b # note\n", "mon_host") == "a,b"
-
-
-def test_keys_of_a_keyring_with_several_clients():
-    text = host.keyring_text("client.a", KEY, {"mon": "allow r"}) + host.keyring_text("mon.", OTHER)
-    assert host.keyring_keys(text) == {"client.a": KEY, "mon.": OTHER}
-    assert host.keyring_keys(None) == {}

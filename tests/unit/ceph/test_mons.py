@@ -9,12 +9,13 @@ import re
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host, keyring_files, mons
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, mons
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 OTHER = "11111111-1c7e-4d36-a5b7-3a8b0f4b8a11"
-RUNS = host.Unit(True, True, "active", 1)
+RUNS = systemd.Unit(True, True, "active", 1)
 FILE = keyring_files.File(True, "AQ==", "root", "root", "0600")
 WANTED = mons.Wanted("ceph1", "10.0.0.1", "10.0.0.0/24")
 LIVING = mons.Observed(
@@ -61,7 +62,7 @@ def test_a_new_monitor_joins_even_where_it_might_found():
 
 
 def test_a_stopped_monitor_is_started_and_nothing_else():
-    observed = dataclasses.replace(LIVING, unit=host.Unit(True, False, "failed", 0), monmap=None, key=None, fsid=None, own_fsid=None)
+    observed = dataclasses.replace(LIVING, unit=systemd.Unit(True, False, "failed", 0), monmap=None, key=None, fsid=None, own_fsid=None)
     (change,) = plan(WANTED, observed).changes
     assert (change.id, change.before, change.after) == ("unit/ceph-mon@ceph1.service", {"running": False}, {"running": True})
 
@@ -91,7 +92,7 @@ def test_an_address_of_another_monitor_is_refused():
 def test_a_monitor_in_quorum_is_never_told_to_be_removed():
     """Neither where this host was moved, nor where another host with the same short name carries it."""
     moved = dataclasses.replace(WANTED, address="10.0.0.9")
-    for observed in (LIVING, dataclasses.replace(LIVING, data=False, unit=host.NO_UNIT, own_fsid=None)):
+    for observed in (LIVING, dataclasses.replace(LIVING, data=False, unit=systemd.NO_UNIT, own_fsid=None)):
         (told,) = problems(moved, observed)
         assert "10.0.0.1, in quorum" in told and "ceph_common_address" in told and "one short name" in told
         assert not re.search(r"remov|join anew|mon rm|take it out", told), told
@@ -114,21 +115,3 @@ def test_data_of_another_cluster_is_refused():
 
 def test_a_malformed_fsid():
     assert "no UUID" in problems(dataclasses.replace(WANTED, fsid="mine", found=True), mons.Observed())[0]
-
-
-@pytest.mark.parametrize(
-    ("address", "vector"),
-    [("10.0.0.1", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]"), ("fd00::1", "[v2:[fd00::1]:3300,v1:[fd00::1]:6789]")],
-)
-def test_addresses_for_the_monmap(address, vector):
-    assert mons.addrvec(address) == vector
-
-
-def test_addresses_of_a_dump():
-    def mon(name, rank, address):
-        parts = [{"type": "v2", "addr": f"{address}:3300", "nonce": 0}, {"type": "v1", "addr": f"{address}:6789", "nonce": 0}]
-        return {"name": name, "rank": rank, "public_addrs": {"addrvec": parts}}
-
-    dump = {"mons": [mon("b", 1, "[fd00::2]"), mon("a", 0, "10.0.0.1")]}
-    assert mons.mon_host_of(dump) == "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:[fd00::2]:3300,v1:[fd00::2]:6789]"
-    assert mons.addresses_of(dump["mons"][0]) == {"fd00::2"}

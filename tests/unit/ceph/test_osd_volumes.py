@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Unreachable
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -112,7 +113,9 @@ class Lvm:
         return self.total(group) - sum(size for name, size in self.sizes.items() if name.startswith(f"{group}/"))
 
     def units(self, names):
-        return {name: host.NO_UNIT if name in {f"ceph-osd@{number}.service" for number in self.down} else host.Unit(True, True, "active", 1) for name in names}
+        return {
+            name: systemd.NO_UNIT if name in {f"ceph-osd@{number}.service" for number in self.down} else systemd.Unit(True, True, "active", 1) for name in names
+        }
 
     @contextlib.contextmanager
     def hold(self, volume):
@@ -126,7 +129,7 @@ class Lvm:
 
     def run(self, argv, **_options):
         def fail(text):
-            raise host.CommandError(argv, 5, text)
+            raise process.CommandError(argv, 5, text)
 
         def remove(name):
             if name not in self.volumes:
@@ -208,7 +211,7 @@ class Lvm:
                 self.labels.discard(f"/dev/{name}")
                 try:
                     self.destroy(name, remove)
-                except host.CommandError as error:
+                except process.CommandError as error:
                     fail(f"{said}\n stderr: {error.text}\n--> RuntimeError: Unable to remove {name}")
             fail(f"{said}\n--> Zapping successful for OSD: {number}\n--> RuntimeError: command returned non-zero exit status: 250")
 
@@ -223,11 +226,11 @@ def lvm(monkeypatch):
         monkeypatch.setattr(module, "volume_groups", simulated.group_rows)
     monkeypatch.setattr(osds, "hold", simulated.hold, raising=False)
     monkeypatch.setattr(osds, "wipe", simulated.labels.discard)
-    monkeypatch.setattr(host, "run", simulated.run)
-    monkeypatch.setattr(host, "units", simulated.units)
-    monkeypatch.setattr(host, "read", simulated.read)
+    monkeypatch.setattr(process, "run", simulated.run)
+    monkeypatch.setattr(systemd, "units", simulated.units)
+    monkeypatch.setattr(files, "read", simulated.read)
     monkeypatch.setattr(keyring_files, "read", lambda place: KEYRING if place.path in simulated.files else keyring_files.File())
-    monkeypatch.setattr(host, "write", lambda path, text, *_options: simulated.files.update({path: text}))
+    monkeypatch.setattr(files, "write", lambda path, text, *_options: simulated.files.update({path: text}))
     return simulated
 
 

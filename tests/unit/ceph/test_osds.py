@@ -9,13 +9,14 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, host, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 UUID = "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 DISK, FLASH = "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
-RUNS = host.Unit(True, True, "active", 1)
+RUNS = systemd.Unit(True, True, "active", 1)
 RAW = osds.Device(DISK, "raw")
 OSD = devices.Osd(3, UUID, FSID, "raw")
 HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
@@ -108,7 +109,7 @@ def test_a_group_of_our_databases_takes_more_of_them():
 
 
 def test_a_stopped_osd_is_started():
-    (change,) = plan(dataclasses.replace(GOOD, units={"ceph-osd@3.service": host.Unit(True, False, "failed", 0)})).changes
+    (change,) = plan(dataclasses.replace(GOOD, units={"ceph-osd@3.service": systemd.Unit(True, False, "failed", 0)})).changes
     assert (change.before, change.after) == ({"running": False}, {"running": True})
 
 

@@ -11,7 +11,17 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, keyrings, mons, rbd, rgw, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
+    images,
+    keyrings,
+    librbd,
+    mon_addresses,
+    mons,
+    rgw_site,
+    s3_bucket_settings,
+    users,
+    values,
+)
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 # -- YAML
@@ -47,16 +57,16 @@ def test_numbers_that_yaml_wrote_with_a_point():
 
 def test_metadata_of_images_in_librbd_s_words():
     image = {"pool": "vms", "name": "a", "size": "1G", "metadata": {"conf_rbd_cache": False, "n": 5}}
-    (wanted,) = rbd.parse([image])
+    (wanted,) = images.parse([image])
     assert wanted.metadata == {"conf_rbd_cache": "false", "n": "5"}
-    there = rbd.Observed(pools=frozenset({"vms"}), images={"vms/a": rbd.Image(size=1 << 30, metadata={"conf_rbd_cache": "false", "n": "5"})})
-    assert not rbd.plan([wanted], there, None)
+    there = images.Observed(pools=frozenset({"vms"}), images={"vms/a": librbd.Image(size=1 << 30, metadata={"conf_rbd_cache": "false", "n": "5"})})
+    assert not images.plan([wanted], there, None)
 
 
 def test_tags_and_policies_of_buckets_in_s3_s_words():
-    assert buckets.tidy_rule({"id": "a", "tags": {"keep": True, "n": 1}, "expiration_days": 1})["tags"] == {"keep": "true", "n": "1"}
+    assert s3_bucket_settings.tidy_rule({"id": "a", "tags": {"keep": True, "n": 1}, "expiration_days": 1})["tags"] == {"keep": "true", "n": "1"}
     policy = {"Version": datetime.date(2012, 10, 17), "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "r"}]}
-    assert json.loads(json.dumps(buckets.tidy_policy(policy)))["Version"] == "2012-10-17"
+    assert json.loads(json.dumps(s3_bucket_settings.tidy_policy(policy)))["Version"] == "2012-10-17"
 
 
 def test_a_mode_that_yaml_read_as_octal():
@@ -70,7 +80,7 @@ def test_a_mode_that_yaml_read_as_octal():
 
 
 def test_a_monitor_s_address_in_another_spelling():
-    there = mons.Observed(data=True, monmap={"a": mons.addresses_of({"public_addrs": {"addrvec": [{"type": "v2", "addr": "[fd00::1]:3300"}]}})})
+    there = mons.Observed(data=True, monmap={"a": mon_addresses.addresses_of({"public_addrs": {"addrvec": [{"type": "v2", "addr": "[fd00::1]:3300"}]}})})
     for address in ("fd00::1", "fd00::0:1", "FD00:0:0::1"):
         assert mons.problems(mons.Wanted("a", address, "fd00::/64"), there) == []
         assert "belongs to mon.a" in mons.problems(mons.Wanted("b", address), there)[0]
@@ -103,23 +113,23 @@ def user(**changed):
     ],
 )
 def test_what_the_gateways_keep_of_a_user_is_no_difference(declared, kept):
-    wanted = rgw.parse({"endpoints": ["http://10.0.0.1"], "users": [{"uid": "a", **declared}]})
-    own = user(user_id="cephstack-admin", caps=[{"type": kind, "perm": perm} for kind, perm in rgw.ADMIN_CAPS.items()])
+    wanted = rgw_site.parse({"endpoints": ["http://10.0.0.1"], "users": [{"uid": "a", **declared}]})
+    own = user(user_id="cephstack-admin", caps=[{"type": kind, "perm": perm} for kind, perm in users.ADMIN_CAPS.items()])
     for record, expected in ((user(**kept), []), (user(), ["user/a"])):
-        there = rgw.Observed(users={"a": record, "cephstack-admin": own}, uids=frozenset({"a", "cephstack-admin"}))
-        assert [change.id for change in rgw.plan(wanted, there, mock.Mock()).changes] == expected
+        there = rgw_site.Observed(users={"a": record, "cephstack-admin": own}, uids=frozenset({"a", "cephstack-admin"}))
+        assert [change.id for change in rgw_site.plan(wanted, there, mock.Mock()).changes] == expected
 
 
 def test_moves_of_a_lifecycle_on_one_day_come_in_the_gateway_s_order():
     moves = [{"days": 3, "storage_class": "WARM"}, {"days": 3, "storage_class": "COLD"}]
-    declared = buckets.tidy_rule({"id": "a", "transitions": moves})
-    assert buckets.lifecycle_from_xml(buckets.lifecycle_to_xml([{**declared, "transitions": moves[::-1]}])) == [declared]
+    declared = s3_bucket_settings.tidy_rule({"id": "a", "transitions": moves})
+    assert s3_bucket_settings.lifecycle_from_xml(s3_bucket_settings.lifecycle_to_xml([{**declared, "transitions": moves[::-1]}])) == [declared]
 
 
 def test_a_policy_that_names_no_version_is_of_the_old_one_to_a_gateway():
     statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam:::user/a"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/${aws:username}/*"}
-    declared = buckets.tidy_policy({"Statement": [statement]})
+    declared = s3_bucket_settings.tidy_policy({"Statement": [statement]})
     assert declared["Version"] == "2012-10-17"
     # by hand, without Version: its variables are no variables
-    assert buckets.tidy_policy(json.dumps({"Statement": [statement]}).encode()) != declared
-    assert buckets.tidy_policy(json.dumps(declared).encode()) == declared
+    assert s3_bucket_settings.tidy_policy(json.dumps({"Statement": [statement]}).encode()) != declared
+    assert s3_bucket_settings.tidy_policy(json.dumps(declared).encode()) == declared

@@ -12,7 +12,8 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import networks, templates, users
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 OFFERING = {"id": "o1", "name": "DefaultL2NetworkOffering", "guestiptype": "L2", "state": "Enabled", "specifyvlan": False}
@@ -68,9 +69,9 @@ def complete(options: dict[str, t.Any], item: dict[str, t.Any]) -> dict[str, t.A
     return {name: item.get(name, option.get("default")) for name, option in options.items()}
 
 
-def planned(kind: t.Any, items: list[dict[str, t.Any]], lists: t.Optional[dict[str, t.Any]] = None, **declaration: t.Any) -> tuple[Sheet, Calls]:
+def planned(kind: t.Any, items: list[dict[str, t.Any]], lists: t.Optional[dict[str, t.Any]] = None, **declaration: t.Any) -> tuple[Draft, Calls]:
     calls = Calls()
-    sheet = Sheet(declaration)
+    sheet = Draft(declaration)
     declared = [complete(kind.OPTIONS, item) for item in items]
     assert kind.problems(declared, "x") == []
     kind.plan(declared, Region(calls, {**LISTS, **(lists or {})}), sheet)
@@ -300,7 +301,7 @@ def test_a_name_is_one_of_the_administrator_s(what: str, row: dict[str, t.Any], 
         {**row, "id": "x3", "zonename": "z2"},
         {**row, "id": "x4", "name": "n"},
     ]
-    item, accounts, sheet = {"name": row["name"], "zone": "z1"}, ("admin",), Sheet({}, "")
+    item, accounts, sheet = {"name": row["name"], "zone": "z1"}, ("admin",), Draft({}, "")
     # A template that is in several stores is several rows of one id.
     assert sheet.owned(what, item, accounts, Region(None, {what: [*theirs, row, row]}), "here") == row
     assert sheet.owned(what, item, accounts, Region(None, {what: theirs}), "here") is None

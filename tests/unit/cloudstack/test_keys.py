@@ -13,7 +13,8 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import keys
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, Nobody
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import NoConnection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
 
 OPTIONS = {"url": "http://mgmt1:8080/client/api", "user": "admin", "password": "declared-one", "domain": "/", "path": None}
@@ -154,7 +155,7 @@ def test_a_wrong_password_is_one_error_with_the_variable_s_name() -> None:
 
 
 def test_nobody_there_is_an_absence_in_check_mode_only(tmp_path: pathlib.Path) -> None:
-    away = Nobody("cannot be reached")
+    away = NoConnection("cannot be reached")
     with provider(Session("", away=away)) as one, pytest.raises(Unreachable):
         one.observe()
     with provider(Session("", away=away), True) as one:

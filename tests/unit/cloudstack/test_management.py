@@ -11,9 +11,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Databases, Declared, Login, Observed, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 SECRETS = ("db-secret", "root-secret", "file-secret", "value-secret")

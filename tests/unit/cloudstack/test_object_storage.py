@@ -12,23 +12,14 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 URL = "http://10.0.0.9:8080"
-STORE: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in object_storage.OPTIONS.items()},
-    "name": "rgw",
-    "url": URL,
-    "access_key": "AK",
-    "secret_key": "SECRET",
-}
-BUCKET: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in object_storage.BUCKET_OPTIONS.items()},
-    "name": "one",
-    "object_store": "rgw",
-    "quota": 2,
-}
+STORE = filled(object_storage.OPTIONS, {"name": "rgw", "url": URL, "access_key": "AK", "secret_key": "SECRET"})
+BUCKET = filled(object_storage.BUCKET_OPTIONS, {"name": "one", "object_store": "rgw", "quota": 2})
 STORE_ROW = {"id": "store-id", "name": "rgw", "url": URL, "providername": "Ceph", "storagetotal": 10 << 30}
 BUCKET_ROW = {"id": "b-id", "name": "one", "objectstore": "rgw", "state": "Created", "quota": 2, "versioning": False, "objectlocking": False}
 
@@ -63,8 +54,8 @@ def planned(
     bucket_rows: t.Sequence[t.Any] = (),
     api: t.Any = None,
     **more: t.Any,
-) -> Sheet:
-    sheet = Sheet({"object_stores": stores, "buckets": buckets, "ceph": {"object_users": {}}, **more})
+) -> Draft:
+    sheet = Draft({"object_stores": stores, "buckets": buckets, "ceph": {"object_users": {}}, **more})
     region = Region(api, {"object_stores": list(rows), "buckets": list(bucket_rows)})
     object_storage.plan(stores, region, sheet)
     object_storage.plan_buckets(buckets, region, sheet)
@@ -249,13 +240,13 @@ def test_the_proof_of_the_gateways_user(monkeypatch: pytest.MonkeyPatch, listing
     ("declared", "living"), [("http://RGW:80", "http://rgw"), ("http://rgw", "http://rgw:80"), ("https://[fd00:0::9]:443", "https://[fd00::9]")]
 )
 def test_the_same_gateway_in_other_words(declared: str, living: str) -> None:
-    sheet = Sheet({"ceph": {}})
+    sheet = Draft({"ceph": {}})
     object_storage.plan([{**STORE, "url": declared}], Region(None, {"object_stores": [{**STORE_ROW, "url": living}]}), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])
 
 
 def test_a_policy_in_the_server_s_words() -> None:
-    sheet = Sheet({"object_stores": []})
+    sheet = Draft({"object_stores": []})
     lists = {"object_stores": [STORE_ROW], "buckets": [{**BUCKET_ROW, "policy": "Public"}]}
     object_storage.plan_buckets([{**BUCKET, "policy": "public"}], Region(None, lists), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])

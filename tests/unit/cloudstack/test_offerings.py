@@ -11,7 +11,8 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 
 # As listDiskOfferings and listServiceOfferings of 4.22 give them.
 DISK = {
@@ -43,10 +44,10 @@ def complete(options: dict[str, t.Any], item: dict[str, t.Any]) -> dict[str, t.A
     return {name: item.get(name, option.get("default")) for name, option in options.items()}
 
 
-def planned(item: dict[str, t.Any], service: bool = False, lists: t.Optional[dict[str, t.Any]] = None, **declaration: t.Any) -> tuple[Sheet, Calls]:
+def planned(item: dict[str, t.Any], service: bool = False, lists: t.Optional[dict[str, t.Any]] = None, **declaration: t.Any) -> tuple[Draft, Calls]:
     calls = Calls()
     living = {"zones": [{"id": "1", "name": "z1"}], "storage_pools": [POOL], "disk_offerings": [DISK], "service_offerings": [SERVICE], **(lists or {})}
-    sheet = Sheet(declaration)
+    sheet = Draft(declaration)
     region = Region(calls, living)
     options = offerings.SERVICE_OPTIONS if service else offerings.DISK_OPTIONS
     plan = offerings.plan_service if service else offerings.plan_disk

@@ -13,17 +13,14 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import primary_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Secret
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 KEY = "AQD+hJxk/W1RGRAAA56oHGN6d+WPDLss2b05Cw=="
 MONS = "10.0.0.1,10.0.0.2,10.0.0.3"
-ITEM: dict[str, t.Any] = {
-    **{name: option.get("default") for name, option in primary_storage.OPTIONS.items()},
-    "name": "rbd",
-    "zone": "z1",
-    "consumer": "cs",
-}
+ITEM = filled(primary_storage.OPTIONS, {"name": "rbd", "zone": "z1", "consumer": "cs"})
 ROW = {
     "id": primary_storage.pool_uuid(MONS, "volumes"),
     "name": "rbd",
@@ -77,15 +74,15 @@ class Api:
         return parameter not in self.answers.get("lacks", ())
 
 
-def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, empty: bool = False, **declaration: t.Any) -> Sheet:
+def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, empty: bool = False, **declaration: t.Any) -> Draft:
     declared = [{**ITEM, **item} for item in items]
-    sheet = Sheet({"consumers": CONSUMERS, "ceph": CEPH, "zones": [], "primary_storage": declared, **declaration})
+    sheet = Draft({"consumers": CONSUMERS, "ceph": CEPH, "zones": [], "primary_storage": declared, **declaration})
     region = Region(api) if empty else Region(api, {**LISTS, "storage_pools": list(rows)})
     primary_storage.plan(declared, region, sheet)
     return sheet
 
 
-def only(sheet: Sheet) -> Change:
+def only(sheet: Draft) -> Change:
     assert sheet.problems == []
     (change,) = sheet.changes
     return change

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import region, settings
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, only
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -38,7 +40,7 @@ class Answers:
 def test_each_list_is_read_once_and_those_that_hang_on_others_after_them() -> None:
     networks = [{"id": "n1", "name": "a", "zonename": "z1"}, {"id": "n2", "name": "b", "zonename": "z2"}]
     client = Answers(listZones=[{"id": "1", "name": "z1"}], listPhysicalNetworks=networks, listTrafficTypes=[{"id": "t", "traffictype": "Guest"}])
-    found = region.Region(client, within={"z1"}).read(["zones", "traffic_types", "zones"])
+    found = Region(client, within={"z1"}).read(["zones", "traffic_types", "zones"])
     assert sorted(command for command, _parameters in client.asked) == ["listPhysicalNetworks", "listTrafficTypes", "listZones"]
     assert found.rows("traffic_types") == [{"id": "t", "traffictype": "Guest", "physicalnetworkid": "n1"}]
     found.rows("zones")
@@ -48,7 +50,7 @@ def test_each_list_is_read_once_and_those_that_hang_on_others_after_them() -> No
 
 def test_what_is_found_by_name() -> None:
     rows = [{"id": "1", "name": "pod", "zoneid": "a"}, {"id": "2", "name": "pod", "zoneid": "b"}]
-    found = region.Region(None, {"pods": rows})
+    found = Region(None, {"pods": rows})
     assert found.find("pods", "pod", zoneid="b") == rows[1]
     assert found.find("pods", "other") is None
     assert found.duplicates == []
@@ -57,13 +59,13 @@ def test_what_is_found_by_name() -> None:
 
 
 def test_a_template_of_two_zones_is_one() -> None:
-    found = region.Region(None, {"templates": [{"id": "1", "name": "t", "zoneid": "a"}, {"id": "1", "name": "t", "zoneid": "b"}]})
+    found = Region(None, {"templates": [{"id": "1", "name": "t", "zoneid": "a"}, {"id": "1", "name": "t", "zoneid": "b"}]})
     assert found.find("templates", "t")
     assert found.duplicates == []
 
 
 def test_what_was_made_is_found_too() -> None:
-    found = region.Region(None, {"zones": []})
+    found = Region(None, {"zones": []})
     with pytest.raises(LookupError, match="there is no zone z1"):
         found.id("zones", "z1")
     found.made("zones", "z1", {"id": "7", "name": "z1"})
@@ -73,7 +75,7 @@ def test_what_was_made_is_found_too() -> None:
 
 @pytest.mark.parametrize("answer", [{"zone": {"id": "1"}}, {"host": [{"id": "1"}]}, {"count": 1, "cluster": [{"id": "1"}]}, {"id": "1", "details": {}}])
 def test_the_object_of_an_answer(answer: dict[str, t.Any]) -> None:
-    assert region.only(answer)["id"] == "1"
+    assert only(answer)["id"] == "1"
 
 
 # -- settings
@@ -90,8 +92,8 @@ LIVING = [
 
 def planned(declared: t.Any, zones: t.Sequence[t.Any] = ()) -> t.Any:
     declaration = {"settings": declared, "zones": zones}
-    found = region.Region(None, {"settings": LIVING, "zones": [{"id": "z", "name": "z1"}], "zone_settings": [{**LIVING[0], "value": "5", "zoneid": "z"}]})
-    sheet = region.Sheet(declaration)
+    found = Region(None, {"settings": LIVING, "zones": [{"id": "z", "name": "z1"}], "zone_settings": [{**LIVING[0], "value": "5", "zoneid": "z"}]})
+    sheet = Draft(declaration)
     settings.plan(declared, found, sheet)
     for zone in zones:
         settings.plan_zone(zone["settings"], zone["name"], found, sheet, f"zones ({zone['name']}).settings")
@@ -149,7 +151,7 @@ def test_settings_that_cannot_be_are_said_together() -> None:
 
 
 def test_without_a_server_everything_is_new() -> None:
-    plan, _sheet = region.plan({"settings": {"a": 1}}, region.Region(None))
+    plan, _sheet = region.plan({"settings": {"a": 1}}, Region(None))
     assert [change.id for change in plan.changes] == ["setting/a"]
 
 
@@ -235,8 +237,8 @@ def test_a_sealed_setting_is_set_anew_where_it_is_armed() -> None:
     ],
 )
 def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], declared: t.Any) -> None:
-    sheet = region.Sheet({})
-    settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "isdynamic": True, **living}]}), sheet)
+    sheet = Draft({})
+    settings.plan({"a": declared}, Region(None, {"settings": [{"name": "a", "isdynamic": True, **living}]}), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])
 
 
@@ -245,6 +247,6 @@ def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], 
 )
 def test_a_setting_is_sent_as_the_server_takes_it(kind: str, declared: t.Any, sent: str) -> None:
     """It refuses yes of a boolean, and 1000.0 of a whole number."""
-    sheet = region.Sheet({})
-    settings.plan({"a": declared}, region.Region(None, {"settings": [{"name": "a", "type": kind, "value": "true" if sent == "false" else "7"}]}), sheet)
+    sheet = Draft({})
+    settings.plan({"a": declared}, Region(None, {"settings": [{"name": "a", "type": kind, "value": "true" if sent == "false" else "7"}]}), sheet)
     assert [change.after for change in sheet.changes] == [{"value": sent}]

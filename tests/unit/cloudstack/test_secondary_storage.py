@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import secondary_storage
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.region import Region, Sheet
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Unreachable
 
 NFS = {"name": "nfs1", "state": "present", "provider": "nfs", "zone": "z1", "url": "nfs://10.0.0.9/secondary", "s3": None, "readonly": None}
@@ -33,8 +34,8 @@ class Api:
         return {"imagestore": {"id": "new-id"}}
 
 
-def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, **declaration: t.Any) -> Sheet:
-    sheet = Sheet({"zones": [], "staging_stores": [], "ceph": {"object_users": {}}, **declaration})
+def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, **declaration: t.Any) -> Draft:
+    sheet = Draft({"zones": [], "staging_stores": [], "ceph": {"object_users": {}}, **declaration})
     region = Region(api, {"zones": [{"id": "zone-id", "name": "z1"}], "image_stores": list(rows), "staging_stores": []})
     secondary_storage.plan_images(list(items), region, sheet)
     return sheet
@@ -160,8 +161,8 @@ def test_a_whole_declaration_is_right() -> None:
     assert secondary_storage.staging_problems([STAGING], "x") == []
 
 
-def staged(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None) -> Sheet:
-    sheet = Sheet({"zones": []})
+def staged(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None) -> Draft:
+    sheet = Draft({"zones": []})
     region = Region(api, {"zones": [{"id": "zone-id", "name": "z1"}], "staging_stores": list(rows)})
     secondary_storage.plan_staging(list(items), region, sheet)
     return sheet

@@ -14,9 +14,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_template
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider, Seen, export, within
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 URL = "nfs://10.0.0.1/secondary"
@@ -62,8 +62,8 @@ def store(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
     monkeypatch.setattr(system_template, "SPACE", 1)
     monkeypatch.setattr(system_template, "TOOLS", {"sh": "dash"})
     monkeypatch.setattr(system_template, "USER", "root")
-    run = host.run
-    monkeypatch.setattr(host, "run", lambda argv, **more: "" if argv[0] == "runuser" else run(argv, **more))
+    run = process.run
+    monkeypatch.setattr(process, "run", lambda argv, **more: "" if argv[0] == "runuser" else run(argv, **more))
     monkeypatch.setattr(system_template, "mounted", lambda url, write: contextlib.nullcontext(str(folder)))
     return folder
 
@@ -139,11 +139,11 @@ def test_all_that_is_lacking_is_said_together(store: pathlib.Path, monkeypatch: 
 
 def test_a_store_that_cannot_be_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(argv: t.Sequence[str], **unused: t.Any) -> str:
-        raise host.CommandError(
+        raise process.CommandError(
             argv, 32, "mount: /tmp/x: unknown filesystem type 'nfs'.\n       dmesg(1) may have more information after failed mount system call."
         )
 
-    monkeypatch.setattr(host, "run", refuse)
+    monkeypatch.setattr(process, "run", refuse)
     seen = system_template.look(URL)
     assert "cannot mount 10.0.0.1:/secondary" in seen.problem
     assert "unknown filesystem type 'nfs'" in seen.problem

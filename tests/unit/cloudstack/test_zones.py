@@ -12,6 +12,8 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import addresses, hosts, physical_networks, region
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import LISTINGS, Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 ZONE: dict[str, t.Any] = {
@@ -94,7 +96,7 @@ def changed(path: str, value: t.Any, base: t.Any = ZONE) -> t.Any:
 
 
 def plan(zone: t.Any, lists: t.Any = LISTS) -> t.Any:
-    found = region.Region(None, {word: copy.deepcopy(lists.get(word, [])) for word in region.LISTINGS} if lists else None)
+    found = Region(None, {word: copy.deepcopy(lists.get(word, [])) for word in LISTINGS} if lists else None)
     return region.plan({"zones": zone if isinstance(zone, list) else [zone]}, found)[0]
 
 
@@ -290,10 +292,10 @@ def test_simulated_hosts_are_told_apart_by_what_they_are() -> None:
 
 
 def test_a_name_of_a_host_is_resolved() -> None:
-    found = region.Region(None, copy.deepcopy(LISTS))
+    found = Region(None, copy.deepcopy(LISTS))
     found.addresses["kvm1.example"] = "10.0.0.21"
     zone = changed("pods.0.clusters.0.hosts.0.address", "kvm1.example")
-    sheet = region.Sheet({})
+    sheet = Draft({})
     hosts.plan([zone], found, sheet)
     assert sheet.changes == []
     assert sheet.problems == []
@@ -356,7 +358,7 @@ MULTI_HOMED = {**LISTS["hosts"][0], "id": "79e94242-30d5-4b55-a565-e7dff9e9a75b"
 
 
 def add(said: t.Any, **declared: t.Any) -> None:
-    found = region.Region(Adding(said, [MULTI_HOMED]), {word: copy.deepcopy(LISTS.get(word, [])) for word in region.LISTINGS})
+    found = Region(Adding(said, [MULTI_HOMED]), {word: copy.deepcopy(LISTS.get(word, [])) for word in LISTINGS})
     hosts._add(found, ZONE, ZONE["pods"][0], ZONE["pods"][0]["clusters"][0], {"address": "10.120.0.5", **declared})
 
 
@@ -499,3 +501,18 @@ def test_urls_that_lead_to_one_place(one: str, other: str) -> None:
 )
 def test_urls_that_do_not(one: str, other: str) -> None:
     assert addresses.location(one) != addresses.location(other)
+
+
+# -- how many at once
+
+
+def test_what_the_server_takes_only_some_of_at_once_is_in_a_lane() -> None:
+    new = plan(ZONE, None)
+    assert {change.kind: change.lane for change in new.changes if change.lane} == {
+        "pod": ("addresses", 1),
+        "vlan_range": ("addresses", 1),
+        "host": ("addHost", 8),
+    }
+    another = changed("physical_networks", [*ZONE["physical_networks"], {"name": "pn2", "traffic": [{"type": "guest"}]}])
+    (made,) = (change for change in plan(another).changes if change.kind == "physical_network")
+    assert (made.lane, made.reason) == (("closed zone z1", 1), "the zone takes no new guests for that moment")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
@@ -26,18 +27,18 @@ def problems(*hosts, **more):
 
 @pytest.mark.parametrize(("text", "size"), [("512M", 512 << 20), ("10G", 10 << 30), ("1.5 GiB", 3 << 29), ("7", 7), ("2TB", 2 << 40)])
 def test_sizes(text, size):
-    assert model.parse_size(text) == size
+    assert values.size(text) == size
 
 
 @pytest.mark.parametrize("text", ["4X", "", "G", "-1G", "1,5G"])
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="is not a size"):
-        model.parse_size(text)
+        values.size(text)
 
 
 @pytest.mark.parametrize("text", ["10G", "1.5G", "16M", "7"])
 def test_sizes_are_shown_as_written(text):
-    assert model.show_size(model.parse_size(text)) == text
+    assert model.show_size(values.size(text)) == text
 
 
 def test_a_lab():

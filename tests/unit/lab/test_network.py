@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import pathlib
-import subprocess
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model, network, system
 
 
@@ -19,7 +19,7 @@ def forwarding(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathl
     switch = tmp_path / "ip_forward"
     switch.write_text("0\n")
     monkeypatch.setattr(network, "_FORWARD", str(switch))
-    monkeypatch.setattr(system, "run", lambda *_words, **_options: subprocess.CompletedProcess([], 0, stdout="", stderr=""))
+    monkeypatch.setattr(system, "run", lambda *_words, **_options: process.Ended(0, "", ""))
     return switch
 
 

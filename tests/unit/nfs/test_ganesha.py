@@ -10,14 +10,15 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, host, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 FILE = keyring_files.File(True, KEY, "root", "root", "0600")
-RUNNING = host.Unit(True, True, "active", 1)
+RUNNING = systemd.Unit(True, True, "active", 1)
 
 
 def provider(*entries, key=KEY, **more):
@@ -101,7 +102,7 @@ def test_a_server_that_does_not_serve_what_it_should_restarts(serves, said):
 
 def test_a_server_that_is_down_is_started():
     one = provider({})
-    (change,) = one.plan(dataclasses.replace(settled(one), unit=host.NO_UNIT, serves=None)).changes
+    (change,) = one.plan(dataclasses.replace(settled(one), unit=systemd.NO_UNIT, serves=None)).changes
     assert change.after == {"enabled": True, "running": True}
 
 

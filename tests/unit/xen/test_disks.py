@@ -10,8 +10,10 @@ import types
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, mappings, xenstore
+from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 XEN = {"name": "xen", "client": "client.xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "iso", "access": "ro"}]}
 SEEN = host.Seen(
@@ -30,12 +32,11 @@ def _scripts(tmp_path, monkeypatch):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(disks, "SCRIPTS", str(tmp_path))
-    monkeypatch.setattr(disks.system, "installed", lambda program: True)
+    monkeypatch.setattr(process, "installed", lambda program: True)
 
 
 def disk(**changed):
-    defaults = {name: option.get("default") for name, option in disks.DISK_OPTIONS.items()}
-    return {**defaults, "pool": "vms", "image": "web1", **changed}
+    return filled(disks.DISK_OPTIONS, {"pool": "vms", "image": "web1", **changed})
 
 
 def declared(*items, name="web1", backend="krbd_script", consumers=(XEN,)):
@@ -211,7 +212,7 @@ def test_a_hotplug_script_that_is_missing(monkeypatch):
 
 
 def test_a_bare_host_in_check_mode_is_only_warned_but_for_what_its_xen_refuses(monkeypatch):
-    monkeypatch.setattr(disks.system, "installed", lambda program: False)
+    monkeypatch.setattr(process, "installed", lambda program: False)
     bare = dataclasses.replace(SEEN, drivers={}, programs=(), tap_ctl="blktap is not installed")
     plan = provider(declared(disk()), check_mode=True).plan(disks.Observed(bare, asked="/etc/ceph/ceph.conf"))
     assert [change.id for change in plan.changes] == ["fragment/web1"]

@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import host
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.drivers import LOADER, MODULES_LOAD, File, Observed, Provider, Wanted, parse
 
@@ -120,14 +120,14 @@ class Systemd:
                 if name.replace("-", "_") in self.can_load:
                     (self.root / "sys/module" / name.replace("-", "_")).mkdir(parents=True, exist_ok=True)
             if {name.replace("-", "_") for name in names} - self.can_load:
-                raise host.CommandError(argv, 1, "Job for systemd-modules-load.service failed")
+                raise process.CommandError(argv, 1, "Job for systemd-modules-load.service failed")
         return ""
 
     def _show(self, names: t.Sequence[str]) -> str:
         blocks = []
         for name in names:
             if "@." in name:
-                raise host.CommandError(["systemctl"], 1, f"Unit name {name} is neither a valid invocation ID nor unit name.")
+                raise process.CommandError(["systemctl"], 1, f"Unit name {name} is neither a valid invocation ID nor unit name.")
             for found in fnmatch.filter(self.instances, name) if "*" in name else [name]:
                 stale = found != LOADER and self.has_read != self._times()
                 began = time.strftime("Sat %Y-%m-%d %H:%M:%S UTC", time.gmtime(self.began)) if found == LOADER and self.began else ""
@@ -140,7 +140,7 @@ class Systemd:
 def systemd(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     """A host that was booted half an hour ago and has nothing of Xen yet."""
     double = Systemd(tmp_path)
-    monkeypatch.setattr(host, "run", double.run)
+    monkeypatch.setattr(process, "run", double.run)
     return double
 
 
@@ -239,8 +239,8 @@ def test_a_unit_without_instances_is_written_all_the_same(systemd: Systemd, tmp_
 
 def test_a_systemd_that_does_not_answer_is_no_host_without_units(systemd: Systemd, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(argv: t.Sequence[str], **unused: t.Any) -> str:
-        raise host.CommandError(argv, 1, "Failed to connect to bus")
+        raise process.CommandError(argv, 1, "Failed to connect to bus")
 
-    monkeypatch.setattr(host, "run", fails)
+    monkeypatch.setattr(process, "run", fails)
     with pytest.raises(Unreachable, match="cannot be asked"):
         provider(tmp_path).observe()

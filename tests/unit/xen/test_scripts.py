@@ -15,9 +15,9 @@ import subprocess
 import sys
 
 import pytest
-from hotplug import FILES, Disk, Host
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import Disk as Declared
+from ansible_collections.cephstack.cloud.tests.unit.xen.hotplug import FILES, Disk, Host
 
 pytestmark = pytest.mark.skipif(not shutil.which("flock") or not shutil.which("bash"), reason="bash and flock are not here")
 

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""librbd over one connection: images opened and read, and how it writes names, features and sizes of objects.
+
+An image is named as Ceph writes it: pool/name, or pool/namespace/name. A snapshot: pool/name@snapshot.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+# librbd's feature bits (include/rbd/features.h). Those that nobody declares (striping, data-pool, operations, migrating) are left out.
+FEATURES = {"layering": 1, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64}
+
+
+@dataclasses.dataclass
+class Image:
+    """An image as it is. snapshots: name -> protected. parent: "pool/name@snapshot". children, watchers: who holds on to it."""
+
+    size: int
+    features: t.FrozenSet[str] = frozenset()
+    data_pool: t.Optional[str] = None
+    object_size: int = 4 << 20
+    metadata: t.Dict[str, str] = dataclasses.field(default_factory=dict)
+    snapshots: t.Dict[str, bool] = dataclasses.field(default_factory=dict)
+    parent: t.Optional[str] = None
+    watchers: t.Tuple[str, ...] = ()
+    children: t.Tuple[str, ...] = ()
+
+
+def spec(pool: str, namespace: str, name: str) -> str:
+    """Return the name of an image as Ceph writes it."""
+    return "/".join(part for part in (pool, namespace, name) if part)
+
+
+def split_snapshot(text: str) -> tuple[str, str, str, str]:
+    """Return pool, namespace, image and snapshot of "pool/[namespace/]image@snapshot". Raises ValueError."""
+    path, dummy, snapshot = text.partition("@")
+    parts = path.split("/")
+    if not snapshot or "/" in snapshot or len(parts) not in (2, 3) or not all(parts):
+        raise ValueError(f"'{text}' is not the name of a snapshot: write pool/image@snapshot")
+    return parts[0], parts[1] if len(parts) == 3 else "", parts[-1], snapshot
+
+
+def order_of(object_size: t.Optional[int]) -> t.Optional[int]:
+    return None if object_size is None else object_size.bit_length() - 1
+
+
+def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
+    return None if features is None else sum(FEATURES[feature] for feature in features)
+
+
+class Librbd:
+    """The images of one cluster, opened over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._contexts: dict[tuple[str, str], t.Any] = {}
+
+    def context(self, pool: str, namespace: str = "") -> t.Any:
+        """Return the I/O context of a pool and namespace. Raises rados.ObjectNotFound where there is no such pool."""
+        place = (pool, namespace)
+        if place not in self._contexts:
+            context = self.connection.rados.open_ioctx(pool)
+            context.set_namespace(namespace)
+            # Two threads may both open it: the first one stays, the other is closed.
+            if self._contexts.setdefault(place, context) is not context:
+                context.close()
+        return self._contexts[place]
+
+    def close(self) -> None:
+        for context in self._contexts.values():
+            context.close()
+        self._contexts = {}
+
+    def open(self, place: tuple[str, str], name: str) -> t.Any:
+        return rbd.Image(self.context(*place), name)
+
+    def read(self, place: tuple[str, str], name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
+        """Return one image, or None where it has gone since it was listed."""
+        try:
+            image = rbd.Image(self.context(*place), name, read_only=True)
+        except rbd.ImageNotFound:
+            return None
+        with image:
+            bits = image.features()
+            try:
+                parent = image.get_parent_image_spec()
+            except rbd.ImageNotFound:
+                parent = None
+            # A snapshot that was removed while it has clones lives on for them alone, and is nobody's by name.
+            snapshots = [snap["name"] for snap in image.list_snaps() if snap.get("namespace", 0) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
+            children = [child for child in image.list_children2() if not child.get("trash")]
+            return Image(
+                size=image.size(),
+                features=frozenset(feature for feature, bit in FEATURES.items() if bits & bit),
+                data_pool=pools.get(image.data_pool_id()) if bits & 128 else None,
+                object_size=1 << image.stat()["order"],
+                metadata=dict(image.metadata_list()),
+                snapshots={snap: image.is_protected_snap(snap) for snap in snapshots},
+                parent=None if parent is None else f"{spec(parent['pool_name'], parent['pool_namespace'], parent['image_name'])}@{parent['snap_name']}",
+                watchers=tuple(sorted(str(watcher["addr"]) for watcher in image.watchers_list())),
+                children=tuple(sorted(spec(child["pool"], child["pool_namespace"], child["image"]) for child in children)),
+            )

@@ -1,0 +1,197 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a cluster is: its maps, read once and side by side over one connection. How a kind reads them is said with the kind.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import functools
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """What a cluster is, as its monitors say. A cluster that isn't there yet has empty maps (Maps()).
+
+    osd, mon, fs, mgr_modules, df: the JSON of `osd dump`, `mon dump`, `fs dump`, `mgr module ls`, `df`. crush: of `osd crush dump`.
+    auth: {entity: {key, caps}}. options: {(who, name): value}. help: {name: `config help`}, None inside where there is no such option.
+    """
+
+    fsid: t.Optional[str] = None
+    release: t.Tuple[int, ...] = ()
+    osd: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    crush: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    mon: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    fs: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    mgr_modules: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    df: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    auth: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
+    options: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    help: t.Mapping[str, t.Optional[t.Mapping[str, t.Any]]] = dataclasses.field(default_factory=dict)
+    views: t.Dict[t.Any, t.Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no cluster yet."""
+        return self.fsid is None
+
+    @property
+    def rule_names(self) -> dict[int, str]:
+        """The names of the CRUSH rules, by number."""
+        return {raw["rule_id"]: raw["rule_name"] for raw in self.crush.get("rules", [])}
+
+    @property
+    def profiles(self) -> dict[str, dict[str, str]]:
+        """The erasure-code profiles, by name."""
+        return dict(self.osd.get("erasure_code_profiles", {}))
+
+    @property
+    def flags(self) -> set[str]:
+        """The cluster-wide flags that are set."""
+        return {flag for flag in self.osd.get("flags", "").split(",") if flag}
+
+    @property
+    def require_min_compat_client(self) -> str:
+        """The release that clients must have at least, "" where none is required."""
+        name = str(self.osd.get("require_min_compat_client", ""))
+        return name if name in values.RELEASES else ""
+
+    @property
+    def mgr_available(self) -> bool:
+        """Whether a manager has told its modules."""
+        return bool(self.mgr_modules.get("always_on_modules") or self.mgr_modules.get("enabled_modules") or self.mgr_modules.get("disabled_modules"))
+
+    @property
+    def default_rule(self) -> t.Optional[str]:
+        """The rule that Ceph gives a replicated pool: osd_pool_default_crush_rule, else the first one for replicated pools."""
+        chosen = self.default_int("osd_pool_default_crush_rule", -1)
+        by_id = sorted((raw["rule_id"], raw["rule_name"], raw["type"]) for raw in self.crush.get("rules", []))
+        return next((name for number, name, kind in by_id if (number == chosen if chosen >= 0 else kind == 1)), None)
+
+    def default_int(self, option: str, otherwise: int) -> int:
+        """An option as the mons have it: from the configuration database, else what the release says, else the given."""
+        for section in ("mon", "global"):
+            if (section, option) in self.options:
+                return values.count(self.options[(section, option)])
+        about = self.help.get(option)
+        return values.count(about["default"]) if about and str(about.get("default", "")).lstrip("-").isdigit() else otherwise
+
+    def used_bytes(self, pool: str) -> int:
+        """Raw bytes that a pool takes up, copies included; 0 where that is not known."""
+        return next((int(entry["stats"].get("bytes_used", 0)) for entry in self.df.get("pools", []) if entry["name"] == pool), 0)
+
+    @functools.cached_property
+    def ciphers(self) -> dict[str, t.Any]:
+        """The ciphers of cephx, {} on releases that know one only."""
+        dump = self.mon
+        if "auth_allowed_ciphers" not in dump:
+            return {}
+        return {
+            "allowed": sorted(_cipher(entry) for entry in _entries(dump["auth_allowed_ciphers"])),
+            "preferred": _cipher(dump.get("auth_preferred_cipher", "")),
+            "service": _cipher(dump.get("auth_service_cipher", "")),
+        }
+
+    def mon_host(self) -> str:
+        """The monitors' addresses in the one form that all hosts are given: by rank, v2 before v1."""
+        return mon_host(self.mon)
+
+
+View = t.TypeVar("View")
+
+
+def view(make: t.Callable[[Maps], View]) -> t.Callable[[Maps], View]:
+    """Have a kind's reading of the maps be made once for each of them."""
+
+    @functools.wraps(make)
+    def found(maps: Maps) -> View:
+        if make not in maps.views:
+            maps.views[make] = make(maps)
+        return t.cast(View, maps.views[make])
+
+    return found
+
+
+def _entries(value: t.Any) -> list[t.Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [part.strip() for part in str(value).split(",") if part.strip()]
+
+
+def _cipher(value: t.Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("type")
+    return {"1": "aes", "2": "aes256k"}.get(str(value), str(value))
+
+
+def mon_host(dump: t.Mapping[str, t.Any]) -> str:
+    """`mon dump` as the value of mon_host: "[v2:10.0.0.1:3300,v1:10.0.0.1:6789] …", sorted by address so that it never changes by itself."""
+    hosts = []
+    for mon in dump.get("mons", []):
+        vector = sorted(mon["public_addrs"]["addrvec"], key=lambda entry: entry["type"], reverse=True)
+        hosts.append("[" + ",".join(f"{entry['type']}:{entry['addr']}" for entry in vector) + "]")
+    return " ".join(sorted(hosts))
+
+
+def version_of(versions: t.Mapping[str, t.Any]) -> tuple[int, ...]:
+    """The oldest release among the monitors, of `versions`; of all daemons where no mon says one."""
+    found = []
+    for text in versions.get("mon") or versions.get("overall") or {}:
+        with contextlib.suppress(ValueError):
+            found.append(values.version(text))
+    return min(found, default=())
+
+
+def options_of(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], str]:
+    """`config dump`, as {(section with its masks in their order, option): value}."""
+    found = {}
+    for entry in dump:
+        masks = sorted(part for part in entry.get("mask", "").split("/") if part)
+        found[("/".join((entry["section"], *masks)), entry["name"])] = str(entry["value"])
+    return found
+
+
+def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = True) -> Maps:
+    """Read all maps, side by side. asked: the options of which the types are wanted."""
+    names = sorted({"mon_max_pg_per_osd", "osd_pool_default_size", "osd_pool_default_pg_num", *asked})
+    calls: list[tuple[str, dict[str, t.Any]]] = [
+        ("osd dump", {}), ("osd crush dump", {}), ("mon dump", {}), ("fs dump", {}), ("versions", {}), ("config dump", {}), ("auth ls", {}), ("df", {}),
+    ]  # fmt: skip
+    if with_mgr:
+        calls.append(("mgr module ls", {}))
+
+    def ask(call: tuple[str, dict[str, t.Any]]) -> t.Any:
+        try:
+            return connection.command(call[0], **call[1])
+        except CommandFailed as error:
+            if call[0] == "config help" and error.code == errno.ENOENT:
+                return None
+            if call[0] == "df":  # a young cluster has no statistics yet
+                return {}
+            raise
+
+    every = [*calls, *(("config help", {"key": name}) for name in names)]
+    with ThreadPoolExecutor(max_workers=min(32, len(every))) as pool:
+        found = list(pool.map(ask, every))
+    osd, crush_dump, mon, fs, versions, config, auth, df = found[:8]
+    return Maps(
+        fsid=osd.get("fsid") or connection.fsid,
+        release=version_of(versions),
+        osd=osd,
+        crush=crush_dump,
+        mon=mon,
+        fs=fs,
+        mgr_modules=found[8] if with_mgr else {},
+        df=df if isinstance(df, dict) else {},
+        auth={entry["entity"]: {"key": entry.get("key", ""), "caps": entry.get("caps", {})} for entry in auth["auth_dump"]},
+        options=options_of(config),
+        help=dict(zip(names, found[len(calls) :])),
+    )

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses of monitors: as mon_host, the monmap and clients other than Ceph's write them. Pure.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+# The ports of the monitors' two protocols. A monitor named without a port is tried on both by librados.
+V2_PORT, V1_PORT = 3300, 6789
+
+Address = t.Tuple[str, int]
+
+
+def parse_mon_host(text: str) -> tuple[Address, ...]:
+    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port).
+
+    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and
+    names, separated by commas, semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that
+    the client tries both protocols; else the v2 port, or the only one there is. Raises ValueError for what it can't read.
+    """
+    found: dict[str, set[int]] = {}
+    for entry in _entries(text):
+        match = re.fullmatch(r"(?:(v[12]|any):)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::(\d+))?(?:/\d+)?", entry)
+        if match:
+            host, port = match[2] or match[3], int(match[4] or 0)
+        elif re.fullmatch(r"[0-9A-Fa-f:]+:[0-9A-Fa-f.:]*", entry):
+            host, port = entry, 0
+        else:
+            raise ValueError(f"not the address of a monitor: {entry}")
+        if port > 65535:
+            raise ValueError(f"not a port: {entry}")
+        found.setdefault(spelled(host), set()).add(port)
+    result = []
+    for host, ports in found.items():
+        unusual = sorted(ports - {0, V1_PORT, V2_PORT})
+        if not unusual:
+            result.append((host, 0))
+        elif V2_PORT in ports:
+            result.append((host, V2_PORT))
+        else:
+            result.extend((host, port) for port in unusual)
+    return tuple(sorted(result))
+
+
+def spelled(host: str) -> str:
+    """A host in one spelling: names in lower case, addresses of IPv6 short."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()
+
+
+def show_address(address: Address) -> str:
+    """Return host, or host:port where the port is not a usual one."""
+    host, port = address
+    return f"{host}:{port}" if port else host
+
+
+def _entries(text: str) -> t.Iterator[str]:
+    """Split a mon_host, looking into the brackets that hold the several addresses of one monitor."""
+    depth, words = 0, [""]
+    for letter in text:
+        if depth == 0 and letter in ",; \t\n":
+            words.append("")
+            continue
+        depth += {"[": 1, "]": -1}.get(letter, 0)
+        words[-1] += letter
+    for word in filter(None, words):
+        if re.match(r"\[(?:v[12]|any):", word):
+            yield from filter(None, word[1:-1].split(","))
+        else:
+            yield word
+
+
+def addrvec(address: str) -> str:
+    """Return an address as the monmap wants it, both protocols at their usual ports."""
+    shown = f"[{address}]" if ":" in address else address
+    return f"[v2:{shown}:{V2_PORT},v1:{shown}:{V1_PORT}]"
+
+
+def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
+    """Return the bare addresses of an entry of `mon dump`."""
+    return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
+
+
+def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
+    """Return the mon_host of a `mon dump`, in the order of the ranks."""
+    vectors = []
+    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
+        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
+    return ",".join(vectors)

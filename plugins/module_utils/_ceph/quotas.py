@@ -1,0 +1,54 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quotas of object storage: of a user, of each of a user's buckets, of one bucket. Pure.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import is_true
+
+UNLIMITED = -1
+QUOTA = {"enabled": {"type": "bool", "default": True}, "max_size": {"type": "str"}, "max_objects": {"type": "int"}}
+
+
+def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
+    """Return a declared quota in the form in which quotas are compared."""
+    quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
+    quota["max_objects"] = UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], UNLIMITED)
+    quota["max_size"] = UNLIMITED
+    if item.get("max_size") is not None:
+        try:
+            # The gateways keep sizes in whole KiB
+            quota["max_size"] = -(-values.size(item["max_size"]) // 1024) * 1024
+        except ValueError as error:
+            problems.append(f"quota: {error}")
+    return quota
+
+
+def current(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return a quota as the gateways tell it in the same form."""
+    size, count = quota.get("max_size", UNLIMITED), quota.get("max_objects", UNLIMITED)
+    return {"enabled": is_true(quota["enabled"]), "max_objects": max(count, UNLIMITED), "max_size": size if size >= 0 else UNLIMITED}
+
+
+def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """The engine's, for what has quotas under keys. Two quotas that are off are the same, whatever their numbers."""
+    old, new = _plan.differing(before, after)
+    for key in keys:
+        if key in new and old[key] and not old[key]["enabled"] and not new[key]["enabled"]:
+            del old[key], new[key]
+    return old, new
+
+
+def query(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return it as the Admin Ops API sets it."""
+    # In KiB, for Ceph 16 reads nothing else of a bucket's; a negative number means any size
+    size = quota["max_size"]
+    return {"enabled": quota["enabled"], "max_objects": quota["max_objects"], "max_size_kb": size // 1024 if size >= 0 else UNLIMITED}

@@ -1,0 +1,285 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The realm of the object storage, and of it one zonegroup, one zone, and the period that makes true what is staged. All by radosgw-admin.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin, is_true
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """The declared realm, with one zonegroup and one zone of it.
+
+    master: whether the zone shall be its zonegroup's master; None: as it is, and the first zone of a zonegroup is.
+    system_key: the access key and the secret with which zones of the realm ask each other. None: as it is.
+    """
+
+    realm: str
+    zonegroup: str
+    zone: str
+    endpoints: t.Tuple[str, ...] = ()
+    hostnames: t.Optional[t.Tuple[str, ...]] = None
+    master: t.Optional[bool] = None
+    system_key: t.Optional[t.Mapping[str, t.Any]] = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What names it to radosgw-admin: the realm, the zonegroup, the zone."""
+        return [f"--rgw-realm={self.realm}", f"--rgw-zonegroup={self.zonegroup}", f"--rgw-zone={self.zone}"]
+
+
+@dataclasses.dataclass
+class Observed:
+    """What is.
+
+    realms, zonegroups, zones: name -> as radosgw-admin tells it; other zones than the declared one only by name (None).
+    The declared zonegroup has master (the name of its master zone, None where it has none yet), leads (whether it is the realm's master
+    zonegroup) and members (the names of all its zones, those of other clusters too).
+    period: the declared zonegroup as the realm's current period has it.
+    lead_zonegroup, lead_zone: the names of the realm's master zonegroup and of its master zone, which has the say over users and buckets, as the
+    current period has them. None where there are none yet.
+    default_realm: whether the declared realm is the cluster's default; another_default: the name of the realm that is it instead.
+    """
+
+    realms: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    zonegroups: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    zones: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    period: t.Optional[t.Dict[str, t.Any]] = None
+    lead_zonegroup: t.Optional[str] = None
+    lead_zone: t.Optional[str] = None
+    default_realm: bool = True
+    another_default: t.Optional[str] = None
+
+    def led_elsewhere(self, site: t.Optional[Site]) -> bool:
+        """Whether another zone than the declared one has the say over users and buckets."""
+        return site is not None and self.lead_zone not in (None, site.zone)
+
+
+def parse(given: t.Mapping[str, t.Any], endpoints: t.Iterable[str]) -> Site:
+    """Return the declared site. endpoints: of the gateways, where the site has none of its own."""
+    hostnames, own, key = given.get("hostnames"), given.get("endpoints"), given.get("system_key")
+    return Site(
+        given["realm"],
+        given["zonegroup"],
+        given["zone"],
+        tuple(endpoints if own is None else own),
+        None if hostnames is None else tuple(sorted(hostnames)),
+        given.get("master"),
+        {**key, "secret_key": Secret(key["secret_key"])} if key else None,
+    )
+
+
+# -- what is
+
+
+def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> None:
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        realms, groups, zones = pool.map(lambda kind: cli(kind, "list", place=False), ("realm", "zonegroup", "zone"))
+    observed.realms = dict.fromkeys(realms["realms"])
+    observed.zonegroups = dict.fromkeys(groups["zonegroups"])
+    observed.zones = dict.fromkeys(zones["zones"])
+    if site is None:
+        return
+    realm = [f"--rgw-realm={site.realm}"] if site.realm in observed.realms else []
+    asked: list[tuple[str, ...]] = []
+    if realm:
+        asked += [("realm", "get", *realm), ("period", "get", *realm)]
+    if site.zonegroup in observed.zonegroups:
+        asked.append(("zonegroup", "get", *realm, f"--rgw-zonegroup={site.zonegroup}"))
+    if site.zone in observed.zones:
+        asked.append(("zone", "get", *realm, f"--rgw-zone={site.zone}"))
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = dict(zip((one[0] for one in asked), pool.map(lambda one: cli(*one, place=False), asked)))
+    group, zone, period = found.get("zonegroup"), found.get("zone"), found.get("period")
+    if "realm" in found:
+        observed.realms[site.realm] = found["realm"]
+        observed.default_realm = realms["default_info"] == found["realm"]["id"]
+    if realms["default_info"] and not observed.default_realm:
+        observed.another_default = _realm_name(realms, cli)
+    if group:
+        observed.zonegroups[site.zonegroup] = _tidy_group(group)
+    if zone:
+        key = zone.get("system_key") or {}
+        # A zone's endpoints are written in its zonegroup
+        mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
+        observed.zones[site.zone] = {
+            **_tidy_place(mine, zone.get("realm_id")),
+            "pool": zone["user_uid_pool"].partition(":")[0],
+            "master": (group or {}).get("master_zone") == zone["id"],
+            "system_key": {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None,
+        }
+    for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
+        if one["id"] == period["master_zonegroup"]:
+            observed.lead_zonegroup, observed.lead_zone = one["name"], _tidy_group(one)["master"]
+        if one["name"] == site.zonegroup:
+            places = {place["name"]: place for place in one["zones"]}
+            observed.period = {**_tidy_group(one), "zonegroup": site.zonegroup, "zone": site.zone if site.zone in places else None}
+            observed.period["zone_endpoints"] = sorted(places.get(site.zone, {}).get("endpoints", ()))
+
+
+def _realm_name(realms: t.Mapping[str, t.Any], cli: RadosgwAdmin) -> str:
+    """The name of the default realm, which is told by its id."""
+    found = (cli("realm", "get", f"--rgw-realm={name}", place=False) for name in realms["realms"])
+    return next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"])
+
+
+def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:
+    return {"endpoints": sorted(place["endpoints"]), "hostnames": sorted(place.get("hostnames", ())), "realm_id": realm_id}
+
+
+def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    names = {zone["id"]: zone["name"] for zone in group["zones"]}
+    master = group.get("master_zone")
+    return {
+        **_tidy_place(group, group.get("realm_id")),
+        "master": names.get(master, master) or None,
+        "leads": is_true(group.get("is_master", False)),
+        "members": sorted(names.values()),
+    }
+
+
+# -- what must change
+
+
+def plan(site: Site, observed: Observed, cli: RadosgwAdmin, problems: list[str], warnings: list[str]) -> list[Change]:
+    group, zone, committed = observed.zonegroups.get(site.zonegroup) or {}, observed.zones.get(site.zone) or {}, observed.period or {}
+    # Who is the master now, in what is committed before what is only staged here. The first zone of a zonegroup becomes its master, and the
+    # first zonegroup of a realm its master; from then on neither changes but by name.
+    now = committed.get("master") or group.get("master")
+    lead = observed.lead_zonegroup or (site.zonegroup if group.get("leads") else None)
+    master = now in (None, site.zone) or bool(site.master)
+    leads = lead in (None, site.zonegroup)
+    problems.extend(_problems(site, observed, now))
+    endpoints: dict[str, t.Any] = {"endpoints": sorted(site.endpoints)} if site.endpoints else {}
+    names = {} if site.hostnames is None else {"hostnames": list(site.hostnames)}
+    # A zonegroup's endpoints are those of its master zone, and its names are its master's to change.
+    group_want: dict[str, t.Any] = {**endpoints, **names} if master else {}
+    if not master and differing(group, names)[1]:
+        warnings.append(f"the hostnames of the zonegroup {site.zonegroup} are not those declared here: only its master zone, {now}, changes them")
+    zone_want = {**endpoints, **({} if site.system_key is None else {"system_key": dict(site.system_key)})}
+    reasons = "", ""
+    if master and now not in (None, site.zone):
+        lost = f"the zone {now} would no longer be the master of the zonegroup {site.zonegroup}: what it has not handed over yet would be lost"
+        reasons = f"what is set of it is its master's, the zone {now}", lost
+    changes, realm = _plan_realm(site, observed, cli), observed.realms.get(site.realm)
+    led = {**group, "master": group["leads"]} if group else {}
+    changes += _plan_place("zonegroup", site, realm, led, group_want, leads, reasons[0], cli, problems)
+    changes += _plan_place("zone", site, realm, zone, zone_want, master, reasons[1], cli, problems)
+    period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want, **({} if master or not endpoints else {"zone_endpoints": endpoints["endpoints"]})}
+    before, after = differing(committed, period)
+    # Which realm is the default is this cluster's own affair
+    if after or any(change.kind != "realm" or change.action == "create" for change in changes):
+        # A commit makes all true that is staged, by whomever; what this plan stages itself has its own risk
+        staged = None if any(change.kind == "zone" and change.after.get("master") for change in changes) else group.get("master")
+        reason = ""
+        if committed.get("master") and staged not in (None, committed["master"]):
+            reason = f"{staged} is staged to be the master of the zonegroup {site.zonegroup} instead of {committed['master']}"
+        elif group.get("leads") and not leads:
+            reason = f"the zonegroup {site.zonegroup} is staged to be the realm's master instead of {lead}"
+        # What has been staged takes effect with the next period; also what an earlier run staged and could not commit.
+        needs = frozenset(change.id for change in changes)
+        old = before if observed.period else None
+        changes.append(_change("period", site.realm, old, after, lambda: cli("period", "update", "--commit", *site.arguments, place=False), reason, needs))
+        commits_here = not observed.led_elsewhere(site) or (leads and master)
+        if not commits_here and site.system_key is None and not zone.get("system_key"):
+            problems.append(
+                f"zone {site.zone}: the realm's master zone is {observed.lead_zone}, to which changes must be handed, and this zone has no key for that: "
+                "give system_key of the site, the key of a system user of the realm"
+            )
+    return changes
+
+
+def _change(
+    kind: str, name: str, before: t.Any, after: dict[str, t.Any], apply: t.Callable[[], t.Any], reason: str, needs: t.FrozenSet[str] = frozenset()
+) -> Change:
+    """before: None where it is not there. reason: why it is a loss, if it is one."""
+    return Change(kind, name, "create" if before is None else "update", before, after, apply, Risk.LOSS if reason else Risk.NONE, reason, needs=needs)
+
+
+def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin) -> list[Change]:
+    name, reason = f"--rgw-realm={site.realm}", ""
+    if observed.another_default:
+        reason = f"{observed.another_default} would no longer be the default realm: gateways and tools that name no realm would leave it"
+    if observed.realms.get(site.realm) is None:
+        # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
+        others = sorted(set(observed.zones) - {site.zone})
+        if others and not observed.realms and observed.zones.get(site.zone) is None:
+            reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
+        return [_change("realm", site.realm, None, {"name": site.realm}, lambda: cli("realm", "create", name, "--default", place=False), reason)]
+    if observed.default_realm:
+        return []
+    return [_change("realm", site.realm, {"default": False}, {"default": True}, lambda: cli("realm", "default", name, place=False), reason)]
+
+
+def _plan_place(
+    kind: str, site: Site, realm: t.Any, have: dict[str, t.Any], wish: dict[str, t.Any], master: bool, reason: str, cli: RadosgwAdmin, problems: list[str]
+) -> list[Change]:
+    """Make or change the zonegroup or the zone. realm, have: empty where it is not there. master: of what is above it. reason: why it is a loss."""
+    name = site.zonegroup if kind == "zonegroup" else site.zone
+    needs = frozenset({f"realm/{site.realm}"} | ({f"zonegroup/{site.zonegroup}"} if kind == "zone" else set()))
+    if not have:
+        new = {"name": name, **wish, "master": master}
+        return [_change(kind, name, None, new, lambda: _set_place(cli, kind, site, True, new, bool(reason)), reason, needs)]
+    if not have.get("realm_id") or have["realm_id"] != (realm or {}).get("id"):
+        if have.get("realm_id") and realm:
+            problems.append(f"the {kind} {name} belongs to another realm")
+            return []
+        wish = {"realm": site.realm, **wish}
+    if master:
+        wish = {**wish, "master": True}
+    before, after = differing({**have, "realm": None, "hostnames": have.get("hostnames", [])}, wish)
+    return [_change(kind, name, before, after, lambda: _set_place(cli, kind, site, False, after, bool(reason)), reason, needs)] if after else []
+
+
+def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> list[str]:
+    """What of the declaration goes against what the realm is. now: the zonegroup's master zone, None where it has none."""
+    if site.master is False and now is None:
+        return [
+            f"zone {site.zone}: master is false, and the zonegroup {site.zonegroup} has no master on this cluster's knowledge: pull the realm first "
+            f"(radosgw-admin realm pull --rgw-realm={site.realm} --url=… on a host of the gateways), or leave master out"
+        ]
+    if site.master is False and now == site.zone:
+        return [f"zone {site.zone}: master is false, and it is the master of the zonegroup {site.zonegroup}: make another zone its master first"]
+    group = observed.zonegroups.get(site.zonegroup) or {}
+    if site.zone not in observed.zones and site.zone in group.get("members", ()):
+        return [f"zone {site.zone}: the zonegroup {site.zonegroup} has a zone of that name on another cluster: give this cluster's zone another name"]
+    return []
+
+
+# -- what changes them
+
+
+def _set_place(cli: RadosgwAdmin, kind: str, site: Site, new: bool, after: t.Mapping[str, t.Any], over: bool) -> None:
+    """Make or change the zonegroup or the zone. after: what differs; of the rest nothing is said. over: whether it takes another's place."""
+    where = site.arguments if kind == "zone" else site.arguments[:2]
+    arguments = [*where, *(["--master"] if after.get("master") else [])]
+    if over or not cli(kind, "list", place=False).get("default_info"):
+        arguments.append("--default")  # where none is named
+    if after.get("endpoints"):
+        arguments.append("--endpoints=" + ",".join(after["endpoints"]))
+    cli(kind, "create" if new else "modify", *arguments, place=False)
+    if new and kind == "zone":  # Ceph 16 forgets the realm of a new zone, though it says that it kept it
+        cli(kind, "modify", *arguments, place=False)
+    if "hostnames" in after:
+        _set_in(cli, kind, where, "hostnames", after["hostnames"])
+    if "system_key" in after:
+        key = after["system_key"]
+        _set_in(cli, kind, where, "system_key", {"access_key": key["access_key"], "secret_key": key["secret_key"].reveal()})
+
+
+def _set_in(cli: RadosgwAdmin, kind: str, where: t.Sequence[str], key: str, value: t.Any) -> None:
+    """Set what no option sets, or only on the command line, where a secret is seen."""
+    have = cli(kind, "get", *where, place=False)
+    if have.get(key) != value:
+        cli(kind, "set", *where, place=False, body=json.dumps({**have, key: value}))

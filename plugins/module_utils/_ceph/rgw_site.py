@@ -1,0 +1,180 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that is declared of the object storage, as one: the realm with its zonegroup and zone, users and buckets.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
+
+WORKERS = 16
+
+
+@dataclasses.dataclass
+class Observed(realm.Observed, users.Observed, buckets.Observed):
+    """What is, of all kinds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """All that is declared. admin: the uid of this collection's own user."""
+
+    site: t.Optional[realm.Site] = None
+    users: t.Tuple[User, ...] = ()
+    buckets: t.Tuple[Bucket, ...] = ()
+    prune: t.FrozenSet[str] = frozenset()
+    admin: str = "cephstack-admin"
+
+    @property
+    def objects(self) -> bool:
+        """Whether anything is declared for which a gateway must be asked."""
+        return bool(self.users or self.buckets or self.prune)
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """Of the declared users and of the buckets' owners."""
+        return frozenset({user.uid for user in self.users} | {bucket.owner for bucket in self.buckets})
+
+    def pruned_users(self, observed: Observed) -> list[str]:
+        return sorted(observed.uids - {user.uid for user in self.users} - {self.admin}) if "users" in self.prune else []
+
+    def pruned_buckets(self, observed: Observed) -> list[str]:
+        return sorted(observed.bucket_ids - {bucket.id for bucket in self.buckets}) if "buckets" in self.prune else []
+
+
+def parse(params: t.Mapping[str, t.Any]) -> Wanted:
+    """Return what is declared. Raises Invalid with every problem."""
+    problems: list[str] = []
+    endpoints = params.get("endpoints") or ()
+    admin = params.get("admin_user") or "cephstack-admin"
+    wanted = Wanted(
+        realm.parse(params["site"], endpoints) if params.get("site") else None,
+        users.parse(params.get("users") or (), admin, problems),
+        buckets.parse(params.get("buckets") or (), problems),
+        frozenset(params.get("prune") or ()),
+        admin,
+    )
+    for kind, names in (("user", [user.uid for user in wanted.users]), ("bucket", [bucket.id for bucket in wanted.buckets])):
+        problems.extend(f"{kind} {name} is declared twice" for name in sorted(values.duplicates(names)))
+    given_keys = [key for user in wanted.users for key in user.keys or ()]
+    problems.extend(f"the access key {key} is given to two users" for key in sorted(values.duplicates(given_keys)))
+    absent = {user.uid for user in wanted.users if not user.present}
+    problems.extend(f"bucket {one.name}: its owner {one.owner} is declared absent" for one in wanted.buckets if one.present and one.owner in absent)
+    if wanted.objects and not endpoints:
+        problems.append("users and buckets need endpoints: the addresses of the gateways")
+    problems.extend(f"endpoint {url} is not a URL such as http://10.0.0.1:8080" for url in endpoints if not url.startswith(("http://", "https://")))
+    if problems:
+        raise Invalid(problems)
+    return wanted
+
+
+def plan(wanted: Wanted, observed: Observed, api: AdminOps) -> Plan:
+    """Compare. Raises Invalid with every problem."""
+    problems: list[str] = []
+    warnings: list[str] = []
+    changes = realm.plan(wanted.site, observed, api.cli, problems, warnings) if wanted.site else []
+    if wanted.objects:
+        changes += users.plan_own(observed, api, wanted.admin, frozenset(change.id for change in changes))
+    ready = frozenset(change.id for change in changes)
+    pruned = wanted.pruned_buckets(observed)
+    going = {*pruned, *(bucket.id for bucket in wanted.buckets if not bucket.present)}
+    owners = {user.uid for user in wanted.users} | set(observed.users)
+    changes += [buckets.plan_deletion(name, observed, api, "it is not declared; ") for name in pruned]
+    changes += users.plan(wanted.users, observed, wanted.pruned_users(observed), going, api, ready, problems)
+    changes += buckets.plan(wanted.buckets, observed, owners, api, ready, problems)
+    if observed.led_elsewhere(wanted.site):
+        # What another zone than the realm's master changes of these, the master never learns of: the zones would tell different things.
+        problems.extend(
+            f"{change.action} {change.id}: users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there. "
+            "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
+            for change in changes
+            if change.kind in ("user", "bucket")
+        )
+    if problems:
+        raise Invalid(problems)
+    return Plan(changes, warnings)
+
+
+class Provider:
+    """The site, users and buckets of one module call. connection: None where there is no cluster yet (check mode only)."""
+
+    def __init__(self, wanted: Wanted, connection: t.Optional[Connection], options: t.Mapping[str, t.Any], client: t.Optional[Client] = None) -> None:
+        self._wanted = wanted
+        self._connection = connection
+        self._api = AdminOps(wanted.admin, RadosgwAdmin(options, wanted.site.arguments if wanted.site else []), client)
+
+    def observe(self) -> Observed:
+        observed = Observed()
+        if self._connection is None:
+            return observed
+        try:
+            pools = pool_names(self._connection)
+            if ROOT_POOL in pools:
+                realm.observe(observed, self._wanted.site, self._api.cli)
+                if self._wanted.objects:
+                    self._observe_objects(observed, pools)
+        except ApiFailed as error:
+            raise Unreachable(str(error)) from error
+        return observed
+
+    def _observe_objects(self, observed: Observed, pools: t.Collection[str]) -> None:
+        wanted, api = self._wanted, self._api
+        zone = observed.zones.get(wanted.site.zone) if wanted.site else None
+        if wanted.site and (zone is None or zone["pool"] not in pools):
+            return  # no gateway has run in this zone, so it has no users
+        if not wanted.site and not observed.zones:
+            return
+        if wanted.admin not in api.cli("metadata", "list", "user"):
+            self._without_own_user(observed)
+            return
+        record = api.cli("user", "info", f"--uid={wanted.admin}")
+        observed.users[wanted.admin] = record
+        if not users.may_ask(record):
+            self._without_own_user(observed)
+            return
+        api.keep(record)
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            listed = pool.map(lambda kind: api("GET", f"metadata/{kind}"), ("user", "bucket"))
+            observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)
+            leaving = [user.uid for user in wanted.users if not user.present and user.uid in observed.uids] + wanted.pruned_users(observed)
+            users.observe(observed, wanted.uids, leaving, api, pool)
+            buckets.observe(observed, wanted.buckets, wanted.pruned_buckets(observed), api, pool)
+
+    def _without_own_user(self, observed: Observed) -> None:
+        """Read with radosgw-admin what the gateways won't tell, as long as nobody is there who may ask them."""
+        wanted, cli = self._wanted, self._api.cli
+        observed.uids = frozenset(cli("metadata", "list", "user"))
+        uids = sorted(wanted.uids & observed.uids)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            for uid, found in zip(uids, pool.map(lambda uid: cli("metadata", "get", f"user:{uid}"), uids)):
+                observed.users[uid] = found["data"]
+        there = frozenset(cli("metadata", "list", "bucket"))
+        known = {bucket.id for bucket in wanted.buckets} & there
+        # Where another zone has the say, the plan tells what must be done instead
+        if (known or wanted.prune) and not observed.led_elsewhere(wanted.site):
+            why = "is not there or may not do what it must, and there are buckets already: run once with users only, which mends it"
+            raise Invalid([f"the user {wanted.admin}, as which this collection asks the gateways, {why}"])
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(self._wanted, observed, self._api)
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        found = [
+            {key: value for key, value in {"uid": uid, **users.current(record)}.items() if key != "keys"}
+            for uid, record in sorted(observed.users.items())
+            if uid != self._wanted.admin
+        ]
+        return {"users": found, "buckets": [{"name": name, **facts} for name, facts in sorted(observed.buckets.items())]}

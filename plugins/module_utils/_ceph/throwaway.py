@@ -1,0 +1,56 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images that only prove something, and are gone afterwards.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+try:
+    import rbd
+except ImportError:
+    rbd = None
+
+
+@contextlib.contextmanager
+def throwaway_images(io_context: t.Any, *names: str) -> t.Iterator[None]:
+    """Images that may be made within, a clone before its parent: none is there at the beginning, and none is left, whatever happens."""
+    remove_images(io_context, *names)
+    try:
+        yield
+    finally:
+        remove_images(io_context, *names)
+
+
+def remove_images(io_context: t.Any, *names: str) -> None:
+    """Remove images with their snapshots, however far their making had come.
+
+    A process that was just stopped may hold one for a moment; one that was killed, for half a minute.
+    """
+    end = time.monotonic() + 40
+    for name in names:
+        with contextlib.suppress(rbd.ImageNotFound):
+            _remove_snapshots(io_context, name)
+        with contextlib.suppress(rbd.ImageNotFound):
+            while True:
+                try:
+                    rbd.RBD().remove(io_context, name)
+                    break
+                except rbd.ImageBusy:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.2)
+
+
+def _remove_snapshots(io_context: t.Any, name: str) -> None:
+    with rbd.Image(io_context, name) as image:
+        for snapshot in list(image.list_snaps()):
+            if image.is_protected_snap(snapshot["name"]):
+                image.unprotect_snap(snapshot["name"])
+            image.remove_snap(snapshot["name"])

@@ -1,0 +1,279 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users of the object storage: their keys, capabilities and quotas, and the user as which this collection asks the gateways.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, is_true, keys_of, pool_names, without_tenant
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+
+# What this collection's own user may do. metadata: secrets are handed over in the body of a metadata call, for the URLs of all
+# other calls stand in the gateways' logs.
+ADMIN_CAPS = {"buckets": "*", "metadata": "*", "usage": "read", "users": "*"}
+# What the Admin Ops API sets of a user in one call; what only radosgw-admin sets; the quotas, and what the API calls them
+_FIELDS = ("display_name", "email", "max_buckets", "suspended")
+_FLAGS = ("system", "admin")
+_QUOTAS = {"user_quota": "user", "bucket_quota": "bucket"}
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """A declared user. What is None is left as it is.
+
+    fields: of _FIELDS, _FLAGS, caps (type -> perm) and _QUOTAS what was declared, as current has it.
+    keys: access key -> secret; None: any will do, one is generated.
+    """
+
+    uid: str
+    present: bool = True
+    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    keys: t.Optional[t.Mapping[str, Secret]] = None
+    exclusive_keys: bool = False
+
+
+@dataclasses.dataclass
+class Observed:
+    """users: uid -> as the metadata tell it, for those declared and this collection's own user; uids: all. owned: uid -> ids of buckets, of who is to go."""
+
+    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    uids: t.FrozenSet[str] = frozenset()
+    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
+
+
+def parse(items: t.Iterable[t.Mapping[str, t.Any]], admin: str, problems: list[str]) -> tuple[User, ...]:
+    """Return the declared users. admin: the uid of this collection's own."""
+    users = []
+    for item in items:
+        found: list[str] = []
+        users.append(_parse(item, admin, found))
+        problems.extend(f"user {item['uid']}: {text}" for text in found)
+    return tuple(users)
+
+
+def _parse(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
+    if item["uid"] == admin:
+        found.append("this is the collection's own user (admin_user); it cannot be declared")
+    fields = {key: item[key] for key in (*_FIELDS, *_FLAGS) if item.get(key) is not None}
+    # As the gateways keep them
+    if "email" in fields:
+        fields["email"] = fields["email"].lower()
+    if "max_buckets" in fields:
+        fields["max_buckets"] = max(fields["max_buckets"], quotas.UNLIMITED)
+    if item.get("caps") is not None:
+        fields["caps"] = {}
+        for kind, perm in item["caps"].items():
+            try:
+                fields["caps"][kind] = tidy_perm(perm)
+            except ValueError as error:
+                found.append(str(error))
+    fields.update({key: quotas.parse(item[key], found) for key in _QUOTAS if item.get(key) is not None})
+    keys = None
+    if item.get("keys"):
+        keys = {key["access_key"]: Secret(key["secret_key"]) for key in item["keys"]}
+        if len(keys) < len(item["keys"]):
+            found.append("an access key is given twice")
+    elif item.get("exclusive_keys"):
+        found.append("exclusive_keys needs keys")
+    return User(item["uid"], item.get("state", "present") == "present", fields, keys, bool(item.get("exclusive_keys")))
+
+
+def tidy_perm(perm: str) -> str:
+    """Return a capability's permission as the gateways write it: read, write or *. Raises ValueError."""
+    words = {word.strip() for word in str(perm).split(",")}
+    if words == {"*"} or words == {"read", "write"}:
+        return "*"
+    if words in ({"read"}, {"write"}):
+        return words.pop()
+    raise ValueError(f"'{perm}' is not a permission: write read, write or *")
+
+
+# -- what is
+
+
+def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
+    return {cap["type"]: tidy_perm(cap["perm"]) for cap in record.get("caps", ())}
+
+
+def current(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return a user's record as the gateways tell it in the form in which users are declared."""
+    return {
+        "display_name": record.get("display_name", ""),
+        "email": record.get("email", ""),
+        "max_buckets": record.get("max_buckets"),
+        "suspended": is_true(record.get("suspended", 0)),
+        **{flag: is_true(record.get(flag, False)) for flag in _FLAGS},
+        "caps": _caps(record),
+        **{key: quotas.current(record[key]) for key in _QUOTAS},
+        "keys": keys_of(record),
+    }
+
+
+def may_ask(record: t.Mapping[str, t.Any]) -> bool:
+    """Whether this collection's own user may do all that it must. record: its own."""
+    return not (differing(_caps(record), ADMIN_CAPS)[1] or is_true(record.get("suspended", 0)) or not record.get("keys"))
+
+
+def observe(observed: Observed, asked: t.Collection[str], leaving: t.Sequence[str], api: AdminOps, pool: ThreadPoolExecutor) -> None:
+    """Read the users asked for, and the buckets of those who are leaving. uids has been read."""
+    uids = sorted(set(asked) & observed.uids)
+    for uid, found in zip(uids, pool.map(api.user, uids)):
+        if found is not None:
+            observed.users[uid] = found
+            api.keep({**found, "user_id": uid})
+    for uid, names in zip(leaving, pool.map(lambda uid: api("GET", "bucket", uid=uid), leaving)):
+        tenant = uid.partition("$")[0] + "/" if "$" in uid else ""
+        observed.owned[uid] = [tenant + name for name in names or ()]
+
+
+def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence[str]) -> dict[str, t.Optional[list[dict[str, str]]]]:
+    """The keys of users, [{access_key, secret_key}]; None for one that is not there. Raises ApiFailed, Unreachable, Invalid: never read as an absence.
+
+    connection: an open one. admin: a RadosgwAdmin.
+    """
+    found: dict[str, t.Optional[list[dict[str, str]]]] = dict.fromkeys(uids)
+    pools = pool_names(connection)
+    if ROOT_POOL not in pools or not admin("zone", "list")["zones"]:
+        return found
+    if admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
+        return found  # no gateway has run in this zone, so it has no users
+    living = frozenset(admin("metadata", "list", "user"))
+    there = [uid for uid in found if uid in living]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for uid, record in zip(there, pool.map(lambda uid: admin("user", "info", f"--uid={uid}"), there)):
+            found[uid] = [{"access_key": access, "secret_key": secret.reveal()} for access, secret in sorted(keys_of(record).items())]
+    return found
+
+
+# -- what must change
+
+
+def plan_own(observed: Observed, api: AdminOps, uid: str, needs: t.FrozenSet[str]) -> list[Change]:
+    """Make this collection's own user, or mend it."""
+    have = observed.users.get(uid)
+    if have is None:
+        return [Change("user", uid, "create", None, {"caps": ADMIN_CAPS, "keys": "generated"}, lambda: _create_own(api, uid), needs=needs)]
+    before, after = differing(_caps(have), ADMIN_CAPS)
+    old, new = ({"caps": before}, {"caps": after}) if after else ({}, {})
+    if have.get("suspended"):
+        old["suspended"], new["suspended"] = True, False
+    if not have.get("keys"):
+        old["keys"], new["keys"] = None, "generated"
+    return [Change("user", uid, "update", old, new, lambda: _mend_own(api, uid, new), needs=needs)] if new else []
+
+
+def plan(
+    users: t.Iterable[User], observed: Observed, pruned: t.Iterable[str], going: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], problems: list[str]
+) -> list[Change]:
+    """pruned: uids that go because they are not declared. going: ids of the buckets that are deleted in the same plan."""
+    changes = []
+    for user in users:
+        if user.present:
+            changes.extend(_plan(user, observed.users.get(user.uid), api, needs))
+        elif user.uid in observed.users:
+            changes.append(_plan_deletion(user.uid, observed, going, api, problems, ""))
+    return [*changes, *(_plan_deletion(uid, observed, going, api, problems, "it is not declared; ") for uid in pruned)]
+
+
+def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str]) -> list[Change]:
+    have: dict[str, t.Any] = {"caps": {}} if record is None else current(record)
+    fields = user.fields if record is not None else {"display_name": user.uid, **user.fields}
+    before, after = quotas.differing(have, fields, tuple(_QUOTAS))
+    lost = ""
+    have_keys: dict[str, Secret] = have.get("keys", {})
+    if user.keys is not None:
+        surplus = set(have_keys) - set(user.keys) if user.exclusive_keys else set()
+        if any(have_keys.get(key) != secret for key, secret in user.keys.items()) or surplus:
+            kept = {} if user.exclusive_keys else have_keys
+            before["keys"], after["keys"] = have_keys, {**kept, **user.keys}
+        if surplus:
+            lost = f"who uses the access keys {', '.join(sorted(surplus))} is locked out"
+    elif not have_keys:
+        before["keys"], after["keys"] = None, "generated"
+    if record is None:
+        return [Change("user", user.uid, "create", None, after, lambda: _create(api, user, after), needs=needs)]
+    risk = Risk.LOSS if lost else Risk.NONE
+    return [Change("user", user.uid, "update", before, after, lambda: _update(api, user, after), risk, lost, needs=needs)] if after else []
+
+
+def _plan_deletion(uid: str, observed: Observed, going: t.Collection[str], api: AdminOps, problems: list[str], why: str) -> Change:
+    owned = observed.owned.get(uid, [])
+    left = sorted(name for name in owned if name not in going)
+    if left:
+        problems.append(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
+    needs = frozenset(f"bucket/{name}" for name in owned)
+    reason = f"{why}its keys would be gone"
+    return Change("user", uid, "delete", {"buckets": sorted(owned)}, None, lambda: api("DELETE", "user", uid=uid), Risk.LOSS, reason, needs=needs)
+
+
+# -- what changes them
+
+
+def _caps_text(caps: t.Mapping[str, str]) -> str:
+    return ";".join(f"{kind}={perm}" for kind, perm in sorted(caps.items()))
+
+
+def _create_own(api: AdminOps, uid: str) -> None:
+    record = api.cli("user", "create", f"--uid={uid}", "--display-name=Ansible collection cephstack.cloud", f"--caps={_caps_text(ADMIN_CAPS)}")
+    api.keep(record)
+
+
+def _mend_own(api: AdminOps, uid: str, after: t.Mapping[str, t.Any]) -> None:
+    if "suspended" in after:
+        api.cli("user", "enable", f"--uid={uid}")
+    if "keys" in after:
+        api.cli("key", "create", f"--uid={uid}", "--key-type=s3", "--gen-access-key", "--gen-secret")
+    if "caps" in after:
+        api.cli("caps", "add", f"--uid={uid}", f"--caps={_caps_text(ADMIN_CAPS)}")
+    api.keep(api.cli("user", "info", f"--uid={uid}"))
+
+
+def _create(api: AdminOps, user: User, after: t.Mapping[str, t.Any]) -> None:
+    api("PUT", "user", uid=user.uid, display_name=after["display_name"], email=after.get("email"), generate_key=user.keys is None)
+    done = {"display_name", "email"} | ({"keys"} if user.keys is None else set())
+    _update(api, user, {key: value for key, value in after.items() if key not in done})
+
+
+def _update(api: AdminOps, user: User, after: t.Mapping[str, t.Any]) -> None:
+    uid = user.uid
+    plain = {key: after[key] for key in _FIELDS if key in after}
+    if plain:
+        api("POST", "user", uid=uid, **plain)
+    if "caps" in after:
+        gone = {kind: perm for kind, perm in _caps(api.user(uid) or {}).items() if after["caps"].get(kind) != perm}
+        for method, caps in (("DELETE", gone), ("PUT", after["caps"])):
+            if caps:
+                api(method, "user", caps="", uid=uid, user_caps=_caps_text(caps))
+    for key, kind in _QUOTAS.items():
+        if key in after:
+            api("PUT", "user", quota="", uid=uid, quota_type=kind, **quotas.query(after[key]))
+    for flag in _FLAGS:
+        if flag in after:
+            api.cli("user", "modify", f"--uid={uid}", f"--{flag}={str(after[flag]).lower()}")
+    if "keys" in after:
+        _set_keys(api, user)
+
+
+def _set_keys(api: AdminOps, user: User) -> None:
+    if user.keys is None:
+        api("PUT", "user", key="", uid=user.uid, key_type="s3", generate_key=True)
+        return
+    whole = api("GET", "metadata/user", key=user.uid)
+    own = without_tenant(whole["data"]["user_id"])
+    keys = {key["access_key"]: key for key in whole["data"].get("keys", ())}
+    if user.exclusive_keys:
+        # Subusers' keys are theirs
+        keys = {access: key for access, key in keys.items() if access in user.keys or without_tenant(key["user"]) != own}
+    for access, secret in user.keys.items():
+        keys[access] = {**keys.get(access, {"user": user.uid}), "access_key": access, "secret_key": secret.reveal()}
+    whole["data"]["keys"] = list(keys.values())
+    api("PUT", "metadata/user", body=json.dumps(whole).encode(), key=user.uid)

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of an inventory before anything is touched, by inventories that are read as Ansible reads them."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.cephstack.cloud.plugins.action import preflight
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SECRETS = yaml.safe_load((ROOT / "tests" / "example_secrets.yml").read_text(encoding="utf-8"))
+MINIMAL = """
+cloudstack_management: {hosts: {cloud1: {ansible_host: 192.0.2.31}, cloud2: {ansible_host: 192.0.2.32}}}
+kvm_hosts: {hosts: {kvm1: {ansible_host: 192.0.2.21}}}
+"""
+
+
+def problems(folder: pathlib.Path) -> list[str]:
+    loader = DataLoader()
+    inventory = InventoryManager(loader, sources=[f"{folder}/"])
+    hostvars = HostVars(inventory, VariableManager(loader, inventory), loader)
+    task = SimpleNamespace(args={}, async_val=0, check_mode=False, diff=False)
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))
+    action = preflight.ActionModule(task, connection, None, loader, Templar(loader, variables={}), None)
+    return action.run(None, {"groups": inventory.get_groups_dict(), "hostvars": hostvars})["problems"]
+
+
+@pytest.fixture
+def example(tmp_path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "mine"))
+
+
+def minimal(folder: pathlib.Path, cloudstack: str, ceph: str = "ceph: {public_network: 192.0.2.0/24}") -> list[str]:
+    (folder / "hosts.yml").write_text(MINIMAL, encoding="utf-8")
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "all.yml").write_text(f"{ceph}\n{cloudstack}", encoding="utf-8")
+    return problems(folder)
+
+
+def test_the_example_inventory_has_no_passwords_of_its_own(example: pathlib.Path) -> None:
+    found = problems(example)
+    assert len(found) == len(SECRETS) == 4
+    for secret in SECRETS:
+        (problem,) = (line for line in found if secret in line)
+        assert "cloud1: cloudstack." in problem and f"{secret} is not set" in problem and str(example / "group_vars/all/vault.yml") in problem
+
+
+def test_the_example_inventory_is_sound_once_they_are_given(example: pathlib.Path) -> None:
+    (example / "group_vars" / "all" / "vault.yml").write_text(yaml.safe_dump(SECRETS), encoding="utf-8")
+    assert problems(example) == []
+
+
+def test_without_cloudstack_no_secret_of_its_is_asked_for(example: pathlib.Path) -> None:
+    hosts = yaml.safe_load((example / "hosts.yml").read_text(encoding="utf-8"))
+    del hosts["cloudstack_management"]
+    (example / "hosts.yml").write_text(yaml.safe_dump(hosts), encoding="utf-8")
+    assert problems(example) == []
+
+
+def test_all_servers_of_a_secret_that_is_missing_are_named(tmp_path: pathlib.Path) -> None:
+    found = minimal(tmp_path, "cloudstack: {database: {password: '{{ vault_x }}'}, admin_password: '', management_key: a}")
+    assert len(found) == 3
+    assert "cloud1, cloud2: cloudstack.database.password: 'vault_x' is undefined" in found
+    for name in ("admin_password", "database_key"):
+        assert f"cloud1, cloud2: cloudstack.{name} is not set: keep it in a vault" in found
+
+
+def test_secrets_may_come_from_other_hosts_and_variables(tmp_path: pathlib.Path) -> None:
+    whole = (
+        "there: {database: {password: '{{ hostvars.cloud2.ansible_host }}'}, admin_password: '{{ groups.kvm_hosts | first }}'}\n"
+        "cloudstack: \"{{ there | combine({'management_key': 1, 'database_key': 'b'}) }}\"\n"
+    )
+    assert minimal(tmp_path, whole) == []
+
+
+def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.Path) -> None:
+    secrets = "database: {password: a}, admin_password: b, management_key: c, database_key: d"
+    flat = "repository: {url: https://mirror.example.org, suite: /, components: [main]}"
+    (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{{flat}}}}}")
+    assert said.startswith("cloud1, cloud2: cloudstack.packages.repository.components is main, but")
+    assert minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{source: folder, {flat}}}}}") == []
+    cluster = "ceph: {public_network: 192.0.2.0/24, packages: {source: repository, repository: {suite: reef, components: []}}}"
+    (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}}}", cluster)
+    assert said.startswith("ceph.packages.repository.components is empty, but ceph.packages.repository.suite reef does not end with a slash")

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What S3 documents mean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3_bucket_settings as settings
+
+
+def test_lifecycle_survives_the_way_to_xml_and_back():
+    rules = [
+        settings.tidy_rule({"id": "a", "expiration_days": 3}),
+        settings.tidy_rule(
+            {"id": "b", "enabled": False, "prefix": "x/", "tags": {"k": "v", "n": 1}, "noncurrent_expiration_days": 9, "abort_multipart_days": 2}
+        ),
+        settings.tidy_rule(
+            {"id": "c", "expire_delete_markers": True, "transitions": [{"days": 9, "storage_class": "COLD"}, {"days": 3, "storage_class": "WARM"}]}
+        ),
+        settings.tidy_rule({"id": "d", "tags": {"k": "v"}, "noncurrent_transitions": [{"days": 9, "storage_class": "COLD"}]}),
+    ]
+    assert settings.lifecycle_from_xml(settings.lifecycle_to_xml(rules)) == rules
+
+
+def test_lifecycle_of_others_is_understood():
+    xml = b"""<?xml version="1.0"?><LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+    <Rule><ID>z</ID><Prefix>old/</Prefix><Status>Enabled</Status><Expiration><Days>5</Days></Expiration></Rule>
+    <Rule><ID>a</ID><Filter/><Status>Disabled</Status><Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration></Rule></LifecycleConfiguration>"""
+    first, second = settings.lifecycle_from_xml(xml)
+    assert second == settings.tidy_rule({"id": "z", "prefix": "old/", "expiration_days": 5})
+    assert first["other"], "what cannot be declared must differ from everything declared"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ({"id": "r"}, "does nothing"),
+        ({"id": "r", "expiration_days": 0}, "1 or more"),
+        ({"id": "r", "expiration_days": 1, "expire_delete_markers": True}, "exclude"),
+    ],
+)
+def test_rules_that_s3_would_refuse(rule, text):
+    assert any(text in found for found in settings.rule_problems(rule))
+
+
+def test_policies_are_compared_by_their_meaning():
+    one = {
+        "Statement": {"Effect": "Allow", "Principal": "*", "Action": ["s3:b", "s3:a"], "Resource": "r", "Condition": {"Bool": {"aws:SecureTransport": False}}}
+    }
+    two = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:a", "s3:b", "s3:a"], "Resource": ["r"],
+                "Condition": {"Bool": {"aws:SecureTransport": ["false"]}},
+            }
+        ],
+    }  # fmt: skip
+    assert settings.tidy_policy(one) == settings.tidy_policy(json.dumps(two))
+    assert settings.tidy_policy({}) is None
+    assert settings.tidy_policy(b"") is None
+    two["Statement"][0]["Effect"] = "Deny"
+    assert settings.tidy_policy(one) != settings.tidy_policy(two)
+
+
+def test_public_policies_are_known():
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+    assert settings.is_public(settings.tidy_policy({"Statement": statement}))
+    assert not settings.is_public(settings.tidy_policy({"Statement": {**statement, "Effect": "Deny"}}))
+    assert not settings.is_public(settings.tidy_policy({"Statement": {**statement, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}}))
+    assert not settings.is_public(settings.tidy_policy({"Statement": {**statement, "Principal": {"AWS": "arn:aws:iam:::user/a"}}}))
+    assert not settings.is_public(None)
+
+
+def test_versioning():
+    assert settings.versioning_from_xml(settings.versioning_to_xml(True)) is True
+    assert settings.versioning_from_xml(settings.versioning_to_xml(False)) is False
+    assert settings.versioning_from_xml(b"<VersioningConfiguration/>") is False
