@@ -19,12 +19,12 @@ import os
 import re
 import tempfile
 import textwrap
-import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -271,16 +271,15 @@ class Provider:
 
     def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), patience: float = 300) -> str:
         """Return what apt says; wait for others that use it. Raises Unreachable with apt's words."""
-        end = time.monotonic() + patience
-        while True:
-            try:
-                return run([*argv, *self.options, *options], timeout=1200)
-            except CommandError as error:
-                if "Could not get lock" in error.text and time.monotonic() < end:
-                    time.sleep(2)
-                    continue
-                said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
-                raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
+
+        def locked(error: Exception) -> bool:
+            return isinstance(error, CommandError) and "Could not get lock" in error.text
+
+        try:
+            return str(retry_while(locked, lambda: run([*argv, *self.options, *options], timeout=1200), patience, 2))
+        except CommandError as error:
+            said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
+            raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
 
 
 def _only(source: str) -> list[str]:

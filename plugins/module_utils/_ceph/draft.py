@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
 # How long a mon may take to hear of an option that was just set (it learns of it by the next proposal).
 _PATIENCE = 10.0
@@ -112,11 +112,8 @@ class Draft(_plan.Draft):
 
     def patiently(self, prefix: str, **arguments: t.Any) -> t.Any:
         """Send a command that may be refused until the mons have heard of the gate's option."""
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return self.send(prefix, **arguments)
-            except CommandFailed as error:
-                if error.code != errno.EPERM or time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+
+        def not_heard(error: Exception) -> bool:
+            return isinstance(error, CommandFailed) and error.code == errno.EPERM
+
+        return retry_while(not_heard, lambda: self.send(prefix, **arguments), _PATIENCE, 0.1)

@@ -9,8 +9,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
 try:
     import rbd
@@ -38,14 +41,7 @@ def remove_images(io_context: t.Any, *names: str) -> None:
         with contextlib.suppress(rbd.ImageNotFound):
             _remove_snapshots(io_context, name)
         with contextlib.suppress(rbd.ImageNotFound):
-            while True:
-                try:
-                    rbd.RBD().remove(io_context, name)
-                    break
-                except rbd.ImageBusy:
-                    if time.monotonic() > end:
-                        raise
-                    time.sleep(0.2)
+            retry_while(lambda error: isinstance(error, rbd.ImageBusy), functools.partial(rbd.RBD().remove, io_context, name), end - time.monotonic(), 0.2)
 
 
 def _remove_snapshots(io_context: t.Any, name: str) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 import typing as t
 import urllib.request
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
@@ -218,15 +218,11 @@ def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
         params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], checksum=_sum(item))
         params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: _text(value) for key, value in item["details"].items()}))
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                answer = region.client.call("registerTemplate", name=item["name"], **params)
-                break
-            except ApiError as error:
-                if "find a host" not in error.text or time.monotonic() > end:
-                    raise
-                time.sleep(3)
+
+        def no_host_yet(error: Exception) -> bool:
+            return isinstance(error, ApiError) and "find a host" in error.text
+
+        answer = retry_while(no_host_yet, lambda: region.client.call("registerTemplate", name=item["name"], **params), _PATIENCE, 3)
         region.made("templates", item["name"], answer["template"][0])
 
     needs = draft.ids("cluster", "host", "primary_storage", "image_store", begin=f"{zone}/") | draft.ids("image_store") | {f"zone/{zone}"}

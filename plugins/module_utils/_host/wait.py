@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting until something is so.
+"""Waiting until something is so, or can be done.
 
 PRIVATE to the collection.
 """
@@ -33,3 +33,18 @@ def wait_until(
             raise error if isinstance(error, Exception) else TimeoutError(error)
         time.sleep(growing if pause is None else pause)
         growing = min(growing * 1.3, 1.0)
+
+
+def retry_while(passing: t.Callable[[t.Any], bool], call: t.Callable[[], t.Any], seconds: float, pause: float) -> t.Any:
+    """Return what call() gives; call again where it fails with what passes by itself. Raises what it failed with, at once or when the time is over.
+
+    passing: whether an error is one of those. pause: seconds between two calls.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not passing(error) or time.monotonic() > end:
+                raise
+            time.sleep(pause)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
 
 
 def test_what_comes_in_time_is_returned() -> None:
@@ -23,3 +23,28 @@ def test_what_does_not_come_is_an_error_in_the_caller_s_words_or_of_its_own() ->
 
 def test_without_words_the_last_look_is_returned() -> None:
     assert wait_until(lambda: [], 0, pause=0) == []
+
+
+def test_what_fails_with_what_passes_is_done_again() -> None:
+    answers = iter([KeyError("busy"), KeyError("busy"), "done"])
+
+    def call() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert retry_while(lambda error: isinstance(error, KeyError), call, 10, 0) == "done"
+
+
+@pytest.mark.parametrize(("error", "seconds"), [(KeyError("busy"), -1), (ValueError("wrong"), 10)], ids=["the time is over", "another error"])
+def test_what_fails_for_good_is_raised_as_it_is(error: Exception, seconds: float) -> None:
+    calls = []
+
+    def call() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        retry_while(lambda found: isinstance(found, KeyError), call, seconds, 0)
+    assert caught.value is error and len(calls) == 1
