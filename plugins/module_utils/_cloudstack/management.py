@@ -22,7 +22,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
@@ -124,22 +124,6 @@ def read_properties(text: str) -> dict[str, str]:
     """Return the values of a file of properties by name."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, dummy, value in pairs}
-
-
-def edit_properties(text: str, values: t.Mapping[str, str]) -> str:
-    """Return the text with these values, everything else as it is."""
-    lines = []
-    seen = set()
-    for line in text.splitlines():
-        name = line.partition("=")[0].strip()
-        if "=" in line and name in values:
-            if name in seen:
-                continue
-            seen.add(name)
-            line = f"{name}={values[name]}"
-        lines.append(line)
-    lines += [f"{name}={value}" for name, value in values.items() if name not in seen]
-    return "\n".join(lines) + "\n"
 
 
 def wanted_properties(declared: Declared) -> dict[str, str]:
@@ -463,7 +447,8 @@ class Provider:
         text = files.read(PROPERTIES)
         if text is None:
             raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
-        files.write(PROPERTIES, edit_properties(text, sealed(wanted, self.declared.management_key)), 0o640, gid=_group())
+        values = sealed(wanted, self.declared.management_key)
+        files.write(PROPERTIES, config_files.put_values(text, values, "{}={}"), 0o640, gid=_group())
 
     def _start(self, again: bool) -> None:
         """Start or restart it and wait until its API answers; say what its log says where it doesn't."""

@@ -18,8 +18,7 @@ import pwd
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _block
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -119,7 +118,7 @@ class Part:
             return None
         if self.kind == "file":
             return {"text": file.text, "mode": file.mode}
-        text = _block.read(file.text, self.name) if self.kind == "block" else setting(file.text, self.name)
+        text = config_files.block(file.text, self.name) if self.kind == "block" else config_files.setting(file.text, self.name)
         return None if text is None else {"text": text}
 
     def wanted(self) -> t.Optional[dict[str, str]]:
@@ -130,7 +129,9 @@ class Part:
 
     def put(self, text: str) -> str:
         """Return the file's text with it as it should be. Not for whole files."""
-        return _block.put(text, self.name, self.text, self.top) if self.kind == "block" else put_setting(text, self.name, self.text or "")
+        if self.kind == "block":
+            return config_files.put_block(text, self.name, self.text, self.top)
+        return config_files.put_setting(text, self.name, self.text or "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,27 +195,6 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
         if wanted.cloudstack:
             found.append(Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True))
     return found
-
-
-def setting(text: str, name: str) -> t.Optional[str]:
-    """Return the line that sets something, None where there is none. The last one counts. Pure."""
-    found = [line for line in text.splitlines() if _sets(line, name)]
-    return found[-1] if found else None
-
-
-def put_setting(text: str, name: str, line: str) -> str:
-    """Return the text with that line in the place of the last that sets it, else at the end. Pure."""
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    places = [number for number, old in enumerate(lines) if _sets(old, name)]
-    at = places[-1] if places else len(lines)
-    lines[at : at + 1] = [f"{line}\n"]
-    return "".join(lines)
-
-
-def _sets(line: str, name: str) -> bool:
-    return line.partition("=")[0].strip() == name and "=" in line
 
 
 class Provider:

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Databases, Declared, Login, Observed, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_values
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
@@ -140,7 +141,7 @@ def test_all_problems_are_said_at_once() -> None:
 
 def test_properties_keep_what_they_are_not_told_about() -> None:
     text = "# about a=b\n\ndb.cloud.host=localhost\ndb.cloud.url.params=x=1&y=2\ndb.cloud.host=twice\n"
-    edited = management.edit_properties(text, {"db.cloud.host": "10.0.0.9", "new": "1"})
+    edited = put_values(text, {"db.cloud.host": "10.0.0.9", "new": "1"}, "{}={}")
     assert edited == "# about a=b\n\ndb.cloud.host=10.0.0.9\ndb.cloud.url.params=x=1&y=2\nnew=1\n"
     assert management.read_properties(edited) == {"db.cloud.host": "10.0.0.9", "db.cloud.url.params": "x=1&y=2", "new": "1"}
 
