@@ -23,6 +23,7 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
@@ -284,7 +285,7 @@ class Provider:
         if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key:
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
         unit = systemd.units([UNIT])[UNIT]
-        return Observed(True, databases, living, key, fits, unit, unit.active and newest(READ_AT_START) <= begun(unit.pid) + 1.5, unit.active and answers())
+        return Observed(True, databases, living, key, fits, unit, is_current(unit), unit.active and answers())
 
     def _databases(self) -> Databases:
         """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
@@ -475,20 +476,9 @@ def _group() -> int:
         raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from error
 
 
-def newest(paths: t.Iterable[str]) -> float:
-    """Return when the youngest of the files was changed, as seconds since the epoch."""
-    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=0.0)
-
-
-def begun(pid: int) -> float:
-    """Return when a process began, in the same terms, to about a second."""
-    try:
-        ticks = process.start_ticks(pid)
-        with open("/proc/stat", encoding="ascii") as file:
-            boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
-    except (OSError, StopIteration):
-        return 0.0
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+def is_current(unit: systemd.Unit) -> bool:
+    """Whether the server runs and has read its files as they are now, wherever links lead."""
+    return unit.active and not unread(unit, {path: files.changed(os.path.realpath(path)) for path in READ_AT_START})
 
 
 def answers(port: int = 8080) -> bool:

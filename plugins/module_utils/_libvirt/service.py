@@ -19,6 +19,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -272,14 +273,14 @@ class Provider:
     def _unit_changes(self, wanted: t.Iterable[Part], observed: Observed, changes: t.Sequence[Change]) -> t.Iterator[Change]:
         service = observed.service
         # not those of permissions alone
-        changed = {change.id for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
+        written = {change.name for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
         before, after = differing({"enabled": service.enabled, "running": service.active}, {"enabled": True, "running": True})
-        reasons = self._unread(wanted, observed, changed) if service.active else []
+        reasons = self._unread(wanted, observed, written) if service.active else []
         if reasons:
             before["restart"], after["restart"] = None, "; ".join(reasons)
         if not after:
             return
-        reload = service.stale or f"file/{DROP_IN}" in changed
+        reload = service.stale or DROP_IN in written
         start = not (service.enabled and service.active)
         yield Change(
             "unit",
@@ -294,17 +295,13 @@ class Provider:
         )
 
     @staticmethod
-    def _unread(wanted: t.Iterable[Part], observed: Observed, changed: t.Collection[str]) -> list[str]:
-        """Return what the running libvirt has not read. A run that was cut off before the restart has left it so, too."""
-        reasons = []
-        for part in wanted:
-            if part.at_start and f"{part.kind}/{part.path}" in changed:
-                reasons.append(f"{part.path} changes")
-            elif part.at_start and part.path in observed.files and observed.files[part.path].changed > observed.service.began:
-                reasons.append(f"{part.path} is newer than its start")
-        if f"sockets/{UNIT}" in changed:
+    def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Collection[str]) -> list[str]:
+        """Return what the running libvirt has not read."""
+        times = {part.path: observed.files[part.path].changed if part.path in observed.files else 0 for part in wanted if part.at_start}
+        reasons = unread(observed.service, times, written)
+        if UNIT in written:
             reasons.append("systemd stops listening for it")
-        elif any(socket.changed > observed.service.began for socket in observed.sockets.values()):
+        elif unread(observed.service, {name: socket.changed for name, socket in observed.sockets.items()}):
             reasons.append("systemd has stopped listening for it since its start")
         if observed.service.stale and not reasons:
             reasons.append("its unit changed")
