@@ -16,8 +16,7 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.ceph_conf import SECTION
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, Unreachable, differing
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
@@ -115,17 +114,8 @@ def keyring_text(entity: str, key: str, caps: t.Optional[t.Mapping[str, str]] = 
 
 def keyring_keys(text: t.Optional[str]) -> dict[str, str]:
     """Return the keys of a keyring by client."""
-    keys: dict[str, str] = {}
-    section = ""
-    for line in (text or "").splitlines():
-        named = SECTION.match(line)
-        if named:
-            section = named.group("name").strip()
-            continue
-        found = _KEY.match(line)
-        if found and section:
-            keys[section] = found.group("key")
-    return keys
+    found = ((section, _KEY.match(line)) for section, line in config_files.sections(text or ""))
+    return {section: key.group("key") for section, key in found if key and section}
 
 
 def _numbers(place: Place) -> tuple[int, int]:

@@ -78,36 +78,6 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
     return keyrings
 
 
-def edit_conf(text: t.Optional[str], settings: t.Mapping[str, t.Optional[str]]) -> str:
-    """Return a ceph.conf whose [global] has the settings, None meaning not there. All else stays as it is, comments too."""
-    wanted = {ceph_conf.conf_name(name): value for name, value in settings.items()}
-    lines: list[str] = []
-    section = ""
-    end_of_global: t.Optional[int] = None
-    seen: set[str] = set()
-    for line in (text or "").splitlines():
-        stripped = line.strip()
-        if stripped.startswith("[") and stripped.endswith("]"):
-            section = stripped[1:-1].strip()
-        elif section == "global" and "=" in line and not stripped.startswith(("#", ";")):
-            name = ceph_conf.conf_name(line.partition("=")[0])
-            if name in wanted:
-                if wanted[name] is None or name in seen:
-                    continue
-                seen.add(name)
-                if ceph_conf.conf_value(f"[global]\n{line}", name) != wanted[name]:
-                    line = f"{name} = {wanted[name]}"
-        lines.append(line)
-        if section == "global" and stripped:
-            end_of_global = len(lines)
-    missing = [f"{name} = {value}" for name, value in wanted.items() if value is not None and name not in seen]
-    if end_of_global is None:
-        lines = ["[global]", *missing, *([""] if lines else []), *lines]
-    else:
-        lines[end_of_global:end_of_global] = missing
-    return "\n".join(lines) + "\n"
-
-
 class Provider:
     """The keyring files and the ceph.conf of this host.
 
@@ -148,7 +118,7 @@ class Provider:
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
 
     def _write_conf(self) -> None:
-        files.write(self.conf, edit_conf(files.read(self.conf), self.settings or {}), 0o644)
+        files.write(self.conf, ceph_conf.edit_conf(files.read(self.conf), self.settings or {}), 0o644)
 
 
 def _remover(path: str) -> t.Callable[[], None]:

@@ -22,7 +22,8 @@ import re
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
 
@@ -124,22 +125,6 @@ def read_properties(text: str) -> dict[str, str]:
     """Return the values of a file of properties by name."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, dummy, value in pairs}
-
-
-def edit_properties(text: str, values: t.Mapping[str, str]) -> str:
-    """Return the text with these values, everything else as it is."""
-    lines = []
-    seen = set()
-    for line in text.splitlines():
-        name = line.partition("=")[0].strip()
-        if "=" in line and name in values:
-            if name in seen:
-                continue
-            seen.add(name)
-            line = f"{name}={values[name]}"
-        lines.append(line)
-    lines += [f"{name}={value}" for name, value in values.items() if name not in seen]
-    return "\n".join(lines) + "\n"
 
 
 def wanted_properties(declared: Declared) -> dict[str, str]:
@@ -300,7 +285,7 @@ class Provider:
         if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key:
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
         unit = systemd.units([UNIT])[UNIT]
-        return Observed(True, databases, living, key, fits, unit, unit.active and newest(READ_AT_START) <= begun(unit.pid) + 1.5, unit.active and answers())
+        return Observed(True, databases, living, key, fits, unit, is_current(unit), unit.active and answers())
 
     def _databases(self) -> Databases:
         """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
@@ -463,7 +448,8 @@ class Provider:
         text = files.read(PROPERTIES)
         if text is None:
             raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
-        files.write(PROPERTIES, edit_properties(text, sealed(wanted, self.declared.management_key)), 0o640, gid=_group())
+        values = sealed(wanted, self.declared.management_key)
+        files.write(PROPERTIES, config_files.put_values(text, values, "{}={}"), 0o640, gid=_group())
 
     def _start(self, again: bool) -> None:
         """Start or restart it and wait until its API answers; say what its log says where it doesn't."""
@@ -490,20 +476,9 @@ def _group() -> int:
         raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from error
 
 
-def newest(paths: t.Iterable[str]) -> float:
-    """Return when the youngest of the files was changed, as seconds since the epoch."""
-    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=0.0)
-
-
-def begun(pid: int) -> float:
-    """Return when a process began, in the same terms, to about a second."""
-    try:
-        ticks = process.start_ticks(pid)
-        with open("/proc/stat", encoding="ascii") as file:
-            boot = next(int(line.split()[1]) for line in file if line.startswith("btime "))
-    except (OSError, StopIteration):
-        return 0.0
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+def is_current(unit: systemd.Unit) -> bool:
+    """Whether the server runs and has read its files as they are now, wherever links lead."""
+    return unit.active and not unread(unit, {path: files.changed(os.path.realpath(path)) for path in READ_AT_START})
 
 
 def answers(port: int = 8080) -> bool:

@@ -18,8 +18,8 @@ import pwd
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _block
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
 
@@ -119,7 +119,7 @@ class Part:
             return None
         if self.kind == "file":
             return {"text": file.text, "mode": file.mode}
-        text = _block.read(file.text, self.name) if self.kind == "block" else setting(file.text, self.name)
+        text = config_files.block(file.text, self.name) if self.kind == "block" else config_files.setting(file.text, self.name)
         return None if text is None else {"text": text}
 
     def wanted(self) -> t.Optional[dict[str, str]]:
@@ -130,7 +130,9 @@ class Part:
 
     def put(self, text: str) -> str:
         """Return the file's text with it as it should be. Not for whole files."""
-        return _block.put(text, self.name, self.text, self.top) if self.kind == "block" else put_setting(text, self.name, self.text or "")
+        if self.kind == "block":
+            return config_files.put_block(text, self.name, self.text, self.top)
+        return config_files.put_setting(text, self.name, self.text or "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,27 +196,6 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
         if wanted.cloudstack:
             found.append(Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True))
     return found
-
-
-def setting(text: str, name: str) -> t.Optional[str]:
-    """Return the line that sets something, None where there is none. The last one counts. Pure."""
-    found = [line for line in text.splitlines() if _sets(line, name)]
-    return found[-1] if found else None
-
-
-def put_setting(text: str, name: str, line: str) -> str:
-    """Return the text with that line in the place of the last that sets it, else at the end. Pure."""
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    places = [number for number, old in enumerate(lines) if _sets(old, name)]
-    at = places[-1] if places else len(lines)
-    lines[at : at + 1] = [f"{line}\n"]
-    return "".join(lines)
-
-
-def _sets(line: str, name: str) -> bool:
-    return line.partition("=")[0].strip() == name and "=" in line
 
 
 class Provider:
@@ -292,14 +273,14 @@ class Provider:
     def _unit_changes(self, wanted: t.Iterable[Part], observed: Observed, changes: t.Sequence[Change]) -> t.Iterator[Change]:
         service = observed.service
         # not those of permissions alone
-        changed = {change.id for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
+        written = {change.name for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
         before, after = differing({"enabled": service.enabled, "running": service.active}, {"enabled": True, "running": True})
-        reasons = self._unread(wanted, observed, changed) if service.active else []
+        reasons = self._unread(wanted, observed, written) if service.active else []
         if reasons:
             before["restart"], after["restart"] = None, "; ".join(reasons)
         if not after:
             return
-        reload = service.stale or f"file/{DROP_IN}" in changed
+        reload = service.stale or DROP_IN in written
         start = not (service.enabled and service.active)
         yield Change(
             "unit",
@@ -314,17 +295,13 @@ class Provider:
         )
 
     @staticmethod
-    def _unread(wanted: t.Iterable[Part], observed: Observed, changed: t.Collection[str]) -> list[str]:
-        """Return what the running libvirt has not read. A run that was cut off before the restart has left it so, too."""
-        reasons = []
-        for part in wanted:
-            if part.at_start and f"{part.kind}/{part.path}" in changed:
-                reasons.append(f"{part.path} changes")
-            elif part.at_start and part.path in observed.files and observed.files[part.path].changed > observed.service.began:
-                reasons.append(f"{part.path} is newer than its start")
-        if f"sockets/{UNIT}" in changed:
+    def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Collection[str]) -> list[str]:
+        """Return what the running libvirt has not read."""
+        times = {part.path: observed.files[part.path].changed if part.path in observed.files else 0 for part in wanted if part.at_start}
+        reasons = unread(observed.service, times, written)
+        if UNIT in written:
             reasons.append("systemd stops listening for it")
-        elif any(socket.changed > observed.service.began for socket in observed.sockets.values()):
+        elif unread(observed.service, {name: socket.changed for name, socket in observed.sockets.items()}):
             reasons.append("systemd has stopped listening for it since its start")
         if observed.service.stale and not reasons:
             reasons.append("its unit changed")

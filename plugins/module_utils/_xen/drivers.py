@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
 
@@ -99,7 +100,7 @@ class Provider:
         return Observed(
             files={path: file for path, file in found.items() if file},
             stale=tuple(name for name, unit in units.items() if unit.stale),
-            unread=not loader.masked and self._is_unread(loader.began),
+            unread=not loader.masked and self._is_unread(loader),
         )
 
     def _file(self, path: str) -> t.Optional[File]:
@@ -109,13 +110,14 @@ class Provider:
         seen = os.stat(self.root + path)
         return File(content, f"{seen.st_mode & 0o7777:04o}", f"{seen.st_uid}:{seen.st_gid}")
 
-    def _is_unread(self, began: int) -> bool:
+    def _is_unread(self, loader: systemd.Unit) -> bool:
         """Whether MODULES_LOAD is newer than the loader's last start, as after a run that was cut off, and a module is not loaded.
 
         That a module could be loaded says nothing: modprobe --dry-run takes xen-blkback for loadable where Xen does not run yet. Where the
         loader was never started, as in a container, there is nothing to compare.
         """
-        return 0 < began < files.changed(self.root + MODULES_LOAD) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
+        times = {MODULES_LOAD: files.changed(self.root + MODULES_LOAD)}
+        return bool(loader.began and unread(loader, times)) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
 
     # -- plan
 

@@ -17,8 +17,7 @@ import os
 import typing as t
 import uuid as uuids
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _block
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
 
@@ -135,8 +134,8 @@ def nbd_conf(name: str) -> str:
 
 def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
-    ours = _block.read(text, _BLOCK) or ""
-    return _entries(ours), _entries(_block.put(text, _BLOCK, None))
+    ours = config_files.block(text, _BLOCK) or ""
+    return _entries(ours), _entries(config_files.put_block(text, _BLOCK, None))
 
 
 def _entries(text: str) -> dict[str, str]:
@@ -156,24 +155,12 @@ def rbdmap_options(client: str, option: str = "") -> str:
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
     """Return rbdmap with these entries as this collection's, and all else as it is."""
-    return _block.put(text, _BLOCK, "".join(f"{line}\n" for line in sorted(entries)) or None)
+    return config_files.put_block(text, _BLOCK, "".join(f"{line}\n" for line in sorted(entries)) or None)
 
 
 def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
     """Return an rbdmap in which each image, POOL/IMAGE, has its options, wherever its line is; None takes it away. All else stays."""
-    left = dict(entries)
-    lines = []
-    for line in (text or "").splitlines():
-        image = _image_of(line)
-        if image in entries:
-            options = left.pop(image, None)
-            if options is None:
-                continue
-            if line.split(None, 1)[1:] != [options]:
-                line = f"{image}\t{options}"
-        lines.append(line)
-    lines += [f"{image}\t{options}" for image, options in left.items() if options is not None]
-    return "".join(f"{line}\n" for line in lines)
+    return config_files.put_values(text or "", entries, "{}\t{}", _image_of, lambda line: "".join(line.split(None, 1)[1:]))
 
 
 # -- what is there

@@ -20,7 +20,6 @@ import shlex
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import edit_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
@@ -205,7 +204,7 @@ class Provider:
             raise Invalid(problems)
         changes: list[Change] = []
         if self.present:
-            conf = edit_conf(_text(observed, CONF), {"fsid": self.fsid, "mon_host": self.mon_host})
+            conf = ceph_conf.edit_conf(_text(observed, CONF), {"fsid": self.fsid, "mon_host": self.mon_host})
             changes += self._text_file(CONF, conf, observed)
         for path, client in self._secret_files(self.present).items():
             changes += self._secret(path, client, observed)

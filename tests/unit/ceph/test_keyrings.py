@@ -12,7 +12,7 @@ import stat
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, keyrings
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files, keyrings
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
@@ -109,10 +109,10 @@ def test_settings_of_a_new_conf(tmp_path):
 
 def test_an_operators_conf_is_kept():
     text = "# mine\n[global]\nfsid = old\nmon host = a ; two\nlog file = /x\n\n[client]\nfsid = other\n"
-    assert keyrings.edit_conf(text, {"fsid": "new", "mon_host": "a", "log_file": None, "public_network": "n"}) == (
+    assert ceph_conf.edit_conf(text, {"fsid": "new", "mon_host": "a", "log_file": None, "public_network": "n"}) == (
         "# mine\n[global]\nfsid = new\nmon host = a ; two\npublic_network = n\n\n[client]\nfsid = other\n"
     )
 
 
 def test_a_conf_without_global():
-    assert keyrings.edit_conf("[client]\na = b\n", {"fsid": "x"}) == "[global]\nfsid = x\n\n[client]\na = b\n"
+    assert ceph_conf.edit_conf("[client]\na = b\n", {"fsid": "x"}) == "[global]\nfsid = x\n\n[client]\na = b\n"

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import pathlib
+import time
 import typing as t
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Databases, Declared, Login, Observed, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_values
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
@@ -140,9 +144,31 @@ def test_all_problems_are_said_at_once() -> None:
 
 def test_properties_keep_what_they_are_not_told_about() -> None:
     text = "# about a=b\n\ndb.cloud.host=localhost\ndb.cloud.url.params=x=1&y=2\ndb.cloud.host=twice\n"
-    edited = management.edit_properties(text, {"db.cloud.host": "10.0.0.9", "new": "1"})
+    edited = put_values(text, {"db.cloud.host": "10.0.0.9", "new": "1"}, "{}={}")
     assert edited == "# about a=b\n\ndb.cloud.host=10.0.0.9\ndb.cloud.url.params=x=1&y=2\nnew=1\n"
     assert management.read_properties(edited) == {"db.cloud.host": "10.0.0.9", "db.cloud.url.params": "x=1&y=2", "new": "1"}
+
+
+@pytest.mark.parametrize(
+    ("age", "unit", "current"),
+    [
+        (60, Unit(active=True, began=-30), True),
+        (60, Unit(active=False, began=-30), False),
+        (60, Unit(active=True, began=-90), False),
+        (60, Unit(active=True), False),
+        (-3600, Unit(active=True, began=-30), True),
+    ],
+)
+def test_a_server_has_read_files_that_are_older_than_its_start(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, age: int, unit: Unit, current: bool
+) -> None:
+    """The file is behind a link that is new; one from the future was written by a clock that was wrong."""
+    now = int(time.time())
+    (tmp_path / "file").touch()
+    os.utime(tmp_path / "file", (now - age,) * 2)
+    (tmp_path / "link").symlink_to("file")
+    monkeypatch.setattr(management, "READ_AT_START", (str(tmp_path / "link"), str(tmp_path / "absent")))
+    assert management.is_current(dataclasses.replace(unit, began=unit.began and now + unit.began)) is current
 
 
 def test_the_log_is_told_without_its_secrets(tmp_path: t.Any) -> None:

@@ -16,6 +16,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_setting, setting
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import service
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import (
@@ -35,8 +36,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service i
     is_registered,
     parse,
     parts,
-    put_setting,
-    setting,
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Risk
 
