@@ -11,6 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import throwaway
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import wait
 
 
 class FakeRbd:
@@ -77,7 +78,9 @@ class Opened:
 def rbd(monkeypatch: pytest.MonkeyPatch) -> FakeRbd:
     fake = FakeRbd()
     monkeypatch.setattr(throwaway, "rbd", fake)
-    monkeypatch.setattr(throwaway, "time", Clock())
+    clock = Clock()
+    for module in (throwaway, wait):
+        monkeypatch.setattr(module, "time", clock)
     return fake
 
 
