@@ -83,6 +83,7 @@ class Change:
     moved_bytes: data that will move, where it is known.
     needs: ids of changes that must have been applied before this one. Ids that are not in the plan are already so.
     lane: where it waits for its turn; none where nothing bounds how many are applied at once.
+    batch: the name of what is applied by one call: of the changes of a stage that have the same, apply of the first does it for all.
     """
 
     kind: str
@@ -96,6 +97,7 @@ class Change:
     moved_bytes: t.Optional[int] = None
     needs: t.FrozenSet[str] = frozenset()
     lane: t.Optional[Lane] = None
+    batch: str = ""
 
     @property
     def id(self) -> str:
@@ -207,9 +209,9 @@ class Plan:
         A stage with failures is finished, then nothing further is begun. Every failure is returned.
         """
         for stage in self.stages():
-            lanes: dict[t.Optional[Lane], list[Change]] = {}
-            for change in stage:
-                lanes.setdefault(change.lane, []).append(change)
+            lanes: dict[t.Optional[Lane], list[list[Change]]] = {}
+            for batch in _batches(stage):
+                lanes.setdefault(batch[0].lane, []).append(batch)
             # Lanes first: what must wait for its turn takes longest.
             order = sorted(lanes, key=lambda lane: lane is None)
             runs = [lanes[lane] for lane in order for _turn in range(max(1, min(lane.at_once if lane else workers, len(lanes[lane]))))]
@@ -220,18 +222,27 @@ class Plan:
         return []
 
 
-def _attempt_each(waiting: list[Change]) -> list[Failure]:
-    """Apply one change after the other until none is left; several may do so with the same ones at once."""
+def _batches(stage: t.Sequence[Change]) -> list[list[Change]]:
+    """The changes of a stage, those together that one call applies."""
+    batches: dict[str, list[Change]] = {}
+    for change in stage:
+        batches.setdefault(f"batch {change.batch}" if change.batch else change.id, []).append(change)
+    return list(batches.values())
+
+
+def _attempt_each(waiting: list[list[Change]]) -> list[Failure]:
+    """Apply one batch after the other until none is left; several may do so with the same ones at once."""
     failures: list[Failure] = []
     while True:
         try:
-            change = waiting.pop(0)
+            batch = waiting.pop(0)
         except IndexError:  # looking first whether there is one would not be safe
             return failures
         try:
-            change.apply()
-        except Exception as error:  # every failure is kept and told with its object's name
-            failures.append(Failure(change.id, f"{change.action} {change.id}: {str(error) or type(error).__name__}"))
+            batch[0].apply()
+        except Exception as error:  # every failure is kept and told with its objects' names
+            ids = ", ".join(change.id for change in batch)
+            failures.append(Failure(batch[0].id, f"{batch[0].action} {ids}: {str(error) or type(error).__name__}"))
 
 
 def redact(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:

@@ -317,6 +317,22 @@ def test_a_lane_keeps_the_order_and_the_failures_of_its_changes() -> None:
     assert done == list("abcde")
 
 
+def test_a_batch_is_applied_by_one_call_stage_by_stage() -> None:
+    calls: list[str] = []
+    needs = {"a": frozenset(), "b": frozenset(), "c": frozenset({"pool/a"})}
+    batched = [change(name, lambda name=name: calls.append(name), batch="apt", needs=needs[name]) for name in needs]
+    assert Plan([*batched, change("d", lambda: calls.append("d"))], lane=Lane("one")).apply() == []
+    assert calls == ["a", "d", "c"]
+
+
+def test_a_batch_fails_as_one_and_names_all_of_it() -> None:
+    def fail() -> None:
+        raise OSError("no space")
+
+    failures = Plan([change("a", fail, batch="apt"), change("b", fail, batch="apt")]).apply()
+    assert [(failure.id, failure.message) for failure in failures] == [("pool/a", "create pool/a, pool/b: no space")]
+
+
 def test_a_plan_s_lane_is_for_the_changes_that_name_none() -> None:
     plan = Plan([change("a", lane=Lane("own", 8)), change("b")], lane=Lane("plan"))
     assert [one.lane for one in plan.changes] == [("own", 8), ("plan", 1)]
