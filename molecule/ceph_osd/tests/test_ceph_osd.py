@@ -83,10 +83,11 @@ def test_memory_is_shared():
     assert target == max(896 << 20, int(total * 0.6 / 3) >> 26 << 26)
 
 
-def test_a_run_that_changes_nothing_starts_no_ceph_volume(tmp_path):
+@pytest.mark.parametrize("mode", [("--check",), ()], ids=["check", "run"])
+def test_a_run_that_changes_nothing_starts_no_ceph_volume(tmp_path, mode):
     before = ssh("osd1", f"grep -c 'Running command: .*ceph-volume' {LOG} || true")
     declared = {"devices": [{"path": "/dev/disk/by-id/lab-data1"}, {"path": "/dev/disk/by-id/lab-data2"}, {"path": "/dev/disk/by-id/lab-data3", "type": "raw"}]}
-    code, said = module(tmp_path, "-e", json.dumps(declared))
+    code, said = module(tmp_path, "-e", json.dumps(declared), *mode)
     assert code == 0, said
     assert "changed=0" in said
     assert ssh("osd1", f"grep -c 'Running command: .*ceph-volume' {LOG} || true") == before

@@ -98,38 +98,30 @@ def secrets_of(ssh, ceph) -> set[str]:
     return secrets
 
 
-def test_keyrings_that_others_may_read_are_named_and_mended_and_no_key_is_told(tmp_path, ceph, ssh):
-    """Nothing is hidden but the keys, not even at -vvv."""
+def test_drifts_are_listed_exactly_then_mended_and_no_key_is_told(tmp_path, ceph, ssh):
+    """Of the cluster, and keyrings that others may read. Nothing is hidden but the keys, not even at -vvv."""
     keyrings = {"ceph2": "/etc/ceph/ceph.client.admin.keyring", "kvm1": "/etc/ceph/ceph.client.kvm.keyring"}
-    for name, path in keyrings.items():
-        ssh(name, f"chmod 644 {path}")
-    for mode in (["--check"], []):
-        changes, _ = STACK.play(tmp_path, "--diff", "-vvv", *mode)
-        assert {change["host"]: change["name"] for change in changes} == keyrings, changes
-        assert all((change["kind"], change["before"], change["after"]) == ("keyring", {"mode": "0644"}, {"mode": "0600"}) for change in changes)
-        assert runs.telling((tmp_path / "log").read_text().split("\n"), secrets_of(ssh, ceph)) == []
-    assert STACK.play(tmp_path, "--check")[0] == []
-
-
-def test_three_drifts_are_listed_exactly_then_mended(tmp_path, ceph, ssh):
+    for host, path in keyrings.items():
+        ssh(host, f"chmod 644 {path}")
     name = next(entry["pool_name"] for entry in ceph("osd pool ls detail") if entry["pool_name"] == "vms")
     caps = ceph("auth get client.kvm")[0]["caps"]
     ssh("ceph1", "ceph auth caps client.kvm mon 'allow *' osd 'allow *' mgr 'allow *'")
     ssh("ceph1", f"ceph osd pool set {name} min_size 1")
     ssh("ceph1", "ceph config set global mon_max_pg_per_osd 299")
 
-    changes, _ = STACK.play(tmp_path, "--check", "--diff")
-    assert sorted(change["kind"] for change in changes) == ["client", "option", "pool"], changes
-    listed = {change["kind"]: change for change in changes}
-    assert "allow *" in json.dumps(listed["client"]["before"]) and "profile rbd" in json.dumps(listed["client"]["after"])
-    assert listed["pool"]["before"] == {"min_size": 1} and listed["pool"]["after"] == {"min_size": 2}
-    assert "299" in json.dumps(listed["option"]["before"])
-
-    mended, _ = STACK.play(tmp_path)
-    assert sorted(change["kind"] for change in mended) == ["client", "option", "pool"], mended
+    for mode in (["--check"], []):
+        changes, _ = STACK.play(tmp_path, "--diff", "-vvv", *mode)
+        assert sorted(change["kind"] for change in changes) == ["client", "keyring", "keyring", "option", "pool"], changes
+        files = [change for change in changes if change["kind"] == "keyring"]
+        assert {change["host"]: change["name"] for change in files} == keyrings
+        assert all((change["before"], change["after"]) == ({"mode": "0644"}, {"mode": "0600"}) for change in files), files
+        listed = {change["kind"]: change for change in changes}
+        assert "allow *" in json.dumps(listed["client"]["before"]) and "profile rbd" in json.dumps(listed["client"]["after"])
+        assert listed["pool"]["before"] == {"min_size": 1} and listed["pool"]["after"] == {"min_size": 2}
+        assert "299" in json.dumps(listed["option"]["before"])
+        assert runs.telling((tmp_path / "log").read_text().split("\n"), secrets_of(ssh, ceph)) == []
     assert ceph("auth get client.kvm")[0]["caps"] == caps
-    again, _ = STACK.play(tmp_path, "--check")
-    assert again == []
+    assert STACK.play(tmp_path, "--check")[0] == []
 
 
 def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ceph, ssh):
