@@ -312,17 +312,18 @@ def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT)
     files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode())]
     files += [("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
-    return gzip.compress(_cpio(files), 6, mtime=0)
+    return gzip.compress(cpio(files), 6, mtime=0)
 
 
-def _cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
-    """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)."""
+def cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
+    """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
+
+    files: name, type and permissions as stat has them, content.
+    """
     out = bytearray()
     for number, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):
         encoded = name.encode() + b"\0"
         fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
-        out += b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
-        out += bytes(-len(out) % 4)
-        out += data
-        out += bytes(-len(out) % 4)
+        for part in (b"070701" + b"".join(b"%08X" % field for field in fields) + encoded, data):
+            out += part + bytes(-len(part) % 4)
     return bytes(out)
