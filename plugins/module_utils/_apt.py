@@ -220,9 +220,8 @@ class Provider:
         for path, text in self.texts.items():
             before = observed.texts[path]
             if before != text:  # also where what is shown is the same, such as a password that changed
-                was, will = differing(shown(before), shown(text)) if path == self.source else ({"text": before}, {"text": text})
-                change = ("create", None) if before is None else ("update", was)
-                draft.add(Change("file", path, *change, will, _writer(path, text)))
+                had, has = differing(shown(before), shown(text)) if path == self.source else ({"text": before}, {"text": text})
+                draft.add(Change("file", path, "create" if before is None else "update", None if before is None else had, has, _writer(path, text)))
         if not observed.listed or not observed.known:
             what = self.repository.name if self.repository and not observed.listed else "all"
             draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))

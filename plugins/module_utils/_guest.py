@@ -137,7 +137,6 @@ _COMMAND_LINE = 0xE000  # in the segment of 0x90000, as are the stack and the he
 _PIECE = 64 * SECTOR
 _PIECES_LBA = 128
 _INITRAMFS_ADDRESS = 0x08000000  # 128 MiB: beyond the 16 MiB + about 60 MiB that a kernel takes to unpack itself
-LINUX_MEMORY = 256  # MiB that such a guest needs
 
 
 def linux_image(kernel: bytes, initramfs: bytes, command_line: str) -> bytes:

@@ -21,7 +21,7 @@ import shlex
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable
 
 # interfaces(5): a line that begins with one of these begins a stanza.
@@ -29,6 +29,7 @@ _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _KEPT = "/var/lib/cephstack/bridges"
 _INTERFACES = "/etc/network/interfaces"
+_MANAGERS = ("NetworkManager.service", "systemd-networkd.service")
 
 
 class BridgeError(Exception):
@@ -192,7 +193,7 @@ def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
             continue
         lines = stanza.rstrip("\n").splitlines()
         at = next(number for number, line in enumerate(lines) if line.split()[:1] == ["iface"])
-        indent = next((re.match(r"\s*", line).group() for line in lines[at + 1 :] if line.strip()), "") or "  "  # type: ignore[union-attr]
+        indent = next((line[: -len(line.lstrip())] for line in lines[at + 1 :] if line.strip()), "") or "  "
         link, addresses = [], []
         if "inherits" in words:
             problems.append(
@@ -245,9 +246,11 @@ class Provider:
             links[name] = Link(ports, link.get("master", ""), addresses)
         routes = json.loads(_run(["ip", "-json", "-4", "route", "show", "default"]) or "[]")
         texts = {path: files.read(path, exact=True) for path in [_INTERFACES, *sorted(glob.glob(f"{_INTERFACES}.d/*"))] if os.path.isfile(path)}
-        pending = frozenset(bridge.name for bridge in self.bridges if _active(_timer(bridge.name)))
         described = {path: text for path, text in texts.items() if text is not None}
-        return Observed(links, routes[0].get("dev", "") if routes else "", described, _manager(), pending)
+        units = systemd.units([*_MANAGERS, *(_timer(bridge.name) for bridge in self.bridges)])
+        manager = "netplan" if glob.glob("/etc/netplan/*.yaml") else next((name.partition(".")[0] for name in _MANAGERS if units[name].active), "")
+        pending = frozenset(bridge.name for bridge in self.bridges if units[_timer(bridge.name)].active)
+        return Observed(links, routes[0].get("dev", "") if routes else "", described, manager, pending)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that stands in the way."""
@@ -328,11 +331,13 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared bridges with their ports and addresses."""
-        rows = []
-        for bridge in self.bridges:
-            link = observed.links.get(bridge.name, Link())
-            rows.append({"name": bridge.name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": bridge.name not in observed.pending})
-        return {"bridges": rows}
+        seen = {bridge.name: observed.links.get(bridge.name, Link()) for bridge in self.bridges}
+        return {
+            "bridges": [
+                {"name": name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": name not in observed.pending}
+                for name, link in seen.items()
+            ]
+        }
 
 
 def _unit(bridge: str) -> str:
@@ -343,30 +348,12 @@ def _timer(bridge: str) -> str:
     return f"{_unit(bridge)}.timer"
 
 
-def _active(unit: str) -> bool:
-    return _call(["systemctl", "--quiet", "is-active", unit]).code == 0
-
-
-def _manager() -> str:
-    """Return who sets up the network, as far as it can be told."""
-    if glob.glob("/etc/netplan/*.yaml"):
-        return "netplan"
-    for unit in ("NetworkManager.service", "systemd-networkd.service"):
-        if _active(unit):
-            return unit.partition(".")[0]
-    return ""
-
-
-def _call(argv: t.Sequence[str], timeout: float = 60) -> process.Ended:
+def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
     try:
-        return process.complete(argv, timeout=timeout)
+        done = process.complete(argv, timeout=timeout)
     except process.CommandError as error:
         late = f"{' '.join(argv)[:120]} did not end in {timeout:g} s"
         raise BridgeError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
-
-
-def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
-    done = _call(argv, timeout)
     if done.code != 0:
         raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.code}): {(done.err or done.out).strip()[-300:]}")
     return done.out
