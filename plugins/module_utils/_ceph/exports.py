@@ -201,6 +201,7 @@ def active(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, int], int, dict[str, 
     return serving, len(dump.get("standbys", [])), held
 
 
+@dataclasses.dataclass
 class Provider:
     """The client of one gateway, and the folders that it exports.
 
@@ -210,23 +211,13 @@ class Provider:
     wait: seconds that a metadata server may take to become active.
     """
 
-    def __init__(
-        self,
-        exports: t.Sequence[Export],
-        client: str,
-        cluster: t.Optional[Connection],
-        gone: t.Collection[t.Tuple[str, str]] = (),
-        coming: t.Collection[str] = (),
-        wait: float = 60,
-        where: str = "exports",
-    ) -> None:
-        self.exports = list(exports)
-        self.client = client
-        self.cluster = cluster
-        self.gone = set(gone)
-        self.coming = set(coming)
-        self.wait = wait
-        self.where = where
+    exports: t.Sequence[Export]
+    client: str
+    cluster: t.Optional[Connection]
+    gone: t.Collection[t.Tuple[str, str]] = ()
+    coming: t.Collection[str] = ()
+    wait: float = 60
+    where: str = "exports"
 
     def observe(self) -> Observed:
         """Read the filesystems' map and the client, and look at the folders. Waits for metadata servers that are just starting."""
@@ -289,7 +280,7 @@ class Provider:
         for export in self.exports:
             if observed.folders.get((export.filesystem, export.path)) == "file":
                 problems.append(f"{self.where}: {export.folder} is a file: name a folder")
-        kept = {(export.filesystem, export.path) for export in self.exports} | self.gone
+        kept = {(export.filesystem, export.path) for export in self.exports}.union(self.gone)
         for name, path in sorted(folders_in(observed.caps or {}) - kept):
             problems.append(
                 f"{self.where}: {self.client} serves {name}:{path}, which is not declared any more: its clients would lose it. "

@@ -228,13 +228,13 @@ def _labels(text: str, bridge: str) -> list[str]:
     return list(dict.fromkeys(name.partition(":")[2] for name in names if name.startswith(f"{bridge}:")))
 
 
+@dataclasses.dataclass
 class Provider:
     """Makes the bridges of one host. revert_after: seconds until a host that nobody came back to is as it was."""
 
-    def __init__(self, bridges: t.Sequence[Bridge], revert_after: int) -> None:
-        self.bridges = bridges
-        self.revert_after = revert_after
-        self._made: set[str] = set()
+    bridges: t.Sequence[Bridge]
+    revert_after: int
+    _made: t.Set[str] = dataclasses.field(default_factory=set)
 
     def observe(self) -> Observed:
         """Read interfaces, and how they are described."""

@@ -168,12 +168,12 @@ def _parse_pool(hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], uuid_of
     return WantedPool(name, definition, item.get("autostart", True))
 
 
+@dataclasses.dataclass
 class Provider:
     """Brings the secrets and pools of one host to what was declared. host is None where libvirt is yet to be installed."""
 
-    def __init__(self, host: t.Optional[Host], wanted: Wanted) -> None:
-        self.host = host
-        self.wanted = wanted
+    host: t.Optional[Host]
+    wanted: Wanted
 
     def observe(self) -> Observed:
         """Read all secrets and pools of the host."""

@@ -197,13 +197,13 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     return found
 
 
+@dataclasses.dataclass
 class Provider:
     """libvirt on one host. bare: in check mode its packages need not be there. root: where the host's files are."""
 
-    def __init__(self, wanted: Wanted, bare: bool = False, root: str = "") -> None:
-        self.wanted = wanted
-        self.bare = bare
-        self.root = root
+    wanted: Wanted
+    bare: bool = False
+    root: str = ""
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""

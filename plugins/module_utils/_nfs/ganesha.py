@@ -212,6 +212,7 @@ class Observed:
     serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
 
 
+@dataclasses.dataclass
 class Provider:
     """The gateway of this host.
 
@@ -220,14 +221,15 @@ class Provider:
     wait: seconds that the server may take to serve what it was told to. patience: those that one which is found running may take to answer.
     """
 
-    def __init__(self, exports: t.Sequence[Export], client: str, key: t.Optional[str], bare: bool = False, wait: float = 60, patience: float = 5) -> None:
-        self.exports = list(exports)
-        self.client = client
-        self.key = key
-        self.bare = bare
-        self.wait = wait
-        self.patience = patience
-        self.place = keyring_files.Place(f"/etc/ceph/ceph.{client}.keyring", client)
+    exports: t.Sequence[Export]
+    client: str
+    key: t.Optional[str] = dataclasses.field(repr=False)
+    bare: bool = False
+    wait: float = 60
+    patience: float = 5
+
+    def __post_init__(self) -> None:
+        self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
         self.expected = {export.pseudo: [network for network in export.clients if network != _SELF_NETWORK] for export in self.exports}
 
     def observe(self) -> Observed:
