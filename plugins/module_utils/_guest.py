@@ -223,14 +223,13 @@ def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT)
 
 
 def cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
-    """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
-
-    files: name, type and permissions as stat has them, content.
-    """
+    """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)."""
     out = bytearray()
     for number, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):
         encoded = name.encode() + b"\0"
         fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
-        for part in (b"070701" + b"".join(b"%08X" % field for field in fields) + encoded, data):
-            out += part + bytes(-len(part) % 4)
+        out += b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
+        out += bytes(-len(out) % 4)
+        out += data
+        out += bytes(-len(out) % 4)
     return bytes(out)

@@ -16,7 +16,6 @@ import signal
 import stat
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
@@ -148,7 +147,16 @@ def archive(content: t.Mapping[str, files.File]) -> bytes:
             entries.setdefault("/".join(parts[:depth]), (stat.S_IFDIR | 0o755, b""))
         entries[name] = (stat.S_IFREG | file.mode, file.content.encode())
     entries.setdefault("lab/once", (stat.S_IFDIR | 0o755, b""))
-    return _guest.cpio([(name, mode, data) for name, (mode, data) in sorted(entries.items())])
+    parts_out = [_newc(name, mode, data, number) for number, (name, (mode, data)) in enumerate(sorted(entries.items()), 1)]
+    return b"".join([*parts_out, _newc("TRAILER!!!", 0, b"", 0)])
+
+
+def _newc(name: str, mode: int, data: bytes, inode: int) -> bytes:
+    encoded = name.encode() + b"\0"
+    # magic, then 13 fields of 8 hexadecimal digits: ino mode uid gid nlink mtime filesize dev(2) rdev(2) namesize check
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
 def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> None:
