@@ -140,30 +140,27 @@ def _options(lines: t.Sequence[str]) -> list[tuple[list[str], list[str]]]:
     return found
 
 
-def _belongs(words: t.Sequence[str]) -> frozenset[str]:
-    """Return whether an option belongs to the link, to the addresses, or to both; nothing where it does two things. Pure.
+def _belongs(words: t.Sequence[str]) -> tuple[bool, bool]:
+    """Return whether an option belongs to the link, and whether to the addresses; to neither where it does two things. Pure.
 
     An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without
     one of these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up
     it is about the link; from then on there were addresses, which now are the bridge's.
     """
     if not words:
-        return frozenset({"link"})
+        return True, False
     name, command = words[0].replace("_", "-"), " ".join(words[1:])
     if name in _BEFORE | _WHILE:
         ifconfig = _IFCONFIG.search(command)
         addresses = bool(_OF_ADDRESSES.search(command) or (ifconfig and _IP.search(ifconfig.group(1))))
         link = bool(_OF_LINK.search(command) or (ifconfig and not _IP.search(ifconfig.group(1))))
-        if link and addresses:
-            return frozenset()
-        if not link and not addresses:
-            addresses = name in _WHILE
-        return frozenset({"addresses" if addresses else "link"})
-    if name == "mtu":
-        # The bridge's own, too: one that was told its MTU keeps it when a guest's interface with a smaller one joins. In an inet6 stanza it is also
-        # the MTU of IPv6, which goes with the addresses.
-        return frozenset({"link", "addresses"})
-    return frozenset({"addresses" if _ADDRESSING.fullmatch(name) else "link"})
+        if link == addresses:
+            link, addresses = (False, False) if link else (name in _BEFORE, name in _WHILE)
+        return link, addresses
+    # The MTU is the bridge's own, too: one that was told its MTU keeps it when a guest's interface with a smaller one joins. In an inet6 stanza it is
+    # also the MTU of IPv6, which goes with the addresses.
+    addressing = _ADDRESSING.fullmatch(name) is not None
+    return not addressing, addressing or name == "mtu"
 
 
 def _renamed(line: str, interface: str, bridge: str) -> str:
@@ -200,19 +197,17 @@ def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
                 f"{interface} inherits lines from another stanza, and which of them are its own cannot be told: write them below 'iface {interface}'"
             )
         for option, own in _options(lines[at + 1 :]):
-            belongs = _belongs(option)
-            if not belongs:
+            of_link, of_addresses = _belongs(option)
+            if not of_link and not of_addresses:
                 problems.append(f"the line '{' '.join(option)}' of {interface} is about the link and about addresses: make two lines of it")
-            if "link" in belongs:
+            if of_link:
                 link += own
-            if "addresses" in belongs:
+            if of_addresses:
                 addresses += [_renamed(line, interface, bridge) for line in own]
         new = lines[:at]
         if not done or link:
             new += [f"iface {interface} {words[2] if done else 'inet'} manual", *link, ""]
-        if not done:
-            new += [f"auto {bridge}"]
-        new += [" ".join(["iface", bridge, *words[2:]]), *addresses]
+        new += [*([] if done else [f"auto {bridge}"]), " ".join(["iface", bridge, *words[2:]]), *addresses]
         if not done:
             new += [indent + option for option in (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")]
         done = True

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
+import pathlib
 import re
 import socket
 import time
@@ -104,8 +104,8 @@ def _run_guest(
             _make_disk(connection, io_context, name, source)
         first_sector, found = _read(io_context, disk, 0), _read(io_context, disk, _guest.MARKER_OFFSET)
         made = time.monotonic()
-        console = os.path.join(_CONSOLES, name + ".console")
-        stack.callback(_unlink, console)
+        console = pathlib.Path(_CONSOLES, name + ".console")
+        stack.callback(console.unlink, missing_ok=True)
         guest = xml.Guest(
             name=name,
             uuid=uuid,
@@ -116,7 +116,7 @@ def _run_guest(
             hosts=parse_mon_host(connection.rados.conf_get("mon_host") or ""),
             user=connection.client[len("client.") :],
             secret=secret_uuid(connection.fsid, connection.client),
-            console=console,
+            console=str(console),
         )
         domain = host.api.createXML(xml.write_guest(guest), host.lib.VIR_DOMAIN_START_AUTODESTROY)
         stack.callback(_stop, host, domain)
@@ -176,23 +176,17 @@ def _stop(host: Host, domain: t.Any) -> None:
     _unless_gone(host, domain.destroy, host.lib.VIR_ERR_OPERATION_INVALID)
 
 
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _console(path: str) -> str:
+def _console(path: pathlib.Path) -> str:
     """Return the last that the guest said."""
     try:
-        with open(path, "rb") as file:
-            said = file.read()[-600:].decode("utf-8", "replace")
+        said = path.read_bytes()[-600:].decode("utf-8", "replace")
     except OSError as error:
         return f"its console is not there ({errno.errorcode.get(error.errno or 0, error)})"
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", said).strip()
     return f"its console ends with: {said}" if said else "its console is empty"
 
 
-def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
+def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: pathlib.Path) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
         seen = _guest.readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")

@@ -12,10 +12,10 @@ import ctypes
 import dataclasses
 import errno
 import functools
-import glob
 import hashlib
 import json
 import os
+import pathlib
 import typing as t
 import zlib
 
@@ -49,9 +49,6 @@ Restart=on-failure
 RestartSec=5
 """
 
-_SQUASH = {"no_root_squash": "No_Root_Squash", "root_squash": "Root_Squash", "all_squash": "All_Squash"}
-_ACCESS = {"rw": "RW", "ro": "RO"}
-
 
 def io_flusher_refused() -> bool:
     """Whether this host forbids PR_SET_IO_FLUSHER, without which the server does not start unless it is told to go on.
@@ -64,11 +61,8 @@ def io_flusher_refused() -> bool:
 
 def knows_io_flusher() -> bool:
     """Whether the installed server asks for it at all, and so knows the option to go on without. 4.3 does not."""
-    for path in glob.glob("/usr/lib/ganesha/libganesha_nfsd.so*") + glob.glob("/usr/lib64/ganesha/libganesha_nfsd.so*"):
-        with open(path, "rb") as file:
-            if b"allow_set_io_flusher_fail" in file.read().lower():
-                return True
-    return False
+    libraries = pathlib.Path("/usr").glob("lib*/ganesha/libganesha_nfsd.so*")
+    return any(b"allow_set_io_flusher_fail" in path.read_bytes().lower() for path in libraries)
 
 
 def export_ids(pseudos: t.Iterable[str]) -> dict[str, int]:
@@ -133,8 +127,8 @@ def export_text(export: Export, number: int, client: str) -> str:
     }}
     CLIENT {{
         Clients = {", ".join(export.clients)};
-        Access_Type = {_ACCESS[export.access]};
-        Squash = {_SQUASH[export.squash]};
+        Access_Type = {export.access.upper()};
+        Squash = {export.squash.title()};
     }}
     CLIENT {{
         Clients = {SELF};
