@@ -24,7 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Risk, Secret
 
 PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
@@ -149,10 +149,10 @@ class Wanted:
     def text(self) -> str:
         return self.head + "".join(text for _pseudo, (_fixed, text) in sorted(self.exports.items()))
 
-    def stamp(self, key: str) -> str:
+    def stamp(self, key: Secret) -> str:
         """What is kept of it after it was loaded: digests, among them one of the key."""
         exports = {pseudo: [_digest(fixed), _digest(text)] for pseudo, (fixed, text) in self.exports.items()}
-        return json.dumps({"start": _digest(self.head, key), "exports": exports}, sort_keys=True) + "\n"
+        return json.dumps({"start": _digest(self.head, key.reveal()), "exports": exports}, sort_keys=True) + "\n"
 
 
 def wanted(exports: t.Sequence[Export], client: str, flusher_refused: bool) -> Wanted:
@@ -217,12 +217,13 @@ class Provider:
 
     exports: t.Sequence[Export]
     client: str
-    key: t.Optional[str] = dataclasses.field(repr=False)
+    key: dataclasses.InitVar[t.Optional[str]]
     bare: bool = False
     wait: float = 60
     patience: float = 5
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, key: t.Optional[str]) -> None:
+        self._key = None if key is None else Secret(key)
         self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
         self.expected = {export.pseudo: [network for network in export.clients if network != _SELF_NETWORK] for export in self.exports}
 
@@ -249,16 +250,17 @@ class Provider:
             draft.problem(f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph")
         if observed.kernel_server.active:
             draft.problem(f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host")
-        if self.key is None and not self.bare:
+        if self._key is None and not self.bare:
             draft.problem(f"{self.client} has no key")
         aim = wanted(self.exports, self.client, observed.flusher_refused)
-        keyring = keyring_files.change(self.place, observed.file, self.key, functools.partial(keyring_files.write, self.place, self.key or ""))
+        key = None if self._key is None else self._key.reveal()
+        keyring = keyring_files.change(self.place, observed.file, key, functools.partial(keyring_files.write, self.place, key or ""))
         if keyring is not None:
             draft.add(keyring)
         had = {name: None if text is None else {"text": text} for name, text in (("drop_in", observed.drop_in), ("conf", observed.conf))}
         draft.ensure("drop_in", UNIT, had["drop_in"], {"text": DROP_IN}, _write_drop_in)
         draft.ensure("conf", CONF, had["conf"], {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
-        self._plan_unit(observed, aim.stamp(self.key or ""), draft)
+        self._plan_unit(observed, aim.stamp(self._key or Secret("")), draft)
         return draft.plan()
 
     def _plan_unit(self, observed: Observed, stamp: str, draft: Draft) -> None:

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -32,7 +32,7 @@ def settled(one):
         installed=True,
         conf=aim.text,
         drop_in=ganesha.DROP_IN,
-        loaded=aim.stamp(KEY),
+        loaded=aim.stamp(Secret(KEY)),
         file=FILE,
         unit=RUNNING,
         serves={export.pseudo: list(export.clients) for export in one.exports},
