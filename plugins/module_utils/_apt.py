@@ -25,7 +25,7 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # What a file of sources says, as it is shown. The key is shown by its digest.
@@ -45,11 +45,6 @@ class Repository:
     pin: int
 
 
-def is_flat(suite: str) -> bool:
-    """Whether apt reads the packages of a suite right in its folder, without components."""
-    return suite.endswith("/")
-
-
 def problems(declared: t.Mapping[str, t.Any], prefix: str) -> list[str]:
     """Return what apt would refuse of a repository: it would then read no sources at all. Pure.
 
@@ -58,12 +53,13 @@ def problems(declared: t.Mapping[str, t.Any], prefix: str) -> list[str]:
     suite, components = declared.get("suite"), declared.get("components")
     if suite == "":
         return [f"{prefix}.suite is empty: a flat repository's is /, or the folder of its packages with a slash at the end"]
-    if is_flat(suite or "") and components:
+    flat = (suite or "").endswith("/")  # apt reads its packages right in its folder
+    if flat and components:
         return [
             f"{prefix}.components is {', '.join(components)}, but {prefix}.suite {suite} ends with a slash: such a repository is flat and has none. "
             f"Leave {prefix}.components out, or name the suite without the slash"
         ]
-    if not is_flat(suite or "") and components is not None and not components:
+    if not flat and components is not None and not components:
         return [
             f"{prefix}.components is empty, but {prefix}.suite {suite or '(the code name of the distribution)'} does not end with a slash, and only a flat "
             f"repository has no components: give {prefix}.suite as / or as the folder of its packages with a slash at the end, or name the components"
@@ -216,25 +212,23 @@ class Provider:
 
     def plan(self, observed: Observed) -> Plan:
         """Compare the files; have apt read what it has not read."""
+        draft = Draft()
         unknown = sorted({split.of for split in self.splits if not observed.versions.get(split.of, NONE).release})
         # A host without lists will have them.
         if unknown and (self.check or (observed.known and observed.listed)):
-            raise Invalid([f"no repository of this host has the package {name}" for name in unknown])
-        changes = []
+            draft.problems += [f"no repository of this host has the package {name}" for name in unknown]
         for path, text in self.texts.items():
             before = observed.texts[path]
-            if before != text:
-                was, will = differing(shown(before), shown(text)) if path == self.source else ({"text": before}, {"text": text})
-                changes.append(Change("file", path, "create" if before is None else "update", None if before is None else was, will, _writer(path, text)))
+            if before != text:  # also where what is shown is the same, such as a password that changed
+                had, has = differing(shown(before), shown(text)) if path == self.source else ({"text": before}, {"text": text})
+                draft.add(Change("file", path, "create" if before is None else "update", None if before is None else had, has, _writer(path, text)))
         if not observed.listed or not observed.known:
-            needs = frozenset(change.id for change in changes)
             what = self.repository.name if self.repository and not observed.listed else "all"
-            changes.append(Change("lists", what, "update", {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]) and None, needs=needs))
+            draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))
         for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
-            action = "delete" if verb == "Remv" else "update" if before else "create"
-            versions = ({"version": before} if before else None, {"version": after} if verb == "Inst" else None)
-            changes.append(Change("package", name, action, *versions, lambda: None, needs=frozenset(change.id for change in changes if change.kind == "lists")))
-        return Plan(changes)
+            was, will = {"version": before} if before else None, {"version": after} if verb == "Inst" else None
+            draft.ensure("package", name, was, will, lambda: None, needs=draft.ids("lists"))
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""

@@ -62,48 +62,17 @@ def _sector(code: str, data: t.Mapping[int, bytes]) -> bytes:
 
 # Loaded by the BIOS to 0x7c00. The UUID is item 2 of QEMU's firmware configuration device (ports 0x510 and 0x511; QEMU's docs/specs/fw_cfg).
 _MARKER_CODE = """
-31c0        #       xor  ax,ax
-8ed8        #       mov  ds,ax
-8ec0        #       mov  es,ax
-8ed0        #       mov  ss,ax
-bc007c      #       mov  sp,0x7c00
-fc          #       cld
-ba1005      #       mov  dx,0x510
-b80200      #       mov  ax,2
-ef          #       out  dx,ax          the UUID, please
-42          #       inc  dx
-bf107e      #       mov  di,0x7e10      after the magic
-b91000      #       mov  cx,16
-ec          # byte: in   al,dx
-88c4        #       mov  ah,al
-c0e804      #       shr  al,4
-e83300      #       call hex
-88e0        #       mov  al,ah
-240f        #       and  al,15
-e82c00      #       call hex
-e2ee        #       loop byte
-bea07d      #       mov  si,magic
-bf007e      #       mov  di,0x7e00
-b91000      #       mov  cx,16
-f3a4        #       rep  movsb
-beb07d      #       mov  si,packet
-b80043      #       mov  ax,0x4300      extended write, without verify
-b280        #       mov  dl,0x80        the first disk
-cd13        #       int  0x13
-b80753      #       mov  ax,0x5307      power management: set the state
-bb0100      #       mov  bx,1           of all devices
-b90300      #       mov  cx,3           to off
-cd15        #       int  0x15
-ba0406      #       mov  dx,0x604       where the BIOS can't: ACPI's PM1a control, as SeaBIOS places it
-b80020      #       mov  ax,0x2000
-ef          #       out  dx,ax
-f4          # end:  hlt
-ebfd        #       jmp  end
-3c0a        # hex:  cmp  al,10          the old trick from a nibble to its digit
-1c69        #       sbb  al,0x69
-2f          #       das
-aa          #       stosb
-c3          #       ret
+31c0 8ed8 8ec0 8ed0 bc007c fc   #       xor ax,ax; mov ds,ax; mov es,ax; mov ss,ax; mov sp,0x7c00; cld
+ba1005 b80200 ef 42             #       mov dx,0x510; mov ax,2; out dx,ax; inc dx       the UUID, please
+bf107e b91000                   #       mov di,0x7e10; mov cx,16                        after the magic
+ec 88c4 c0e804 e83300           # byte: in al,dx; mov ah,al; shr al,4; call hex
+88e0 240f e82c00 e2ee           #       mov al,ah; and al,15; call hex; loop byte
+bea07d bf007e b91000 f3a4       #       mov si,magic; mov di,0x7e00; mov cx,16; rep movsb
+beb07d b80043 b280 cd13         #       mov si,packet; mov ax,0x4300; mov dl,0x80; int 0x13     extended write, without verify, to the first disk
+b80753 bb0100 b90300 cd15       #       mov ax,0x5307; mov bx,1; mov cx,3; int 0x15     power management: the state of all devices to off
+ba0406 b80020 ef                #       mov dx,0x604; mov ax,0x2000; out dx,ax          where the BIOS can't: ACPI's PM1a control, as SeaBIOS places it
+f4 ebfd                         # end:  hlt; jmp end
+3c0a 1c69 2f aa c3              # hex:  cmp al,10; sbb al,0x69; das; stosb; ret         the old trick from a nibble to its digit
 """
 
 # Where a guest is to stay, it halts here for ever: hlt, and a jump back to it, in place of the first step to power off.
@@ -119,46 +88,20 @@ def marker_image(sectors: int = 2048, stays: bool = False) -> bytes:
 
 # Page tables at 0x1000 (one page of 2 MiB is enough), then into 64 bit mode, 100,000 rounds with the stack, CPUID, and out.
 _PROBE_CODE = """
-fa                  #       cli
-31c0                #       xor  ax,ax
-8ed8                #       mov  ds,ax
-8ec0                #       mov  es,ax
-8ed0                #       mov  ss,ax
-bc007c              #       mov  sp,0x7c00
-fc                  #       cld
-bf0010              #       mov  di,0x1000
-b90018              #       mov  cx,0x1800
-f3ab                #       rep  stosw
-c70600100320        #       mov  word [0x1000],0x2003
-c70600200330        #       mov  word [0x2000],0x3003
-c70600308300        #       mov  word [0x3000],0x83
-0f0116987c          #       lgdt [0x7c98]
-66b820000000        #       mov  eax,0x20
-0f22e0              #       mov  cr4,eax        PAE
-66b800100000        #       mov  eax,0x1000
-0f22d8              #       mov  cr3,eax
-66b9800000c0        #       mov  ecx,0xc0000080
-0f32                #       rdmsr
-0d0001              #       or   ax,0x100       long mode
-0f30                #       wrmsr
-66b811000080        #       mov  eax,0x80000011
-0f22c0              #       mov  cr0,eax        paging and protection
-ea597c0800          #       jmp  8:long
-b9a0860100          # long: mov  ecx,100000
-31c0                # more: xor  eax,eax
-51                  #       push rcx
-59                  #       pop  rcx
-ffc9                #       dec  ecx
-75f8                #       jnz  more
-0fa2                #       cpuid
-66bae900            #       mov  dx,0xe9
-b04b                #       mov  al,'K'
-ee                  #       out  dx,al
-66ba0105            #       mov  dx,0x501
-b010                #       mov  al,0x10
-ee                  #       out  dx,al
-f4                  # end:  hlt
-ebfd                #       jmp  end
+fa 31c0 8ed8 8ec0 8ed0 bc007c fc    #       cli; xor ax,ax; mov ds,ax; mov es,ax; mov ss,ax; mov sp,0x7c00; cld
+bf0010 b90018 f3ab                  #       mov di,0x1000; mov cx,0x1800; rep stosw
+c70600100320 c70600200330           #       mov word [0x1000],0x2003; mov word [0x2000],0x3003
+c70600308300 0f0116987c             #       mov word [0x3000],0x83; lgdt [0x7c98]
+66b820000000 0f22e0                 #       mov eax,0x20; mov cr4,eax                   PAE
+66b800100000 0f22d8                 #       mov eax,0x1000; mov cr3,eax
+66b9800000c0 0f32 0d0001 0f30       #       mov ecx,0xc0000080; rdmsr; or ax,0x100; wrmsr   long mode
+66b811000080 0f22c0                 #       mov eax,0x80000011; mov cr0,eax             paging and protection
+ea597c0800                          #       jmp 8:long
+b9a0860100                          # long: mov ecx,100000
+31c0 51 59 ffc9 75f8                # more: xor eax,eax; push rcx; pop rcx; dec ecx; jnz more
+0fa2 66bae900 b04b ee               #       cpuid; mov dx,0xe9; mov al,'K'; out dx,al
+66ba0105 b010 ee                    #       mov dx,0x501; mov al,0x10; out dx,al
+f4 ebfd                             # end:  hlt; jmp end
 """
 
 
@@ -171,56 +114,21 @@ def probe_sector() -> bytes:
 # Reads the kernel's real mode part to 0x90000, the rest in pieces of 32 KiB to 0x10000 and from there up (INT 15h, AH=87h), then jumps.
 # Its data: a GDT for the BIOS at 0x160 (where the destination's base is counted up), two disk packets, and how many pieces there are.
 _LOADER_CODE = """
-31c0            #       xor  ax,ax
-8ed8            #       mov  ds,ax
-8ec0            #       mov  es,ax
-8ed0            #       mov  ss,ax
-bc007c          #       mov  sp,0x7c00
-fc              #       cld
-8816b47d        #       mov  [drive],dl
-bea07d          #       mov  si,setup
-e87200          #       call read
-7279            #       jc   fail
-be907d          # next: mov  si,packet
-e86a00          #       call read
-7271            #       jc   fail
-b487            #       mov  ah,0x87        move a block
-b90040          #       mov  cx,0x4000      of so many words
-be607d          #       mov  si,gdt
-cd15            #       int  0x15
-7265            #       jc   fail
-8306987d40      #       add  word [packet+8],64
-83169a7d00      #       adc  word [packet+10],0
-81067a7d0080    #       add  word [base],0x8000
-80167c7d00      #       adc  byte [base+2],0
-80167f7d00      #       adc  byte [base+5],0
-ff0eb07d        #       dec  word [pieces]
-75cc            #       jnz  next
-833eb27d00      #       cmp  word [pieces+2],0
-741e            #       je   go
-a1b27d          #       mov  ax,[pieces+2]  now the initramfs
-a3b07d          #       mov  [pieces],ax
-c706b27d0000    #       mov  word [pieces+2],0
-c7067a7d0000    #       mov  word [base],0
-c6067c7d00      #       mov  byte [base+2],0
-c6067f7d08      #       mov  byte [base+5],8
-eba7            #       jmp  next
-b80090          # go:   mov  ax,0x9000
-8ed8            #       mov  ds,ax
-8ec0            #       mov  es,ax
-8ee0            #       mov  fs,ax
-8ee8            #       mov  gs,ax
-fa              #       cli
-8ed0            #       mov  ss,ax
-bc00e0          #       mov  sp,0xe000
-fb              #       sti
-ea00002090      #       jmp  0x9020:0
-b442            # read: mov  ah,0x42        extended read
-8a16b47d        #       mov  dl,[drive]
-cd13            #       int  0x13
-c3              #       ret
-f4              # fail: hlt
-ebfd            #       jmp  fail
+31c0 8ed8 8ec0 8ed0 bc007c fc       #       xor ax,ax; mov ds,ax; mov es,ax; mov ss,ax; mov sp,0x7c00; cld
+8816b47d bea07d e87200 7279         #       mov [drive],dl; mov si,setup; call read; jc fail
+be907d e86a00 7271                  # next: mov si,packet; call read; jc fail
+b487 b90040 be607d cd15 7265        #       mov ah,0x87; mov cx,0x4000; mov si,gdt; int 0x15; jc fail       move a block of so many words
+8306987d40 83169a7d00               #       add word [packet+8],64; adc word [packet+10],0
+81067a7d0080 80167c7d00 80167f7d00  #       add word [base],0x8000; adc byte [base+2],0; adc byte [base+5],0
+ff0eb07d 75cc                       #       dec word [pieces]; jnz next
+833eb27d00 741e                     #       cmp word [pieces+2],0; je go
+a1b27d a3b07d c706b27d0000          #       mov ax,[pieces+2]; mov [pieces],ax; mov word [pieces+2],0       now the initramfs
+c7067a7d0000 c6067c7d00 c6067f7d08  #       mov word [base],0; mov byte [base+2],0; mov byte [base+5],8
+eba7                                #       jmp next
+b80090 8ed8 8ec0 8ee0 8ee8          # go:   mov ax,0x9000; mov ds,ax; mov es,ax; mov fs,ax; mov gs,ax
+fa 8ed0 bc00e0 fb ea00002090        #       cli; mov ss,ax; mov sp,0xe000; sti; jmp 0x9020:0
+b442 8a16b47d cd13 c3               # read: mov ah,0x42; mov dl,[drive]; int 0x13; ret                      extended read
+f4 ebfd                             # fail: hlt; jmp fail
 """
 
 # Linux/x86 boot protocol (the kernel's Documentation/arch/x86/boot.rst): where things are loaded, and the fields of the header.
@@ -229,7 +137,6 @@ _COMMAND_LINE = 0xE000  # in the segment of 0x90000, as are the stack and the he
 _PIECE = 64 * SECTOR
 _PIECES_LBA = 128
 _INITRAMFS_ADDRESS = 0x08000000  # 128 MiB: beyond the 16 MiB + about 60 MiB that a kernel takes to unpack itself
-LINUX_MEMORY = 256  # MiB that such a guest needs
 
 
 def linux_image(kernel: bytes, initramfs: bytes, command_line: str) -> bytes:
@@ -312,10 +219,10 @@ def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT)
     files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode())]
     files += [("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
-    return gzip.compress(_cpio(files), 6, mtime=0)
+    return gzip.compress(cpio(files), 6, mtime=0)
 
 
-def _cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
+def cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
     """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)."""
     out = bytearray()
     for number, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):

@@ -174,24 +174,22 @@ class Server:
             try:
                 connection.connect()
                 if self._tls:  # by hand, for a name that need not be the host's
-                    connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=name)
+                    connection.sock = encrypted = self._tls.wrap_socket(connection.sock, server_hostname=name)
+                    found = hashlib.sha256(encrypted.getpeercert(True) or b"").hexdigest()
+                    if self._trust.fingerprints and found not in self._trust.fingerprints:
+                        connection.close()
+                        raise Unreachable(f"{self} is refused: the fingerprint of its certificate is {found}, which is none of fingerprints")
             except ssl.SSLCertVerificationError as error:
                 refusals.append(f"as {name}: {error.verify_message.rstrip('.')}")
-                continue
             except ssl.SSLError as error:
                 raise Unreachable(f"{self} does not speak TLS as it should: {error.reason or error}") from None
             except OSError as error:
                 raise NoConnection(f"{self} cannot be reached: {_why(error)}") from None
             except ValueError as error:  # which is no name that a certificate could have
                 refusals.append(f"as {name}: {error}")
-                continue
-            if self._trust.fingerprints:
-                found = hashlib.sha256(connection.sock.getpeercert(True)).hexdigest()
-                if found not in self._trust.fingerprints:
-                    connection.close()
-                    raise Unreachable(f"{self} is refused: the fingerprint of its certificate is {found}, which is none of fingerprints")
-            connection.sock.settimeout(self._timeout)
-            return connection
+            else:
+                connection.sock.settimeout(self._timeout)
+                return connection
         raise Unreachable(f"{self} is refused: its certificate is not trusted ({'; '.join(refusals)}){self._trust.remedy}")
 
 

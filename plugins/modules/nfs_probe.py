@@ -94,7 +94,7 @@ problems:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._nfs.probe import OPTIONS, alone, obstacle, probe
+from ansible_collections.cephstack.cloud.plugins.module_utils._nfs.probe import OPTIONS, obstacle, probe_all
 
 
 def main() -> None:
@@ -119,11 +119,7 @@ def main() -> None:
     elif reason:
         problems.append(f"this host cannot mount NFS: {reason}")
     else:
-        with alone():
-            for export in exports:
-                report, found = probe(export, params["timeout"])
-                probes.append(report)
-                problems += found
+        probes, problems = probe_all(exports, params["timeout"])
     result = {"changed": False, "mountable": not reason, "probes": probes, "problems": problems}
     if problems:
         module.fail_json(msg="; ".join(problems), **result)

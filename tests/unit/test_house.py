@@ -205,6 +205,7 @@ def test_no_secret_has_a_default() -> None:
 OF_MANY = {
     "test_house.py": "the whole collection",
     "test_bench.py": "tests/bench",
+    "test_pure.py": "what planners of every kind come to",
     "test_limit.py": "playbooks that are run on some hosts only",
     "test_addresses.py": "what roles' variables come to",
     "ceph/test_alone.py": "the lock by which only one run is at work on a host",

@@ -11,15 +11,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import ipaddress
+import itertools
 import re
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import shape_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable, differing
 
 try:
     import cephfs
@@ -67,7 +69,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], where: str = "exports") ->
     exports: list[Export] = []
     problems: list[str] = []
     for number, entry in enumerate(entries):
-        if not _present(entry):
+        if _absent(entry):
             continue
         pseudo = entry.get("pseudo") or entry["path"]
         here = f"{where}[{number}] ({pseudo})"
@@ -77,11 +79,16 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], where: str = "exports") ->
             problems.append(f"{here}: pseudo '/' is the root under which all exports lie: give it a name, such as /secondary")
         if not _FILESYSTEM.fullmatch(entry["filesystem"]):
             problems.append(f"{here}: '{entry['filesystem']}' is no name of a filesystem")
-        networks, wrong = _networks(entry.get("clients") or [])
-        problems += [f"{here}: clients: '{text}' is neither an address nor a network in CIDR form, such as 10.0.0.0/24" for text in wrong]
+        networks = set()
+        for text in entry.get("clients") or []:
+            try:
+                networks.add(str(ipaddress.ip_network(str(text).strip(), strict=False)))
+            except ValueError:
+                problems.append(f"{here}: clients: '{text}' is neither an address nor a network in CIDR form, such as 10.0.0.0/24")
         if not entry.get("clients"):
             problems.append(f"{here}: clients is empty, so nobody could mount it: name the networks that may")
-        exports.append(Export(entry["path"], pseudo, entry["filesystem"], entry.get("access") or "rw", entry.get("squash") or "root_squash", tuple(networks)))
+        access, squash = entry.get("access") or "rw", entry.get("squash") or "root_squash"
+        exports.append(Export(entry["path"], pseudo, entry["filesystem"], access, squash, tuple(sorted(networks))))
     problems += _overlaps(exports, where)
     if not exports:
         problems.append(f"{where} is empty, so there is nothing to serve: declare an export, or take the host out of the group")
@@ -97,28 +104,24 @@ def declared_problems(declared: t.Mapping[str, t.Any], where: str = "nfs_gateway
     """
     found: dict[str, list[str]] = {}
     for host, entries in declared.items():
-        for problem in _raw_problems(entries, where):
+        problems = shape_of([] if entries is None else entries, {"type": "list", "elements": "dict", "options": OPTIONS}, where)
+        try:
+            if not problems:
+                parse(entries or [], where)
+        except Invalid as error:
+            problems = error.problems
+        for problem in problems:
             found.setdefault(problem, []).append(host)
     return [f"{', '.join(hosts)}: {problem}" for problem, hosts in found.items()]
 
 
-def _raw_problems(entries: t.Any, where: str) -> list[str]:
-    wrong = shape_of([] if entries is None else entries, {"type": "list", "elements": "dict", "options": OPTIONS}, where)
-    try:
-        if not wrong:
-            parse(entries or [], where)
-    except Invalid as error:
-        return error.problems
-    return wrong
-
-
 def dropped(entries: t.Iterable[t.Mapping[str, t.Any]]) -> set[tuple[str, str]]:
     """The folders, (filesystem, path), that are declared to be exported no more."""
-    return {(entry["filesystem"], entry["path"]) for entry in entries if not _present(entry)}
+    return {(entry["filesystem"], entry["path"]) for entry in entries if _absent(entry)}
 
 
-def _present(entry: t.Mapping[str, t.Any]) -> bool:
-    return (entry.get("state") or "present") == "present"
+def _absent(entry: t.Mapping[str, t.Any]) -> bool:
+    return entry.get("state") == "absent"
 
 
 def _path_problems(path: str) -> list[str]:
@@ -132,30 +135,14 @@ def _path_problems(path: str) -> list[str]:
     return []
 
 
-def _networks(texts: t.Sequence[str]) -> tuple[list[str], list[str]]:
-    found: dict[str, None] = {}
-    wrong = []
-    for text in texts:
-        try:
-            found[str(ipaddress.ip_network(str(text).strip(), strict=False))] = None
-        except ValueError:
-            wrong.append(str(text))
-    return sorted(found), wrong
-
-
 def _overlaps(exports: t.Sequence[Export], where: str) -> list[str]:
     found = []
-    for number, export in enumerate(exports):
-        for first in exports[:number]:
-            if export.pseudo == first.pseudo:
-                found.append(f"{where}: the pseudo path {export.pseudo} is declared twice ({first.folder} and {export.folder}): give one of them another")
-            elif _below(export.pseudo, first.pseudo) or _below(first.pseudo, export.pseudo):
-                found.append(f"{where}: the pseudo paths {first.pseudo} and {export.pseudo} overlap: a client in one would find the other in it")
+    for first, export in itertools.combinations(exports, 2):
+        if export.pseudo == first.pseudo:
+            found.append(f"{where}: the pseudo path {export.pseudo} is declared twice ({first.folder} and {export.folder}): give one of them another")
+        elif f"{export.pseudo}/".startswith(first.pseudo.rstrip("/") + "/") or first.pseudo.startswith(export.pseudo.rstrip("/") + "/"):
+            found.append(f"{where}: the pseudo paths {first.pseudo} and {export.pseudo} overlap: a client in one would find the other in it")
     return found
-
-
-def _below(path: str, folder: str) -> bool:
-    return path.startswith(folder.rstrip("/") + "/")
 
 
 def caps_of(exports: t.Iterable[Export]) -> dict[str, str]:
@@ -166,9 +153,9 @@ def caps_of(exports: t.Iterable[Export]) -> dict[str, str]:
     writes: dict[str, bool] = {}
     folders: dict[tuple[str, str], bool] = {}
     for export in exports:
-        write = export.access == "rw"
+        write, place = export.access == "rw", (export.filesystem, export.path)
         writes[export.filesystem] = writes.get(export.filesystem, False) or write
-        folders[export.filesystem, export.path] = folders.get((export.filesystem, export.path), False) or write
+        folders[place] = folders.get(place, False) or write
     if not writes:
         raise ValueError("no exports, no caps")
     letters = {True: "rw", False: "r"}
@@ -214,6 +201,7 @@ def active(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, int], int, dict[str, 
     return serving, len(dump.get("standbys", [])), held
 
 
+@dataclasses.dataclass
 class Provider:
     """The client of one gateway, and the folders that it exports.
 
@@ -223,38 +211,29 @@ class Provider:
     wait: seconds that a metadata server may take to become active.
     """
 
-    def __init__(
-        self,
-        exports: t.Sequence[Export],
-        client: str,
-        cluster: t.Optional[Connection],
-        gone: t.Collection[t.Tuple[str, str]] = (),
-        coming: t.Collection[str] = (),
-        wait: float = 60,
-        where: str = "exports",
-    ) -> None:
-        self.exports = list(exports)
-        self.client = client
-        self.cluster = cluster
-        self.gone = set(gone)
-        self.coming = set(coming)
-        self.wait = wait
-        self.where = where
-
-    # -- observe
+    exports: t.Sequence[Export]
+    client: str
+    cluster: t.Optional[Connection]
+    gone: t.Collection[t.Tuple[str, str]] = ()
+    coming: t.Collection[str] = ()
+    wait: float = 60
+    where: str = "exports"
 
     def observe(self) -> Observed:
         """Read the filesystems' map and the client, and look at the folders. Waits for metadata servers that are just starting."""
-        if self.cluster is None:
+        cluster = self.cluster
+        if cluster is None:
             return Observed()
         wanted = {export.filesystem for export in self.exports}
-        end = time.monotonic() + self.wait
-        while True:
-            serving, standbys, held = active(self.cluster.command("fs dump"))
-            starting = [name for name in wanted & set(serving) if not serving[name] and (held[name] or standbys)]
-            if not starting or time.monotonic() > end:
-                break
-            time.sleep(0.5)
+        serving: dict[str, int] = {}
+        standbys = 0
+
+        def started() -> bool:
+            nonlocal serving, standbys
+            serving, standbys, held = active(cluster.command("fs dump"))
+            return not any(not serving[name] and (held[name] or standbys) for name in wanted & set(serving))
+
+        wait_until(started, self.wait, pause=0.5)
         folders: dict[tuple[str, str], str] = {}
         if wanted <= set(serving):
             for name in sorted(name for name in wanted if serving[name]):
@@ -262,32 +241,28 @@ class Provider:
                     paths = {export.path for export in self.exports if export.filesystem == name}
                     folders.update({(name, path): _kind(mounted, path) for path in sorted(paths)})
         try:
-            caps = self.cluster.command("auth get", entity=self.client)[0]["caps"]
+            caps = cluster.command("auth get", entity=self.client)[0]["caps"]
         except CommandFailed as error:
             if error.code != errno.ENOENT:
                 raise
             caps = None
         return Observed(serving, standbys, folders, caps)
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that the exports need and the cluster has not."""
+        draft = Draft()
         if self.cluster is not None:
-            problems = self._problems(observed)
-            if problems:
-                raise Invalid(problems)
-        changes: list[Change] = []
-        seen: set[str] = set()
+            draft.problems += self._problems(observed)
+        owners: dict[tuple[str, str], int] = {}
         for export in self.exports:
-            if export.folder not in seen and observed.folders.get((export.filesystem, export.path), "") != "folder":
-                seen.add(export.folder)
-                owner = ANONYMOUS if export.squash == "all_squash" else 0
-                after = {"mode": "0755", "owner": owner}
-                changes.append(Change("folder", export.folder, "create", None, after, self._maker(export, owner)))
+            owners.setdefault((export.filesystem, export.path), ANONYMOUS if export.squash == "all_squash" else 0)
+        for place, owner in owners.items():
+            if observed.folders.get(place) != "folder":
+                make = functools.partial(self._make, *place, owner)
+                draft.ensure("folder", ":".join(place), None, {"mode": "0755", "owner": owner}, make)
         if self.exports:
-            changes += self._client_changes(observed)
-        return Plan(changes)
+            self._plan_client(observed.caps, draft)
+        return draft.plan()
 
     def _problems(self, observed: Observed) -> list[str]:
         problems = []
@@ -305,7 +280,7 @@ class Provider:
         for export in self.exports:
             if observed.folders.get((export.filesystem, export.path)) == "file":
                 problems.append(f"{self.where}: {export.folder} is a file: name a folder")
-        kept = {(export.filesystem, export.path) for export in self.exports} | self.gone
+        kept = {(export.filesystem, export.path) for export in self.exports}.union(self.gone)
         for name, path in sorted(folders_in(observed.caps or {}) - kept):
             problems.append(
                 f"{self.where}: {self.client} serves {name}:{path}, which is not declared any more: its clients would lose it. "
@@ -313,55 +288,39 @@ class Provider:
             )
         return problems
 
-    def _client_changes(self, observed: Observed) -> list[Change]:
+    def _plan_client(self, caps: t.Optional[t.Mapping[str, str]], draft: Draft) -> None:
         wanted = caps_of(self.exports)
-        if observed.caps is None:
-            return [Change("client", self.client, "create", None, {"caps": wanted}, lambda: self._ask().command("auth get-or-create", **self._named(wanted)))]
-        if clients.same_caps(observed.caps, wanted):
-            return []
-        before, after = differing(dict(observed.caps), wanted)
-        gone = {service: text for service, text in observed.caps.items() if service not in wanted}
-        return [
-            Change(
-                "client",
-                self.client,
-                "update",
-                {"caps": {**before, **gone}},
-                {"caps": {**after, **dict.fromkeys(gone)}},
-                lambda: self._ask().command("auth caps", **self._named(wanted)),
-            )
-        ]
+        if caps is None:
+            draft.ensure("client", self.client, None, {"caps": wanted}, lambda: self._authorise("auth get-or-create", wanted))
+        elif not clients.same_caps(caps, wanted):
+            before, after = differing(caps, {**dict.fromkeys(caps), **wanted})
+            draft.ensure("client", self.client, {"caps": before}, {"caps": after}, lambda: self._authorise("auth caps", wanted))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the client and its caps. Not its key."""
         return {"client": self.client, "caps": caps_of(self.exports) if self.exports else {}}
-
-    # -- apply
 
     def _ask(self) -> Connection:
         if self.cluster is None:
             raise RuntimeError("there is no cluster to change")
         return self.cluster
 
-    def _named(self, caps: t.Mapping[str, str]) -> dict[str, t.Any]:
-        return {"entity": self.client, "caps": [part for service, text in sorted(caps.items()) for part in (service, text)]}
+    def _authorise(self, command: str, caps: t.Mapping[str, str]) -> None:
+        self._ask().command(command, entity=self.client, caps=[part for pair in sorted(caps.items()) for part in pair])
 
-    def _maker(self, export: Export, owner: int) -> t.Callable[[], None]:
-        def apply() -> None:
-            with self._mounted(export.filesystem) as mounted:
-                parts = export.path.strip("/").split("/")
-                for depth in range(1, len(parts) + 1):
-                    path = "/" + "/".join(parts[:depth])
-                    try:
-                        mounted.mkdir(path, 0o755)
-                    except cephfs.ObjectExists:  # another gateway may be making it at this moment
-                        continue
-                    # libcephfs takes off the umask of whoever runs it
-                    mounted.chmod(path, 0o755)
-                    if depth == len(parts) and owner:
-                        mounted.chown(path, owner, owner)
-
-        return apply
+    def _make(self, filesystem: str, folder: str, owner: int) -> None:
+        with self._mounted(filesystem) as mounted:
+            parts = folder.strip("/").split("/")
+            for depth in range(1, len(parts) + 1):
+                path = "/" + "/".join(parts[:depth])
+                try:
+                    mounted.mkdir(path, 0o755)
+                except cephfs.ObjectExists:  # another gateway may be making it at this moment
+                    continue
+                # libcephfs takes off the umask of whoever runs it
+                mounted.chmod(path, 0o755)
+                if depth == len(parts) and owner:
+                    mounted.chown(path, owner, owner)
 
     @contextlib.contextmanager
     def _mounted(self, name: str) -> t.Iterator[t.Any]:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import time
 import typing as t
 
+_T = t.TypeVar("_T")
+
 
 def wait_until(
-    check: t.Callable[[], t.Any], seconds: float, what: t.Optional[t.Callable[[], t.Union[str, Exception]]] = None, pause: t.Optional[float] = None
-) -> t.Any:
+    check: t.Callable[[], _T], seconds: float, what: t.Optional[t.Callable[[], t.Union[str, Exception]]] = None, pause: t.Optional[float] = None
+) -> _T:
     """Wait until check() gives something true and return that.
 
     what: gives the error where it does not in time, or the text of a TimeoutError; without it, what check() gave last is returned.
@@ -35,7 +37,7 @@ def wait_until(
         growing = min(growing * 1.3, 1.0)
 
 
-def retry_while(passing: t.Callable[[t.Any], bool], call: t.Callable[[], t.Any], seconds: float, pause: float) -> t.Any:
+def retry_while(passing: t.Callable[[t.Any], bool], call: t.Callable[[], _T], seconds: float, pause: float) -> _T:
     """Return what call() gives; call again where it fails with what passes by itself. Raises what it failed with, at once or when the time is over.
 
     passing: whether an error is one of those. pause: seconds between two calls.

@@ -21,13 +21,15 @@ import shlex
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable
 
 # interfaces(5): a line that begins with one of these begins a stanza.
 _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _KEPT = "/var/lib/cephstack/bridges"
+_INTERFACES = "/etc/network/interfaces"
+_MANAGERS = ("NetworkManager.service", "systemd-networkd.service")
 
 
 class BridgeError(Exception):
@@ -65,18 +67,13 @@ class Observed:
 
 def parse(declared: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Bridge, ...]:
     """Read a declaration. Raises Invalid with every problem found."""
-    problems, bridges = [], [Bridge(item["name"], item.get("interface") or "") for item in declared]
+    problems, bridges = [], tuple(Bridge(item["name"], item.get("interface") or "") for item in declared)
     for what, names in (("bridge", [bridge.name for bridge in bridges]), ("interface", [bridge.interface for bridge in bridges])):
         problems += [f"the {what} {name or 'of the default route'} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
-    problems += [f"'{name}' is no name of an interface" for bridge in bridges for name in bridge_names(bridge) if not _NAME.fullmatch(name)]
+        problems += [f"'{name}' is no name of an interface" for name in names if name and not _NAME.fullmatch(name)]
     if problems:
         raise Invalid(problems)
-    return tuple(bridges)
-
-
-def bridge_names(bridge: Bridge) -> list[str]:
-    """Return the names of interfaces that a declaration has."""
-    return [name for name in (bridge.name, bridge.interface) if name]
+    return bridges
 
 
 def stanzas(text: str) -> list[str]:
@@ -143,30 +140,27 @@ def _options(lines: t.Sequence[str]) -> list[tuple[list[str], list[str]]]:
     return found
 
 
-def _belongs(words: t.Sequence[str]) -> frozenset[str]:
-    """Return whether an option belongs to the link, to the addresses, or to both; nothing where it does two things. Pure.
+def _belongs(words: t.Sequence[str]) -> tuple[bool, bool]:
+    """Return whether an option belongs to the link, and whether to the addresses; to neither where it does two things. Pure.
 
     An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without
     one of these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up
     it is about the link; from then on there were addresses, which now are the bridge's.
     """
     if not words:
-        return frozenset({"link"})
+        return True, False
     name, command = words[0].replace("_", "-"), " ".join(words[1:])
     if name in _BEFORE | _WHILE:
         ifconfig = _IFCONFIG.search(command)
         addresses = bool(_OF_ADDRESSES.search(command) or (ifconfig and _IP.search(ifconfig.group(1))))
         link = bool(_OF_LINK.search(command) or (ifconfig and not _IP.search(ifconfig.group(1))))
-        if link and addresses:
-            return frozenset()
-        if not link and not addresses:
-            addresses = name in _WHILE
-        return frozenset({"addresses" if addresses else "link"})
-    if name == "mtu":
-        # The bridge's own, too: one that was told its MTU keeps it when a guest's interface with a smaller one joins. In an inet6 stanza it is also
-        # the MTU of IPv6, which goes with the addresses.
-        return frozenset({"link", "addresses"})
-    return frozenset({"addresses" if _ADDRESSING.fullmatch(name) else "link"})
+        if link == addresses:
+            link, addresses = (False, False) if link else (name in _BEFORE, name in _WHILE)
+        return link, addresses
+    # The MTU is the bridge's own, too: one that was told its MTU keeps it when a guest's interface with a smaller one joins. In an inet6 stanza it is
+    # also the MTU of IPv6, which goes with the addresses.
+    addressing = _ADDRESSING.fullmatch(name) is not None
+    return not addressing, addressing or name == "mtu"
 
 
 def _renamed(line: str, interface: str, bridge: str) -> str:
@@ -196,26 +190,24 @@ def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
             continue
         lines = stanza.rstrip("\n").splitlines()
         at = next(number for number, line in enumerate(lines) if line.split()[:1] == ["iface"])
-        indent = next((re.match(r"\s*", line).group() for line in lines[at + 1 :] if line.strip()), "") or "  "  # type: ignore[union-attr]
+        indent = next((line[: -len(line.lstrip())] for line in lines[at + 1 :] if line.strip()), "") or "  "
         link, addresses = [], []
         if "inherits" in words:
             problems.append(
                 f"{interface} inherits lines from another stanza, and which of them are its own cannot be told: write them below 'iface {interface}'"
             )
         for option, own in _options(lines[at + 1 :]):
-            belongs = _belongs(option)
-            if not belongs:
+            of_link, of_addresses = _belongs(option)
+            if not of_link and not of_addresses:
                 problems.append(f"the line '{' '.join(option)}' of {interface} is about the link and about addresses: make two lines of it")
-            if "link" in belongs:
+            if of_link:
                 link += own
-            if "addresses" in belongs:
+            if of_addresses:
                 addresses += [_renamed(line, interface, bridge) for line in own]
         new = lines[:at]
         if not done or link:
             new += [f"iface {interface} {words[2] if done else 'inet'} manual", *link, ""]
-        if not done:
-            new += [f"auto {bridge}"]
-        new += [" ".join(["iface", bridge, *words[2:]]), *addresses]
+        new += [*([] if done else [f"auto {bridge}"]), " ".join(["iface", bridge, *words[2:]]), *addresses]
         if not done:
             new += [indent + option for option in (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")]
         done = True
@@ -231,93 +223,80 @@ def _labels(text: str, bridge: str) -> list[str]:
     return list(dict.fromkeys(name.partition(":")[2] for name in names if name.startswith(f"{bridge}:")))
 
 
+@dataclasses.dataclass
 class Provider:
     """Makes the bridges of one host. revert_after: seconds until a host that nobody came back to is as it was."""
 
-    def __init__(self, bridges: t.Sequence[Bridge], revert_after: int) -> None:
-        self.bridges = bridges
-        self.revert_after = revert_after
-        self._made: set[str] = set()
-
-    # -- observe ------------------------------------------------------------------------------------------------
+    bridges: t.Sequence[Bridge]
+    revert_after: int
+    _made: t.Set[str] = dataclasses.field(default_factory=set)
 
     def observe(self) -> Observed:
         """Read interfaces, and how they are described."""
         links = {}
-        seen = json.loads(_run(["ip", "-json", "address", "show"]) or "[]")
-        for link in seen:
+        for link in json.loads(_run(["ip", "-json", "address", "show"]) or "[]"):
             name = link.get("ifname", "")
             ports = tuple(sorted(os.listdir(f"/sys/class/net/{name}/brif"))) if os.path.isdir(f"/sys/class/net/{name}/bridge") else None
             addresses = tuple(f"{item['local']}/{item['prefixlen']}" for item in link.get("addr_info", []) if item.get("scope") == "global")
             links[name] = Link(ports, link.get("master", ""), addresses)
         routes = json.loads(_run(["ip", "-json", "-4", "route", "show", "default"]) or "[]")
-        files = {path: _read(path) for path in ["/etc/network/interfaces", *sorted(glob.glob("/etc/network/interfaces.d/*"))] if os.path.isfile(path)}
-        pending = frozenset(bridge.name for bridge in self.bridges if _active(_timer(bridge.name)))
-        return Observed(links, routes[0].get("dev", "") if routes else "", files, _manager(), pending)
-
-    # -- plan ---------------------------------------------------------------------------------------------------
+        texts = {path: files.read(path, exact=True) for path in [_INTERFACES, *sorted(glob.glob(f"{_INTERFACES}.d/*"))] if os.path.isfile(path)}
+        described = {path: text for path, text in texts.items() if text is not None}
+        units = systemd.units([*_MANAGERS, *(_timer(bridge.name) for bridge in self.bridges)])
+        manager = "netplan" if glob.glob("/etc/netplan/*.yaml") else next((name.partition(".")[0] for name in _MANAGERS if units[name].active), "")
+        pending = frozenset(bridge.name for bridge in self.bridges if units[_timer(bridge.name)].active)
+        return Observed(links, routes[0].get("dev", "") if routes else "", described, manager, pending)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that stands in the way."""
-        problems: list[str] = []
-        changes = [change for change in (self._plan_bridge(bridge, observed, problems) for bridge in self.bridges) if change]
-        if problems:
-            raise Invalid(problems)
-        return Plan(changes, lane=Lane("network"))
+        draft = Draft()
+        for bridge in self.bridges:
+            try:
+                self._plan_bridge(bridge, observed, draft)
+            except Invalid as error:
+                draft.problems += [f"{bridge.name}: {problem}" for problem in error.problems]
+        return draft.plan(Lane("network"))
 
-    def _plan_bridge(self, bridge: Bridge, observed: Observed, problems: list[str]) -> t.Optional[Change]:
-        link = observed.links.get(bridge.name)
+    def _plan_bridge(self, bridge: Bridge, observed: Observed, draft: Draft) -> None:
+        name, link = bridge.name, observed.links.get(bridge.name)
         if link is not None and link.ports is not None:
-            if bridge.name in observed.pending and bridge.name not in self._made:
-                return Change("bridge", bridge.name, "update", {"kept": False}, {"kept": True}, lambda: self._keep(bridge.name))
-            return None
+            if name in observed.pending and name not in self._made:
+                draft.ensure("bridge", name, {"kept": False}, {"kept": True}, lambda: _run(["systemctl", "stop", _timer(name)]))
+            return
         if link is not None:
-            problems.append(f"{bridge.name}: there is an interface of this name, and it is no bridge")
-            return None
+            raise Invalid(["there is an interface of this name, and it is no bridge"])
         interface = bridge.interface or observed.default
         if not interface:
-            problems.append(f"{bridge.name}: this host has no default route to take the interface of: name its interface")
-            return None
+            raise Invalid(["this host has no default route to take the interface of: name its interface"])
         port = observed.links.get(interface)
         if port is None:
-            problems.append(f"{bridge.name}: there is no interface {interface}; there are {', '.join(sorted(observed.links))}")
-            return None
+            raise Invalid([f"there is no interface {interface}; there are {', '.join(sorted(observed.links))}"])
         if port.ports is not None or port.master:
-            problems.append(
-                f"{bridge.name}: {interface} is {'a bridge itself' if port.master == '' else 'held by ' + port.master}: "
-                f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
+            what = f"held by {port.master}" if port.master else "a bridge itself"
+            declare = f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
+            raise Invalid([f"{interface} is {what}: {declare}"])
+        new = {path: bridged(text, interface, name) for path, text in observed.files.items()}
+        described = [(path, text) for path, text in new.items() if text is not None]
+        if len(described) != 1:
+            where = f"it is set up by {observed.manager}" if observed.manager else f"{len(described)} files in /etc/network describe it"
+            raise Invalid(
+                [
+                    f"{interface} cannot be put into a bridge from here, since {where}: make the bridge {name} with {interface} in it "
+                    f"and its addresses on it, as that wants it; a bridge that is there is left alone"
+                ]
             )
-            return None
-        try:
-            new = {path: text for path, text in ((path, bridged(text, interface, bridge.name)) for path, text in observed.files.items()) if text is not None}
-        except Invalid as error:
-            problems += [f"{bridge.name}: {problem}" for problem in error.problems]
-            return None
-        if len(new) != 1:
-            where = f"it is set up by {observed.manager}" if observed.manager else f"{len(new)} files in /etc/network describe it"
-            problems.append(
-                f"{bridge.name}: {interface} cannot be put into a bridge from here, since {where}: make the bridge {bridge.name} with {interface} in it "
-                f"and its addresses on it, as that wants it; a bridge that is there is left alone"
-            )
-            return None
-        (path, text), addresses = next(iter(new.items())), list(port.addresses)
-        after = {"interface": interface, "addresses": addresses, "file": path}
+        (path, text), addresses = described[0], list(port.addresses)
         reason = f"the addresses of {interface} move to it; {self.revert_after} s later they move back if nobody has come back to this host"
-        return Change(
-            "bridge", bridge.name, "create", None, after, lambda: self._make(bridge.name, interface, path, text, addresses), risk=Risk.RESTART, reason=reason
-        )
-
-    # -- apply --------------------------------------------------------------------------------------------------
+        after = {"interface": interface, "addresses": addresses, "file": path}
+        draft.ensure("bridge", name, None, after, lambda: self._make(name, interface, path, text, addresses), risk=Risk.RESTART, reason=reason)
 
     def _make(self, name: str, interface: str, path: str, text: str, addresses: list[str]) -> None:
         if not shutil.which("brctl") and not os.path.exists("/etc/network/if-pre-up.d/bridge"):
             raise BridgeError("bridges in /etc/network/interfaces need the package bridge-utils")
-        folder = os.path.join(_KEPT, name)
+        folder, seen = os.path.join(_KEPT, name), os.stat(path)
         os.makedirs(folder, mode=0o755, exist_ok=True)
         shutil.copy2(path, os.path.join(folder, "before"))
-        shutil.copy2(path, os.path.join(folder, "after"))
-        with open(os.path.join(folder, "after"), "w", encoding="utf-8") as stream:
-            stream.write(text)
+        files.write(os.path.join(folder, "after"), text, seen.st_mode & 0o7777, seen.st_uid, seen.st_gid)
         dev, br, conf = shlex.quote(interface), shlex.quote(name), shlex.quote(path)
         # The scripts of ifdown would take a bond or a VLAN away, with what else is on it; those of ifup take the slaves of a bond down that is there.
         down, flush = f"ifdown --force --no-scripts {dev}", f"{{ test ! -e /sys/class/net/{dev} || ip address flush dev {dev}; }}"
@@ -328,32 +307,32 @@ class Provider:
         forth = [f"cp -p after {conf}", flush, up, f"ifup --force {br}"] + [f"ifup --force {br}:{label}" for label in labels]
         forth = [*(f"ifdown --force {dev}:{label}" for label in labels), down, " && ".join(forth)]
         for file, script in (("back", back), ("forth", forth)):
-            with open(os.path.join(folder, file), "w", encoding="utf-8") as stream:
-                stream.write(f"#!/bin/sh\n# Made by cephstack.cloud\ncd {shlex.quote(folder)} || exit 1\n" + "\n".join(script) + "\n")
-        timer = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
-        _run([*timer, "/bin/sh", f"{folder}/back"])
+            lines = ["#!/bin/sh", "# Made by cephstack.cloud", f"cd {shlex.quote(folder)} || exit 1", *script, ""]
+            files.write(os.path.join(folder, file), "\n".join(lines), 0o644, os.geteuid(), os.getegid())
+        run = ["systemd-run", "--quiet", "--collect"]
+        timer = [f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
+        _run([*run, *timer, "/bin/sh", f"{folder}/back"])
         try:
             # In a unit of its own: it goes on where this process ends with its connection.
-            _run(["systemd-run", "--quiet", "--collect", "--wait", f"--unit={_unit(name)}-forth", "/bin/sh", f"{folder}/forth"], self.revert_after)
+            _run([*run, "--wait", f"--unit={_unit(name)}-forth", "/bin/sh", f"{folder}/forth"], self.revert_after)
             link = self.observe().links.get(name, Link())
             if link.ports is None or interface not in link.ports or not set(addresses) <= set(link.addresses):
                 raise BridgeError(f"{name} did not come up with {interface} in it and {', '.join(addresses)} on it")
-        except (BridgeError, OSError) as error:
+        except (BridgeError, Unreachable, OSError) as error:
             _run(["systemctl", "stop", _timer(name)])
-            _run(["systemd-run", "--quiet", "--collect", "--wait", f"--unit={_unit(name)}-back", "/bin/sh", f"{folder}/back"], self.revert_after)
+            _run([*run, "--wait", f"--unit={_unit(name)}-back", "/bin/sh", f"{folder}/back"], self.revert_after)
             raise BridgeError(f"{error}; all is as it was (journalctl -u {_unit(name)}-forth)") from error
         self._made.add(name)
 
-    def _keep(self, name: str) -> None:
-        _run(["systemctl", "stop", _timer(name)])
-
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared bridges with their ports and addresses."""
-        rows = []
-        for bridge in self.bridges:
-            link = observed.links.get(bridge.name, Link())
-            rows.append({"name": bridge.name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": bridge.name not in observed.pending})
-        return {"bridges": rows}
+        seen = {bridge.name: observed.links.get(bridge.name, Link()) for bridge in self.bridges}
+        return {
+            "bridges": [
+                {"name": name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": name not in observed.pending}
+                for name, link in seen.items()
+            ]
+        }
 
 
 def _unit(bridge: str) -> str:
@@ -364,35 +343,12 @@ def _timer(bridge: str) -> str:
     return f"{_unit(bridge)}.timer"
 
 
-def _active(unit: str) -> bool:
-    return _call(["systemctl", "--quiet", "is-active", unit]).code == 0
-
-
-def _manager() -> str:
-    """Return who sets up the network, as far as it can be told."""
-    if glob.glob("/etc/netplan/*.yaml"):
-        return "netplan"
-    for unit in ("NetworkManager.service", "systemd-networkd.service"):
-        if _active(unit):
-            return unit.partition(".")[0]
-    return ""
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-        return stream.read()
-
-
-def _call(argv: t.Sequence[str], timeout: float = 60) -> process.Ended:
+def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
     try:
-        return process.complete(argv, timeout=timeout)
+        done = process.complete(argv, timeout=timeout)
     except process.CommandError as error:
         late = f"{' '.join(argv)[:120]} did not end in {timeout:g} s"
         raise BridgeError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
-
-
-def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
-    done = _call(argv, timeout)
     if done.code != 0:
         raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.code}): {(done.err or done.out).strip()[-300:]}")
     return done.out

@@ -12,10 +12,9 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
-import os
+import pathlib
 import re
 import socket
 import time
@@ -24,7 +23,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
@@ -39,35 +38,19 @@ except ImportError:
 # Name of the guest and of its image, followed by the host's name.
 PREFIX = "cephstack-guest."
 _CONSOLES = "/var/log/libvirt/qemu"
+# Of a golden image: pool, image, snapshot.
+Snapshot = t.Tuple[str, str, str]
 
 
 class GuestFailed(Exception):
     """The guest did not do what it should have done. Says what, and what its console said."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What to boot, and how.
-
-    pool: where the clone is made. source: (pool, image, snapshot) of the golden image; None for the guest of 512 bytes.
-    image: one of the pool to boot as it is instead, which stays; "" for none. memory in MiB, timeout in seconds.
-    """
-
-    pool: str
-    source: t.Optional[tuple[str, str, str]]
-    image: str
-    secret: str
-    hosts: tuple[Address, ...]
-    domain_type: str
-    memory: int
-    timeout: float
-
-
 def run_guests(
     host: Host,
     connection: t.Mapping[str, t.Any],
     consumers: t.Iterable[t.Mapping[str, t.Any]],
-    golden: t.Optional[tuple[str, str, str]],
+    golden: t.Optional[Snapshot],
     image: t.Optional[tuple[str, str]],
     domain_type: str,
     memory: int,
@@ -85,90 +68,90 @@ def run_guests(
         writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw" and (image is None or pool["name"] == image[0])]
         if not writable:
             continue
-        source = golden if golden and golden[0] in {pool["name"] for pool in pools} else None
+        source = golden if golden and not image and golden[0] in {pool["name"] for pool in pools} else None
         options = {**connection, "client": client}
         if client != connection.get("client"):
             options["key"] = None
         try:
             with Connection(options) as opened:
-                order = Order(
-                    pool=writable[0],
-                    source=None if image else source,
-                    image=image[1] if image else "",
-                    secret=secret_uuid(opened.fsid, client),
-                    hosts=parse_mon_host(opened.rados.conf_get("mon_host") or ""),
-                    domain_type=domain_type,
-                    memory=memory,
-                    timeout=timeout,
-                )
-                guests.append({"client": client, **run_guest(host, opened, order)})
+                report = _run_guest(host, opened, writable[0], source, image[1] if image else "", domain_type, memory, timeout)
+                guests.append({"client": client, **report})
         except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
             problems.append(f"the guest of {client} on {writable[0]} proved nothing: {error}")
     return guests, problems
 
 
-def run_guest(host: Host, connection: Connection, order: Order) -> dict[str, t.Any]:
-    """Boot the guest and return its marker and how long it took.
+def _run_guest(
+    host: Host, connection: Connection, pool: str, source: t.Optional[Snapshot], kept: str, domain_type: str, memory: int, timeout: float
+) -> dict[str, t.Any]:
+    """Boot a guest and return its marker and how long it took.
 
-    Raises GuestFailed, libvirt's errors and librbd's. Nothing is left behind in any case.
+    source: what its disk is a clone of; None for the guest of 512 bytes. kept: an image to boot as it is instead, which stays; "" for none.
+    memory in MiB, timeout in seconds. Raises GuestFailed, libvirt's errors and librbd's. Nothing is left behind in any case.
     """
     name = PREFIX + socket.gethostname()
-    disk = order.image or name
+    disk = kept or name
     uuid = str(uuids.uuid4())
     with contextlib.ExitStack() as stack:
-        io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(order.pool)))
-        _stop_leftover(host, name)
-        if not order.image:
+        io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
+        leftover = _unless_gone(host, lambda: host.api.lookupByName(name))
+        if leftover:
+            _stop(host, leftover)
+        if not kept:
             stack.enter_context(throwaway_images(io_context, name))
         begun = time.monotonic()
-        if not order.image:
-            _make_disk(connection, io_context, name, order)
+        if not kept:
+            _make_disk(connection, io_context, name, source)
         first_sector, found = _read(io_context, disk, 0), _read(io_context, disk, _guest.MARKER_OFFSET)
         made = time.monotonic()
-        console = os.path.join(_CONSOLES, name + ".console")
-        stack.callback(_unlink, console)
+        console = pathlib.Path(_CONSOLES, name + ".console")
+        stack.callback(console.unlink, missing_ok=True)
         guest = xml.Guest(
             name=name,
             uuid=uuid,
-            domain_type=order.domain_type,
-            memory=order.memory,
-            pool=order.pool,
+            domain_type=domain_type,
+            memory=memory,
+            pool=pool,
             image=disk,
-            hosts=order.hosts,
+            hosts=parse_mon_host(connection.rados.conf_get("mon_host") or ""),
             user=connection.client[len("client.") :],
-            secret=order.secret,
-            console=console,
+            secret=secret_uuid(connection.fsid, connection.client),
+            console=str(console),
         )
         domain = host.api.createXML(xml.write_guest(guest), host.lib.VIR_DOMAIN_START_AUTODESTROY)
         stack.callback(_stop, host, domain)
-        _wait(host, domain, order.timeout, console)
+        wait_until(
+            lambda: not _unless_gone(host, domain.isActive),
+            timeout,
+            lambda: GuestFailed(f"the guest was not through within {timeout:g} s; {_console(console)}"),
+            0.05,
+        )
         ended = time.monotonic()
         marker = _read(io_context, disk, _guest.MARKER_OFFSET)
         _check(marker, uuid, first_sector, found, console)
-        if order.source:
-            _check_golden(connection, order.source, uuid)
+        if source:
+            _check_golden(connection, source, uuid)
     return {
         "uuid": uuid,
         "found": _guest.readable(found),
         "marker": _guest.readable(marker),
-        "image": f"{order.pool}/{disk}",
-        "golden": "{}/{}@{}".format(*order.source) if order.source else "",
-        "domain_type": order.domain_type,
+        "image": f"{pool}/{disk}",
+        "golden": "{}/{}@{}".format(*source) if source else "",
+        "domain_type": domain_type,
         "clone_ms": round((made - begun) * 1000, 1),
         "guest_seconds": round(ended - made, 2),
     }
 
 
-def _make_disk(connection: Connection, io_context: t.Any, name: str, order: Order) -> None:
-    """Make the guest's image."""
-    if order.source is None:
+def _make_disk(connection: Connection, io_context: t.Any, name: str, source: t.Optional[Snapshot]) -> None:
+    if source is None:
         disk = _guest.marker_image()
         rbd.RBD().create(io_context, name, len(disk))
         with rbd.Image(io_context, name) as image:
             image.write(disk[: _guest.SECTOR], 0)
             image.flush()
         return
-    pool, golden, snapshot = order.source
+    pool, golden, snapshot = source
     with contextlib.closing(connection.rados.open_ioctx(pool)) as parent:
         rbd.RBD().clone(parent, golden, snapshot, io_context, name)
 
@@ -179,55 +162,31 @@ def _read(io_context: t.Any, name: str, offset: int) -> bytes:
         return bytes(image.read(offset, _guest.SECTOR))
 
 
-def _wait(host: Host, domain: t.Any, timeout: float, console: str) -> None:
-    late = "the guest was not through within {:g} s; {}"
-    wait_until(lambda: not _is_active(host, domain), timeout, lambda: GuestFailed(late.format(timeout, _console(console))), 0.05)
-
-
-def _is_active(host: Host, domain: t.Any) -> bool:
+def _unless_gone(host: Host, call: t.Callable[[], t.Any], *passing: int) -> t.Any:
+    """Return what libvirt gives, None where the domain is not there (any more), or for one of the errors that are named."""
     try:
-        return bool(domain.isActive())
+        return call()
     except host.lib.libvirtError as error:
-        if error.get_error_code() == host.lib.VIR_ERR_NO_DOMAIN:
-            return False
-        raise
+        if error.get_error_code() not in (host.lib.VIR_ERR_NO_DOMAIN, *passing):
+            raise
+        return None
 
 
 def _stop(host: Host, domain: t.Any) -> None:
-    try:
-        domain.destroy()
-    except host.lib.libvirtError as error:
-        if error.get_error_code() not in (host.lib.VIR_ERR_NO_DOMAIN, host.lib.VIR_ERR_OPERATION_INVALID):
-            raise
+    _unless_gone(host, domain.destroy, host.lib.VIR_ERR_OPERATION_INVALID)
 
 
-def _stop_leftover(host: Host, name: str) -> None:
-    try:
-        domain = host.api.lookupByName(name)
-    except host.lib.libvirtError as error:
-        if error.get_error_code() == host.lib.VIR_ERR_NO_DOMAIN:
-            return
-        raise
-    _stop(host, domain)
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _console(path: str) -> str:
+def _console(path: pathlib.Path) -> str:
     """Return the last that the guest said."""
     try:
-        with open(path, "rb") as file:
-            said = file.read()[-600:].decode("utf-8", "replace")
+        said = path.read_bytes()[-600:].decode("utf-8", "replace")
     except OSError as error:
         return f"its console is not there ({errno.errorcode.get(error.errno or 0, error)})"
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", said).strip()
     return f"its console ends with: {said}" if said else "its console is empty"
 
 
-def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: str) -> None:
+def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console: pathlib.Path) -> None:
     if not marker.startswith(_guest.expected_marker(uuid)):
         seen = _guest.readable(marker) or "nothing"
         raise GuestFailed(f"the guest powered off, but its marker is not on its disk: found {seen}; {_console(console)}")
@@ -237,7 +196,7 @@ def _check(marker: bytes, uuid: str, first_sector: bytes, found: bytes, console:
             raise GuestFailed("the guest read something else from its disk than what is there")
 
 
-def _check_golden(connection: Connection, source: tuple[str, str, str], uuid: str) -> None:
+def _check_golden(connection: Connection, source: Snapshot, uuid: str) -> None:
     pool, golden, snapshot = source
     with contextlib.closing(connection.rados.open_ioctx(pool)) as parent, rbd.Image(parent, golden, snapshot=snapshot, read_only=True) as image:
         if bytes(image.read(_guest.MARKER_OFFSET, _guest.MARKER_LENGTH)).startswith(_guest.expected_marker(uuid)):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import functools
 import re
 import typing as t
 import uuid as uuids
@@ -37,7 +38,6 @@ class WantedSecret:
     uuid: str
     usage: str
     key: t.Optional[Secret]
-    absent: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +79,11 @@ class Observed:
     pools: t.Mapping[str, PoolNow]
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """What was declared, each part once."""
 
-    secrets: t.Tuple[WantedSecret, ...]
-    pools: t.Tuple[WantedPool, ...]
+    secrets: t.Sequence[WantedSecret]
+    pools: t.Sequence[WantedPool]
 
 
 def parse(
@@ -107,13 +106,13 @@ def parse(
     except ValueError as error:
         problems.append(str(error))
     wanted_secrets = [_parse_secret(fsid, item, problems, may_lack_keys) for item in secrets]
-    by_entity = {secret.entity: secret for secret in wanted_secrets if not secret.absent}
-    wanted_pools = [_parse_pool(fsid, hosts, item, by_entity, problems) for item in pools]
+    uuid_of = {secret.entity: secret.uuid for secret in wanted_secrets if secret.key is not None}
+    wanted_pools = [_parse_pool(hosts, item, uuid_of, problems) for item in pools]
     for what, names in (("secret", [secret.entity for secret in wanted_secrets]), ("pool", [pool.name for pool in wanted_pools])):
-        problems.extend(f"{what} {name} is declared {names.count(name)} times" for name in sorted(set(names)) if names.count(name) > 1)
+        problems += [f"{what} {name} is declared {names.count(name)} times" for name in sorted(set(names)) if names.count(name) > 1]
     if problems:
         raise Invalid(problems)
-    return Wanted(tuple(wanted_secrets), tuple(wanted_pools))
+    return Wanted(wanted_secrets, wanted_pools)
 
 
 def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[str, str]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
@@ -152,65 +151,52 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], m
         uuid = str(uuids.UUID(uuid))
     except ValueError:
         problems.append(f"secret {entity}: not a UUID: {uuid}")
-    return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""), absent)
+    return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""))
 
 
-def _parse_pool(fsid: str, hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], by_entity: t.Mapping[str, WantedSecret], problems: list[str]) -> WantedPool:
-    name = item["name"]
+def _parse_pool(hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], uuid_of: t.Mapping[str, str], problems: list[str]) -> WantedPool:
+    name, entity = item["name"], item.get("client") or ""
     if not name or "/" in name or name in (".", ".."):
         problems.append(f"pool {name!r}: not a name that libvirt takes")
     if item.get("state") == "absent":
         return WantedPool(name, None)
-    entity = item.get("client") or ""
     if not entity:
         problems.append(f"pool {name}: its client is missing")
-    elif entity not in by_entity:
+    elif entity not in uuid_of:
         problems.append(f"pool {name}: there is no secret for its client {entity}")
-    secret = by_entity[entity].uuid if entity in by_entity else ""
-    return WantedPool(name, xml.RbdPool(name, item.get("pool") or name, hosts, entity[len("client.") :], secret), item.get("autostart", True))
+    definition = xml.RbdPool(name, item.get("pool") or name, hosts, entity[len("client.") :], uuid_of.get(entity, ""))
+    return WantedPool(name, definition, item.get("autostart", True))
 
 
+@dataclasses.dataclass
 class Provider:
     """Brings the secrets and pools of one host to what was declared. host is None where libvirt is yet to be installed."""
 
-    def __init__(self, host: t.Optional[Host], wanted: Wanted) -> None:
-        self.host = host
-        self.wanted = wanted
+    host: t.Optional[Host]
+    wanted: Wanted
 
     def observe(self) -> Observed:
         """Read all secrets and pools of the host."""
         if self.host is None:
             return Observed({}, {})
         try:
-            secrets = [self._observe_secret(secret) for secret in self.host.api.listAllSecrets()]
-            pools = [self._observe_pool(pool) for pool in self.host.api.listAllStoragePools()]
+            secrets = [self._read_secret(self.host, handle) for handle in self.host.api.listAllSecrets()]
+            pools = [_read_pool(handle) for handle in self.host.api.listAllStoragePools()]
         except self.host.lib.libvirtError as error:
             raise Unreachable(f"libvirt at {self.host.uri}: {error}") from error
         return Observed({secret.definition.uuid: secret for secret in secrets}, {pool.name: pool for pool in pools})
 
-    def _observe_secret(self, handle: t.Any) -> SecretNow:
+    def _read_secret(self, host: Host, handle: t.Any) -> SecretNow:
         definition = xml.read_secret(handle.XMLDesc(0))
         value = None
         # Only the values of our own are read, and nobody can read a private one.
         if not definition.private and definition.uuid in {secret.uuid for secret in self.wanted.secrets}:
             try:
                 value = Secret(base64.b64encode(handle.value(0)).decode())
-            except self.host.lib.libvirtError as error:
-                if error.get_error_code() != self.host.lib.VIR_ERR_NO_SECRET:
+            except host.lib.libvirtError as error:
+                if error.get_error_code() != host.lib.VIR_ERR_NO_SECRET:
                     raise
         return SecretNow(definition, value, handle)
-
-    def _observe_pool(self, handle: t.Any) -> PoolNow:
-        active = bool(handle.isActive())
-        return PoolNow(
-            name=handle.name(),
-            uuid=handle.UUIDString(),
-            active=active,
-            autostart=bool(handle.autostart()),
-            definition=xml.read_pool(handle.XMLDesc(_INACTIVE)),
-            live=xml.read_pool(handle.XMLDesc(0)) if active else None,
-            handle=handle,
-        )
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a name is taken by something else."""
@@ -218,109 +204,105 @@ class Provider:
         for secret in self.wanted.secrets:
             self._plan_secret(secret, observed, draft)
         for pool in self.wanted.pools:
-            self._plan_pool(pool, observed, draft)
+            self._plan_pool(pool, observed.pools.get(pool.name), draft)
         return draft.plan()
 
     def _plan_secret(self, wanted: WantedSecret, observed: Observed, draft: Draft) -> None:
-        now = observed.secrets.get(wanted.uuid)
-        if wanted.absent:
+        now, key = observed.secrets.get(wanted.uuid), wanted.key
+        if key is None:
             if now is not None:
                 users = [f"pool/{pool.name}" for pool in self.wanted.pools]
                 draft.ensure("secret", wanted.entity, {"uuid": wanted.uuid}, None, now.handle.undefine, needs=users)
             return
+        rival = next((other for other in observed.secrets.values() if other.definition.usage == wanted.usage and other.definition.uuid != wanted.uuid), None)
         if now is not None and not now.definition.usage:
             draft.problem(f"secret {wanted.entity}: the UUID {wanted.uuid} is that of a secret of another kind")
-            return
-        rival = next((other for other in observed.secrets.values() if other.definition.usage == wanted.usage and other.definition.uuid != wanted.uuid), None)
-        if rival is not None:
+        elif rival is not None:
             draft.problem(
                 f"secret {wanted.entity}: this host already has one for it with the UUID {rival.definition.uuid}, not {wanted.uuid}; "
                 f"remove it once no guest's definition names it"
             )
-            return
-        after = {"uuid": wanted.uuid, "usage": wanted.usage, "private": False, "ephemeral": False, "key": wanted.key}
-        before = (
-            None
-            if now is None
-            else {
-                "uuid": wanted.uuid,
-                "usage": now.definition.usage,
-                "private": now.definition.private,
-                "ephemeral": now.definition.ephemeral,
-                "key": now.value,
-            }
-        )
+        definition = xml.CephSecret(wanted.uuid, wanted.usage)
+        before = {**dataclasses.asdict(now.definition), "key": now.value} if now else None
 
         def apply() -> None:
-            self._set_secret(wanted, now)
+            self._set_secret(definition, key, now)
             # The key is tried at once on the running pools that use it and are otherwise as declared.
             settled = {pool.name for pool in self.wanted.pools} - {change.name for change in draft.changes if change.kind == "pool"}
             for pool in observed.pools.values():
                 if pool.name in settled and pool.active and pool.live and pool.live.secret == wanted.uuid:
                     pool.handle.refresh(0)
 
-        draft.ensure("secret", wanted.entity, before, after, apply)
+        draft.ensure("secret", wanted.entity, before, {**dataclasses.asdict(definition), "key": key}, apply)
 
-    def _set_secret(self, wanted: WantedSecret, now: t.Optional[SecretNow]) -> None:
-        definition = xml.CephSecret(wanted.uuid, wanted.usage)
+    def _set_secret(self, definition: xml.CephSecret, key: Secret, now: t.Optional[SecretNow]) -> None:
+        handle: t.Any = now.handle if now else None
         if now is None or now.definition != definition:
             if now is not None and (now.definition.private or now.definition.usage != definition.usage):
                 now.handle.undefine()  # libvirt never makes a private secret readable again, nor renames one; who uses it names its UUID
-            handle = self.host.api.secretDefineXML(xml.write_secret(definition), 0)
-        else:
-            handle = now.handle
-        handle.setValue(base64.b64decode(wanted.key.reveal()), 0)
+            handle = self._api.secretDefineXML(xml.write_secret(definition), 0)
+        handle.setValue(base64.b64decode(key.reveal()), 0)
 
-    def _plan_pool(self, wanted: WantedPool, observed: Observed, draft: Draft) -> None:
-        now = observed.pools.get(wanted.name)
-        if now is not None and now.definition is None:
-            draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
-            return
-        before = None if now is None else _shown(now)
+    def _plan_pool(self, wanted: WantedPool, now: t.Optional[PoolNow], draft: Draft) -> None:
+        before: t.Optional[dict[str, t.Any]] = None
+        if now is not None:
+            if now.definition is None:
+                draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
+                return
+            before = {**_shown(now.definition), "autostart": now.autostart, "active": now.active}
         if wanted.definition is None:
-            draft.ensure("pool", wanted.name, before, None, lambda: self._remove_pool(now), reason="only libvirt's entry goes, no image is touched")
+            remove = functools.partial(_remove_pool, now) if now else None
+            draft.ensure("pool", wanted.name, before, None, remove, reason="only libvirt's entry goes, no image is touched")
             return
-        after = {**_shown_definition(wanted.definition), "autostart": wanted.autostart, "active": True}
+        after: dict[str, t.Any] = {**_shown(wanted.definition), "autostart": wanted.autostart, "active": True}
         if now is not None and before == after and now.live is not None and now.live != wanted.definition:
-            left, right = differing(_shown_definition(now.live), _shown_definition(wanted.definition))
+            left, right = differing(_shown(now.live), _shown(wanted.definition))
             before, after = {"running with": left}, {"running with": right}
         needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == wanted.definition.secret]
-        reason = "guests that run keep their disks" if now else ""
-        draft.ensure("pool", wanted.name, before, after, lambda: self._set_pool(wanted, now), needs=needs, reason=reason)
+        set_pool = functools.partial(self._set_pool, wanted.definition, wanted.autostart, now)
+        draft.ensure("pool", wanted.name, before, after, set_pool, needs=needs, reason="guests that run keep their disks" if now else "")
 
-    def _set_pool(self, wanted: WantedPool, now: t.Optional[PoolNow]) -> None:
-        handle = None if now is None else now.handle
-        if now is None or now.definition != wanted.definition:
-            handle = self.host.api.storagePoolDefineXML(xml.write_pool(wanted.definition, now.uuid if now else None), 0)
-        if bool(handle.autostart()) != wanted.autostart:
-            handle.setAutostart(int(wanted.autostart))
+    def _set_pool(self, definition: xml.RbdPool, autostart: bool, now: t.Optional[PoolNow]) -> None:
+        handle: t.Any = now.handle if now else None
+        if now is None or now.definition != definition:
+            handle = self._api.storagePoolDefineXML(xml.write_pool(definition, now.uuid if now else None), 0)
+        if bool(handle.autostart()) != autostart:
+            handle.setAutostart(int(autostart))
         if now is not None and now.active:
-            if now.live == wanted.definition:
+            if now.live == definition:
                 return
             handle.destroy()  # libvirt's word for stop
         handle.create(0)
 
-    def _remove_pool(self, now: PoolNow) -> None:
-        if now.active:
-            now.handle.destroy()
-        now.handle.undefine()
+    @property
+    def _api(self) -> t.Any:
+        if self.host is None:
+            raise RuntimeError("there is no libvirt to change")
+        return self.host.api
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared secrets (client, uuid) and pools (name, pool, active, autostart)."""
-        return {
-            "secrets": [{"client": secret.entity, "uuid": secret.uuid} for secret in self.wanted.secrets if not secret.absent],
-            "pools": [
-                {"name": pool.name, "pool": pool.definition.source, "active": now is not None and now.active, "autostart": now is not None and now.autostart}
-                for pool, now in ((pool, observed.pools.get(pool.name)) for pool in self.wanted.pools)
-                if pool.definition is not None
-            ],
-        }
+        pools = []
+        for pool in self.wanted.pools:
+            if pool.definition is not None:
+                now = observed.pools.get(pool.name)
+                state = {"active": now is not None and now.active, "autostart": now is not None and now.autostart}
+                pools.append({"name": pool.name, "pool": pool.definition.source, **state})
+        return {"secrets": [{"client": secret.entity, "uuid": secret.uuid} for secret in self.wanted.secrets if secret.key is not None], "pools": pools}
 
 
-def _shown_definition(definition: xml.RbdPool) -> dict[str, t.Any]:
+def _read_pool(handle: t.Any) -> PoolNow:
+    active = bool(handle.isActive())
+    definition, live = xml.read_pool(handle.XMLDesc(_INACTIVE)), xml.read_pool(handle.XMLDesc(0)) if active else None
+    return PoolNow(handle.name(), handle.UUIDString(), active, bool(handle.autostart()), definition, live, handle)
+
+
+def _remove_pool(now: PoolNow) -> None:
+    if now.active:
+        now.handle.destroy()
+    now.handle.undefine()
+
+
+def _shown(definition: xml.RbdPool) -> dict[str, t.Any]:
     hosts = [show_address(host) for host in definition.hosts]
     return {"pool": definition.source, "hosts": hosts, "client": "client." + definition.user, "secret": definition.secret}
-
-
-def _shown(now: PoolNow) -> dict[str, t.Any]:
-    return {**_shown_definition(now.definition), "autostart": now.autostart, "active": now.active}

@@ -21,7 +21,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import cgroups_are_writable
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk
 
 UNIT = "libvirtd.service"
 # Those by which systemd listens for it. cloudstack-setup-agent masks them too, so nothing changes when it comes.
@@ -102,8 +102,7 @@ class Wanted:
 class Part:
     """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
 
-    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt
-    reads it when it starts, and only then.
+    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then.
     """
 
     kind: str
@@ -198,15 +197,13 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     return found
 
 
+@dataclasses.dataclass
 class Provider:
     """libvirt on one host. bare: in check mode its packages need not be there. root: where the host's files are."""
 
-    def __init__(self, wanted: Wanted, bare: bool = False, root: str = "") -> None:
-        self.wanted = wanted
-        self.bare = bare
-        self.root = root
-
-    # -- observe
+    wanted: Wanted
+    bare: bool = False
+    root: str = ""
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
@@ -236,67 +233,43 @@ class Provider:
             return ""
         return f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where libvirt is not installed."""
         if not observed.service.installed and not self.bare:
             raise Invalid([f"{UNIT} is not on this host: install libvirt's packages first"])
+        draft = Draft()
         wanted = parts(self.wanted, observed.cgroups, observed.registered)
-        changes = [*self._part_changes(wanted, observed), *self._folder_changes(observed), *self._socket_changes(observed)]
-        return Plan([*changes, *self._unit_changes(wanted, observed, changes)])
-
-    def _part_changes(self, wanted: t.Iterable[Part], observed: Observed) -> t.Iterator[Change]:
         for part in wanted:
-            before, after = part.found(observed.files.get(part.path)), part.wanted()
-            if before == after:
-                continue
-            action = "create" if before is None else "delete" if after is None else "update"
-            if before is not None and after is not None:
-                before, after = differing(before, after)
-            yield Change(part.kind, part.path, action, before, after, functools.partial(self._put, part))
-
-    def _folder_changes(self, observed: Observed) -> t.Iterator[Change]:
-        before, after = differing(observed.folders, self.wanted.folders)
-        if after:
-            action = "update" if observed.folders else "create"
-            run = ["systemd-tmpfiles", "--create", TMPFILES]
-            needs = frozenset({f"file/{TMPFILES}"})
-            yield Change("folders", TMPFILES, action, before if observed.folders else None, after, lambda: process.run(run, timeout=60), needs=needs)
-
-    def _socket_changes(self, observed: Observed) -> t.Iterator[Change]:
-        now = {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()}
-        before, after = differing(now, {name: {"masked": True, "listening": False} for name in now})
-        if after:
-            yield Change("sockets", UNIT, "update", before, after, lambda: process.run(["systemctl", "mask", "--now", *after], timeout=180))
-
-    def _unit_changes(self, wanted: t.Iterable[Part], observed: Observed, changes: t.Sequence[Change]) -> t.Iterator[Change]:
-        service = observed.service
-        # not those of permissions alone
-        written = {change.name for change in changes if change.after is None or change.kind == "sockets" or "text" in change.after}
-        before, after = differing({"enabled": service.enabled, "running": service.active}, {"enabled": True, "running": True})
-        reasons = self._unread(wanted, observed, written) if service.active else []
-        if reasons:
-            before["restart"], after["restart"] = None, "; ".join(reasons)
-        if not after:
-            return
-        reload = service.stale or DROP_IN in written
-        start = not (service.enabled and service.active)
-        yield Change(
-            "unit",
+            draft.ensure(part.kind, part.path, part.found(observed.files.get(part.path)), part.wanted(), functools.partial(self._put, part))
+        if self.wanted.folders:
+            run = functools.partial(process.run, ["systemd-tmpfiles", "--create", TMPFILES], timeout=60)
+            draft.ensure("folders", TMPFILES, observed.folders or None, self.wanted.folders, run, needs=[f"file/{TMPFILES}"])
+        draft.ensure(
+            "sockets",
             UNIT,
-            "update" if service.installed else "create",
-            before if service.installed else None,
-            after,
-            lambda: self._begin(reload, bool(reasons), start),
-            risk=Risk.RESTART if reasons else Risk.NONE,
-            reason="; ".join(reasons),
-            needs=frozenset(change.id for change in changes),
+            {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()},
+            {name: {"masked": True, "listening": False} for name in observed.sockets},
+            update=lambda those: process.run(["systemctl", "mask", "--now", *those], timeout=180),
         )
+        # not those of permissions alone
+        written = {change.name for change in draft.changes if change.after is None or change.kind == "sockets" or "text" in change.after}
+        self._plan_unit(observed, self._unread(wanted, observed, written), written, draft)
+        return draft.plan()
 
     @staticmethod
-    def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Collection[str]) -> list[str]:
+    def _plan_unit(observed: Observed, reasons: list[str], written: t.Container[str], draft: Draft) -> None:
+        service, reason = observed.service, "; ".join(reasons)
+        before = {"enabled": service.enabled, "running": service.active, **({"restart": None} if reasons else {})}
+        after = {"enabled": True, "running": True, **({"restart": reason} if reasons else {})}
+        begin = functools.partial(_begin, service.stale or DROP_IN in written, bool(reasons), not (service.enabled and service.active))
+        risk, needs = Risk.RESTART if reasons else Risk.NONE, [change.id for change in draft.changes]
+        draft.ensure("unit", UNIT, before if service.installed else None, after, begin, needs=needs, risk=risk, reason=reason)
+
+    @staticmethod
+    def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Container[str]) -> list[str]:
         """Return what the running libvirt has not read."""
+        if not observed.service.active:
+            return []
         times = {part.path: observed.files[part.path].changed if part.path in observed.files else 0 for part in wanted if part.at_start}
         reasons = unread(observed.service, times, written)
         if UNIT in written:
@@ -310,8 +283,6 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return what was found of the host."""
         return {"registered": observed.registered, "cgroups": observed.cgroups}
-
-    # -- apply
 
     def _put(self, part: Part) -> None:
         """Write a file; one of others keeps its owner and permissions."""
@@ -328,14 +299,14 @@ class Provider:
         else:
             files.write(path, part.text, 0o644)
 
-    @staticmethod
-    def _begin(reload: bool, restart: bool, start: bool) -> None:
-        try:
-            if reload:
-                process.run(["systemctl", "daemon-reload"], timeout=120)
-            if restart:
-                systemd.restart(UNIT)
-            if start:
-                systemd.start(UNIT)
-        except process.CommandError as error:
-            raise RuntimeError(f"{error}: {systemd.last_words(UNIT)}") from error
+
+def _begin(reload: bool, restart: bool, start: bool) -> None:
+    try:
+        if reload:
+            process.run(["systemctl", "daemon-reload"], timeout=120)
+        if restart:
+            systemd.restart(UNIT)
+        if start:
+            systemd.start(UNIT)
+    except process.CommandError as error:
+        raise RuntimeError(f"{error}: {systemd.last_words(UNIT)}") from error

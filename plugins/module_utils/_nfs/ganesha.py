@@ -12,20 +12,19 @@ import ctypes
 import dataclasses
 import errno
 import functools
-import glob
 import hashlib
 import json
 import os
-import time
+import pathlib
 import typing as t
 import zlib
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import ANONYMOUS, Export
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Risk, Secret
 
 PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
@@ -37,6 +36,7 @@ STAMP = "/etc/ganesha/.cephstack-loaded"
 KERNEL_SERVER = "nfs-server.service"
 # The host itself may look at each export, but not into it, so that the server can be asked what it serves.
 SELF = "127.0.0.1"
+_SELF_NETWORK = f"{SELF}/32"
 
 DROP_IN = """# Made by cephstack.cloud
 [Unit]
@@ -48,9 +48,6 @@ After=network-online.target ceph.target
 Restart=on-failure
 RestartSec=5
 """
-
-_SQUASH = {"no_root_squash": "No_Root_Squash", "root_squash": "Root_Squash", "all_squash": "All_Squash"}
-_ACCESS = {"rw": "RW", "ro": "RO"}
 
 
 def io_flusher_refused() -> bool:
@@ -64,14 +61,8 @@ def io_flusher_refused() -> bool:
 
 def knows_io_flusher() -> bool:
     """Whether the installed server asks for it at all, and so knows the option to go on without. 4.3 does not."""
-    for path in glob.glob("/usr/lib/ganesha/libganesha_nfsd.so*") + glob.glob("/usr/lib64/ganesha/libganesha_nfsd.so*"):
-        with open(path, "rb") as file:
-            if b"allow_set_io_flusher_fail" in file.read().lower():
-                return True
-    return False
-
-
-# -- the configuration
+    libraries = pathlib.Path("/usr").glob("lib*/ganesha/libganesha_nfsd.so*")
+    return any(b"allow_set_io_flusher_fail" in path.read_bytes().lower() for path in libraries)
 
 
 def export_ids(pseudos: t.Iterable[str]) -> dict[str, int]:
@@ -136,8 +127,8 @@ def export_text(export: Export, number: int, client: str) -> str:
     }}
     CLIENT {{
         Clients = {", ".join(export.clients)};
-        Access_Type = {_ACCESS[export.access]};
-        Squash = {_SQUASH[export.squash]};
+        Access_Type = {export.access.upper()};
+        Squash = {export.squash.title()};
     }}
     CLIENT {{
         Clients = {SELF};
@@ -149,34 +140,30 @@ def export_text(export: Export, number: int, client: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """The configuration, and what of it takes a restart. fixed, texts: by pseudo path."""
+    """The configuration. exports: by pseudo path, what of it takes a restart, and its text."""
 
     head: str
-    fixed: t.Mapping[str, str]
-    texts: t.Mapping[str, str]
+    exports: t.Mapping[str, tuple[str, str]]
 
     @property
     def text(self) -> str:
-        return self.head + "".join(self.texts[pseudo] for pseudo in sorted(self.texts))
+        return self.head + "".join(text for _pseudo, (_fixed, text) in sorted(self.exports.items()))
 
-    def stamp(self, key: str) -> str:
+    def stamp(self, key: Secret) -> str:
         """What is kept of it after it was loaded: digests, among them one of the key."""
-        value = {
-            "start": _digest(self.head, key),
-            "exports": {pseudo: [_digest(self.fixed[pseudo]), _digest(text)] for pseudo, text in sorted(self.texts.items())},
-        }
-        return json.dumps(value, sort_keys=True) + "\n"
+        exports = {pseudo: [_digest(fixed), _digest(text)] for pseudo, (fixed, text) in self.exports.items()}
+        return json.dumps({"start": _digest(self.head, key.reveal()), "exports": exports}, sort_keys=True) + "\n"
 
 
 def wanted(exports: t.Sequence[Export], client: str, flusher_refused: bool) -> Wanted:
     """The configuration of the exports."""
     numbers = export_ids(export.pseudo for export in exports)
-    return Wanted(
-        head_text(flusher_refused),
+    found = {}
+    for export in exports:
+        number = numbers[export.pseudo]
         # A session keeps the rights with which it began, so a wider or narrower access takes a new one.
-        {export.pseudo: f"{numbers[export.pseudo]} {export.folder} {export.access} {client}" for export in exports},
-        {export.pseudo: export_text(export, numbers[export.pseudo], client) for export in exports},
-    )
+        found[export.pseudo] = f"{number} {export.folder} {export.access} {client}", export_text(export, number, client)
+    return Wanted(head_text(flusher_refused), found)
 
 
 def _digest(*texts: str) -> str:
@@ -204,9 +191,6 @@ def unloaded(loaded: t.Optional[str], stamp: str) -> tuple[list[str], list[str]]
     return restart, reload
 
 
-# -- the provider
-
-
 @dataclasses.dataclass(frozen=True)
 class Observed:
     """What is there of it. serves: the exports that the server shows, None where it does not answer."""
@@ -222,23 +206,26 @@ class Observed:
     serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
 
 
+@dataclasses.dataclass
 class Provider:
     """The gateway of this host.
 
     key: the client's key; None in check mode where the client is not there yet.
     bare: in check mode the server need not be installed.
-    wait: seconds that the server may take to serve what it was told to.
+    wait: seconds that the server may take to serve what it was told to. patience: those that one which is found running may take to answer.
     """
 
-    def __init__(self, exports: t.Sequence[Export], client: str, key: t.Optional[str], bare: bool = False, wait: float = 60) -> None:
-        self.exports = list(exports)
-        self.client = client
-        self.key = key
-        self.bare = bare
-        self.wait = wait
-        self.place = keyring_files.Place(f"/etc/ceph/ceph.{client}.keyring", client)
+    exports: t.Sequence[Export]
+    client: str
+    key: dataclasses.InitVar[t.Optional[str]]
+    bare: bool = False
+    wait: float = 60
+    patience: float = 5
 
-    # -- observe
+    def __post_init__(self, key: t.Optional[str]) -> None:
+        self._key = None if key is None else Secret(key)
+        self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
+        self.expected = {export.pseudo: [network for network in export.clients if network != _SELF_NETWORK] for export in self.exports}
 
     def observe(self) -> Observed:
         """Read the files and units, and ask the server what it serves."""
@@ -253,93 +240,47 @@ class Provider:
             file=keyring_files.read(self.place),
             unit=units[UNIT],
             kernel_server=units[KERNEL_SERVER],
-            serves=self._serves() if units[UNIT].active else None,
+            serves=_serves(self.patience) if units[UNIT].active else None,
         )
-
-    def _serves(self, patience: float = 5.0) -> t.Optional[dict[str, list[str]]]:
-        """What the server shows this host; it may be just starting. None where it does not answer."""
-        end = time.monotonic() + patience
-        while True:
-            try:
-                rpc.alive()
-                return rpc.summary(rpc.exports(), but=(f"{SELF}/32",))
-            except rpc.Silent:
-                if time.monotonic() > end:
-                    return None
-                time.sleep(0.25)
-
-    @property
-    def _expected(self) -> dict[str, list[str]]:
-        return {export.pseudo: [network for network in export.clients if network != f"{SELF}/32"] for export in self.exports}
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where this host cannot be a gateway."""
-        problems = []
+        draft = Draft()
         if not observed.installed and not self.bare:
-            problems.append(f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph")
+            draft.problem(f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph")
         if observed.kernel_server.active:
-            problems.append(f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host")
-        if self.key is None and not self.bare:
-            problems.append(f"{self.client} has no key")
-        if problems:
-            raise Invalid(problems)
+            draft.problem(f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host")
+        if self._key is None and not self.bare:
+            draft.problem(f"{self.client} has no key")
         aim = wanted(self.exports, self.client, observed.flusher_refused)
-        changes = [*self._file_changes(observed, aim)]
-        return Plan([*changes, *self._unit_changes(observed, aim, [change.id for change in changes])])
-
-    def _file_changes(self, observed: Observed, aim: Wanted) -> t.Iterator[Change]:
-        keyring = keyring_files.change(self.place, observed.file, self.key, functools.partial(keyring_files.write, self.place, self.key or ""))
+        key = None if self._key is None else self._key.reveal()
+        keyring = keyring_files.change(self.place, observed.file, key, functools.partial(keyring_files.write, self.place, key or ""))
         if keyring is not None:
-            yield keyring
-        if observed.drop_in != DROP_IN:
-            action, had = ("create", None) if observed.drop_in is None else ("update", {"text": observed.drop_in})
-            yield Change("drop_in", UNIT, action, had, {"text": DROP_IN}, self._write_drop_in)
-        if observed.conf != aim.text:
-            action, had = ("create", None) if observed.conf is None else ("update", {"text": observed.conf})
-            yield Change("conf", CONF, action, had, {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
+            draft.add(keyring)
+        had = {name: None if text is None else {"text": text} for name, text in (("drop_in", observed.drop_in), ("conf", observed.conf))}
+        draft.ensure("drop_in", UNIT, had["drop_in"], {"text": DROP_IN}, _write_drop_in)
+        draft.ensure("conf", CONF, had["conf"], {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
+        self._plan_unit(observed, aim.stamp(self._key or Secret("")), draft)
+        return draft.plan()
 
-    def _unit_changes(self, observed: Observed, aim: Wanted, needs: t.Sequence[str]) -> t.Iterator[Change]:
-        stamp = aim.stamp(self.key or "")
+    def _plan_unit(self, observed: Observed, stamp: str, draft: Draft) -> None:
+        unit, needs = observed.unit, [change.id for change in draft.changes]
         restart, reload = unloaded(observed.loaded, stamp)
-        if not restart and not reload and observed.unit.active and observed.serves != self._expected:
-            lost = sorted(pseudo for pseudo, groups in self._expected.items() if (observed.serves or {}).get(pseudo) != groups)
+        if not restart and not reload and unit.active and observed.serves != self.expected:
+            lost = sorted(pseudo for pseudo, groups in self.expected.items() if (observed.serves or {}).get(pseudo) != groups)
             restart.append("it does not answer" if observed.serves is None else f"it does not serve {', '.join(lost) or 'only these'} as it was told to")
-        had = {"enabled": observed.unit.enabled, "running": observed.unit.active}
-        if not (observed.unit.enabled and observed.unit.active):
-            before, after = differing(had, {"enabled": True, "running": True})
-            verb = "restart" if observed.unit.active else "start"
-            yield Change("unit", UNIT, "update", before, after, lambda: self._begin(verb, stamp), needs=frozenset(needs))
-        elif restart:
-            reason = "; ".join(restart)
-            after = {"restart": reason}
-            yield Change(
-                "unit",
-                UNIT,
-                "update",
-                {"restart": None},
-                after,
-                lambda: self._begin("restart", stamp),
-                risk=Risk.RESTART,
-                reason=reason,
-                needs=frozenset(needs),
-            )
-        elif reload:
-            reason = "; ".join(reload)
-            after = {"reload": reason}
-            yield Change("unit", UNIT, "update", {"reload": None}, after, lambda: self._begin("reload", stamp), reason=reason, needs=frozenset(needs))
+        if not (unit.enabled and unit.active):
+            verb = "restart" if unit.active else "start"
+            before = {"enabled": unit.enabled, "running": unit.active}
+            draft.ensure("unit", UNIT, before, {"enabled": True, "running": True}, lambda: self._begin(verb, stamp), needs=needs)
+        elif restart or reload:
+            how, reason, risk = ("restart", "; ".join(restart), Risk.RESTART) if restart else ("reload", "; ".join(reload), Risk.NONE)
+            draft.ensure("unit", UNIT, {how: None}, {how: reason}, lambda: self._begin(how, stamp), needs=needs, reason=reason, risk=risk)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return what clients mount."""
         rows = [{"path": export.pseudo, "folder": export.folder, "access": export.access, "clients": list(export.clients)} for export in self.exports]
         return {"client": self.client, "exports": rows, "running": observed.unit.active}
-
-    # -- apply
-
-    def _write_drop_in(self) -> None:
-        files.write(systemd.drop_in_path(UNIT), DROP_IN, 0o644)
-        process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _begin(self, how: str, stamp: str) -> None:
         """Start, restart or reload, and return when the server serves every export to those who may have it, and no other."""
@@ -347,26 +288,35 @@ class Provider:
             os.unlink(STAMP)  # so that what fails or is killed from here on is a restart for the next run
         if how == "reload":
             process.run(["systemctl", "reload", UNIT], timeout=60)
-        elif how == "restart":
-            systemd.start(UNIT)
-            systemd.restart(UNIT)
         else:
             systemd.start(UNIT)
-        shown: dict[str, t.Any] = {}
+        if how == "restart":
+            systemd.restart(UNIT)
+        shown: t.Optional[dict[str, list[str]]] = None
 
         def ready() -> bool:
+            nonlocal shown
             unit = systemd.units([UNIT])[UNIT]
             if unit.state == "failed":
                 raise TimeoutError(f"{UNIT} failed: {last_words()}")
-            shown["serves"] = self._serves(patience=0) if unit.active else None
-            return shown["serves"] == self._expected
+            shown = _serves(patience=0) if unit.active else None
+            return shown == self.expected
 
-        wait_until(
-            ready,
-            self.wait,
-            lambda: f"after {how} the server serves {shown['serves'] or 'nothing'} and not {self._expected} within {self.wait} s: {last_words()}",
-        )
+        wait_until(ready, self.wait, lambda: f"after {how} the server serves {shown or 'nothing'} and not {self.expected} within {self.wait} s: {last_words()}")
         files.write(STAMP, stamp, 0o600)
+
+
+def _serves(patience: float) -> t.Optional[dict[str, list[str]]]:
+    """What the server shows this host; it may be just starting. None where it does not answer."""
+    try:
+        return retry_while(lambda error: isinstance(error, rpc.Silent), lambda: rpc.exports(but=(_SELF_NETWORK,)), patience, 0.25)
+    except rpc.Silent:
+        return None
+
+
+def _write_drop_in() -> None:
+    files.write(systemd.drop_in_path(UNIT), DROP_IN, 0o644)
+    process.run(["systemctl", "daemon-reload"], timeout=120)
 
 
 def last_words() -> str:

@@ -9,7 +9,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import secrets
@@ -19,7 +18,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 OPTIONS: dict[str, t.Any] = {
     "server": {"type": "str", "required": True},
@@ -30,7 +31,6 @@ OPTIONS: dict[str, t.Any] = {
 
 # The names by which what a killed run left behind is known to the next one.
 _FOLDER = "/run/cephstack-nfs-probe-"
-_LOCK = "/run/cephstack-nfs-probe.lock"
 _FILE = ".cephstack-probe-"
 # A server that falls silent is an answer after some seconds, and not a hanging host.
 _PATIENT = "soft,timeo=50,retrans=2,retry=0,proto=tcp"
@@ -56,17 +56,23 @@ def _kernel_has_nfs() -> bool:
     return any(line.split()[-1:] in (["nfs"], ["nfs4"]) for line in (files.read("/proc/filesystems") or "").splitlines())
 
 
-@contextlib.contextmanager
-def alone() -> t.Iterator[None]:
-    """Hold off other probes of this host, and clear away what killed ones left mounted."""
-    with open(_LOCK, "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for folder in glob.glob(_FOLDER + "*/"):
-            with contextlib.suppress(process.CommandError):
-                process.run(["umount", "-f", "-l", folder.rstrip("/")], timeout=60)
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-        yield
+def probe_all(exports: t.Iterable[t.Mapping[str, t.Any]], timeout: int = 60) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Probe exports one after the other, as probe() does, while no other run does so on this host. Clears away what killed ones left mounted."""
+    reports, problems = [], []
+    try:
+        with alone("nfs-probe"):
+            for folder in glob.glob(_FOLDER + "*/"):
+                with contextlib.suppress(process.CommandError):
+                    process.run(["umount", "-f", "-l", folder.rstrip("/")], timeout=60)
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+            for export in exports:
+                report, found = probe(export, timeout)
+                reports.append(report)
+                problems += found
+    except Unreachable as error:
+        problems.append(str(error))
+    return reports, problems
 
 
 def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t.Any], list[str]]:
@@ -86,12 +92,11 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
     try:
         version = export.get("version")
         options = _PATIENT + (f",vers={version}" if version else "") + (",nolock" if version == "3" else "")
-        begun = time.monotonic()
         try:
-            process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
+            with _timed(report, "mount"):
+                process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
         except process.CommandError as error:
             return report, [] if access == "none" and error.code != process.LATE else [f"{source} could not be mounted: {_said(error)}"]
-        report["latency"]["mount"] = _since(begun)
         try:
             if access == "none":
                 problems.append(f"{source} should be refused to this host, and could be mounted")
@@ -107,15 +112,11 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
 
 
 def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
-    problems: list[str] = []
-    latency = report["latency"]
     mine = f"{_FILE}{paths.short_hostname()}-"
     name = os.path.join(folder, mine + secrets.token_hex(4))
-    data = secrets.token_bytes(_SIZE)
     try:
-        begun = time.monotonic()
-        left = [entry for entry in os.listdir(folder) if entry.startswith(mine)]
-        latency["list"] = _since(begun)
+        with _timed(report, "list"):
+            left = [entry for entry in os.listdir(folder) if entry.startswith(mine)]
         space = os.statvfs(folder)
         report["available"] = space.f_bavail * space.f_frsize
     except OSError as error:
@@ -130,50 +131,40 @@ def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
     for entry in left:
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(folder, entry))
+    problems: list[str] = []
+    data = secrets.token_bytes(_SIZE)
     step = "written"
     made = False
     try:
-        begun = time.monotonic()
-        descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        made = True
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-            latency["write"] = _since(begun)
+        with open(name, "x+b", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            made = True
+            with _timed(report, "write"):
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             step = "read"
-            begun = time.monotonic()
-            # what is read shall come from the server and not from this host's memory
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            back = b""
-            while len(back) < _SIZE:
-                piece = os.read(descriptor, _SIZE - len(back))
-                if not piece:
-                    break
-                back += piece
-            latency["read"] = _since(begun)
+            with _timed(report, "read"):
+                # what is read shall come from the server and not from this host's memory
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                file.seek(0)
+                back = file.read(_SIZE)
             if back != data:
                 problems.append("what was read is not what was written")
-        finally:
-            os.close(descriptor)
     except OSError as error:
         problems.append(f"a file cannot be {step}: {error.strerror}")
     if made:
         try:
-            begun = time.monotonic()
-            os.unlink(name)
-            latency["remove"] = _since(begun)
+            with _timed(report, "remove"):
+                os.unlink(name)
         except OSError as error:
             problems.append(f"{os.path.basename(name)} was left behind: {error.strerror}")
     return problems
 
 
 def _unmount(folder: str, source: str) -> list[str]:
-    for argv in (["umount", folder], ["umount", "-f", "-l", folder]):
+    for force in ([], ["-f", "-l"]):
         try:
-            process.run(argv, timeout=60)
+            process.run(["umount", *force, folder], timeout=60)
             return []
         except process.CommandError as error:
             last = error
@@ -182,16 +173,18 @@ def _unmount(folder: str, source: str) -> list[str]:
 
 def _version(folder: str) -> t.Optional[str]:
     """The version of NFS that client and server agreed on, as the kernel says it."""
-    for line in (files.read("/proc/mounts") or "").splitlines():
-        fields = line.split()
-        if fields[1] == folder:
-            return next((option[5:] for option in fields[3].split(",") if option.startswith("vers=")), None)
-    return None
+    rows = (line.split() for line in (files.read("/proc/mounts") or "").splitlines())
+    options = next((row[3].split(",") for row in rows if row[1] == folder), [])
+    return next((option[len("vers=") :] for option in options if option.startswith("vers=")), None)
 
 
 def _said(error: process.CommandError) -> str:
     return " / ".join(line.strip() for line in error.text.splitlines() if line.strip()) or str(error)
 
 
-def _since(begun: float) -> float:
-    return round((time.monotonic() - begun) * 1000, 1)
+@contextlib.contextmanager
+def _timed(report: dict[str, t.Any], what: str) -> t.Iterator[None]:
+    """Note how many milliseconds something took, where it succeeds."""
+    begun = time.monotonic()
+    yield
+    report["latency"][what] = round((time.monotonic() - begun) * 1000, 1)

@@ -100,7 +100,8 @@ def consumer(folder):
 
 
 def gateway(folder):
-    provider = ganesha.Provider(exports.parse([{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"]}]), "client.nfs.gw", KEY)
+    entries = exports.parse([{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"]}])
+    provider = ganesha.Provider(entries, "client.nfs.gw", KEY, patience=0)
     provider.place = dataclasses.replace(provider.place, path=str(folder / "nfs.keyring"))
     return provider
 

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import hashlib
+import pathlib
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import guest as libvirt_guest
 
+CONSOLE = pathlib.Path("/no/console")
 UUID = "12345678-9abc-def0-1234-56789abcdef0"
 FIRST, FOUND = b"boot".ljust(512, b"\0"), b"hello".ljust(512, b"\0")
 
@@ -23,7 +25,7 @@ def marker_with(first=FIRST, found=FOUND, uuid=UUID):
 
 @pytest.mark.parametrize("marker", [marker_with(), _guest.expected_marker(UUID)], ids=["linux", "512 bytes"])
 def test_a_guest_that_read_what_is_there_is_believed(marker):
-    libvirt_guest._check(marker, UUID, FIRST, FOUND, "/no/console")
+    libvirt_guest._check(marker, UUID, FIRST, FOUND, CONSOLE)
 
 
 @pytest.mark.parametrize(
@@ -38,4 +40,4 @@ def test_a_guest_that_read_what_is_there_is_believed(marker):
 )
 def test_a_guest_that_read_something_else_or_wrote_nothing_is_not(marker, said):
     with pytest.raises(libvirt_guest.GuestFailed, match=said):
-        libvirt_guest._check(marker, UUID, FIRST, FOUND, "/no/console")
+        libvirt_guest._check(marker, UUID, FIRST, FOUND, CONSOLE)

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, keyring_files
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -33,7 +32,7 @@ def settled(one):
         installed=True,
         conf=aim.text,
         drop_in=ganesha.DROP_IN,
-        loaded=aim.stamp(KEY),
+        loaded=aim.stamp(Secret(KEY)),
         file=FILE,
         unit=RUNNING,
         serves={export.pseudo: list(export.clients) for export in one.exports},
@@ -124,14 +123,29 @@ def test_numbers_of_exports_stay_when_others_come_and_go():
     assert ganesha.export_ids(["/secondary"])["/secondary"] == ganesha.export_ids(["/secondary", "/images", "/a"])["/secondary"]
 
 
-def test_a_list_of_exports_as_a_server_sends_it():
-    def text(value):
-        return struct.pack(">I", len(value)) + value.encode() + b"\0" * (-len(value) % 4)
+def test_a_list_of_exports_as_showmount_prints_it():
+    printed = "/secondary 127.0.0.1/32,10.0.0.0/24\n/b         (everyone)\n/c         \n"
+    assert rpc.parse_exports(printed) == {"/secondary": ["10.0.0.0/24", "127.0.0.1/32"], "/b": [], "/c": []}
+    assert rpc.parse_exports(printed, but=["127.0.0.1/32"])["/secondary"] == ["10.0.0.0/24"]
+    assert rpc.parse_exports("") == {}
 
-    more, end = struct.pack(">I", 1), struct.pack(">I", 0)
-    data = more + text("/secondary") + more + text("10.0.0.0/24") + more + text("127.0.0.1/32") + end + more + text("/b") + end + end
-    found = rpc.parse_exports(data)
-    assert found == {"/secondary": ["10.0.0.0/24", "127.0.0.1/32"], "/b": []}
-    assert rpc.summary(found, but=["127.0.0.1/32"])["/secondary"] == ["10.0.0.0/24"]
-    with pytest.raises(rpc.Silent):
-        rpc.parse_exports(data[:-10])
+
+@pytest.mark.parametrize("broken", ["rpcinfo", "showmount"])
+def test_a_server_that_cannot_be_asked_is_silent(monkeypatch, broken):
+    def run(argv, timeout):
+        if argv[0] == broken:
+            raise process.CommandError(argv, 1, "RPC: Connection refused")
+        return ""
+
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(rpc.Silent, match="refused"):
+        rpc.exports()
+
+
+@pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", ["127.0.0.1.8.1", "-T", "tcp"]), ("::1", ["::1.8.1", "-T", "tcp6"])])
+def test_a_server_is_asked_at_its_port(monkeypatch, host, asked):
+    """Not by way of the port mapper, which a server of version 4 alone may not have."""
+    called = []
+    monkeypatch.setattr(process, "run", lambda argv, timeout: called.append(argv))
+    rpc.alive(host)
+    assert called == [["rpcinfo", "-a", *asked, "100003", "4"]]
