@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import pools
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, integer, presence, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.modules import lab_hosts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 loader = importlib.machinery.SourceFileLoader("spec_under_test", str(ROOT / "tests" / "tools" / "spec"))
@@ -83,6 +84,11 @@ def test_a_default_and_a_new_sub_option_reach_them_too(monkeypatch: pytest.Monke
     assert "plugins/modules/ceph_cluster.py" in changed()
 
 
+def test_a_default_reaches_the_role_s_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(lab_hosts.FIELDS["network"], "default", "10.78.0.0/24")
+    assert changed() == {"plugins/modules/lab_hosts.py", "roles/lab/defaults/main.yml", "roles/lab/meta/argument_specs.yml"}
+
+
 def test_a_stale_file_is_told_and_written(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "plugins" / "doc_fragments" / "arm.py"
     path.parent.mkdir(parents=True)
@@ -104,6 +110,17 @@ def test_what_is_written_by_hand_stays() -> None:
         'x = 1\nDOCUMENTATION = r"""\nmodule: a\nnotes:\n  - One.\noptions:\n  new:\n    description: Here.\n    type: list\n    elements: str\n'
         'seealso:\n  - module: b\n"""\ny = 2\n'
     )
+
+
+def test_a_variable_is_made_where_its_name_stands_and_missed_where_it_does_not() -> None:
+    text = spec.specs("nfs_gateway").read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    document["argument_specs"]["main"]["options"]["nfs_gateway_exports"] = {"description": "By hand."}
+    made = yaml.safe_load(spec.role("nfs_gateway", f"---\n{yaml.safe_dump(document)}"))["argument_specs"]["main"]["options"]["nfs_gateway_exports"]
+    assert (made["description"], made["required"], sorted(made["options"])[0]) == ("By hand.", True, "access")
+    del document["argument_specs"]["main"]["options"]["nfs_gateway_exports"]
+    with pytest.raises(SystemExit, match="has no nfs_gateway_exports"):
+        spec.role("nfs_gateway", f"---\n{yaml.safe_dump(document)}")
 
 
 # -- a role's words
