@@ -46,6 +46,7 @@ ARM = strings(
     "A change that would destroy data or access is refused until its id is listed here. The refusal names the id.",
     default=[],
 )
+PREFIX = string("What stands before an option's name in messages, so that a role can name its own variables.", default="")
 
 
 def arguments(fields: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.Any]:

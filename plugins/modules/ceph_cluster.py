@@ -495,11 +495,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
 
 FIELDS = {
     **OPTIONS,
-    "prefix": string("What stands before an option's name in messages, so that a role can name its own variables.", default=""),
+    "prefix": PREFIX,
     "arm": ARM,
     "connection": CONNECTION,
 }

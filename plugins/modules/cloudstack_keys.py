@@ -64,7 +64,7 @@ options:
     type: int
     default: 60
   prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
+    description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
   return_keys:
@@ -133,13 +133,14 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.keys import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, filepath, integer, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, filepath, integer, string
 
 FIELDS = {
-    "url": string("The address of the API, such as V(http://mgmt1:8080/client/api).", required=True),
+    "url": CONNECTION_SPEC["options"]["url"],
     "user": string("The user, a root admin.", default="admin"),
     "password": string(
         "The password that the user shall have.\n"
@@ -150,10 +151,10 @@ FIELDS = {
     "initial_password": string("The password that a new server gives the user. By default that of CloudStack, C(password).", no_log=True),
     "domain": string("The user's domain.", default="/"),
     "path": filepath("A file on this host that keeps address and keys, as JSON, readable by its owner only (V(0600)).\nWithout it they are only returned."),
-    "validate_certs": boolean("Whether the server's certificate must be trusted, where the address is C(https).", default=True),
+    "validate_certs": CONNECTION_SPEC["options"]["validate_certs"],
     "ca_path": filepath("A file on this host with the certificates of the authorities to be trusted. By default the host's own."),
     "timeout": integer("How many seconds one call may take.", default=60),
-    "prefix": string("What stands before an option's name in messages, so that a role can name its own variable.", default=""),
+    "prefix": PREFIX,
     "return_keys": boolean(
         "Whether the keys are returned, in clear. A task that does not return them needs no C(no_log), so that what it changes is seen.",
         default=True,

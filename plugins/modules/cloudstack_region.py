@@ -332,7 +332,7 @@ options:
                     choices: [enabled, disabled, absent]
                     default: enabled
   prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
+    description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
 """
@@ -490,11 +490,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
 
 FIELDS = {
     **region.OPTIONS,
-    "prefix": string("What stands before an option's name in messages, so that a role can name its own variable.", default=""),
+    "prefix": PREFIX,
     "arm": ARM,
     "connection": client.CONNECTION_SPEC,
 }

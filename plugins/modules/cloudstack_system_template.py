@@ -47,7 +47,7 @@ options:
     type: bool
     default: true
   prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
+    description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
 notes:
@@ -101,7 +101,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, records, string, strings
 
 ZONE = {"name": string("The zone's name.", required=True), "image_stores": strings("The addresses of the NFS stores that are declared for it.", default=[])}
 
@@ -113,7 +113,7 @@ FIELDS = {
         "Whether the template is put into the stores that have none. Else it is only proven that the server can fill those that are not added yet.",
         default=True,
     ),
-    "prefix": string("What stands before an option's name in messages, so that a role can name its own variable.", default=""),
+    "prefix": PREFIX,
 }
 
 

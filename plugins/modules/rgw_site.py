@@ -37,7 +37,7 @@ options:
     type: int
     default: 0
   validate_certs:
-    description: Whether the certificates of gateways with HTTPS are checked.
+    description: Whether the gateways' certificates must be trusted.
     type: bool
     default: true
   ca_path:
@@ -369,10 +369,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, filepath, integer, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, integer, record, records, string, strings
 
 FIELDS = {
     "connection": CONNECTION,
@@ -380,13 +381,7 @@ FIELDS = {
         "The addresses of the gateways, such as V(http://10.0.0.1:8080). The first one that answers is asked. Required for users and buckets.", default=[]
     ),
     "wait": integer("How many seconds every one of O(endpoints) may take until it answers. Not waited for in check mode.", default=0),
-    "validate_certs": boolean("Whether the certificates of gateways with HTTPS are checked.", default=True),
-    "ca_path": filepath("A file on this host with the certificates that sign the gateways' ones. By default the host's own."),
-    "tls_names": strings(
-        "The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for "
-        "the address itself will do as well.",
-        default=[],
-    ),
+    **TRUST,
     "admin_user": string(
         "The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.", default="cephstack-admin"
     ),

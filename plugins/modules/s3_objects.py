@@ -64,7 +64,7 @@ options:
     type: bool
     default: true
   ca_path:
-    description: A file with the certificates to trust, where the system's own don't do.
+    description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
     description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
@@ -99,10 +99,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, filepath, mapping, presence, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, mapping, presence, records, string, strings
 
 OBJECT = {
     "bucket": string("The bucket.", required=True),
@@ -120,13 +121,7 @@ FIELDS = {
     ),
     "s3_keys": mapping("The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.", required=True, no_log=True),
     "objects": records("The objects.", OBJECT, required=True),
-    "validate_certs": boolean("Whether the gateways' certificates must be trusted.", default=True),
-    "ca_path": filepath("A file with the certificates to trust, where the system's own don't do."),
-    "tls_names": strings(
-        "The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for "
-        "the address itself will do as well.",
-        default=[],
-    ),
+    **TRUST,
 }
 
 
