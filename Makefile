@@ -15,7 +15,7 @@ CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PA
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
-.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit region daemons molecule bench docs build changelog run dev clean
+.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit region daemons molecule bench spec docs build changelog run dev clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -64,7 +64,10 @@ molecule: dev ## All scenarios on lab hosts, or one: make molecule SCENARIO=site
 bench: dev ## The benchmarks
 	@$(VENV)/bin/python tests/bench/run.py
 
-docs: dev ## Make docs/reference from the argument specs and the modules
+spec: dev ## Make the documentation of options and the roles' argument specs from the fields in plugins
+	@$(VENV)/bin/python tests/tools/spec
+
+docs: spec ## Make docs/reference from the argument specs and the modules
 	@$(VENV)/bin/python tests/tools/reference
 
 build: dev ## Build the collection's tarball and prove that it can be installed and used

@@ -15,9 +15,23 @@ from ansible.template import trust_as_template
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _inventory
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
 
-ROLES = ("mons", "mgrs", "osds", "mdss", "rgws", "kvm_hosts", "xen_hosts", "nfs_gateways")
+GROUPS = {
+    "mons": string("The group of the monitors' hosts.", default="mons"),
+    "mgrs": string("The group of the managers' hosts.", default="mgrs"),
+    "osds": string("The group of the OSDs' hosts.", default="osds"),
+    "mdss": string("The group of the metadata servers' hosts.", default="mdss"),
+    "rgws": string("The group of the object gateways' hosts.", default="rgws"),
+    "kvm_hosts": string("The group of the KVM hosts.", default="kvm_hosts"),
+    "xen_hosts": string("The group of the Xen hosts.", default="xen_hosts"),
+    "nfs_gateways": string("The group of the NFS gateways.", default="nfs_gateways"),
+}
+FIELDS = {
+    "groups": record("Which inventory group plays which role, where one has another name than here.", GROUPS, default={}),
+    "monmap": mapping("The addresses of each monitor of the living cluster by its name, where they are known. They count more than the inventory.", default={}),
+}
 PREFIX = "ceph_cluster_"
 # These are judged by rbd_images, against the living pools.
 IMAGES = "ceph_cluster_images"
@@ -29,14 +43,14 @@ class ActionModule(ActionBase):
     """Check the declaration of the whole stack; fail with every problem at once."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"groups", "monmap"})
+    _VALID_ARGS = frozenset(FIELDS)
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
-        roles = {role: role for role in ROLES} | (self._task.args.get("groups") or {})
+        roles = {role: role for role in GROUPS} | (self._task.args.get("groups") or {})
         groups, hostvars = variables["groups"], variables["hostvars"]
-        names = sorted({name for role in ROLES for name in groups.get(roles[role], [])})
+        names = sorted({name for role in GROUPS for name in groups.get(roles[role], [])})
         # A host outside of --limit, or one that is down, may have no facts.
         playing = variables.get("ansible_play_hosts", names)
         hosts = [dataclasses.replace(self._host(name, groups, hostvars[name]), playing=name in playing) for name in names]

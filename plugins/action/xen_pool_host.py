@@ -10,14 +10,19 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_action
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, mapping, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool, pool_host
 
-ARGUMENTS = {
-    "repositories": {"type": "list", "elements": "dict", "required": True, "options": pool.REPOSITORY_OPTIONS},
-    "fsid": {"type": "str", "required": True},
-    "mon_host": {"type": "str", "required": True},
-    "keys": {"type": "dict", "default": {}, "no_log": True},
-    "absent": {"type": "str", "choices": ["keep", "remove"], "default": "keep"},
+FIELDS = {
+    "repositories": records("The storage repositories, as M(cephstack.cloud.xen_pool) takes them.", pool.REPOSITORY_OPTIONS, required=True),
+    "fsid": string("The fsid of the cluster. A host whose C(ceph.conf) has another one is refused.", required=True),
+    "mon_host": string("The monitors, in any form of a C(mon_host) in a C(ceph.conf).", required=True),
+    "keys": mapping("The keys of the clients of the repositories, by client. They go to the host by standard input.", default={}, no_log=True),
+    "absent": choice(
+        "What becomes of the mappings and keys of repositories that shall be absent. The pool must have let go of them before they can be removed.",
+        ["keep", "remove"],
+        default="keep",
+    ),
 }
 
 
@@ -30,7 +35,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _checked, args = self.validate_argument_spec(argument_spec=arguments(FIELDS))
         return {**result, **run_action(self, lambda: self._provider(args))}
 
     def _provider(self, args: t.Mapping[str, t.Any]) -> pool_host.Provider:

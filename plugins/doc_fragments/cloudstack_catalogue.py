@@ -22,7 +22,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is offered. V(absent) ends the offer; volumes that were made of it keep it.
+        description: Whether it is offered. V(absent) ends the offer; what was made of it keeps it.
         type: str
         choices: [present, absent]
         default: present
@@ -39,9 +39,8 @@ options:
         description: Whether users see it.
         type: bool
       tags:
-        description:
-          - Only storage that has all of these tags takes the volumes. It is an error if no primary storage has them. Left out, they are left
-            alone; an empty list takes them away.
+        description: Only storage that has all of these tags takes the volumes. It is an error if no primary storage has them. Left out, they are left alone; an
+          empty list takes them away.
         type: list
         elements: str
       storage:
@@ -61,13 +60,13 @@ options:
         description: How many reads a second a volume may do. V(0) is no limit; CloudStack cannot take a limit away again.
         type: int
       write_iops:
-        description: How many writes a second a volume may do, as O(disk_offerings[].read_iops).
+        description: How many writes a second a volume may do, as C(read_iops).
         type: int
       read_bytes:
-        description: How many bytes a second may be read from a volume, as O(disk_offerings[].read_iops).
+        description: How many bytes a second may be read from a volume, as C(read_iops).
         type: int
       write_bytes:
-        description: How many bytes a second may be written to a volume, as O(disk_offerings[].read_iops).
+        description: How many bytes a second may be written to a volume, as C(read_iops).
         type: int
       encrypt:
         description: Whether volumes are encrypted by the hypervisor. On Ceph CloudStack up to 4.22 cannot do that.
@@ -89,7 +88,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is offered. V(absent) ends the offer; guests that were made of it keep it.
+        description: Whether it is offered. V(absent) ends the offer; what was made of it keeps it.
         type: str
         choices: [present, absent]
         default: present
@@ -128,9 +127,7 @@ options:
         description: The rate of the network in Mbit/s, V(0) for no limit. By default what the server's settings say.
         type: int
       high_availability:
-        description:
-          - Whether a guest is started on another host when its own is lost. CloudStack needs an NFS primary storage for that, RBD alone is
-            not enough.
+        description: Whether a guest is started on another host when its own is lost. CloudStack needs an NFS primary storage for that, RBD alone is not enough.
         type: bool
       limit_cpu:
         description: Whether a guest never gets more than its CPU speed.
@@ -145,9 +142,8 @@ options:
         description: Further details, by name.
         type: dict
       tags:
-        description:
-          - Only storage that has all of these tags takes the volumes. It is an error if no primary storage has them. Left out, they are left
-            alone; an empty list takes them away.
+        description: Only storage that has all of these tags takes the volumes. It is an error if no primary storage has them. Left out, they are left alone; an
+          empty list takes them away.
         type: list
         elements: str
       storage:
@@ -167,16 +163,16 @@ options:
         description: How many reads a second a volume may do. V(0) is no limit; CloudStack cannot take a limit away again.
         type: int
       write_iops:
-        description: How many writes a second a volume may do, as O(service_offerings[].read_iops).
+        description: How many writes a second a volume may do, as C(read_iops).
         type: int
       read_bytes:
-        description: How many bytes a second may be read from a volume, as O(service_offerings[].read_iops).
+        description: How many bytes a second may be read from a volume, as C(read_iops).
         type: int
       write_bytes:
-        description: How many bytes a second may be written to a volume, as O(service_offerings[].read_iops).
+        description: How many bytes a second may be written to a volume, as C(read_iops).
         type: int
       encrypt:
-        description: Whether root disks are encrypted by the hypervisor. On Ceph CloudStack up to 4.22 cannot do that.
+        description: Whether volumes are encrypted by the hypervisor. On Ceph CloudStack up to 4.22 cannot do that.
         type: bool
       zones:
         description: The zones in which it is offered. By default all.
@@ -269,15 +265,13 @@ options:
         description: Its checksum, as V(sha256:) and hexadecimal digits. The sum is that of the file as it is downloaded, so of the compressed one.
         type: str
       verify:
-        description:
-          - Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. Where it
-            cannot be read from the host that runs the module, there is a warning, and the hosts compare.
+        description: Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. Where it cannot be
+          read from the host that runs the module, there is a warning, and the hosts compare.
         type: bool
         default: true
       direct_download:
-        description:
-          - Whether hosts download it themselves, onto primary storage. It needs a host with KVM and no secondary storage. On RBD the file
-            must be compressed (C(.gz), C(.bz2), C(.zip)).
+        description: Whether hosts download it themselves, onto primary storage. It needs a host with KVM and no secondary storage. On RBD the file must be
+          compressed (C(.gz), C(.bz2), C(.zip)).
         type: bool
         default: true
       hypervisor:
@@ -319,8 +313,8 @@ options:
   users:
     description:
       - Users with API keys, each in an account.
-      - A user that is there keeps its password, and keys that are there are never made anew. They are not returned;
-        M(cephstack.cloud.cloudstack_keys) reads those of one user.
+      - A user that is there keeps its password, and keys that are there are never made anew. They are not returned; M(cephstack.cloud.cloudstack_keys) reads
+        those of one user.
     type: list
     elements: dict
     default: []

@@ -12,8 +12,8 @@ options:
   primary_storage:
     description:
       - Pools of Ceph on which CloudStack keeps guests' volumes. A pool is known by its name within its zone.
-      - Where it is in Ceph comes from a consumer and from the cluster itself, so that no monitor, user or key is written twice. The same pool of
-        Ceph under another name, or with its monitors in another order, is refused, since CloudStack would take it for another pool.
+      - Where it is in Ceph comes from a consumer and from the cluster itself, so that no monitor, user or key is written twice. The same pool of Ceph under
+        another name, or with its monitors in another order, is refused, since CloudStack would take it for another pool.
       - CloudStack can change neither monitors nor pool of one that is there. Where they differ, it is an error.
     type: list
     elements: dict
@@ -28,9 +28,8 @@ options:
         type: str
         required: true
       state:
-        description:
-          - Whether it is there. V(absent) puts it into maintenance, which stops guests, and takes it away, and needs arm=primary_storage/ZONE/NAME.
-            With a volume on it, nothing is begun. Images stay in Ceph.
+        description: Whether it is there. V(absent) puts it into maintenance, which stops guests, and takes it away, and needs O(arm=primary_storage/ZONE/NAME).
+          With a volume on it, nothing is begun. Images stay in Ceph.
         type: str
         choices: [present, absent]
         default: present
@@ -93,14 +92,13 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs arm=image_store/NAME.
+        description: Whether it is there. V(absent) needs O(arm=image_store/NAME).
         type: str
         choices: [present, absent]
         default: present
       provider:
-        description:
-          - What it is. S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), needs an NFS staging
-            store in each zone besides, and its maintainers recommend against it.
+        description: What it is. S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), needs an NFS staging store
+          in each zone besides, and its maintainers recommend against it.
         type: str
         choices: [nfs, s3]
         default: nfs
@@ -158,7 +156,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs arm=staging_store/ZONE/URL.
+        description: Whether it is there. V(absent) needs O(arm=staging_store/ZONE/URL).
         type: str
         choices: [present, absent]
         default: present
@@ -175,7 +173,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs arm=object_store/NAME.
+        description: Whether it is there. V(absent) needs O(arm=object_store/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -210,7 +208,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs arm=bucket/NAME, and a bucket with nothing in it.
+        description: Whether it is there. V(absent) needs O(arm=bucket/NAME), and a bucket with nothing in it.
         type: str
         choices: [present, absent]
         default: present

@@ -31,8 +31,7 @@ options:
         description: A file on this host with the client's key. By default it is looked for where Ceph looks for it.
         type: path
       key:
-        description:
-          - The client's key itself. It is used in memory only and reaches no file and no command line.
+        description: The client's key itself. It is used in memory only and reaches no file and no command line.
         type: str
       timeout:
         description: How many seconds to wait for the cluster, on connecting and for each command.

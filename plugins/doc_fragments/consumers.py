@@ -10,8 +10,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   consumers:
-    description:
-      - Who uses the cluster's pools. The same list is given to all roles and modules, each of which takes what it needs.
+    description: Who uses the cluster's pools. The same list is given to all roles and modules, each of which takes what it needs.
     type: list
     elements: dict
     default: []
@@ -44,9 +43,9 @@ options:
             choices: [rw, ro]
             default: rw
       rotate_before:
-        description: Its key is made anew if it was made before this time.
+        description: A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it.
         type: str
       oldest_client:
-        description: The version of the oldest Ceph library that uses its key, such as V(18.2.7).
+        description: The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read.
         type: str
 """

@@ -34,7 +34,9 @@ options:
         choices: [rw, ro]
         default: rw
       squash:
-        description: Whose rights clients have. V(root_squash) makes their root nobody, V(all_squash) all their users.
+        description:
+          - Whose rights clients have. V(root_squash) makes their root nobody, V(all_squash) all their users.
+          - CloudStack needs V(no_root_squash).
         type: str
         choices: [no_root_squash, root_squash, all_squash]
         default: root_squash

@@ -13,25 +13,29 @@ from __future__ import annotations
 import typing as t
 import uuid
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, records, string
+
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
 KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "client": {"type": "str"},
-    "kind": {"type": "str", "choices": sorted(KINDS), "default": "rbd"},
-    "pools": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"},
+    "name": string("The name of the consumer.", required=True),
+    "client": string("The full name of its cephx client. By default C(client.) and the consumer's name."),
+    "kind": choice("What it is. Consumers of all kinds but V(rados) keep images in their pools.", sorted(KINDS), default="rbd"),
+    "pools": records(
+        "The pools that it uses.",
+        {
+            "name": string("The name of the pool.", required=True),
+            "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
         },
-    },
-    "rotate_before": {"type": "str"},
-    "oldest_client": {"type": "str"},
+        required=True,
+    ),
+    "rotate_before": string("A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it."),
+    "oldest_client": string("The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read."),
 }
+CONSUMERS: dict[str, t.Any] = records(
+    "Who uses the cluster's pools. The same list is given to all roles and modules, each of which takes what it needs.", OPTIONS, default=[]
+)
 
 
 def client_of(consumer: t.Mapping[str, t.Any]) -> str:

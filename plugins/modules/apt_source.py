@@ -27,14 +27,12 @@ attributes:
     support: full
 options:
   name:
-    description:
-      - The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).
+    description: The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).
     type: str
     required: true
   repository:
-    description:
-      - The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no
-        O(repository.components).
+    description: The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no
+      O(repository.components).
     type: dict
     suboptions:
       url:
@@ -59,14 +57,12 @@ options:
         type: int
         default: 1001
   prefer:
-    description:
-      - Names and patterns of the packages that are taken out of it rather than out of another.
+    description: Names and patterns of the packages that are taken out of it rather than out of another.
     type: list
     elements: str
     default: []
   packages:
-    description:
-      - Packages that will be installed. They are asked for.
+    description: Packages that will be installed. They are asked for.
     type: list
     elements: str
     default: []
@@ -91,8 +87,7 @@ options:
         type: int
         required: true
   prefix:
-    description:
-      - What the options are called where the user wrote them, for messages.
+    description: What the options are called where the user wrote them, for messages.
     type: str
     default: repository
 """
@@ -139,6 +134,7 @@ from ansible.module_utils.urls import open_url
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, record, records, string, strings
 
 
 def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
@@ -159,24 +155,42 @@ def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
     return _apt.Repository(name=module.params["name"], prefer=module.params["prefer"], key=key, **wanted)
 
 
+REPOSITORY = {
+    "url": string("Its address.", required=True),
+    "suite": string("Its suite.", required=True),
+    "components": strings("Its components.", default=[]),
+    "key": string("The key that signs it, as armored text, or an address that the host fetches it from.", required=True, no_log=False),
+    "pin": integer("The priority of its preferred packages.", default=1001),
+}
+SPLIT = {
+    "package": string("The package.", required=True),
+    "of": string("Which one it was a part of.", required=True),
+    "release": integer("The first number of the version in which it is a package of its own.", required=True),
+}
+
+
+FIELDS = {
+    "name": string("The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).", required=True),
+    "repository": record(
+        "The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no "
+        "O(repository.components).",
+        REPOSITORY,
+    ),
+    "prefer": strings("Names and patterns of the packages that are taken out of it rather than out of another.", default=[]),
+    "packages": strings("Packages that will be installed. They are asked for.", default=[]),
+    "splits": records(
+        "Which of the packages are there in some releases only, because they were a part of another one before.\n"
+        "What is installed of that one decides, else what apt would install, and not which distribution the host has.",
+        SPLIT,
+        default=[],
+    ),
+    "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
+}
+
+
 def main() -> None:
-    options = {
-        "url": {"type": "str", "required": True},
-        "suite": {"type": "str", "required": True},
-        "components": {"type": "list", "elements": "str", "default": []},
-        "key": {"type": "str", "required": True, "no_log": False},
-        "pin": {"type": "int", "default": 1001},
-    }
-    splits = {"package": {"type": "str", "required": True}, "of": {"type": "str", "required": True}, "release": {"type": "int", "required": True}}
     module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "repository": {"type": "dict", "options": options},
-            "prefer": {"type": "list", "elements": "str", "default": []},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "splits": {"type": "list", "elements": "dict", "default": [], "options": splits},
-            "prefix": {"type": "str", "default": "repository"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     parts = [_apt.Split(**split) for split in module.params["splits"]]

@@ -36,10 +36,6 @@ options:
   fsid:
     description: The cluster's fsid. Where it is given, another cluster is refused.
     type: str
-  prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variables.
-    type: str
-    default: ""
   pools:
     description: Pools.
     type: list
@@ -86,7 +82,7 @@ options:
       autoscale_mode:
         description: Whether the autoscaler sets pg_num, or only warns.
         type: str
-        choices: ["on", "off", "warn"]
+        choices: ["on", "off", warn]
       bulk:
         description: Whether the pool will be large, so that it begins with its full number of placement groups.
         type: bool
@@ -113,11 +109,11 @@ options:
           mode:
             description: When to compress.
             type: str
-            choices: [none, passive, aggressive, force]
+            choices: ["none", passive, aggressive, force]
           algorithm:
             description: How to compress.
             type: str
-            choices: [none, snappy, zlib, zstd, lz4]
+            choices: ["none", snappy, zlib, zstd, lz4]
           required_ratio:
             description: Keep compressed data only if it is at most this part of the original.
             type: float
@@ -178,8 +174,8 @@ options:
       extra:
         description:
           - Further settings, in Ceph's own words.
-          - With C(crush-osds-per-failure-domain) and C(crush-num-failure-domains) each failure domain takes several chunks, for few hosts with many OSDs.
-            This needs Ceph 19 and O(require_min_compat_client=squid).
+          - With C(crush-osds-per-failure-domain) and C(crush-num-failure-domains) each failure domain takes several chunks, for few hosts with many OSDs. This
+            needs Ceph 19 and O(require_min_compat_client=squid).
         type: dict
   crush:
     description: The CRUSH map.
@@ -390,6 +386,10 @@ options:
     elements: str
     choices: [pools, erasure_profiles, rules, clients, options, filesystems]
     default: []
+  prefix:
+    description: What stands before an option's name in messages, so that a role can name its own variables.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -492,19 +492,22 @@ consumers:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import ClusterProvider, nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import OPTIONS, declaration_arguments
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
+
+FIELDS = {
+    **OPTIONS,
+    "prefix": PREFIX,
+    "arm": ARM,
+    "connection": CONNECTION,
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **declaration_arguments(),
-            "prefix": {"type": "str", "default": ""},
-            "arm": {"type": "list", "elements": "str", "default": []},
-            "connection": connection_argument(),
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     connection = module.params["connection"]

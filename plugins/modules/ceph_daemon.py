@@ -36,13 +36,12 @@ options:
       type:
         description: What it is.
         type: str
-        choices: [mgr, mds, rgw]
         required: true
+        choices: [mgr, mds, rgw]
       id:
         description:
           - Its name, without the type. The host's short name by default.
-          - A gateway's begins with V(rgw.), as in V(rgw.ceph1.s3). Its cephx client is then C(client.rgw.ceph1.s3) and its unit
-            C(ceph-radosgw@rgw.ceph1.s3).
+          - A gateway's begins with V(rgw.), as in V(rgw.ceph1.s3). Its cephx client is then C(client.rgw.ceph1.s3) and its unit C(ceph-radosgw@rgw.ceph1.s3).
         type: str
       caps:
         description: Its capabilities by daemon type. By default what the daemon needs and no more.
@@ -59,17 +58,17 @@ options:
         default: present
   bcrypt_shim:
     description:
-      - The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot
-        load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from
-        3.13 on), and taken away again where neither is so.
+      - The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot load beside
+        that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and taken away again
+        where neither is so.
       - The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled.
     type: str
   crash_reports:
     description:
-      - Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports
-        and no more, with its keyring, and may move what it has posted.
-      - What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are posted,
-        and archived where they were. No other report is touched.
+      - Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports and no more,
+        with its keyring, and may move what it has posted.
+      - What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are posted, and
+        archived where they were. No other report is touched.
     type: bool
     default: false
   restart_outdated:
@@ -142,31 +141,53 @@ import socket
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, integer, mapping, presence, records, string
 
 DAEMON = {
-    "type": {"type": "str", "choices": sorted(KINDS, key=list(KINDS).index), "required": True},
-    "id": {"type": "str"},
-    "caps": {"type": "dict"},
-    "restart_on": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "type": choice("What it is.", sorted(KINDS, key=list(KINDS).index), required=True),
+    "id": string(
+        "Its name, without the type. The host's short name by default.\n"
+        "A gateway's begins with V(rgw.), as in V(rgw.ceph1.s3). Its cephx client is then C(client.rgw.ceph1.s3) and its unit "
+        "C(ceph-radosgw@rgw.ceph1.s3)."
+    ),
+    "caps": mapping("Its capabilities by daemon type. By default what the daemon needs and no more."),
+    "restart_on": string(
+        "A text, such as a digest of what the daemon reads only at its start. The daemon restarts when it changes.\n"
+        "It is kept in the daemon's data folder. A running daemon that has none yet is not restarted."
+    ),
+    "state": presence("Whether the daemon exists. V(absent) stops it and removes its keyring and its identity."),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION,
+    "daemons": records("The daemons of this host.", DAEMON, default=[]),
+    "bcrypt_shim": string(
+        "The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot "
+        "load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), "
+        "and taken away again where neither is so.\n"
+        "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
+    ),
+    "crash_reports": boolean(
+        "Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports "
+        "and no more, with its keyring, and may move what it has posted.\n"
+        "What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are "
+        "posted, and archived where they were. No other report is touched.",
+        default=False,
+    ),
+    "restart_outdated": boolean("Whether a daemon that runs another version than the installed one is restarted.", default=False),
+    "wait": integer("How many seconds a daemon may take until it answers.", default=120),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "daemons": {"type": "list", "elements": "dict", "default": [], "options": DAEMON},
-            "bcrypt_shim": {"type": "str"},
-            "crash_reports": {"type": "bool", "default": False},
-            "restart_outdated": {"type": "bool", "default": False},
-            "wait": {"type": "int", "default": 120},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

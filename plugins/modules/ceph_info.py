@@ -142,14 +142,20 @@ require_min_compat_client:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import WAIT_OPTIONS, look, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, record
+
+FIELDS = {
+    "connection": CONNECTION,
+    "wait_for": record("What to wait for. When the time is up, the module fails and says what is missing.\nIn check mode there is no waiting.", WAIT_OPTIONS),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"connection": connection_argument(), "wait_for": {"type": "dict", "options": WAIT_OPTIONS}},
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     if module.check_mode and nowhere(module.params["connection"]):

@@ -51,7 +51,7 @@ options:
       mode:
         description: The file's permissions, octal, in quotes, as V('0640').
         type: raw
-        default: '0600'
+        default: "0600"
       state:
         description: Whether the file exists.
         type: str
@@ -106,26 +106,32 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, field, filepath, mapping, presence, records, string
 
 KEYRING = {
-    "client": {"type": "str", "required": True},
-    "key": {"type": "str", "no_log": True},
-    "path": {"type": "path"},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "mode": {"type": "raw", "default": "0600"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "client": string("The full name of the cephx client, such as V(client.guests).", required=True),
+    "key": string("Its key. Required for a keyring that is present.", no_log=True),
+    "path": filepath("The file. By default C(/etc/ceph/ceph.CLIENT.keyring), where every client looks."),
+    "owner": string("The file's owner.", default="root"),
+    "group": string("The file's group.", default="root"),
+    "mode": field("raw", "The file's permissions, octal, in quotes, as V('0640').", default="0600"),
+    "state": presence("Whether the file exists."),
+}
+
+
+FIELDS = {
+    # no_log would hide the names of the clients in every later output; the keys within are hidden
+    "keyrings": records("The keyring files.", KEYRING, default=[], no_log=False),
+    "conf": filepath("The C(ceph.conf) that O(settings) are of.", default="/etc/ceph/ceph.conf"),
+    "settings": mapping(
+        "Options of C([global]), such as C(fsid) and C(mon_host). One whose value is empty is taken out.\nWithout this, O(conf) is not touched."
+    ),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            # no_log would hide the names of the clients in every later output; the keys within are hidden
-            "keyrings": {"type": "list", "elements": "dict", "default": [], "options": KEYRING, "no_log": False},
-            "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
-            "settings": {"type": "dict"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

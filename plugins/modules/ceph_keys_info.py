@@ -24,8 +24,7 @@ options:
     elements: str
     required: true
   required:
-    description:
-      - Whether it is an error that one of them is not there. In check mode it never is.
+    description: Whether it is an error that one of them is not there. In check mode it never is.
     type: bool
     default: true
 """
@@ -58,18 +57,21 @@ fsid:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import keys
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, strings
+
+FIELDS = {
+    "connection": CONNECTION,
+    "entities": strings("The clients, by their full names, for example V(client.images).", required=True),
+    "required": boolean("Whether it is an error that one of them is not there. In check mode it never is.", default=True),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "entities": {"type": "list", "elements": "str", "required": True},
-            "required": {"type": "bool", "default": True},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     entities = module.params["entities"]

@@ -28,8 +28,31 @@ attributes:
     support: full
 options:
   connection:
-    description:
-      - How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join.
+    description: How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join.
+    type: dict
+    default: {}
+    suboptions:
+      conf:
+        description: The Ceph configuration file that names the monitors. Not read where O(connection.mon_host) is given.
+        type: path
+        default: /etc/ceph/ceph.conf
+      mon_host:
+        description: The monitors' addresses, in the form of C(mon_host) in a C(ceph.conf).
+        type: str
+      client:
+        description: The full name of the cephx client.
+        type: str
+        default: client.admin
+      keyring:
+        description: A file on this host with the client's key. By default it is looked for where Ceph looks for it.
+        type: path
+      key:
+        description: The client's key itself. It is used in memory only and reaches no file and no command line.
+        type: str
+      timeout:
+        description: How many seconds to wait for the cluster, on connecting and for each command.
+        type: int
+        default: 30
   name:
     description: The monitor's name. The host's short name by default.
     type: str
@@ -100,24 +123,27 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, string
+
+FIELDS = {
+    "connection": {**CONNECTION, "description": "How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join."},
+    "name": string("The monitor's name. The host's short name by default."),
+    "address": string("The address at which it listens, ports 3300 and 6789.", required=True),
+    "public_network": string("The networks in which O(address) must lie, in CIDR form, separated by commas."),
+    "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the living cluster has another."),
+    "found": boolean("Whether this host founds a cluster where there is none to join. Say so to one host only.", default=False),
+    "wait": integer("How many seconds the quorum may take.", default=120),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "name": {"type": "str"},
-            "address": {"type": "str", "required": True},
-            "public_network": {"type": "str"},
-            "fsid": {"type": "str"},
-            "found": {"type": "bool", "default": False},
-            "wait": {"type": "int", "default": 120},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -77,10 +77,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import has_data, survey
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, string
+
+FIELDS = {"name": string("The monitor's name. The host's short name by default.")}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
     name = module.params["name"] or short_hostname()
     if has_data(name):
         require_binding(module)

@@ -31,12 +31,6 @@ attributes:
   idempotent:
     support: full
 options:
-  arm:
-    description:
-      - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
-      - A device that holds anything is refused until its id is listed here. The refusal names the id.
-      - A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.
-      - What is in use, or a part of an OSD that the cluster has, is refused even then.
   devices:
     description: The devices of this host that carry OSDs.
     type: list
@@ -57,8 +51,8 @@ options:
       db:
         description:
           - A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it.
-          - The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be
-            replaced. If there is no room, nothing is touched.
+          - The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be replaced.
+            If there is no room, nothing is touched.
           - A logical volume is used as it is, by one OSD.
         type: path
       db_size:
@@ -66,8 +60,8 @@ options:
         type: str
       db_slots:
         description:
-          - Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for
-            the OSDs that come later. By default as many as name it now, and none is left.
+          - Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for the OSDs
+            that come later. By default as many as name it now, and none is left.
           - All that name the same device have the same number.
         type: int
       wal:
@@ -98,6 +92,15 @@ options:
     description: How many seconds an OSD may take until it is up.
     type: int
     default: 300
+  arm:
+    description:
+      - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
+      - A device that holds anything is refused until its id is listed here. The refusal names the id.
+      - A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.
+      - What is in use, or a part of an OSD that the cluster has, is refused even then.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -143,36 +146,62 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, real, records, string
 
 DEVICE = {
-    "path": {"type": "path", "required": True},
-    "type": {"type": "str", "choices": ["lvm", "raw"], "default": "lvm"},
-    "db": {"type": "path"},
-    "db_size": {"type": "str"},
-    "db_slots": {"type": "int"},
-    "wal": {"type": "path"},
-    "wal_size": {"type": "str"},
-    "wal_slots": {"type": "int"},
-    "encrypted": {"type": "bool", "default": False},
-    "device_class": {"type": "str"},
+    "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
+    "type": choice(
+        "How the OSD lies on it. V(lvm) allows shared devices for O(devices[].db), and encryption.\nV(raw) needs no device mapper.",
+        ["lvm", "raw"],
+        default="lvm",
+    ),
+    "db": filepath(
+        "A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it.\n"
+        "The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be "
+        "replaced. If there is no room, nothing is touched.\n"
+        "A logical volume is used as it is, by one OSD."
+    ),
+    "db_size": string("How large the database is, such as V(60G). By default it gets one of O(devices[].db_slots) equal shares of its device."),
+    "db_slots": integer(
+        "Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for "
+        "the OSDs that come later. By default as many as name it now, and none is left.\n"
+        "All that name the same device have the same number."
+    ),
+    "wal": filepath("A faster device for the OSD's write-ahead log, where it is another one than that of the database."),
+    "wal_size": string("As O(devices[].db_size), for the write-ahead log."),
+    "wal_slots": integer("As O(devices[].db_slots), for the device of the write-ahead log."),
+    "encrypted": boolean("Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.", default=False),
+    "device_class": string("Its CRUSH device class, such as V(ssd). By default what Ceph finds. A change moves data."),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION,
+    "devices": records("The devices of this host that carry OSDs.", DEVICE, required=True),
+    "memory_share": real(
+        "The share of the host's memory that its OSDs may use together. Each gets an equal part as its C(osd_memory_target), at least 896 MiB.\n"
+        "Without it their memory is left as it is."
+    ),
+    "hostname": string("The host's name in CRUSH. The host's short name by default."),
+    "wait": integer("How many seconds an OSD may take until it is up.", default=300),
+    "arm": {
+        **ARM,
+        "description": "The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).\n"
+        "A device that holds anything is refused until its id is listed here. The refusal names the id.\n"
+        "A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.\n"
+        "What is in use, or a part of an OSD that the cluster has, is refused even then.",
+    },
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE},
-            "memory_share": {"type": "float"},
-            "hostname": {"type": "str"},
-            "wait": {"type": "int", "default": 300},
-            "arm": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -134,27 +134,31 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import plan_probes, probe_all, read_markers
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, records, string
 
 MARKER = {
-    "client": {"type": "str"},
-    "pool": {"type": "str", "required": True},
-    "image": {"type": "str", "required": True},
-    "offset": {"type": "int", "default": 512},
-    "length": {"type": "int", "default": 512},
+    "client": string("The full name of the cephx client to read with. By default O(connection.client)."),
+    "pool": string("The pool.", required=True),
+    "image": string("The image.", required=True),
+    "offset": integer("Where to begin, in bytes.", default=512),
+    "length": integer("How much to read, in bytes.", default=512),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION,
+    "consumers": CONSUMERS,
+    "rounds": integer("How many writes and reads of 4 KiB the median of the latency is taken of. At most 1000.", default=20),
+    "markers": records("Parts of images to read and give back, each as one of the O(consumers).", MARKER, default=[]),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-            "rounds": {"type": "int", "default": 20},
-            "markers": {"type": "list", "elements": "dict", "default": [], "options": MARKER},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -80,21 +80,24 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import OPTIONS, Provider, dropped, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import EXPORTS, Provider, dropped, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, string, strings
+
+FIELDS = {
+    "connection": CONNECTION,
+    "client": string("The full name of the gateway's cephx client, such as V(client.nfs.gateway1).", required=True),
+    "exports": EXPORTS,
+    "filesystems": strings("Filesystems that are declared elsewhere. In check mode they need not be there yet.", default=[]),
+    "wait": integer("How many seconds a metadata server that is just starting may take to become active.", default=60),
+    "prefix": string("What the list of exports is called in errors.", default="exports"),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "client": {"type": "str", "required": True},
-            "exports": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
-            "filesystems": {"type": "list", "elements": "str", "default": []},
-            "wait": {"type": "int", "default": 60},
-            "prefix": {"type": "str", "default": "exports"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

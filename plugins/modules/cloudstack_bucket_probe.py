@@ -82,16 +82,19 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.bucket_probe import probe_all
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, ApiError, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, filepath, strings
+
+FIELDS = {
+    "connection": CONNECTION_SPEC,
+    "object_stores": strings("The names of the object stores. By default all that the server has."),
+    "validate_certs": boolean("Whether a gateway's certificate must be trusted.", default=True),
+    "ca_path": filepath("A file on this host with the certificates of the authorities to trust. By default the system's are."),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": CONNECTION_SPEC,
-            "object_stores": {"type": "list", "elements": "str"},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

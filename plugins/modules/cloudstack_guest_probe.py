@@ -177,28 +177,36 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.guest import Disks, Order, prove_all
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, mapping, records, string
 
 GUEST = {
-    "zone": {"type": "str", "required": True},
-    "template": {"type": "str", "required": True},
-    "service_offering": {"type": "str", "required": True},
-    "network": {"type": "str", "required": True},
-    "snapshot": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 180},
+    "zone": string("The zone.", required=True),
+    "template": string(
+        "The template. Its guest must write the marker, as the images of M(cephstack.cloud.lab_guest_image) do, and should then go on running.", required=True
+    ),
+    "service_offering": string("The compute offering. Its tags must lead to RBD.", required=True),
+    "network": string("The network, such as an L2 one, which needs no virtual router.", required=True),
+    "snapshot": boolean("Whether to take a snapshot and to revert to it.", default=True),
+    "timeout": integer("Within how many seconds of its deployment the guest must have written its marker.", default=180),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION_SPEC,
+    "mon_host": string("The monitors' addresses, in the form of C(mon_host) in a C(ceph.conf).", required=True),
+    "consumers": CONSUMERS,
+    "keys": mapping(
+        "The keys of the cephx clients of O(consumers), by client. Only those of consumers of kind V(cloudstack) are used.", required=True, no_log=True
+    ),
+    "guests": records("What to deploy, one after the other.", GUEST, required=True),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": CONNECTION_SPEC,
-            "mon_host": {"type": "str", "required": True},
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-            "keys": {"type": "dict", "required": True, "no_log": True},
-            "guests": {"type": "list", "elements": "dict", "required": True, "options": GUEST},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -91,20 +91,27 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.kvm_host import Wanted, look, problems, warnings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, mapping, real, strings
+
+FIELDS = {
+    "bridges": strings("The bridges that the zone's traffic labels name.", default=["cloudbr0"]),
+    "vlans": mapping(
+        "The highest VLAN that networks of guests and public ranges have, by bridge; V(0) where it has none. CloudStack names a bridge for each of "
+        "them after the interface that the bridge holds, and Linux takes no name of more than 15 characters. One that is too long is a problem.\n"
+        "Where it is left out, a name that is too long for a VLAN of four digits is a warning."
+    ),
+    "servers": strings("The addresses of the management servers. Nothing is asked of them where it is empty.", default=[]),
+    "port": integer("The port at which they wait for agents.", default=8250),
+    "time": real("What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem."),
+    "guest_timeout": real("Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_info).", default=30),
+    "timeout": real("Within how many seconds a server must answer.", default=5),
+    "fail": boolean("Whether a problem is a failure.", default=True),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "bridges": {"type": "list", "elements": "str", "default": ["cloudbr0"]},
-            "vlans": {"type": "dict"},
-            "servers": {"type": "list", "elements": "str", "default": []},
-            "port": {"type": "int", "default": 8250},
-            "time": {"type": "float"},
-            "guest_timeout": {"type": "float", "default": 30},
-            "timeout": {"type": "float", "default": 5},
-            "fail": {"type": "bool", "default": True},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = dict(module.params)

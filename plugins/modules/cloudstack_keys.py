@@ -63,15 +63,14 @@ options:
     description: How many seconds one call may take.
     type: int
     default: 60
-  return_keys:
-    description:
-      - Whether the keys are returned, in clear. A task that does not return them needs no C(no_log), so that what it changes is seen.
-    type: bool
-    default: true
   prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
+    description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
+  return_keys:
+    description: Whether the keys are returned, in clear. A task that does not return them needs no C(no_log), so that what it changes is seen.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -134,26 +133,39 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.keys import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, filepath, integer, string
+
+FIELDS = {
+    "url": CONNECTION_SPEC["options"]["url"],
+    "user": string("The user, a root admin.", default="admin"),
+    "password": string(
+        "The password that the user shall have.\n"
+        "To change it later, change it in CloudStack and then here. A password that is neither this one nor O(initial_password) is an error.",
+        required=True,
+        no_log=True,
+    ),
+    "initial_password": string("The password that a new server gives the user. By default that of CloudStack, C(password).", no_log=True),
+    "domain": string("The user's domain.", default="/"),
+    "path": filepath("A file on this host that keeps address and keys, as JSON, readable by its owner only (V(0600)).\nWithout it they are only returned."),
+    "validate_certs": CONNECTION_SPEC["options"]["validate_certs"],
+    "ca_path": filepath("A file on this host with the certificates of the authorities to be trusted. By default the host's own."),
+    "timeout": integer("How many seconds one call may take.", default=60),
+    "prefix": PREFIX,
+    "return_keys": boolean(
+        "Whether the keys are returned, in clear. A task that does not return them needs no C(no_log), so that what it changes is seen.",
+        default=True,
+        no_log=False,
+    ),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "url": {"type": "str", "required": True},
-            "user": {"type": "str", "default": "admin"},
-            "password": {"type": "str", "required": True, "no_log": True},
-            "initial_password": {"type": "str", "no_log": True},
-            "domain": {"type": "str", "default": "/"},
-            "path": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-            "timeout": {"type": "int", "default": 60},
-            "prefix": {"type": "str", "default": ""},
-            "return_keys": {"type": "bool", "default": True, "no_log": False},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

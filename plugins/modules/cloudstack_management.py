@@ -53,7 +53,7 @@ options:
         type: str
         default: cloud
       password:
-        description: Its password. No spaces, quotes or backslashes.
+        description: Its password. Keep it in a vault. No spaces, quotes or backslashes.
         type: str
         required: true
       admin_user:
@@ -63,13 +63,13 @@ options:
       admin_password:
         description: The administrator's password. Not needed by the socket of this host, nor once the databases are made.
         type: str
-        default: ''
+        default: ""
   management_key:
-    description: The key that encrypts the secrets in C(db.properties).
+    description: The key that encrypts the secrets in the management servers' files. Keep it in a vault.
     type: str
     required: true
   database_key:
-    description: The key that encrypts the secrets in the database. The same for all management servers, and for good.
+    description: The key that encrypts the secrets in the database. The same for all management servers. It can't be changed later. Keep it in a vault.
     type: str
     required: true
   simulator:
@@ -109,28 +109,36 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Declared, Login, Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, record, string
 
 DATABASE = {
-    "host": {"type": "str", "default": "localhost"},
-    "port": {"type": "int", "default": 3306},
-    "local": {"type": "bool", "default": False},
-    "user": {"type": "str", "default": "cloud"},
-    "password": {"type": "str", "required": True, "no_log": True},
-    "admin_user": {"type": "str", "default": "root"},
-    "admin_password": {"type": "str", "default": "", "no_log": True},
+    "host": string("The database server.", default="localhost"),
+    "port": integer("Its port.", default=3306),
+    "local": boolean("Whether the database server runs on this host, and the administrator logs in by its socket.", default=False),
+    "user": string("The management servers' own user. It is made.", default="cloud"),
+    "password": string("Its password. Keep it in a vault. No spaces, quotes or backslashes.", required=True, no_log=True),
+    "admin_user": string("Who makes the databases and the user.", default="root"),
+    "admin_password": string("The administrator's password. Not needed by the socket of this host, nor once the databases are made.", default="", no_log=True),
+}
+
+
+FIELDS = {
+    "address": string("The address by which the other management servers reach this one.", required=True),
+    "database": record("The database server and its users.", DATABASE, required=True),
+    "management_key": string("The key that encrypts the secrets in the management servers' files. Keep it in a vault.", required=True, no_log=True),
+    "database_key": string(
+        "The key that encrypts the secrets in the database. The same for all management servers. It can't be changed later. Keep it in a vault.",
+        required=True,
+        no_log=True,
+    ),
+    "simulator": boolean("Whether CloudStack's simulated hypervisor can be used, for tests. The package must have been built with it.", default=False),
+    "timeout": integer("How long the API may take to answer after a start, in seconds.", default=900),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "address": {"type": "str", "required": True},
-            "database": {"type": "dict", "required": True, "options": DATABASE},
-            "management_key": {"type": "str", "required": True, "no_log": True},
-            "database_key": {"type": "str", "required": True, "no_log": True},
-            "simulator": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 900},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

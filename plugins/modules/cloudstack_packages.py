@@ -26,8 +26,7 @@ attributes:
     support: full
 options:
   files:
-    description:
-      - The files, named C(NAME_VERSION_ARCH.deb) as packages are. One need not be there in check mode, nor when its version is installed.
+    description: The files, named C(NAME_VERSION_ARCH.deb) as packages are. One need not be there in check mode, nor when its version is installed.
     type: list
     elements: path
     default: []
@@ -63,14 +62,25 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.packages import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, field, filepath
+
+FIELDS = {
+    "files": field(
+        "list",
+        "The files, named C(NAME_VERSION_ARCH.deb) as packages are. One need not be there in check mode, nor when its version is installed.",
+        elements="path",
+        default=[],
+    ),
+    "connector": filepath(
+        "The file C(mysql_connector_python-VERSION-py2.py3-none-any.whl) from PyPI.\n"
+        "A package is made of it and installed, unless a package with the connector is installed. Without this, nothing is done about it."
+    ),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "files": {"type": "list", "elements": "path", "default": []},
-            "connector": {"type": "path"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

@@ -97,22 +97,30 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.pool_probe import probe_all
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, records, string, strings
 
 POOL = {
-    "name": {"type": "str", "required": True},
-    "uuid": {"type": "str", "required": True},
-    "pool": {"type": "str", "required": True},
-    "monitors": {"type": "list", "elements": "str", "required": True},
+    "name": string("The name of the primary storage.", required=True),
+    "uuid": string("Its UUID.", required=True),
+    "pool": string("Its pool in Ceph.", required=True),
+    "monitors": strings("Its monitors' addresses.", required=True),
+}
+
+
+FIELDS = {
+    "uri": URI_OPTION,
+    "pools": records(
+        "What the host must have, as M(cephstack.cloud.cloudstack_region) returns it in RV(cephstack.cloud.cloudstack_region#module:primary_storage).",
+        POOL,
+        required=True,
+    ),
+    "wait": integer("Within how many seconds the agent must have made its pools. After a restart of the server it takes a while to connect again.", default=60),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "uri": URI_OPTION,
-            "pools": {"type": "list", "elements": "dict", "required": True, "options": POOL},
-            "wait": {"type": "int", "default": 60},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     for name, package in (("libvirt", "python3-libvirt"), ("rados", "python3-rados"), ("rbd", "python3-rbd")):

@@ -36,10 +36,6 @@ notes:
   - In check mode, where O(connection.api_key) is not given because no server has been made yet, everything declared is planned as new.
   - CloudStack takes several objects of one name of some kinds, such as offerings. Here a name is one object; several living ones are an error that lists them.
 options:
-  prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
-    type: str
-    default: ""
   ceph:
     description: The Ceph cluster that O(consumers) belong to.
     type: dict
@@ -67,8 +63,8 @@ options:
     description:
       - Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.
       - Settings that belong to a zone can also be declared for it, in O(zones[].settings).
-      - Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; O(arm=setting/NAME)
-        sets it anew.
+      - Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; O(arm=setting/NAME) sets
+        it anew.
     type: dict
     default: {}
   zones:
@@ -114,8 +110,9 @@ options:
         default: true
       system_vms:
         description:
-          - Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS. The server
-            starts them by itself; what they could not come up with is refused here, and their template is looked for and proven by the roles.
+          - Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS, and hosts
+            with real KVM. The server starts them by itself; what they could not come up with is refused here, and their template is looked for and proven by
+            the roles.
           - By default it is, where an NFS store of it is declared and it has a cluster of KVM.
         type: bool
       settings:
@@ -163,8 +160,8 @@ options:
           providers:
             description:
               - Which providers of network services are on, and which off, such as C(VirtualRouter=true). What they are made of is switched on with them.
-              - On the network of the guests, those that a zone of its type needs are on by themselves. C(VirtualRouter) in all, C(VpcVirtualRouter)
-                in a zone of type V(advanced), C(SecurityGroupProvider) in the others.
+              - On the network of the guests, those that a zone of its type needs are on by themselves. C(VirtualRouter) in all, C(VpcVirtualRouter) in a zone
+                of type V(advanced), C(SecurityGroupProvider) in the others.
             type: dict
             default: {}
       guest_network:
@@ -334,6 +331,10 @@ options:
                     type: str
                     choices: [enabled, disabled, absent]
                     default: enabled
+  prefix:
+    description: What stands before an option's name in messages, so that a role can name its own variables.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -489,16 +490,19 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
+
+FIELDS = {
+    **region.OPTIONS,
+    "prefix": PREFIX,
+    "arm": ARM,
+    "connection": client.CONNECTION_SPEC,
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **region.argument_spec(),
-            "prefix": {"type": "str", "default": ""},
-            "arm": {"type": "list", "elements": "str", "default": []},
-            "connection": client.CONNECTION_SPEC,
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     connection = module.params["connection"]

@@ -47,7 +47,7 @@ options:
     type: bool
     default: true
   prefix:
-    description: What stands before an option's name in messages, so that a role can name its own variable.
+    description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
 notes:
@@ -101,18 +101,25 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, records, string, strings
 
-ZONE = {"name": {"type": "str", "required": True}, "image_stores": {"type": "list", "elements": "str", "default": []}}
+ZONE = {"name": string("The zone's name.", required=True), "image_stores": strings("The addresses of the NFS stores that are declared for it.", default=[])}
+
+
+FIELDS = {
+    "connection": CONNECTION_SPEC,
+    "zones": records("The zones that are to have system virtual machines.", ZONE, required=True),
+    "seed": boolean(
+        "Whether the template is put into the stores that have none. Else it is only proven that the server can fill those that are not added yet.",
+        default=True,
+    ),
+    "prefix": PREFIX,
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": CONNECTION_SPEC,
-            "zones": {"type": "list", "elements": "dict", "required": True, "options": ZONE},
-            "seed": {"type": "bool", "default": True},
-            "prefix": {"type": "str", "default": ""},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -99,15 +99,21 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, ApiError, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_vms import prove
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, strings
+
+FIELDS = {
+    "connection": CONNECTION_SPEC,
+    "zones": strings("The names of the zones.", required=True),
+    "timeout": integer(
+        "Within how many seconds they must be up. New ones take some minutes, of which the first copy of the template to primary storage is the most.",
+        default=900,
+    ),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": CONNECTION_SPEC,
-            "zones": {"type": "list", "elements": "str", "required": True},
-            "timeout": {"type": "int", "default": 900},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -42,7 +42,7 @@ options:
         type: str
         required: true
       interface:
-        description: The interface that it holds. By default that of the default route.
+        description: The interface that it holds and whose addresses it takes over. By default that of the default route.
         type: str
   revert_after:
     description: Within how many seconds the second call must come.
@@ -98,16 +98,23 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import BridgeError, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, records, string
 
-BRIDGE = {"name": {"type": "str", "required": True}, "interface": {"type": "str"}}
+BRIDGE = {
+    "name": string("The name of the bridge, such as V(cloudbr0).", required=True),
+    "interface": string("The interface that it holds and whose addresses it takes over. By default that of the default route."),
+}
+
+
+FIELDS = {
+    "bridges": records("The bridges.", BRIDGE, required=True),
+    "revert_after": integer("Within how many seconds the second call must come.", default=90),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "bridges": {"type": "list", "elements": "dict", "required": True, "options": BRIDGE},
-            "revert_after": {"type": "int", "default": 90},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

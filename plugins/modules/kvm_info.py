@@ -65,11 +65,17 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import AGENT, is_registered
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import Verdict, cgroups_are_writable, probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, real
+
+FIELDS = {
+    "timeout": real("Within how many seconds the guest must be through. Slower than this it is of no use.", default=2.5),
+    "cloudstack": boolean("Whether the host is for CloudStack. No guest is run on one that CloudStack has already.", default=False),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"timeout": {"type": "float", "default": 2.5}, "cloudstack": {"type": "bool", "default": False}},
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

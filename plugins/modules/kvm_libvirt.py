@@ -38,8 +38,8 @@ options:
   cloudstack:
     description:
       - Whether the host is for CloudStack. libvirt then listens itself, instead of systemd's sockets, so that guests can move between hosts.
-      - Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are not written any more, and what it writes there is no
-        reason for a restart.
+      - Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are not written any more, and what it writes there is no reason for a
+        restart.
     type: bool
     default: false
   user:
@@ -89,17 +89,29 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, filepath, string, strings
+
+FIELDS = {
+    "clients": strings(
+        "The full names of the cephx clients that guests use. Those alone get admin sockets and logs.\n"
+        "Without any, what was written for them is taken away. Sockets and logs are left.",
+        default=[],
+    ),
+    "cloudstack": boolean(
+        "Whether the host is for CloudStack. libvirt then listens itself, instead of systemd's sockets, so that guests can move between hosts.\n"
+        "Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are not written any more, and what it writes there is no "
+        "reason for a restart.",
+        default=False,
+    ),
+    "user": string("The user that QEMU runs as, who owns the folders of sockets and logs.", default="libvirt-qemu"),
+    "group": string("Its group.", default="kvm"),
+    "apparmor": filepath("The file from which AppArmor reads additions to the profiles of guests. Leave it out where there is no AppArmor."),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "clients": {"type": "list", "elements": "str", "default": []},
-            "cloudstack": {"type": "bool", "default": False},
-            "user": {"type": "str", "default": "libvirt-qemu"},
-            "group": {"type": "str", "default": "kvm"},
-            "apparmor": {"type": "path"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

@@ -78,16 +78,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, filepath, integer
+
+FIELDS = {
+    "path": filepath("Where to put it.", required=True),
+    "kind": choice(
+        "V(linux) boots a kernel, 13 MB. V(sector) is a guest of 512 bytes that writes the same marker.\n"
+        "V(stays) is the same, but runs on when it has written, until it is stopped.",
+        ["linux", "sector", "stays"],
+        default="linux",
+    ),
+    "format": choice("V(qcow2.gz) is what CloudStack fetches as a template for RBD.", ["raw", "qcow2.gz"], default="raw"),
+    "size": integer("The size of the disk in bytes. What it doesn't hold takes no room.", default=32 << 20),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "kind": {"type": "str", "choices": ["linux", "sector", "stays"], "default": "linux"},
-            "format": {"type": "str", "choices": ["raw", "qcow2.gz"], "default": "raw"},
-            "size": {"type": "int", "default": 32 << 20},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     run_module(module, Provider(module.params["path"], module.params["kind"], module.params["size"], module.params["format"]))

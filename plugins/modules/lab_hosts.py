@@ -79,7 +79,7 @@ options:
       release:
         description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).
         type: str
-        default: '13'
+        default: "13"
       packages:
         description:
           - Packages that are put into the image while it is made. Hosts with the same ones share an image.
@@ -115,6 +115,11 @@ options:
           - A quarter of its memory, at least 640 MiB, is left to Xen and its guests.
         type: bool
         default: false
+  arm:
+    description: Hosts that may be made anew with another release or kind, as C(host/NAME). All they hold is lost.
+    type: list
+    elements: str
+    default: []
 requirements:
   - root on the host it runs on
   - systemd-container, mmdebstrap, nftables, iproute2, openssh-client; for virtual machines also qemu-system-x86, qemu-utils, e2fsprogs
@@ -190,41 +195,55 @@ known_hosts:
 
 import contextlib
 import os
-import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.hosts import Hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, records, string, strings
 
-_DISK = {"name": {"type": "str", "required": True}, "size": {"type": "str", "required": True}}
+_DISK = {"name": string("The disk is C(/dev/disk/by-id/lab-NAME) in the host.", required=True), "size": string("Its size, such as V(10G).", required=True)}
 _HOST = {
-    "name": {"type": "str", "required": True},
-    "address": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["container", "vm"], "default": "container"},
-    "release": {"type": "str", "default": "13"},
-    "packages": {"type": "list", "elements": "str", "default": []},
-    "disks": {"type": "list", "elements": "dict", "default": [], "options": _DISK},
-    "memory": {"type": "int", "default": 2048},
-    "cpus": {"type": "int", "default": 2},
-    "xen": {"type": "bool", "default": False},
+    "name": string("The host's name.", required=True),
+    "address": string("The host's address in O(network).", required=True),
+    "kind": choice("Whether it is a container or a virtual machine.", ["container", "vm"], default="container"),
+    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).", default="13"),
+    "packages": strings(
+        "Packages that are put into the image while it is made. Hosts with the same ones share an image.\n"
+        "One that ends in C(.deb) is the whole path of a file on this machine. What it depends on comes from the archive.",
+        default=[],
+    ),
+    "disks": records("Disks of the host beside its root. They take room only as they are written to.", _DISK, default=[]),
+    "memory": integer("Memory of a virtual machine in MiB.", default=2048),
+    "cpus": integer("Processors of a virtual machine.", default=2),
+    "xen": boolean(
+        "A virtual machine boots Debian's Xen, and the host is its first domain (dom0). Of Debian 13 only.\n"
+        "A quarter of its memory, at least 640 MiB, is left to Xen and its guests.",
+        default=False,
+    ),
 }
-ARGUMENTS: dict[str, t.Any] = {
-    "state": {"type": "str", "choices": ["up", "down", "status"], "default": "up"},
-    "name": {"type": "str", "default": "lab"},
-    "network": {"type": "str", "default": "10.77.0.0/24"},
-    "cache": {"type": "path", "default": "~/.cache/cephstack-lab"},
-    "mirror": {"type": "str"},
-    "purge_cache": {"type": "bool", "default": False},
-    "timeout": {"type": "int"},
-    "hosts": {"type": "list", "elements": "dict", "default": [], "options": _HOST},
-    "arm": {"type": "list", "elements": "str", "default": []},
+FIELDS = {
+    "state": choice(
+        "With V(up), the declared hosts run. Hosts of the lab that are not declared are left alone.\n"
+        "With V(down), nothing of the lab is left but the cached images.\n"
+        "With V(status), only tells what is there.",
+        ["up", "down", "status"],
+        default="up",
+    ),
+    "name": string("The lab's name. Labs with different names and networks can exist side by side.", default="lab"),
+    "network": string("The lab's IPv4 network. The first address is this machine's own.", default="10.77.0.0/24"),
+    "cache": filepath("The directory of images, packages, keys and hosts.", default="~/.cache/cephstack-lab"),
+    "mirror": string("The Debian archive that images are made from and hosts install from. By default the one that this machine uses."),
+    "purge_cache": boolean("With O(state=down), also remove the cached images, packages and keys.", default=False),
+    "timeout": integer("Seconds in which a started host must be up. By default 180 for a container and 600 for a virtual machine."),
+    "hosts": records("The hosts.", _HOST, default=[]),
+    "arm": {**ARM, "description": "Hosts that may be made anew with another release or kind, as C(host/NAME). All they hold is lost."},
 }
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
     provider = Hosts(module.params, module.check_mode)
     try:
         lab = provider.lab

@@ -67,8 +67,7 @@ options:
         type: str
         required: true
   domain_type:
-    description:
-      - How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.
+    description: How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.
     type: str
     choices: [auto, kvm, qemu]
     default: auto
@@ -148,28 +147,36 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.guest import run_guests
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, integer, record, string
 
-GOLDEN = {"pool": {"type": "str", "required": True}, "image": {"type": "str", "required": True}, "snapshot": {"type": "str", "default": "base"}}
+GOLDEN = {"pool": string("Its pool.", required=True), "image": string("Its name.", required=True), "snapshot": string("Its snapshot.", default="base")}
+
+
+FIELDS = {
+    "uri": URI_OPTION,
+    "connection": CONNECTION,
+    "consumers": CONSUMERS,
+    "golden": record("The image to clone.", GOLDEN),
+    "image": record(
+        "An image that is booted as it is, and stays. It must write the marker, as those of M(cephstack.cloud.lab_guest_image) do.\n"
+        "Consumers that may not write its pool boot nothing.",
+        {"pool": string("Its pool.", required=True), "image": string("Its name.", required=True)},
+    ),
+    "domain_type": choice("How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.", ["auto", "kvm", "qemu"], default="auto"),
+    "memory": integer("A guest's memory in MiB.", default=256),
+    "timeout": integer("Within how many seconds a guest must have powered itself off.", default=120),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "uri": URI_OPTION,
-            "connection": connection_argument(),
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-            "golden": {"type": "dict", "options": GOLDEN},
-            "image": {"type": "dict", "options": {key: GOLDEN[key] for key in ("pool", "image")}},
-            "domain_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
-            "memory": {"type": "int", "default": 256},
-            "timeout": {"type": "int", "default": 120},
-        },
+        argument_spec=arguments(FIELDS),
         mutually_exclusive=[("golden", "image")],
         supports_check_mode=True,
     )

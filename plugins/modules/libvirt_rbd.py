@@ -155,34 +155,46 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, mapping, presence, records, string
 
-STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
-SECRET = {"client": {"type": "str", "required": True}, "key": {"type": "str", "no_log": True}, "uuid": {"type": "str"}, "state": STATE}
+SECRET = {
+    "client": string("The full name of the cephx client, such as V(client.guests).", required=True),
+    "key": string("Its key. It goes to libvirt through its API and reaches no file and no command line.", no_log=True),
+    "uuid": string("Another UUID than the one that is made of the fsid and the client, for guests that already name one."),
+    "state": presence("Whether the host holds it."),
+}
 POOL = {
-    "name": {"type": "str", "required": True},
-    "pool": {"type": "str"},
-    "client": {"type": "str"},
-    "autostart": {"type": "bool", "default": True},
-    "state": STATE,
+    "name": string("The name of the pool in libvirt.", required=True),
+    "pool": string("The name of the pool in Ceph, where it is another."),
+    "client": string("The cephx client that libvirt uses. It must be among O(secrets). Required for a pool that is present."),
+    "autostart": boolean("Whether the pool is started when the host boots.", default=True),
+    "state": presence("Whether libvirt has the pool. V(absent) takes away libvirt's entry only, never an image."),
+}
+
+
+FIELDS = {
+    "uri": URI_OPTION,
+    "fsid": string("The fsid of the cluster.", required=True),
+    "mon_host": string(
+        "The monitors of the living cluster, in any form of a C(mon_host) in a C(ceph.conf).\n"
+        "They are kept sorted. The usual ports are left out, so that the client may use either protocol.",
+        required=True,
+    ),
+    "consumers": CONSUMERS,
+    "keys": mapping("The keys of the clients of O(consumers), by client.", default={}, no_log=True),
+    # no_log would hide the names of the clients in every later output; the keys within are hidden
+    "secrets": records("The cephx clients whose keys this host holds.", SECRET, default=[], no_log=False),
+    "pools": records("The storage pools of libvirt.", POOL, default=[]),
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "uri": URI_OPTION,
-            "fsid": {"type": "str", "required": True},
-            "mon_host": {"type": "str", "required": True},
-            "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-            "keys": {"type": "dict", "default": {}, "no_log": True},
-            # no_log would hide the names of the clients in every later output; the keys within are hidden
-            "secrets": {"type": "list", "elements": "dict", "default": [], "options": SECRET, "no_log": False},
-            "pools": {"type": "list", "elements": "dict", "default": [], "options": POOL},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

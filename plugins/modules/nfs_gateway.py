@@ -94,20 +94,23 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import OPTIONS, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import EXPORTS, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs.ganesha import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, string
+
+FIELDS = {
+    "client": string("The full name of the gateway's cephx client, such as V(client.nfs.gateway1).", required=True),
+    "key": string("Its key. Needed, but in check mode.", no_log=True),
+    "exports": EXPORTS,
+    "wait": integer("How many seconds the server may take to serve what it was told to.", default=60),
+    "prefix": string("What the list of exports is called in errors.", default="exports"),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "client": {"type": "str", "required": True},
-            "key": {"type": "str", "no_log": True},
-            "exports": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
-            "wait": {"type": "int", "default": 60},
-            "prefix": {"type": "str", "default": "exports"},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

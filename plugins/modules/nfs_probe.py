@@ -45,7 +45,7 @@ options:
       access:
         description: Whether this host may write, only read, or not even mount it.
         type: str
-        choices: [rw, ro, none]
+        choices: [rw, ro, "none"]
         default: rw
       version:
         description: The version of NFS. By default the newest that both sides have, which is what a host takes by itself.
@@ -95,15 +95,22 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs.probe import OPTIONS, obstacle, probe_all
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, records
+
+FIELDS = {
+    "exports": records("The exports, and what this host may do with each.", OPTIONS, required=True),
+    "required": boolean(
+        "Whether it is an error if this host cannot mount NFS at all, because its kernel or a package is missing.\n"
+        "With V(false) it then only asks whether the servers answer.",
+        default=True,
+    ),
+    "timeout": integer("How many seconds mounting may take.", default=60),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "exports": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
-            "required": {"type": "bool", "default": True},
-            "timeout": {"type": "int", "default": 60},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -26,35 +26,42 @@ attributes:
     support: full
 options:
   groups:
-    description:
-      - Which inventory group plays which role, where the names differ from the usual ones.
+    description: Which inventory group plays which role, where one has another name than here.
     type: dict
     default: {}
     suboptions:
       mons:
         description: The group of the monitors' hosts.
         type: str
+        default: mons
       mgrs:
         description: The group of the managers' hosts.
         type: str
+        default: mgrs
       osds:
         description: The group of the OSDs' hosts.
         type: str
+        default: osds
       mdss:
         description: The group of the metadata servers' hosts.
         type: str
+        default: mdss
       rgws:
         description: The group of the object gateways' hosts.
         type: str
+        default: rgws
       kvm_hosts:
         description: The group of the KVM hosts.
         type: str
+        default: kvm_hosts
       xen_hosts:
         description: The group of the Xen hosts.
         type: str
+        default: xen_hosts
       nfs_gateways:
         description: The group of the NFS gateways.
         type: str
+        default: nfs_gateways
   monmap:
     description: The addresses of each monitor of the living cluster by its name, where they are known. They count more than the inventory.
     type: dict

@@ -39,7 +39,7 @@ options:
       namespace:
         description: The namespace within the pool. It is made where it isn't there.
         type: str
-        default: ''
+        default: ""
       name:
         description: The name of the image.
         type: str
@@ -172,47 +172,77 @@ from contextlib import closing
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
+    ARM,
+    arguments,
+    boolean,
+    choice,
+    filepath,
+    mapping,
+    presence,
+    record,
+    records,
+    string,
+    strings,
+)
 
 SNAPSHOT = {
-    "name": {"type": "str", "required": True},
-    "protected": {"type": "bool"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "name": string("The name of the snapshot.", required=True),
+    "protected": boolean("Whether it is protected. By default only where a clone needs it (clusters whose C(require_min_compat_client) is older than mimic)."),
+    "state": presence("Whether it is there. V(absent) needs V(snapshot/POOL/NAME@SNAPSHOT) armed."),
 }
 SOURCE = {
-    "path": {"type": "path", "required": True},
-    "format": {"type": "str", "choices": ["auto", "raw", "qcow2"], "default": "auto"},
-    "digest": {"type": "str"},
+    "path": filepath("The file.", required=True),
+    "format": choice("What is in the file. V(auto) knows qcow2 by its first bytes and takes all else as raw.", ["auto", "raw", "qcow2"], default="auto"),
+    "digest": string(
+        "The file's digest, V(sha256:) and 64 hexadecimal digits. The image remembers it, so that an unchanged image is known without reading the "
+        "file.\n"
+        "By default the file is read in every run to compute it."
+    ),
 }
 IMAGE = {
-    "pool": {"type": "str", "required": True},
-    "namespace": {"type": "str", "default": ""},
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "size": {"type": "str"},
-    "features": {"type": "list", "elements": "str", "choices": list(FEATURES)},
-    "data_pool": {"type": "str"},
-    "object_size": {"type": "str"},
-    "metadata": {"type": "dict", "default": {}},
-    "source": {"type": "dict", "options": SOURCE},
-    "clone_of": {"type": "str"},
-    "flatten": {"type": "bool", "default": False},
-    "snapshots": {"type": "list", "elements": "dict", "default": [], "options": SNAPSHOT},
-    "removal": {"type": "str", "choices": ["trash", "delete"], "default": "trash"},
-    "trash_delay": {"type": "str"},
+    "pool": string("The pool that the image is in. It must exist.", required=True),
+    "namespace": string("The namespace within the pool. It is made where it isn't there.", default=""),
+    "name": string("The name of the image.", required=True),
+    "state": presence("Whether the image is there. What becomes of one that shall not be, says O(images[].removal)."),
+    "size": string(
+        "The size, such as V(10G). By default it is that of the parent or of the disk in the source file.\n"
+        "An image is made larger at once, and smaller only where V(image/POOL/NAME) is armed."
+    ),
+    "features": strings(
+        "All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.",
+        choices=list(FEATURES),
+    ),
+    "data_pool": string("The pool for the data, where it is another one, such as an erasure-coded pool."),
+    "object_size": string("The size of the objects of a new image, a power of two from V(4K) to V(32M). It cannot be changed later."),
+    "metadata": mapping("Keys and values of the image's metadata. A key with a null value is taken away, keys that are not named stay.", default={}),
+    "source": record("A file on this host to import. An interrupted import begins anew with the next run, and is never seen under the image's name.", SOURCE),
+    "clone_of": string("The snapshot that the image is a clone of, as V(pool/image@snapshot) or V(pool/namespace/image@snapshot)."),
+    "flatten": boolean("Whether a clone takes over all data of its parent and no longer needs it.", default=False),
+    "snapshots": records("Snapshots of the image. Others are left alone.", SNAPSHOT, default=[]),
+    "removal": choice(
+        "What becomes of an image that shall be absent. V(delete) needs V(image/POOL/NAME) armed and takes its snapshots with it.",
+        ["trash", "delete"],
+        default="trash",
+    ),
+    "trash_delay": string("How long an image in the trash cannot be purged, such as V(7d)."),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION,
+    "images": records("The images.", IMAGE, required=True),
+    "arm": ARM,
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "images": {"type": "list", "elements": "dict", "required": True, "options": IMAGE},
-            "arm": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

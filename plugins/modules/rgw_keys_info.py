@@ -50,20 +50,23 @@ s3_keys:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, connection_argument, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import user_keys
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, strings
+
+FIELDS = {
+    "connection": CONNECTION,
+    "users": strings("The uids.", required=True),
+    "required": boolean("Whether it is an error if one of them isn't there, or no realm yet. In check mode it never is.", default=True),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "users": {"type": "list", "elements": "str", "required": True},
-            "required": {"type": "bool", "default": True},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     options, users = module.params["connection"], module.params["users"]

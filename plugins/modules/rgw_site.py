@@ -37,16 +37,15 @@ options:
     type: int
     default: 0
   validate_certs:
-    description: Whether the certificates of gateways with HTTPS are checked.
+    description: Whether the gateways' certificates must be trusted.
     type: bool
     default: true
   ca_path:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description:
-      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
-        the address itself will do as well.
+    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
+      address itself will do as well.
     type: list
     elements: str
     default: []
@@ -56,10 +55,10 @@ options:
     default: cephstack-admin
   site:
     description:
-      - The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the
-        cluster's default, so that more zones can be added later.
-      - In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the
-        master, a default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.
+      - The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the cluster's
+        default, so that more zones can be added later.
+      - In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the master, a
+        default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.
       - A zone of the same name that gateways made before there was a realm is taken over with all that is in it.
     type: dict
     suboptions:
@@ -77,7 +76,7 @@ options:
         required: true
       endpoints:
         description:
-          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default O(endpoints).
+          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default those of all gateways.
           - With an empty list those that are there stay.
         type: list
         elements: str
@@ -88,14 +87,13 @@ options:
       master:
         description:
           - Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.
-          - V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names.
-            Whatever the former master has not handed over yet is lost.
+          - V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names. Whatever
+            the former master has not handed over yet is lost.
           - With V(false) nothing is made where the realm has no master yet, so that a realm that was not pulled is not made anew.
         type: bool
       system_key:
-        description:
-          - The key of a user of the realm with C(system), by which zones ask each other. A zone needs one that is not in the cluster of the realm's
-            master zone. It is kept in the zone. Left as it is by default.
+        description: The key of a user of the realm with C(system), by which zones ask each other. A zone needs one that is not in the cluster of the realm's
+          master zone. It is kept in the zone. Left as it is by default.
         type: dict
         suboptions:
           access_key:
@@ -107,7 +105,7 @@ options:
             type: str
             required: true
   users:
-    description: The users.
+    description: Users. Others are left alone, unless O(prune) names them.
     type: list
     elements: dict
     default: []
@@ -145,7 +143,7 @@ options:
       user_quota:
         description: What all buckets of the user may hold together.
         type: dict
-        suboptions: &quota
+        suboptions:
           enabled:
             description: Whether the limit holds.
             type: bool
@@ -159,7 +157,17 @@ options:
       bucket_quota:
         description: What each bucket of the user may hold.
         type: dict
-        suboptions: *quota
+        suboptions:
+          enabled:
+            description: Whether the limit holds.
+            type: bool
+            default: true
+          max_size:
+            description: The size, such as V(10G). Any by default.
+            type: str
+          max_objects:
+            description: The number of objects. Any by default.
+            type: int
       keys:
         description: The user's keys. By default one is generated where there is none.
         type: list
@@ -178,7 +186,7 @@ options:
         type: bool
         default: false
   buckets:
-    description: The buckets.
+    description: Buckets. Others are left alone, unless O(prune) names them.
     type: list
     elements: dict
     default: []
@@ -222,7 +230,7 @@ options:
           prefix:
             description: The objects that it is for, by the beginning of their names. All by default.
             type: str
-            default: ''
+            default: ""
           tags:
             description: The objects that it is for, by their tags.
             type: dict
@@ -245,7 +253,7 @@ options:
             type: list
             elements: dict
             default: []
-            suboptions: &transition
+            suboptions:
               days:
                 description: After how many days.
                 type: int
@@ -259,16 +267,39 @@ options:
             type: list
             elements: dict
             default: []
-            suboptions: *transition
+            suboptions:
+              days:
+                description: After how many days.
+                type: int
+                required: true
+              storage_class:
+                description: Where to.
+                type: str
+                required: true
       quota:
         description: What the bucket may hold.
         type: dict
-        suboptions: *quota
+        suboptions:
+          enabled:
+            description: Whether the limit holds.
+            type: bool
+            default: true
+          max_size:
+            description: The size, such as V(10G). Any by default.
+            type: str
+          max_objects:
+            description: The number of objects. Any by default.
+            type: int
   prune:
     description: The kinds of which everything that is not declared shall go. Each object needs arming still.
     type: list
     elements: str
     choices: [users, buckets]
+    default: []
+  arm:
+    description: The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id.
+    type: list
+    elements: str
     default: []
 requirements:
   - radosgw-admin (package radosgw)
@@ -336,69 +367,42 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, connection_argument, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.quotas import QUOTA
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import WORKERS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_bucket_settings import LIFECYCLE_RULE
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, integer, record, records, string, strings
 
-KEY = {"access_key": {"type": "str", "required": True, "no_log": False}, "secret_key": {"type": "str", "required": True, "no_log": True}}
-SITE = {
-    "realm": {"type": "str", "required": True},
-    "zonegroup": {"type": "str", "required": True},
-    "zone": {"type": "str", "required": True},
-    "endpoints": {"type": "list", "elements": "str"},
-    "hostnames": {"type": "list", "elements": "str"},
-    "master": {"type": "bool"},
-    # The secret within is hidden
-    "system_key": {"type": "dict", "options": KEY, "no_log": False},
-}
-STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
-USER = {
-    "uid": {"type": "str", "required": True},
-    "state": STATE,
-    "display_name": {"type": "str"},
-    "email": {"type": "str"},
-    "max_buckets": {"type": "int"},
-    "suspended": {"type": "bool"},
-    "system": {"type": "bool"},
-    "admin": {"type": "bool"},
-    "caps": {"type": "dict"},
-    "user_quota": {"type": "dict", "options": QUOTA},
-    "bucket_quota": {"type": "dict", "options": QUOTA},
-    # The secrets within are hidden; no_log on the whole would hide the names of the keys in every later output
-    "keys": {"type": "list", "elements": "dict", "options": KEY, "no_log": False},
-    "exclusive_keys": {"type": "bool", "default": False, "no_log": False},
-}
-BUCKET = {
-    "name": {"type": "str", "required": True},
-    "owner": {"type": "str", "required": True},
-    "state": STATE,
-    "versioning": {"type": "bool"},
-    "public": {"type": "bool", "default": False},
-    "policy": {"type": "dict"},
-    "lifecycle": {"type": "list", "elements": "dict", "options": LIFECYCLE_RULE},
-    "quota": {"type": "dict", "options": QUOTA},
+FIELDS = {
+    "connection": CONNECTION,
+    "endpoints": strings(
+        "The addresses of the gateways, such as V(http://10.0.0.1:8080). The first one that answers is asked. Required for users and buckets.", default=[]
+    ),
+    "wait": integer("How many seconds every one of O(endpoints) may take until it answers. Not waited for in check mode.", default=0),
+    **TRUST,
+    "admin_user": string(
+        "The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.", default="cephstack-admin"
+    ),
+    "site": record(
+        "The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the "
+        "cluster's default, so that more zones can be added later.\n"
+        "In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the "
+        "master, a default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.\n"
+        "A zone of the same name that gateways made before there was a realm is taken over with all that is in it.",
+        realm.OPTIONS,
+    ),
+    "users": records("Users. Others are left alone, unless O(prune) names them.", users.OPTIONS, default=[]),
+    "buckets": records("Buckets. Others are left alone, unless O(prune) names them.", buckets.OPTIONS, default=[]),
+    "prune": strings("The kinds of which everything that is not declared shall go. Each object needs arming still.", default=[], choices=["users", "buckets"]),
+    "arm": {**ARM, "description": "The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id."},
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": connection_argument(),
-            "endpoints": {"type": "list", "elements": "str", "default": []},
-            "wait": {"type": "int", "default": 0},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-            "tls_names": {"type": "list", "elements": "str", "default": []},
-            "admin_user": {"type": "str", "default": "cephstack-admin"},
-            "site": {"type": "dict", "options": SITE},
-            "users": {"type": "list", "elements": "dict", "default": [], "options": USER},
-            "buckets": {"type": "list", "elements": "dict", "default": [], "options": BUCKET},
-            "prune": {"type": "list", "elements": "str", "default": [], "choices": ["users", "buckets"]},
-            "arm": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -64,12 +64,11 @@ options:
     type: bool
     default: true
   ca_path:
-    description: A file with the certificates to trust, where the system's own don't do.
+    description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description:
-      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
-        the address itself will do as well.
+    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
+      address itself will do as well.
     type: list
     elements: str
     default: []
@@ -100,29 +99,35 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, mapping, presence, records, string, strings
 
 OBJECT = {
-    "bucket": {"type": "str", "required": True},
-    "key": {"type": "str", "required": True, "no_log": False},
-    "owner": {"type": "str", "required": True},
-    "path": {"type": "path"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "bucket": string("The bucket.", required=True),
+    "key": string("The object's name within it.", required=True, no_log=False),
+    "owner": string("The user with whose key it is written.", required=True),
+    "path": filepath("The file on this host. It passes through memory and can have up to 5 GiB."),
+    "state": presence("Whether the object is there."),
+}
+
+
+FIELDS = {
+    "endpoints": strings(
+        "Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Where none is given nothing is there yet (check mode).",
+        required=True,
+    ),
+    "s3_keys": mapping("The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.", required=True, no_log=True),
+    "objects": records("The objects.", OBJECT, required=True),
+    **TRUST,
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "endpoints": {"type": "list", "elements": "str", "required": True},
-            "s3_keys": {"type": "dict", "required": True, "no_log": True},
-            "objects": {"type": "list", "elements": "dict", "required": True, "options": OBJECT},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-            "tls_names": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

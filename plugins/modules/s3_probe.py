@@ -37,16 +37,15 @@ options:
     type: dict
     required: true
   validate_certs:
-    description: Whether a gateway's certificate must be trusted.
+    description: Whether the gateways' certificates must be trusted.
     type: bool
     default: true
   ca_path:
-    description: A file with the certificates of the authorities to trust, where the system's are not enough.
+    description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description:
-      - The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
-        the address itself will do as well.
+    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
+      address itself will do as well.
     type: list
     elements: str
     default: []
@@ -77,20 +76,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, mapping, strings
+
+FIELDS = {
+    "endpoints": strings("The gateways, such as V(http://10.0.0.11:8080).", required=True),
+    "keys": mapping(
+        "The users, each with a list of keys of its own, as M(cephstack.cloud.rgw_keys_info) returns them. The first key is used.", required=True, no_log=True
+    ),
+    **TRUST,
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "endpoints": {"type": "list", "elements": "str", "required": True},
-            "keys": {"type": "dict", "required": True, "no_log": True},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-            "tls_names": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

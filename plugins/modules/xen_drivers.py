@@ -77,15 +77,18 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, records, strings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.drivers import FILE_OPTIONS, Provider, parse
+
+FIELDS = {
+    "modules": strings("The kernel's modules to load, in this order.", required=True),
+    "files": records("The files to keep.", FILE_OPTIONS, default=[]),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "modules": {"type": "list", "elements": "str", "required": True},
-            "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_OPTIONS},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     try:

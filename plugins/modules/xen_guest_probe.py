@@ -34,6 +34,15 @@ attributes:
     support: full
     details: It leaves nothing changed but the markers in images that were named.
 options:
+  backend:
+    description: How disks are served that name no backend.
+    type: str
+    choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
+    default: krbd_script
+  conf:
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    type: path
+    default: /etc/ceph/ceph.conf
   disks:
     description: The guest's disks. By default one, of an image that is made in the first pool that a consumer of kind V(xen) may write.
     type: list
@@ -72,11 +81,6 @@ options:
       write:
         description: A text that the guest adds to its marker.
         type: str
-  backend:
-    description: How disks are served that name no backend.
-    type: str
-    choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
-    default: krbd_script
   kernel:
     description: The guest's kernel. By default that of this host, or the newest in C(/boot).
     type: path
@@ -91,10 +95,6 @@ options:
     description: Within how many seconds the guest must have powered itself off.
     type: int
     default: 180
-  conf:
-    description: The Ceph configuration file with which images are looked at. The clients' keyrings lie where Ceph looks for them.
-    type: path
-    default: /etc/ceph/ceph.conf
 requirements:
   - python3-rados and python3-rbd, of the distribution's own Python (another interpreter hands over to it by itself)
   - busybox-static
@@ -163,21 +163,36 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, integer, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import GuestFailed, parse, run_guest
 
+DISK = {
+    **DISK_OPTIONS,
+    "pool": string("The pool of its image. By default the first that its consumer may write."),
+    "image": string("An image that is there. Its second sector is overwritten. Without it, one is made and removed again."),
+    "mode": {**DISK_OPTIONS["mode"], "description": "V(w) to read and write. V(r) to only read, and to be refused a write."},
+    "exclusive": {**DISK_OPTIONS["exclusive"], "description": "Whether no other host may write the image meanwhile."},
+    "expect": string("A text that the marker in the image must hold before, which the guest then reads."),
+    "write": string("A text that the guest adds to its marker."),
+}
+
+
+FIELDS = {
+    **OPTIONS,
+    "disks": records(
+        "The guest's disks. By default one, of an image that is made in the first pool that a consumer of kind V(xen) may write.", DISK, default=[]
+    ),
+    "kernel": filepath("The guest's kernel. By default that of this host, or the newest in C(/boot)."),
+    "busybox": filepath("A statically linked busybox. By default that of the package busybox-static."),
+    "memory": integer("The guest's memory in MiB, which Xen must have left.", default=256),
+    "timeout": integer("Within how many seconds the guest must have powered itself off.", default=180),
+}
+
 
 def main() -> None:
-    disk = {**DISK_OPTIONS, "pool": {"type": "str"}, "image": {"type": "str"}, "expect": {"type": "str"}, "write": {"type": "str"}}
     module = AnsibleModule(
-        argument_spec={
-            **OPTIONS,
-            "disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
-            "kernel": {"type": "path"},
-            "busybox": {"type": "path"},
-            "memory": {"type": "int", "default": 256},
-            "timeout": {"type": "int", "default": 180},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     if module.check_mode:

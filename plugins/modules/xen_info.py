@@ -19,8 +19,8 @@ extends_documentation_fragment:
 options:
   attach:
     description:
-      - Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback
-        for a moment, and tapdisk is asked for an RBD image that does not exist.
+      - Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a moment, and
+        tapdisk is asked for an RBD image that does not exist.
       - Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.
     type: bool
     default: false
@@ -104,11 +104,21 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import look, returned
+
+FIELDS = {
+    "attach": boolean(
+        "Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a "
+        "moment, and tapdisk is asked for an RBD image that does not exist.\n"
+        "Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.",
+        default=False,
+    )
+}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"attach": {"type": "bool", "default": False}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
     try:
         seen = look(attach=module.params["attach"] and not module.check_mode)
     except (CommandError, Unreachable) as error:

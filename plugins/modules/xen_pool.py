@@ -41,7 +41,7 @@ options:
         type: str
         default: root
       password:
-        description: Its password. It goes over the wire only.
+        description: Its password. Keep it in a vault. It goes over the wire only.
         type: str
         required: true
       validate_certs:
@@ -53,8 +53,8 @@ options:
         type: path
       fingerprints:
         description:
-          - SHA-256 fingerprints of the certificates that are trusted, as C(openssl x509 -fingerprint -sha256) prints them. They take the place of
-            all other checks.
+          - SHA-256 fingerprints of the certificates that are trusted, as C(openssl x509 -fingerprint -sha256) prints them. They take the place of all other
+            checks.
           - New hosts have a certificate that they signed themselves, so this is the way for them. Give those of all hosts that may become master.
         type: list
         elements: str
@@ -77,9 +77,8 @@ options:
         description: Its address.
         type: str
   images:
-    description:
-      - What a host saw on the images, as M(cephstack.cloud.xen_pool_host) returns it. Without it no new repository of type V(lvm) is made, as the pool itself
-        can't be relied on to see what would be lost.
+    description: What a host saw on the images, as M(cephstack.cloud.xen_pool_host) returns it. Without it no new repository of type V(lvm) is made, as the pool
+      itself can't be relied on to see what would be lost.
     type: list
     elements: dict
     default: []
@@ -98,7 +97,7 @@ options:
         elements: str
         required: true
   repositories:
-    description: The storage repositories.
+    description: The storage repositories. Others are left alone.
     type: list
     elements: dict
     required: true
@@ -113,8 +112,8 @@ options:
       type:
         description: LVM on an RBD image, CephFS (XCP-ng only), or NFS.
         type: str
-        choices: [lvm, cephfs, nfs]
         required: true
+        choices: [lvm, cephfs, nfs]
       image:
         description: The RBD image of an V(lvm) one, as V(pool/image). It must be mapped on every host.
         type: str
@@ -136,7 +135,7 @@ options:
       version:
         description: The version of NFS. By default V(4).
         type: str
-        choices: ['3', '4', '4.0', '4.1']
+        choices: ["3", "4", "4.0", "4.1"]
       options:
         description: Further mount options.
         type: str
@@ -159,6 +158,11 @@ options:
         type: str
         choices: [forget, destroy]
         default: forget
+  arm:
+    description: The changes of risk V(loss) that may be made, by their id, such as V(sr/old). A refusal names the id.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: cephstack.cloud.xen_pool_host
 """
@@ -231,26 +235,35 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, records, string, strings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import REPOSITORY_OPTIONS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC, connect
 
-HOST = {"name": {"type": "str", "required": True}, "address": {"type": "str"}}
+HOST = {"name": string("The name of the host.", required=True), "address": string("Its address.")}
 IMAGE = {
-    "image": {"type": "str", "required": True},
-    "mapped": {"type": "bool", "required": True},
-    "holds": {"type": "list", "elements": "str", "required": True},
+    "image": string("The image, as V(pool/image).", required=True),
+    "mapped": boolean("Whether it was mapped.", required=True),
+    "holds": strings("The signatures on it, such as V(LVM2_member).", required=True),
+}
+
+
+FIELDS = {
+    "connection": CONNECTION_SPEC,
+    "hosts": records("The hosts as the inventory has them. They must be exactly those of the pool. Not compared where none is given.", HOST, default=[]),
+    "images": records(
+        "What a host saw on the images, as M(cephstack.cloud.xen_pool_host) returns it. Without it no new repository of type V(lvm) is made, as the "
+        "pool itself can't be relied on to see what would be lost.",
+        IMAGE,
+        default=[],
+    ),
+    "repositories": records("The storage repositories. Others are left alone.", REPOSITORY_OPTIONS, required=True),
+    "arm": {**ARM, "description": "The changes of risk V(loss) that may be made, by their id, such as V(sr/old). A refusal names the id."},
 }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "connection": CONNECTION_SPEC,
-            "hosts": {"type": "list", "elements": "dict", "default": [], "options": HOST},
-            "images": {"type": "list", "elements": "dict", "default": [], "options": IMAGE},
-            "repositories": {"type": "list", "elements": "dict", "required": True, "options": REPOSITORY_OPTIONS},
-            "arm": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

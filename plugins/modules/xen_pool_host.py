@@ -33,6 +33,63 @@ options:
     type: list
     elements: dict
     required: true
+    suboptions:
+      name:
+        description: Its name. A pool may have several of one name, but not one that is declared.
+        type: str
+        required: true
+      description:
+        description: What it is for.
+        type: str
+      type:
+        description: LVM on an RBD image, CephFS (XCP-ng only), or NFS.
+        type: str
+        required: true
+        choices: [lvm, cephfs, nfs]
+      image:
+        description: The RBD image of an V(lvm) one, as V(pool/image). It must be mapped on every host.
+        type: str
+      client:
+        description: The cephx client of an V(lvm) or V(cephfs) one, such as V(client.xen).
+        type: str
+      server:
+        description: The NFS gateway, or the monitors of V(cephfs), separated by commas.
+        type: str
+      path:
+        description: The NFS export, or the folder in CephFS. Each repository makes a folder of its own within.
+        type: str
+      port:
+        description: The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only.
+        type: int
+      filesystem:
+        description: The CephFS filesystem, where the cluster has several.
+        type: str
+      version:
+        description: The version of NFS. By default V(4).
+        type: str
+        choices: ["3", "4", "4.0", "4.1"]
+      options:
+        description: Further mount options.
+        type: str
+      uuid:
+        description: The UUID of a repository that is on the storage but unknown to the pool, to take it over.
+        type: str
+      default:
+        description: Whether new disks go there by default.
+        type: bool
+        default: false
+      state:
+        description: Whether the pool has it. V(absent) needs V(sr/NAME) armed.
+        type: str
+        choices: [present, absent]
+        default: present
+      removal:
+        description:
+          - What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over again.
+          - V(destroy) takes it off the storage, and is refused while disks are in it.
+        type: str
+        choices: [forget, destroy]
+        default: forget
   fsid:
     description: The fsid of the cluster. A host whose C(ceph.conf) has another one is refused.
     type: str
@@ -46,8 +103,7 @@ options:
     type: dict
     default: {}
   absent:
-    description:
-      - What becomes of the mappings and keys of repositories that shall be absent. The pool must have let go of them before they can be removed.
+    description: What becomes of the mappings and keys of repositories that shall be absent. The pool must have let go of them before they can be removed.
     type: str
     choices: [keep, remove]
     default: keep

@@ -31,6 +31,15 @@ attributes:
   idempotent:
     support: full
 options:
+  backend:
+    description: How disks are served that name no backend.
+    type: str
+    choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
+    default: krbd_script
+  conf:
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    type: path
+    default: /etc/ceph/ceph.conf
   guests:
     description: The guests and their disks.
     type: list
@@ -77,15 +86,6 @@ options:
               - Say V(false) for guests that move between hosts while they run, and for file systems that are made for several writers.
             type: bool
             default: true
-  backend:
-    description: How disks are served that name no backend.
-    type: str
-    choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
-    default: krbd_script
-  conf:
-    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
-    type: path
-    default: /etc/ceph/ceph.conf
   prune:
     description: Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.
     type: bool
@@ -158,16 +158,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, records
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, parse
+
+FIELDS = {
+    **OPTIONS,
+    "guests": records("The guests and their disks.", GUEST_OPTIONS, default=[]),
+    "prune": boolean("Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.", default=True),
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **OPTIONS,
-            "guests": {"type": "list", "elements": "dict", "default": [], "options": GUEST_OPTIONS},
-            "prune": {"type": "bool", "default": True},
-        },
+        argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
     params = module.params

@@ -37,6 +37,7 @@ from simulated import delete_zone
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
 PREFIX = os.environ.get("CEPHSTACK_CLOUDSTACK_PREFIX", "test-")
 REAL = os.environ.get("CEPHSTACK_CLOUDSTACK", "")
@@ -147,7 +148,7 @@ def run(connection: dict[str, str]) -> t.Callable[..., dict[str, t.Any]]:
     """run(check=False, arm=[], **options): the module, in this process. Returns its result, with warnings and api_calls of this run."""
 
     def do(check: bool = False, arm: t.Sequence[str] = (), prefix: str = "", **options: t.Any) -> dict[str, t.Any]:
-        parsed = ArgumentSpecValidator(region.argument_spec()).validate(json.loads(json.dumps(options)))
+        parsed = ArgumentSpecValidator(arguments(region.OPTIONS)).validate(json.loads(json.dumps(options)))
         assert not parsed.error_messages, parsed.error_messages
         module = _Module(check)
         try:

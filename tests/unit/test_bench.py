@@ -15,6 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import region
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -30,7 +31,7 @@ def bench() -> t.Any:
 @pytest.mark.parametrize("count", [1, 10, 11, 50, 51, 100, 300])
 def test_the_declared_region_is_one(bench: t.Any, count: int) -> None:
     declared = bench.declared(f"c{count:03}", count, 0.71)
-    parsed = ArgumentSpecValidator(region.argument_spec()).validate(declared)
+    parsed = ArgumentSpecValidator(arguments(region.OPTIONS)).validate(declared)
     assert not parsed.error_messages
     assert region.declared_problems(parsed.validated_parameters) == []
     plan, _sheet = region.plan(parsed.validated_parameters, Region(None))

@@ -19,6 +19,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quota
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, mapping, presence, record, records, string
+
+OPTIONS: dict[str, t.Any] = {
+    "name": string("The name of the bucket.", required=True),
+    "owner": string("The uid of its owner, who must be declared or there. A bucket that another owns is handed over.", required=True),
+    "state": presence("Whether it is there. V(absent) deletes all its objects and needs V(bucket/NAME) armed."),
+    "versioning": boolean("Whether former versions of objects are kept. V(false) suspends it where it was ever on. Left as it is by default."),
+    "public": boolean("Whether O(buckets[].policy) may let everybody in.", default=False),
+    "policy": mapping("The bucket's policy, as S3 knows it. V({}) takes it away. Compared by its meaning. Left as it is by default."),
+    "lifecycle": records("All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.", s3_bucket_settings.LIFECYCLE_RULE),
+    "quota": record("What the bucket may hold.", quotas.QUOTA),
+}
 
 
 class _Setting(t.NamedTuple):

@@ -21,24 +21,38 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, record, string, strings
 
 SERVICES = ("mon", "osd", "mgr", "mds")
 # The key types, by the number that stands at the beginning of a key, and the length of their secrets in bytes.
 KEY_TYPES = {1: ("aes", 16), 2: ("aes256k", 32)}
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "caps": {"type": "dict", "options": {service: {"type": "str"} for service in SERVICES}},
-    "key": {"type": "str", "no_log": True},
-    "key_type": {"type": "str", "choices": ["aes", "aes256k"], "no_log": False},
-    "rotate_before": {"type": "str"},
+    "name": string("The full name, for example V(client.backup).", required=True),
+    "state": presence("V(absent) locks out whoever uses it, and needs O(arm=client/NAME)."),
+    "caps": record(
+        "All its caps. They are compared by their meaning, so that blanks, quotes and order don't count. Left alone where they are not given.",
+        {
+            "mon": string("Caps on the monitors."),
+            "osd": string("Caps on the OSDs."),
+            "mgr": string("Caps on the managers."),
+            "mds": string("Caps on the metadata servers."),
+        },
+    ),
+    "key": string("Its key. By default the cluster makes one.", no_log=True),
+    "key_type": choice("The key's type. V(aes256k) needs Ceph 20.2.4, on the clients too.", ["aes", "aes256k"], no_log=False),
+    "rotate_before": string(
+        "A moment in the past, such as V(2026-11-01) or V(2026-11-01T12:00:00Z). A key that was made before it is replaced by a new one.\n"
+        "Keys carry the moment of their making, so this is done once."
+    ),
 }
 
 CEPHX_OPTIONS: dict[str, t.Any] = {
-    "allowed": {"type": "list", "elements": "str", "choices": ["aes", "aes256k"]},
-    "preferred": {"type": "str", "choices": ["aes", "aes256k"]},
-    "service": {"type": "str", "choices": ["aes", "aes256k"]},
+    "allowed": strings(
+        "The key types with which one may log in.\nClients older than 20.2.4 know V(aes) only, which is insecure (CVE-2025-30156).", choices=["aes", "aes256k"]
+    ),
+    "preferred": choice("The type of new keys.", ["aes", "aes256k"]),
+    "service": choice("The type of the services' tickets.", ["aes", "aes256k"]),
 }
 
 # The first release that knows a second key type (CVE-2025-30156).

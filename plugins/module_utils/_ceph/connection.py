@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import filepath, integer, record, string
 
 try:
     import rados
@@ -28,21 +29,23 @@ except ImportError:
 
 # The options of every module that talks to a cluster (documented in the fragment cephstack.cloud.connection).
 CONNECTION_OPTIONS: dict[str, t.Any] = {
-    "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
-    "mon_host": {"type": "str"},
-    "client": {"type": "str", "default": "client.admin"},
-    "keyring": {"type": "path"},
-    "key": {"type": "str", "no_log": True},
-    "timeout": {"type": "int", "default": 30},
+    "conf": filepath("The Ceph configuration file that names the monitors. Not read where O(connection.mon_host) is given.", default="/etc/ceph/ceph.conf"),
+    "mon_host": string("The monitors' addresses, in the form of C(mon_host) in a C(ceph.conf)."),
+    "client": string("The full name of the cephx client.", default="client.admin"),
+    "keyring": filepath("A file on this host with the client's key. By default it is looked for where Ceph looks for it."),
+    "key": string("The client's key itself. It is used in memory only and reaches no file and no command line.", no_log=True),
+    "timeout": integer("How many seconds to wait for the cluster, on connecting and for each command.", default=30),
 }
+CONNECTION: dict[str, t.Any] = record(
+    "How to reach the cluster, and as whom.\n"
+    "With nothing given, it is the cluster of C(/etc/ceph/ceph.conf) as C(client.admin), whose keyring must then be on this host.",
+    CONNECTION_OPTIONS,
+    default={},
+    apply_defaults=True,
+)
 
 # Distributions build the bindings for their own interpreter only.
 _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python3.9", "/usr/bin/python3.11", "/usr/bin/python3.12")
-
-
-def connection_argument() -> dict[str, t.Any]:
-    """Return the argument spec of the option ``connection``."""
-    return {"type": "dict", "default": {}, "options": CONNECTION_OPTIONS, "apply_defaults": True}
 
 
 def require_binding(module: t.Any, name: str = "rados", package: str = "python3-rados") -> None:

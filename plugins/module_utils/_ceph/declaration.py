@@ -10,7 +10,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import copy
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
@@ -25,35 +24,37 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
     pools,
     values,
 )
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
 # What may be named in prune: undeclared objects of these kinds are deleted (armed).
 PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
 
 
-def _list_of(sub_options: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {"type": "list", "elements": "dict", "default": [], "options": sub_options}
-
-
 OPTIONS: dict[str, t.Any] = {
-    "fsid": {"type": "str"},
-    "pools": _list_of(pools.OPTIONS),
-    "erasure_profiles": _list_of(erasure_profiles.OPTIONS),
-    "crush": {"type": "dict", "default": {}, "options": crush.OPTIONS, "apply_defaults": True},
-    "clients": {**_list_of(clients.OPTIONS), "no_log": False},
-    "consumers": _list_of(_consumers.OPTIONS),
-    "options": {"type": "dict", "default": {}},
-    "flags": {"type": "dict", "default": {}},
-    "mgr_modules": {"type": "dict", "default": {}},
-    "filesystems": _list_of(filesystems.OPTIONS),
-    "require_min_compat_client": {"type": "str"},
-    "cephx": {"type": "dict", "default": {}, "options": clients.CEPHX_OPTIONS},
-    "prune": {"type": "list", "elements": "str", "choices": [*PRUNABLE], "default": []},
+    "fsid": string("The cluster's fsid. Where it is given, another cluster is refused."),
+    "pools": records("Pools.", pools.OPTIONS, default=[]),
+    "erasure_profiles": records("Erasure-code profiles. The profile of an existing pool cannot change.", erasure_profiles.OPTIONS, default=[]),
+    "crush": record("The CRUSH map.", crush.OPTIONS, default={}, apply_defaults=True),
+    "clients": records("cephx clients.", clients.OPTIONS, default=[], no_log=False),
+    "consumers": _consumers.CONSUMERS,
+    "options": mapping(
+        "Options of the configuration database, as a dictionary of sections (V(global), V(osd), V(osd.3), V(osd/class:ssd), V(osd/host:ceph1) …), "
+        "each a dictionary of options and values. An empty value removes the option.\n"
+        "Values are compared by the type that the cluster says the option has, so V(4G) is V(4294967296), and V(yes) is V(true).",
+        default={},
+    ),
+    "flags": mapping("Cluster-wide flags such as V(noout), as a dictionary of names and truth values.", default={}),
+    "mgr_modules": mapping("Modules of the managers, as a dictionary of names and whether they are enabled.", default={}),
+    "filesystems": records("CephFS filesystems.", filesystems.OPTIONS, default=[]),
+    "require_min_compat_client": string("The oldest release of clients that may connect, for example V(mimic)."),
+    "cephx": record("The ciphers of cephx. Needs Ceph 20.2.4.", clients.CEPHX_OPTIONS, default={}),
+    "prune": strings(
+        "Kinds of which everything is deleted that is not declared. Each deletion needs O(arm).\n"
+        "What belongs to Ceph itself or to its daemons is never touched, such as C(client.admin), C(.mgr), or a gateway's pools.",
+        choices=[*PRUNABLE],
+        default=[],
+    ),
 }
-
-
-def declaration_arguments() -> dict[str, t.Any]:
-    """OPTIONS as an argument spec of its own: AnsibleModule fills in the defaults of a spec where they stand."""
-    return copy.deepcopy(OPTIONS)
 
 
 def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_") -> list[str]:

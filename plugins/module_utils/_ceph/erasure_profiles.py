@@ -18,18 +18,23 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, mapping, presence, string
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": values.STATE,
-    "k": {"type": "int"},
-    "m": {"type": "int"},
-    "plugin": {"type": "str"},
-    "technique": {"type": "str"},
-    "failure_domain": {"type": "str"},
-    "root": {"type": "str"},
-    "device_class": {"type": "str"},
-    "extra": {"type": "dict"},
+    "name": string("The profile's name.", required=True),
+    "state": presence(),
+    "k": integer("Chunks of data."),
+    "m": integer("Chunks that may be lost."),
+    "plugin": string("The plugin. By default Ceph's own choice."),
+    "technique": string("The plugin's technique."),
+    "failure_domain": string("The type of bucket of which each takes one chunk. By default V(host)."),
+    "root": string("Where in the CRUSH map to place. By default V(default)."),
+    "device_class": string("Place on OSDs of this class only."),
+    "extra": mapping(
+        "Further settings, in Ceph's own words.\n"
+        "With C(crush-osds-per-failure-domain) and C(crush-num-failure-domains) each failure domain takes several chunks, for few hosts with many "
+        "OSDs. This needs Ceph 19 and O(require_min_compat_client=squid)."
+    ),
 }
 
 # What every plugin assumes where a profile does not say it; not each release writes it down.

@@ -22,6 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import shape_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, records, string, strings
 
 try:
     import cephfs
@@ -30,14 +31,19 @@ except ImportError:
 
 # The argument spec of one export, and its documentation in the modules and the role.
 OPTIONS: dict[str, t.Any] = {
-    "path": {"type": "str", "required": True},
-    "pseudo": {"type": "str"},
-    "filesystem": {"type": "str", "required": True},
-    "access": {"type": "str", "choices": ["rw", "ro"], "default": "rw"},
-    "squash": {"type": "str", "choices": ["no_root_squash", "root_squash", "all_squash"], "default": "root_squash"},
-    "clients": {"type": "list", "elements": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "path": string("The folder in the filesystem, such as V(/secondary). It is made if it is not there.", required=True),
+    "pseudo": string("The path under which clients mount it, O(exports[].path) by default.\nIt may be neither V(/) nor within another one."),
+    "filesystem": string("The name of the filesystem.", required=True),
+    "access": choice("Whether clients may write, or only read.", ["rw", "ro"], default="rw"),
+    "squash": choice(
+        "Whose rights clients have. V(root_squash) makes their root nobody, V(all_squash) all their users.\nCloudStack needs V(no_root_squash).",
+        ["no_root_squash", "root_squash", "all_squash"],
+        default="root_squash",
+    ),
+    "clients": strings("The addresses and networks that may mount it, in CIDR form. Nobody else can.", required=True),
+    "state": presence("V(absent) takes an export away from its clients. Its folder stays, with all that is in it."),
 }
+EXPORTS: dict[str, t.Any] = records("All folders that the gateway exports.", OPTIONS, required=True)
 
 # Whom a squashed user becomes: nobody and nogroup on every distribution.
 ANONYMOUS = 65534

@@ -15,15 +15,16 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, presence, string, strings
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "metadata_pool": {"type": "str"},
-    "data_pools": {"type": "list", "elements": "str"},
-    "max_mds": {"type": "int"},
-    "standby_count_wanted": {"type": "int"},
-    "allow_standby_replay": {"type": "bool"},
+    "name": string("The filesystem's name.", required=True),
+    "state": presence("V(absent) destroys all its files, and needs O(arm=filesystem/NAME)."),
+    "metadata_pool": string("The pool of its metadata. It cannot change later."),
+    "data_pools": strings("The pools of its data. The first cannot change later."),
+    "max_mds": integer("How many metadata servers are active."),
+    "standby_count_wanted": integer("How many must stand by for the cluster to be healthy."),
+    "allow_standby_replay": boolean("Whether one that stands by follows the active one's journal."),
 }
 _SETTINGS = ("max_mds", "standby_count_wanted", "allow_standby_replay")
 

@@ -16,15 +16,19 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import mon_host, version_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shown
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, strings
 
 WAIT_OPTIONS: dict[str, t.Any] = {
-    "health": {"type": "str", "choices": ["HEALTH_OK", "HEALTH_WARN"]},
-    "ignore": {"type": "list", "elements": "str", "default": []},
-    "osds_up": {"type": "int"},
-    "mons": {"type": "int"},
-    "mgr": {"type": "bool"},
-    "clean": {"type": "bool"},
-    "timeout": {"type": "int", "default": 120},
+    "health": choice(
+        "V(HEALTH_OK) waits until there is neither warning nor error, V(HEALTH_WARN) until there is no error. What is muted does not count.",
+        ["HEALTH_OK", "HEALTH_WARN"],
+    ),
+    "ignore": strings("Health checks that do not count, for example V(MON_DISK_LOW).", default=[]),
+    "osds_up": integer("At least so many OSDs are up."),
+    "mons": integer("At least so many monitors are in quorum."),
+    "mgr": boolean("A manager is active."),
+    "clean": boolean("All placement groups are active and clean."),
+    "timeout": integer("How many seconds to wait.", default=120),
 }
 # Between two looks; a look costs a few milliseconds.
 _PAUSE = 0.5

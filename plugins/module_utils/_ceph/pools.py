@@ -16,39 +16,40 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, real, record, string, strings
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": values.STATE,
-    "type": {"type": "str", "choices": ["replicated", "erasure"], "default": "replicated"},
-    "erasure_profile": {"type": "str"},
-    "rule": {"type": "str"},
-    "size": {"type": "int"},
-    "min_size": {"type": "int"},
-    "pg_num": {"type": "int"},
-    "pg_num_min": {"type": "int"},
-    "pg_num_max": {"type": "int"},
-    "autoscale_mode": {"type": "str", "choices": ["on", "off", "warn"]},
-    "bulk": {"type": "bool"},
-    "target_size": {"type": "str"},
-    "target_size_ratio": {"type": "float"},
-    "applications": {"type": "list", "elements": "str"},
-    "quota_bytes": {"type": "str"},
-    "quota_objects": {"type": "int"},
-    "compression": {
-        "type": "dict",
-        "options": {
-            "mode": {"type": "str", "choices": ["none", "passive", "aggressive", "force"]},
-            "algorithm": {"type": "str", "choices": ["none", "snappy", "zlib", "zstd", "lz4"]},
-            "required_ratio": {"type": "float"},
-            "min_blob_size": {"type": "str"},
-            "max_blob_size": {"type": "str"},
+    "name": string("The pool's name.", required=True),
+    "state": presence("V(absent) destroys the pool and all its data, and needs O(arm=pool/NAME)."),
+    "type": choice("How data is kept. It cannot change later.", ["replicated", "erasure"], default="replicated"),
+    "erasure_profile": string("The erasure-code profile of a pool of type V(erasure). It cannot change later."),
+    "rule": string("The CRUSH rule. To change it moves all the pool's data."),
+    "size": integer("How many copies are kept. By default the cluster's C(osd_pool_default_size)."),
+    "min_size": integer("How many copies must be there for I/O to go on."),
+    "pg_num": integer("How many placement groups the pool has.\nWhere the autoscaler is on for the pool, this is only what it begins with."),
+    "pg_num_min": integer("The autoscaler does not go below this."),
+    "pg_num_max": integer("The autoscaler does not go above this. Needs Ceph 17."),
+    "autoscale_mode": choice("Whether the autoscaler sets pg_num, or only warns.", ["on", "off", "warn"]),
+    "bulk": boolean("Whether the pool will be large, so that it begins with its full number of placement groups."),
+    "target_size": string("How large the pool is expected to become, for example V(10T)."),
+    "target_size_ratio": real("The part of the cluster that the pool is expected to take, in relation to the ratios of other pools."),
+    "applications": strings("What the pool is used for, for example V(rbd). The whole list; marks of Ceph's own services stay."),
+    "quota_bytes": string("How much may be stored, for example V(500G); V(0) for no limit."),
+    "quota_objects": integer("How many objects may be stored; V(0) for no limit."),
+    "compression": record(
+        "Compression by the OSDs.",
+        {
+            "mode": choice("When to compress.", ["none", "passive", "aggressive", "force"]),
+            "algorithm": choice("How to compress.", ["none", "snappy", "zlib", "zstd", "lz4"]),
+            "required_ratio": real("Keep compressed data only if it is at most this part of the original."),
+            "min_blob_size": string("Don't compress chunks smaller than this."),
+            "max_blob_size": string("Cut larger chunks into pieces of this size."),
         },
-    },
-    "allow_ec_overwrites": {"type": "bool"},
-    "nodelete": {"type": "bool"},
-    "nopgchange": {"type": "bool"},
-    "nosizechange": {"type": "bool"},
+    ),
+    "allow_ec_overwrites": boolean("Let RBD and CephFS write to a pool of type V(erasure). It cannot be taken back."),
+    "nodelete": boolean("Whether Ceph refuses to delete the pool."),
+    "nopgchange": boolean("Whether Ceph refuses to change the pool's pg_num."),
+    "nosizechange": boolean("Whether Ceph refuses to change the pool's size."),
 }
 
 # Ceph's own: never pruned. Pools of the gateway are made by it on demand, those of a filesystem are told by the fs map.

@@ -13,9 +13,14 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import is_true
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, string
 
 UNLIMITED = -1
-QUOTA = {"enabled": {"type": "bool", "default": True}, "max_size": {"type": "str"}, "max_objects": {"type": "int"}}
+QUOTA = {
+    "enabled": boolean("Whether the limit holds.", default=True),
+    "max_size": string("The size, such as V(10G). Any by default."),
+    "max_objects": integer("The number of objects. Any by default."),
+}
 
 
 def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:

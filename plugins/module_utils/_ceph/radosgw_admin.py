@@ -17,6 +17,18 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, filepath, strings
+
+# How a module judges the certificates of gateways
+TRUST: dict[str, t.Any] = {
+    "validate_certs": boolean("Whether the gateways' certificates must be trusted.", default=True),
+    "ca_path": filepath("A file on this host with the certificates that sign the gateways' ones. By default the host's own."),
+    "tls_names": strings(
+        "The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for "
+        "the address itself will do as well.",
+        default=[],
+    ),
+}
 
 # radosgw-admin would make the pools that it misses: it is asked for nothing where there is nothing
 ROOT_POOL = ".rgw.root"

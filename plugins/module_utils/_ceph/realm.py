@@ -15,6 +15,32 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin, is_true
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, record, string, strings
+
+KEY: dict[str, t.Any] = {"access_key": string("The access key.", required=True, no_log=False), "secret_key": string("The secret.", required=True, no_log=True)}
+OPTIONS: dict[str, t.Any] = {
+    "realm": string("The name of the realm.", required=True),
+    "zonegroup": string("The name of the zonegroup.", required=True),
+    "zone": string("The name of the zone. Its pools begin with it.", required=True),
+    "endpoints": strings(
+        "The addresses that other zones use, and the zonegroup's where this zone is its master. By default those of all gateways.\n"
+        "With an empty list those that are there stay."
+    ),
+    "hostnames": strings("The names under which buckets are found as V(BUCKET.NAME). They are the zonegroup's; its master zone changes them."),
+    "master": boolean(
+        "Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.\n"
+        "V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names. "
+        "Whatever the former master has not handed over yet is lost.\n"
+        "With V(false) nothing is made where the realm has no master yet, so that a realm that was not pulled is not made anew."
+    ),
+    # The secret within is hidden
+    "system_key": record(
+        "The key of a user of the realm with C(system), by which zones ask each other. A zone needs one that is not in the cluster of the realm's "
+        "master zone. It is kept in the zone. Left as it is by default.",
+        KEY,
+        no_log=False,
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)

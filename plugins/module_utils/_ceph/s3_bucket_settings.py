@@ -15,20 +15,21 @@ import typing as t
 from xml.etree import ElementTree
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, mapping, records, string
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_TRANSITION = {"days": {"type": "int", "required": True}, "storage_class": {"type": "str", "required": True}}
+_TRANSITION = {"days": integer("After how many days.", required=True), "storage_class": string("Where to.", required=True)}
 LIFECYCLE_RULE: dict[str, t.Any] = {
-    "id": {"type": "str", "required": True},
-    "enabled": {"type": "bool", "default": True},
-    "prefix": {"type": "str", "default": ""},
-    "tags": {"type": "dict", "default": {}},
-    "expiration_days": {"type": "int"},
-    "expire_delete_markers": {"type": "bool", "default": False},
-    "noncurrent_expiration_days": {"type": "int"},
-    "abort_multipart_days": {"type": "int"},
-    "transitions": {"type": "list", "elements": "dict", "default": [], "options": _TRANSITION},
-    "noncurrent_transitions": {"type": "list", "elements": "dict", "default": [], "options": _TRANSITION},
+    "id": string("The name of the rule.", required=True),
+    "enabled": boolean("Whether it is followed.", default=True),
+    "prefix": string("The objects that it is for, by the beginning of their names. All by default.", default=""),
+    "tags": mapping("The objects that it is for, by their tags.", default={}),
+    "expiration_days": integer("After how many days an object expires."),
+    "expire_delete_markers": boolean("Whether markers of deleted objects go when no version is left behind them.", default=False),
+    "noncurrent_expiration_days": integer("After how many days a former version goes."),
+    "abort_multipart_days": integer("After how many days an unfinished upload in parts goes."),
+    "transitions": records("When an object moves to another storage class.", _TRANSITION, default=[]),
+    "noncurrent_transitions": records("When a former version moves to another storage class.", _TRANSITION, default=[]),
 }
 # key of ours -> (element, element within) of S3's
 _DAYS = {

@@ -18,7 +18,6 @@ import typing as t
 import uuid
 
 # Of everything that can be declared to be gone.
-STATE: dict[str, t.Any] = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 
 # Ceph reads K and Ki alike, as 1024 (strict_iec_cast); plain counts take decimal prefixes (strict_si_cast).
 _UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}

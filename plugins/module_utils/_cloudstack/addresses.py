@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
 RANGE_OPTIONS: dict[str, t.Any] = {
-    "start": {"type": "str", "required": True},
-    "end": {"type": "str", "required": True},
-    "gateway": {"type": "str", "required": True},
-    "netmask": {"type": "str", "required": True},
+    "start": string("The first address.", required=True),
+    "end": string("The last address.", required=True),
+    "gateway": string("The gateway of their subnet.", required=True),
+    "netmask": string("Its netmask.", required=True),
 }
 
 # Addresses are given to the server one range at a time: two pods at once failed with "Unable to persist ip address range" (4.22, seen). By its

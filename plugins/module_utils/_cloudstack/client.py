@@ -22,21 +22,22 @@ from urllib.parse import urlencode
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust, encode, hide, without_user
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, filepath, integer, record, string
 
 # What a module must say to reach a management server (doc fragment cephstack.cloud.cloudstack).
-CONNECTION_SPEC: dict[str, t.Any] = {
-    "type": "dict",
-    "required": True,
-    "options": {
-        "url": {"type": "str", "required": True},
-        "api_key": {"type": "str", "no_log": True},
-        "api_secret": {"type": "str", "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
-        "timeout": {"type": "int", "default": 900},
-        "job_timeout": {"type": "int", "default": 1800},
+CONNECTION_SPEC: dict[str, t.Any] = record(
+    "How to reach CloudStack's API, and as whom.",
+    {
+        "url": string("The address of the API, such as V(http://mgmt1:8080/client/api).", required=True),
+        "api_key": string("The API key of the user, a root admin.", no_log=True),
+        "api_secret": string("The secret key that belongs to it. It signs the calls and is never sent.", no_log=True),
+        "validate_certs": boolean("Whether the server's certificate must be trusted, where the address is C(https).", default=True),
+        "ca_path": filepath("A file on the host that runs the module, with the certificates of the authorities to be trusted. By default the host's own."),
+        "timeout": integer("How many seconds one call may take. Adding a host takes minutes.", default=900),
+        "job_timeout": integer("How many seconds a job of the server may take.", default=1800),
     },
-}
+    required=True,
+)
 
 # Seconds for which a signed call is valid. The server refuses more than 15 minutes where it enforces times.
 _VALID = 600

@@ -21,17 +21,30 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, string, strings
 
 Item = t.Mapping[str, t.Any]
 
 OPTIONS: dict[str, t.Any] = {
-    "address": {"type": "str"},
-    "known_as": {"type": "list", "elements": "str"},
-    "url": {"type": "str"},
-    "user": {"type": "str", "default": "root"},
-    "password": {"type": "str", "no_log": True},
-    "tags": {"type": "list", "elements": "str"},
-    "state": {"type": "str", "choices": ["enabled", "disabled", "absent"], "default": "enabled"},
+    "address": string("The host's address or name in the management network."),
+    "known_as": strings(
+        "Its other addresses and names. CloudStack shows one address of a host, which need not be that by which it was added; a host that it shows "
+        "with one of these is this one.\n"
+        "The role adds those that the inventory and facts have."
+    ),
+    "url": string("Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by what they are to be."),
+    "user": string("The user as whom the server installs the agent.", default="root"),
+    "password": string(
+        "This user's password. Without one, the server's own ssh key must be in the user's C(authorized_keys).\n"
+        "Used when the host is added, and never compared.",
+        no_log=True,
+    ),
+    "tags": strings("The host's tags, by which service offerings choose it. The whole list."),
+    "state": choice(
+        "Whether the host takes new guests.\nV(absent) moves or stops its guests and removes it, and needs O(arm=host/ZONE/ADDRESS).",
+        ["enabled", "disabled", "absent"],
+        default="enabled",
+    ),
 }
 
 LISTS = ("zones", "pods", "clusters", "hosts")

@@ -18,22 +18,23 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import presence, string
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "zone": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "offering": {"type": "str"},
-    "display_text": {"type": "str"},
-    "physical_network": {"type": "str"},
-    "vlan": {"type": "str"},
-    "gateway": {"type": "str"},
-    "netmask": {"type": "str"},
-    "start": {"type": "str"},
-    "end": {"type": "str"},
-    "domain_suffix": {"type": "str"},
-    "dns1": {"type": "str"},
-    "dns2": {"type": "str"},
+    "name": string("Its name.", required=True),
+    "zone": string("Its zone.", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=network/ZONE/NAME), and the server refuses it while guests are on it."),
+    "offering": string("The network offering, such as V(DefaultL2NetworkOffering). Required for a network that is present."),
+    "display_text": string("What users read. By default the name. Left out, it is left alone."),
+    "physical_network": string("The physical network, where the zone has several."),
+    "vlan": string("Its VLAN, or V(untagged), where the offering wants one. It is none of those that CloudStack gives to isolated networks."),
+    "gateway": string("The address of the gateway, of a shared or an isolated network."),
+    "netmask": string("The netmask."),
+    "start": string("The first address that a shared network gives to guests."),
+    "end": string("The last one."),
+    "domain_suffix": string("The domain of the guests' names."),
+    "dns1": string("A name server for the guests, instead of the zone's. Since CloudStack 4.18."),
+    "dns2": string("Another."),
 }
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
 

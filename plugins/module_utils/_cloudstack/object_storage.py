@@ -21,26 +21,26 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, string
 
-STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 OPTIONS: t.Dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": STATE,
-    "provider": {"type": "str", "choices": ["ceph"], "default": "ceph"},
-    "url": {"type": "str"},
-    "user": {"type": "str"},
-    "access_key": {"type": "str", "no_log": True},
-    "secret_key": {"type": "str", "no_log": True},
-    "size": {"type": "int"},
+    "name": string("Its name.", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=object_store/NAME)."),
+    "provider": choice("What it is. Gateways of Ceph need CloudStack 4.20.", ["ceph"], default="ceph"),
+    "url": string("The gateway, such as V(http://10.0.0.11:8080), with no path and no slash at its end. Required for a store that is present."),
+    "user": string("The user of the gateways as whom CloudStack works, instead of its keys."),
+    "access_key": string("Its access key.", no_log=True),
+    "secret_key": string("Its secret key. CloudStack does not give it back, so it is not compared.", no_log=True),
+    "size": integer("How much of it CloudStack may give away, in GiB. Left alone where it is not given. Since CloudStack 4.21."),
 }
 BUCKET_OPTIONS: t.Dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": STATE,
-    "object_store": {"type": "str"},
-    "quota": {"type": "int"},
-    "versioning": {"type": "bool"},
-    "object_locking": {"type": "bool", "default": False},
-    "policy": {"type": "str", "choices": ["private", "public"]},
+    "name": string("Its name.", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=bucket/NAME), and a bucket with nothing in it."),
+    "object_store": string("The object store. Required for a bucket that is present."),
+    "quota": integer("How much may be in it, in GiB. Required for a bucket that is present."),
+    "versioning": boolean("Whether old versions of objects are kept. Left alone where it is not given."),
+    "object_locking": boolean("Whether objects can be locked. It is said when the bucket is made, and not later.", default=False),
+    "policy": choice("Who may read it. Left alone where it is not given.", ["private", "public"]),
 }
 LISTS = ("object_stores",)
 BUCKET_LISTS = ("object_stores", "buckets")

@@ -16,45 +16,57 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, string, strings
 
 _CACHES = ["none", "writeback", "writethrough", "hypervisor_default"]
 
 # What both kinds say of the volumes.
 _VOLUME: dict[str, t.Any] = {
-    "tags": {"type": "list", "elements": "str"},
-    "storage": {"type": "str", "choices": ["shared", "local"], "default": "shared"},
-    "provisioning": {"type": "str", "choices": ["thin", "sparse", "fat"]},
-    "cache_mode": {"type": "str", "choices": _CACHES},
-    "read_iops": {"type": "int"},
-    "write_iops": {"type": "int"},
-    "read_bytes": {"type": "int"},
-    "write_bytes": {"type": "int"},
-    "encrypt": {"type": "bool"},
-    "zones": {"type": "list", "elements": "str"},
+    "tags": strings(
+        "Only storage that has all of these tags takes the volumes. It is an error if no primary storage has them. Left out, they are left alone; an "
+        "empty list takes them away."
+    ),
+    "storage": choice("Whether volumes are on primary storage that hosts share, or on a host's own disks.", ["shared", "local"], default="shared"),
+    "provisioning": choice("How space is given. Ceph gives it as it is used, whatever this says.", ["thin", "sparse", "fat"]),
+    "cache_mode": choice("How the hypervisor caches writes.", _CACHES),
+    "read_iops": integer("How many reads a second a volume may do. V(0) is no limit; CloudStack cannot take a limit away again."),
+    "write_iops": integer("How many writes a second a volume may do, as C(read_iops)."),
+    "read_bytes": integer("How many bytes a second may be read from a volume, as C(read_iops)."),
+    "write_bytes": integer("How many bytes a second may be written to a volume, as C(read_iops)."),
+    "encrypt": boolean("Whether volumes are encrypted by the hypervisor. On Ceph CloudStack up to 4.22 cannot do that."),
+    "zones": strings("The zones in which it is offered. By default all."),
 }
 _NAMED: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "display_text": {"type": "str"},
+    "name": string("Its name. CloudStack takes several of one name; here a name is one, and several living ones are an error that lists them.", required=True),
+    "state": presence("Whether it is offered. V(absent) ends the offer; what was made of it keeps it."),
+    "display_text": string("What users read. By default the name. Left out, it is left alone."),
 }
-DISK_OPTIONS: dict[str, t.Any] = {**_NAMED, "size": {"type": "int"}, "strict_size": {"type": "bool"}, "visible": {"type": "bool"}, **_VOLUME}
+DISK_OPTIONS: dict[str, t.Any] = {
+    **_NAMED,
+    "size": integer("The size in GiB. Left out, whoever makes a volume says its size."),
+    "strict_size": boolean("Whether the size of a volume stays as it is made."),
+    "visible": boolean("Whether users see it."),
+    **_VOLUME,
+}
 SERVICE_OPTIONS: dict[str, t.Any] = {
     **_NAMED,
-    "cpu_number": {"type": "int"},
-    "cpu_speed": {"type": "int"},
-    "memory": {"type": "int"},
-    "min_cpu_number": {"type": "int"},
-    "max_cpu_number": {"type": "int"},
-    "min_memory": {"type": "int"},
-    "max_memory": {"type": "int"},
-    "root_disk_size": {"type": "int"},
-    "host_tags": {"type": "list", "elements": "str"},
-    "network_rate": {"type": "int"},
-    "high_availability": {"type": "bool"},
-    "limit_cpu": {"type": "bool"},
-    "volatile": {"type": "bool"},
-    "dynamic_scaling": {"type": "bool"},
-    "details": {"type": "dict"},
+    "cpu_number": integer("How many virtual CPUs."),
+    "cpu_speed": integer("The speed of each in MHz. CloudStack counts a host's capacity by it."),
+    "memory": integer("Memory in MiB."),
+    "min_cpu_number": integer("The fewest virtual CPUs that can be chosen."),
+    "max_cpu_number": integer("The most virtual CPUs that can be chosen."),
+    "min_memory": integer("The least memory that can be chosen, in MiB."),
+    "max_memory": integer("The most memory that can be chosen, in MiB."),
+    "root_disk_size": integer("The size of the root disk in GiB. By default, and with V(0), that of the template."),
+    "host_tags": strings("Only hosts that have all of these tags run the guests. Left out, they are left alone."),
+    "network_rate": integer("The rate of the network in Mbit/s, V(0) for no limit. By default what the server's settings say."),
+    "high_availability": boolean(
+        "Whether a guest is started on another host when its own is lost. CloudStack needs an NFS primary storage for that, RBD alone is not enough."
+    ),
+    "limit_cpu": boolean("Whether a guest never gets more than its CPU speed."),
+    "volatile": boolean("Whether the root disk is made anew at each start."),
+    "dynamic_scaling": boolean("Whether a running guest may be given more CPU and memory."),
+    "details": mapping("Further details, by name."),
     **_VOLUME,
 }
 DISK_LISTS = ("zones", "storage_pools", "disk_offerings")

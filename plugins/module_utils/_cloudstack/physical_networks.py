@@ -15,20 +15,26 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, of, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, mapping, records, string, strings
 
 TRAFFIC_OPTIONS: dict[str, t.Any] = {
-    "type": {"type": "str", "required": True, "choices": ["management", "guest", "public", "storage"]},
-    "kvm_label": {"type": "str"},
-    "xen_label": {"type": "str"},
+    "type": choice("The type of traffic.", ["management", "guest", "public", "storage"], required=True),
+    "kvm_label": string("The bridge of KVM hosts that carries it, such as V(cloudbr0)."),
+    "xen_label": string("The name-label of the XenServer network that carries it."),
 }
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "isolation": {"type": "list", "elements": "str"},
-    "vlan": {"type": "str"},
-    "tags": {"type": "list", "elements": "str"},
-    "traffic": {"type": "list", "elements": "dict", "required": True, "options": TRAFFIC_OPTIONS},
-    "providers": {"type": "dict", "default": {}},
+    "name": string("The network's name.", required=True),
+    "isolation": strings("How guests are kept apart. By default V(vlan), in a zone of type V(basic) V(l3). It cannot change later."),
+    "vlan": string("The VLANs that guests' networks are given, such as V(100-200) or V(100-200,300-310)."),
+    "tags": strings("Tags by which network offerings choose it. Needed where several networks carry guests."),
+    "traffic": records("What the network carries. Its types cannot be taken away later.", TRAFFIC_OPTIONS, required=True),
+    "providers": mapping(
+        "Which providers of network services are on, and which off, such as C(VirtualRouter=true). What they are made of is switched on with them.\n"
+        "On the network of the guests, those that a zone of its type needs are on by themselves. C(VirtualRouter) in all, C(VpcVirtualRouter) in a "
+        "zone of type V(advanced), C(SecurityGroupProvider) in the others.",
+        default={},
+    ),
 }
 
 _LABELS = {"kvm_label": "kvmnetworklabel", "xen_label": "xennetworklabel"}

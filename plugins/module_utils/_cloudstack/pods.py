@@ -17,20 +17,31 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, records, string
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "hypervisor": {"type": "str", "choices": ["kvm", "xenserver", "simulator"], "default": "kvm"},
-    "enabled": {"type": "bool", "default": True},
-    "hosts": {"type": "list", "elements": "dict", "default": [], "options": hosts.OPTIONS},
+    "name": string("The cluster's name.", required=True),
+    "hypervisor": choice(
+        "What its hosts run. V(simulator) is for tests, on a server that has it. It cannot change later.", ["kvm", "xenserver", "simulator"], default="kvm"
+    ),
+    "enabled": boolean("Whether it takes guests.", default=True),
+    "hosts": records(
+        "Its hosts. They are added side by side, which takes minutes, and waited for until they are Up.\n"
+        "A host that somebody has put into maintenance is left so.",
+        hosts.OPTIONS,
+        default=[],
+    ),
 }
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    **RANGE_OPTIONS,
-    "enabled": {"type": "bool", "default": True},
-    "guest_ranges": {"type": "list", "elements": "dict", "default": [], "options": RANGE_OPTIONS},
-    "clusters": {"type": "list", "elements": "dict", "default": [], "options": CLUSTER_OPTIONS},
+    "name": string("The pod's name.", required=True),
+    "start": string("The first of the addresses in the hosts' network that CloudStack may give to its own virtual machines.", required=True),
+    "end": string("The last of them.", required=True),
+    "gateway": string("The gateway of the hosts' network.", required=True),
+    "netmask": string("Its netmask.", required=True),
+    "enabled": boolean("Whether it takes guests.", default=True),
+    "guest_ranges": records("Addresses for guests, in a zone of type V(basic).", RANGE_OPTIONS, default=[]),
+    "clusters": records("Clusters of alike hosts.", CLUSTER_OPTIONS, default=[]),
 }
 
 

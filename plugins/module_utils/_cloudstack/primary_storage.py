@@ -28,22 +28,30 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string, strings
 
 OPTIONS: t.Dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "zone": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "scope": {"type": "str", "choices": ["zone", "cluster"], "default": "zone"},
-    "pod": {"type": "str"},
-    "cluster": {"type": "str"},
-    "hypervisor": {"type": "str", "choices": ["kvm", "simulator"], "default": "kvm"},
-    "consumer": {"type": "str"},
-    "pool": {"type": "str"},
-    "data_pool": {"type": "str"},
-    "tags": {"type": "list", "elements": "str"},
-    "access_groups": {"type": "list", "elements": "str"},
-    "details": {"type": "dict", "default": {}},
-    "enabled": {"type": "bool", "default": True},
+    "name": string("Its name.", required=True),
+    "zone": string("Its zone.", required=True),
+    "state": presence(
+        "Whether it is there. V(absent) puts it into maintenance, which stops guests, and takes it away, and needs O(arm=primary_storage/ZONE/NAME). "
+        "With a volume on it, nothing is begun. Images stay in Ceph."
+    ),
+    "scope": choice("Whether all hosts of the zone use it, or those of one cluster.", ["zone", "cluster"], default="zone"),
+    "pod": string("The pod of the cluster, for the scope V(cluster)."),
+    "cluster": string("The cluster, for the scope V(cluster). It needs a host."),
+    "hypervisor": choice("For hosts of which type it is, for the scope V(zone).", ["kvm", "simulator"], default="kvm"),
+    "consumer": string("The consumer of kind V(cloudstack) whose pool it is. Pool, cephx client and key come from it. Required for a pool that is present."),
+    "pool": string("The pool in Ceph, where the consumer has several."),
+    "data_pool": string(
+        "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. The consumer must use it too.\n"
+        "Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.\n"
+        "Empty, it is taken away."
+    ),
+    "tags": strings("All its tags, by which offerings choose it. Left alone where they are not given."),
+    "access_groups": strings("All its storage access groups; hosts of other groups don't use it. Left alone where they are not given. Since CloudStack 4.21."),
+    "details": mapping("Further details, in CloudStack's own words. Those that are not named are left alone.", default={}),
+    "enabled": boolean("Whether new volumes are placed on it. A pool in maintenance stays so.", default=True),
 }
 LISTS = ("zones", "pods", "clusters", "hosts", "storage_pools")
 

@@ -15,17 +15,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
-PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": {"type": "str", "default": "untagged"}}
+PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": string("Its VLAN.", default="untagged")}
 
 GUEST_NETWORK_OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "default": "defaultGuestNetwork"},
-    "offering": {"type": "str", "default": "DefaultSharedNetworkOfferingWithSGService"},
-    "vlan": {"type": "str"},
-    "start": {"type": "str"},
-    "end": {"type": "str"},
-    "gateway": {"type": "str"},
-    "netmask": {"type": "str"},
+    "name": string("The network's name.", default="defaultGuestNetwork"),
+    "offering": string("Its network offering.", default="DefaultSharedNetworkOfferingWithSGService"),
+    "vlan": string("Its VLAN."),
+    "start": string("The first address for guests."),
+    "end": string("The last address for guests."),
+    "gateway": string("The gateway of the network."),
+    "netmask": string("Its netmask."),
 }
 
 

@@ -11,7 +11,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import typing as t
 
@@ -33,6 +32,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
 
 def _nothing(declared: t.Any, region: Region) -> t.Dict[str, t.Any]:
@@ -43,14 +43,13 @@ def _nothing(declared: t.Any, region: Region) -> t.Dict[str, t.Any]:
 class Kind:
     """One thing that can be declared of a region.
 
-    option: its name among the module's options. spec: the argument spec of that option; None for a kind that only reads another's.
+    option: its name among the module's options.
     lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
     problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, draft), writes changes and problems on the draft.
     returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
     """
 
     option: str
-    spec: t.Optional[t.Mapping[str, t.Any]]
     lists: t.Union[t.Collection[str], t.Callable[[t.Any], t.Collection[str]]]
     problems: t.Callable[[t.Any, str], t.List[str]]
     plan: t.Callable[[t.Any, Region, Draft], None]
@@ -61,69 +60,109 @@ class Kind:
         return set(self.lists(declared) if callable(self.lists) else self.lists)
 
 
-def items(options: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
-    """The spec of an option that is a list of things."""
-    return {"type": "list", "elements": "dict", "default": [], "options": options}
-
-
 def _no_problems(declared: t.Any, where: str) -> t.List[str]:
     return []
 
 
-# In the order of planning. What must be done first is said by each change itself, in its needs.
-KINDS: t.Tuple[Kind, ...] = (
-    Kind("settings", settings.SPEC, settings.LISTS, settings.problems, settings.plan),
-    Kind("zones", items(zones.OPTIONS), zones.lists, zones.problems, zones.plan, zones.returned),
-    Kind("zones", None, hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
-    Kind("zones", None, (), _no_problems, system_vms.plan),
-    Kind(
-        "primary_storage",
-        items(primary_storage.OPTIONS),
-        primary_storage.LISTS,
-        primary_storage.problems,
-        primary_storage.plan,
-        primary_storage.returned,
-    ),
-    Kind(
-        "image_stores", items(secondary_storage.IMAGE_OPTIONS), secondary_storage.IMAGE_LISTS, secondary_storage.image_problems, secondary_storage.plan_images
-    ),
-    Kind(
-        "staging_stores",
-        items(secondary_storage.STAGING_OPTIONS),
-        secondary_storage.STAGING_LISTS,
-        secondary_storage.staging_problems,
-        secondary_storage.plan_staging,
-    ),
-    Kind("object_stores", items(object_storage.OPTIONS), object_storage.LISTS, object_storage.problems, object_storage.plan),
-    Kind("buckets", items(object_storage.BUCKET_OPTIONS), object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
-    Kind("disk_offerings", items(offerings.DISK_OPTIONS), offerings.DISK_LISTS, offerings.disk_problems, offerings.plan_disk),
-    Kind("service_offerings", items(offerings.SERVICE_OPTIONS), offerings.SERVICE_LISTS, offerings.service_problems, offerings.plan_service),
-    Kind("networks", items(networks.OPTIONS), networks.LISTS, networks.problems, networks.plan),
-    Kind("templates", items(templates.OPTIONS), templates.LISTS, templates.problems, templates.plan),
-    Kind("users", items(users.OPTIONS), users.LISTS, users.problems, users.plan),
-    Kind("zones", None, (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
-)
-
-# What is declared for several kinds at once.
-SHARED: t.Mapping[str, t.Any] = {
-    "consumers": items(_consumers.OPTIONS),
-    "ceph": {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "fsid": {"type": "str"},
-            "mon_host": {"type": "str"},
-            "keys": {"type": "dict", "no_log": True, "default": {}},
-            "pools": {"type": "list", "elements": "str"},
-            "object_users": {"type": "dict", "no_log": True, "default": {}},
+# The options of the module that declare something: those for several kinds at once, then the kinds.
+OPTIONS: t.Dict[str, t.Any] = {
+    "consumers": _consumers.CONSUMERS,
+    "ceph": record(
+        "The Ceph cluster that O(consumers) belong to.",
+        {
+            "fsid": string("Its fsid."),
+            "mon_host": string("Its monitors, as in C(mon_host) of C(ceph.conf), from the living cluster's own map."),
+            "keys": mapping("The keys of cephx clients, by their full name.", no_log=True, default={}),
+            "pools": strings("The names of its pools, so that one that isn't there is told of. Not checked where they are not given."),
+            "object_users": mapping("The keys of the object gateway's users, as M(cephstack.cloud.rgw_keys_info) returns them.", no_log=True, default={}),
         },
-    },
+        default={},
+    ),
+    "settings": settings.SPEC,
+    "zones": records("Zones, and what they are made of.", zones.OPTIONS, default=[]),
+    "primary_storage": records(
+        "Pools of Ceph on which CloudStack keeps guests' volumes. A pool is known by its name within its zone.\n"
+        "Where it is in Ceph comes from a consumer and from the cluster itself, so that no monitor, user or key is written twice. The same pool of "
+        "Ceph under another name, or with its monitors in another order, is refused, since CloudStack would take it for another pool.\n"
+        "CloudStack can change neither monitors nor pool of one that is there. Where they differ, it is an error.",
+        primary_storage.OPTIONS,
+        default=[],
+    ),
+    "image_stores": records(
+        "Secondary storage, for templates, ISOs and backups of snapshots.\n"
+        "A region has stores of NFS, one or more for each zone, or of S3, which are the whole region's; never of both.\n"
+        "The server takes anything. A bucket is proven with its keys before it is registered; an NFS export is to be proven from the hosts, by "
+        "M(cephstack.cloud.nfs_probe).",
+        secondary_storage.IMAGE_OPTIONS,
+        default=[],
+    ),
+    "staging_stores": records(
+        "NFS stores by which templates get from an S3 image store to a zone's hosts. A store is known by zone and URL.",
+        secondary_storage.STAGING_OPTIONS,
+        default=[],
+    ),
+    "object_stores": records(
+        "Object gateways on which CloudStack makes buckets for its users.\n"
+        "That its user of the gateways has the admin caps that it needs, V(users=*) and V(buckets=*), is proven before it is registered.",
+        object_storage.OPTIONS,
+        default=[],
+    ),
+    "buckets": records(
+        "Buckets that belong to the account whose API keys are used. Their keys are CloudStack's, and are never returned.",
+        object_storage.BUCKET_OPTIONS,
+        default=[],
+    ),
+    "disk_offerings": records(
+        "What kinds of volumes users can make.\n"
+        "CloudStack can change some of it in place. Where what differs cannot be changed, it is an error that says what to do.",
+        offerings.DISK_OPTIONS,
+        default=[],
+    ),
+    "service_offerings": records(
+        "What kinds of guests users can make.\n"
+        "With neither O(service_offerings[].cpu_number) nor O(service_offerings[].memory), whoever makes a guest chooses them.",
+        offerings.SERVICE_OPTIONS,
+        default=[],
+    ),
+    "networks": records(
+        "The administrator's networks of guests. What they are (L2, shared, isolated) is said by their network offering.\n"
+        "A name is one network of its zone. Networks of other accounts and of projects are not looked at.",
+        networks.OPTIONS,
+        default=[],
+    ),
+    "templates": records(
+        "Disks of which guests are made. A name is one template of its zone. Those of users are not looked at.\n"
+        "What a template's file is cannot be changed later; where it differs, it is an error that says what to do.",
+        templates.OPTIONS,
+        default=[],
+    ),
+    "users": records(
+        "Users with API keys, each in an account.\n"
+        "A user that is there keeps its password, and keys that are there are never made anew. They are not returned; "
+        "M(cephstack.cloud.cloudstack_keys) reads those of one user.",
+        users.OPTIONS,
+        default=[],
+    ),
 }
 
-
-def argument_spec() -> t.Dict[str, t.Any]:
-    """The options of the module that declare something."""
-    return copy.deepcopy({**SHARED, **{kind.option: dict(kind.spec) for kind in KINDS if kind.spec is not None}})
+# In the order of planning. What must be done first is said by each change itself, in its needs.
+KINDS: t.Tuple[Kind, ...] = (
+    Kind("settings", settings.LISTS, settings.problems, settings.plan),
+    Kind("zones", zones.lists, zones.problems, zones.plan, zones.returned),
+    Kind("zones", hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
+    Kind("zones", (), _no_problems, system_vms.plan),
+    Kind("primary_storage", primary_storage.LISTS, primary_storage.problems, primary_storage.plan, primary_storage.returned),
+    Kind("image_stores", secondary_storage.IMAGE_LISTS, secondary_storage.image_problems, secondary_storage.plan_images),
+    Kind("staging_stores", secondary_storage.STAGING_LISTS, secondary_storage.staging_problems, secondary_storage.plan_staging),
+    Kind("object_stores", object_storage.LISTS, object_storage.problems, object_storage.plan),
+    Kind("buckets", object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
+    Kind("disk_offerings", offerings.DISK_LISTS, offerings.disk_problems, offerings.plan_disk),
+    Kind("service_offerings", offerings.SERVICE_LISTS, offerings.service_problems, offerings.plan_service),
+    Kind("networks", networks.LISTS, networks.problems, networks.plan),
+    Kind("templates", templates.LISTS, templates.problems, templates.plan),
+    Kind("users", users.LISTS, users.problems, users.plan),
+    Kind("zones", (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
+)
 
 
 def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> t.List[str]:

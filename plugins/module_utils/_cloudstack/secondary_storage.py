@@ -22,32 +22,39 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, presence, record, string
 
-STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 IMAGE_OPTIONS: t.Dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": STATE,
-    "provider": {"type": "str", "choices": ["nfs", "s3"], "default": "nfs"},
-    "zone": {"type": "str"},
-    "url": {"type": "str"},
-    "s3": {
-        "type": "dict",
-        "options": {
-            "endpoint": {"type": "str", "required": True},
-            "bucket": {"type": "str", "required": True},
-            "user": {"type": "str"},
-            "access_key": {"type": "str", "no_log": True},
-            "secret_key": {"type": "str", "no_log": True},
-            "https": {"type": "bool", "default": False},
-            "signer": {"type": "str", "choices": ["v2", "v4"], "default": "v4"},
+    "name": string("Its name.", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=image_store/NAME)."),
+    "provider": choice(
+        "What it is. S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), needs an NFS staging store "
+        "in each zone besides, and its maintainers recommend against it.",
+        ["nfs", "s3"],
+        default="nfs",
+    ),
+    "zone": string("Its zone, for V(nfs) only."),
+    "url": string("Where it is, such as V(nfs://10.0.0.11/secondary), for V(nfs) only."),
+    "s3": record(
+        "Where it is, for V(s3) only.",
+        {
+            "endpoint": string(
+                "The gateway, as HOST or HOST:PORT. Where it is not an address, CloudStack wants the bucket's name as a host of its domain.", required=True
+            ),
+            "bucket": string("The bucket. CloudStack does not make it.", required=True),
+            "user": string("The user of the gateways whose keys it uses, instead of the keys themselves."),
+            "access_key": string("The access key.", no_log=True),
+            "secret_key": string("The secret key.", no_log=True),
+            "https": boolean("Whether the gateway speaks TLS.", default=False),
+            "signer": choice("The version of S3's signatures.", ["v2", "v4"], default="v4"),
         },
-    },
-    "readonly": {"type": "bool"},
+    ),
+    "readonly": boolean("Whether nothing new is put there. Left alone where it is not given."),
 }
 STAGING_OPTIONS: t.Dict[str, t.Any] = {
-    "zone": {"type": "str", "required": True},
-    "url": {"type": "str", "required": True},
-    "state": STATE,
+    "zone": string("Its zone.", required=True),
+    "url": string("Where it is, such as V(nfs://10.0.0.11/staging).", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=staging_store/ZONE/URL)."),
 }
 IMAGE_LISTS = ("zones", "image_stores")
 STAGING_LISTS = ("zones", "staging_stores")

@@ -17,9 +17,16 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping
 
 # name: value, as the operator writes them.
-SPEC: dict[str, t.Any] = {"type": "dict", "default": {}}
+SPEC: dict[str, t.Any] = mapping(
+    "Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.\n"
+    "Settings that belong to a zone can also be declared for it, in O(zones[].settings).\n"
+    "Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; "
+    "O(arm=setting/NAME) sets it anew.",
+    default={},
+)
 LISTS = ("settings",)
 
 # What the server takes for true; everything else is false to it.

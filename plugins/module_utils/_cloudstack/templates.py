@@ -23,27 +23,36 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string
 
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "zone": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "url": {"type": "str"},
-    "format": {"type": "str", "choices": ["QCOW2", "RAW", "VHD", "VHDX"], "default": "QCOW2"},
-    "checksum": {"type": "str"},
-    "verify": {"type": "bool", "default": True},
-    "direct_download": {"type": "bool", "default": True},
-    "hypervisor": {"type": "str", "choices": list(HYPERVISORS), "default": "kvm"},
-    "os_type": {"type": "str", "default": "Other Linux (64-bit)"},
-    "display_text": {"type": "str"},
-    "public": {"type": "bool", "default": True},
-    "featured": {"type": "bool", "default": True},
-    "extractable": {"type": "bool"},
-    "password_enabled": {"type": "bool"},
-    "requires_hvm": {"type": "bool"},
-    "dynamically_scalable": {"type": "bool"},
-    "details": {"type": "dict", "default": {}},
+    "name": string("Its name.", required=True),
+    "zone": string("Its zone.", required=True),
+    "state": presence("Whether it is there. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made of it keep their disks."),
+    "url": string("Where the file is. The hosts, or the secondary storage, download it from there. Required for a template that is present."),
+    "format": choice("The format of the disk in it.", ["QCOW2", "RAW", "VHD", "VHDX"], default="QCOW2"),
+    "checksum": string("Its checksum, as V(sha256:) and hexadecimal digits. The sum is that of the file as it is downloaded, so of the compressed one."),
+    "verify": boolean(
+        "Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. Where it cannot be "
+        "read from the host that runs the module, there is a warning, and the hosts compare.",
+        default=True,
+    ),
+    "direct_download": boolean(
+        "Whether hosts download it themselves, onto primary storage. It needs a host with KVM and no secondary storage. On RBD the file must be "
+        "compressed (C(.gz), C(.bz2), C(.zip)).",
+        default=True,
+    ),
+    "hypervisor": choice("For which hypervisor it is.", HYPERVISORS, default="kvm"),
+    "os_type": string("The operating system in it, by the name that CloudStack has for it.", default="Other Linux (64-bit)"),
+    "display_text": string("What users read. By default the name. Left out, it is left alone."),
+    "public": boolean("Whether all users can use it.", default=True),
+    "featured": boolean("Whether it is among the first that users see.", default=True),
+    "extractable": boolean("Whether users may download it."),
+    "password_enabled": boolean("Whether guests of it take a password from CloudStack."),
+    "requires_hvm": boolean("Whether it needs hardware virtualisation."),
+    "dynamically_scalable": boolean("Whether guests of it can be given more CPU and memory while they run."),
+    "details": mapping("Further details, such as C(rootDiskController), by name. Those that are not named are left alone.", default={}),
 }
 LISTS = ("zones", "hosts", "storage_pools", "templates")
 

@@ -16,17 +16,18 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, string
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "account": {"type": "str"},
-    "domain": {"type": "str", "default": "ROOT"},
-    "role": {"type": "str", "default": "User"},
-    "password": {"type": "str", "no_log": True},
-    "email": {"type": "str"},
-    "first_name": {"type": "str"},
-    "last_name": {"type": "str"},
-    "keys": {"type": "bool", "default": True, "no_log": False},
+    "name": string("The name with which it logs in.", required=True),
+    "account": string("The account, made with its first user. By default of the user's name."),
+    "domain": string("The path of the domain, such as V(ROOT/customers).", default="ROOT"),
+    "role": string("The role of the account.", default="User"),
+    "password": string("The password of a new user. It is not changed later.", no_log=True),
+    "email": string("The address of the user. By default one on localhost."),
+    "first_name": string("The first name. By default the user's name."),
+    "last_name": string("The last name. By default the user's name."),
+    "keys": boolean("Whether it has API keys; they are made if it has none.", default=True, no_log=False),
 }
 LISTS = ("users", "accounts", "domains")
 

@@ -19,24 +19,34 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, state, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, record, records, string
 
 OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["advanced", "advanced_security_groups", "basic"], "default": "advanced"},
-    "dns1": {"type": "str", "required": True},
-    "dns2": {"type": "str"},
-    "internal_dns1": {"type": "str"},
-    "internal_dns2": {"type": "str"},
-    "guest_cidr": {"type": "str"},
-    "domain": {"type": "str"},
-    "local_storage": {"type": "bool"},
-    "enabled": {"type": "bool", "default": True},
-    "system_vms": {"type": "bool"},
-    "settings": {"type": "dict", "default": {}},
-    "physical_networks": {"type": "list", "elements": "dict", "default": [], "options": physical_networks.OPTIONS},
-    "guest_network": {"type": "dict", "options": ranges.GUEST_NETWORK_OPTIONS},
-    "public_ranges": {"type": "list", "elements": "dict", "default": [], "options": ranges.PUBLIC_OPTIONS},
-    "pods": {"type": "list", "elements": "dict", "default": [], "options": pods.OPTIONS},
+    "name": string("The zone's name.", required=True),
+    "type": choice("How guests are connected. It cannot change later.", ["advanced", "advanced_security_groups", "basic"], default="advanced"),
+    "dns1": string("The name server that guests are given.", required=True),
+    "dns2": string("A second one."),
+    "internal_dns1": string("The name server that CloudStack's own virtual machines use. By default that of the guests."),
+    "internal_dns2": string("A second one."),
+    "guest_cidr": string("The network that guests' networks have by default, such as V(10.1.1.0/24). For zones of type V(advanced)."),
+    "domain": string("The domain of guests' names."),
+    "local_storage": boolean("Whether guests may be kept on a host's own disks."),
+    "enabled": boolean("Whether the zone takes guests. It is enabled when everything else of it is there.", default=True),
+    "system_vms": boolean(
+        "Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS, "
+        "and hosts with real KVM. The server starts them by itself; what they could not come up with "
+        "is refused here, and their template is looked for and proven by the roles.\n"
+        "By default it is, where an NFS store of it is declared and it has a cluster of KVM."
+    ),
+    "settings": mapping("Settings of this zone, by name.", default={}),
+    "physical_networks": records("Physical networks.", physical_networks.OPTIONS, default=[]),
+    "guest_network": record(
+        "The network that all guests of a zone with security groups share.\n"
+        "In a zone of type V(basic) it is made by itself, and its addresses are those of O(zones[].pods[].guest_ranges).",
+        ranges.GUEST_NETWORK_OPTIONS,
+    ),
+    "public_ranges": records("Public addresses, for routers and guests.", ranges.PUBLIC_OPTIONS, default=[]),
+    "pods": records("Pods.", pods.OPTIONS, default=[]),
 }
 
 

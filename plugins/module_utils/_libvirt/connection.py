@@ -11,13 +11,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
 try:
     import libvirt
 except ImportError:
     libvirt = None
 
-URI_OPTION: dict[str, t.Any] = {"type": "str", "default": "qemu:///system"}
+URI_OPTION: dict[str, t.Any] = string("Which libvirt to speak to.", default="qemu:///system")
 
 
 class Host:

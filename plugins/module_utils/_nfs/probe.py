@@ -21,12 +21,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, string
 
 OPTIONS: dict[str, t.Any] = {
-    "server": {"type": "str", "required": True},
-    "path": {"type": "str", "required": True},
-    "access": {"type": "str", "choices": ["rw", "ro", "none"], "default": "rw"},
-    "version": {"type": "str", "choices": ["3", "4", "4.0", "4.1", "4.2"]},
+    "server": string("The server's address.", required=True),
+    "path": string("The path under which the export is mounted.", required=True),
+    "access": choice("Whether this host may write, only read, or not even mount it.", ["rw", "ro", "none"], default="rw"),
+    "version": choice("The version of NFS. By default the newest that both sides have, which is what a host takes by itself.", ["3", "4", "4.0", "4.1", "4.2"]),
 }
 
 # The names by which what a killed run left behind is known to the next one.

@@ -21,10 +21,10 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import OPTIONS as CONSUMER_OPTIONS
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, filepath, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings as xen_mappings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
@@ -43,25 +43,31 @@ _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
 
 # The options of xen_rbd and xen_guest_probe alike.
-BACKEND: dict[str, t.Any] = {"type": "str", "choices": list(xen.BACKENDS), "default": "krbd_script"}
+BACKEND: dict[str, t.Any] = choice("How disks are served that name no backend.", xen.BACKENDS, default="krbd_script")
 OPTIONS: dict[str, t.Any] = {
     "backend": BACKEND,
-    "consumers": {"type": "list", "elements": "dict", "default": [], "options": CONSUMER_OPTIONS},
-    "conf": {"type": "path", "default": "/etc/ceph/ceph.conf"},
+    "consumers": CONSUMERS,
+    "conf": filepath(
+        "The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.", default="/etc/ceph/ceph.conf"
+    ),
 }
 # The options of the module xen_rbd, and what roles pass on to it.
 DISK_OPTIONS: dict[str, t.Any] = {
-    "device": {"type": "str", "default": "xvda"},
-    "pool": {"type": "str", "required": True},
-    "image": {"type": "str", "required": True},
-    "consumer": {"type": "str"},
-    "mode": {"type": "str", "choices": ["w", "r"], "default": "w"},
-    "backend": {"type": "str", "choices": list(xen.BACKENDS)},
-    "exclusive": {"type": "bool", "default": True},
+    "device": string("What the guest calls it.", default="xvda"),
+    "pool": string("The pool of its image.", required=True),
+    "image": string("Its image, which must be there.", required=True),
+    "consumer": string("Which of O(consumers) it belongs to. By default the only one of kind V(xen)."),
+    "mode": choice("V(w) to read and write, V(r) to only read.", ["w", "r"], default="w"),
+    "backend": choice("How it is served. By default O(backend).", xen.BACKENDS),
+    "exclusive": boolean(
+        "Whether no other host may write the image while this one has it.\n"
+        "Say V(false) for guests that move between hosts while they run, and for file systems that are made for several writers.",
+        default=True,
+    ),
 }
 GUEST_OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "disks": {"type": "list", "elements": "dict", "required": True, "options": DISK_OPTIONS},
+    "name": string("The guest's name, as its configuration for C(xl) has it.", required=True),
+    "disks": records("Its disks on RBD.", DISK_OPTIONS, required=True),
 }
 
 

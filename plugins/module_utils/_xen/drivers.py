@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, filepath, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
 
 MODULES_LOAD = "/etc/modules-load.d/cephstack-xen.conf"
@@ -25,9 +26,9 @@ LOADER = "systemd-modules-load.service"
 UNITS = "/etc/systemd/system"
 
 FILE_OPTIONS: dict[str, t.Any] = {
-    "path": {"type": "path", "required": True},
-    "content": {"type": "str", "required": True},
-    "mode": {"type": "str", "choices": ["0644", "0755"], "default": "0644"},
+    "path": filepath("The full path.", required=True),
+    "content": string("All of the file's text.", required=True),
+    "mode": choice("Its permissions. Programs need V(0755).", ["0644", "0755"], default="0644"),
 }
 
 

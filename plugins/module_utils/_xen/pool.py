@@ -21,24 +21,31 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
 
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "description": {"type": "str"},
-    "type": {"type": "str", "choices": ["lvm", "cephfs", "nfs"], "required": True},
-    "image": {"type": "str"},
-    "client": {"type": "str"},
-    "server": {"type": "str"},
-    "path": {"type": "str"},
-    "port": {"type": "int"},
-    "filesystem": {"type": "str"},
-    "version": {"type": "str", "choices": ["3", "4", "4.0", "4.1"]},
-    "options": {"type": "str"},
-    "uuid": {"type": "str"},
-    "default": {"type": "bool", "default": False},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "removal": {"type": "str", "choices": ["forget", "destroy"], "default": "forget"},
+    "name": string("Its name. A pool may have several of one name, but not one that is declared.", required=True),
+    "description": string("What it is for."),
+    "type": choice("LVM on an RBD image, CephFS (XCP-ng only), or NFS.", ["lvm", "cephfs", "nfs"], required=True),
+    "image": string("The RBD image of an V(lvm) one, as V(pool/image). It must be mapped on every host."),
+    "client": string("The cephx client of an V(lvm) or V(cephfs) one, such as V(client.xen)."),
+    "server": string("The NFS gateway, or the monitors of V(cephfs), separated by commas."),
+    "path": string("The NFS export, or the folder in CephFS. Each repository makes a folder of its own within."),
+    "port": integer("The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only."),
+    "filesystem": string("The CephFS filesystem, where the cluster has several."),
+    "version": choice("The version of NFS. By default V(4).", ["3", "4", "4.0", "4.1"]),
+    "options": string("Further mount options."),
+    "uuid": string("The UUID of a repository that is on the storage but unknown to the pool, to take it over."),
+    "default": boolean("Whether new disks go there by default.", default=False),
+    "state": presence("Whether the pool has it. V(absent) needs V(sr/NAME) armed."),
+    "removal": choice(
+        "What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over "
+        "again.\n"
+        "V(destroy) takes it off the storage, and is refused while disks are in it.",
+        ["forget", "destroy"],
+        default="forget",
+    ),
 }
 
 # What each type takes, and what it cannot do without.

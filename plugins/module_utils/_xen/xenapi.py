@@ -20,21 +20,29 @@ import xmlrpc.client
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust, hide
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, filepath, integer, record, string, strings
 
 # What a module must say to reach a pool.
-CONNECTION_SPEC: dict[str, t.Any] = {
-    "type": "dict",
-    "required": True,
-    "options": {
-        "master": {"type": "str", "required": True},
-        "user": {"type": "str", "default": "root"},
-        "password": {"type": "str", "required": True, "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
-        "fingerprints": {"type": "list", "elements": "str", "default": []},
-        "timeout": {"type": "int", "default": 600},
+CONNECTION_SPEC: dict[str, t.Any] = record(
+    "How to reach the pool, and as whom.",
+    {
+        "master": string(
+            "The name or address of the pool's master, with a port where it is another than 443. Any other host of the pool names the master.", required=True
+        ),
+        "user": string("Who to be. It needs the role pool-operator.", default="root"),
+        "password": string("Its password. Keep it in a vault. It goes over the wire only.", required=True, no_log=True),
+        "validate_certs": boolean("Whether the master's certificate must be trusted.", default=True),
+        "ca_path": filepath("A file on the host that runs the module, with the certificates to be trusted. By default the host's own."),
+        "fingerprints": strings(
+            "SHA-256 fingerprints of the certificates that are trusted, as C(openssl x509 -fingerprint -sha256) prints them. They take the place of all "
+            "other checks.\n"
+            "New hosts have a certificate that they signed themselves, so this is the way for them. Give those of all hosts that may become master.",
+            default=[],
+        ),
+        "timeout": integer("How many seconds one call may take.", default=600),
     },
-}
+    required=True,
+)
 
 _NULL = "OpaqueRef:NULL"
 

@@ -17,6 +17,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clien
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, mon_host, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 FSID = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
@@ -261,7 +262,7 @@ def test_a_profile_in_yaml_s_words():
 def test_modules_take_yaml_s_words_too():
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    found = ArgumentSpecValidator(declaration.declaration_arguments()).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
+    found = ArgumentSpecValidator(arguments(declaration.OPTIONS)).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
     assert found.error_messages == []
     (pool,) = found.validated_parameters["pools"]
     assert (pool["autoscale_mode"], pool["bulk"]) == ("on", True)
