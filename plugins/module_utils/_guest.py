@@ -312,10 +312,10 @@ def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT)
     files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode())]
     files += [("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
-    return gzip.compress(_cpio(files), 6, mtime=0)
+    return gzip.compress(cpio(files), 6, mtime=0)
 
 
-def _cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
+def cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
     """Return an archive of the format newc, of root's and of no age (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)."""
     out = bytearray()
     for number, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):

@@ -38,10 +38,7 @@ def attached() -> dict[str, str]:
 def attach(directory: str, name: str) -> str:
     """Return the loop device of a disk, attaching it where it is not."""
     target = os.path.realpath(path(directory, name))
-    device = attached().get(target)
-    if device is None:
-        device = system.run(["losetup", "--find", "--show", target]).out.strip()
-    return device
+    return attached().get(target) or system.run(["losetup", "--find", "--show", target]).out.strip()
 
 
 def detach_below(directory: str) -> None:

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
@@ -34,6 +35,10 @@ class Seen:
     table: str
     forwarding: bool
     foreign_drop: tuple[str, ...] = ()
+
+    def bridge(self, lab: Lab) -> t.Mapping[str, t.Any]:
+        """The bridge of the lab's name, {} where there is none."""
+        return next((link for link in self.links if link["ifname"] == lab.bridge), {})
 
 
 def observe(lab: Lab) -> Seen:
@@ -94,8 +99,7 @@ def problems(lab: Lab, seen: Seen) -> list[str]:
     """Return what stands in the way of this network. Pure."""
     found = []
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
-    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
-    if bridge is not None and aliases[lab.bridge] != alias(lab):
+    if aliases.get(lab.bridge, alias(lab)) != alias(lab):
         owner = aliases[lab.bridge] or "something that is no lab"
         found.append(f"the bridge {lab.bridge} belongs to {owner}: give this lab another name (lab_name)")
     for route in seen.routes:
@@ -110,17 +114,11 @@ def problems(lab: Lab, seen: Seen) -> list[str]:
 
 def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """Return what is and what should be, only where they differ. Pure."""
-    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
-    addresses = [f"{item['local']}/{item['prefixlen']}" for item in (bridge or {}).get("addr_info", []) if item.get("family") == "inet"]
-    is_now = {
-        "bridge": "up" if bridge is not None and "UP" in bridge.get("flags", []) else "down" if bridge is not None else "absent",
-        "addresses": addresses,
-        "nftables": seen.table or "absent",
-        "ip_forward": seen.forwarding,
-    }
-    should = {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True}
-    keys = [key for key in should if is_now[key] != should[key]]
-    return {key: is_now[key] for key in keys}, {key: should[key] for key in keys}
+    bridge = seen.bridge(lab)
+    addresses = [f"{item['local']}/{item['prefixlen']}" for item in bridge.get("addr_info", []) if item.get("family") == "inet"]
+    state = "up" if "UP" in bridge.get("flags", []) else "down" if bridge else "absent"
+    current = {"bridge": state, "addresses": addresses, "nftables": seen.table or "absent", "ip_forward": seen.forwarding}
+    return differing(current, {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True})
 
 
 def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
@@ -135,12 +133,12 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
         _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
     # One transaction: the old table goes as the new one comes.
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
-    with system.locked(system.lock_path(lab.cache)):
+    with system.alone(lab.cache):
         # From here on another lab that goes knows that it is not the last one.
         os.makedirs(lab.directory, exist_ok=True)
         if system.read(_FORWARD).strip() != "1":
             # Told to the last lab that goes, so that it leaves the machine as the first one found it.
-            system.write(_was_off(lab), "")
+            _set(_was_off(lab), "")
             _set(_FORWARD, "1")
 
 
@@ -152,15 +150,11 @@ def remove(lab: Lab) -> None:
     if os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "delete", lab.bridge])
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
-    with system.locked(system.lock_path(lab.cache)):
-        others = [name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name]
+    with system.alone(lab.cache):
+        others = set(system.folders(os.path.join(lab.cache, "labs"))) - {lab.name}
         if os.path.exists(_was_off(lab)) and not others:
             _set(_FORWARD, "0")
             os.remove(_was_off(lab))
-
-
-def _names(directory: str) -> list[str]:
-    return [entry.name for entry in os.scandir(directory) if entry.is_dir()] if os.path.isdir(directory) else []
 
 
 def _was_off(lab: Lab) -> str:
