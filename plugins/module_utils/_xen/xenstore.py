@@ -53,6 +53,11 @@ class Disk:
         """The pool and image that it is; None where it is something else."""
         return image_of(self.params)
 
+    @property
+    def state_name(self) -> str:
+        """The state of its backend as Xen calls it."""
+        return STATES.get(self.state, "Unknown")
+
 
 @dataclasses.dataclass(frozen=True)
 class Running:
@@ -60,6 +65,10 @@ class Running:
 
     guests: t.Mapping[str, int]
     disks: tuple[Disk, ...]
+
+    def disk(self, guest: str, device: str) -> t.Optional[Disk]:
+        """A guest's disk, None where it has none of this name."""
+        return next((disk for disk in self.disks if (disk.guest, disk.device) == (guest, device)), None)
 
 
 NOBODY = Running({}, ())
