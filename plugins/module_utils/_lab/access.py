@@ -49,7 +49,6 @@ def make_key(lab: Lab) -> None:
 
 
 def make_host_key(lab: Lab, name: str) -> None:
-    """Make a host's own key beside it, so that it is known before its first boot."""
     _keygen(lab.host_key(name), "")
 
 
@@ -71,7 +70,6 @@ def write_known_hosts(lab: Lab, addresses: t.Mapping[str, str]) -> None:
 
 
 def command(lab: Lab, address: str, remote: str, connect: int) -> list[str]:
-    """Return the argv of an ssh call that can neither ask nor hang in its connection."""
     options = [f"UserKnownHostsFile={lab.known_hosts}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes"]
     options += [f"ConnectTimeout={connect}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=6"]
     return ["ssh", "-F", "none", "-i", lab.private_key, *(word for option in options for word in ("-o", option)), f"root@{address}", remote]
@@ -99,7 +97,6 @@ def parse(text: str) -> t.Optional[Answer]:
 
 
 def set_names(lab: Lab, address: str, names: str) -> None:
-    """Replace the lab's lines in a running host's /etc/hosts."""
     script = f"sed -i '/^# BEGIN {NAMES}$/,/^# END {NAMES}$/d' /etc/hosts && cat >> /etc/hosts"
     system.run(command(lab, address, script, 10), stdin=f"# BEGIN {NAMES}\n{names}# END {NAMES}\n")
 
@@ -142,5 +139,4 @@ def _greets(address: str) -> bool:
 
 
 def client_missing() -> list[str]:
-    """Return which of the ssh programs are not installed."""
     return [name for name in ("ssh", "ssh-keygen") if not shutil.which(name)]

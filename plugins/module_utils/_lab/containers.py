@@ -65,7 +65,6 @@ def _attach(lab: Lab, host: Host) -> None:
 
 
 def attach(lab: Lab, host: Host) -> None:
-    """Give a running host the disks that it does not have yet."""
     _attach(lab, host)
     system.run(access.command(lab, host.address, f"systemd-tmpfiles --create /{_TMPFILES}", 10))
 
@@ -81,7 +80,6 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
 
 
 def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
-    """Remove all that a stopped host has on this machine."""
     directory = lab.host_directory(name)
     if record:
         images.harvest(lab, str(record["release"]), directory)

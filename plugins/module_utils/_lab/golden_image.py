@@ -98,7 +98,6 @@ class Provider:
         files.write(self.path + ".json", json.dumps(noted, indent=1), 0o644, os.getuid(), os.getgid())
 
     def returned(self, observed: t.Optional[Image]) -> dict[str, t.Any]:
-        """Return path, and sha256 and packages of the image where it is there."""
         if observed is None:
             return {"path": self.path}
         return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
@@ -157,7 +156,6 @@ def _with_new_lists(ask: t.Callable[[], str]) -> str:
 
 
 def _kernel_package() -> str:
-    """Return the package that the name for every version stands for."""
     found = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
     if not found:
         raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")

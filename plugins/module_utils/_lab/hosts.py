@@ -64,7 +64,6 @@ class Observed:
     free_memory: int
 
     def host(self, name: str) -> HostSeen:
-        """What was found of a host."""
         return self.hosts.get(name, HostSeen())
 
 
@@ -79,8 +78,6 @@ class Hosts:
     def lab(self) -> Lab:
         """The declared lab. Raises Invalid."""
         return parse(self._params)
-
-    # -- observe ------------------------------------------------------------------------------------------------
 
     def observe(self) -> Observed:
         """Read images, network and hosts; running hosts are asked by ssh, side by side."""
@@ -125,8 +122,6 @@ class Hosts:
         with ThreadPoolExecutor(max_workers=16) as pool:
             return dict(zip(sorted(records), pool.map(look, sorted(records))))
 
-    # -- plan ---------------------------------------------------------------------------------------------------
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that stands in the way."""
         if not observed.root:
@@ -164,7 +159,6 @@ class Hosts:
         self._check_room(observed, new_images.values(), changed, draft)
 
     def _check_room(self, observed: Observed, new_images: t.Iterable[Host], changed: t.Sequence[Host], draft: Draft) -> None:
-        """Say what this machine is too small for."""
         new = [host.name for host in changed if observed.host(host.name).state == "absent"]
         disk = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new)
         if disk > observed.free_disk:
@@ -244,8 +238,6 @@ class Hosts:
             remove = functools.partial(system.remove_tree, lab.cache)
             draft.ensure("cache", lab.cache, {"directory": lab.cache}, None, remove, needs=draft.ids("host", "network", "lab"))
 
-    # -- apply --------------------------------------------------------------------------------------------------
-
     def _raise(self, host: Host, observed: Observed, step: str) -> None:
         """Bring one host up. Raises LabError, with the end of its console."""
         lab, seen, kind = self.lab, observed.host(host.name), _KINDS[host.kind]
@@ -292,10 +284,7 @@ class Hosts:
         self._stop(name, seen, orderly=False)
         _kind(seen).remove(self.lab, name, seen.record)
 
-    # -- returned -----------------------------------------------------------------------------------------------
-
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return every host with its address, kind and state, and how to reach it."""
         lab = self.lab
         declared = {host.name: host.record() for host in lab.hosts}
         rows = []

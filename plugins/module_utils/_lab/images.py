@@ -109,7 +109,6 @@ def ready(lab: Lab, name: str) -> bool:
 
 
 def root(lab: Lab, name: str) -> str:
-    """Return the directory of an image's files."""
     return os.path.join(lab.images, name, "root")
 
 
@@ -119,7 +118,6 @@ def disk(lab: Lab, name: str) -> str:
 
 
 def archives(lab: Lab, release: str) -> str:
-    """Return where downloaded packages of a release are kept."""
     return os.path.join(lab.cache, "apt", release)
 
 
@@ -230,7 +228,6 @@ def seed(lab: Lab, release: str, directory: str) -> None:
 
 
 def harvest(lab: Lab, release: str, directory: str) -> None:
-    """Keep the packages that a container has downloaded."""
     _link_packages(os.path.join(directory, _APT_CACHE), archives(lab, release))
 
 

@@ -87,7 +87,6 @@ class Host:
 
     @property
     def image(self) -> str:
-        """The name of the image it was or will be made from."""
         return self.made_from or image_name(self.release, self.image_kind, self.packages)
 
     def record(self) -> dict[str, t.Any]:
@@ -115,7 +114,6 @@ def package_files(packages: t.Iterable[str]) -> list[str]:
 
 
 def _identity(path: str) -> str:
-    """Return what tells one version of a package's file from another."""
     try:
         seen = os.stat(path)
     except OSError:
@@ -154,7 +152,6 @@ class Lab:
 
     @property
     def table(self) -> str:
-        """The name of the lab's own nftables table."""
         return "cephstack_" + self.name.replace("-", "_")
 
     @property
@@ -162,7 +159,6 @@ class Lab:
         return os.path.join(self.cache, "labs", self.name)
 
     def console(self, name: str) -> str:
-        """Return the file with a host's console."""
         return os.path.join(self.host_directory(name), "console.log")
 
     def host_key(self, name: str) -> str:

@@ -42,7 +42,6 @@ class Seen:
 
 
 def observe(lab: Lab) -> Seen:
-    """Read links, routes and the firewall of this machine."""
     ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).out or "{}").get("nftables", [])
     chains = [item["chain"] for item in ruleset if "chain" in item]
     own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
@@ -96,7 +95,6 @@ def marker(ruleset: str) -> str:
 
 
 def problems(lab: Lab, seen: Seen) -> list[str]:
-    """Return what stands in the way of this network. Pure."""
     found = []
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
     if aliases.get(lab.bridge, alias(lab)) != alias(lab):
@@ -113,7 +111,6 @@ def problems(lab: Lab, seen: Seen) -> list[str]:
 
 
 def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """Return what is and what should be, only where they differ. Pure."""
     bridge = seen.bridge(lab)
     addresses = [f"{item['local']}/{item['prefixlen']}" for item in bridge.get("addr_info", []) if item.get("family") == "inet"]
     state = "up" if "UP" in bridge.get("flags", []) else "down" if bridge else "absent"

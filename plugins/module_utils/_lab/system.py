@@ -77,7 +77,6 @@ def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str
 
 
 def children(pid: int) -> list[int]:
-    """Return a process's children."""
     return [int(word) for word in _told(pid, f"task/{pid}/children").split()]
 
 
@@ -87,7 +86,6 @@ def alive(pid: int) -> bool:
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Return whether a process ended within that time."""
 
     def gone() -> bool:
         with contextlib.suppress(ChildProcessError):
@@ -134,7 +132,6 @@ def alone(directory: str) -> t.ContextManager[None]:
 
 
 def alone_for(path: str) -> t.ContextManager[None]:
-    """Make a file or a folder while no other run makes it."""
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     return exclusive.alone(name, _PATIENCE, folder)
@@ -151,12 +148,10 @@ def existing(path: str) -> str:
 
 
 def folders(path: str) -> list[str]:
-    """Return the names of the folders in one, none where it is not there."""
     return [entry.name for entry in os.scandir(path) if entry.is_dir()] if os.path.isdir(path) else []
 
 
 def tail(path: str) -> str:
-    """Return the end of a log."""
     return "\n".join([line.rstrip() for line in read(path).splitlines() if line.strip()][-8:])
 
 

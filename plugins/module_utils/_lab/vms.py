@@ -73,7 +73,6 @@ def _boots(kernel: str) -> bool:
 
 
 def make(lab: Lab, host: Host) -> None:
-    """Make a host's own disk over the image's."""
     directory = lab.host_directory(host.name)
     os.makedirs(directory)
     backing = images.disk(lab, host.image)
@@ -102,7 +101,6 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
 
 
 def argv(lab: Lab, host: Host, accel: str) -> list[str]:
-    """Return QEMU's command line. Pure."""
     directory = lab.host_directory(host.name)
     words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
     words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", _EMULATED_XEN if host.xen else _EMULATED]
@@ -153,7 +151,6 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
 
 
 def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
-    """Remove all that a stopped host has on this machine."""
     tap = lab.tap(name)
     # QEMU's end may not have been noticed yet
     wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
@@ -161,10 +158,8 @@ def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
 
 
 def missing() -> list[str]:
-    """Return which programs for virtual machines are not installed."""
     return [name for name in (QEMU, "qemu-img", "mke2fs") if not shutil.which(name)]
 
 
 def machine_supported() -> bool:
-    """Return whether this machine's processor is one that the images are made for."""
     return platform.machine() == "x86_64"

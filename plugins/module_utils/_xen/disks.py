@@ -104,8 +104,6 @@ class Disk(Image):
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What was declared: the disks of each guest."""
-
     guests: t.Mapping[str, tuple[Disk, ...]]
 
     @property
@@ -207,7 +205,6 @@ def _shared(disks: t.Sequence[Disk], where: str) -> t.Iterator[str]:
 
 
 def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
-    """Return the piece of xl's configuration with a guest's disks."""
     lines = "".join(f"  '{disk.line}',\n" for disk in disks)
     return f"{MADE}: the disks of {guest}, a part of its configuration for xl\ndisk = [\n{lines}]\n"
 
@@ -233,7 +230,6 @@ def addresses(text: str) -> set[str]:
 
 
 def own_addresses(connection: Connection) -> set[str]:
-    """Return the addresses under which the cluster knows this host."""
     return addresses(str(connection.rados.get_addrs()))
 
 
@@ -265,7 +261,6 @@ def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> s
 
 
 def trouble(error: t.Any, disk: Disk) -> str:
-    """Say what librados's or librbd's error means for a disk."""
     code = getattr(error, "errno", None)
     code = abs(code) if isinstance(code, int) else 0
     if code == errno.ENOENT:
@@ -327,7 +322,6 @@ class Provider:
             raise
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid with every problem found."""
         draft = Draft()
         for problem in observed.problems:
             draft.problem(problem)
@@ -394,7 +388,6 @@ class Provider:
                 draft.ensure("fragment", guest, there[guest], None, functools.partial(os.unlink, f"{FRAGMENTS}/{guest}.cfg"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the declared disks as they are."""
         found = []
         for disk in self.wanted.disks:
             way = xen.MAPPED.get(disk.backend, "krbd")  # a hotplug script maps by the kernel

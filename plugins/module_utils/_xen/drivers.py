@@ -90,8 +90,6 @@ class Provider:
         self.owner = owner
         self.wanted = dataclasses.replace(wanted, files={path: dataclasses.replace(file, owner="{}:{}".format(*owner)) for path, file in wanted.files.items()})
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
         found = {path: self._file(path) for path in self.wanted.files}
@@ -119,10 +117,7 @@ class Provider:
         times = {MODULES_LOAD: files.changed(self.root + MODULES_LOAD)}
         return bool(loader.began and unread(loader, times)) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
-        """Compare."""
         draft = Draft()
         for path, file in self.wanted.files.items():
             before = observed.files.get(path)
@@ -142,10 +137,7 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return nothing: xen_info says which drivers there are."""
         return {}
-
-    # -- apply
 
     def _put(self, path: str, file: File) -> None:
         path = self.root + path

@@ -363,7 +363,6 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
-    """Remove the image that was made."""
     with _pool(opened, disk) as io_context:
         remove_images(io_context, disk.image)
 
@@ -372,7 +371,6 @@ def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
 
 
 def configuration(name: str, uuid: str, order: Order, ramdisk: str) -> str:
-    """Return the guest's configuration for xl."""
     values = {"name": name, "uuid": uuid, "type": "pv", "kernel": order.kernel, "ramdisk": ramdisk, "extra": "console=hvc0 loglevel=4 panic=1"}
     values.update(dict.fromkeys(("on_poweroff", "on_reboot", "on_crash"), "destroy"))
     lines = [f'{key} = "{value}"' for key, value in values.items()]
@@ -380,7 +378,6 @@ def configuration(name: str, uuid: str, order: Order, ramdisk: str) -> str:
 
 
 def programme(order: Order) -> str:
-    """Return what the guest runs."""
     return _INIT.replace("{disks}", "\n".join(f"{disk.device} {disk.mode} {order.write.get(disk.device, '')}".rstrip() for disk in order.disks))
 
 
@@ -426,7 +423,6 @@ def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
 
 
 def complaints(waiting: t.Iterable[xenstore.Disk]) -> list[str]:
-    """Return what xenstore said of disks that never connected."""
     never = "its disk {0.device} ({0.params}) never connected: the backend's state was {0.state} ({0.state_name})"
     return [never.format(disk) + (f", {disk.error}" if disk.error else "") for disk in waiting]
 

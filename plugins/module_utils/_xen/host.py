@@ -94,7 +94,6 @@ def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
 
 
 def returned(seen: Seen) -> dict[str, t.Any]:
-    """Return what xen_info gives back."""
     tap = {"tap_ctl": seen.tap_ctl, "tapback": seen.tap_ctl or seen.tapback, "libxl": seen.tap_ctl or seen.tapback or seen.libxl}
     return {
         **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line")},
@@ -132,7 +131,6 @@ def look(attach: bool = False) -> Seen:
 
 
 def is_dom0() -> bool:
-    """Whether this is Xen's first domain."""
     capabilities = read("/proc/xen/capabilities")
     if capabilities:
         return "control_d" in capabilities
@@ -152,12 +150,10 @@ def is_loaded(name: str, root: str = "") -> bool:
 
 
 def has_driver(name: str) -> bool:
-    """Whether the running kernel has a driver, or could load it."""
     return is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name])
 
 
 def _refused(argv: list[str]) -> t.Optional[CommandError]:
-    """Run a program; return how it failed, if it did."""
     try:
         run(argv, timeout=120)
     except CommandError as error:
@@ -254,5 +250,4 @@ def _said(argv: list[str]) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -95,7 +95,6 @@ class Observed:
     nbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
 
     def mapped(self, way: str, name: str) -> t.Optional[Mapped]:
-        """What is mapped of an image in one way."""
         return (self.krbd if way == "krbd" else self.nbd).get(name)
 
 
@@ -109,12 +108,10 @@ def escaped(name: str) -> str:
 
 
 def nbd_unit(name: str) -> str:
-    """Return the unit of rbd-nbd that maps pool/image."""
     return f"cephstack-rbd-nbd@{escaped(name)}.service"
 
 
 def nbd_conf(name: str) -> str:
-    """Return the file with the environment of that unit."""
     return f"{NBD_CONFS}/{name}.conf"
 
 
@@ -272,7 +269,6 @@ def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
 
 
 def map_image(one: Mapping) -> None:
-    """Map an image by the kernel's client."""
     flags = [one.flag] if one.flag else []
     process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
 

@@ -120,15 +120,12 @@ class Observed:
     probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
     def host(self, reference: str) -> str:
-        """The name of a host."""
         return str(self.hosts.get(reference, {}).get("name_label") or reference)
 
     def repository(self, reference: str) -> str:
-        """The name of a repository."""
         return str(self.repositories.get(reference, {}).get("name_label") or reference)
 
     def named(self, name: str) -> list[str]:
-        """The references of the repositories of this name."""
         return [reference for reference, record in self.repositories.items() if record["name_label"] == name]
 
     def plugs(self, repository: str) -> dict[str, tuple[str, t.Mapping[str, t.Any]]]:
@@ -202,7 +199,6 @@ def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def told(failure: Failure) -> str:
-    """What a refusal of the pool means, with what can be done."""
     said = ", ".join(failure.params)
     hint = next((hint for code, word, hint in _HINTS if failure.code == code and word in said), "")
     return f"{failure}{': ' + hint if hint else ''}"
@@ -229,8 +225,6 @@ class Provider:
         self.declared_hosts = list(hosts)
         self.holds = {device(item["image"]): tuple(item["holds"]) for item in images if item["mapped"]}
         self.dry = dry
-
-    # -- observe
 
     def observe(self) -> Observed:
         """Read the pool whole; probe the images that are to become repositories."""
@@ -264,8 +258,6 @@ class Provider:
                 [f"repository {wanted.name}: {wanted.config['device']} cannot be looked at on {observed.host(observed.master)}: {told(failure)}"]
             ) from None
         return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
@@ -419,8 +411,6 @@ class Provider:
 
         draft.ensure("pool", "default", {"repository": now}, {"repository": wanted.name}, apply, needs=[f"sr/{wanted.name}"])
 
-    # -- apply
-
     def _create(self, wanted: Repository, observed: Observed) -> None:
         config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
         plugged: dict[str, str] = {}
@@ -473,7 +463,6 @@ class Provider:
             return param
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the pool, its master, and the declared repositories as they are."""
         rows = []
         for wanted in self.wanted:
             for reference in observed.named(wanted.name) if wanted.present else ():

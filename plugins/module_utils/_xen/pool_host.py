@@ -95,7 +95,6 @@ class Observed:
     service: str
 
     def text(self, path: str) -> t.Optional[str]:
-        """The text of a file, None where there is none."""
         now = self.files.get(path)
         return now.text if now else None
 
@@ -167,14 +166,10 @@ class Provider:
         self.tools = {tool for item in self.present for tool in _TOOLS[item.kind]}
 
     def _images(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        """The client of each image that repositories lie on."""
         return {item.image: self.clients[item.name] for item in items if item.kind == "lvm"}
 
     def _secret_files(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        """The client of each file with a key."""
         return {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
-
-    # -- observe
 
     def observe(self) -> Observed:
         """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
@@ -205,8 +200,6 @@ class Provider:
             elif word == "service":
                 service = "".join(rest)
         return Observed(files, devices, frozenset(tools), service)
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where the host lacks what this can't give it."""
@@ -275,8 +268,6 @@ class Provider:
         change = keyring_files.change(place, file, digest, write, kind="file")
         if change:
             draft.add(change)
-
-    # -- apply
 
     def _write(self, path: str, mode: str, content: bytes, owner: str = "") -> None:
         self._run(_script(_WRITE, self.root + path, mode, owner), content, f"{path} could not be written")

@@ -53,7 +53,6 @@ class Failure(Exception):
 
 
 def is_null(reference: t.Any) -> bool:
-    """Whether a reference points to nothing."""
     return reference in (None, "", _NULL)
 
 
@@ -132,7 +131,6 @@ class Session:
             raise
 
     def records(self, kind: str) -> dict[str, dict[str, t.Any]]:
-        """Return all records of a class by their references."""
         return dict(self.call(f"{kind}.get_all_records"))
 
     # -- the wire
@@ -158,7 +156,6 @@ class Session:
         return answer.get("Value")
 
     def _clean(self, text: t.Any) -> str:
-        """What was said, without what is secret in it."""
         return hide(text, [secret.reveal() for secret in (self._password, self._session) if secret is not None])
 
 

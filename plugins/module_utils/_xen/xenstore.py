@@ -50,12 +50,10 @@ class Disk:
 
     @property
     def image(self) -> t.Optional[tuple[str, str]]:
-        """The pool and image that it is; None where it is something else."""
         return image_of(self.params)
 
     @property
     def state_name(self) -> str:
-        """The state of its backend as Xen calls it."""
         return STATES.get(self.state, "Unknown")
 
 
@@ -159,7 +157,6 @@ class Xenstore:
 
 
 def running(store: Xenstore) -> Running:
-    """Return the guests that run, and their disks."""
     guests: dict[str, int] = {}
     disks: list[Disk] = []
     for number in store.names("/local/domain"):
@@ -181,7 +178,6 @@ def running(store: Xenstore) -> Running:
 
 
 def _devices(tree: t.Mapping[str, str]) -> list[tuple[tuple[str, str], dict[str, str]]]:
-    """Return ((domain, device number), its values) of a tree of backends."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for path, value in tree.items():
         parts = path.split("/", 2)
