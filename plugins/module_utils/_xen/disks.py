@@ -171,7 +171,7 @@ def _parse_disk(
         if not _NAME.fullmatch(item[what]):
             why = "':' separates the words of a disk" if ":" in item[what] else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
             problems.append(f"{here}: {what} '{item[what]}' can't be given to a Xen guest: {why}; rename it")
-    name = item.get("consumer") or ("".join(users) if len(users) == 1 else None)
+    name = str(item.get("consumer") or ("".join(users) if len(users) == 1 else ""))
     if name not in users:
         have = ", ".join(sorted(users))
         unclear = f"there are {have}: name one of them (consumer)" if users else "declare one in the host's consumers"

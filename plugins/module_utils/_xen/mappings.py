@@ -217,7 +217,7 @@ def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, runn
 def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: Observed, running: xenstore.Running, dom0: bool, rbdmap: str) -> None:
     """Plan what an image needs. entry: what is written down for it. rbdmap: as it is to be."""
     now, nbd = observed.mapped(one.way, one.name), one.way == "nbd"
-    current: t.Optional[dict[str, t.Any]] = {"entry": entry, "at boot": observed.enabled.get(one.name, False), "mapped": now is not None}
+    current: dict[str, t.Any] = {"entry": entry, "at boot": observed.enabled.get(one.name, False), "mapped": now is not None}
     desired: dict[str, t.Any] = {"entry": one.entry, **({"at boot": True} if nbd else {}), **({"mapped": True} if dom0 else {})}
     otherwise = nbd and now and entry not in (None, one.entry)
     if dom0 and now and not nbd:
@@ -226,10 +226,11 @@ def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: 
     users = _users(one.name, now, running) if otherwise else []
     if users:
         draft.problem(f"the image {one.name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
-    if entry is None:  # what else is so already is not told anew
-        current, desired = None, differing(current, desired)[1]
+    if entry is None:
+        desired = differing(current, desired)[1]  # what else is so already is not told anew
     start = bool(otherwise or (dom0 and now is None))
-    draft.ensure("mapping", one.name, current, desired, lambda: _write_down(one, rbdmap, now if otherwise else None, start))
+    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start)
+    draft.ensure("mapping", one.name, None if entry is None else current, desired, apply)
 
 
 def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> list[str]:

@@ -17,12 +17,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, differing
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session
 
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -220,11 +221,8 @@ class Provider:
         images: t.Sequence[t.Mapping[str, t.Any]] = (),
         dry: bool = False,
     ) -> None:
-        self.session = session
-        self.wanted = list(wanted)
-        self.declared_hosts = list(hosts)
+        self.session, self.wanted, self.declared_hosts, self.dry = session, wanted, hosts, dry
         self.holds = {device(item["image"]): tuple(item["holds"]) for item in images if item["mapped"]}
-        self.dry = dry
 
     def observe(self) -> Observed:
         """Read the pool whole; probe the images that are to become repositories."""
@@ -254,9 +252,8 @@ class Provider:
         except Failure as failure:
             if self.dry:
                 return None
-            raise Invalid(
-                [f"repository {wanted.name}: {wanted.config['device']} cannot be looked at on {observed.host(observed.master)}: {told(failure)}"]
-            ) from None
+            where = f"{wanted.config['device']} cannot be looked at on {observed.host(observed.master)}"
+            raise Invalid([f"repository {wanted.name}: {where}: {told(failure)}"]) from None
         return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
 
     def plan(self, observed: Observed) -> Plan:
@@ -402,7 +399,7 @@ class Provider:
         wanted = next((item for item in self.wanted if item.default and item.present), None)
         if wanted is None or (observed.default in observed.named(wanted.name)):
             return
-        now = None if is_null(observed.default) else observed.repositories.get(observed.default, {}).get("name_label")
+        now = observed.repositories.get(observed.default, {}).get("name_label")
 
         def apply() -> None:
             (pool,) = self.session.records("pool")
@@ -430,7 +427,7 @@ class Provider:
         if failures:
             raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
 
-    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: str = "") -> None:
+    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: t.Optional[str] = None) -> None:
         """Plug a host that is not offline. pbd: its connection, where there is one already."""
         made = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
         if host in observed.living:
@@ -457,10 +454,9 @@ class Provider:
             return f"repository {observed.repository(param)}"
         if param in observed.pbds:
             return f"the connection of {observed.host(observed.pbds[param]['host'])}"
-        try:
+        with contextlib.suppress(Failure):
             return f"disk {self.session.call('VDI.get_name_label', param)}"
-        except Failure:
-            return param
+        return param
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []
