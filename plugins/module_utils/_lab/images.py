@@ -25,12 +25,6 @@ ROOT_SIZE = 32 * GIB
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-# nspawn names the interface of a container host0; roles expect what a server has.
-_RENAME = "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || ip link set host0 name eth0'\n"
-
-# Throwaway hosts need no fsync after each unpacked file.
-_DPKG = "force-unsafe-io\n"
-
 # Where packages that are files of this machine lie while an image is made.
 _OWN = "/var/cache/lab-packages"
 
@@ -51,10 +45,6 @@ _MASKED_VM = (
 _MASKED = {"container": _MASKED_ALWAYS, "vm": _MASKED_VM, "xen": _MASKED_VM}
 # What its package starts at boot, though it can do nothing until the host is set up: it would keep a processor busy until then.
 _ENABLED_LATER = ("cloudstack-agent.service",)
-# Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
-_XEN_TRIGGER = (
-    "[Service]\nExecStart=\nExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n"
-)
 _XEN_INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 # The disk is there as soon as its driver is.
@@ -62,7 +52,6 @@ rm -f "${DESTDIR}"/scripts/init-top/udev "${DESTDIR}"/scripts/init-bottom/udev
 """
 
 # What an initramfs needs to mount the root file system of a QEMU machine, and nothing else: it is unpacked under emulation.
-_INITRAMFS_CONF = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
 _INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 . /usr/share/initramfs-tools/hook-functions
@@ -82,23 +71,34 @@ if [ ! -e "${rootmnt}/etc/lab-host" ]; then
 fi
 cp -a /lab/always/. "${rootmnt}/"
 """
-# The same names for disks as in a container: /dev/disk/by-id/lab-NAME (QEMU's serial is lab-NAME).
-_UDEV = 'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n'
-
 # What is put into an image before its packages, by its kinds.
 _FILES = (
-    ("container vm xen", "/etc/dpkg/dpkg.cfg.d/lab", _DPKG, 0o644),
+    # Throwaway hosts need no fsync after each unpacked file.
+    ("container vm xen", "/etc/dpkg/dpkg.cfg.d/lab", "force-unsafe-io\n", 0o644),
     ("container vm xen", "/etc/ssh/sshd_config.d/lab.conf", _SSHD, 0o644),
-    ("container", "/etc/systemd/system/networking.service.d/lab.conf", _RENAME, 0o644),
-    ("vm xen", "/etc/initramfs-tools/conf.d/lab", _INITRAMFS_CONF, 0o644),
+    # nspawn names the interface of a container host0; roles expect what a server has.
+    (
+        "container", "/etc/systemd/system/networking.service.d/lab.conf",
+        "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || ip link set host0 name eth0'\n", 0o644,
+    ),
+    ("vm xen", "/etc/initramfs-tools/conf.d/lab", "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n", 0o644),
     ("vm xen", "/etc/initramfs-tools/hooks/lab", _INITRAMFS_HOOK, 0o755),
     ("vm xen", "/etc/initramfs-tools/scripts/init-bottom/lab", _INITRAMFS_SCRIPT, 0o755),
-    ("vm xen", "/etc/udev/rules.d/99-lab.rules", _UDEV, 0o644),
+    # The same names for disks as in a container: /dev/disk/by-id/lab-NAME (QEMU's serial is lab-NAME).
+    (
+        "vm xen", "/etc/udev/rules.d/99-lab.rules",
+        'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n', 0o644,
+    ),
     # It asks for sockets of the hypervisor, which takes four modules.
     ("vm xen", "/etc/systemd/system-generators/systemd-ssh-generator", "", 0o644),
     ("xen", "/etc/initramfs-tools/hooks/lab-xen", _XEN_INITRAMFS_HOOK, 0o755),
-    ("xen", "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf", _XEN_TRIGGER, 0o644),
-)
+    # Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
+    (
+        "xen", "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf",
+        "[Service]\nExecStart=\n"
+        "ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n", 0o644,
+    ),
+)  # fmt: skip
 # Where a container's packages lie below its own directory once they were downloaded.
 _APT_CACHE = "upper/var/cache/apt/archives"
 

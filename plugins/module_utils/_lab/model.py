@@ -131,53 +131,30 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-@dataclasses.dataclass(frozen=True)
 class Lab:
-    """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own."""
+    """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own.
 
-    name: str
-    network: ipaddress.IPv4Network
-    cache: str
-    hosts: tuple[Host, ...] = ()
+    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. table: the lab's own of nftables.
+    """
 
-    @property
-    def gateway(self) -> str:
-        """The machine's own address in the lab: the first of the network."""
-        return str(self.network[1])
+    def __init__(self, name: str, network: ipaddress.IPv4Network, cache: str, hosts: tuple[Host, ...] = ()) -> None:
+        self.name, self.network, self.cache, self.hosts = name, network, cache, hosts
+        self.gateway = str(network[1])
+        self.bridge = f"br-{name if len(name) <= 12 else _digest(name)}"
+        self.table = "cephstack_" + name.replace("-", "_")
+        self.images = os.path.join(cache, "images")
+        self.private_key = os.path.join(cache, "ssh", "id_ed25519")
+        self.directory = os.path.join(cache, "labs", name)
+        self.known_hosts = os.path.join(self.directory, "known_hosts")
 
-    @property
-    def bridge(self) -> str:
-        """The bridge's name. Interface names hold 15 characters."""
-        return f"br-{self.name if len(self.name) <= 12 else _digest(self.name)}"
-
-    @property
-    def table(self) -> str:
-        return "cephstack_" + self.name.replace("-", "_")
-
-    @property
-    def directory(self) -> str:
-        return os.path.join(self.cache, "labs", self.name)
+    def host_directory(self, name: str) -> str:
+        return os.path.join(self.directory, "hosts", name)
 
     def console(self, name: str) -> str:
         return os.path.join(self.host_directory(name), "console.log")
 
     def host_key(self, name: str) -> str:
         return os.path.join(self.host_directory(name), "ssh_host_ed25519_key")
-
-    @property
-    def known_hosts(self) -> str:
-        return os.path.join(self.directory, "known_hosts")
-
-    @property
-    def private_key(self) -> str:
-        return os.path.join(self.cache, "ssh", "id_ed25519")
-
-    @property
-    def images(self) -> str:
-        return os.path.join(self.cache, "images")
-
-    def host_directory(self, name: str) -> str:
-        return os.path.join(self.directory, "hosts", name)
 
     def machine(self, name: str) -> str:
         """Return the name by which a host's process is known. A lab's name has no dot, so that none is another's prefix."""
@@ -199,7 +176,14 @@ def parse(params: t.Mapping[str, t.Any]) -> Lab:
     name = params["name"]
     if not _LAB_NAME.fullmatch(name):
         problems.append(f"the lab's name '{name}' must be 1 to 20 of a-z, 0-9 and -, a letter first")
-    network = _network(params["network"], problems)
+    network = None
+    try:
+        network = ipaddress.IPv4Network(params["network"])
+        if not 16 <= network.prefixlen <= 29:
+            problems.append(f"the network {network} must be from /16 to /29")
+            network = None
+    except ValueError as error:
+        problems.append(f"the network '{params['network']}' is not an IPv4 network such as 10.77.0.0/24: {error}")
     hosts = [_host(entry, network, problems) for entry in params.get("hosts") or []]
     _unique("the name", ((host.name, host.name) for host in hosts), problems)
     _unique("the address", ((host.address, host.name) for host in hosts), problems)
@@ -208,18 +192,6 @@ def parse(params: t.Mapping[str, t.Any]) -> Lab:
     if problems or network is None:
         raise Invalid(problems)
     return Lab(name, network, os.path.abspath(os.path.expanduser(params["cache"])), tuple(hosts))
-
-
-def _network(text: str, problems: list[str]) -> t.Optional[ipaddress.IPv4Network]:
-    try:
-        network = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        problems.append(f"the network '{text}' is not an IPv4 network such as 10.77.0.0/24: {error}")
-        return None
-    if not 16 <= network.prefixlen <= 29:
-        problems.append(f"the network {text} must be from /16 to /29")
-        return None
-    return network
 
 
 def _unique(what: str, pairs: t.Iterable[tuple[str, str]], problems: list[str]) -> None:
@@ -264,11 +236,9 @@ def _address(name: str, text: str, network: t.Optional[ipaddress.IPv4Network], p
     except ValueError:
         problems.append(f"{name}: '{text}' is not an IPv4 address")
         return
-    if network is None:
-        return
-    if address not in network:
+    if network and address not in network:
         problems.append(f"{name}: {address} is outside the lab's network {network}")
-    elif address in (network[0], network[1], network[-1]):
+    elif network and address in (network[0], network[1], network[-1]):
         problems.append(f"{name}: {address} cannot be a host's: the first two addresses of {network} and the last are taken")
 
 
