@@ -51,14 +51,14 @@ class Image:
     packages: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass
 class Provider:
     """Makes one image at path, and keeps what it knows of it beside it in path.json."""
 
-    def __init__(self, path: str, kind: str, size: int, form: str = "raw") -> None:
-        self.path = path
-        self.kind = kind
-        self.size = size
-        self.format = form
+    path: str
+    kind: str
+    size: int
+    format: str = "raw"
 
     def observe(self) -> t.Optional[Image]:
         """Return the image as it is, None where there is none. Its sum is counted anew: a damaged image is another one."""

@@ -230,6 +230,7 @@ def addresses(text: str) -> set[str]:
 
 
 def own_addresses(connection: Connection) -> set[str]:
+    """Return the addresses under which the cluster knows this host."""
     return addresses(str(connection.rados.get_addrs()))
 
 
@@ -270,20 +271,17 @@ def trouble(error: t.Any, disk: Disk) -> str:
     return f"the image {disk.name} can't be opened as {disk.client}: {error}"
 
 
-# -- the provider
-
-
+@dataclasses.dataclass
 class Provider:
     """Brings what one Xen host knows of its guests' disks to what was declared.
 
     check_mode: then nothing need be installed yet. prune: whether what this collection wrote and is no longer declared goes.
     """
 
-    def __init__(self, wanted: Wanted, conf: str = "/etc/ceph/ceph.conf", prune: bool = True, check_mode: bool = False) -> None:
-        self.wanted = wanted
-        self.conf = conf
-        self.prune = prune
-        self.check_mode = check_mode
+    wanted: Wanted
+    conf: str = "/etc/ceph/ceph.conf"
+    prune: bool = True
+    check_mode: bool = False
 
     def observe(self) -> Observed:
         """Read the host, and ask the cluster of the images that were declared. Raises Unreachable."""

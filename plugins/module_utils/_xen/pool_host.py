@@ -136,6 +136,7 @@ def _section(text: str, name: str) -> t.Optional[tuple[int, int]]:
     raise ValueError(f"its section {name} has no end")
 
 
+@dataclasses.dataclass
 class Provider:
     """Brings one host to what the declared repositories need.
 
@@ -143,26 +144,21 @@ class Provider:
     root, owner, group: before all paths, and whose the files with keys are, for tests.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        repositories: t.Sequence[Repository],
-        clients: t.Mapping[str, str],
-        fsid: str,
-        mon_host: str,
-        keys: t.Mapping[str, Secret],
-        absent: bool = False,
-        root: str = "",
-        owner: str = "root",
-        group: str = "root",
-    ) -> None:
-        self.run = run
-        self.owner, self.group = owner, group
-        self.fsid, self.mon_host, self.keys, self.root = fsid, mon_host, keys, root
-        mine = [item for item in repositories if item.kind in _TOOLS]
+    run: Run
+    repositories: t.Sequence[Repository]
+    clients: t.Mapping[str, str]
+    fsid: str
+    mon_host: str
+    keys: t.Mapping[str, Secret]
+    absent: bool = False
+    root: str = ""
+    owner: str = "root"
+    group: str = "root"
+
+    def __post_init__(self) -> None:
+        mine = [item for item in self.repositories if item.kind in _TOOLS]
         self.present = [item for item in mine if item.present]
-        self.gone = [item for item in mine if not item.present and absent]
-        self.clients = clients
+        self.gone = [item for item in mine if not item.present and self.absent]
         self.tools = {tool for item in self.present for tool in _TOOLS[item.kind]}
 
     def _images(self, items: t.Sequence[Repository]) -> dict[str, str]:
