@@ -18,6 +18,7 @@ import glob
 import hashlib
 import io
 import os
+import pathlib
 import re
 import socket
 import tempfile
@@ -348,7 +349,7 @@ def _unmap(disk: xen_disks.Disk) -> None:
 
 
 def _wait_until_free(device: str) -> None:
-    """Wait until blkback has let go, which it does a moment after its guest is gone."""
+    """Blkback lets go of a device a moment after its guest is gone."""
     wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
 
 
@@ -386,10 +387,8 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
     release = os.path.basename(kernel).partition("-")[2]
     found: dict[str, bytes] = {}
     for path in glob.glob(f"/lib/modules/{release}/kernel/drivers/block/xen-blkfront.ko*"):
-        with open(path, "rb") as file:
-            found["xen_blkfront"] = file.read()
-        if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
-            found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
+        # Ubuntu's are packed; Python has no zstd
+        found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path]) if path.endswith(".zst") else pathlib.Path(path).read_bytes()
     return _guest.load_order(found, ["xen_blkfront"])
 
 
@@ -406,20 +405,20 @@ def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
     with xenstore.Xenstore() as store, _console(store, name) as console:
         waiting: dict[str, xenstore.Disk] = {}  # disks that were never seen connected, as last seen
         connected: set[str] = set()
+        said: list[str] = []
         _xl(["unpause", name])
-        end = time.monotonic() + order.timeout
-        while True:
-            text = console()
-            running = xenstore.running(store)
+
+        def ended() -> bool:
+            text, running = console(), xenstore.running(store)
             own = [disk for disk in running.disks if disk.guest == name]
             connected.update(disk.device for disk in own if disk.state == xenstore.CONNECTED)
             waiting.update((disk.device, disk) for disk in own if disk.state != xenstore.CONNECTED)
-            said = [*complaints(disk for device, disk in waiting.items() if device not in connected), said_by(text or _logged(name))]
-            if name not in running.guests:
-                return said
-            if time.monotonic() > end:
-                raise GuestFailed("; ".join([f"the guest was not through within {order.timeout:g} s", *said]))
-            time.sleep(0.5)
+            said[:] = [*complaints(disk for device, disk in waiting.items() if device not in connected), said_by(text or _logged(name))]
+            return name not in running.guests
+
+        late = f"the guest was not through within {order.timeout:g} s"
+        wait_until(ended, order.timeout, lambda: GuestFailed("; ".join([late, *said])), 0.5)
+    return said
 
 
 def complaints(waiting: t.Iterable[xenstore.Disk]) -> list[str]:

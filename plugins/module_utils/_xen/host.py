@@ -109,11 +109,12 @@ def look(attach: bool = False) -> Seen:
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
     memory = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    major, minor = ((read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor"))
     tap_ctl = _tap_ctl()
     tapback = "" if tap_ctl else _tapback()
     return Seen(
         dom0=dom0,
-        version=_version(),
+        version=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
         release=info.get("xen_version", ""),
         memory=int(memory[1]) // 1024 if memory else 0,
         free_memory=int(info.get("free_memory", "0") or 0),
@@ -159,13 +160,6 @@ def _refused(argv: list[str]) -> t.Optional[CommandError]:
     except CommandError as error:
         return error
     return None
-
-
-def _version() -> t.Optional[tuple[int, int]]:
-    try:
-        return int(read("/sys/hypervisor/version/major") or ""), int(read("/sys/hypervisor/version/minor") or "")
-    except ValueError:
-        return None
 
 
 def _tap_ctl() -> str:
