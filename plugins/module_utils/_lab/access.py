@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import socket
 import time
 import typing as t
@@ -42,17 +41,13 @@ class Answer:
 def make_key(lab: Lab) -> None:
     """Make the key pair of the lab. It belongs to whoever owns the cache's parent, who runs Ansible."""
     if not os.path.exists(lab.private_key):
-        _keygen(lab.private_key, "cephstack lab")
+        generate_key(lab.private_key, "cephstack lab")
     owner = os.stat(system.existing(os.path.dirname(lab.cache)))
     for path in (os.path.dirname(lab.private_key), lab.private_key, lab.private_key + ".pub"):
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def make_host_key(lab: Lab, name: str) -> None:
-    _keygen(lab.host_key(name), "")
-
-
-def _keygen(path: str, comment: str) -> None:
+def generate_key(path: str, comment: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     for stale in (path, path + ".pub"):
         with contextlib.suppress(FileNotFoundError):
@@ -136,7 +131,3 @@ def _greets(address: str) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-def client_missing() -> list[str]:
-    return [name for name in ("ssh", "ssh-keygen") if not shutil.which(name)]

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import os
+import platform
 import re
 import shutil
 import typing as t
@@ -89,7 +90,7 @@ class Hosts:
         memory = re.search(r"^MemAvailable:\s*(\d+)", system.read("/proc/meminfo"), re.MULTILINE)
         return Observed(
             root=root,
-            missing=tuple(self._missing()) if root else (),
+            missing=tuple(name for name in self._programs() if not shutil.which(name)) if root else (),
             images=frozenset(name for name in system.folders(lab.images) if "." not in name),
             key=os.path.exists(lab.private_key + ".pub"),
             network=network.observe(lab) if able else network.Seen([], [], "", False),
@@ -101,26 +102,24 @@ class Hosts:
             free_memory=int(memory[1]) * 1024 if memory else 0,
         )
 
-    def _missing(self) -> list[str]:
-        wanted = [name for name in ("ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount") if not shutil.which(name)]
-        if any(host.kind == "vm" for host in self.lab.hosts):
-            wanted += vms.missing()
-        return wanted + access.client_missing()
+    def _programs(self) -> list[str]:
+        machines = [vms.QEMU, "qemu-img", "mke2fs"] if any(host.kind == "vm" for host in self.lab.hosts) else []
+        return ["ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount", *machines, "ssh", "ssh-keygen"]
 
     def _observe_hosts(self) -> dict[str, HostSeen]:
         lab = self.lab
         running = system.machines(system.processes(), lab.machine(""))
-        records = {name: _record(lab, name) for name in {*system.folders(os.path.join(lab.directory, "hosts")), *running}}
+        names = sorted({*system.folders(os.path.join(lab.directory, "hosts")), *running})
         down = self._params["state"] == "down"
 
         def look(name: str) -> HostSeen:
-            record, pid = records[name], running.get(name)
+            record, pid = json.loads(system.read(lab.record(name)) or "{}"), running.get(name)
             if not record or pid is None or down:
                 return HostSeen(record, pid)
             return HostSeen(record, pid, access.ask(lab, record["address"], 0, 15 if record["kind"] == "vm" else 8))
 
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return dict(zip(sorted(records), pool.map(look, sorted(records))))
+            return dict(zip(names, pool.map(look, names)))
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that stands in the way."""
@@ -178,7 +177,7 @@ class Hosts:
         if record and seen.state != "up" and str(record["image"]) not in observed.images:
             draft.problem(f"{host.name}: the image {record['image']} that it was made from is gone: take the lab down and up again")
         if not record:
-            if host.kind == "vm" and not vms.machine_supported():
+            if host.kind == "vm" and platform.machine() != "x86_64":
                 draft.problem(f"{host.name}: virtual machines are made for x86_64 only")
             return self._add(draft, host, observed, "make", None, {**host.record(), "state": "up"})
         make = {"kind": host.kind, "release": host.release, "xen": host.xen}
@@ -226,7 +225,7 @@ class Hosts:
         lab = self.lab
         for name, seen in sorted(observed.hosts.items()):
             draft.ensure("host", name, {"state": seen.state}, None, functools.partial(self._remove, name, seen))
-        if observed.network.bridge(lab).get("ifalias") == network.alias(lab) or observed.network.table:
+        if observed.network.bridge(lab).get("ifalias") == lab.alias or observed.network.table:
             before = {"bridge": lab.bridge, "network": str(lab.network)}
             draft.ensure("network", lab.name, before, None, lambda: network.remove(lab), needs=draft.ids("host"))
         if observed.directory:
@@ -265,7 +264,8 @@ class Hosts:
                 access.set_names(lab, host.address, names)
         except system.LabError as error:
             path = lab.console(host.name)
-            raise system.LabError(f"{error}. The end of its console ({path}):\n{system.tail(path)}") from error
+            lines = [line.rstrip() for line in system.read(path).splitlines() if line.strip()]
+            raise system.LabError("\n".join([f"{error}. The end of its console ({path}):", *lines[-8:]])) from error
 
     def _make(self, host: Host, seen: HostSeen, observed: Observed) -> None:
         _kind(seen).remove(self.lab, host.name, seen.record)  # also what an interrupted run has left
@@ -274,7 +274,7 @@ class Hosts:
                 if state.record.get("kind") == "container" and state.record.get("release") == host.release:
                     images.harvest(self.lab, host.release, self.lab.host_directory(other))
         _KINDS[host.kind].make(self.lab, host)
-        access.make_host_key(self.lab, host.name)
+        access.generate_key(self.lab.host_key(host.name), "")  # so that it is known before its first boot
 
     def _stop(self, name: str, seen: HostSeen, orderly: bool) -> None:
         if seen.pid is not None:
@@ -324,10 +324,5 @@ def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
     return died
 
 
-def _record(lab: Lab, name: str) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = json.loads(system.read(os.path.join(lab.host_directory(name), "host.json")) or "{}")
-    return found
-
-
 def _keep_record(lab: Lab, host: Host) -> None:
-    write(os.path.join(lab.host_directory(host.name), "host.json"), json.dumps(host.record(), indent=1) + "\n", 0o644)
+    write(lab.record(host.name), json.dumps(host.record(), indent=1) + "\n", 0o644)

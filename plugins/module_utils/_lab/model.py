@@ -134,13 +134,15 @@ def _digest(text: str) -> str:
 class Lab:
     """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own.
 
-    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. table: the lab's own of nftables.
+    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is
+    known whose it is. table: the lab's own of nftables.
     """
 
     def __init__(self, name: str, network: ipaddress.IPv4Network, cache: str, hosts: tuple[Host, ...] = ()) -> None:
         self.name, self.network, self.cache, self.hosts = name, network, cache, hosts
         self.gateway = str(network[1])
         self.bridge = f"br-{name if len(name) <= 12 else _digest(name)}"
+        self.alias = f"cephstack lab {name} of {cache}"
         self.table = "cephstack_" + name.replace("-", "_")
         self.images = os.path.join(cache, "images")
         self.private_key = os.path.join(cache, "ssh", "id_ed25519")
@@ -152,6 +154,10 @@ class Lab:
 
     def console(self, name: str) -> str:
         return os.path.join(self.host_directory(name), "console.log")
+
+    def record(self, name: str) -> str:
+        """Return the file with what a host was made as (Host.record)."""
+        return os.path.join(self.host_directory(name), "host.json")
 
     def host_key(self, name: str) -> str:
         return os.path.join(self.host_directory(name), "ssh_host_ed25519_key")

@@ -56,11 +56,6 @@ def observe(lab: Lab) -> Seen:
     )
 
 
-def alias(lab: Lab) -> str:
-    """Return what is written on a lab's bridge, so that it is known whose it is."""
-    return f"cephstack lab {lab.name} of {lab.cache}"
-
-
 def rules(lab: Lab, local_resolver: str) -> str:
     """Return the lab's nftables table. Pure. The name of its empty chain tells the content, to be compared."""
     resolver = ""
@@ -97,7 +92,7 @@ def marker(ruleset: str) -> str:
 def problems(lab: Lab, seen: Seen) -> list[str]:
     found = []
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
-    if aliases.get(lab.bridge, alias(lab)) != alias(lab):
+    if aliases.get(lab.bridge, lab.alias) != lab.alias:
         owner = aliases[lab.bridge] or "something that is no lab"
         found.append(f"the bridge {lab.bridge} belongs to {owner}: give this lab another name (lab_name)")
     for route in seen.routes:
@@ -122,7 +117,7 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
     """Make the bridge, its address, the table and forwarding as they should be. What is there already stays."""
     if not os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0"])
-    system.run(["ip", "link", "set", lab.bridge, "alias", alias(lab)])
+    system.run(["ip", "link", "set", lab.bridge, "alias", lab.alias])
     system.run(["ip", "address", "flush", "dev", lab.bridge, "scope", "global"])
     system.run(["ip", "address", "add", f"{lab.gateway}/{lab.network.prefixlen}", "brd", "+", "dev", lab.bridge])
     system.run(["ip", "link", "set", lab.bridge, "up"])

@@ -151,10 +151,6 @@ def folders(path: str) -> list[str]:
     return [entry.name for entry in os.scandir(path) if entry.is_dir()] if os.path.isdir(path) else []
 
 
-def tail(path: str) -> str:
-    return "\n".join([line.rstrip() for line in read(path).splitlines() if line.strip()][-8:])
-
-
 def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, str], own_cgroup: bool) -> None:
     """Start a machine's process so that it outlives this one.
 

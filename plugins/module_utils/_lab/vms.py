@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import platform
 import shutil
 import signal
 import stat
@@ -155,11 +154,3 @@ def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     # QEMU's end may not have been noticed yet
     wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
     system.remove_tree(lab.host_directory(name))
-
-
-def missing() -> list[str]:
-    return [name for name in (QEMU, "qemu-img", "mke2fs") if not shutil.which(name)]
-
-
-def machine_supported() -> bool:
-    return platform.machine() == "x86_64"
