@@ -122,7 +122,9 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     if room < 0:
         problems.append("disks: the guest can't report on so many disks that are only read: name three at most")
     for item in items:
-        pool = item.get("pool") or _first_pool(params["consumers"], item.get("consumer"))
+        users = [one for one in params["consumers"] if one.get("kind") == "xen" and item.get("consumer") in (None, one["name"])]
+        pools = [pool["name"] for one in users for pool in one.get("pools") or () if pool.get("access", "rw") == "rw"]
+        pool = item.get("pool") or next(iter(pools), None)
         if not pool:
             problems.append(f"disks ({item['device']}): no pool is named, and there is no consumer of kind xen that may write one: name a pool")
         item["pool"] = pool or "none"
@@ -151,12 +153,6 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
         raise Invalid(problems)
     expect, write = ({item["device"]: item[what] for item in items if item.get(what)} for what in ("expect", "write"))
     return Order(disks, made, expect, write, kernel, busybox, params["memory"], params["timeout"], params["conf"])
-
-
-def _first_pool(consumers: t.Iterable[t.Mapping[str, t.Any]], name: t.Optional[str]) -> t.Optional[str]:
-    users = [one for one in consumers if one.get("kind") == "xen" and name in (None, one["name"])]
-    pools = [pool["name"] for one in users for pool in one.get("pools") or () if pool.get("access", "rw") == "rw"]
-    return pools[0] if pools else None
 
 
 def newest_kernel(paths: t.Sequence[str], running: str) -> str:

@@ -59,7 +59,7 @@ _WRITTEN = {
 # A server of NFS, or those of CephFS.
 _SERVERS = {"nfs": (r"[^\s/,]+", "one name or address"), "cephfs": (r"[^\s/,]+(,[^\s/,]+)*", "names or addresses, separated by commas")}
 # The keys of a device_config that say where the data are. Others say how they are reached.
-_PLACE = {"lvm": ("device",), "cephfs": ("server", "serverpath"), "nfs": ("server", "serverpath")}
+_PLACE = {"device", "server", "serverpath"}
 _DEVICES = "/dev/rbd/"
 # CephFSSR.py's own default
 _CEPH_PORT = 6789
@@ -99,11 +99,6 @@ class Repository:
     def image(self) -> str:
         """POOL/IMAGE that it lies on, "" where it lies on none."""
         return self.config.get("device", "")[len(_DEVICES) :]
-
-    @property
-    def place(self) -> dict[str, str]:
-        """The part of the device_config that says where the data are."""
-        return {key: self.config[key] for key in _PLACE[self.kind]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -487,7 +482,7 @@ def _taken(wanted: Repository, reference: str, observed: Observed) -> str:
     if wanted.uuid and record["uuid"] != wanted.uuid:
         return f"with the uuid {record['uuid']}, not {wanted.uuid}"
     for host, (_reference, pbd) in observed.plugs(reference).items():
-        before, after = differing(_normal(pbd["device_config"]), _normal(wanted.place))
+        before, after = differing(_normal(pbd["device_config"]), _normal({key: wanted.config[key] for key in _PLACE & wanted.config.keys()}))
         if after:
             return f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.host(host)})"
     return ""

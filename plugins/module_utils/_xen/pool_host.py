@@ -42,14 +42,14 @@ _READ = r"""
 PATH=$PATH:/usr/sbin:/sbin
 for f in $1; do
   if [ -f "$f" ]; then c=$(base64 -w0 "$f") || exit 3; echo "file $f $(stat -L -c %a "$f") $c"
-  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+  elif [ -e "$f" ]; then echo "other $f"; fi
 done
 for f in $2; do
   if [ -f "$f" ]; then
     c=$(sha256sum < "$f") || exit 3
     s=$(stat -L -c "%a %U %G" "$f") || exit 3
     echo "secret $f $s ${c%% *}"
-  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+  elif [ -e "$f" ]; then echo "other $f"; fi
 done
 for d in $3; do
   if [ -b "$d" ] || [ -L "$d" ]; then
@@ -75,28 +75,22 @@ chmod "$2" "$t"; cat > "$t"; mv -f "$t" "$f"
 
 
 @dataclasses.dataclass(frozen=True)
-class File:
-    """A file as it is. text is None for a secret, of which digest is the SHA-256; mode is octal, "600"."""
-
-    mode: str = ""
-    text: t.Optional[str] = None
-    digest: str = ""
-    owner: str = ""
-    group: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host: files by path (None where there is none), mapped devices with the signatures on them ("LVM2_member"), tools, rbdmap's state."""
+    """What is on the host.
 
-    files: t.Mapping[str, t.Optional[File]]
+    texts: mode ("644") and text of files by path. secrets: files with keys, of which only a digest is told. devices: those that are mapped, with
+    the signatures on them ("LVM2_member"). service: the state of rbdmap's.
+    """
+
+    texts: t.Mapping[str, t.Tuple[str, str]]
+    secrets: t.Mapping[str, keyring_files.File]
     devices: t.Mapping[str, t.Tuple[str, ...]]
     tools: t.FrozenSet[str]
     service: str
 
-    def text(self, path: str) -> t.Optional[str]:
-        now = self.files.get(path)
-        return now.text if now else None
+    def text(self, path: str) -> str:
+        """The text of a file, "" where there is none."""
+        return self.texts.get(path, ("", ""))[1]
 
 
 def keyring_file(client: str) -> str:
@@ -104,9 +98,8 @@ def keyring_file(client: str) -> str:
     return f"/etc/ceph/ceph.{client}.keyring"
 
 
-def edit_lvm(text: t.Optional[str]) -> str:
+def edit_lvm(text: str) -> str:
     """Return an LVM configuration that looks at RBD devices. All else stays."""
-    text = text or ""
     body = _section(text, "devices")
     if body is None:
         settings = "".join(f"\t{name} = {whole}\n" for name, (_mark, _item, whole) in _LVM_SETTINGS.items())
@@ -176,17 +169,16 @@ class Provider:
         lines = [line.split() for line in out.splitlines() if line.strip()]
         if code or not lines or lines[-1] != ["end"]:
             raise Unreachable(f"the host's files could not be read (exit code {code}): {err.strip() or 'it said nothing'}")
-        files: dict[str, t.Optional[File]] = {}
+        texts: dict[str, tuple[str, str]] = {}
+        secrets: dict[str, keyring_files.File] = {}
         devices: dict[str, tuple[str, ...]] = {}
         tools, service = set(), ""
         for word, *rest in lines:
             path = rest[0][len(self.root) :] if rest else ""
             if word == "file":
-                files[path] = File(rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
+                texts[path] = (rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
             elif word == "secret":
-                files[path] = File(rest[1], owner=rest[2], group=rest[3], digest=rest[4])
-            elif word == "none":
-                files[path] = None
+                secrets[path] = keyring_files.File(True, rest[4], rest[2], rest[3], keyring_files.mode_text(int(rest[1], 8)))
             elif word == "other":
                 raise Invalid([f"{path} is no file: take away what is there"])
             elif word == "device":
@@ -195,7 +187,7 @@ class Provider:
                 tools.add(rest[0])
             elif word == "service":
                 service = "".join(rest)
-        return Observed(files, devices, frozenset(tools), service)
+        return Observed(texts, secrets, devices, frozenset(tools), service)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where the host lacks what this can't give it."""
@@ -226,7 +218,7 @@ class Provider:
                 draft.ensure("mapping", image, {"client": client}, None, functools.partial(self._do, command))
         unmapped = [f"mapping/{image}" for image in leaving]
         for path in self._secret_files(self.gone):
-            if path not in secrets and observed.files.get(path):
+            if path not in secrets and path in observed.secrets:
                 command = f"rm -f {shlex.quote(self.root + path)}"
                 draft.ensure("file", path, {"there": True}, None, functools.partial(self._do, command), needs=unmapped)
         return draft.plan(Lane("shell"))
@@ -235,33 +227,32 @@ class Provider:
         missing = sorted(self.tools - observed.tools)
         if missing:
             draft.problem(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host")
-        there = ceph_conf.conf_value(observed.text(CONF) or "", "fsid")
+        there = ceph_conf.conf_value(observed.text(CONF), "fsid")
         if there and there != self.fsid:
             draft.problem(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
 
-    def _plan_text(self, draft: Draft, path: str, observed: Observed, edit: t.Callable[[t.Optional[str]], str]) -> None:
-        now = observed.files.get(path)
+    def _plan_text(self, draft: Draft, path: str, observed: Observed, edit: t.Callable[[str], str]) -> None:
+        now = observed.text(path)
+        mode, _text = observed.texts.get(path, ("", ""))
         try:
-            text = edit(observed.text(path))
+            text = edit(now)
         except ValueError as error:
             draft.problem(f"{path}: {error}: mend it by hand")
             return
-        if now is None or now.text != text:
-            old, new = (observed.text(path) or "").splitlines(), text.splitlines()
+        if text != now or not mode:
+            old, new = now.splitlines(), text.splitlines()
             before, after = ({"lines": [_shown(line) for line in lines if line not in others]} for lines, others in ((old, new), (new, old)))
-            write = functools.partial(self._write, path, now.mode if now else "644", text.encode("utf-8", "surrogateescape"))
-            draft.add(Change("file", path, "update" if now else "create", before if now else None, after, write))
+            write = functools.partial(self._write, path, mode or "644", text.encode("utf-8", "surrogateescape"))
+            draft.add(Change("file", path, "update" if mode else "create", before if mode else None, after, write))
 
     def _plan_secret(self, draft: Draft, path: str, client: str, observed: Observed) -> None:
-        now, key = observed.files.get(path), self.keys.get(client)
-        place = keyring_files.Place(path, client, self.owner, self.group)
-        file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
+        key, place = self.keys.get(client), keyring_files.Place(path, client, self.owner, self.group)
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
             text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
             digest = hashlib.sha256(text.encode()).hexdigest()
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
-        change = keyring_files.change(place, file, digest, write, kind="file")
+        change = keyring_files.change(place, observed.secrets.get(path, keyring_files.File()), digest, write, kind="file")
         if change:
             draft.add(change)
 
