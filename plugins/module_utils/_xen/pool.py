@@ -278,21 +278,19 @@ class Provider:
         shown = {reference: f"{record['name_label']} ({record['address']})" for reference, record in observed.hosts.items()}
         matched: set[str] = set()
         for host in self.declared_hosts:
+            address, name = str(host.get("address") or "-").lower(), host["name"].lower()
             found = [
                 reference
                 for reference, record in observed.hosts.items()
-                if str(host.get("address") or "-").lower() == record["address"].lower()
-                or host["name"].lower() in (record["name_label"].lower(), record["hostname"].lower())
+                if address == record["address"].lower() or name in (record["name_label"].lower(), record["hostname"].lower())
             ]
             if not found:
-                own = f"{host['name']} ({host.get('address') or 'no address'})"
-                draft.problem(f"host {own} is none of the pool {observed.pool}, whose hosts are {', '.join(sorted(shown.values()))}")
+                whose = f"none of the pool {observed.pool}, whose hosts are {', '.join(sorted(shown.values()))}"
+                draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is {whose}")
             matched.update(found)
-        for reference in shown.keys() - matched:
-            draft.problem(
-                f"host {shown[reference]} of the pool {observed.pool} is not in the inventory: "
-                f"a shared repository must be reachable from every host of its pool, so declare it"
-            )
+        for there in (host for reference, host in shown.items() if reference not in matched):
+            why = "a shared repository must be reachable from every host of its pool, so declare it"
+            draft.problem(f"host {there} of the pool {observed.pool} is not in the inventory: {why}")
 
     def _plan_creation(self, wanted: Repository, observed: Observed, draft: Draft) -> None:
         here, path = f"repository {wanted.name}", wanted.config.get("device")
@@ -481,8 +479,9 @@ def _taken(wanted: Repository, reference: str, observed: Observed) -> str:
         return f"of type {record['type']}, not {wanted.kind}"
     if wanted.uuid and record["uuid"] != wanted.uuid:
         return f"with the uuid {record['uuid']}, not {wanted.uuid}"
+    place = _normal({key: value for key, value in wanted.config.items() if key in _PLACE})
     for host, (_reference, pbd) in observed.plugs(reference).items():
-        before, after = differing(_normal(pbd["device_config"]), _normal({key: wanted.config[key] for key in _PLACE & wanted.config.keys()}))
+        before, after = differing(_normal(pbd["device_config"]), place)
         if after:
             return f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.host(host)})"
     return ""
