@@ -200,7 +200,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.hosts import Hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, records, string, strings
 
 _DISK = {"name": string("The disk is C(/dev/disk/by-id/lab-NAME) in the host.", required=True), "size": string("Its size, such as V(10G).", required=True)}
@@ -252,9 +252,9 @@ def main() -> None:
     changing = module.params["state"] != "status" and not module.check_mode and os.geteuid() == 0
     try:
         # One run at a time for a lab.
-        with system.locked(system.lock_path(lab.directory)) if changing else contextlib.nullcontext():
+        with system.alone(lab.directory) if changing else contextlib.nullcontext():
             run_module(module, provider, module.params["arm"])
-    except system.LabError as error:
+    except (system.LabError, Unreachable) as error:
         module.fail_json(msg=str(error))
 
 

@@ -11,20 +11,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import socket
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import block
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
 
 # States of ``systemctl is-system-running`` in which the boot has ended and services can be used.
 UP = ("running", "degraded")
 
+# The block of a host's /etc/hosts that is the lab's.
+NAMES = "hosts of the lab"
 _CUT = "=cut="
-BEGIN, END = "# BEGIN hosts of the lab", "# END hosts of the lab"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,22 +41,13 @@ class Answer:
 def make_key(lab: Lab) -> None:
     """Make the key pair of the lab. It belongs to whoever owns the cache's parent, who runs Ansible."""
     if not os.path.exists(lab.private_key):
-        _keygen(lab.private_key, "cephstack lab")
-    owner = os.stat(_first_existing(os.path.dirname(lab.cache)))
+        generate_key(lab.private_key, "cephstack lab")
+    owner = os.stat(system.existing(os.path.dirname(lab.cache)))
     for path in (os.path.dirname(lab.private_key), lab.private_key, lab.private_key + ".pub"):
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _first_existing(path: str) -> str:
-    return path if os.path.isdir(path) else _first_existing(os.path.dirname(path))
-
-
-def make_host_key(directory: str) -> None:
-    """Make a host's own key beside it, so that it is known before its first boot."""
-    _keygen(os.path.join(directory, "ssh_host_ed25519_key"), "")
-
-
-def _keygen(path: str, comment: str) -> None:
+def generate_key(path: str, comment: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     for stale in (path, path + ".pub"):
         with contextlib.suppress(FileNotFoundError):
@@ -64,18 +57,14 @@ def _keygen(path: str, comment: str) -> None:
 
 def write_known_hosts(lab: Lab, addresses: t.Mapping[str, str]) -> None:
     """Write the keys of all hosts, so that ssh never asks."""
-    lines = []
-    for name, address in sorted(addresses.items()):
-        key = system.read(os.path.join(lab.host_directory(name), "ssh_host_ed25519_key.pub")).split()
-        if len(key) >= 2:
-            lines.append(f"{address},{name} {key[0]} {key[1]}\n")
-    text = "".join(lines)
-    if system.read(lab.known_hosts) != text:
-        system.write(lab.known_hosts, text)
+    with system.alone_for(lab.known_hosts):
+        keys = {name: system.read(lab.host_key(name) + ".pub").split() for name in sorted(addresses)}
+        text = "".join(f"{addresses[name]},{name} {key[0]} {key[1]}\n" for name, key in keys.items() if len(key) >= 2)
+        if system.read(lab.known_hosts) != text:
+            files.write(lab.known_hosts, text, 0o644)
 
 
 def command(lab: Lab, address: str, remote: str, connect: int) -> list[str]:
-    """Return the argv of an ssh call that can neither ask nor hang in its connection."""
     options = [f"UserKnownHostsFile={lab.known_hosts}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes"]
     options += [f"ConnectTimeout={connect}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=6"]
     return ["ssh", "-F", "none", "-i", lab.private_key, *(word for option in options for word in ("-o", option)), f"root@{address}", remote]
@@ -99,28 +88,12 @@ def parse(text: str) -> t.Optional[Answer]:
     parts = text.split(_CUT + "\n")
     if len(parts) != 3 or not parts[0].strip():
         return None
-    failed = tuple(line.split()[0] for line in parts[1].splitlines() if line.split())
-    return Answer(state=parts[0].strip(), failed=failed, names=managed(parts[2]))
-
-
-def managed(text: str) -> str:
-    """Return the lab's lines of an /etc/hosts, "" where there are none. Pure."""
-    dummy, begin, rest = text.partition(BEGIN + "\n")
-    block, end, dummy = rest.partition(END)
-    return block if begin and end else ""
-
-
-def with_names(text: str, names: str) -> str:
-    """Return an /etc/hosts with the lab's lines in place of the old ones. Pure."""
-    before, begin, rest = text.partition(BEGIN + "\n")
-    after = rest.partition(END + "\n")[2] if begin else ""
-    return f"{before}{BEGIN}\n{names}{END}\n{after}"
+    return Answer(parts[0].strip(), tuple(line.split()[0] for line in parts[1].splitlines() if line.split()), block(parts[2], NAMES) or "")
 
 
 def set_names(lab: Lab, address: str, names: str) -> None:
-    """Replace the lab's lines in a running host's /etc/hosts."""
-    script = f"sed -i '/^{BEGIN}$/,/^{END}$/d' /etc/hosts && cat >> /etc/hosts"
-    system.run(command(lab, address, script, 10), stdin=f"{BEGIN}\n{names}{END}\n")
+    script = f"sed -i '/^# BEGIN {NAMES}$/,/^# END {NAMES}$/d' /etc/hosts && cat >> /etc/hosts"
+    system.run(command(lab, address, script, 10), stdin=f"# BEGIN {NAMES}\n{names}# END {NAMES}\n")
 
 
 def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) -> Answer:
@@ -130,22 +103,24 @@ def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) 
     """
     until = time.monotonic() + seconds
     last = "no ssh at port 22"
-    while time.monotonic() < until:
+
+    def up() -> t.Optional[Answer]:
+        nonlocal last
         if died():
             raise system.LabError("it ended while it booted")
         if not _greets(address):
-            time.sleep(0.1)
-            continue
+            return None
         answer = ask(lab, address, wait=max(1, int(until - time.monotonic())), connect=20)
         if answer is None:
             last = "ssh greets, but a login with the lab's key does not succeed"
-            time.sleep(0.3)
         elif answer.state in UP:
             return answer
         else:
             last = f"systemd says {answer.state}" + (f", failed: {', '.join(answer.failed)}" if answer.failed else "")
-            time.sleep(0.5)
-    raise system.LabError(f"not up after {seconds:g} s: {last}")
+        return None
+
+    found: Answer = wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
+    return found
 
 
 def _greets(address: str) -> bool:
@@ -156,8 +131,3 @@ def _greets(address: str) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-def client_missing() -> list[str]:
-    """Return which of the ssh programs are not installed."""
-    return [name for name in ("ssh", "ssh-keygen") if not shutil.which(name)]

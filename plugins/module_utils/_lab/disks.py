@@ -16,7 +16,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import 
 
 
 def path(directory: str, name: str) -> str:
-    """Return a disk's file."""
     return os.path.join(directory, "disks", name + ".img")
 
 
@@ -36,16 +35,11 @@ def attached() -> dict[str, str]:
 
 
 def attach(directory: str, name: str) -> str:
-    """Return the loop device of a disk, attaching it where it is not."""
     target = os.path.realpath(path(directory, name))
-    device = attached().get(target)
-    if device is None:
-        device = system.run(["losetup", "--find", "--show", target]).out.strip()
-    return device
+    return attached().get(target) or system.run(["losetup", "--find", "--show", target]).out.strip()
 
 
 def detach_below(directory: str) -> None:
-    """Detach every loop device whose file lies below a directory."""
     prefix = os.path.realpath(directory) + "/"
     for backing, device in attached().items():
         if backing.startswith(prefix):

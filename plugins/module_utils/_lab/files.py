@@ -9,9 +9,9 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import os
 import uuid
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_block
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
 
@@ -32,13 +32,13 @@ def names(hosts: dict[str, str]) -> str:
 
 def of_host(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], moved: bool = False) -> dict[str, File]:
     """Return the files of a host, by their path in it. moved: it gets another address than it had."""
-    directory = lab.host_directory(host.name)
-    key = os.path.join(directory, "ssh_host_ed25519_key")
+    key = lab.host_key(host.name)
     servers = around.nameservers or ((lab.gateway,) if around.local_resolver else ())
     apt = surroundings.for_hosts(around.apt, lab.gateway)
+    own = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback", *around.names]
     return {
         "/etc/hostname": File(host.name + "\n"),
-        "/etc/hosts": File(_etc_hosts(around, hosts), once=True),
+        "/etc/hosts": File(put_block("\n".join(own) + "\n", access.NAMES, names(hosts)), once=True),
         "/etc/machine-id": File(uuid.uuid5(uuid.NAMESPACE_DNS, f"{lab.cache}/{lab.machine(host.name)}").hex + "\n", 0o444),
         "/etc/resolv.conf": File("".join(f"nameserver {server}\n" for server in servers)),
         # the host's own from then on: roles put its interface into a bridge
@@ -49,11 +49,6 @@ def of_host(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict
         "/etc/ssh/ssh_host_ed25519_key.pub": File(system.read(key + ".pub")),
         "/etc/ssh/lab_authorized_keys": File(system.read(lab.private_key + ".pub"), 0o600),
     }
-
-
-def _etc_hosts(around: surroundings.Surroundings, hosts: dict[str, str]) -> str:
-    own = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback", *around.names]
-    return access.with_names("\n".join(own) + "\n", names(hosts))
 
 
 def _interfaces(lab: Lab, host: Host) -> str:

@@ -11,6 +11,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gzip
 import hashlib
 import io
@@ -23,8 +24,8 @@ import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Unreachable
 
 # Raised when the image would come out otherwise from the same packages; then images of older make are made anew.
 RECIPE = 2
@@ -50,22 +51,22 @@ class Image:
     packages: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass
 class Provider:
     """Makes one image at path, and keeps what it knows of it beside it in path.json."""
 
-    def __init__(self, path: str, kind: str, size: int, form: str = "raw") -> None:
-        self.path = path
-        self.kind = kind
-        self.size = size
-        self.format = form
+    path: str
+    kind: str
+    size: int
+    format: str = "raw"
 
     def observe(self) -> t.Optional[Image]:
         """Return the image as it is, None where there is none. Its sum is counted anew: a damaged image is another one."""
         try:
             with open(self.path + ".json", encoding="utf-8") as file:
-                noted = json.load(file)
+                noted = {"format": "raw", **json.load(file)}
             found = _sum(self.path)
-            return Image(noted["recipe"], noted["kind"], noted.get("format", "raw"), noted["size"], found, found == noted["sha256"], tuple(noted["packages"]))
+            return Image(**{**noted, "sha256": found, "packages": tuple(noted["packages"])}, whole=found == noted["sha256"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -73,11 +74,13 @@ class Provider:
 
     def plan(self, observed: t.Optional[Image]) -> Plan:
         """The image is made where it is not there, of another recipe, kind or size, or damaged."""
-        after = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "whole": True}
-        before = observed and {key: getattr(observed, key) for key in after}
-        if before == after:
-            return Plan()
-        return Plan([Change("image", self.path, "update" if before else "create", before, after, self._make)])
+        draft = Draft()
+        draft.ensure("image", self.path, dataclasses.asdict(observed) if observed else None, {**self._noted, "whole": True}, self._make)
+        return draft.plan()
+
+    @property
+    def _noted(self) -> dict[str, t.Any]:
+        return {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size}
 
     def _make(self) -> None:
         data, packages = linux() if self.kind == "linux" else (_guest.marker_image(1, stays=self.kind == "stays"), [])
@@ -90,14 +93,11 @@ class Provider:
                 disk.truncate(self.size)
             else:
                 disk.write(gzip.compress(qcow2(data, self.size), mtime=0))
-        noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size, "sha256": _sum(self.path + ".new"), "packages": packages}
-        with open(self.path + ".json.new", "w", encoding="utf-8") as file:
-            json.dump(noted, file, indent=1)
         os.replace(self.path + ".new", self.path)
-        os.replace(self.path + ".json.new", self.path + ".json")
+        noted = {**self._noted, "sha256": _sum(self.path), "packages": packages}
+        files.write(self.path + ".json", json.dumps(noted, indent=1), 0o644, os.getuid(), os.getgid())
 
     def returned(self, observed: t.Optional[Image]) -> dict[str, t.Any]:
-        """Return path, and sha256 and packages of the image where it is there."""
         if observed is None:
             return {"path": self.path}
         return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
@@ -132,44 +132,41 @@ def qcow2(data: bytes, size: int) -> bytes:
 def linux() -> tuple[bytes, list[str]]:
     """Return the bootable image, and the packages it was made of. Raises Unreachable where they can't be had."""
     with tempfile.TemporaryDirectory(prefix="cephstack-image-") as folder:
-        for package in (_kernel_package(), BUSYBOX_PACKAGE):
-            _download(package, folder)
+        for package in (_with_new_lists(_kernel_package), BUSYBOX_PACKAGE):
+            _with_new_lists(functools.partial(_run, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder))
         names = sorted(name for name in os.listdir(folder) if name.endswith(".deb"))
-        files: dict[str, bytes] = {}
+        found: dict[str, bytes] = {}
         for name in names:
-            files.update(_unpack(os.path.join(folder, name), r"\./boot/vmlinuz-|\./(usr/)?bin/busybox$|.*\.ko(\.xz)?$"))
-    kernel = next((data for name, data in files.items() if "/vmlinuz-" in name), None)
-    busybox = next((data for name, data in files.items() if name.endswith("/busybox")), None)
+            found.update(_unpack(os.path.join(folder, name), r"\./boot/vmlinuz-|\./(usr/)?bin/busybox$|.*\.ko(\.xz)?$"))
+    kernel = next((data for name, data in found.items() if "/vmlinuz-" in name), None)
+    busybox = next((data for name, data in found.items() if name.endswith("/busybox")), None)
     if kernel is None or busybox is None:
         raise ValueError("the packages hold no kernel or no busybox where they should")
-    modules = {os.path.basename(name).split(".ko")[0].replace("-", "_"): data for name, data in files.items() if ".ko" in name}
+    modules = {os.path.basename(name).split(".ko")[0].replace("-", "_"): data for name, data in found.items() if ".ko" in name}
     return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES)), COMMAND_LINE), names
 
 
-def _kernel_package() -> str:
-    """Return the package that the name for every version stands for."""
-    for attempt in (1, 2):
-        shown = _run("apt-cache", "depends", "--important", KERNEL_PACKAGE)
-        found = re.search(r"Depends: (linux-image-\S+)", shown)
-        if found:
-            return found[1]
-        if attempt == 1:
-            _run("apt-get", "update", "-q")
-    raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")
-
-
-def _download(package: str, folder: str) -> None:
+def _with_new_lists(ask: t.Callable[[], str]) -> str:
+    """Return what apt says, if need be once its lists of packages are as new as the archive."""
     try:
-        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
-    except Unreachable:  # the lists may be older than the archive
+        return ask()
+    except Unreachable:
         _run("apt-get", "update", "-q")
-        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
+        return ask()
+
+
+def _kernel_package() -> str:
+    found = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
+    if not found:
+        raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")
+    return found[1]
 
 
 def _unpack(package: str, wanted: str) -> dict[str, bytes]:
     archive = process.read_bytes(["dpkg-deb", "--fsys-tarfile", package])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile() and re.match(wanted, member.name)}
+        members = ((member.name, tar.extractfile(member)) for member in tar if re.match(wanted, member.name))
+        return {name: stream.read() for name, stream in members if stream}
 
 
 def _run(*command: str, folder: t.Optional[str] = None) -> str:

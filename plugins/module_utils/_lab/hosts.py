@@ -9,17 +9,22 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
+import platform
+import re
 import shutil
-import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, containers, files, images, network, surroundings, system, vms
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, MIB, Host, Lab, parse, show_size
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Plan, Risk, differing
 
+# How hosts of each kind are made, started, stopped and removed.
+_KINDS = {"container": containers, "vm": vms}
 # Room on disk: what an image takes while it is made, and what a new host takes with some packages.
 _IMAGE_ROOM = {"container": 1 * GIB, "vm": 4 * GIB}
 _HOST_ROOM = GIB // 2
@@ -37,7 +42,7 @@ class HostSeen:
 
     @property
     def state(self) -> str:
-        """Return absent, stopped, booting (runs, but ssh or systemd are not ready) or up."""
+        """Absent, stopped, booting (runs, but ssh or systemd are not ready) or up."""
         if self.pid is not None:
             return "up" if self.answer is not None and self.answer.state in access.UP else "booting"
         return "stopped" if self.record else "absent"
@@ -59,6 +64,9 @@ class Observed:
     free_disk: int
     free_memory: int
 
+    def host(self, name: str) -> HostSeen:
+        return self.hosts.get(name, HostSeen())
+
 
 class Hosts:
     """The provider. state: up (declared hosts run), down (nothing of the lab is left) or status (only look)."""
@@ -66,296 +74,227 @@ class Hosts:
     def __init__(self, params: t.Mapping[str, t.Any], check: bool = False) -> None:
         self._params = params
         self._check = check
-        self._lab: t.Optional[Lab] = None
-        self._known_hosts = threading.Lock()
 
-    @property
+    @functools.cached_property
     def lab(self) -> Lab:
-        """Return the declared lab. Raises Invalid."""
-        if self._lab is None:
-            self._lab = parse(self._params)
-        return self._lab
-
-    # -- observe ------------------------------------------------------------------------------------------------
+        """The declared lab. Raises Invalid."""
+        return parse(self._params)
 
     def observe(self) -> Observed:
         """Read images, network and hosts; running hosts are asked by ssh, side by side."""
         lab = self.lab
         root = os.geteuid() == 0
-        missing = tuple(self._missing()) if root else ()
         # What cannot be asked for lack of the program cannot have been made either.
-        seen_network = network.Seen([], [], "", False)
-        if root and shutil.which("nft") and shutil.which("ip"):
-            seen_network = network.observe(lab)
-        existing = os.path.dirname(lab.cache)
-        while not os.path.isdir(existing):
-            existing = os.path.dirname(existing)
-        usage = os.statvfs(lab.cache if os.path.isdir(lab.cache) else existing)
+        able = root and shutil.which("nft") and shutil.which("ip")
+        usage = os.statvfs(system.existing(lab.cache))
+        memory = re.search(r"^MemAvailable:\s*(\d+)", system.read("/proc/meminfo"), re.MULTILINE)
         return Observed(
             root=root,
-            missing=missing,
-            images=frozenset(name for name in _names(lab.images) if images.ready(lab, name) and "." not in name),
+            missing=tuple(name for name in self._programs() if not shutil.which(name)) if root else (),
+            images=frozenset(name for name in system.folders(lab.images) if "." not in name),
             key=os.path.exists(lab.private_key + ".pub"),
-            network=seen_network,
+            network=network.observe(lab) if able else network.Seen([], [], "", False),
             hosts=self._observe_hosts(),
             around=surroundings.observe(self._params.get("mirror") or ""),
-            other_labs=tuple(name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name),
+            other_labs=tuple(name for name in system.folders(os.path.join(lab.cache, "labs")) if name != lab.name),
             directory=os.path.isdir(lab.directory),
             free_disk=usage.f_bavail * usage.f_frsize,
-            free_memory=_available_memory(),
+            free_memory=int(memory[1]) * 1024 if memory else 0,
         )
 
-    def _missing(self) -> list[str]:
-        wanted = [name for name in ("ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount") if not shutil.which(name)]
-        if any(host.kind == "vm" for host in self.lab.hosts):
-            wanted += vms.missing()
-        return wanted + access.client_missing()
+    def _programs(self) -> list[str]:
+        machines = [vms.QEMU, "qemu-img", "mke2fs"] if any(host.kind == "vm" for host in self.lab.hosts) else []
+        return ["ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount", *machines, "ssh", "ssh-keygen"]
 
     def _observe_hosts(self) -> dict[str, HostSeen]:
         lab = self.lab
         running = system.machines(system.processes(), lab.machine(""))
-        records = {name: _record(lab, name) for name in {*_names(os.path.join(lab.directory, "hosts")), *running}}
+        names = sorted({*system.folders(os.path.join(lab.directory, "hosts")), *running})
         down = self._params["state"] == "down"
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            asked = {
-                name: pool.submit(access.ask, lab, records[name]["address"], 0, 15 if records[name]["kind"] == "vm" else 8)
-                for name in running
-                if records[name] and not down
-            }
-            return {name: HostSeen(record, running.get(name), asked[name].result() if name in asked else None) for name, record in sorted(records.items())}
 
-    # -- plan ---------------------------------------------------------------------------------------------------
+        def look(name: str) -> HostSeen:
+            record, pid = json.loads(system.read(lab.record(name)) or "{}"), running.get(name)
+            if not record or pid is None or down:
+                return HostSeen(record, pid)
+            return HostSeen(record, pid, access.ask(lab, record["address"], 0, 15 if record["kind"] == "vm" else 8))
+
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return dict(zip(names, pool.map(look, names)))
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with everything that stands in the way."""
         if not observed.root:
             raise Invalid([f"the lab {self.lab.name} needs root on this machine (network, mounts, loop devices): run as root or with become"])
-        if self._params["state"] == "status":
-            return Plan()
+        draft = Draft()
         if self._params["state"] == "down":
-            return self._plan_down(observed)
-        return self._plan_up(observed)
+            self._plan_down(observed, draft)
+        elif self._params["state"] == "up":
+            self._plan_up(observed, draft)
+        return draft.plan()
 
-    def _plan_up(self, observed: Observed) -> Plan:
-        lab = self.lab
-        warnings: list[str] = []
-        problems = network.problems(lab, observed.network)
+    def _plan_up(self, observed: Observed, draft: Draft) -> None:
+        lab, resolver = self.lab, observed.around.local_resolver
+        for problem in network.problems(lab, observed.network):
+            draft.problem(problem)
         if observed.missing:
             said = f"this machine lacks {', '.join(observed.missing)}: the role cephstack.cloud.lab installs what is needed"
-            (warnings if self._check else problems).append(said)
+            (draft.warn if self._check else draft.problem)(said)
         for chain in observed.network.foreign_drop:
-            warnings.append(f"the nftables chain '{chain}' drops what it does not know: if the hosts cannot reach out, accept {lab.bridge} there")
-        ruleset = network.rules(lab, observed.around.local_resolver)
+            draft.warn(f"the nftables chain '{chain}' drops what it does not know: if the hosts cannot reach out, accept {lab.bridge} there")
+        if not observed.key:
+            draft.ensure("key", "ssh", None, {"private_key": lab.private_key}, lambda: access.make_key(lab))
+        ruleset = network.rules(lab, resolver)
         before, after = network.difference(lab, observed.network, ruleset)
         bridge_gone = "bridge" in after
-        changes: list[Change] = []
-        if not observed.key:
-            changes.append(Change("key", "ssh", "create", None, {"private_key": lab.private_key}, lambda: access.make_key(lab)))
         if after:
             action = "create" if bridge_gone else "update"
-            changes.append(Change("network", lab.name, action, before, after, lambda: network.make(lab, ruleset, observed.around.local_resolver)))
-        hosts = [self._host_change(host, observed, bridge_gone, problems, warnings) for host in lab.hosts]
-        wanted = {host.image: host for change, host in hosts if change is not None and host.image not in observed.images}
-        for host in lab.hosts:
-            seen = observed.hosts.get(host.name, HostSeen())
-            if seen.record and seen.state != "up" and str(seen.record["image"]) not in observed.images:
-                problems.append(f"{host.name}: the image {seen.record['image']} that it was made from is gone: take the lab down and up again")
-        changes += [
-            Change(
-                "image",
-                name,
-                "create",
-                None,
-                {"release": host.release, "kind": host.kind, "packages": list(host.packages)},
-                _call(images.build, lab, host, observed.around),
-            )
-            for name, host in wanted.items()
-        ]
-        changes += [change for change, dummy in hosts if change is not None]
-        problems += self._room(observed, wanted.values(), [host for change, host in hosts if change is not None])
-        if problems:
-            raise Invalid(problems)
-        return Plan(changes, warnings)
+            draft.add(Change("network", lab.name, action, before, after, lambda: network.make(lab, ruleset, resolver)))
+        changed = [host for host in (self._plan_host(host, observed, bridge_gone, draft) for host in lab.hosts) if host]
+        new_images = {host.image: host for host in changed if host.image not in observed.images}
+        for name, host in new_images.items():
+            after = {"release": host.release, "kind": host.kind, "packages": list(host.packages)}
+            draft.ensure("image", name, None, after, functools.partial(images.build, lab, host, observed.around))
+        draft.changes.sort(key=lambda change: change.kind == "host")  # the last, as they are made
+        self._check_room(observed, new_images.values(), changed, draft)
 
-    def _room(self, observed: Observed, new_images: t.Iterable[Host], changed: t.Sequence[Host]) -> list[str]:
-        """Return what this machine is too small for."""
-        found = []
-        new = [host for host in changed if observed.hosts.get(host.name, HostSeen()).state == "absent"]
+    def _check_room(self, observed: Observed, new_images: t.Iterable[Host], changed: t.Sequence[Host], draft: Draft) -> None:
+        new = [host.name for host in changed if observed.host(host.name).state == "absent"]
         disk = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new)
         if disk > observed.free_disk:
-            names = ", ".join(host.name for host in new)
-            found.append(
-                f"{self.lab.cache} has {show_size(observed.free_disk)} free, but {names} need about {show_size(disk)}: free some, or set lab_cache elsewhere"
-            )
-        starting = [host for host in changed if observed.hosts.get(host.name, HostSeen()).pid is None]
+            free = show_size(observed.free_disk)
+            draft.problem(f"{self.lab.cache} has {free} free, but {', '.join(new)} need about {show_size(disk)}: free some, or set lab_cache elsewhere")
+        starting = [host for host in changed if observed.host(host.name).pid is None]
         memory = sum(host.memory * MIB if host.kind == "vm" else _CONTAINER_MEMORY for host in starting)
         if memory > observed.free_memory:
             names = ", ".join(f"{host.name} ({host.memory} MiB)" for host in starting if host.kind == "vm") or ", ".join(host.name for host in starting)
-            found.append(f"{show_size(observed.free_memory)} of memory are free, but {names} need {show_size(memory)}: declare less memory or fewer hosts")
-        return found
+            free = show_size(observed.free_memory)
+            draft.problem(f"{free} of memory are free, but {names} need {show_size(memory)}: declare less memory or fewer hosts")
 
-    def _host_change(self, host: Host, observed: Observed, bridge_gone: bool, problems: list[str], warnings: list[str]) -> tuple[t.Optional[Change], Host]:
-        """Return the change that a host needs, or None, and the host with the image that it will have."""
-        lab, seen = self.lab, observed.hosts.get(host.name, HostSeen())
-        names = files.names(self._addresses(observed))
-        needs = frozenset({f"image/{host.image}", f"network/{lab.name}", "key/ssh"})
-        want = host.record()
-        if not seen.record:
-            if host.kind == "vm" and not vms.machine_supported():
-                problems.append(f"{host.name}: virtual machines are made for x86_64 only")
-            shown = {**want, "state": "up"}
-            return Change("host", host.name, "create", None, shown, _call(self._raise, host, observed, "make"), needs=needs), host
-        was = {"kind": seen.record["kind"], "release": seen.record["release"], "xen": seen.record.get("xen", False)}
-        new = {"kind": host.kind, "release": host.release, "xen": host.xen}
-        if was != new:
+    def _plan_host(self, host: Host, observed: Observed, bridge_gone: bool, draft: Draft) -> t.Optional[Host]:
+        """Plan what a host needs; return it, with the image that it will have, where that is something."""
+        seen = observed.host(host.name)
+        record = seen.record
+        if record and seen.state != "up" and str(record["image"]) not in observed.images:
+            draft.problem(f"{host.name}: the image {record['image']} that it was made from is gone: take the lab down and up again")
+        if not record:
+            if host.kind == "vm" and platform.machine() != "x86_64":
+                draft.problem(f"{host.name}: virtual machines are made for x86_64 only")
+            return self._add(draft, host, observed, "make", None, {**host.record(), "state": "up"})
+        make = {"kind": host.kind, "release": host.release, "xen": host.xen}
+        made = {"xen": False, **{key: record[key] for key in make if key in record}}
+        if made != make:
             reason = f"{host.name} would be made anew as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
-            apply = _call(self._raise, host, observed, "remake")
-            return Change("host", host.name, "update", was, new, apply, risk=Risk.LOSS, reason=reason, needs=needs), host
-        if seen.record["image"] != host.image:
-            warnings.append(f"{host.name}: was made with other packages in its image; it keeps its root until it is taken down")
-        host = dataclasses.replace(host, made_from=str(seen.record["image"]))
-        want = host.record()
-        for name, size in want["disks"].items():
-            old = seen.record["disks"].get(name, size)
-            if old != size:
-                problems.append(
-                    f"{host.name}: disk {name} has {show_size(old)}, declared are {show_size(size)}: give the new one another name, or take the host down first"
+            return self._add(draft, host, observed, "remake", {key: made[key] for key in make}, make, Risk.LOSS, reason)
+        if record["image"] != host.image:
+            draft.warn(f"{host.name}: was made with other packages in its image; it keeps its root until it is taken down")
+        host = dataclasses.replace(host, made_from=str(record["image"]))
+        for disk in host.disks:
+            old = record["disks"].get(disk.name, disk.size)
+            if old != disk.size:
+                draft.problem(
+                    f"{host.name}: disk {disk.name} has {show_size(old)}, declared are {show_size(disk.size)}: "
+                    "give the new one another name, or take the host down first"
                 )
-        differing = [key for key in want if seen.record.get(key) != want[key]]
-        was = {key: seen.record.get(key) for key in differing}
-        now = {key: want[key] for key in differing}
-        restart = bool(set(differing) & {"address", "memory", "cpus"}) or ("disks" in differing and host.kind == "vm") or bridge_gone
-        step, risk = "", Risk.NONE
+        before, after = differing(record, host.record())
+        step, risk, names = "", Risk.NONE, files.names(self._addresses(observed))
         if seen.state == "stopped":
             step = "start"
-        elif restart:
+        elif bridge_gone or after.keys() & {"address", "memory", "cpus"} or ("disks" in after and host.kind == "vm"):
             step, risk = "restart", Risk.RESTART
         elif seen.state == "booting":
             step = "wait"
-        elif "disks" in differing:
+        elif "disks" in after:
             step = "attach"
         elif seen.answer is not None and seen.answer.names != names:
-            step = "names"
-            was, now = {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()}
-        if not step:
-            return None, host
-        if seen.state != "up" or step == "restart":
-            was, now = {**was, "state": seen.state}, {**now, "state": "up"}
-        return Change("host", host.name, "update", was, now, _call(self._raise, host, observed, step), risk=risk, needs=needs), host
+            step, before, after = "names", {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()}
+        if step not in ("", "attach", "names"):
+            before, after = {**before, "state": seen.state}, {**after, "state": "up"}
+        return self._add(draft, host, observed, step, before, after, risk) if step else None
+
+    def _add(self, draft: Draft, host: Host, observed: Observed, step: str, before: t.Any, after: t.Any, risk: Risk = Risk.NONE, reason: str = "") -> Host:
+        needs = frozenset({f"image/{host.image}", f"network/{self.lab.name}", "key/ssh"})
+        apply = functools.partial(self._raise, host, observed, step)
+        draft.add(Change("host", host.name, "update" if observed.host(host.name).record else "create", before, after, apply, risk, reason, needs=needs))
+        return host
 
     def _addresses(self, observed: Observed) -> dict[str, str]:
         made = {name: str(seen.record["address"]) for name, seen in observed.hosts.items() if seen.record}
         return {**made, **{host.name: host.address for host in self.lab.hosts}}
 
-    def _plan_down(self, observed: Observed) -> Plan:
+    def _plan_down(self, observed: Observed, draft: Draft) -> None:
         lab = self.lab
-        changes = [
-            Change("host", name, "delete", {"state": seen.state}, None, _call(self._remove, name, seen)) for name, seen in sorted(observed.hosts.items())
-        ]
-        needs = frozenset(change.id for change in changes)
-        bridge = next((link for link in observed.network.links if link["ifname"] == lab.bridge), None)
-        own = bridge is not None and str(bridge.get("ifalias", "")) == network.alias(lab)
-        if own or observed.network.table:
+        for name, seen in sorted(observed.hosts.items()):
+            draft.ensure("host", name, {"state": seen.state}, None, functools.partial(self._remove, name, seen))
+        if observed.network.bridge(lab).get("ifalias") == lab.alias or observed.network.table:
             before = {"bridge": lab.bridge, "network": str(lab.network)}
-            changes.append(Change("network", lab.name, "delete", before, None, lambda: network.remove(lab), needs=needs))
+            draft.ensure("network", lab.name, before, None, lambda: network.remove(lab), needs=draft.ids("host"))
         if observed.directory:
-            needs = frozenset(change.id for change in changes)
-            changes.append(Change("lab", lab.name, "delete", {"directory": lab.directory}, None, self._remove_directory, needs=needs))
+            remove = functools.partial(system.remove_tree, lab.directory)
+            draft.ensure("lab", lab.name, {"directory": lab.directory}, None, remove, needs=draft.ids("host", "network"))
         if self._params.get("purge_cache") and os.path.isdir(lab.cache):
             if observed.other_labs:
-                raise Invalid([f"the cache {lab.cache} is used by other labs: {', '.join(observed.other_labs)}. Take them down first"])
-            needs = frozenset(change.id for change in changes)
-            changes.append(Change("cache", lab.cache, "delete", {"directory": lab.cache}, None, _call(system.remove_tree, lab.cache), needs=needs))
-        return Plan(changes)
-
-    # -- apply --------------------------------------------------------------------------------------------------
+                draft.problem(f"the cache {lab.cache} is used by other labs: {', '.join(observed.other_labs)}. Take them down first")
+            remove = functools.partial(system.remove_tree, lab.cache)
+            draft.ensure("cache", lab.cache, {"directory": lab.cache}, None, remove, needs=draft.ids("host", "network", "lab"))
 
     def _raise(self, host: Host, observed: Observed, step: str) -> None:
         """Bring one host up. Raises LabError, with the end of its console."""
-        lab, seen = self.lab, observed.hosts.get(host.name, HostSeen())
+        lab, seen, kind = self.lab, observed.host(host.name), _KINDS[host.kind]
         addresses = self._addresses(observed)
+        names = files.names(addresses)
         if step == "names":
-            access.set_names(lab, host.address, files.names(addresses))
+            access.set_names(lab, host.address, names)
             return
         if step == "attach":
             containers.attach(lab, host)
-            self._keep_record(host)
+            _keep_record(lab, host)
             return
-        if step in ("restart", "remake") and seen.pid is not None:
+        if step in ("restart", "remake"):
             self._stop(host.name, seen, orderly=step == "restart")
         if step in ("make", "remake"):
             self._make(host, seen, observed)
         if step != "wait":
-            self._keep_record(host)
-            with self._known_hosts:
-                access.write_known_hosts(lab, addresses)
+            _keep_record(lab, host)
+            access.write_known_hosts(lab, addresses)
             moved = seen.record.get("address", host.address) != host.address
-            if host.kind == "vm":
-                vms.start(lab, host, observed.around, addresses, moved)
-            else:
-                containers.start(lab, host, observed.around, addresses, first=step in ("make", "remake"), moved=moved)
-        module, seconds = (vms, vms.TIMEOUT) if host.kind == "vm" else (containers, containers.TIMEOUT)
+            kind.start(lab, host, observed.around, addresses, step in ("make", "remake"), moved)
         try:
-            answer = access.wait_up(lab, host.address, self._params.get("timeout") or seconds, _died(lab, host.name))
-            if answer.names != files.names(addresses):
-                access.set_names(lab, host.address, files.names(addresses))
+            answer = access.wait_up(lab, host.address, self._params.get("timeout") or kind.TIMEOUT, _died(lab, host.name))
+            if answer.names != names:
+                access.set_names(lab, host.address, names)
         except system.LabError as error:
-            path = module.log(lab, host.name)
-            raise system.LabError(f"{error}. The end of its console ({path}):\n{system.tail(path)}") from error
+            path = lab.console(host.name)
+            lines = [line.rstrip() for line in system.read(path).splitlines() if line.strip()]
+            raise system.LabError("\n".join([f"{error}. The end of its console ({path}):", *lines[-8:]])) from error
 
     def _make(self, host: Host, seen: HostSeen, observed: Observed) -> None:
-        lab = self.lab
-        if seen.record.get("kind") == "vm":
-            vms.remove(lab, host.name)
-        else:
-            # Also what an interrupted run has left.
-            containers.remove(lab, host.name, str(seen.record.get("release", "")))
-        if host.kind == "vm":
-            vms.make(lab, host)
-        else:
+        _kind(seen).remove(self.lab, host.name, seen.record)  # also what an interrupted run has left
+        if host.kind == "container":
             for other, state in observed.hosts.items():
                 if state.record.get("kind") == "container" and state.record.get("release") == host.release:
-                    images.harvest(lab, host.release, os.path.join(lab.host_directory(other), "upper"))
-            containers.make(lab, host)
-        access.make_host_key(lab.host_directory(host.name))
-
-    def _keep_record(self, host: Host) -> None:
-        system.write(os.path.join(self.lab.host_directory(host.name), "host.json"), json.dumps(host.record(), indent=1) + "\n")
+                    images.harvest(self.lab, host.release, self.lab.host_directory(other))
+        _KINDS[host.kind].make(self.lab, host)
+        access.generate_key(self.lab.host_key(host.name), "")  # so that it is known before its first boot
 
     def _stop(self, name: str, seen: HostSeen, orderly: bool) -> None:
-        if seen.pid is None:
-            return
-        if seen.record.get("kind") == "vm":
-            vms.stop(self.lab, name, str(seen.record.get("address", "")), seen.pid, orderly)
-        else:
-            containers.stop(self.lab, name, seen.pid, orderly)
+        if seen.pid is not None:
+            _kind(seen).stop(self.lab, name, seen.record, seen.pid, orderly)
 
     def _remove(self, name: str, seen: HostSeen) -> None:
         self._stop(name, seen, orderly=False)
-        if seen.record.get("kind") == "vm":
-            vms.remove(self.lab, name)
-        else:
-            containers.remove(self.lab, name, str(seen.record.get("release", "")))
-
-    def _remove_directory(self) -> None:
-        system.remove_tree(self.lab.directory)
-
-    # -- returned -----------------------------------------------------------------------------------------------
+        _kind(seen).remove(self.lab, name, seen.record)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return every host with its address, kind and state, and how to reach it."""
         lab = self.lab
-        declared = {host.name: host for host in lab.hosts}
+        declared = {host.name: host.record() for host in lab.hosts}
         rows = []
         for name in sorted({*declared, *observed.hosts}):
-            seen = observed.hosts.get(name, HostSeen())
-            record = seen.record or (declared[name].record() if name in declared else {})
+            seen = observed.host(name)
+            record = seen.record or declared.get(name, {})
             rows.append(
                 {
                     "name": name,
-                    "address": record.get("address", ""),
-                    "kind": record.get("kind", ""),
-                    "release": record.get("release", ""),
+                    **{key: record.get(key, "") for key in ("address", "kind", "release")},
                     "state": seen.state,
                     "systemd": seen.answer.state if seen.answer else "",
                     "failed_units": list(seen.answer.failed) if seen.answer else [],
@@ -365,8 +304,8 @@ class Hosts:
         return {"hosts": rows, "network": str(lab.network), "bridge": lab.bridge, "private_key": lab.private_key, "known_hosts": lab.known_hosts}
 
 
-def _call(function: t.Callable[..., t.Any], *arguments: t.Any) -> t.Callable[[], t.Any]:
-    return lambda: function(*arguments)
+def _kind(seen: HostSeen) -> t.Any:
+    return _KINDS[seen.record.get("kind", "container")]
 
 
 def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
@@ -385,17 +324,5 @@ def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
     return died
 
 
-def _record(lab: Lab, name: str) -> dict[str, t.Any]:
-    text = system.read(os.path.join(lab.host_directory(name), "host.json"))
-    return t.cast("dict[str, t.Any]", json.loads(text)) if text else {}
-
-
-def _names(directory: str) -> list[str]:
-    return [entry.name for entry in os.scandir(directory) if entry.is_dir()] if os.path.isdir(directory) else []
-
-
-def _available_memory() -> int:
-    for line in system.read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _keep_record(lab: Lab, host: Host) -> None:
+    write(lab.record(host.name), json.dumps(host.record(), indent=1) + "\n", 0o644)

@@ -15,8 +15,8 @@ import os
 import shlex
 import shutil
 import tempfile
-import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, Host, Lab, image_packages, package_files
 
@@ -24,12 +24,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import 
 ROOT_SIZE = 32 * GIB
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-# nspawn names the interface of a container host0; roles expect what a server has.
-_RENAME = "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || ip link set host0 name eth0'\n"
-
-# Throwaway hosts need no fsync after each unpacked file.
-_DPKG = "force-unsafe-io\n"
 
 # Where packages that are files of this machine lie while an image is made.
 _OWN = "/var/cache/lab-packages"
@@ -51,10 +45,6 @@ _MASKED_VM = (
 _MASKED = {"container": _MASKED_ALWAYS, "vm": _MASKED_VM, "xen": _MASKED_VM}
 # What its package starts at boot, though it can do nothing until the host is set up: it would keep a processor busy until then.
 _ENABLED_LATER = ("cloudstack-agent.service",)
-# Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
-_XEN_TRIGGER = (
-    "[Service]\nExecStart=\nExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n"
-)
 _XEN_INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 # The disk is there as soon as its driver is.
@@ -62,7 +52,6 @@ rm -f "${DESTDIR}"/scripts/init-top/udev "${DESTDIR}"/scripts/init-bottom/udev
 """
 
 # What an initramfs needs to mount the root file system of a QEMU machine, and nothing else: it is unpacked under emulation.
-_INITRAMFS_CONF = "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n"
 _INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 . /usr/share/initramfs-tools/hook-functions
@@ -82,8 +71,36 @@ if [ ! -e "${rootmnt}/etc/lab-host" ]; then
 fi
 cp -a /lab/always/. "${rootmnt}/"
 """
-# The same names for disks as in a container: /dev/disk/by-id/lab-NAME (QEMU's serial is lab-NAME).
-_UDEV = 'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n'
+# What is put into an image before its packages, by its kinds.
+_FILES = (
+    # Throwaway hosts need no fsync after each unpacked file.
+    ("container vm xen", "/etc/dpkg/dpkg.cfg.d/lab", "force-unsafe-io\n", 0o644),
+    ("container vm xen", "/etc/ssh/sshd_config.d/lab.conf", _SSHD, 0o644),
+    # nspawn names the interface of a container host0; roles expect what a server has.
+    (
+        "container", "/etc/systemd/system/networking.service.d/lab.conf",
+        "[Service]\nExecStartPre=-/bin/sh -c 'test -e /sys/class/net/eth0 || ip link set host0 name eth0'\n", 0o644,
+    ),
+    ("vm xen", "/etc/initramfs-tools/conf.d/lab", "MODULES=list\nCOMPRESS=zstd\nRESUME=none\n", 0o644),
+    ("vm xen", "/etc/initramfs-tools/hooks/lab", _INITRAMFS_HOOK, 0o755),
+    ("vm xen", "/etc/initramfs-tools/scripts/init-bottom/lab", _INITRAMFS_SCRIPT, 0o755),
+    # The same names for disks as in a container: /dev/disk/by-id/lab-NAME (QEMU's serial is lab-NAME).
+    (
+        "vm xen", "/etc/udev/rules.d/99-lab.rules",
+        'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n', 0o644,
+    ),
+    # It asks for sockets of the hypervisor, which takes four modules.
+    ("vm xen", "/etc/systemd/system-generators/systemd-ssh-generator", "", 0o644),
+    ("xen", "/etc/initramfs-tools/hooks/lab-xen", _XEN_INITRAMFS_HOOK, 0o755),
+    # Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
+    (
+        "xen", "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf",
+        "[Service]\nExecStart=\n"
+        "ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n", 0o644,
+    ),
+)  # fmt: skip
+# Where a container's packages lie below its own directory once they were downloaded.
+_APT_CACHE = "upper/var/cache/apt/archives"
 
 
 def ready(lab: Lab, name: str) -> bool:
@@ -92,7 +109,6 @@ def ready(lab: Lab, name: str) -> bool:
 
 
 def root(lab: Lab, name: str) -> str:
-    """Return the directory of an image's files."""
     return os.path.join(lab.images, name, "root")
 
 
@@ -102,14 +118,13 @@ def disk(lab: Lab, name: str) -> str:
 
 
 def archives(lab: Lab, release: str) -> str:
-    """Return where downloaded packages of a release are kept."""
     return os.path.join(lab.cache, "apt", release)
 
 
 def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
     """Make the image of a host, unless another run has just done so. Raises LabError."""
     name = host.image
-    with system.locked(os.path.join(lab.images, name + ".lock")):
+    with system.alone_for(os.path.join(lab.images, name)):
         if ready(lab, name):
             return
         partial = os.path.join(lab.images, name + ".partial")
@@ -118,10 +133,11 @@ def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
         os.chmod(partial, 0o755)
         tree = os.path.join(partial, "root")
         with tempfile.TemporaryDirectory(prefix="staging-", dir=lab.images) as staging:
-            for path, (content, mode) in _staged(host.image_kind).items():
-                system.write(staging + path, content, mode)
+            for kinds, path, content, mode in _FILES:
+                if host.image_kind in kinds.split():
+                    write(staging + path, content, mode)
+            os.makedirs(f"{staging}/etc/systemd/system", exist_ok=True)
             for unit in _MASKED[host.image_kind]:
-                os.makedirs(staging + "/etc/systemd/system", exist_ok=True)
                 os.symlink("/dev/null", f"{staging}/etc/systemd/system/{unit}")
             for number, certificate in enumerate(around.certificates):
                 target = f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt"
@@ -136,29 +152,10 @@ def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
         os.rename(partial, os.path.join(lab.images, name))
 
 
-def _staged(kind: str) -> dict[str, tuple[str, int]]:
-    files = {"/etc/dpkg/dpkg.cfg.d/lab": (_DPKG, 0o644), "/etc/ssh/sshd_config.d/lab.conf": (_SSHD, 0o644)}
-    if kind == "container":
-        files["/etc/systemd/system/networking.service.d/lab.conf"] = (_RENAME, 0o644)
-    else:
-        files["/etc/initramfs-tools/conf.d/lab"] = (_INITRAMFS_CONF, 0o644)
-        files["/etc/initramfs-tools/hooks/lab"] = (_INITRAMFS_HOOK, 0o755)
-        files["/etc/initramfs-tools/scripts/init-bottom/lab"] = (_INITRAMFS_SCRIPT, 0o755)
-        files["/etc/udev/rules.d/99-lab.rules"] = (_UDEV, 0o644)
-        # It asks for sockets of the hypervisor, which takes four modules.
-        files["/etc/systemd/system-generators/systemd-ssh-generator"] = ("", 0o644)
-    if kind == "xen":
-        files["/etc/initramfs-tools/hooks/lab-xen"] = (_XEN_INITRAMFS_HOOK, 0o755)
-        files["/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"] = (_XEN_TRIGGER, 0o644)
-    return files
-
-
 def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
     kept = archives(lab, host.release)
     os.makedirs(kept, exist_ok=True)
-    options = []
-    for line in around.apt:
-        options.append(f"--aptopt={line}")
+    options = [f"--aptopt={line}" for line in around.apt]
     if os.path.exists(_KEYRING):
         options.append(f"--keyring={_KEYRING}")
     own = package_files(host.packages)
@@ -168,11 +165,7 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         options.append(f'--customize-hook=chroot "$1" sh -c "apt-get install --yes --no-install-recommends {_OWN}/*.deb"')
         options.append(f'--customize-hook=rm -r "$1{_OWN}"')
     argv = [
-        "mmdebstrap",
-        "--variant=minbase",
-        "--mode=root",
-        "--quiet",
-        "--dpkgopt=force-unsafe-io",
+        *("mmdebstrap", "--variant=minbase", "--mode=root", "--quiet", "--dpkgopt=force-unsafe-io"),
         f"--include={','.join(image_packages(host.image_kind, host.packages))}",
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
@@ -181,8 +174,7 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         f'--customize-hook=find "$1/var/cache/apt/archives" -maxdepth 1 -name "*.deb" -exec ln -f -t "{kept}" {{}} +',
         # The package lists stay: a host can install at once. The essential packages are kept as all others are.
         "--skip=essential/unlink,cleanup/apt/lists,download/empty",
-        host.release,
-        tree,
+        *(host.release, tree),
         *surroundings.sources(host.release, around),
     ]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": lab.images, "LC_ALL": "C.UTF-8"}
@@ -191,67 +183,56 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
 
 def _clean(tree: str) -> None:
     """Take out of a fresh tree what must differ from host to host, and what only the building needed."""
-    patterns = (
-        "etc/ssh/ssh_host_*",
-        "etc/apt/apt.conf.d/99mmdebstrap",
-        "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
-        "etc/hostname",
-        "etc/hosts",
-        "etc/resolv.conf",
-        "var/cache/apt/archives/*.deb",
-    )
-    patterns += tuple(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)
-    for pattern in patterns:
+    patterns = ["etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/hosts", "etc/resolv.conf"]
+    for pattern in [*patterns, "var/cache/apt/archives/*.deb", *(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)]:
         for path in glob.glob(os.path.join(tree, pattern)):
             os.remove(path)
     # AppArmor compiles each of its profiles at the first boot. Those of programs that may do anything are for desktops.
     for path in glob.glob(os.path.join(tree, "etc/apparmor.d", "*")):
         if os.path.isfile(path) and "flags=(unconfined)" in system.read(path):
             os.remove(path)
-    system.write(os.path.join(tree, "etc/machine-id"), "", 0o444)
+    write(os.path.join(tree, "etc/machine-id"), "", 0o444)
     # Says that /etc and /var fit /usr: else systemd rebuilds caches at the first boot, which takes a minute under emulation.
     usr = os.stat(os.path.join(tree, "usr")).st_mtime + 2
     for path in ("etc/.updated", "var/.updated"):
-        system.write(os.path.join(tree, path), "")
+        write(os.path.join(tree, path), "", 0o644)
         os.utime(os.path.join(tree, path), (usr, usr))
+
+
+def _in_boot(tree: str, pattern: str, what: str) -> str:
+    found = sorted(glob.glob(os.path.join(tree, "boot", pattern)))
+    if not found:
+        raise system.LabError(f"the image has no /boot/{pattern}: no {what} was installed into it")
+    return found[-1]
 
 
 def _unpack_xen(partial: str, tree: str) -> None:
     """Put Xen beside the disk, unpacked: QEMU's loader of multiboot kernels reads nothing else."""
-    found = sorted(glob.glob(os.path.join(tree, "boot", "xen-*.gz")))
-    if not found:
-        raise system.LabError("the image has no /boot/xen-*.gz: no Xen was installed into it")
-    with gzip.open(found[-1], "rb") as packed, open(os.path.join(partial, "xen"), "wb") as stream:
+    with gzip.open(_in_boot(tree, "xen-*.gz", "Xen"), "rb") as packed, open(os.path.join(partial, "xen"), "wb") as stream:
         shutil.copyfileobj(packed, stream)
 
 
 def _to_disk(partial: str, tree: str) -> None:
     """Turn a tree into a disk without mounting anything: mke2fs copies it in. The kernel is kept outside, for -kernel."""
-    for kind, target in (("vmlinuz-*", "vmlinuz"), ("initrd.img-*", "initrd")):
-        found = sorted(glob.glob(os.path.join(tree, "boot", kind)))
-        if not found:
-            raise system.LabError(f"the image has no /boot/{kind}: no kernel was installed into it")
-        shutil.copyfile(found[-1], os.path.join(partial, target))
+    for pattern, target in (("vmlinuz-*", "vmlinuz"), ("initrd.img-*", "initrd")):
+        shutil.copyfile(_in_boot(tree, pattern, "kernel"), os.path.join(partial, target))
     raw = os.path.join(partial, "disk.raw")
     # No journal and no reserved blocks: the disk is as throwaway as the host.
     system.run(["mke2fs", "-q", "-t", "ext4", "-L", "lab-root", "-O", "^has_journal", "-m", "0", "-d", tree, raw, f"{ROOT_SIZE >> 10}k"], timeout=600)
     system.remove_tree(tree)
 
 
-def seed(lab: Lab, release: str, upper: str) -> None:
-    """Give a new host the packages that were downloaded before, as hard links."""
-    _link_all(glob.glob(os.path.join(archives(lab, release), "*.deb")), os.path.join(upper, "var/cache/apt/archives"))
+def seed(lab: Lab, release: str, directory: str) -> None:
+    """Give a new container the packages that were downloaded before, as hard links. directory: the host's own."""
+    _link_packages(archives(lab, release), os.path.join(directory, _APT_CACHE))
 
 
-def harvest(lab: Lab, release: str, upper: str) -> None:
-    """Keep the packages that a host has downloaded."""
-    found = glob.glob(os.path.join(upper, "var/cache/apt/archives/*.deb"))
-    if found:
-        _link_all(found, archives(lab, release))
+def harvest(lab: Lab, release: str, directory: str) -> None:
+    _link_packages(os.path.join(directory, _APT_CACHE), archives(lab, release))
 
 
-def _link_all(paths: t.Iterable[str], target: str) -> None:
+def _link_packages(source: str, target: str) -> None:
     os.makedirs(target, exist_ok=True)
-    for path in paths:
+    for path in glob.glob(os.path.join(source, "*.deb")):
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.link(path, os.path.join(target, os.path.basename(path)))

@@ -48,11 +48,8 @@ GIB = 1 << 30
 
 def show_size(size: int) -> str:
     """Return bytes as a person writes them: 10G."""
-    for unit, power in (("T", 4), ("G", 3), ("M", 2), ("K", 1)):
-        step = 1024**power
-        if size >= step:
-            return f"{size / step:.1f}".rstrip("0").rstrip(".") + unit
-    return str(size)
+    power = max(0, min(4, (size.bit_length() - 1) // 10))
+    return f"{size / 1024**power:.1f}".removesuffix(".0") + ("", "K", "M", "G", "T")[power]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +77,16 @@ class Host:
 
     @property
     def image_kind(self) -> str:
-        """Return container, vm or xen: how an image for it is made."""
+        """Container, vm or xen: how an image for it is made."""
         return "xen" if self.xen else self.kind
 
     @property
     def xen_share(self) -> int:
-        """Return the MiB of its memory that are Xen's own and its guests', not the first domain's."""
+        """The MiB of its memory that are Xen's own and its guests', not the first domain's."""
         return max(640, self.memory // 4)
 
     @property
     def image(self) -> str:
-        """Return the name of the image it was or will be made from. The packages are part of it."""
         return self.made_from or image_name(self.release, self.image_kind, self.packages)
 
     def record(self) -> dict[str, t.Any]:
@@ -109,21 +105,15 @@ class Host:
 
 def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
     """Return all packages of the archive that an image of that kind is made with."""
-    return [*_BASE, *_KIND_PACKAGES[kind], *sorted({name for name in packages if not is_file(name)})]
+    return [*_BASE, *_KIND_PACKAGES[kind], *sorted({name for name in packages if not name.endswith(".deb")})]
 
 
 def package_files(packages: t.Iterable[str]) -> list[str]:
     """Return those of a host's packages that are files of this machine, not names in the archive."""
-    return sorted({name for name in packages if is_file(name)})
-
-
-def is_file(package: str) -> bool:
-    """Return whether a package is named by its file."""
-    return package.endswith(".deb")
+    return sorted({name for name in packages if name.endswith(".deb")})
 
 
 def _identity(path: str) -> str:
-    """Return what tells one version of a package's file from another."""
     try:
         seen = os.stat(path)
     except OSError:
@@ -134,70 +124,56 @@ def _identity(path: str) -> str:
 def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
     """Return an image's name: hosts with the same release, kind and packages share one."""
     content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *map(_identity, package_files(packages))])
-    return f"debian-{release}-{kind}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    return f"debian-{release}-{kind}-{_digest(content)}"
 
 
-@dataclasses.dataclass(frozen=True)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
 class Lab:
-    """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own."""
+    """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own.
 
-    name: str
-    network: ipaddress.IPv4Network
-    cache: str
-    hosts: tuple[Host, ...] = ()
+    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is
+    known whose it is. table: the lab's own of nftables.
+    """
 
-    @property
-    def gateway(self) -> str:
-        """Return the machine's own address in the lab: the first of the network."""
-        return str(self.network[1])
-
-    @property
-    def bridge(self) -> str:
-        """Return the bridge's name. Interface names hold 15 characters."""
-        return _interface("br-", self.name)
-
-    @property
-    def table(self) -> str:
-        """Return the name of the lab's own nftables table."""
-        return "cephstack_" + self.name.replace("-", "_")
-
-    @property
-    def directory(self) -> str:
-        return os.path.join(self.cache, "labs", self.name)
-
-    @property
-    def known_hosts(self) -> str:
-        return os.path.join(self.directory, "known_hosts")
-
-    @property
-    def private_key(self) -> str:
-        return os.path.join(self.cache, "ssh", "id_ed25519")
-
-    @property
-    def images(self) -> str:
-        return os.path.join(self.cache, "images")
+    def __init__(self, name: str, network: ipaddress.IPv4Network, cache: str, hosts: tuple[Host, ...] = ()) -> None:
+        self.name, self.network, self.cache, self.hosts = name, network, cache, hosts
+        self.gateway = str(network[1])
+        self.bridge = f"br-{name if len(name) <= 12 else _digest(name)}"
+        self.alias = f"cephstack lab {name} of {cache}"
+        self.table = "cephstack_" + name.replace("-", "_")
+        self.images = os.path.join(cache, "images")
+        self.private_key = os.path.join(cache, "ssh", "id_ed25519")
+        self.directory = os.path.join(cache, "labs", name)
+        self.known_hosts = os.path.join(self.directory, "known_hosts")
 
     def host_directory(self, name: str) -> str:
         return os.path.join(self.directory, "hosts", name)
+
+    def console(self, name: str) -> str:
+        return os.path.join(self.host_directory(name), "console.log")
+
+    def record(self, name: str) -> str:
+        """Return the file with what a host was made as (Host.record)."""
+        return os.path.join(self.host_directory(name), "host.json")
+
+    def host_key(self, name: str) -> str:
+        return os.path.join(self.host_directory(name), "ssh_host_ed25519_key")
 
     def machine(self, name: str) -> str:
         """Return the name by which a host's process is known. A lab's name has no dot, so that none is another's prefix."""
         return f"{self.name}.{name}"
 
     def tap(self, name: str) -> str:
-        return _interface("lt-", f"{self.name}.{name}", always=True)
-
-
-def _interface(prefix: str, name: str, always: bool = False) -> str:
-    if not always and len(prefix + name) <= 15:
-        return prefix + name
-    return prefix + hashlib.sha256(name.encode()).hexdigest()[:10]
+        return f"lt-{_digest(self.machine(name))}"
 
 
 def mac(machine: str) -> str:
     """Return a virtual machine's hardware address: the same for the same name, in QEMU's own range."""
-    digest = hashlib.sha256(machine.encode()).hexdigest()
-    return "52:54:00:" + ":".join(digest[i : i + 2] for i in (0, 2, 4))
+    digest = _digest(machine)
+    return f"52:54:00:{digest[:2]}:{digest[2:4]}:{digest[4:6]}"
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Lab:
@@ -206,30 +182,25 @@ def parse(params: t.Mapping[str, t.Any]) -> Lab:
     name = params["name"]
     if not _LAB_NAME.fullmatch(name):
         problems.append(f"the lab's name '{name}' must be 1 to 20 of a-z, 0-9 and -, a letter first")
-    network = _network(params["network"], problems)
+    network = None
+    try:
+        network = ipaddress.IPv4Network(params["network"])
+        if not 16 <= network.prefixlen <= 29:
+            problems.append(f"the network {network} must be from /16 to /29")
+            network = None
+    except ValueError as error:
+        problems.append(f"the network '{params['network']}' is not an IPv4 network such as 10.77.0.0/24: {error}")
     hosts = [_host(entry, network, problems) for entry in params.get("hosts") or []]
-    _unique("the name", [(host.name, host.name) for host in hosts], problems)
-    _unique("the address", [(host.address, host.name) for host in hosts], problems)
+    _unique("the name", ((host.name, host.name) for host in hosts), problems)
+    _unique("the address", ((host.address, host.name) for host in hosts), problems)
     if " " in params["cache"] and any(host.xen for host in hosts):
         problems.append(f"the cache's path '{params['cache']}' has a space in it, at which QEMU ends the name of Xen's first kernel: give another cache")
     if problems or network is None:
         raise Invalid(problems)
-    return Lab(name=name, network=network, cache=os.path.abspath(os.path.expanduser(params["cache"])), hosts=tuple(hosts))
+    return Lab(name, network, os.path.abspath(os.path.expanduser(params["cache"])), tuple(hosts))
 
 
-def _network(text: str, problems: list[str]) -> t.Optional[ipaddress.IPv4Network]:
-    try:
-        network = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        problems.append(f"the network '{text}' is not an IPv4 network such as 10.77.0.0/24: {error}")
-        return None
-    if not 16 <= network.prefixlen <= 29:
-        problems.append(f"the network {text} must be from /16 to /29")
-        return None
-    return network
-
-
-def _unique(what: str, pairs: list[tuple[str, str]], problems: list[str]) -> None:
+def _unique(what: str, pairs: t.Iterable[tuple[str, str]], problems: list[str]) -> None:
     seen: dict[str, str] = {}
     for value, owner in pairs:
         if value in seen:
@@ -252,28 +223,17 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
             problems.append(f"{name}: the package {package} is a file, so write its whole path")
         elif not os.path.isfile(package):
             problems.append(f"{name}: there is no package {package} on this machine")
-    if entry["kind"] == "vm" and entry["memory"] < 512:
-        problems.append(f"{name}: a virtual machine needs at least 512 MiB of memory, not {entry['memory']}")
-    if entry["kind"] == "vm" and entry["cpus"] < 1:
-        problems.append(f"{name}: a virtual machine needs at least one CPU")
-    if entry["xen"]:
-        if entry["kind"] != "vm":
-            problems.append(f"{name}: Xen boots on a machine of its own: say kind vm, not {entry['kind']}")
-        if release not in (_XEN_RELEASE, None):
-            problems.append(f"{name}: a Xen host is made of Debian 13, not '{entry['release']}'")
-        if entry["memory"] < 1536:
-            problems.append(f"{name}: a Xen host with a guest needs at least 1536 MiB of memory, not {entry['memory']}")
-    return Host(
-        name=name,
-        address=entry["address"],
-        kind=entry["kind"],
-        release=release or "",
-        packages=tuple(sorted(set(entry.get("packages") or []))),
-        disks=tuple(disks),
-        memory=entry["memory"],
-        cpus=entry["cpus"],
-        xen=entry["xen"],
-    )
+    machine, xen, memory = entry["kind"] == "vm", entry["xen"], entry["memory"]
+    wrong = {
+        f"a virtual machine needs at least 512 MiB of memory, not {memory}": machine and memory < 512,
+        "a virtual machine needs at least one CPU": machine and entry["cpus"] < 1,
+        f"Xen boots on a machine of its own: say kind vm, not {entry['kind']}": xen and not machine,
+        f"a Xen host is made of Debian 13, not '{entry['release']}'": xen and release not in (_XEN_RELEASE, None),
+        f"a Xen host with a guest needs at least 1536 MiB of memory, not {memory}": xen and memory < 1536,
+    }
+    problems += [f"{name}: {text}" for text, so in wrong.items() if so]
+    same = {option: entry[option] for option in ("name", "address", "kind", "memory", "cpus", "xen")}
+    return Host(**same, release=release or "", packages=tuple(sorted({*(entry.get("packages") or [])})), disks=tuple(disks))
 
 
 def _address(name: str, text: str, network: t.Optional[ipaddress.IPv4Network], problems: list[str]) -> None:
@@ -282,11 +242,9 @@ def _address(name: str, text: str, network: t.Optional[ipaddress.IPv4Network], p
     except ValueError:
         problems.append(f"{name}: '{text}' is not an IPv4 address")
         return
-    if network is None:
-        return
-    if address not in network:
+    if network and address not in network:
         problems.append(f"{name}: {address} is outside the lab's network {network}")
-    elif address in (network[0], network[1], network[-1]):
+    elif network and address in (network[0], network[1], network[-1]):
         problems.append(f"{name}: {address} cannot be a host's: the first two addresses of {network} and the last are taken")
 
 

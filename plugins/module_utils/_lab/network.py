@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
@@ -35,9 +36,12 @@ class Seen:
     forwarding: bool
     foreign_drop: tuple[str, ...] = ()
 
+    def bridge(self, lab: Lab) -> t.Mapping[str, t.Any]:
+        """The bridge of the lab's name, {} where there is none."""
+        return next((link for link in self.links if link["ifname"] == lab.bridge), {})
+
 
 def observe(lab: Lab) -> Seen:
-    """Read links, routes and the firewall of this machine."""
     ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).out or "{}").get("nftables", [])
     chains = [item["chain"] for item in ruleset if "chain" in item]
     own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
@@ -50,11 +54,6 @@ def observe(lab: Lab) -> Seen:
             f"{chain['family']} {chain['table']} {chain['name']}" for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"
         ),
     )
-
-
-def alias(lab: Lab) -> str:
-    """Return what is written on a lab's bridge, so that it is known whose it is."""
-    return f"cephstack lab {lab.name} of {lab.cache}"
 
 
 def rules(lab: Lab, local_resolver: str) -> str:
@@ -91,11 +90,9 @@ def marker(ruleset: str) -> str:
 
 
 def problems(lab: Lab, seen: Seen) -> list[str]:
-    """Return what stands in the way of this network. Pure."""
     found = []
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
-    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
-    if bridge is not None and aliases[lab.bridge] != alias(lab):
+    if aliases.get(lab.bridge, lab.alias) != lab.alias:
         owner = aliases[lab.bridge] or "something that is no lab"
         found.append(f"the bridge {lab.bridge} belongs to {owner}: give this lab another name (lab_name)")
     for route in seen.routes:
@@ -109,25 +106,18 @@ def problems(lab: Lab, seen: Seen) -> list[str]:
 
 
 def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """Return what is and what should be, only where they differ. Pure."""
-    bridge = next((link for link in seen.links if link["ifname"] == lab.bridge), None)
-    addresses = [f"{item['local']}/{item['prefixlen']}" for item in (bridge or {}).get("addr_info", []) if item.get("family") == "inet"]
-    is_now = {
-        "bridge": "up" if bridge is not None and "UP" in bridge.get("flags", []) else "down" if bridge is not None else "absent",
-        "addresses": addresses,
-        "nftables": seen.table or "absent",
-        "ip_forward": seen.forwarding,
-    }
-    should = {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True}
-    keys = [key for key in should if is_now[key] != should[key]]
-    return {key: is_now[key] for key in keys}, {key: should[key] for key in keys}
+    bridge = seen.bridge(lab)
+    addresses = [f"{item['local']}/{item['prefixlen']}" for item in bridge.get("addr_info", []) if item.get("family") == "inet"]
+    state = "up" if "UP" in bridge.get("flags", []) else "down" if bridge else "absent"
+    current = {"bridge": state, "addresses": addresses, "nftables": seen.table or "absent", "ip_forward": seen.forwarding}
+    return differing(current, {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True})
 
 
 def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
     """Make the bridge, its address, the table and forwarding as they should be. What is there already stays."""
     if not os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0"])
-    system.run(["ip", "link", "set", lab.bridge, "alias", alias(lab)])
+    system.run(["ip", "link", "set", lab.bridge, "alias", lab.alias])
     system.run(["ip", "address", "flush", "dev", lab.bridge, "scope", "global"])
     system.run(["ip", "address", "add", f"{lab.gateway}/{lab.network.prefixlen}", "brd", "+", "dev", lab.bridge])
     system.run(["ip", "link", "set", lab.bridge, "up"])
@@ -135,12 +125,12 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
         _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
     # One transaction: the old table goes as the new one comes.
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
-    with system.locked(system.lock_path(lab.cache)):
+    with system.alone(lab.cache):
         # From here on another lab that goes knows that it is not the last one.
         os.makedirs(lab.directory, exist_ok=True)
         if system.read(_FORWARD).strip() != "1":
             # Told to the last lab that goes, so that it leaves the machine as the first one found it.
-            system.write(_was_off(lab), "")
+            _set(_was_off(lab), "")
             _set(_FORWARD, "1")
 
 
@@ -152,15 +142,11 @@ def remove(lab: Lab) -> None:
     if os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "delete", lab.bridge])
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
-    with system.locked(system.lock_path(lab.cache)):
-        others = [name for name in _names(os.path.join(lab.cache, "labs")) if name != lab.name]
+    with system.alone(lab.cache):
+        others = set(system.folders(os.path.join(lab.cache, "labs"))) - {lab.name}
         if os.path.exists(_was_off(lab)) and not others:
             _set(_FORWARD, "0")
             os.remove(_was_off(lab))
-
-
-def _names(directory: str) -> list[str]:
-    return [entry.name for entry in os.scandir(directory) if entry.is_dir()] if os.path.isdir(directory) else []
 
 
 def _was_off(lab: Lab) -> str:

@@ -97,7 +97,6 @@ def for_hosts(lines: t.Iterable[str], gateway: str) -> list[str]:
 
 
 def nameservers(text: str) -> list[str]:
-    """Return the IPv4 name servers of a resolv.conf. Pure."""
     return re.findall(r"^\s*nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$", text, re.MULTILINE)
 
 

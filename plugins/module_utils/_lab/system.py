@@ -9,15 +9,17 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import exclusive, files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+
+# Seconds that a run waits for another: it may be making an image, or hosts under emulation.
+_PATIENCE = 7200.0
 
 
 class LabError(Exception):
@@ -44,15 +46,16 @@ def booted_with_systemd() -> bool:
 
 def processes() -> dict[int, list[str]]:
     """Return the command line of every process, by its id. One pass over /proc, a few milliseconds."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/cmdline", "rb") as stream:
-                    found[int(entry)] = stream.read().decode(errors="replace").split("\0")[:-1]
-            except OSError:
-                continue  # it ended in the meantime
-    return found
+    return {int(entry): _told(int(entry), "cmdline").split("\0")[:-1] for entry in os.listdir("/proc") if entry.isdigit()}
+
+
+def _told(pid: int, what: str) -> str:
+    """Return what the kernel tells of a process, "" where it has ended."""
+    try:
+        with open(f"/proc/{pid}/{what}", encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
 
 
 def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
@@ -63,10 +66,7 @@ def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str
     """
     found: dict[str, int] = {}
     for pid, argv in sorted(commands.items()):
-        if not argv:
-            continue
-        program = os.path.basename(argv[0])
-        name = ""
+        program, name = os.path.basename("".join(argv[:1])), ""
         if program == "systemd-nspawn":
             name = next((word[len("--machine=") :] for word in argv if word.startswith("--machine=")), "")
         elif program.startswith("qemu-system-") and "-name" in argv[:-1]:
@@ -77,25 +77,15 @@ def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str
 
 
 def children(pid: int) -> list[int]:
-    """Return a process's children."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []
+    return [int(word) for word in _told(pid, f"task/{pid}/children").split()]
 
 
 def alive(pid: int) -> bool:
     """Return whether a process runs. One that has ended but was not waited for does not."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return _told(pid, "stat").rpartition(")")[2].split()[:1] not in ([], ["Z"], ["X"])
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Return whether a process ended within that time."""
 
     def gone() -> bool:
         with contextlib.suppress(ChildProcessError):
@@ -112,19 +102,14 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 def mounts_below(path: str) -> list[str]:
-    """Return the mount points at and below a path, the deepest first."""
-    return below(_mountinfo(), os.path.realpath(path))
+    """Return the mount points at and below a path, the last mounted first."""
+    return below(read("/proc/self/mountinfo"), os.path.realpath(path))
 
 
 def below(mountinfo: str, path: str) -> list[str]:
-    """Return the mount points at and below a path out of the text of /proc/self/mountinfo, the last mounted first. Pure."""
+    """Return the same out of the text of /proc/self/mountinfo. Pure."""
     points = [line.split(" ")[4].replace("\\040", " ") for line in mountinfo.splitlines()]
     return [point for point in reversed(points) if point == path or point.startswith(path.rstrip("/") + "/")]
-
-
-def _mountinfo() -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
-        return stream.read()
 
 
 def remove_tree(path: str) -> None:
@@ -133,66 +118,37 @@ def remove_tree(path: str) -> None:
         return
     for point in mounts_below(path):
         run(["umount", point], check=False)
-    left = mounts_below(path)
-    for point in left:
+    for point in mounts_below(path):
         run(["umount", "--lazy", point])
-    if mounts_below(path):
-        raise LabError(f"{path} still has mounts below it: {', '.join(mounts_below(path))}")
+    left = mounts_below(path)
+    if left:
+        raise LabError(f"{path} still has mounts below it: {', '.join(left)}")
     run(["rm", "-rf", "--one-file-system", path], timeout=300)
 
 
-@contextlib.contextmanager
-def locked(path: str) -> t.Iterator[None]:
-    """Hold a lock among processes; waits for whoever has it."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "a", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+def alone(directory: str) -> t.ContextManager[None]:
+    """Do something with a directory while no other run does. The lock lies elsewhere, since the directory may be removed."""
+    return exclusive.alone(f"lab-{hashlib.sha256(directory.encode()).hexdigest()[:12]}", _PATIENCE)
 
 
-def lock_path(directory: str) -> str:
-    """Return the lock of a directory that a run may remove: it lies where the machine's next boot clears it."""
-    return os.path.join("/run/lock", f"cephstack-lab-{hashlib.sha256(directory.encode()).hexdigest()[:12]}")
+def alone_for(path: str) -> t.ContextManager[None]:
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    return exclusive.alone(name, _PATIENCE, folder)
 
 
-def write(path: str, content: str, mode: int = 0o644) -> None:
-    """Write a file as a whole or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = path + ".new"
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as stream:
-        stream.write(content)
-    os.chmod(temporary, mode)
-    os.replace(temporary, path)
+def read(path: str) -> str:
+    """Return a file's text, "" where there is no such file."""
+    return files.read(path) or ""
 
 
-def read(path: str, absent: str = "") -> str:
-    """Return a file's text, or the text given where there is no such file."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return absent
+def existing(path: str) -> str:
+    """Return the folder itself, or the nearest above it that is there."""
+    return path if os.path.isdir(path) else existing(os.path.dirname(path))
 
 
-def tail(path: str, lines: int = 8) -> str:
-    """Return the end of a log."""
-    return "\n".join([line.rstrip() for line in read(path).splitlines() if line.strip()][-lines:])
-
-
-def cgroup_roots() -> list[str]:
-    """Return where a machine's own control groups are made when no systemd does it: the v2 tree, and systemd's own of v1."""
-    roots = []
-    for line in _mountinfo().splitlines():
-        left, dummy, right = line.partition(" - ")
-        kind, dummy, options = (right.split(" ") + ["", "", ""])[:3]
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
-            roots.append(left.split(" ")[4])
-    return roots
-
-
-def unified_only() -> bool:
-    """Return whether this machine has the v2 tree of control groups and nothing else."""
-    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+def folders(path: str) -> list[str]:
+    return [entry.name for entry in os.scandir(path) if entry.is_dir()] if os.path.isdir(path) else []
 
 
 def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, str], own_cgroup: bool) -> None:
@@ -203,45 +159,52 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     end each other's services.
     """
     if booted_with_systemd():
-        properties = [
-            "Delegate=yes",
-            "KillMode=mixed",
-            "TasksMax=infinity",
-            "LimitNOFILE=1048576",
-            f"StandardOutput=append:{log}",
-            f"StandardError=append:{log}",
-        ]
-        run(
-            ["systemd-run", "--quiet", "--collect", f"--unit={unit(machine)}", f"--description=cephstack lab host {machine}"]
-            + [f"--property={item}" for item in properties]
-            + [f"--setenv={key}={value}" for key, value in env.items()]
-            + ["--", shutil.which(argv[0]) or argv[0], *argv[1:]]
-        )
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576"]
+        properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
+        words = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(machine)}", f"--description=cephstack lab host {machine}"]
+        words += [f"--property={item}" for item in properties] + [f"--setenv={key}={value}" for key, value in env.items()]
+        run([*words, "--", shutil.which(argv[0]) or argv[0], *argv[1:]])
         return
-    groups = cgroup_directories(machine) if own_cgroup else []
+    groups = _cgroups(machine) if own_cgroup else []
     for group in groups:
         os.makedirs(group, exist_ok=True)
     script = "".join(f'echo $$ > "{group}/cgroup.procs" || exit 1\n' for group in groups) + 'exec "$@"'
-    environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LANG": "C.UTF-8", **env}
+    environment = {"PATH": os.environ.get("PATH", process.PATH), "LANG": "C.UTF-8", **env}
     with open(log, "ab") as stream:
         process.begin(["/bin/sh", "-c", script, "sh", *argv], stream, environment)
 
 
-def unit(machine: str) -> str:
-    """Return the name of the unit a machine runs in where systemd is PID 1."""
+def end(machine: str, pid: int, seconds: float) -> None:
+    """Wait for the end of a machine's process, end it after that time, and clear what it ran in."""
+    if not wait_gone(pid, seconds):
+        kill(pid)
+        wait_gone(pid, 5)
+    clear(machine)
+
+
+def clear(machine: str) -> None:
+    """Free the unit or the control groups in which a machine ran. What is still in use stays."""
+    if booted_with_systemd():
+        # Waits until systemd has cleared the unit, so that its name is free.
+        run(["systemctl", "stop", _unit(machine)], check=False)
+        return
+    for group in _cgroups(machine):
+        # From the deepest to the one of all labs, which goes with the last machine.
+        for directory in [*(directory for directory, dummy, dummy in os.walk(group, topdown=False)), os.path.dirname(group)]:
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+
+
+def _unit(machine: str) -> str:
     return f"cephstack-lab-{machine}.service"
 
 
-def cgroup_directories(machine: str) -> list[str]:
-    """Return the control groups of one machine."""
-    return [os.path.join(root, "cephstack-lab", machine) for root in cgroup_roots()]
-
-
-def remove_cgroups(machine: str) -> None:
-    """Remove a machine's control groups, and the one above when it was the last. What is still in use stays."""
-    for group in cgroup_directories(machine):
-        for directory, dummy, dummy in os.walk(group, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(group))
+def _cgroups(machine: str) -> list[str]:
+    """Return a machine's own control groups where no systemd makes them: in the v2 tree, and in systemd's own of v1."""
+    found = []
+    for line in read("/proc/self/mountinfo").splitlines():
+        left, dummy, right = line.partition(" - ")
+        kind, dummy, options = (right.split(" ") + ["", "", ""])[:3]
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
+            found.append(os.path.join(left.split(" ")[4], "cephstack-lab", machine))
+    return found

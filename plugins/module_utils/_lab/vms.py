@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import pathlib
 import shutil
 import signal
 import stat
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
@@ -44,11 +45,6 @@ _EMULATED_FILES = {
 }
 
 
-def log(lab: Lab, name: str) -> str:
-    """Return the file with a host's console."""
-    return os.path.join(lab.host_directory(name), "console.log")
-
-
 def accelerator(lab: Lab, image: str) -> str:
     """Return kvm where a guest's kernel really boots under it, else tcg. The answer is kept until this machine boots anew.
 
@@ -56,12 +52,12 @@ def accelerator(lab: Lab, image: str) -> str:
     """
     kept = os.path.join(lab.cache, "accelerator.json")
     boot = system.read("/proc/sys/kernel/random/boot_id").strip()
-    with system.locked(kept + ".lock"):
+    with system.alone_for(kept):
         known = json.loads(system.read(kept) or "{}")
         if known.get("boot_id") == boot:
             return str(known["accelerator"])
         found = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _boots(os.path.join(lab.images, image, "vmlinuz")) else "tcg"
-        system.write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n")
+        write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n", 0o644)
         return found
 
 
@@ -70,46 +66,45 @@ def _boots(kernel: str) -> bool:
     argv = [QEMU, "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", kernel, "-append", "console=ttyS0 panic=-1 root=/dev/none"]
     try:
-        done = process.complete(argv, timeout=_PROBE_SECONDS, env=os.environ)
-    except process.CommandError:
+        return "Kernel panic" in system.run(argv, timeout=_PROBE_SECONDS).out
+    except system.LabError:
         return False
-    return done.code == 0 and "Kernel panic" in done.out
 
 
 def make(lab: Lab, host: Host) -> None:
-    """Make a host's own disk over the image's."""
     directory = lab.host_directory(host.name)
     os.makedirs(directory)
     backing = images.disk(lab, host.image)
     system.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, os.path.join(directory, "root.qcow2")])
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], moved: bool = False) -> None:
-    """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up."""
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], first: bool, moved: bool) -> None:
+    """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up.
+
+    first: it was just made, which it sees itself. moved: it gets another address than it had.
+    """
     directory = lab.host_directory(host.name)
     for disk in host.disks:
         disks.make(directory, disk)
     accel = accelerator(lab, host.image)
     own = {**files.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
     initrd = os.path.join(directory, "initrd")
-    with open(os.path.join(lab.images, host.image, "initrd"), "rb") as stream:
-        first = stream.read()
-    with open(initrd, "wb") as stream:
-        stream.write(first + b"\0" * (-len(first) % 4) + archive(own))
+    shutil.copyfile(os.path.join(lab.images, host.image, "initrd"), initrd)
+    with open(initrd, "ab") as stream:
+        stream.write(bytes(-stream.tell() % 4) + archive(own))
     tap = lab.tap(host.name)
     if not os.path.isdir(f"/sys/class/net/{tap}"):
         system.run(["ip", "tuntap", "add", tap, "mode", "tap"])
     system.run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
-    system.launch(lab.machine(host.name), argv(lab, host, accel), log(lab, host.name), {}, own_cgroup=False)
+    system.launch(lab.machine(host.name), argv(lab, host, accel), lab.console(host.name), {}, own_cgroup=False)
 
 
 def argv(lab: Lab, host: Host, accel: str) -> list[str]:
-    """Return QEMU's command line. Pure."""
     directory = lab.host_directory(host.name)
     words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
     words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", _EMULATED_XEN if host.xen else _EMULATED]
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
-    words += ["-chardev", f"file,id=console,path={log(lab, host.name)},append=on", "-serial", "chardev:console"]
+    words += ["-chardev", f"file,id=console,path={lab.console(host.name)},append=on", "-serial", "chardev:console"]
     words += _boot(lab, host, accel)
     words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
     for disk in host.disks:
@@ -139,52 +134,23 @@ def _boot(lab: Lab, host: Host, accel: str) -> list[str]:
 
 def archive(content: t.Mapping[str, files.File]) -> bytes:
     """Return a cpio archive (format newc, as the kernel unpacks it behind an initramfs) of a host's files. Pure."""
-    entries: dict[str, tuple[int, bytes]] = {}
-    for path, file in content.items():
-        name = ("lab/once" if file.once else "lab/always") + path
-        parts = name.split("/")
-        for depth in range(1, len(parts)):
-            entries.setdefault("/".join(parts[:depth]), (stat.S_IFDIR | 0o755, b""))
-        entries[name] = (stat.S_IFREG | file.mode, file.content.encode())
-    entries.setdefault("lab/once", (stat.S_IFDIR | 0o755, b""))
-    parts_out = [_newc(name, mode, data, number) for number, (name, (mode, data)) in enumerate(sorted(entries.items()), 1)]
-    return b"".join([*parts_out, _newc("TRAILER!!!", 0, b"", 0)])
+    entries = {("lab/once" if file.once else "lab/always") + path: (stat.S_IFREG | file.mode, file.content.encode()) for path, file in content.items()}
+    folders = {str(folder) for name in (*entries, "lab/once/.") for folder in pathlib.PurePath(name).parents} - {"."}
+    entries.update(dict.fromkeys(folders, (stat.S_IFDIR | 0o755, b"")))
+    return cpio((name, mode, data) for name, (mode, data) in sorted(entries.items()))
 
 
-def _newc(name: str, mode: int, data: bytes, inode: int) -> bytes:
-    encoded = name.encode() + b"\0"
-    # magic, then 13 fields of 8 hexadecimal digits: ino mode uid gid nlink mtime filesize dev(2) rdev(2) namesize check
-    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
-    head = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
-    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-
-
-def stop(lab: Lab, host_name: str, address: str, pid: int, orderly: bool) -> None:
-    """Stop a host: by its own shutdown, or at once."""
-    if orderly and address:
-        system.run(access.command(lab, address, "systemctl poweroff", 10), check=False, timeout=40)
+def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
+    """Stop a host: by its own shutdown, or at once. record: what it was made as."""
+    if orderly:
+        system.run(access.command(lab, record["address"], "systemctl poweroff", 10), check=False, timeout=40)
         system.wait_gone(pid, 90)
     system.kill(pid, signal.SIGTERM)
-    if not system.wait_gone(pid, 5):
-        system.kill(pid)
-        system.wait_gone(pid, 5)
-    if system.booted_with_systemd():
-        system.run(["systemctl", "stop", system.unit(lab.machine(host_name))], check=False)
+    system.end(lab.machine(name), pid, 5)
 
 
-def remove(lab: Lab, name: str) -> None:
-    """Remove all that a stopped host has on this machine."""
+def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     tap = lab.tap(name)
     # QEMU's end may not have been noticed yet
     wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
     system.remove_tree(lab.host_directory(name))
-
-
-def missing() -> list[str]:
-    """Return which programs for virtual machines are not installed."""
-    return [name for name in (QEMU, "qemu-img", "mke2fs") if not shutil.which(name)]
-
-
-def machine_supported() -> bool:
-    """Return whether this machine's processor is one that the images are made for."""
-    return platform.machine() == "x86_64"

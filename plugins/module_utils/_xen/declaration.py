@@ -15,6 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import TAP_BACKENDS
 
 OPTIONS: dict[str, t.Any] = {
     "rbd_backend": BACKEND,
@@ -34,62 +35,49 @@ def problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[
     found: list[str] = []
     warnings: list[str] = []
     everywhere: dict[str, list[tuple[str, Disk]]] = {}
-    for host in hosts:
-        if roles["xen_hosts"] not in host.groups:
-            continue
+    for host in (host for host in hosts if roles["xen_hosts"] in host.groups):
         if roles["kvm_hosts"] in host.groups:
             found.append(f"{host.name}: is in the groups {roles['xen_hosts']} and {roles['kvm_hosts']}, but no KVM runs under Xen: take it out of one")
         if roles["osds"] in host.groups:
             warnings.append(f"{host.name}: maps images by the kernel and holds OSDs: when memory is short they can wait for each other for ever. Use two hosts")
-        wrong, disks = _of_host(host)
+        try:
+            wrong, disks = _of_host(host)
+        except Invalid as error:
+            wrong, disks = error.problems, []
         found += wrong
         for disk in disks:
             everywhere.setdefault(disk.name, []).append((host.name, disk))
-    for image, users in everywhere.items():
-        found += _across(image, users)
-    return found, warnings
+    return found + [f"xen_host.guests: {text}" for image, users in everywhere.items() for text in _across(image, users)], warnings
 
 
 def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
+    """Return what is wrong with one host's backends, and its disks. Raises Invalid where they can't be told."""
     given = host.variables.get("xen_host") or {}
     if not isinstance(given, t.Mapping):
-        return [f"{host.name}: xen_host is no dictionary: write its options below it"], []
+        raise Invalid([f"{host.name}: xen_host is no dictionary: write its options below it"])
     checked = ArgumentSpecValidator(OPTIONS).validate(dict(given))
     if checked.error_messages:
         unknown = "Supported parameters include"
-        return [f"{host.name}: xen_host: {'unknown: ' if unknown in message else ''}{message}" for message in checked.error_messages], []
+        raise Invalid([f"{host.name}: xen_host: {'unknown: ' if unknown in message else ''}{message}" for message in checked.error_messages])
     declared = checked.validated_parameters
-    consumers = host.variables.get("consumers") or []
-    try:
-        disks = parse(declared["guests"], declared["rbd_backend"], consumers, f"{host.name}: xen_host.guests").disks
-    except Invalid as error:
-        return error.problems, []
-    found = []
-    backends = sorted({declared["rbd_backend"], *(disk.backend for disk in disks)})
-    version = str(host.facts.get("distribution_version", "")).partition(".")[0]
-    without = WITHOUT_TAP.get((str(host.facts.get("distribution", "")), version))
-    for backend in backends:
-        if backend.startswith("tapdisk_") and without:
-            found.append(
-                f"{host.name}: xen_host: the backend {backend} needs Xen 4.20, and {host.facts['distribution']} {version} has {without}: "
-                f"use krbd_script or rbd_nbd"
-            )
-    return found, disks
+    disks = parse(declared["guests"], declared["rbd_backend"], host.variables.get("consumers") or [], f"{host.name}: xen_host.guests").disks
+    system, version = str(host.facts.get("distribution", "")), str(host.facts.get("distribution_version", "")).partition(".")[0]
+    without = WITHOUT_TAP.get((system, version))
+    backends = sorted({declared["rbd_backend"], *(disk.backend for disk in disks)} & {*TAP_BACKENDS}) if without else []
+    has = f"and {system} {version} has {without}: use krbd_script or rbd_nbd"
+    return [f"{host.name}: xen_host: the backend {backend} needs Xen 4.20, {has}" for backend in backends], disks
 
 
 def _across(image: str, users: t.Sequence[tuple[str, Disk]]) -> list[str]:
-    """An image that several hosts have. One guest may be declared on each host that it can run on."""
-    if len({user[0] for user in users}) < 2:
-        return []
+    """What is wrong with an image that several hosts have. One guest may be declared on each host that it can run on."""
+    disks = [disk for _host, disk in users]
+    alone = any(disk.mode == "w" for disk in disks) and any(disk.exclusive for disk in disks)
     who = " and ".join(f"{disk.guest} on {host}" for host, disk in users)
-    disks = [user[1] for user in users]
-    if len({disk.guest for disk in disks}) > 1 and any(disk.mode == "w" for disk in disks) and any(disk.exclusive for disk in disks):
-        return [
-            f"xen_host.guests: the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"
-        ]
+    if len({host for host, _disk in users}) < 2:
+        return []
+    if alone and len({disk.guest for disk in disks}) > 1:
+        return [f"the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"]
     if any(disk.mapping and disk.exclusive and disk.mode == "w" for disk in disks):
-        return [
-            f"xen_host.guests: the image {image} would be mapped at boot on several hosts, of which only one could hold it: {who}. "
-            f"Use the backend krbd_script, which maps it when the guest starts, or say exclusive: false"
-        ]
+        remedy = "Use the backend krbd_script, which maps it when the guest starts, or say exclusive: false"
+        return [f"the image {image} would be mapped at boot on several hosts, of which only one could hold it: {who}. {remedy}"]
     return []

@@ -12,9 +12,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
+import functools
 import glob
 import os
 import re
@@ -23,7 +25,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, filepath, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings as xen_mappings
@@ -108,8 +110,6 @@ class Disk(Image):
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What was declared: the disks of each guest."""
-
     guests: t.Mapping[str, tuple[Disk, ...]]
 
     @property
@@ -150,25 +150,24 @@ def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.
     users = {consumer["name"]: consumer for consumer in consumers if consumer.get("kind") == "xen"}
     found: dict[str, tuple[Disk, ...]] = {}
     for number, guest in enumerate(guests):
-        here = f"{where}[{number}] ({guest['name']})"
-        if not _NAME.fullmatch(guest["name"]) or guest["name"][0] == ".":
+        name = guest["name"]
+        here = f"{where}[{number}] ({name})"
+        if not _NAME.fullmatch(name) or name[0] == ".":
             problems.append(f"{here}: a guest's name has letters, digits, '.', '_', '+' and '-', and begins with a letter or digit")
-        if guest["name"] in found:
-            problems.append(f"{here}: {guest['name']} is declared twice: keep one of them")
-        disks = [
-            parse_disk(f"{here}: disks[{index}] ({disk['device']})", guest["name"], disk, backend, users, problems)
-            for index, disk in enumerate(guest.get("disks") or ())
-        ]
-        names = [disk.device for disk in disks if disk]
-        problems.extend(f"{here}: the device {name} is taken twice: give each disk its own" for name in sorted(set(names)) if names.count(name) > 1)
-        found[guest["name"]] = tuple(disk for disk in disks if disk)
-    problems.extend(shared([disk for disks in found.values() for disk in disks], where))
+        if name in found:
+            problems.append(f"{here}: {name} is declared twice: keep one of them")
+        items = enumerate(guest.get("disks") or ())
+        disks = [_parse_disk(f"{here}: disks[{index}] ({item['device']})", name, item, backend, users, problems) for index, item in items]
+        found[name] = tuple(disk for disk in disks if disk)
+        devices = collections.Counter(disk.device for disk in found[name])
+        problems += [f"{here}: the device {device} is taken twice: give each disk its own" for device, count in sorted(devices.items()) if count > 1]
+    problems += _shared(Wanted(found).disks, where)
     if problems:
         raise Invalid(problems)
     return Wanted(found)
 
 
-def parse_disk(
+def _parse_disk(
     here: str, guest: str, item: t.Mapping[str, t.Any], backend: str, users: t.Mapping[str, t.Mapping[str, t.Any]], problems: list[str]
 ) -> t.Optional[Disk]:
     """Read one disk; None where too little of it is right. users: the consumers of kind xen, by name."""
@@ -178,15 +177,12 @@ def parse_disk(
         if not _NAME.fullmatch(item[what]):
             why = "':' separates the words of a disk" if ":" in item[what] else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
             problems.append(f"{here}: {what} '{item[what]}' can't be given to a Xen guest: {why}; rename it")
-    name = item.get("consumer")
-    if name is None and len(users) == 1:
-        name = next(iter(users))
-    if name is None:
-        have = f"there are {', '.join(sorted(users))}: name one of them (consumer)" if users else "declare one in the host's consumers"
-        problems.append(f"{here}: it is not clear which consumer of kind xen it belongs to: {have}")
-        return None
+    name = str(item.get("consumer") or ("".join(users) if len(users) == 1 else ""))
     if name not in users:
-        problems.append(f"{here}: consumer '{name}' is none of this host's consumers of kind xen ({', '.join(sorted(users)) or 'it has none'})")
+        have = ", ".join(sorted(users))
+        unclear = f"there are {have}: name one of them (consumer)" if users else "declare one in the host's consumers"
+        unknown = f"consumer '{name}' is none of this host's consumers of kind xen ({have or 'it has none'})"
+        problems.append(f"{here}: {unknown if name else f'it is not clear which consumer of kind xen it belongs to: {unclear}'}")
         return None
     client = client_of(users[name])
     access = {pool["name"]: pool.get("access") or "rw" for pool in users[name].get("pools") or ()}
@@ -197,31 +193,24 @@ def parse_disk(
     return Disk(item["pool"], item["image"], client, guest, item["device"], item["mode"], item.get("backend") or backend, item["exclusive"])
 
 
-def shared(disks: t.Sequence[Disk], where: str) -> list[str]:
-    """Return what is wrong with images that several disks are of."""
-    problems = []
-    by_image: dict[str, list[Disk]] = {}
-    for disk in disks:
-        by_image.setdefault(disk.name, []).append(disk)
-    for name, users in by_image.items():
+def _shared(disks: t.Sequence[Disk], where: str) -> t.Iterator[str]:
+    """What is wrong with images that several disks are of."""
+    for name in dict.fromkeys(disk.name for disk in disks):
+        users = [disk for disk in disks if disk.name == name]
         who = " and ".join(f"{disk.guest} ({disk.device}, {disk.mode})" for disk in users)
         if len({disk.guest for disk in users}) < len(users):
-            problems.append(f"{where}: one guest has the image {name} twice: {who}")
+            yield f"{where}: one guest has the image {name} twice: {who}"
         elif len(users) > 1 and any(disk.mode == "w" for disk in users) and any(disk.exclusive for disk in users):
-            problems.append(
-                f"{where}: the image {name} is written by one guest while another has it: {who}. If they have a file system that is made for it, "
-                f"say exclusive: false for each"
-            )
+            remedy = "If they have a file system that is made for it, say exclusive: false for each"
+            yield f"{where}: the image {name} is written by one guest while another has it: {who}. {remedy}"
         elif len({disk.mapping for disk in users if disk.mapping}) > 1:
-            problems.append(f"{where}: the image {name} would be mapped on the host in two ways: {who}. Give these disks one backend, consumer and mode")
-    return problems
+            yield f"{where}: the image {name} would be mapped on the host in two ways: {who}. Give these disks one backend, consumer and mode"
 
 
 # -- what is written down
 
 
 def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
-    """Return the piece of xl's configuration with a guest's disks."""
     lines = "".join(f"  '{disk.line}',\n" for disk in disks)
     return f"{MADE}: the disks of {guest}, a part of its configuration for xl\ndisk = [\n{lines}]\n"
 
@@ -279,7 +268,6 @@ def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> s
 
 
 def trouble(error: t.Any, disk: Disk) -> str:
-    """Say what librados's or librbd's error means for a disk."""
     code = getattr(error, "errno", None)
     code = abs(code) if isinstance(code, int) else 0
     if code == errno.ENOENT:
@@ -289,26 +277,21 @@ def trouble(error: t.Any, disk: Disk) -> str:
     return f"the image {disk.name} can't be opened as {disk.client}: {error}"
 
 
-# -- the provider
-
-
+@dataclasses.dataclass
 class Provider:
     """Brings what one Xen host knows of its guests' disks to what was declared.
 
     check_mode: then nothing need be installed yet. prune: whether what this collection wrote and is no longer declared goes.
     """
 
-    def __init__(self, wanted: Wanted, conf: str = "/etc/ceph/ceph.conf", prune: bool = True, check_mode: bool = False) -> None:
-        self.wanted = wanted
-        self.conf = conf
-        self.prune = prune
-        self.check_mode = check_mode
+    wanted: Wanted
+    conf: str = "/etc/ceph/ceph.conf"
+    prune: bool = True
+    check_mode: bool = False
 
     def observe(self) -> Observed:
         """Read the host, and ask the cluster of the images that were declared. Raises Unreachable."""
-        fragments = {}
-        for path in glob.glob(f"{FRAGMENTS}/*.cfg"):
-            fragments[os.path.basename(path)[: -len(".cfg")]] = files.read(path) or ""
+        fragments = {os.path.basename(path)[: -len(".cfg")]: files.read(path) or "" for path in glob.glob(f"{FRAGMENTS}/*.cfg")}
         # What can only be told by attaching something is tried once, before the first such disk is written down.
         new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
         attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
@@ -324,138 +307,102 @@ class Provider:
         except process.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
         images, problems, asked = self._ask()
-        return Observed(
-            seen=seen,
-            fragments=fragments,
-            mappings=mappings,
-            running=running,
-            images=images,
-            problems=tuple(problems),
-            asked=asked,
-        )
+        return Observed(seen, fragments, mappings, running, images, tuple(problems), asked)
 
     def _ask(self) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str], str]:
         """Return what ask_images does, and why it was not asked."""
         if not self.wanted.disks:
             return {}, [], ""
         keyrings = [f"/etc/ceph/ceph.{client}.keyring" for client in sorted({disk.client for disk in self.wanted.disks})]
-        missing = [path for path in [self.conf, *keyrings] if not os.path.exists(path)]
-        if rbd is None:
-            missing.append("python3-rbd")
-        if missing and self.check_mode:
-            return {}, [], f"this host lacks {', '.join(missing)}"
+        missing = [*(path for path in [self.conf, *keyrings] if not os.path.exists(path)), *(["python3-rbd"] if rbd is None else [])]
         if missing:
-            return {}, [f"this host lacks {', '.join(missing)}: the role xen_host puts that there"], ""
+            lacks = f"this host lacks {', '.join(missing)}"
+            return ({}, [], lacks) if self.check_mode else ({}, [f"{lacks}: the role xen_host puts that there"], "")
         try:
-            images, problems = ask_images(self.wanted.disks, self.conf)
+            return (*ask_images(self.wanted.disks, self.conf), "")
         except Unreachable as error:
             if self.check_mode:  # what precedes this in a real run may be what mends it: a key, a configuration
                 return {}, [], str(error)
             raise
-        return images, problems, ""
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid with every problem found."""
-        problems = list(observed.problems)
-        warnings = []
+        draft = Draft()
+        for problem in observed.problems:
+            draft.problem(problem)
         if observed.asked:
-            warnings.append(f"whether the images are there was not asked: {observed.asked}")
+            draft.warn(f"whether the images are there was not asked: {observed.asked}")
         if self.wanted.mappings and not observed.seen.dom0:
-            warnings.append("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
-        problems += self._backend_problems(observed, warnings)
-        problems += self._image_problems(observed, warnings)
-        planner = xen_mappings.Planner(self.wanted.mappings, observed.mappings, observed.running, observed.seen.dom0, self.prune)
-        mappings, forbidden = planner.plan()
-        problems += forbidden
-        if problems:
-            raise Invalid(problems)
-        return Plan([*self._plan_fragments(observed), *mappings], warnings)
+            draft.warn("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
+        self._check_backends(observed, draft)
+        self._check_images(observed, draft)
+        self._check_running(observed, draft)
+        self._plan_fragments(observed, draft)
+        xen_mappings.plan(draft, self.wanted.mappings, observed.mappings, observed.running, observed.seen.dom0, self.prune)
+        return draft.plan()
 
-    def _backend_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
-        problems = []
+    def _check_backends(self, observed: Observed, draft: Draft) -> None:
         bare = self.check_mode and not (process.installed("xl") and process.installed("rbd"))
         for backend in sorted({disk.backend for disk in self.wanted.disks}):
-            who = ", ".join(f"{disk.guest} ({disk.device})" for disk in self.wanted.disks if disk.backend == backend)
+            disks = [disk for disk in self.wanted.disks if disk.backend == backend]
             why = xen.reasons(observed.seen, backend)
-            script = re.search(r"script=([^,]+)", next(disk.line for disk in self.wanted.disks if disk.backend == backend))
+            script = re.search(r"script=([^,]+)", disks[0].line)
             if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
                 why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
-            if why:
-                text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}"
-                # what Xen's own version refuses stays refused, whatever will be installed
-                refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
-                if bare and not refused:
-                    warnings.append(f"{text}; this is judged again once all is installed")
-                else:
-                    problems.append(f"{text}. Mend that, or choose another backend")
-        return problems
+            if not why:
+                continue
+            who = ", ".join(f"{disk.guest} ({disk.device})" for disk in disks)
+            text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}"
+            # what Xen's own version refuses stays refused, whatever will be installed
+            refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
+            if bare and not refused:
+                draft.warn(f"{text}; this is judged again once all is installed")
+            else:
+                draft.problem(f"{text}. Mend that, or choose another backend")
 
-    def _image_problems(self, observed: Observed, warnings: list[str]) -> list[str]:
-        problems = []
+    def _check_images(self, observed: Observed, draft: Draft) -> None:
         for disk in self.wanted.disks:
-            taken = in_use(disk, observed.images)
+            taken, here = in_use(disk, observed.images), f"guest {disk.guest}: {disk.device}"
             if taken and disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
-                warnings.append(f"guest {disk.guest}: {disk.device}: {taken}: it can't be started here until that has ended")
+                draft.warn(f"{here}: {taken}: it can't be started here until that has ended")
             elif taken:
-                problems.append(f"guest {disk.guest}: {disk.device}: {taken}: stop its user there, or say exclusive: false where two hosts share it on purpose")
-        for now in observed.running.disks:
-            wanted = next((disk for disk in self.wanted.guests.get(now.guest, ()) if disk.device == now.device), None)
-            if wanted is None:
-                continue
-            before = fragment_lines(observed.fragments.get(now.guest, "")).get(now.device, "")
-            if now.image != (wanted.pool, wanted.image) and not (now.image and "/".join(now.image) in before):
-                problems.append(f"guest {now.guest}: the device {now.device} is taken: the guest runs with {now.params or now.kind} there; choose another one")
-            elif now.state != xenstore.CONNECTED:
-                problems.append(
-                    f"guest {now.guest}: its disk {now.device} ({now.params}) is not connected: the backend's state is {now.state} "
-                    f"({xenstore.STATES.get(now.state, 'unknown')}), {now.error or 'and nobody says why'}"
-                )
-        return problems
+                draft.problem(f"{here}: {taken}: stop its user there, or say exclusive: false where two hosts share it on purpose")
 
-    def _plan_fragments(self, observed: Observed) -> list[Change]:
-        changes = []
-        for guest, disks in self.wanted.guests.items():
-            text = observed.fragments.get(guest)
-            after = {disk.device: disk.line for disk in disks}
-            reason = "the guest runs, and has them when it is created the next time" if guest in observed.running.guests else ""
-            if text is None:
-                changes.append(Change("fragment", guest, "create", None, after, _writer(guest, disks), reason=reason))
+    def _check_running(self, observed: Observed, draft: Draft) -> None:
+        for disk in self.wanted.disks:
+            now = observed.running.disk(disk.guest, disk.device)
+            if now is None:
                 continue
-            before = fragment_lines(text)
-            left, right = differing(before, {**dict.fromkeys(before), **after})
-            if right:
-                changes.append(Change("fragment", guest, "update", left, right, _writer(guest, disks), reason=reason))
+            before = fragment_lines(observed.fragments.get(disk.guest, "")).get(disk.device, "")
+            if now.image != (disk.pool, disk.image) and not (now.image and "/".join(now.image) in before):
+                there = f"the guest runs with {now.params or now.kind} there"
+                draft.problem(f"guest {disk.guest}: the device {disk.device} is taken: {there}; choose another one")
+            elif now.state != xenstore.CONNECTED:
+                state = f"the backend's state is {now.state} ({now.state_name}), {now.error or 'and nobody says why'}"
+                draft.problem(f"guest {disk.guest}: its disk {disk.device} ({now.params}) is not connected: {state}")
+
+    def _plan_fragments(self, observed: Observed, draft: Draft) -> None:
+        there = {guest: fragment_lines(text) for guest, text in observed.fragments.items()}
+        for guest, disks in self.wanted.guests.items():
+            after = {**dict.fromkeys(there.get(guest, ())), **{disk.device: disk.line for disk in disks}}
+            write = functools.partial(files.write, f"{FRAGMENTS}/{guest}.cfg", fragment(guest, disks), 0o644)
+            reason = "the guest runs, and has them when it is created the next time" if guest in observed.running.guests else ""
+            draft.ensure("fragment", guest, there.get(guest), after, write, reason=reason)
         for guest, text in sorted(observed.fragments.items()):
             if self.prune and guest not in self.wanted.guests and text.startswith(MADE):
-                changes.append(Change("fragment", guest, "delete", fragment_lines(text), None, _remover(f"{FRAGMENTS}/{guest}.cfg")))
-        return changes
+                draft.ensure("fragment", guest, there[guest], None, functools.partial(os.unlink, f"{FRAGMENTS}/{guest}.cfg"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the declared disks as they are."""
         found = []
         for disk in self.wanted.disks:
             way = xen.MAPPED.get(disk.backend, "krbd")  # a hotplug script maps by the kernel
-            now = next(
-                (one for one in observed.running.disks if (one.guest, one.device, one.image) == (disk.guest, disk.device, (disk.pool, disk.image))), None
-            )
+            now = observed.running.disk(disk.guest, disk.device)
+            attached = now is not None and now.image == (disk.pool, disk.image)
             found.append(
                 {
-                    "guest": disk.guest,
-                    "device": disk.device,
-                    "pool": disk.pool,
-                    "image": disk.image,
-                    "backend": disk.backend,
-                    "mapped": disk.name in observed.mappings.mapped[way],
-                    "attached": now is not None,
-                    "state": xenstore.STATES.get(now.state, "Unknown") if now else "",
+                    **{key: getattr(disk, key) for key in ("guest", "device", "pool", "image", "backend")},
+                    "mapped": observed.mappings.mapped(way, disk.name) is not None,
+                    "attached": attached,
+                    "state": now.state_name if now and attached else "",
                 }
             )
         return {"disks": found}
-
-
-def _writer(guest: str, disks: t.Sequence[Disk]) -> t.Callable[[], None]:
-    return lambda: files.write(f"{FRAGMENTS}/{guest}.cfg", fragment(guest, disks), 0o644)
-
-
-def _remover(path: str) -> t.Callable[[], None]:
-    return lambda: os.unlink(path)

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, filepath, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_loaded
 
@@ -91,8 +91,6 @@ class Provider:
         self.owner = owner
         self.wanted = dataclasses.replace(wanted, files={path: dataclasses.replace(file, owner="{}:{}".format(*owner)) for path, file in wanted.files.items()})
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
         found = {path: self._file(path) for path in self.wanted.files}
@@ -120,42 +118,27 @@ class Provider:
         times = {MODULES_LOAD: files.changed(self.root + MODULES_LOAD)}
         return bool(loader.began and unread(loader, times)) and not all(is_loaded(name, self.root) for name in self.wanted.modules)
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
-        """Compare."""
-        changes = list(self._file_changes(observed))
-        written = {change.name: change.id for change in changes if "content" in change.after}
-        return Plan([*changes, *self._reload_changes(observed, written), *self._load_changes(observed, written)])
-
-    def _file_changes(self, observed: Observed) -> t.Iterator[Change]:
+        draft = Draft()
         for path, file in self.wanted.files.items():
-            before, after = observed.files.get(path), dataclasses.asdict(file)
-            apply = functools.partial(self._put, path, file)
-            if before is None:
-                yield Change("file", path, "create", None, after, apply)
-            elif before != file:
-                yield Change("file", path, "update", *differing(dataclasses.asdict(before), after), apply)
-
-    def _reload_changes(self, observed: Observed, written: t.Mapping[str, str]) -> t.Iterator[Change]:
+            before = observed.files.get(path)
+            put = functools.partial(self._put, path, file)
+            draft.ensure("file", path, dataclasses.asdict(before) if before else None, dataclasses.asdict(file), put)
+        written = {change.name: change.id for change in draft.changes if "content" in change.after}
         changed = [path for path in self.wanted.units if path in written]
-        reason = "; ".join([*(f"{path} changes" for path in changed), *(f"{name} changed" for name in observed.stale)])
-        if reason:
-            needs = frozenset(written[path] for path in changed)
-            run = ["systemctl", "daemon-reload"]
-            yield Change("reload", "systemd", "update", {"reload": None}, {"reload": reason}, lambda: process.run(run, timeout=120), reason=reason, needs=needs)
-
-    def _load_changes(self, observed: Observed, written: t.Mapping[str, str]) -> t.Iterator[Change]:
+        reload = "; ".join([*(f"{path} changes" for path in changed), *(f"{name} changed" for name in observed.stale)])
+        if reload:
+            run = functools.partial(process.run, ["systemctl", "daemon-reload"], timeout=120)
+            needs = [written[path] for path in changed]
+            draft.ensure("reload", "systemd", {"reload": None}, {"reload": reload}, run, reason=reload, needs=needs)
         if MODULES_LOAD in written or observed.unread:
-            reason = f"{MODULES_LOAD} {'changes' if MODULES_LOAD in written else 'is newer than its start'}"
-            needs = frozenset({f"file/{MODULES_LOAD}", "reload/systemd"})
-            yield Change("unit", LOADER, "update", {"restart": None}, {"restart": reason}, self._load, reason=reason, needs=needs)
+            restart = f"{MODULES_LOAD} {'changes' if MODULES_LOAD in written else 'is newer than its start'}"
+            needs = [f"file/{MODULES_LOAD}", "reload/systemd"]
+            draft.ensure("unit", LOADER, {"restart": None}, {"restart": restart}, self._load, reason=restart, needs=needs)
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return nothing: xen_info says which drivers there are."""
         return {}
-
-    # -- apply
 
     def _put(self, path: str, file: File) -> None:
         path = self.root + path

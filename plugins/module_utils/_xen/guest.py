@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import glob
 import hashlib
+import io
 import os
+import pathlib
 import re
 import socket
 import tempfile
@@ -28,7 +31,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import remove_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks as xen_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0, last_line
@@ -119,7 +122,9 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     if room < 0:
         problems.append("disks: the guest can't report on so many disks that are only read: name three at most")
     for item in items:
-        pool = item.get("pool") or _first_pool(params["consumers"], item.get("consumer"))
+        users = [one for one in params["consumers"] if one.get("kind") == "xen" and item.get("consumer") in (None, one["name"])]
+        pools = [pool["name"] for one in users for pool in one.get("pools") or () if pool.get("access", "rw") == "rw"]
+        pool = item.get("pool") or next(iter(pools), None)
         if not pool:
             problems.append(f"disks ({item['device']}): no pool is named, and there is no consumer of kind xen that may write one: name a pool")
         item["pool"] = pool or "none"
@@ -139,30 +144,15 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     if disks and all(disk.mode == "r" for disk in disks):
         problems.append("disks: at least one must be writable, since the guest reports by writing: add one, which is made if it names no image")
     kernel = params.get("kernel") or newest_kernel(glob.glob("/boot/vmlinuz-*"), os.uname().release)
-    if not kernel or not os.path.exists(kernel):
-        problems.append(f"there is no kernel {kernel or 'in /boot'} to boot the guest with: install linux-image-amd64, or name one (kernel)")
     busybox = params.get("busybox") or next((path for path in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(path)), "")
-    if not busybox or not os.path.exists(busybox):
+    if not os.path.exists(kernel):
+        problems.append(f"there is no kernel {kernel or 'in /boot'} to boot the guest with: install linux-image-amd64, or name one (kernel)")
+    if not os.path.exists(busybox):
         problems.append("there is no busybox to boot the guest with: install busybox-static, or name one (busybox)")
     if problems:
         raise Invalid(problems)
-    return Order(
-        disks=disks,
-        made=made,
-        expect={item["device"]: item["expect"] for item in items if item.get("expect")},
-        write={item["device"]: item["write"] for item in items if item.get("write")},
-        kernel=kernel,
-        busybox=busybox,
-        memory=params["memory"],
-        timeout=params["timeout"],
-        conf=params["conf"],
-    )
-
-
-def _first_pool(consumers: t.Iterable[t.Mapping[str, t.Any]], name: t.Optional[str]) -> t.Optional[str]:
-    users = [one for one in consumers if one.get("kind") == "xen" and name in (None, one["name"])]
-    pools = [pool["name"] for one in users for pool in one.get("pools") or () if pool.get("access", "rw") == "rw"]
-    return pools[0] if pools else None
+    expect, write = ({item["device"]: item[what] for item in items if item.get(what)} for what in ("expect", "write"))
+    return Order(disks, made, expect, write, kernel, busybox, params["memory"], params["timeout"], params["conf"])
 
 
 def newest_kernel(paths: t.Sequence[str], running: str) -> str:
@@ -187,14 +177,14 @@ def run_guest(order: Order) -> dict[str, t.Any]:
     if problems:
         raise GuestFailed("; ".join(problems))
     with contextlib.ExitStack() as stack:
-        opened: dict[str, Connection] = {}
-        for client in sorted({disk.client for disk in order.disks}):
-            opened[client] = stack.enter_context(Connection({"client": client, "conf": order.conf}))
+        clients = sorted({disk.client for disk in order.disks})
+        opened = {client: stack.enter_context(Connection({"client": client, "conf": order.conf})) for client in clients}
         made = [disk for disk in order.disks if disk.device in order.made]
         _clear(name, made, made, opened)  # what a run left that was killed
         # What is mapped for others stays so.
         mapped = mappings.krbd_mapped()
-        own = [disk for disk in order.disks if disk in made or not (disk.name in mapped or (disk.mapping and os.path.exists(disk.mapping.conf)))]
+        others = {disk.device for disk in order.disks if disk.name in mapped or (disk.mapping and os.path.exists(mappings.nbd_conf(disk.name)))}
+        own = [disk for disk in order.disks if disk in made or disk.device not in others]
         stack.push(lambda unused, error, trace: _clear_after(error, name, own, made, opened))
         for disk in made:
             with _pool(opened, disk) as io_context:
@@ -205,16 +195,15 @@ def run_guest(order: Order) -> dict[str, t.Any]:
             if order.expect.get(disk.device, "") not in found:
                 raise GuestFailed(f"{disk.name} should hold the marker '{order.expect[disk.device]}', and holds '{found or 'nothing'}'")
         for disk in own:
-            if disk.mapping:
-                _map(disk.mapping)
+            _map(disk.mapping)
         begun = time.monotonic()
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cephstack-guest-"))
-        said = _boot(name, uuid, order, folder)
+        said = _boot(name, uuid, order, stack.enter_context(tempfile.TemporaryDirectory(prefix="cephstack-guest-")))
         seconds = time.monotonic() - begun
         after = {disk.device: _sectors(opened, disk) for disk in order.disks}
         problems = verdict(uuid, order, before, after)
         if problems:
             raise GuestFailed("; ".join([*problems, *said]))
+        wait_until(lambda: not _still_mapped(own), 15, pause=0.3)
         left = _still_mapped(own)
         if left:
             raise GuestFailed(f"the guest is gone, and its hotplug script left {', '.join(left)} mapped")
@@ -223,11 +212,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
         "seconds": round(seconds, 2),
         "disks": [
             {
-                "device": disk.device,
-                "pool": disk.pool,
-                "image": disk.image,
-                "backend": disk.backend,
-                "mode": disk.mode,
+                **{key: getattr(disk, key) for key in ("device", "pool", "image", "backend", "mode")},
                 "read": _guest.readable(before[disk.device][1]),
                 "written": _guest.readable(after[disk.device][1]) if disk.mode == "w" else "",
             }
@@ -243,26 +228,27 @@ def verdict(uuid: str, order: Order, before: t.Mapping[str, tuple[bytes, bytes]]
     for disk in order.disks:
         if disk.mode == "r":
             continue
-        found = after[disk.device][1]
+        here, found = f"{disk.device} ({disk.name})", after[disk.device][1]
         if not found.startswith(_guest.expected_marker(uuid)):
-            problems.append(f"the guest powered off, but its marker is not on {disk.device} ({disk.name}): found {_guest.readable(found) or 'nothing'}")
+            problems.append(f"the guest powered off, but its marker is not on {here}: found {_guest.readable(found) or 'nothing'}")
             continue
         told = _guest.readable(found)
         sums = re.search(r" read ([0-9a-f]{32}) found ([0-9a-f]{32})", told)
-        if not sums or (sums[1], sums[2]) != _sums(before[disk.device]):
-            problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what was there")
+        if not sums or sums.groups() != _sums(before[disk.device]):
+            problems.append(f"the guest read something else from {here} than what was there")
         if f" says {order.write.get(disk.device, '')}" not in told and disk.device in order.write:
-            problems.append(f"what the guest was to write is not on {disk.device} ({disk.name}): found {told}")
+            problems.append(f"what the guest was to write is not on {here}: found {told}")
         if after[disk.device][0] != before[disk.device][0]:
-            problems.append(f"the first sector of {disk.device} ({disk.name}) has changed, which the guest did not write")
+            problems.append(f"the first sector of {here} has changed, which the guest did not write")
     for disk in order.disks:
         if disk.mode == "w" or not told:
             continue
+        here = f"{disk.device} ({disk.name})"
         seen = re.search(rf" only {disk.device} read ([0-9a-f]{{32}}) found ([0-9a-f]{{32}}) (refused|written)", told)
-        if not seen or (seen[1], seen[2]) != _sums(before[disk.device]):
-            problems.append(f"the guest read something else from {disk.device} ({disk.name}) than what is there")
+        if not seen or seen.groups()[:2] != _sums(before[disk.device]):
+            problems.append(f"the guest read something else from {here} than what is there")
         elif seen[3] != "refused" or after[disk.device] != before[disk.device]:
-            problems.append(f"the guest could write to {disk.device} ({disk.name}), which it may only read")
+            problems.append(f"the guest could write to {here}, which it may only read")
     return problems
 
 
@@ -290,35 +276,31 @@ def _sectors(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> tuple[
     return data[: _guest.SECTOR], data[_guest.SECTOR :]
 
 
-def _map(mapping: mappings.Mapping) -> None:
-    """Map an image as xen_rbd would: by rbd, or by the unit of rbd-nbd."""
-    if mapping.way == "krbd":
+def _map(mapping: t.Optional[mappings.Mapping]) -> None:
+    """Map an image as xen_rbd would, by rbd or by the unit of rbd-nbd, where anything must be mapped before the guest is there."""
+    if mapping and mapping.way == "krbd":
         mappings.map_image(mapping)
-        return
-    files.write(mapping.conf, mapping.entry, 0o644)
-    try:
-        systemd.restart(mapping.unit)
-    except process.CommandError as error:
-        raise GuestFailed(f"{error}; {systemd.last_words(mapping.unit)}") from error
+    elif mapping:
+        unit = mappings.nbd_unit(mapping.name)
+        files.write(mappings.nbd_conf(mapping.name), mapping.entry, 0o644)
+        try:
+            systemd.restart(unit)
+        except process.CommandError as error:
+            raise GuestFailed(f"{error}; {systemd.last_words(unit)}") from error
 
 
 def _still_mapped(own: t.Sequence[xen_disks.Disk]) -> list[str]:
     """Return the images that a hotplug script should have unmapped."""
-
-    def left() -> list[str]:
-        mapped = mappings.krbd_mapped()
-        return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
-
-    wait_until(lambda: not left(), 15, pause=0.3)
-    return left()
+    mapped = mappings.krbd_mapped()
+    return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
 
 
 def _clear(name: str, own: t.Sequence[xen_disks.Disk], made: t.Sequence[xen_disks.Disk], opened: t.Mapping[str, Connection]) -> None:
     """Take away all that a guest of this name has left: itself, what was mapped for it, what images were made. Every step is tried."""
     failed = []
-    steps: list[t.Callable[[], None]] = [lambda: _destroy(name)]
-    steps += [lambda disk=disk: _unmap(disk) for disk in own]
-    steps += [lambda disk=disk: _remove(opened, disk) for disk in made]
+    steps: list[t.Callable[[], None]] = [functools.partial(_destroy, name)]
+    steps += [functools.partial(_unmap, disk) for disk in own]
+    steps += [functools.partial(_remove, opened, disk) for disk in made]
     for step in steps:
         try:
             step()
@@ -339,34 +321,31 @@ def _clear_after(error: t.Optional[BaseException], *arguments: t.Any) -> bool:
 
 def _destroy(name: str) -> None:
     with xenstore.Xenstore() as store:
-        if name not in xenstore.running(store).guests:
-            return
-        _xl(["destroy", name])
-        late = GuestFailed(f"the guest {name} was destroyed and is still there")
-        wait_until(lambda: name not in xenstore.running(store).guests, 60, lambda: late, 0.3)
+        if name in xenstore.running(store).guests:
+            _xl(["destroy", name])
+            late = GuestFailed(f"the guest {name} was destroyed and is still there")
+            wait_until(lambda: name not in xenstore.running(store).guests, 60, lambda: late, 0.3)
 
 
 def _unmap(disk: xen_disks.Disk) -> None:
-    mapping = disk.mapping
-    if mapping and mapping.way == "nbd":
-        if os.path.exists(mapping.conf):
-            link = f"/dev/rbd-nbd/{disk.name}"
-            _wait_until_free(link)
-            process.run(["systemctl", "stop", mapping.unit], timeout=300)
-            os.unlink(mapping.conf)
-            with contextlib.suppress(OSError):  # there are others
-                os.rmdir(os.path.dirname(mapping.conf))
-            if os.path.lexists(link):
-                raise GuestFailed(f"{mapping.unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(mapping.unit)}")
-        return
-    mapped = mappings.krbd_mapped().get(disk.name)
-    if mapped:
-        _wait_until_free(mapped.device)
-        mappings.unmap_device(mapped.device)
+    conf, unit, link = mappings.nbd_conf(disk.name), mappings.nbd_unit(disk.name), f"/dev/rbd-nbd/{disk.name}"
+    if disk.mapping is None or disk.mapping.way == "krbd":
+        mapped = mappings.krbd_mapped().get(disk.name)
+        if mapped:
+            _wait_until_free(mapped.device)
+            mappings.unmap_device(mapped.device)
+    elif os.path.exists(conf):
+        _wait_until_free(link)
+        process.run(["systemctl", "stop", unit], timeout=300)
+        os.unlink(conf)
+        with contextlib.suppress(OSError):  # there are others
+            os.rmdir(os.path.dirname(conf))
+        if os.path.lexists(link):
+            raise GuestFailed(f"{unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(unit)}")
 
 
 def _wait_until_free(device: str) -> None:
-    """Wait until blkback has let go, which it does a moment after its guest is gone."""
+    """Blkback lets go of a device a moment after its guest is gone."""
     wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
 
 
@@ -381,7 +360,6 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
 
 
 def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
-    """Remove the image that was made."""
     with _pool(opened, disk) as io_context:
         remove_images(io_context, disk.image)
 
@@ -390,24 +368,13 @@ def _remove(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> None:
 
 
 def configuration(name: str, uuid: str, order: Order, ramdisk: str) -> str:
-    """Return the guest's configuration for xl."""
-    values = {
-        "name": name,
-        "uuid": uuid,
-        "type": "pv",
-        "kernel": order.kernel,
-        "ramdisk": ramdisk,
-        "extra": "console=hvc0 loglevel=4 panic=1",
-        "on_poweroff": "destroy",
-        "on_reboot": "destroy",
-        "on_crash": "destroy",
-    }
+    values = {"name": name, "uuid": uuid, "type": "pv", "kernel": order.kernel, "ramdisk": ramdisk, "extra": "console=hvc0 loglevel=4 panic=1"}
+    values.update(dict.fromkeys(("on_poweroff", "on_reboot", "on_crash"), "destroy"))
     lines = [f'{key} = "{value}"' for key, value in values.items()]
     return "\n".join([*lines, f"memory = {order.memory}", "vcpus = 1", ""]) + xen_disks.fragment(name, order.disks)
 
 
 def programme(order: Order) -> str:
-    """Return what the guest runs."""
     return _INIT.replace("{disks}", "\n".join(f"{disk.device} {disk.mode} {order.write.get(disk.device, '')}".rstrip() for disk in order.disks))
 
 
@@ -416,101 +383,75 @@ def guest_modules(kernel: str) -> dict[str, bytes]:
     release = os.path.basename(kernel).partition("-")[2]
     found: dict[str, bytes] = {}
     for path in glob.glob(f"/lib/modules/{release}/kernel/drivers/block/xen-blkfront.ko*"):
-        with open(path, "rb") as file:
-            found["xen_blkfront"] = file.read()
-        if path.endswith(".zst"):  # Ubuntu's; Python has no zstd
-            found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path])
+        # Ubuntu's are packed; Python has no zstd
+        found["xen_blkfront"] = process.read_bytes(["zstd", "-dcq", path]) if path.endswith(".zst") else pathlib.Path(path).read_bytes()
     return _guest.load_order(found, ["xen_blkfront"])
 
 
 def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
     """Run the guest to its end; return what was said of it meanwhile, by xenstore and on its console."""
     ramdisk, config = os.path.join(folder, "initramfs"), os.path.join(folder, "guest.cfg")
-    with open(order.busybox, "rb") as file:
-        busybox = file.read()
-    with open(ramdisk, "wb") as file:
-        file.write(_guest.initramfs(busybox, guest_modules(order.kernel), programme(order)))
-    with open(config, "w", encoding="utf-8") as file:
-        file.write(configuration(name, uuid, order, ramdisk))
+    with open(order.busybox, "rb") as busybox, open(ramdisk, "wb") as file:
+        file.write(_guest.initramfs(busybox.read(), guest_modules(order.kernel), programme(order)))
+    files.write(config, configuration(name, uuid, order, ramdisk), 0o600)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_CONSOLE_LOG.format(name))
     # paused, so that nothing of its console is lost
     _xl(["create", "-p", config])
-    with xenstore.Xenstore() as store, _Console(store, name) as console:
+    with xenstore.Xenstore() as store, _console(store, name) as console:
         waiting: dict[str, xenstore.Disk] = {}  # disks that were never seen connected, as last seen
         connected: set[str] = set()
+        said: list[str] = []
         _xl(["unpause", name])
-        end = time.monotonic() + order.timeout
-        while True:
-            console.listen()
-            running = xenstore.running(store)
-            for disk in running.disks:
-                if disk.guest == name and disk.state == xenstore.CONNECTED:
-                    connected.add(disk.device)
-                elif disk.guest == name:
-                    waiting[disk.device] = disk
-            said = [*complaints(disk for device, disk in waiting.items() if device not in connected), said_by(console.text or _logged(name))]
-            if name not in running.guests:
-                return said
-            if time.monotonic() > end:
-                raise GuestFailed("; ".join([f"the guest was not through within {order.timeout:g} s", *said]))
-            time.sleep(0.5)
+
+        def ended() -> bool:
+            text, running = console(), xenstore.running(store)
+            own = [disk for disk in running.disks if disk.guest == name]
+            connected.update(disk.device for disk in own if disk.state == xenstore.CONNECTED)
+            waiting.update((disk.device, disk) for disk in own if disk.state != xenstore.CONNECTED)
+            said[:] = [*complaints(disk for device, disk in waiting.items() if device not in connected), said_by(text or _logged(name))]
+            return name not in running.guests
+
+        late = f"the guest was not through within {order.timeout:g} s"
+        wait_until(ended, order.timeout, lambda: GuestFailed("; ".join([late, *said])), 0.5)
+    return said
 
 
 def complaints(waiting: t.Iterable[xenstore.Disk]) -> list[str]:
-    """Return what xenstore said of disks that never connected."""
-    return [
-        f"its disk {disk.device} ({disk.params}) never connected: the backend's state was {disk.state} ({xenstore.STATES.get(disk.state, 'unknown')})"
-        + (f", {disk.error}" if disk.error else "")
-        for disk in waiting
-    ]
+    never = "its disk {0.device} ({0.params}) never connected: the backend's state was {0.state} ({0.state_name})"
+    return [never.format(disk) + (f", {disk.error}" if disk.error else "") for disk in waiting]
 
 
-class _Console:
-    """What the guest says, read off the terminal that xenconsoled has for it."""
-
-    def __init__(self, store: xenstore.Xenstore, name: str) -> None:
-        self._store = store
-        self._name = name
-        self._file = -1
-        self._said = b""
-
-    def __enter__(self) -> _Console:
-        number = xenstore.running(self._store).guests.get(self._name)
-        # xenconsoled is told of a new guest as others are
-        path = number is not None and wait_until(lambda: self._store.read(f"/local/domain/{number}/console/tty"), 5, pause=0.1)
+@contextlib.contextmanager
+def _console(store: xenstore.Xenstore, name: str) -> t.Iterator[t.Callable[[], str]]:
+    """Give what returns all that the guest has said so far, read off the terminal that xenconsoled has for it."""
+    number = xenstore.running(store).guests.get(name)
+    # xenconsoled is told of a new guest as others are
+    path = number is not None and wait_until(lambda: store.read(f"/local/domain/{number}/console/tty"), 5, pause=0.1)
+    said = bytearray()
+    with contextlib.ExitStack() as stack:
+        terminal: t.Optional[io.FileIO] = None
         if path:
             with contextlib.suppress(OSError):
-                self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        return self
+                terminal = stack.enter_context(io.FileIO(path, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)))
 
-    def __exit__(self, *unused: object) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        def listen() -> str:
+            with contextlib.suppress(OSError):  # the guest is gone
+                while terminal:
+                    piece = terminal.read(4096)
+                    if not piece:  # nothing new
+                        break
+                    said.extend(piece)
+            return said.decode("utf-8", "replace")
 
-    def listen(self) -> None:
-        """Take in what was said meanwhile."""
-        while self._file >= 0:
-            try:
-                piece = os.read(self._file, 4096)
-            except OSError:  # nothing new, or the guest is gone
-                return
-            if not piece:
-                return
-            self._said += piece
-
-    @property
-    def text(self) -> str:
-        return self._said.decode("utf-8", "replace")
+        yield listen
 
 
 def _logged(name: str) -> str:
     """Return the console's log, which xenconsoled keeps where it was told to."""
-    try:
-        with open(_CONSOLE_LOG.format(name), "rb") as file:
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+    with contextlib.suppress(Unreachable):
+        return files.read(_CONSOLE_LOG.format(name)) or ""
+    return ""
 
 
 def said_by(console: str) -> str:

@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import os
@@ -30,6 +31,12 @@ TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
 # Those whose images are mapped on the host, whether a guest runs or not, and by which client.
 MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
 
+# A program of Ceph, and drivers of the kernel that a backend needs.
+_NEEDS = {
+    **dict.fromkeys(("krbd_script", "krbd_static"), ("rbd", ("rbd", "xen-blkback"))),
+    "rbd_nbd": ("rbd-nbd", ("nbd", "xen-blkback")),
+    "tapdisk_aio": ("rbd", ("rbd",)),
+}
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
 TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
@@ -66,61 +73,33 @@ class Seen:
 
 def reasons(seen: Seen, backend: str) -> list[str]:
     """Return why a host can't serve disks through a backend, even once it runs Xen. Empty where it can."""
-    found: list[str] = []
-
-    def needs(program: str, *drivers: str) -> None:
-        if program not in seen.programs:
-            found.append(f"the program {program} is not installed")
-        found.extend(f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver))
-
-    if backend in ("krbd_script", "krbd_static"):
-        needs("rbd", "rbd", "xen-blkback")
-    elif backend == "rbd_nbd":
-        needs("rbd-nbd", "nbd", "xen-blkback")
-    elif backend in TAP_BACKENDS:
+    program, drivers = _NEEDS.get(backend, ("", ()))
+    found = [f"the program {program} is not installed"] if program and program not in seen.programs else []
+    found += [f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver)]
+    if backend in TAP_BACKENDS:
         if seen.version and seen.version < TAP_SINCE:
-            found.append("Xen {}.{} refuses disks of tapdisk (xl: blktap not available): they need Xen 4.20".format(*seen.version))
-        if backend == "tapdisk_aio":
-            needs("rbd", "rbd")
-        found += [reason for reason in (seen.tap_ctl, seen.tapback) if reason]
+            found.insert(0, "Xen {}.{} refuses disks of tapdisk (xl: blktap not available): they need Xen 4.20".format(*seen.version))
+        found += filter(None, (seen.tap_ctl, seen.tapback))
         if seen.dom0 and not found and seen.libxl:
             found.append(seen.libxl)
-        if backend == "tapdisk_nbd" and seen.qemu_nbd:
-            found.append(seen.qemu_nbd)
-        if backend == "tapdisk_rbd" and seen.tapdisk_rbd:
-            found.append(seen.tapdisk_rbd)
-    elif seen.qdisk:
-        found.append(seen.qdisk)
-    return found
+    own = {"tapdisk_nbd": seen.qemu_nbd, "tapdisk_rbd": seen.tapdisk_rbd, "qdisk_rbd": seen.qdisk}.get(backend)
+    return [*found, own] if own else found
 
 
 def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
     """Return for each backend whether the host can use it now (able), and why not."""
-    found = {}
-    for backend in BACKENDS:
-        why = [] if seen.dom0 else ["this host is not Xen's first domain (yet): it must be booted into Xen"]
-        why += reasons(seen, backend)
-        found[backend] = {"able": not why, "why": "; ".join(why)}
-    return found
+    booted = [] if seen.dom0 else ["this host is not Xen's first domain (yet): it must be booted into Xen"]
+    why = {backend: [*booted, *reasons(seen, backend)] for backend in BACKENDS}
+    return {backend: {"able": not why[backend], "why": "; ".join(why[backend])} for backend in BACKENDS}
 
 
 def returned(seen: Seen) -> dict[str, t.Any]:
-    """Return what xen_info gives back."""
+    tap = {"tap_ctl": seen.tap_ctl, "tapback": seen.tap_ctl or seen.tapback, "libxl": seen.tap_ctl or seen.tapback or seen.libxl}
     return {
-        "dom0": seen.dom0,
+        **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line")},
         "version": "{}.{}".format(*seen.version) if seen.version else "",
-        "release": seen.release,
-        "memory": seen.memory,
-        "free_memory": seen.free_memory,
-        "vcpus": seen.vcpus,
-        "command_line": seen.command_line,
         "drivers": dict(seen.drivers),
-        "tap": {
-            "tap_ctl": not seen.tap_ctl,
-            "tapback": not (seen.tap_ctl or seen.tapback),
-            "libxl": not (seen.tap_ctl or seen.tapback or seen.libxl),
-            "reason": seen.tap_ctl or seen.tapback or seen.libxl,
-        },
+        "tap": {**{part: not why for part, why in tap.items()}, "reason": tap["libxl"]},
         "backends": verdicts(seen),
     }
 
@@ -129,19 +108,20 @@ def look(attach: bool = False) -> Seen:
     """Find out what this host is. attach: also whether tapback goes with xl, by attaching a scratch disk to this domain for a moment."""
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
-    programs = {name for name in ("rbd", "rbd-nbd") if installed(name)}
+    memory = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    major, minor = ((read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor"))
     tap_ctl = _tap_ctl()
     tapback = "" if tap_ctl else _tapback()
     return Seen(
         dom0=dom0,
-        version=_version(),
+        version=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
         release=info.get("xen_version", ""),
-        memory=_memory(),
+        memory=int(memory[1]) // 1024 if memory else 0,
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
         drivers={name: has_driver(name) for name in _DRIVERS},
-        programs=programs,
+        programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
         libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl (attach)",
@@ -152,7 +132,6 @@ def look(attach: bool = False) -> Seen:
 
 
 def is_dom0() -> bool:
-    """Whether this is Xen's first domain."""
     capabilities = read("/proc/xen/capabilities")
     if capabilities:
         return "control_d" in capabilities
@@ -172,47 +151,31 @@ def is_loaded(name: str, root: str = "") -> bool:
 
 
 def has_driver(name: str) -> bool:
-    """Whether the running kernel has a driver, or could load it."""
-    if is_loaded(name):
-        return True
+    return is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name])
+
+
+def _refused(argv: list[str]) -> t.Optional[CommandError]:
     try:
-        run(["modprobe", "--dry-run", "--quiet", name], timeout=60)
-    except CommandError:
-        return False
-    return True
-
-
-def _version() -> t.Optional[tuple[int, int]]:
-    try:
-        return int(read("/sys/hypervisor/version/major") or ""), int(read("/sys/hypervisor/version/minor") or "")
-    except ValueError:
-        return None
-
-
-def _memory() -> int:
-    found = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
-    return int(found[1]) // 1024 if found else 0
+        run(argv, timeout=120)
+    except CommandError as error:
+        return error
+    return None
 
 
 def _tap_ctl() -> str:
     if not installed("tap-ctl"):
         return "blktap is not installed (there is no tap-ctl): name a package that has it in xen_host.packages; Debian has none"
-    try:
-        run(["tap-ctl", "list"], timeout=60)
-    except CommandError as error:
-        return f"blktap is installed, but tap-ctl fails: {error}"
-    return ""
+    error = _refused(["tap-ctl", "list"])
+    return f"blktap is installed, but tap-ctl fails: {error}" if error else ""
 
 
 def _tapback() -> str:
     if not installed("tapback"):
         return "blktap has no tapback on this host"
     for path in glob.glob("/proc/[0-9]*/comm"):
-        try:
+        with contextlib.suppress(Unreachable):  # that process has just ended
             if (read(path) or "").strip() == "tapback":
                 return ""
-        except Unreachable:
-            pass  # that process has just ended
     return "tapback does not run (tapback.service)"
 
 
@@ -223,31 +186,28 @@ def _libxl() -> str:
     """
     with tempfile.NamedTemporaryFile(prefix="cephstack-tap-", dir="/var/tmp") as disk:
         disk.truncate(1 << 20)
-        said = ""
-        try:
-            run(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"], timeout=120)
+        error, said = _refused(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"]), ""
+        if error:
+            said = error.text or str(error)
+        else:
             with Xenstore() as store:
                 served = store.tree("/local/domain/0/backend/vbd3/0")
             if not any(key.endswith("/hotplug-status") and value == "connected" for key, value in served.items()):
                 said = "its hotplug script did not finish"
-        except CommandError as error:
-            said = error.text or str(error)
-        try:
-            run(["xl", "block-detach", "0", "xvdz"], timeout=120)
-        except CommandError as error:
-            said = said or f"it could not be detached again: {error}"
+        error = _refused(["xl", "block-detach", "0", "xvdz"])
+        if error and not said:
+            said = f"it could not be detached again: {error}"
     return f"tapback does not go with xl (it lacks blktap's pull request 394): {last_line(said)}" if said else ""
 
 
 def _tapdisk_rbd() -> str:
     """tapdisk as released has no such driver; then it says EINVAL. One that has it must say that this image is not there."""
-    try:
-        run(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"], timeout=60)
-    except CommandError as error:
-        if "No such file" in error.text or "ENOENT" in error.text:
-            return ""
-        return f"this tapdisk has no RBD driver: {last_line(error.text) or error}"
-    return "this tapdisk opened an RBD image that is not there"
+    error = _refused(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
+    if not error:
+        return "this tapdisk opened an RBD image that is not there"
+    if "No such file" in error.text or "ENOENT" in error.text:
+        return ""
+    return f"this tapdisk has no RBD driver: {last_line(error.text) or error}"
 
 
 def _qemu_nbd() -> str:
@@ -284,5 +244,4 @@ def _said(argv: list[str]) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

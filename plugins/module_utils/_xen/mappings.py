@@ -11,14 +11,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import json
 import os
+import re
 import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
 
 RBDMAP = "/etc/ceph/rbdmap"
@@ -69,14 +71,6 @@ class Mapping(Image):
         """The option as "rbd device map" and rbd-nbd take it."""
         return {"ro": "--read-only", "exclusive": "--exclusive"}.get(self.option, "")
 
-    @property
-    def unit(self) -> str:
-        return nbd_unit(self.name)
-
-    @property
-    def conf(self) -> str:
-        return nbd_conf(self.name)
-
 
 @dataclasses.dataclass(frozen=True)
 class Mapped:
@@ -100,10 +94,8 @@ class Observed:
     krbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
     nbd: t.Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
 
-    @property
-    def mapped(self) -> dict[str, t.Mapping[str, Mapped]]:
-        """What is mapped, by the way in which it is."""
-        return {"krbd": self.krbd, "nbd": self.nbd}
+    def mapped(self, way: str, name: str) -> t.Optional[Mapped]:
+        return (self.krbd if way == "krbd" else self.nbd).get(name)
 
 
 # -- what is written down
@@ -111,24 +103,15 @@ class Observed:
 
 def escaped(name: str) -> str:
     """Return a name as an instance of a systemd unit (systemd-escape(1))."""
-    out = []
-    for index, letter in enumerate(name):
-        if letter == "/":
-            out.append("-")
-        elif (letter.isascii() and (letter.isalnum() or letter in ":_")) or (letter == "." and index):
-            out.append(letter)
-        else:
-            out.extend(f"\\x{byte:02x}" for byte in letter.encode())
-    return "".join(out)
+    plain = re.sub(r"^\.|[^A-Za-z0-9:_./]", lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode()), name)
+    return plain.replace("/", "-")
 
 
 def nbd_unit(name: str) -> str:
-    """Return the unit of rbd-nbd that maps pool/image."""
     return f"cephstack-rbd-nbd@{escaped(name)}.service"
 
 
 def nbd_conf(name: str) -> str:
-    """Return the file with the environment of that unit."""
     return f"{NBD_CONFS}/{name}.conf"
 
 
@@ -168,23 +151,18 @@ def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]])
 
 def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
     """Read what is written down, and what is mapped. wanted: by pool/image. Raises CommandError, Unreachable."""
-    confs = {}
-    for path in glob.glob(f"{NBD_CONFS}/*/*.conf"):
-        confs[os.path.relpath(path, NBD_CONFS)[: -len(".conf")]] = files.read(path) or ""
+    paths = glob.glob(f"{NBD_CONFS}/*/*.conf")
+    confs = {os.path.relpath(path, NBD_CONFS)[: -len(".conf")]: files.read(path) or "" for path in paths}
     units = {name: nbd_unit(name) for name in {*confs, *(name for name, one in wanted.items() if one.way == "nbd")}}
     states = systemd.units(sorted(units.values()))
-    return Observed(
-        rbdmap=files.read(RBDMAP) or "",
-        confs=confs,
-        enabled={name: states[unit].enabled for name, unit in units.items()},
-        krbd=krbd_mapped(),
-        nbd=parse_nbd(process.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60)) if process.installed("rbd-nbd") else {},
-    )
+    nbd = process.run(["rbd", "device", "list", "-t", "nbd", "--format", "json"], timeout=60) if process.installed("rbd-nbd") else ""
+    enabled = {name: states[unit].enabled for name, unit in units.items()}
+    return Observed(files.read(RBDMAP) or "", confs, enabled, krbd_mapped(), parse_nbd(nbd))
 
 
 def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
     """Return what the kernel's client has mapped, by pool/image. Snapshots and namespaces are none of ours."""
-    found = {}
+    found: dict[str, Mapped] = {}
     for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
         number = os.path.basename(folder)
         values = {name: (files.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
@@ -207,116 +185,91 @@ def parse_nbd(text: str) -> dict[str, Mapped]:
 # -- what changes
 
 
-class Planner:
-    """Compares what is mapped with what was declared.
+def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, running: xenstore.Running, dom0: bool, prune: bool) -> None:
+    """Compare what is mapped with what was declared.
 
     wanted: by pool/image. dom0: whether anything is mapped before the next boot. prune: whether what is no longer declared goes.
     """
+    ours, foreign = rbdmap_entries(observed.rbdmap)
+    entries: dict[str, t.Mapping[str, str]] = {"krbd": ours, "nbd": observed.confs}
+    declared = {(one.way, name) for name, one in wanted.items()}
+    gone = [(way, name) for way, names in entries.items() for name in sorted(names) if prune and (way, name) not in declared]
+    lines = {**ours, **{name: one.entry for name, one in wanted.items() if one.way == "krbd"}}
+    rbdmap = rbdmap_with(observed.rbdmap, (line for name, line in lines.items() if ("krbd", name) not in gone))
+    for name, one in wanted.items():
+        if one.way == "krbd" and name in foreign:
+            draft.problem(f"{RBDMAP}: the image {name} has a line that is none of this collection's: take it out, it is declared now")
+        else:
+            _plan_mapping(draft, one, entries[one.way].get(name), observed, running, dom0, rbdmap)
+    planned = draft.ids("mapping")
+    for way, name in gone:
+        now = observed.mapped(way, name)
+        users = _users(name, now, running)
+        if f"mapping/{name}" in planned:
+            draft.problem(f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again")
+        elif users:
+            draft.problem(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
+        else:
+            before, apply = {"entry": entries[way][name], "mapped": now is not None}, functools.partial(_forget, way, name, now, rbdmap)
+            draft.ensure("mapping", name, before, None, apply, reason="no image is touched")
 
-    def __init__(self, wanted: t.Mapping[str, Mapping], observed: Observed, running: xenstore.Running, dom0: bool, prune: bool) -> None:
-        self.wanted = wanted
-        self.running = running
-        self.dom0 = dom0
-        self.problems: list[str] = []
-        ours, self.foreign = rbdmap_entries(observed.rbdmap)
-        self.entries: dict[str, t.Mapping[str, str]] = {"krbd": ours, "nbd": observed.confs}
-        self.enabled = observed.enabled
-        self.mapped = observed.mapped
-        declared = {(one.way, name) for name, one in wanted.items()}
-        self.gone = [(way, name) for way, names in self.entries.items() for name in sorted(names) if prune and (way, name) not in declared]
-        lines = {**ours, **{name: one.entry for name, one in wanted.items() if one.way == "krbd"}}
-        self.rbdmap = rbdmap_with(observed.rbdmap, (line for name, line in lines.items() if ("krbd", name) not in self.gone))
 
-    def plan(self) -> tuple[list[Change], list[str]]:
-        """Return the changes, and what forbids them."""
-        changes: list[Change] = []
-        for name, one in self.wanted.items():
-            if one.way == "krbd" and name in self.foreign:
-                self.problems.append(f"{RBDMAP}: the image {name} has a line that is none of this collection's: take it out, it is declared now")
-            else:
-                changes += self._to_map(one)
-        for way, name in self.gone:
-            if any(change.name == name for change in changes):
-                self.problems.append(
-                    f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again"
-                )
-            else:
-                changes.append(self._to_unmap(way, name))
-        return changes, self.problems
+def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: Observed, running: xenstore.Running, dom0: bool, rbdmap: str) -> None:
+    """Plan what an image needs. entry: what is written down for it. rbdmap: as it is to be."""
+    now, nbd = observed.mapped(one.way, one.name), one.way == "nbd"
+    current: dict[str, t.Any] = {"entry": entry, "at boot": observed.enabled.get(one.name, False), "mapped": now is not None}
+    desired: dict[str, t.Any] = {"entry": one.entry, **({"at boot": True} if nbd else {}), **({"mapped": True} if dom0 else {})}
+    otherwise = nbd and now and entry not in (None, one.entry)
+    if dom0 and now and not nbd:
+        current["read only"], desired["read only"] = now.read_only, one.option == "ro"
+        otherwise = now.read_only != (one.option == "ro")
+    users = _users(one.name, now, running) if otherwise else []
+    if users:
+        draft.problem(f"the image {one.name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
+    if entry is None:
+        desired = differing(current, desired)[1]  # what else is so already is not told anew
+    start = bool(otherwise or (dom0 and now is None))
+    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start)
+    draft.ensure("mapping", one.name, None if entry is None else current, desired, apply)
 
-    def _to_map(self, one: Mapping) -> list[Change]:
-        """Return the change that an image needs, if any."""
-        entry, now = self.entries[one.way].get(one.name), self.mapped[one.way].get(one.name)
-        before: dict[str, t.Any] = {"entry": entry}
-        after: dict[str, t.Any] = {"entry": one.entry}
-        if one.way == "nbd":
-            before["at boot"], after["at boot"] = self.enabled.get(one.name, False), True
-        if self.dom0:
-            before["mapped"], after["mapped"] = now is not None, True
-        if self.dom0 and now and one.way == "krbd":
-            before["read only"], after["read only"] = now.read_only, one.option == "ro"
-        left, right = differing(before, after)
-        if not right:
-            return []
-        otherwise = "read only" in right or (one.way == "nbd" and entry is not None and "entry" in right)
-        anew = now if otherwise else None
-        users = self._users(one.name, anew) if anew else []
-        if users:
-            self.problems.append(f"the image {one.name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
-        apply = self._mapper(one, anew, "mapped" in right or anew is not None)
-        return [Change("mapping", one.name, "update" if entry else "create", left if entry else None, right, apply)]
 
-    def _to_unmap(self, way: str, name: str) -> Change:
-        now = self.mapped[way].get(name)
-        users = self._users(name, now)
-        if users:
-            self.problems.append(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
-        before = {"entry": self.entries[way][name], "mapped": now is not None}
-        return Change("mapping", name, "delete", before, None, self._unmapper(way, name, now), reason="no image is touched")
+def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> list[str]:
+    """Return the guests that use what is mapped, through whatever backend."""
+    found = []
+    for disk in running.disks:
+        path = disk.params.split(":", 1)[-1]
+        static = path.startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
+        if static or (now and now.device in (disk.node, disk.params, path)):
+            found.append(f"guest {disk.guest} ({disk.device})")
+    return found
 
-    def _users(self, name: str, now: t.Optional[Mapped]) -> list[str]:
-        """Return the guests that use what is mapped, through whatever backend."""
-        found = []
-        for disk in self.running.disks:
-            path = disk.params.split(":", 1)[-1]
-            static = path.startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
-            if static or (now and now.device in (disk.node, disk.params, path)):
-                found.append(f"guest {disk.guest} ({disk.device})")
-        return found
 
-    def _mapper(self, one: Mapping, anew: t.Optional[Mapped], start: bool) -> t.Callable[[], None]:
-        """anew: what is there and is mapped otherwise. start: whether it is mapped now, and not only written down."""
+def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool) -> None:
+    """anew: what is there and is mapped otherwise. start: whether it is mapped now, too."""
+    if one.way == "krbd":
+        files.write(RBDMAP, rbdmap, 0o644)
+        if anew:
+            unmap_device(anew.device)
+        if start:
+            map_image(one)
+        return
+    files.write(nbd_conf(one.name), one.entry, 0o644)
+    process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)
+    if start:
+        systemd.restart(nbd_unit(one.name))
 
-        def apply() -> None:
-            if one.way == "krbd":
-                files.write(RBDMAP, self.rbdmap, 0o644)
-                if anew:
-                    unmap_device(anew.device)
-                if start:
-                    map_image(one)
-                return
-            files.write(one.conf, one.entry, 0o644)
-            process.run(["systemctl", "enable", one.unit], timeout=60)
-            if start:
-                systemd.restart(one.unit)
 
-        return apply
-
-    def _unmapper(self, way: str, name: str, now: t.Optional[Mapped]) -> t.Callable[[], None]:
-        def apply() -> None:
-            if way == "krbd":
-                if now:
-                    unmap_device(now.device)
-                files.write(RBDMAP, self.rbdmap, 0o644)
-                return
-            systemd.stop(nbd_unit(name))
-            os.unlink(nbd_conf(name))
-
-        return apply
+def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
+    if way == "krbd":
+        if now:
+            unmap_device(now.device)
+        files.write(RBDMAP, rbdmap, 0o644)
+        return
+    systemd.stop(nbd_unit(name))
+    os.unlink(nbd_conf(name))
 
 
 def map_image(one: Mapping) -> None:
-    """Map an image by the kernel's client."""
     flags = [one.flag] if one.flag else []
     process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
 

@@ -16,13 +16,15 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, string
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session, is_null
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import Failure, Session
 
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name. A pool may have several of one name, but not one that is declared.", required=True),
@@ -54,8 +56,18 @@ _TAKES = {
     "cephfs": ({"server", "path", "client", "port", "filesystem", "options"}, {"server", "path", "client"}),
     "nfs": ({"server", "path", "version", "options"}, {"server", "path"}),
 }
+# How options are written, and what is said of one that is not.
+_WRITTEN = {
+    "image": (r"(?a)[\w.+-]+/[\w.+-]+", "is not POOL/IMAGE"),
+    "client": (r"(?a)client\.[\w.+-]+", "is no cephx client: its name begins with 'client.'"),
+    "path": (r"/\S*", "does not begin with /, or has blanks"),
+    "uuid": (r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "is no UUID"),
+}
+# A server of NFS, or those of CephFS.
+_SERVERS = {"nfs": (r"[^\s/,]+", "one name or address"), "cephfs": (r"[^\s/,]+(,[^\s/,]+)*", "names or addresses, separated by commas")}
 # The keys of a device_config that say where the data are. Others say how they are reached.
-_PLACE = {"lvm": ("device",), "cephfs": ("server", "serverpath"), "nfs": ("server", "serverpath")}
+_PLACE = {"device", "server", "serverpath"}
+_DEVICES = "/dev/rbd/"
 # CephFSSR.py's own default
 _CEPH_PORT = 6789
 # More than a code can say, by SR_BACKEND_FAILURE_* (drivers/XE_SR_ERRORCODES.xml of sm) and a word of what was said.
@@ -91,9 +103,9 @@ class Repository:
     destroy: bool = False
 
     @property
-    def place(self) -> dict[str, str]:
-        """The part of the device_config that says where the data are."""
-        return {key: self.config[key] for key in _PLACE[self.kind]}
+    def image(self) -> str:
+        """POOL/IMAGE that it lies on, "" where it lies on none."""
+        return self.config.get("device", "")[len(_DEVICES) :]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +123,12 @@ class Observed:
     probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
     def host(self, reference: str) -> str:
-        """The name of a host."""
         return str(self.hosts.get(reference, {}).get("name_label") or reference)
 
+    def repository(self, reference: str) -> str:
+        return str(self.repositories.get(reference, {}).get("name_label") or reference)
+
     def named(self, name: str) -> list[str]:
-        """The references of the repositories of this name."""
         return [reference for reference, record in self.repositories.items() if record["name_label"] == name]
 
     def plugs(self, repository: str) -> dict[str, tuple[str, t.Mapping[str, t.Any]]]:
@@ -125,7 +138,7 @@ class Observed:
 
 def device(image: str) -> str:
     """The device of a mapped image, POOL/IMAGE, by udev's rule of ceph-common."""
-    return f"/dev/rbd/{image}"
+    return f"{_DEVICES}{image}"
 
 
 def secret_file(client: str) -> str:
@@ -137,12 +150,10 @@ def parse(items: t.Sequence[t.Mapping[str, t.Any]], where: str = "repositories")
     """Read a declaration. Raises Invalid with every problem found."""
     problems: list[str] = []
     found = [_parse(item, f"{where}[{number}] ({item['name']})", problems) for number, item in enumerate(items)]
-    names = [repository.name for repository in found]
-    problems += [f"{where}: {name} is declared {names.count(name)} times: keep one of them" for name in sorted({*names}) if names.count(name) > 1]
-    devices = [repository.config["device"] for repository in found if repository.present and repository.config.get("device")]
-    for path in sorted({*devices}):
-        if devices.count(path) > 1:
-            problems.append(f"{where}: {devices.count(path)} repositories name the image {path[len('/dev/rbd/') :]}: each needs one of its own")
+    names = collections.Counter(repository.name for repository in found)
+    problems += [f"{where}: {name} is declared {count} times: keep one of them" for name, count in sorted(names.items()) if count > 1]
+    images = collections.Counter(repository.image for repository in found if repository.present and repository.image)
+    problems += [f"{where}: {count} repositories name the image {image}: each needs one of its own" for image, count in sorted(images.items()) if count > 1]
     defaults = [repository.name for repository in found if repository.default]
     if len(defaults) > 1:
         problems.append(f"{where}: {', '.join(defaults)} are each said to be the default: keep one")
@@ -153,39 +164,26 @@ def parse(items: t.Sequence[t.Mapping[str, t.Any]], where: str = "repositories")
 
 def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repository:
     kind, present = item["type"], item.get("state", "present") == "present"
-    if not item["name"].strip():
-        problems.append(f"{here}: name is empty")
     given = {key for keys, _needs in _TAKES.values() for key in keys if item.get(key) is not None}
     takes, needs = _TAKES[kind]
-    problems += [f"{here}: a repository of type {kind} has no {key}" for key in sorted(given - takes)]
     missing = sorted(needs - given)
-    if missing:
-        problems.append(f"{here}: a repository of type {kind} needs {', '.join(missing)}")
-    if item.get("image") is not None and not re.fullmatch(r"[\w.+-]+/[\w.+-]+", item["image"], re.ASCII):
-        problems.append(f"{here}: image '{item['image']}' is not POOL/IMAGE")
-    if item.get("client") is not None and not re.fullmatch(r"client\.[\w.+-]+", item["client"], re.ASCII):
-        problems.append(f"{here}: client '{item['client']}' is no cephx client: its name begins with 'client.'")
-    if item.get("path") is not None and not re.fullmatch(r"/[^\s]*", item["path"]):
-        problems.append(f"{here}: path '{item['path']}' does not begin with /, or has blanks")
-    servers = (item.get("server") or "").split(",") if item.get("server") is not None else []
-    if any(not re.fullmatch(r"[^\s/,]+", server) for server in servers) or (kind == "nfs" and len(servers) > 1):
-        problems.append(f"{here}: server '{item['server']}' is not {'one name or address' if kind == 'nfs' else 'names or addresses, separated by commas'}")
-    if item.get("uuid") is not None and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", item["uuid"].lower()):
-        problems.append(f"{here}: uuid '{item['uuid']}' is no UUID")
-    if re.search(r"(^|,)secret=", item.get("options") or ""):
-        problems.append(f"{here}: options holds a secret, which all of the pool could read: leave it out, the key comes from client")
-    if item.get("default") and not present:
-        problems.append(f"{here}: it can't be the default and absent")
-    return Repository(
-        name=item["name"],
-        kind=kind,
-        config=_config(item) if not missing else {},
-        description=item.get("description"),
-        uuid=(item.get("uuid") or "").lower() or None,
-        default=bool(item.get("default")),
-        present=present,
-        destroy=item.get("removal") == "destroy",
-    )
+    written = {key: item[key] for key in _WRITTEN if item.get(key) is not None}
+    server, (servers, whose) = item.get("server"), _SERVERS.get(kind, _SERVERS["cephfs"])
+    wrong = {
+        "name is empty": not item["name"].strip(),
+        **{f"a repository of type {kind} has no {key}": True for key in sorted(given - takes)},
+        f"a repository of type {kind} needs {', '.join(missing)}": missing,
+        **{f"{key} '{value}' {_WRITTEN[key][1]}": not re.fullmatch(_WRITTEN[key][0], value) for key, value in written.items()},
+        f"server '{server}' is not {whose}": server is not None and not re.fullmatch(servers, server),
+        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": re.search(
+            r"(^|,)secret=", item.get("options") or ""
+        ),
+        "it can't be the default and absent": item.get("default") and not present,
+    }
+    problems += [f"{here}: {text}" for text, so in wrong.items() if so]
+    uuid = (item.get("uuid") or "").lower() or None
+    config = {} if missing else _config(item)
+    return Repository(item["name"], kind, config, item.get("description"), uuid, bool(item.get("default")), present, item.get("removal") == "destroy")
 
 
 def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -194,22 +192,16 @@ def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
     config = {"server": item["server"], "serverpath": item["path"]}
     if item["type"] == "nfs":
         config["nfsversion"] = item.get("version") or "4"
-        if item.get("options"):
-            config["options"] = item["options"]
-        return config
-    options = [f"name={item['client'].partition('.')[2]}", f"secretfile={secret_file(item['client'])}"]
-    if item.get("filesystem"):
-        options.append(f"mds_namespace={item['filesystem']}")
-    if item.get("options"):
-        options.append(item["options"])
-    config["options"] = ",".join(options)
+        return {**config, "options": item["options"]} if item.get("options") else config
+    filesystem = f"mds_namespace={item['filesystem']}" if item.get("filesystem") else ""
+    options = (f"name={item['client'].partition('.')[2]}", f"secretfile={secret_file(item['client'])}", filesystem, item.get("options"))
+    config["options"] = ",".join(option for option in options if option)
     if item.get("port") not in (None, _CEPH_PORT):
         config["serverport"] = str(item["port"])
     return config
 
 
 def told(failure: Failure) -> str:
-    """What a refusal of the pool means, with what can be done."""
     said = ", ".join(failure.params)
     hint = next((hint for code, word, hint in _HINTS if failure.code == code and word in said), "")
     return f"{failure}{': ' + hint if hint else ''}"
@@ -231,13 +223,8 @@ class Provider:
         images: t.Sequence[t.Mapping[str, t.Any]] = (),
         dry: bool = False,
     ) -> None:
-        self.session = session
-        self.wanted = list(wanted)
-        self.declared_hosts = list(hosts)
+        self.session, self.wanted, self.declared_hosts, self.dry = session, wanted, hosts, dry
         self.holds = {device(item["image"]): tuple(item["holds"]) for item in images if item["mapped"]}
-        self.dry = dry
-
-    # -- observe
 
     def observe(self) -> Observed:
         """Read the pool whole; probe the images that are to become repositories."""
@@ -267,28 +254,26 @@ class Provider:
         except Failure as failure:
             if self.dry:
                 return None
-            raise Invalid(
-                [f"repository {wanted.name}: {wanted.config['device']} cannot be looked at on {observed.host(observed.master)}: {told(failure)}"]
-            ) from None
+            where = f"{wanted.config['device']} cannot be looked at on {observed.host(observed.master)}"
+            raise Invalid([f"repository {wanted.name}: {where}: {told(failure)}"]) from None
         return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
         draft = Draft()
         self._check_hosts(observed, draft)
         for wanted in self.wanted:
-            there = observed.named(wanted.name)
+            there, here = observed.named(wanted.name), f"repository {wanted.name}"
             if len(there) > 1:
                 uuids = ", ".join(observed.repositories[reference]["uuid"] for reference in there)
-                draft.problem(f"repository {wanted.name}: the pool has {len(there)} of this name ({uuids}): rename all but one")
-            elif not wanted.present:
-                if there:
-                    self._plan_removal(wanted, there[0], observed, draft)
+                draft.problem(f"{here}: the pool has {len(there)} of this name ({uuids}): rename all but one")
             elif there:
-                self._plan_update(wanted, there[0], observed, draft)
-            else:
+                taken = _taken(wanted, there[0], observed)
+                if taken:
+                    draft.problem(f"{here}: the pool has one of this name {taken}: use another name{'' if wanted.present else '; nothing is taken away'}")
+                else:
+                    (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
+            elif wanted.present:
                 self._plan_creation(wanted, observed, draft)
         self._plan_default(observed, draft)
         # xapi formats and plugs one repository after the other anyway.
@@ -297,126 +282,71 @@ class Provider:
     def _check_hosts(self, observed: Observed, draft: Draft) -> None:
         if not self.declared_hosts:
             return
-        there = ", ".join(sorted(f"{record['name_label']} ({record['address']})" for record in observed.hosts.values()))
+        shown = {reference: f"{record['name_label']} ({record['address']})" for reference, record in observed.hosts.items()}
         matched: set[str] = set()
         for host in self.declared_hosts:
+            address, name = str(host.get("address") or "-").lower(), host["name"].lower()
             found = [
                 reference
                 for reference, record in observed.hosts.items()
-                if str(host.get("address") or "-").lower() == record["address"].lower()
-                or host["name"].lower() in (record["name_label"].lower(), record["hostname"].lower())
+                if address == record["address"].lower() or name in (record["name_label"].lower(), record["hostname"].lower())
             ]
             if not found:
-                draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is none of the pool {observed.pool}, whose hosts are {there}")
+                whose = f"none of the pool {observed.pool}, whose hosts are {', '.join(sorted(shown.values()))}"
+                draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is {whose}")
             matched.update(found)
-        for record in (record for reference, record in observed.hosts.items() if reference not in matched):
-            draft.problem(
-                f"host {record['name_label']} ({record['address']}) of the pool {observed.pool} is not in the inventory: "
-                f"a shared repository must be reachable from every host of its pool, so declare it"
-            )
+        for there in (host for reference, host in shown.items() if reference not in matched):
+            why = "a shared repository must be reachable from every host of its pool, so declare it"
+            draft.problem(f"host {there} of the pool {observed.pool} is not in the inventory: {why}")
 
     def _plan_creation(self, wanted: Repository, observed: Observed, draft: Draft) -> None:
+        here, path = f"repository {wanted.name}", wanted.config.get("device")
         if wanted.kind not in observed.types:
-            draft.problem(f"repository {wanted.name}: the pool {observed.pool} has no driver of type {wanted.kind}, only {', '.join(sorted(observed.types))}")
+            draft.problem(f"{here}: the pool {observed.pool} has no driver of type {wanted.kind}, only {', '.join(sorted(observed.types))}")
             return
-        if wanted.uuid:
-            other = next((record for record in observed.repositories.values() if record["uuid"] == wanted.uuid), None)
-            if other:
-                draft.problem(f"repository {wanted.name}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name")
-        if wanted.kind == "lvm":
-            using = {record["SR"] for record in observed.pbds.values() if record["device_config"].get("device") == wanted.config["device"]}
-            for name in sorted(str(observed.repositories.get(reference, {}).get("name_label") or reference) for reference in using):
-                draft.problem(
-                    f"repository {wanted.name}: {wanted.config['device']} already is the repository {name}: declare it by that name, or another image"
-                )
-            if not using and not wanted.uuid:
-                self._judge(wanted, observed.probed.get(wanted.name, ()), draft)
+        for other in observed.repositories.values():
+            if other["uuid"] == wanted.uuid:
+                draft.problem(f"{here}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name")
+        using = {observed.repository(record["SR"]) for record in observed.pbds.values() if path and record["device_config"].get("device") == path}
+        for name in sorted(using):
+            draft.problem(f"{here}: {path} already is the repository {name}: declare it by that name, or another image")
+        if path and not using and not wanted.uuid:
+            self._judge(wanted, observed.probed.get(wanted.name, ()), draft)
         for reference in sorted(set(observed.hosts) - observed.living):
-            draft.warn(f"repository {wanted.name}: the host {observed.host(reference)} is offline; it is plugged when it is back")
+            draft.warn(f"{here}: the host {observed.host(reference)} is offline; it is plugged when it is back")
         after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
-        if wanted.description is not None:
-            after["description"] = wanted.description
-        if wanted.uuid:
-            after["uuid"] = wanted.uuid
+        after.update({key: value for key, value in {"description": wanted.description, "uuid": wanted.uuid}.items() if value is not None})
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
         draft.ensure("sr", wanted.name, None, after, lambda: self._create(wanted, observed), reason=reason)
 
     def _judge(self, wanted: Repository, probed: t.Optional[tuple[str, ...]], draft: Draft) -> None:
         """May the image be formatted? Only if it was seen to be empty."""
         path = wanted.config["device"]
-        holds = self.holds.get(path)
+        holds, here = self.holds.get(path), f"repository {wanted.name}"
         if probed:
-            draft.problem(
-                f"repository {wanted.name}: {path} holds the repository {', '.join(probed)}, which would be lost: "
-                f"declare uuid: {probed[0]} to take it over, or another image"
-            )
+            remedy = f"declare uuid: {probed[0]} to take it over, or another image"
+            draft.problem(f"{here}: {path} holds the repository {', '.join(probed)}, which would be lost: {remedy}")
         elif holds:
-            draft.problem(
-                f"repository {wanted.name}: {path} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: "
-                f"declare another image, or its uuid if it is one"
-            )
+            remedy = "declare another image, or its uuid if it is one"
+            draft.problem(f"{here}: {path} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: {remedy}")
         elif (holds is None or probed is None) and self.dry:
-            draft.warn(f"repository {wanted.name}: {path} could not be looked at yet; if something is on it, it will be refused")
+            draft.warn(f"{here}: {path} could not be looked at yet; if something is on it, it will be refused")
         elif holds is None:
-            draft.problem(f"repository {wanted.name}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
-
-    def _create(self, wanted: Repository, observed: Observed) -> None:
-        config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
-        if wanted.uuid:
-            reference = self._do("SR.introduce", observed, wanted.uuid, label, about, wanted.kind, "user", True, {})
-            plugged: dict[str, str] = {}
-        else:
-            # An integer is a string in XenAPI; 0 is all that there is.
-            reference = self._do("SR.create", observed, observed.master, config, "0", label, about, wanted.kind, "user", True, {})
-            plugged = {record["host"]: pbd for pbd, record in self.session.records("PBD").items() if record["SR"] == reference}
-        failures = []
-        # The master first: it is the one that makes and changes what is on the storage.
-        for host in sorted(observed.hosts, key=lambda host: host != observed.master):
-            try:
-                pbd = plugged.get(host) or self._do("PBD.create", observed, _pbd(host, reference, config))
-                if host in observed.living:
-                    self._do("PBD.plug", observed, pbd)
-            except RuntimeError as error:
-                failures.append(f"{observed.host(host)}: {error}")
-        if failures:
-            raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
+            draft.problem(f"{here}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
 
     def _plan_update(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
         record = observed.repositories[reference]
-        plugs = observed.plugs(reference)
-        taken = self._taken(wanted, record, plugs, observed)
-        if taken:
-            draft.problem(taken)
-            return
-        after: dict[str, t.Any] = {"shared": True}
-        if wanted.description is not None:
-            after["description"] = wanted.description
+        after = {"shared": True, **({} if wanted.description is None else {"description": wanted.description})}
+        calls = {"shared": "SR.set_shared", "description": "SR.set_name_description"}
 
         def update(differs: t.Mapping[str, t.Any]) -> None:
-            if "shared" in differs:
-                self._do("SR.set_shared", observed, reference, True)
-            if "description" in differs:
-                self._do("SR.set_name_description", observed, reference, wanted.description)
+            for key, value in differs.items():
+                self._do(calls[key], observed, reference, value)
 
         draft.ensure("sr", wanted.name, {"shared": record["shared"], "description": record["name_description"]}, after, update=update)
+        plugs = observed.plugs(reference)
         for host in observed.hosts:
             self._plan_plug(wanted, reference, host, plugs.get(host), observed, draft)
-
-    @staticmethod
-    def _taken(
-        wanted: Repository, record: t.Mapping[str, t.Any], plugs: t.Mapping[str, tuple[str, t.Mapping[str, t.Any]]], observed: Observed
-    ) -> t.Optional[str]:
-        """Why a repository of this name is not the one that was declared; None where it is."""
-        if record["type"] != wanted.kind:
-            return f"repository {wanted.name}: the pool has one of this name of type {record['type']}, not {wanted.kind}: use another name"
-        if wanted.uuid and record["uuid"] != wanted.uuid:
-            return f"repository {wanted.name}: the pool has one of this name with the uuid {record['uuid']}, not {wanted.uuid}: use another name"
-        for host, (_reference, pbd) in plugs.items():
-            before, after = differing(_normal(pbd["device_config"]), _normal(wanted.place))
-            if after:
-                there = ", ".join(f"{key} {before[key]}, not {after[key]}" for key in after)
-                return f"repository {wanted.name}: the pool has one of this name elsewhere ({there}; on {observed.host(host)}): use another name"
-        return None
 
     def _plan_plug(
         self, wanted: Repository, repository: str, host: str, now: t.Optional[tuple[str, t.Mapping[str, t.Any]]], observed: Observed, draft: Draft
@@ -424,16 +354,11 @@ class Provider:
         """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
         name, living, config = f"{wanted.name}/{observed.host(host)}", host in observed.living, dict(wanted.config)
         needs = [f"sr/{wanted.name}"]
-
-        def make() -> None:
-            pbd = self._do("PBD.create", observed, _pbd(host, repository, config))
-            if living:
-                self._do("PBD.plug", observed, pbd)
-
         if not living:
             draft.warn(f"repository {wanted.name}: the host {observed.host(host)} is offline; it is plugged when it is back")
         if now is None:
-            draft.ensure("pbd", name, None, {"device_config": config, "attached": living}, make, needs=needs)
+            after = {"device_config": config, "attached": living}
+            draft.ensure("pbd", name, None, after, lambda: self._plug(host, repository, config, observed), needs=needs)
             return
         reference, record = now
         left, right = differing(_normal(record["device_config"]), _normal(config))
@@ -442,10 +367,9 @@ class Provider:
         if (right or dropped) and living:
 
             def again() -> None:
-                if record["currently_attached"]:
-                    self._do("PBD.unplug", observed, reference)
+                self._unplug(now, observed)
                 self._do("PBD.destroy", observed, reference)
-                make()
+                self._plug(host, repository, config, observed)
 
             reason = "the host is unplugged from it for a moment; guests with disks there must not run on it"
             before, after = {"device_config": {**left, **dropped}}, {"device_config": {**right, **dict.fromkeys(dropped)}}
@@ -455,28 +379,19 @@ class Provider:
 
     def _plan_removal(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
         record = observed.repositories[reference]
-        plugs = observed.plugs(reference)
-        taken = self._taken(wanted, record, plugs, observed) if wanted.config else None
         disks = len(record.get("VDIs") or ())
-        if taken:
-            draft.problem(f"{taken}; nothing is taken away")
-            return
         if wanted.destroy and disks:
-            draft.problem(
-                f"repository {wanted.name}: it holds {disks} disk{'s' * (disks > 1)}: remove or move them before it is destroyed, or let it be forgotten"
-            )
+            held = f"it holds {disks} disk{'s' * (disks > 1)}"
+            draft.problem(f"repository {wanted.name}: {held}: remove or move them before it is destroyed, or let it be forgotten")
             return
 
         def apply() -> None:
-            for pbd, plug in plugs.values():
-                if plug["currently_attached"]:
-                    self._do("PBD.unplug", observed, pbd)
+            for plug in observed.plugs(reference).values():
+                self._unplug(plug, observed)
             self._do("SR.destroy" if wanted.destroy else "SR.forget", observed, reference)
 
-        if wanted.destroy:
-            reason = "the repository is taken off the storage"
-        else:
-            reason = f"the pool forgets it and which guest has which of its {disks} disks; what is on the storage stays"
+        forgets = f"the pool forgets it and which guest has which of its {disks} disks; what is on the storage stays"
+        reason = "the repository is taken off the storage" if wanted.destroy else forgets
         before = {"uuid": record["uuid"], "type": record["type"], "disks": disks}
         draft.ensure("sr", wanted.name, before, None, apply, risk=Risk.LOSS, reason=reason)
 
@@ -484,7 +399,7 @@ class Provider:
         wanted = next((item for item in self.wanted if item.default and item.present), None)
         if wanted is None or (observed.default in observed.named(wanted.name)):
             return
-        now = None if is_null(observed.default) else observed.repositories.get(observed.default, {}).get("name_label")
+        now = observed.repositories.get(observed.default, {}).get("name_label")
 
         def apply() -> None:
             (pool,) = self.session.records("pool")
@@ -493,7 +408,34 @@ class Provider:
 
         draft.ensure("pool", "default", {"repository": now}, {"repository": wanted.name}, apply, needs=[f"sr/{wanted.name}"])
 
-    # -- apply
+    def _create(self, wanted: Repository, observed: Observed) -> None:
+        config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
+        plugged: dict[str, str] = {}
+        if wanted.uuid:
+            reference = self._do("SR.introduce", observed, wanted.uuid, label, about, wanted.kind, "user", True, {})
+        else:
+            # An integer is a string in XenAPI; 0 is all that there is.
+            reference = self._do("SR.create", observed, observed.master, config, "0", label, about, wanted.kind, "user", True, {})
+            plugged = {record["host"]: pbd for pbd, record in self.session.records("PBD").items() if record["SR"] == reference}
+        failures = []
+        # The master first: it is the one that makes and changes what is on the storage.
+        for host in sorted(observed.hosts, key=lambda host: host != observed.master):
+            try:
+                self._plug(host, reference, config, observed, plugged.get(host))
+            except RuntimeError as error:
+                failures.append(f"{observed.host(host)}: {error}")
+        if failures:
+            raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
+
+    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: t.Optional[str] = None) -> None:
+        """Plug a host that is not offline. pbd: its connection, where there is one already."""
+        made = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
+        if host in observed.living:
+            self._do("PBD.plug", observed, made)
+
+    def _unplug(self, plug: tuple[str, t.Mapping[str, t.Any]], observed: Observed) -> None:
+        if plug[1]["currently_attached"]:
+            self._do("PBD.unplug", observed, plug[0])
 
     def _do(self, name: str, observed: Observed, *args: t.Any) -> t.Any:
         """Call, and say what was refused with names instead of references. Raises RuntimeError."""
@@ -509,16 +451,14 @@ class Provider:
         if param in observed.hosts:
             return f"host {observed.host(param)}"
         if param in observed.repositories:
-            return f"repository {observed.repositories[param]['name_label']}"
+            return f"repository {observed.repository(param)}"
         if param in observed.pbds:
             return f"the connection of {observed.host(observed.pbds[param]['host'])}"
-        try:
+        with contextlib.suppress(Failure):
             return f"disk {self.session.call('VDI.get_name_label', param)}"
-        except Failure:
-            return param
+        return param
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the pool, its master, and the declared repositories as they are."""
         rows = []
         for wanted in self.wanted:
             for reference in observed.named(wanted.name) if wanted.present else ():
@@ -537,6 +477,23 @@ class Provider:
         return {"pool": observed.pool, "master": observed.host(observed.master), "repositories": rows}
 
 
+def _taken(wanted: Repository, reference: str, observed: Observed) -> str:
+    """Why a repository of the wanted one's name is not the one that was declared; "" where it is."""
+    record = observed.repositories[reference]
+    if not wanted.config:
+        return ""
+    if record["type"] != wanted.kind:
+        return f"of type {record['type']}, not {wanted.kind}"
+    if wanted.uuid and record["uuid"] != wanted.uuid:
+        return f"with the uuid {record['uuid']}, not {wanted.uuid}"
+    place = _normal({key: value for key, value in wanted.config.items() if key in _PLACE})
+    for host, (_reference, pbd) in observed.plugs(reference).items():
+        before, after = differing(_normal(pbd["device_config"]), place)
+        if after:
+            return f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.host(host)})"
+    return ""
+
+
 def _normal(config: t.Mapping[str, str]) -> dict[str, str]:
     """A device_config in which what leads to the same place reads the same: servers regardless of case and order, paths without a slash at the end."""
     found = dict(config)
@@ -545,7 +502,3 @@ def _normal(config: t.Mapping[str, str]) -> dict[str, str]:
     if "serverpath" in found:
         found["serverpath"] = re.sub(r"/{2,}", "/", found["serverpath"]).rstrip("/") or "/"
     return found
-
-
-def _pbd(host: str, repository: str, config: t.Mapping[str, str]) -> dict[str, t.Any]:
-    return {"host": host, "SR": repository, "device_config": dict(config), "other_config": {}}

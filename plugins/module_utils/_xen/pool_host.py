@@ -20,9 +20,9 @@ import shlex
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, device, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
 Run = t.Callable[[str, bytes], t.Tuple[int, str, str]]
@@ -42,14 +42,14 @@ _READ = r"""
 PATH=$PATH:/usr/sbin:/sbin
 for f in $1; do
   if [ -f "$f" ]; then c=$(base64 -w0 "$f") || exit 3; echo "file $f $(stat -L -c %a "$f") $c"
-  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+  elif [ -e "$f" ]; then echo "other $f"; fi
 done
 for f in $2; do
   if [ -f "$f" ]; then
     c=$(sha256sum < "$f") || exit 3
     s=$(stat -L -c "%a %U %G" "$f") || exit 3
     echo "secret $f $s ${c%% *}"
-  elif [ -e "$f" ]; then echo "other $f"; else echo "none $f"; fi
+  elif [ -e "$f" ]; then echo "other $f"; fi
 done
 for d in $3; do
   if [ -b "$d" ] || [ -L "$d" ]; then
@@ -75,24 +75,22 @@ chmod "$2" "$t"; cat > "$t"; mv -f "$t" "$f"
 
 
 @dataclasses.dataclass(frozen=True)
-class File:
-    """A file as it is. text is None for a secret, of which digest is the SHA-256; mode is octal, "600"."""
-
-    mode: str = ""
-    text: t.Optional[str] = None
-    digest: str = ""
-    owner: str = ""
-    group: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host: files by path (None where there is none), mapped devices with the signatures on them ("LVM2_member"), tools, rbdmap's state."""
+    """What is on the host.
 
-    files: t.Mapping[str, t.Optional[File]]
+    texts: mode ("644") and text of files by path. secrets: files with keys, of which only a digest is told. devices: those that are mapped, with
+    the signatures on them ("LVM2_member"). service: the state of rbdmap's.
+    """
+
+    texts: t.Mapping[str, t.Tuple[str, str]]
+    secrets: t.Mapping[str, keyring_files.File]
     devices: t.Mapping[str, t.Tuple[str, ...]]
     tools: t.FrozenSet[str]
     service: str
+
+    def text(self, path: str) -> str:
+        """The text of a file, "" where there is none."""
+        return self.texts.get(path, ("", ""))[1]
 
 
 def keyring_file(client: str) -> str:
@@ -100,9 +98,8 @@ def keyring_file(client: str) -> str:
     return f"/etc/ceph/ceph.{client}.keyring"
 
 
-def edit_lvm(text: t.Optional[str]) -> str:
+def edit_lvm(text: str) -> str:
     """Return an LVM configuration that looks at RBD devices. All else stays."""
-    text = text or ""
     body = _section(text, "devices")
     if body is None:
         settings = "".join(f"\t{name} = {whole}\n" for name, (_mark, _item, whole) in _LVM_SETTINGS.items())
@@ -132,6 +129,7 @@ def _section(text: str, name: str) -> t.Optional[tuple[int, int]]:
     raise ValueError(f"its section {name} has no end")
 
 
+@dataclasses.dataclass
 class Provider:
     """Brings one host to what the declared repositories need.
 
@@ -139,140 +137,124 @@ class Provider:
     root, owner, group: before all paths, and whose the files with keys are, for tests.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        repositories: t.Sequence[Repository],
-        clients: t.Mapping[str, str],
-        fsid: str,
-        mon_host: str,
-        keys: t.Mapping[str, Secret],
-        absent: bool = False,
-        root: str = "",
-        owner: str = "root",
-        group: str = "root",
-    ) -> None:
-        self.run = run
-        self.owner, self.group = owner, group
-        self.fsid, self.mon_host, self.keys, self.root = fsid, mon_host, keys, root
-        mine = [item for item in repositories if item.kind in _TOOLS]
+    run: Run
+    repositories: t.Sequence[Repository]
+    clients: t.Mapping[str, str]
+    fsid: str
+    mon_host: str
+    keys: t.Mapping[str, Secret]
+    absent: bool = False
+    root: str = ""
+    owner: str = "root"
+    group: str = "root"
+
+    def __post_init__(self) -> None:
+        mine = [item for item in self.repositories if item.kind in _TOOLS]
         self.present = [item for item in mine if item.present]
-        self.gone = [item for item in mine if not item.present and absent]
-        self.clients = clients
+        self.gone = [item for item in mine if not item.present and self.absent]
+        self.tools = {tool for item in self.present for tool in _TOOLS[item.kind]}
 
     def _images(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        """The client of each image that repositories lie on."""
-        return {item.config["device"][len("/dev/rbd/") :]: self.clients[item.name] for item in items if item.kind == "lvm"}
+        return {item.image: self.clients[item.name] for item in items if item.kind == "lvm"}
 
     def _secret_files(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        """The client of each file with a key."""
         return {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
-
-    # -- observe
 
     def observe(self) -> Observed:
         """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
-        secrets = {**self._secret_files(self.present), **self._secret_files(self.gone)}
-        devices = [f"/dev/rbd/{image}" for image in (*self._images(self.present), *self._images(self.gone))]
-        tools = sorted({tool for item in self.present for tool in _TOOLS[item.kind]})
-        words = [" ".join(f"{self.root}{path}" for path in paths) for paths in ((CONF, RBDMAP, *LVM), secrets, devices)]
-        code, out, err = self.run(_script(_READ, *words, " ".join(tools)), b"")
+        both = [*self.present, *self.gone]
+        asked = ((CONF, RBDMAP, *LVM), self._secret_files(both), map(device, self._images(both)))
+        words = [" ".join(f"{self.root}{path}" for path in paths) for paths in asked]
+        code, out, err = self.run(_script(_READ, *words, " ".join(sorted(self.tools))), b"")
         lines = [line.split() for line in out.splitlines() if line.strip()]
         if code or not lines or lines[-1] != ["end"]:
             raise Unreachable(f"the host's files could not be read (exit code {code}): {err.strip() or 'it said nothing'}")
-        files: dict[str, t.Optional[File]] = {}
+        texts: dict[str, tuple[str, str]] = {}
+        secrets: dict[str, keyring_files.File] = {}
+        devices: dict[str, tuple[str, ...]] = {}
+        tools, service = set(), ""
         for word, *rest in lines:
             path = rest[0][len(self.root) :] if rest else ""
             if word == "file":
-                files[path] = File(rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
+                texts[path] = (rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
             elif word == "secret":
-                files[path] = File(rest[1], owner=rest[2], group=rest[3], digest=rest[4])
-            elif word == "none":
-                files[path] = None
+                secrets[path] = keyring_files.File(True, rest[4], rest[2], rest[3], keyring_files.mode_text(int(rest[1], 8)))
             elif word == "other":
                 raise Invalid([f"{path} is no file: take away what is there"])
-        found = {rest[0][len(self.root) :]: tuple(rest[1:]) for word, *rest in lines if word == "device"}
-        named = {name: [rest[0] for word, *rest in lines if word == name and rest] for name in ("tool", "service")}
-        return Observed(files, found, frozenset(named["tool"]), "".join(named["service"]))
-
-    # -- plan
+            elif word == "device":
+                devices[path] = tuple(rest[1:])
+            elif word == "tool":
+                tools.add(rest[0])
+            elif word == "service":
+                service = "".join(rest)
+        return Observed(texts, secrets, devices, frozenset(tools), service)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where the host lacks what this can't give it."""
-        problems = self._problems(observed)
-        if problems:
-            raise Invalid(problems)
-        changes: list[Change] = []
+        draft = Draft()
+        images, gone, secrets = self._images(self.present), self._images(self.gone), self._secret_files(self.present)
+        leaving = {image: client for image, client in gone.items() if image not in images}
         if self.present:
-            conf = ceph_conf.edit_conf(_text(observed, CONF), {"fsid": self.fsid, "mon_host": self.mon_host})
-            changes += self._text_file(CONF, conf, observed)
-        for path, client in self._secret_files(self.present).items():
-            changes += self._secret(path, client, observed)
-        images, gone = self._images(self.present), self._images(self.gone)
-        options = {image: rbdmap_options(client) for image, client in images.items()}
-        leaving = {image: None for image in gone if image not in images}
-        if images or (leaving and _text(observed, RBDMAP)):
-            changes += self._text_file(RBDMAP, edit_rbdmap(_text(observed, RBDMAP), {**leaving, **options}), observed)
+            self._check(observed, draft)
+            self._plan_text(draft, CONF, observed, lambda text: ceph_conf.edit_conf(text, {"fsid": self.fsid, "mon_host": self.mon_host}))
+        for path, client in secrets.items():
+            self._plan_secret(draft, path, client, observed)
+        if images or (leaving and observed.text(RBDMAP)):
+            entries = {**dict.fromkeys(leaving), **{image: rbdmap_options(client) for image, client in images.items()}}
+            self._plan_text(draft, RBDMAP, observed, lambda text: edit_rbdmap(text, entries))
         if images:
             for path in LVM:
-                changes += self._text_file(path, edit_lvm(_text(observed, path)), observed)
-            if observed.service != "enabled":
-                command = "systemctl enable rbdmap.service"
-                changes.append(Change("service", "rbdmap", "update", {"enabled": False}, {"enabled": True}, functools.partial(self._do, command)))
-        files = frozenset(f"file/{path}" for path in (CONF, RBDMAP, *self._secret_files(self.present)))
+                self._plan_text(draft, path, observed, edit_lvm)
+            enable = functools.partial(self._do, "systemctl enable rbdmap.service")
+            draft.ensure("service", "rbdmap", {"enabled": observed.service == "enabled"}, {"enabled": True}, enable)
+        files = [f"file/{path}" for path in (CONF, RBDMAP, *secrets)]
         for image, client in images.items():
-            if f"/dev/rbd/{image}" not in observed.devices:
+            if device(image) not in observed.devices:
                 command = f"rbd map {shlex.quote(image)} --id {shlex.quote(client.partition('.')[2])} --keyring {shlex.quote(keyring_file(client))}"
-                changes.append(Change("mapping", image, "create", None, {"client": client}, functools.partial(self._do, command), needs=files))
-        for image in leaving:
-            if f"/dev/rbd/{image}" in observed.devices:
+                draft.ensure("mapping", image, None, {"client": client}, functools.partial(self._do, command), needs=files)
+        for image, client in leaving.items():
+            if device(image) in observed.devices:
                 command = f"rbd unmap /dev/rbd/{shlex.quote(image)}"
-                changes.append(Change("mapping", image, "delete", {"client": gone[image]}, None, functools.partial(self._do, command)))
-        unmapped = frozenset(f"mapping/{image}" for image in leaving)
+                draft.ensure("mapping", image, {"client": client}, None, functools.partial(self._do, command))
+        unmapped = [f"mapping/{image}" for image in leaving]
         for path in self._secret_files(self.gone):
-            if path not in self._secret_files(self.present) and observed.files.get(path):
+            if path not in secrets and path in observed.secrets:
                 command = f"rm -f {shlex.quote(self.root + path)}"
-                changes.append(Change("file", path, "delete", {"there": True}, None, functools.partial(self._do, command), needs=unmapped))
-        return Plan(changes, lane=Lane("shell"))
+                draft.ensure("file", path, {"there": True}, None, functools.partial(self._do, command), needs=unmapped)
+        return draft.plan(Lane("shell"))
 
-    def _problems(self, observed: Observed) -> list[str]:
-        missing = sorted({tool for item in self.present for tool in _TOOLS[item.kind]} - observed.tools)
-        problems = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host"] if missing else []
-        there = ceph_conf.conf_value(_text(observed, CONF) or "", "fsid") if self.present else None
+    def _check(self, observed: Observed, draft: Draft) -> None:
+        missing = sorted(self.tools - observed.tools)
+        if missing:
+            draft.problem(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host")
+        there = ceph_conf.conf_value(observed.text(CONF), "fsid")
         if there and there != self.fsid:
-            problems.append(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
-        for path in LVM if self._images(self.present) else ():
-            try:
-                edit_lvm(_text(observed, path))
-            except ValueError as error:
-                problems.append(f"{path}: {error}: mend it by hand")
-        return problems
+            draft.problem(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
 
-    def _text_file(self, path: str, text: str, observed: Observed) -> list[Change]:
-        now = observed.files.get(path)
-        if now is not None and now.text == text:
-            return []
-        old, new = ((now.text or "") if now else "").splitlines(), text.splitlines()
-        before, after = [line for line in old if line not in new], [line for line in new if line not in old]
-        write = functools.partial(self._write, path, now.mode if now else "644", text.encode("utf-8", "surrogateescape"))
-        shown = {"lines": [_shown(line) for line in after]}
-        if now is None:
-            return [Change("file", path, "create", None, shown, write)]
-        return [Change("file", path, "update", {"lines": [_shown(line) for line in before]}, shown, write)]
+    def _plan_text(self, draft: Draft, path: str, observed: Observed, edit: t.Callable[[str], str]) -> None:
+        now = observed.text(path)
+        mode, _text = observed.texts.get(path, ("", ""))
+        try:
+            text = edit(now)
+        except ValueError as error:
+            draft.problem(f"{path}: {error}: mend it by hand")
+            return
+        if text != now or not mode:
+            old, new = now.splitlines(), text.splitlines()
+            before, after = ({"lines": [_shown(line) for line in lines if line not in others]} for lines, others in ((old, new), (new, old)))
+            write = functools.partial(self._write, path, mode or "644", text.encode("utf-8", "surrogateescape"))
+            draft.add(Change("file", path, "update" if mode else "create", before if mode else None, after, write))
 
-    def _secret(self, path: str, client: str, observed: Observed) -> list[Change]:
-        now, key = observed.files.get(path), self.keys.get(client)
-        place = keyring_files.Place(path, client, self.owner, self.group)
-        file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
+    def _plan_secret(self, draft: Draft, path: str, client: str, observed: Observed) -> None:
+        key, place = self.keys.get(client), keyring_files.Place(path, client, self.owner, self.group)
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
             text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
             digest = hashlib.sha256(text.encode()).hexdigest()
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
-        change = keyring_files.change(place, file, digest, write, kind="file")
-        return [change] if change else []
-
-    # -- apply
+        change = keyring_files.change(place, observed.secrets.get(path, keyring_files.File()), digest, write, kind="file")
+        if change:
+            draft.add(change)
 
     def _write(self, path: str, mode: str, content: bytes, owner: str = "") -> None:
         self._run(_script(_WRITE, self.root + path, mode, owner), content, f"{path} could not be written")
@@ -287,18 +269,13 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the images that repositories lie on, whether each is mapped, and what it is seen to hold."""
-        found = {image: observed.devices.get(f"/dev/rbd/{image}") for image in self._images(self.present)}
+        found = {image: observed.devices.get(device(image)) for image in self._images(self.present)}
         return {"images": [{"image": image, "mapped": holds is not None, "holds": list(holds or ())} for image, holds in found.items()]}
 
 
 def _script(body: str, *words: str) -> str:
     # Ansible appends to what it runs, so it can't end with a line.
     return f"set -- {' '.join(shlex.quote(word) for word in words)}\n{body.strip()}"
-
-
-def _text(observed: Observed, path: str) -> t.Optional[str]:
-    now = observed.files.get(path)
-    return now.text if now else None
 
 
 def _shown(line: str) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import types
 import typing as t
 import xml.parsers.expat
 import xmlrpc.client
@@ -44,8 +43,6 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
     required=True,
 )
 
-_NULL = "OpaqueRef:NULL"
-
 
 class Failure(Exception):
     """The pool refused a call.
@@ -58,11 +55,6 @@ class Failure(Exception):
         # A backend's failure is said in its second parameter, between empty ones.
         said = ", ".join(param for param in self.params if param)
         super().__init__(f"{call}: {code}" + (f": {said}" if said else ""))
-
-
-def is_null(reference: t.Any) -> bool:
-    """Whether a reference points to nothing."""
-    return reference in (None, "", _NULL)
 
 
 class Session:
@@ -84,9 +76,8 @@ class Session:
     ) -> None:
         remedy = ": name the authority that signed it (ca_path), or the SHA-256 fingerprint of the certificate that you trust (fingerprints)"
         self._trust = Trust(validate_certs, ca_path, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
-        self._timeout = timeout
+        self._timeout, self.user = timeout, user
         self._turn_to(*_address(master))
-        self.user = user
         self._password = password if isinstance(password, Secret) else Secret(password)
         self._session: t.Optional[Secret] = None
 
@@ -99,27 +90,25 @@ class Session:
         self.login()
         return self
 
-    def __exit__(self, kind: t.Optional[type[BaseException]], error: t.Optional[BaseException], trace: t.Optional[types.TracebackType]) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.logout()
 
     def login(self) -> None:
         """Begin a session with the master. A member that isn't it names it. Raises Unreachable."""
         asked: list[str] = []
-        while True:
+        while self._session is None:
             asked.append(self.address)
             try:
-                token = self._exchange("session.login_with_password", self.user, self._password.reveal(), "1.0", "cephstack.cloud")
+                self._session = Secret(self._exchange("session.login_with_password", self.user, self._password.reveal(), "1.0", "cephstack.cloud"))
             except Failure as failure:
-                if failure.code == "HOST_IS_SLAVE" and failure.params and failure.params[0] not in asked:
-                    self._turn_to(failure.params[0], self._port)
-                    continue
+                named = failure.params[0] if failure.params else "nobody"
                 if failure.code == "SESSION_AUTHENTICATION_FAILED":
                     raise Unreachable(f"{self.where} does not know the user {self.user} with this password (SESSION_AUTHENTICATION_FAILED)") from None
-                if failure.code == "HOST_IS_SLAVE":
-                    raise Unreachable(f"no master was found: {' names '.join([*asked, str(failure.params[0] if failure.params else 'nobody')])}") from None
-                raise Unreachable(f"{self.where} as {self.user}: {failure}") from None
-            self._session = Secret(token)
-            return
+                if failure.code != "HOST_IS_SLAVE":
+                    raise Unreachable(f"{self.where} as {self.user}: {failure}") from None
+                if named in (*asked, "nobody"):
+                    raise Unreachable(f"no master was found: {' names '.join([*asked, named])}") from None
+                self._turn_to(named, self._port)
 
     def logout(self) -> None:
         """End the session; one that is gone already has ended."""
@@ -140,7 +129,6 @@ class Session:
             raise
 
     def records(self, kind: str) -> dict[str, dict[str, t.Any]]:
-        """Return all records of a class by their references."""
         return dict(self.call(f"{kind}.get_all_records"))
 
     # -- the wire
@@ -153,20 +141,20 @@ class Session:
             self._server.close()
         if status != 200:
             raise Unreachable(f"{self.where} answers {name} with HTTP status {status}: is it a host of XenServer or XCP-ng?")
+        answer: t.Any = None
+        why = ""
         try:
-            values, _name = xmlrpc.client.loads(said)
+            (answer, *_more), _name = xmlrpc.client.loads(said)
         except (xmlrpc.client.Error, xml.parsers.expat.ExpatError, ValueError) as error:
-            raise Unreachable(f"{self.where} does not answer {name} as XenAPI does ({self._clean(error)}): is it a host of XenServer or XCP-ng?") from None
-        answer = values[0] if values else None
+            why = f" ({self._clean(error)})"
         if not isinstance(answer, dict) or answer.get("Status") not in ("Success", "Failure"):
-            raise Unreachable(f"{self.where} does not answer {name} as XenAPI does: is it a host of XenServer or XCP-ng?")
+            raise Unreachable(f"{self.where} does not answer {name} as XenAPI does{why}: is it a host of XenServer or XCP-ng?")
         if answer["Status"] == "Failure":
             code, *params = [self._clean(part) for part in answer.get("ErrorDescription") or ["UNKNOWN"]]
             raise Failure(name, code, params)
         return answer.get("Value")
 
     def _clean(self, text: t.Any) -> str:
-        """What was said, without what is secret in it."""
         return hide(text, [secret.reveal() for secret in (self._password, self._session) if secret is not None])
 
 

@@ -11,6 +11,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import re
 import socket
 import struct
 import typing as t
@@ -50,8 +51,11 @@ class Disk:
 
     @property
     def image(self) -> t.Optional[tuple[str, str]]:
-        """The pool and image that it is; None where it is something else."""
         return image_of(self.params)
+
+    @property
+    def state_name(self) -> str:
+        return STATES.get(self.state, "Unknown")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,24 +65,18 @@ class Running:
     guests: t.Mapping[str, int]
     disks: tuple[Disk, ...]
 
+    def disk(self, guest: str, device: str) -> t.Optional[Disk]:
+        """A guest's disk, None where it has none of this name."""
+        return next((disk for disk in self.disks if (disk.guest, disk.device) == (guest, device)), None)
+
 
 NOBODY = Running({}, ())
 
 
 def image_of(params: str) -> t.Optional[tuple[str, str]]:
     """Return the pool and image that a backend's params name, in any of the forms that this collection writes."""
-    for prefix in ("aio:", "rbd:", "nbd:", "phy:"):
-        if params.startswith(prefix):
-            params = params[len(prefix) :]
-    for folder in ("/dev/rbd/", "/dev/rbd-nbd/"):
-        if params.startswith(folder):
-            params = params[len(folder) :]
-            break
-    else:
-        if params.startswith("/"):
-            return None
-    parts = params.split(":")[0].split("/")
-    return (parts[0], parts[1]) if len(parts) == 2 and all(parts) else None
+    found = re.fullmatch(r"(?:aio:)?(?:rbd:)?(?:nbd:)?(?:phy:)?(?:/dev/rbd/|/dev/rbd-nbd/)?([^/:]+)/([^/:]+)(?::.*)?", params, re.DOTALL)
+    return (found[1], found[2]) if found else None
 
 
 class Xenstore:
@@ -106,12 +104,11 @@ class Xenstore:
 
     def names(self, path: str) -> list[str]:
         """Return the names below a path, none where it is not there."""
-        return [name.decode("utf-8", "replace") for name in (self._ask(_DIRECTORY, path) or b"").split(b"\0") if name]
+        return [name for name in (self._ask(_DIRECTORY, path) or "").split("\0") if name]
 
     def read(self, path: str) -> t.Optional[str]:
         """Return a value, None where the path is not there."""
-        value = self._ask(_READ, path)
-        return None if value is None else value.decode("utf-8", "replace")
+        return self._ask(_READ, path)
 
     def tree(self, path: str) -> dict[str, str]:
         """Return all values below a path that are not empty, by their path within it."""
@@ -123,18 +120,18 @@ class Xenstore:
             found.update((f"{name}/{below}", value) for below, value in self.tree(f"{path}/{name}").items())
         return found
 
-    def _ask(self, kind: int, path: str) -> t.Optional[bytes]:
+    def _ask(self, kind: int, path: str) -> t.Optional[str]:
         self._request += 1
         body = path.encode() + b"\0"
         try:
             self._socket.sendall(_HEADER.pack(kind, self._request, 0, len(body)) + body)
             answered, _request, _transaction, length = _HEADER.unpack(self._receive(_HEADER.size))
-            data = self._receive(min(length, _LONGEST))
+            data = self._receive(min(length, _LONGEST)).decode("utf-8", "replace")
         except (OSError, struct.error) as error:
             raise Unreachable(f"xenstore at {self.path} broke off: {error}") from error
         if answered != _ERROR:
             return data
-        said = data.rstrip(b"\0").decode("ascii", "replace")
+        said = data.rstrip("\0")
         if said == "ENOENT":
             return None
         raise Unreachable(f"xenstore at {self.path}: {path}: {said}")
@@ -150,50 +147,28 @@ class Xenstore:
 
 
 def running(store: Xenstore) -> Running:
-    """Return the guests that run, and their disks."""
-    guests: dict[str, int] = {}
+    found = {number: store.read(f"/local/domain/{number}/name") for number in store.names("/local/domain") if number != "0"}
+    names = {number: name for number, name in found.items() if name}
     disks: list[Disk] = []
-    for number in store.names("/local/domain"):
-        name = store.read(f"/local/domain/{number}/name") if number != "0" else None
-        if name:
-            guests[name] = int(number)
     errors = store.tree("/local/domain/0/error")
     for kind in _KINDS:
-        names = {str(domain): name for name, domain in guests.items()}
-        for path, values in _devices(store.tree(f"/local/domain/0/backend/{kind}")):
-            domain, number = path
-            if domain not in names:
-                continue  # dom0's own, or what a domain that is no more left behind
+        devices: dict[tuple[str, str], dict[str, str]] = {}
+        for path, value in store.tree(f"/local/domain/0/backend/{kind}").items():
+            domain, number, key = (*path.split("/", 2), "", "")[:3]
+            if key and domain in names:  # not dom0's own, nor what a domain that is no more left behind
+                devices.setdefault((domain, number), {})[key] = value
+        for (domain, number), values in devices.items():
             said = [values.get("hotplug-error", ""), errors.get(f"backend/{kind}/{domain}/{number}/error", "")]
             if said == ["", ""] or values.get("state") != str(CONNECTED):
                 said.append(store.read(f"/local/domain/{domain}/error/device/vbd/{number}/error") or "")
-            disks.append(disk_of(kind, int(domain), names[domain], values, [text for text in said if text]))
-    return Running(guests, tuple(disks))
+            disks.append(_disk_of(kind, int(domain), names[domain], values, list(filter(None, said))))
+    return Running({name: int(number) for number, name in names.items()}, tuple(disks))
 
 
-def _devices(tree: t.Mapping[str, str]) -> list[tuple[tuple[str, str], dict[str, str]]]:
-    """Return ((domain, device number), its values) of a tree of backends."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for path, value in tree.items():
-        parts = path.split("/", 2)
-        if len(parts) == 3:
-            found.setdefault((parts[0], parts[1]), {})[parts[2]] = value
-    return list(found.items())
-
-
-def disk_of(kind: str, domain: int, guest: str, values: t.Mapping[str, str], said: t.Sequence[str]) -> Disk:
-    """Return the disk that a backend's values describe. said: the errors that were found."""
+def _disk_of(kind: str, domain: int, guest: str, values: t.Mapping[str, str], said: t.Sequence[str]) -> Disk:
+    """said: the errors that were found."""
     state = values.get("state", "0")
     if not said and values.get("hotplug-status") == "error":
         said = ["its hotplug script failed"]
-    return Disk(
-        domain=domain,
-        guest=guest,
-        kind=kind,
-        device=values.get("dev", ""),
-        state=int(state) if state.isdigit() else 0,
-        params=values.get("params", ""),
-        mode=values.get("mode", "w"),
-        node=values.get("node", ""),
-        error="; ".join(dict.fromkeys(said)),
-    )
+    device, params, mode, node = (values.get(key, default) for key, default in (("dev", ""), ("params", ""), ("mode", "w"), ("node", "")))
+    return Disk(domain, guest, kind, device, int(state) if state.isdigit() else 0, params, mode, node, "; ".join(dict.fromkeys(said)))

@@ -47,7 +47,7 @@ def standing(made, **more):
     names = files.names({host.name: host.address for host in lab.hosts})
     marker = network.marker(network.rules(lab, ""))
     address = {"family": "inet", "local": "10.77.0.1", "prefixlen": 24}
-    link = {"ifname": "br-lab", "ifalias": network.alias(lab), "flags": ["UP"], "addr_info": [address]}
+    link = {"ifname": "br-lab", "ifalias": lab.alias, "flags": ["UP"], "addr_info": [address]}
     route = {"dst": "10.77.0.0/24", "dev": "br-lab"}
     seen = {host.name: hosts.HostSeen(host.record(), 100, access.Answer("running", (), names)) for host in lab.hosts}
     images = frozenset(host.image for host in lab.hosts)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import block, put_block
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, surroundings, system
 
 STANZA = """Types: deb
@@ -56,19 +57,20 @@ def test_testing_has_no_security_archive():
 
 
 def test_the_answer_of_a_host():
-    text = f"degraded\n{access._CUT}\nfoo.service loaded failed failed Foo\n{access._CUT}\n127.0.0.1 localhost\n{access.BEGIN}\n10.0.0.2 a\n{access.END}\n"
+    hosts = put_block("127.0.0.1 localhost\n", access.NAMES, "10.0.0.2 a\n")
+    text = f"degraded\n{access._CUT}\nfoo.service loaded failed failed Foo\n{access._CUT}\n{hosts}"
     assert access.parse(text) == access.Answer("degraded", ("foo.service",), "10.0.0.2 a\n")
     assert access.parse("") is None
     assert access.parse(f"running\n{access._CUT}\n") is None
 
 
 def test_names_are_replaced_and_the_rest_stays():
-    first = access.with_names("127.0.0.1 localhost\n", "1 a\n")
-    second = access.with_names(first + "9 own\n", "2 b\n")
-    assert access.managed(second) == "2 b\n"
+    first = put_block("127.0.0.1 localhost\n", access.NAMES, "1 a\n")
+    second = put_block(first + "9 own\n", access.NAMES, "2 b\n")
+    assert block(second, access.NAMES) == "2 b\n"
     assert second.startswith("127.0.0.1 localhost\n")
     assert second.endswith("9 own\n")
-    assert access.managed("127.0.0.1 localhost\n") == ""
+    assert not block("127.0.0.1 localhost\n", access.NAMES)
 
 
 def test_machines_are_known_by_their_command_lines():
