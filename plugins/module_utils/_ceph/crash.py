@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyri
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import client_change, flat
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, differing
 
 PROGRAM = "ceph-crash"
 UNIT = "ceph-crash.service"
@@ -37,7 +37,7 @@ class Observed(t.NamedTuple):
     """
 
     installed: bool = False
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     caps: t.Mapping[str, str] = {}
     file: keyring_files.File = keyring_files.File()
     unit: systemd.Unit = systemd.NO_UNIT
@@ -113,7 +113,7 @@ class Provider:
                 new = {report["crash_id"]: _named(report) for report in reports if report.get("utsname_hostname") == self.hostname and false_alarm(report)}
         return Observed(
             installed=process.installed(PROGRAM),
-            key=entry.get("key"),
+            key=Secret(entry["key"]) if entry else None,
             caps=entry.get("caps") or {},
             file=keyring_files.read(self.place),
             unit=systemd.units([UNIT])[UNIT],
@@ -160,7 +160,7 @@ class Provider:
             changes.append(Change("crash_reports", "new", "update", {"new": shown}, {"new": []}, archive, reason=reason, needs=self.after))
         # The keyring last: with it in reach, whatever lies there is posted.
         needs = self.after | {f"client/{self.entity}", self._folder_id, "crash_reports/waiting"}
-        keyring = keyring_files.change(self.place, observed.file, observed.key or "", self._write_keyring, needs)
+        keyring = keyring_files.change(self.place, observed.file, observed.key or keyring_files.UNKNOWN, self._write_keyring, needs)
         changes += [keyring] if keyring else []
         if observed.installed and not (observed.unit.enabled and observed.unit.active):
             before, after = differing({"enabled": observed.unit.enabled, "running": observed.unit.active}, {"enabled": True, "running": True})
@@ -190,7 +190,7 @@ class Provider:
         self._ask().command("auth caps", entity=self.entity, caps=flat(CAPS))
 
     def _write_keyring(self) -> None:
-        keyring_files.write(self.place, self._ask().command("auth get", entity=self.entity)[0]["key"])
+        keyring_files.write(self.place, Secret(self._ask().command("auth get", entity=self.entity)[0]["key"]))
 
     def _make_posted(self) -> None:
         uid, gid = paths.owner()

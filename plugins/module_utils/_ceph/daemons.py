@@ -20,7 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
 
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
@@ -108,7 +108,7 @@ class Daemon:
 class State:
     """What is there of one daemon. key and caps: of the cluster. file: the keyring on the host."""
 
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     caps: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     file: keyring_files.File = keyring_files.File()
     stamp: t.Optional[str] = None
@@ -238,7 +238,7 @@ class Provider:
     @staticmethod
     def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[systemd.Unit]) -> State:
         return State(
-            key=entry["key"] if entry else None,
+            key=Secret(entry["key"]) if entry else None,
             caps=entry["caps"] if entry else {},
             file=keyring_files.read(daemon.place),
             stamp=files.read(f"{daemon.folder}/{STAMP}"),
@@ -305,7 +305,7 @@ class Provider:
         identity = client_change(daemon.entity, known, daemon.caps, lambda: self._create(daemon), lambda: self._set_caps(daemon))
         changes += [identity] if identity else []
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
-        keyring = keyring_files.change(daemon.place, state.file, state.key or "", functools.partial(self._write_keyring, daemon), {client})
+        keyring = keyring_files.change(daemon.place, state.file, state.key or keyring_files.UNKNOWN, functools.partial(self._write_keyring, daemon), {client})
         if keyring is not None:
             changes.append(keyring)
             if state.file.key is None:
@@ -391,7 +391,7 @@ class Provider:
         self._ask().command("mgr module disable", module="restful")
 
     def _write_keyring(self, daemon: Daemon) -> None:
-        key = self._ask().command("auth get", entity=daemon.entity)[0]["key"]
+        key = Secret(self._ask().command("auth get", entity=daemon.entity)[0]["key"])
         uid, gid = paths.owner()
         files.make_folder(daemon.folder, 0o750, uid, gid)
         keyring_files.write(daemon.place, key)

@@ -23,6 +23,8 @@ _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
 
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
+# A key that is only going to be made.
+UNKNOWN = Secret("")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class File:
     """A file as it is; key is None where the client is not in it. Of a file on a host that is only asked for a digest of it, key is that digest."""
 
     exists: bool = False
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     owner: str = ""
     group: str = ""
     mode: str = ""
@@ -73,25 +75,25 @@ def mode_text(mode: int) -> str:
 
 
 def change(
-    place: Place, file: File, key: t.Optional[str], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
+    place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
 ) -> t.Optional[Change]:
     """Return what differs between a file and what it should be, None where nothing does. Pure.
 
-    key: what is to be in it (or its digest); "" where it is one that no file can have yet; None where it is not known, so that any will do.
+    key: what is to be in it (or its digest); UNKNOWN where no file can have it yet; None where it is not known, so that any will do.
     """
     if key is None and file.exists and file.key is None:
-        key = ""
+        key = UNKNOWN
     before: dict[str, t.Any] = {"owner": file.owner, "group": file.group, "mode": file.mode}
     after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
     if key is not None:
-        before["key"], after["key"] = None if file.key is None else Secret(file.key), Secret(key)
+        before["key"], after["key"] = file.key, key
     if not file.exists:
         return Change(kind, place.path, "create", None, {"client": place.client, **after}, apply, needs=frozenset(needs))
     before, after = differing(before, after)
     return Change(kind, place.path, "update", before, after, apply, needs=frozenset(needs)) if after else None
 
 
-def write(place: Place, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
+def write(place: Place, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
     """Write a keyring whole, or not at all. Nobody reads it before its owner and mode are right."""
     files.write(place.path, keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
 
@@ -105,17 +107,17 @@ def permit(place: Place) -> None:
     files.write(place.path, text, int(place.mode, 8), *_numbers(place))
 
 
-def keyring_text(entity: str, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
+def keyring_text(entity: str, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
     """Return a keyring with one client, as Ceph writes it."""
-    lines = [f"[{entity}]", f"\tkey = {key}"]
+    lines = [f"[{entity}]", f"\tkey = {key.reveal()}"]
     lines += [f'\tcaps {daemon} = "{text}"' for daemon, text in (caps or {}).items()]
     return "\n".join(lines) + "\n"
 
 
-def keyring_keys(text: t.Optional[str]) -> dict[str, str]:
+def keyring_keys(text: t.Optional[str]) -> dict[str, Secret]:
     """Return the keys of a keyring by client."""
     found = ((section, _KEY.match(line)) for section, line in config_files.sections(text or ""))
-    return {section: key.group("key") for section, key in found if key and section}
+    return {section: Secret(key.group("key")) for section, key in found if key and section}
 
 
 def _numbers(place: Place) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, differing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Keyring:
     """One keyring file with one client. mode is octal text, "0600"."""
 
     client: str
-    key: str
+    key: Secret
     path: str
     owner: str = "root"
     group: str = "root"
@@ -63,7 +63,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
             problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
         keyring = Keyring(
             client,
-            key,
+            Secret(key),
             entry.get("path") or f"/etc/ceph/ceph.{client}.keyring",
             entry.get("owner") or "root",
             entry.get("group") or "root",

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +192,7 @@ def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = T
         fs=fs,
         mgr_modules=found[8] if with_mgr else {},
         df=df if isinstance(df, dict) else {},
-        auth={entry["entity"]: {"key": entry.get("key", ""), "caps": entry.get("caps", {})} for entry in auth["auth_dump"]},
+        auth={entry["entity"]: {"key": Secret(entry.get("key", "")), "caps": entry.get("caps", {})} for entry in auth["auth_dump"]},
         options=options_of(config),
         help=dict(zip(names, found[len(calls) :])),
     )

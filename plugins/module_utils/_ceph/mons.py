@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
 
 ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
@@ -70,7 +70,7 @@ class Observed:
     mon_host: str = ""
     monmap: t.Optional[t.Mapping[str, t.FrozenSet[str]]] = None
     quorum: t.Sequence[str] = ()
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     file: keyring_files.File = keyring_files.File()
     own: keyring_files.File = keyring_files.File()
 
@@ -178,7 +178,7 @@ class Provider:
             mon_host=mon_host_of(dump),
             monmap={mon["name"]: addresses_of(mon) for mon in dump["mons"]},
             quorum=[mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]],
-            key=admin[0]["key"],
+            key=Secret(admin[0]["key"]),
         )
 
     def _in_quorum(self) -> dict[str, t.Any]:
@@ -246,7 +246,7 @@ class Provider:
     def _found(self) -> None:
         fsid = self.wanted.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
-        mon_key, admin_key = (process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
+        mon_key, admin_key = (Secret(process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip()) for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             monmap = os.path.join(folder, "monmap")
             process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
@@ -256,7 +256,7 @@ class Provider:
 
     def _join(self) -> None:
         with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
-            key = cluster.command("auth get", entity="mon.")[0]["key"]
+            key = Secret(cluster.command("auth get", entity="mon.")[0]["key"])
             # The map is binary, so it does not go through Connection.command.
             code, data, text = cluster.rados.mon_command(json.dumps({"prefix": "mon getmap"}), b"", timeout=cluster.timeout)
             if code:
@@ -297,7 +297,7 @@ class Provider:
     def _write_admin(self) -> None:
         with Connection(own_connection(self.wanted.name, self.wanted.address)) as cluster:
             admin = cluster.command("auth get", entity=ADMIN)[0]
-        keyring_files.write(admin_place(), admin["key"], admin["caps"])
+        keyring_files.write(admin_place(), Secret(admin["key"]), admin["caps"])
 
 
 def own_connection(name: str, address: str = "") -> dict[str, t.Any]:

@@ -38,7 +38,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
@@ -99,8 +99,8 @@ class Observed:
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
     units: t.Mapping[str, systemd.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    keys: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    bootstrap_key: t.Optional[str] = None
+    keys: t.Mapping[int, t.Optional[Secret]] = dataclasses.field(default_factory=dict)
+    bootstrap_key: t.Optional[Secret] = None
     files: t.Mapping[str, keyring_files.File] = dataclasses.field(default_factory=dict)
     memory: int = 0
     memory_target: t.Optional[str] = None
@@ -326,7 +326,7 @@ class Provider:
             dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
-            keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
+            keys = {entry["entity"]: Secret(entry["key"]) for entry in auth["auth_dump"]}
             target = next((entry["value"] for entry in config if self._is_target(entry)), None)
         found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
@@ -403,7 +403,7 @@ class Provider:
         keyring = f"keyring/{BOOTSTRAP_KEYRING}"
         there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
         # A client that is yet to be made gets a new key: whatever the file holds is another.
-        bootstrap = keyring_files.change(bootstrap_place(), there, observed.bootstrap_key or "", self._write_bootstrap)
+        bootstrap = keyring_files.change(bootstrap_place(), there, observed.bootstrap_key or keyring_files.UNKNOWN, self._write_bootstrap)
         changes += [bootstrap] if bootstrap else []
         for device in self.devices:
             osd = self._own(device, observed)
@@ -627,7 +627,7 @@ class Provider:
         self._ask().command("osd crush set-device-class", **{"class": name, "ids": [str(number)]})
 
     def _write_bootstrap(self) -> None:
-        key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
+        key = Secret(self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"])
         keyring_files.write(bootstrap_place(), key)
 
     def _write_drop_in(self, device: Device, osd: Osd) -> None:
@@ -768,7 +768,7 @@ class Provider:
         self._wait_up(osd.id, RuntimeError)
 
     def _write_key(self, number: int) -> None:
-        key = self._ask().command("auth get", entity=f"osd.{number}")[0]["key"]
+        key = Secret(self._ask().command("auth get", entity=f"osd.{number}")[0]["key"])
         keyring_files.write(keyring_place(number), key)
 
     def _restart(self, number: int) -> None:

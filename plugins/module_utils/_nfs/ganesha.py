@@ -25,7 +25,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
 
 PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
@@ -159,10 +159,10 @@ class Wanted:
     def text(self) -> str:
         return self.head + "".join(self.texts[pseudo] for pseudo in sorted(self.texts))
 
-    def stamp(self, key: str) -> str:
+    def stamp(self, key: Secret) -> str:
         """What is kept of it after it was loaded: digests, among them one of the key."""
         value = {
-            "start": _digest(self.head, key),
+            "start": _digest(self.head, key.reveal()),
             "exports": {pseudo: [_digest(self.fixed[pseudo]), _digest(text)] for pseudo, text in sorted(self.texts.items())},
         }
         return json.dumps(value, sort_keys=True) + "\n"
@@ -233,7 +233,7 @@ class Provider:
     def __init__(self, exports: t.Sequence[Export], client: str, key: t.Optional[str], bare: bool = False, wait: float = 60) -> None:
         self.exports = list(exports)
         self.client = client
-        self.key = key
+        self.key = None if key is None else Secret(key)
         self.bare = bare
         self.wait = wait
         self.place = keyring_files.Place(f"/etc/ceph/ceph.{client}.keyring", client)
@@ -290,7 +290,8 @@ class Provider:
         return Plan([*changes, *self._unit_changes(observed, aim, [change.id for change in changes])])
 
     def _file_changes(self, observed: Observed, aim: Wanted) -> t.Iterator[Change]:
-        keyring = keyring_files.change(self.place, observed.file, self.key, functools.partial(keyring_files.write, self.place, self.key or ""))
+        write = functools.partial(keyring_files.write, self.place, self.key or keyring_files.UNKNOWN)
+        keyring = keyring_files.change(self.place, observed.file, self.key, write)
         if keyring is not None:
             yield keyring
         if observed.drop_in != DROP_IN:
@@ -301,7 +302,7 @@ class Provider:
             yield Change("conf", CONF, action, had, {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
 
     def _unit_changes(self, observed: Observed, aim: Wanted, needs: t.Sequence[str]) -> t.Iterator[Change]:
-        stamp = aim.stamp(self.key or "")
+        stamp = aim.stamp(self.key or keyring_files.UNKNOWN)
         restart, reload = unloaded(observed.loaded, stamp)
         if not restart and not reload and observed.unit.active and observed.serves != self._expected:
             lost = sorted(pseudo for pseudo, groups in self._expected.items() if (observed.serves or {}).get(pseudo) != groups)

@@ -263,11 +263,11 @@ class Provider:
     def _secret(self, path: str, client: str, observed: Observed) -> list[Change]:
         now, key = observed.files.get(path), self.keys.get(client)
         place = keyring_files.Place(path, client, self.owner, self.group)
-        file = keyring_files.File(True, now.digest, now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
+        file = keyring_files.File(True, Secret(now.digest), now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
-            text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
-            digest = hashlib.sha256(text.encode()).hexdigest()
+            text = keyring_files.keyring_text(client, key) if path == keyring_file(client) else f"{key.reveal()}\n"
+            digest = Secret(hashlib.sha256(text.encode()).hexdigest())
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
         change = keyring_files.change(place, file, digest, write, kind="file")
         return [change] if change else []

@@ -13,11 +13,11 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
-FILE = keyring_files.File(True, KEY, "root", "root", "0600")
+FILE = keyring_files.File(True, Secret(KEY), "root", "root", "0600")
 RUNNING = systemd.Unit(True, True, "active", 1)
 
 
@@ -33,7 +33,7 @@ def settled(one):
         installed=True,
         conf=aim.text,
         drop_in=ganesha.DROP_IN,
-        loaded=aim.stamp(KEY),
+        loaded=aim.stamp(Secret(KEY)),
         file=FILE,
         unit=RUNNING,
         serves={export.pseudo: list(export.clients) for export in one.exports},
@@ -56,7 +56,7 @@ def test_a_bare_host_gets_everything():
 
 
 def test_no_key_is_ever_shown():
-    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file=dataclasses.replace(FILE, key=OTHER), loaded=None, conf=""))
+    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file=dataclasses.replace(FILE, key=Secret(OTHER)), loaded=None, conf=""))
     assert KEY not in str(plan.diff()) + str(plan.rows()) and OTHER not in str(plan.diff()) + str(plan.rows())
 
 
