@@ -178,6 +178,13 @@ class Connection:
             return body
 
 
+def asked(cluster: t.Optional[Connection]) -> Connection:
+    """Return the connection that a change is made over; a plan against no cluster is never applied."""
+    if cluster is None:
+        raise RuntimeError("there is no cluster to change")
+    return cluster
+
+
 def _explain(error: Exception) -> str:
     """Say what a failed connection most likely means."""
     code = getattr(error, "errno", None)

@@ -16,8 +16,9 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Secret, Unreachable
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
 
@@ -66,18 +67,13 @@ def read(place: Place) -> File:
     except OSError as error:
         raise Unreachable(f"cannot read {place.path}: {error.strerror}") from error
     owner, group = files.name_of(pwd.getpwuid, status.st_uid), files.name_of(grp.getgrgid, status.st_gid)
-    return File(True, key, owner, group, mode_text(stat.S_IMODE(status.st_mode)))
+    return File(True, key, owner, group, f"{stat.S_IMODE(status.st_mode):04o}")
 
 
-def mode_text(mode: int) -> str:
-    """Return permissions as they are compared and shown, "0600"."""
-    return f"{mode:04o}"
-
-
-def change(
-    place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
-) -> t.Optional[Change]:
-    """Return what differs between a file and what it should be, None where nothing does. Pure.
+def ensure(
+    draft: Draft, place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
+) -> bool:
+    """Plan what makes a file what it should be; return whether it holds another key. Pure.
 
     key: what is to be in it (or its digest); UNKNOWN where no file can have it yet; None where it is not known, so that any will do.
     """
@@ -87,10 +83,16 @@ def change(
     after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
     if key is not None:
         before["key"], after["key"] = file.key, key
-    if not file.exists:
-        return Change(kind, place.path, "create", None, {"client": place.client, **after}, apply, needs=frozenset(needs))
-    before, after = differing(before, after)
-    return Change(kind, place.path, "update", before, after, apply, needs=frozenset(needs)) if after else None
+    if file.exists:
+        draft.ensure(kind, place.path, before, after, apply, needs=needs)
+    else:
+        draft.ensure(kind, place.path, None, {"client": place.client, **after}, apply, needs=needs)
+    return key is not None and file.key != key
+
+
+def read_key(cluster: Connection, client: str) -> Secret:
+    """Return a client's key as the cluster has it."""
+    return Secret(cluster.command("auth get", entity=client)[0]["key"])
 
 
 def write(place: Place, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> None:

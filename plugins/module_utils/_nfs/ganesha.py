@@ -25,7 +25,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Plan, Risk, Secret, differing
 
 PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
@@ -291,9 +291,9 @@ class Provider:
 
     def _file_changes(self, observed: Observed, aim: Wanted) -> t.Iterator[Change]:
         write = functools.partial(keyring_files.write, self.place, self.key or keyring_files.UNKNOWN)
-        keyring = keyring_files.change(self.place, observed.file, self.key, write)
-        if keyring is not None:
-            yield keyring
+        draft = Draft()
+        keyring_files.ensure(draft, self.place, observed.file, self.key, write)
+        yield from draft.changes
         if observed.drop_in != DROP_IN:
             action, had = ("create", None) if observed.drop_in is None else ("update", {"text": observed.drop_in})
             yield Change("drop_in", UNIT, action, had, {"text": DROP_IN}, self._write_drop_in)

@@ -20,7 +20,7 @@ import shlex
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, secret_file
 
@@ -263,14 +263,15 @@ class Provider:
     def _secret(self, path: str, client: str, observed: Observed) -> list[Change]:
         now, key = observed.files.get(path), self.keys.get(client)
         place = keyring_files.Place(path, client, self.owner, self.group)
-        file = keyring_files.File(True, Secret(now.digest), now.owner, now.group, keyring_files.mode_text(int(now.mode, 8))) if now else keyring_files.File()
+        file = keyring_files.File(True, Secret(now.digest), now.owner, now.group, f"{int(now.mode, 8):04o}") if now else keyring_files.File()
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
             text = keyring_files.keyring_text(client, key) if path == keyring_file(client) else f"{key.reveal()}\n"
             digest = Secret(hashlib.sha256(text.encode()).hexdigest())
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
-        change = keyring_files.change(place, file, digest, write, kind="file")
-        return [change] if change else []
+        draft = Draft()
+        keyring_files.ensure(draft, place, file, digest, write, kind="file")
+        return draft.changes
 
     # -- apply
 

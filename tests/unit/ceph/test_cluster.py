@@ -15,7 +15,8 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush, declaration, info, options, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, mon_host, options_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, daemons, devices, exports, keyring_files, keyrings, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Secret, Unreachable
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -96,7 +96,7 @@ def osd(_folder):
 
 
 def consumer(folder):
-    return keyrings.Provider([keyrings.Keyring("client.a", Secret(KEY), str(folder / "a.keyring"), "root", "root", "0600")])
+    return keyrings.Provider([keyrings.Keyring(str(folder / "a.keyring"), "client.a", key=Secret(KEY))])
 
 
 def gateway(folder):
@@ -212,7 +212,9 @@ def test_only_permissions_are_mended_where_the_content_is_right(tmp_path):
 def test_a_keyring_without_the_client_is_no_keyring_of_it(tmp_path):
     place = keyring_files.Place("/k", "client.a")
     there = keyring_files.File(True, None, "root", "root", "0600")
-    change = keyring_files.change(place, there, None, lambda: None)
+    draft = Draft()
+    keyring_files.ensure(draft, place, there, None, lambda: None)
+    (change,) = draft.changes
     assert (change.action, list(change.after)) == ("update", ["key"])
 
 

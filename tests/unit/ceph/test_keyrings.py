@@ -30,7 +30,7 @@ def me(keyring):
     import pwd
 
     owner, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-    return keyrings.Keyring(keyring.client, keyring.key, keyring.path, owner, group, keyring.mode, keyring.present)
+    return keyrings.Keyring(keyring.path, keyring.client, owner, group, keyring.mode, keyring.key, keyring.present)
 
 
 def test_a_keyring_is_made_kept_and_mended(tmp_path):
@@ -52,7 +52,7 @@ def test_a_keyring_is_made_kept_and_mended(tmp_path):
     (change,) = provider.plan(provider.observe()).changes
     assert change.before == {"mode": "0644"}
 
-    gone = keyrings.Provider([keyrings.Keyring("client.a", Secret(""), keyring.path, present=False)])
+    gone = keyrings.Provider([keyrings.Keyring(keyring.path, "client.a", present=False)])
     assert gone.plan(gone.observe()).apply() == []
     assert not gone.plan(gone.observe())
 
