@@ -443,7 +443,7 @@ class Provider:
         return text
 
     def _write_key(self) -> None:
-        files.write(KEY, self.declared.management_key, 0o640, gid=_group())
+        files.write(KEY, self.declared.management_key.reveal(), 0o640, gid=_group())
 
     def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
         text = files.read(PROPERTIES)
