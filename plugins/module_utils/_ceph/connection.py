@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
 try:
     import rados
@@ -97,22 +97,14 @@ class Connection:
         self.timeout: int = options.get("timeout") or 30
         self._mon_host = options.get("mon_host")
         self._conf = options.get("conf") or "/etc/ceph/ceph.conf"
-        self._key = options.get("key")
+        self._key = Secret(options.get("key") or "")
         self._keyring = options.get("keyring")
         self._rados: t.Any = None
 
     def __enter__(self) -> Connection:
-        settings = {
-            "client_mount_timeout": str(self.timeout),
-            "rados_mon_op_timeout": str(self.timeout),
-            "rados_osd_op_timeout": str(self.timeout),
-        }
-        if self._mon_host:
-            settings["mon_host"] = self._mon_host
-        if self._keyring:
-            settings["keyring"] = self._keyring
-        if self._key:
-            settings["key"] = self._key
+        settings = dict.fromkeys(("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"), str(self.timeout))
+        given = {"mon_host": self._mon_host, "keyring": self._keyring, "key": self._key.reveal()}
+        settings.update({name: value for name, value in given.items() if value})
         conffile = None if self._mon_host else self._conf
         if conffile and not os.path.exists(conffile):
             raise Unreachable(f"no Ceph configuration at {conffile}: name it (conf), or the monitors (mon_host)")
@@ -188,10 +180,11 @@ def asked(cluster: t.Optional[Connection]) -> Connection:
 def _explain(error: Exception) -> str:
     """Say what a failed connection most likely means."""
     code = getattr(error, "errno", None)
+    denied = "access denied; the key is not this client's, or the client does not exist"
     meaning = {
         errno.ETIMEDOUT: "no monitor answered; are they up, and is the address right?",
-        errno.EACCES: "access denied; the key is not this client's, or the client does not exist",
-        errno.EPERM: "access denied; the key is not this client's, or the client does not exist",
+        errno.EACCES: denied,
+        errno.EPERM: denied,
         errno.ENOENT: "no keyring with this client's key was found",
         errno.EINVAL: "the key or the configuration is malformed (a key of type aes256k needs a client library of 20.2.4 or newer)",
     }.get(abs(code) if isinstance(code, int) else 0)

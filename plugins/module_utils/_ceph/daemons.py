@@ -48,49 +48,26 @@ class Kind:
     caps: t.Mapping[str, str]
 
 
+def _kind(program: str, entity: str, name: str, **caps: str) -> Kind:
+    return Kind(program, entity, f"{paths.DATA}/{name}/{paths.CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
+
+
 KINDS: t.Mapping[str, Kind] = {
-    "mgr": Kind(
-        "ceph-mgr", "mgr.{}", f"{paths.DATA}/mgr/{paths.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}
-    ),
-    "mds": Kind(
-        "ceph-mds",
-        "mds.{}",
-        f"{paths.DATA}/mds/{paths.CLUSTER}-{{}}",
-        "ceph-mds@{}.service",
-        {"mds": "allow", "mgr": "allow profile mds", "mon": "allow profile mds", "osd": "allow rw tag cephfs *=*"},
-    ),
+    "mgr": _kind("ceph-mgr", "mgr.{}", "mgr", mds="allow *", mon="allow profile mgr", osd="allow *"),
+    "mds": _kind("ceph-mds", "mds.{}", "mds", mds="allow", mgr="allow profile mds", mon="allow profile mds", osd="allow rw tag cephfs *=*"),
     # Its unit runs it as client.ID, so an id is "rgw.HOST.NAME". Until its first pools are there it must make them.
-    "rgw": Kind(
-        "radosgw",
-        "client.{}",
-        f"{paths.DATA}/radosgw/{paths.CLUSTER}-{{}}",
-        "ceph-radosgw@{}.service",
-        {"mgr": "allow rw", "mon": "allow rw", "osd": "allow rwx tag rgw *=*"},
-    ),
+    "rgw": _kind("radosgw", "client.{}", "radosgw", mgr="allow rw", mon="allow rw", osd="allow rwx tag rgw *=*"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Daemon:
-    """What is declared of one daemon."""
+class Daemon(Kind):
+    """What is declared of one daemon, and what follows from its kind."""
 
     type: str
     id: str
-    caps: t.Mapping[str, str]
     present: bool = True
     restart_on: t.Optional[str] = None
-
-    @property
-    def kind(self) -> Kind:
-        return KINDS[self.type]
-
-    @property
-    def entity(self) -> str:
-        return self.kind.entity.format(self.id)
-
-    @property
-    def folder(self) -> str:
-        return self.kind.folder.format(self.id)
 
     @property
     def keyring(self) -> str:
@@ -99,10 +76,6 @@ class Daemon:
     @property
     def place(self) -> keyring_files.Place:
         return keyring_files.of_daemons(self.keyring, self.entity)
-
-    @property
-    def unit(self) -> str:
-        return self.kind.unit.format(self.id)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,9 +116,10 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
             problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
         if entry["type"] == "rgw" and not identity.startswith("rgw."):
             problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
-        daemon = Daemon(
-            entry["type"], identity, entry.get("caps") or KINDS[entry["type"]].caps, entry.get("state", "present") == "present", entry.get("restart_on")
-        )
+        kind = KINDS[entry["type"]]
+        entity, folder, unit = (text.format(identity) for text in (kind.entity, kind.folder, kind.unit))
+        present = entry.get("state", "present") == "present"
+        daemon = Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], identity, present, entry.get("restart_on"))
         if any(other.entity == daemon.entity for other in daemons):
             problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
         daemons.append(daemon)
@@ -196,6 +170,7 @@ def bcrypt_version() -> str:
     return ""
 
 
+@dataclasses.dataclass
 class Provider:
     """The daemons of this host.
 
@@ -204,12 +179,11 @@ class Provider:
     restart_outdated: whether a daemon whose version is not the installed one is restarted.
     """
 
-    def __init__(self, daemons: t.Sequence[Daemon], cluster: t.Optional[Connection], wait: int = 120, shim: str = "", restart_outdated: bool = False) -> None:
-        self.daemons = list(daemons)
-        self.cluster = cluster
-        self.wait = wait
-        self.shim = shim
-        self.restart_outdated = restart_outdated
+    daemons: t.Sequence[Daemon]
+    cluster: t.Optional[Connection]
+    wait: int = 120
+    shim: str = ""
+    restart_outdated: bool = False
 
     # -- observe
 
@@ -223,7 +197,7 @@ class Provider:
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
         units = systemd.units([daemon.unit for daemon in self.daemons])
-        programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
+        programs = {daemon.program for daemon in self.daemons if daemon.present}
         versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
         installed = {program: installed_version(program) if program in versioned else "?" if process.installed(program) else "" for program in programs}
         needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
@@ -296,7 +270,7 @@ class Provider:
             reasons.append("its unit changed")
         if daemon.restart_on is not None and state.stamp is not None and state.stamp != daemon.restart_on:
             reasons.append("what it reads at its start changed")
-        wanted_version = observed.installed.get(daemon.kind.program, "")
+        wanted_version = observed.installed.get(daemon.program, "")
         if self.restart_outdated and state.running and wanted_version and state.running != wanted_version:
             reasons.append(f"it runs {state.running}, and {wanted_version} is installed")
         needs = [client, f"keyring/{daemon.keyring}", *shared]

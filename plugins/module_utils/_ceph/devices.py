@@ -292,6 +292,11 @@ def logical_volumes() -> list[dict[str, str]]:
     return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
 
 
+def volume_tags() -> dict[str, dict[str, str]]:
+    """Return ceph-volume's notes on all logical volumes, by "VG/LV"."""
+    return {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
+
+
 def volume_groups() -> list[dict[str, str]]:
     """Return all volume groups, also those without volumes, with their room; a row for each of their devices."""
     return _lvm("vgs", "vg", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")

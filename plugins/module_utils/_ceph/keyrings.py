@@ -69,16 +69,16 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
     return keyrings
 
 
+@dataclasses.dataclass
 class Provider:
     """The keyring files and the ceph.conf of this host.
 
     settings: of [global] in the file conf; None where the file is none of ours.
     """
 
-    def __init__(self, keyrings: t.Sequence[Keyring], conf: str = "/etc/ceph/ceph.conf", settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None) -> None:
-        self.keyrings = list(keyrings)
-        self.conf = conf
-        self.settings = settings
+    keyrings: t.Sequence[Keyring]
+    conf: str = "/etc/ceph/ceph.conf"
+    settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None
 
     def observe(self) -> Observed:
         """Read the files."""

@@ -77,7 +77,6 @@ class Observed:
 
 
 def data_path(name: str) -> str:
-    """Where a monitor's data lies."""
     return f"{paths.DATA}/mon/{paths.CLUSTER}-{name}"
 
 
@@ -87,7 +86,6 @@ def admin_place() -> keyring_files.Place:
 
 
 def own_place(name: str) -> keyring_files.Place:
-    """Where a monitor's own keyring lies."""
     return keyring_files.of_daemons(os.path.join(data_path(name), "keyring"), "mon.")
 
 
@@ -97,7 +95,6 @@ def has_data(name: str) -> bool:
 
 
 def unit_name(name: str) -> str:
-    """The monitor's systemd unit."""
     return f"ceph-mon@{name}.service"
 
 
@@ -143,16 +140,15 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
     return found
 
 
+@dataclasses.dataclass
 class Provider:
     """The monitor of this host.
 
     connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
     """
 
-    def __init__(self, wanted: Wanted, connection: t.Mapping[str, t.Any]) -> None:
-        self.wanted = wanted
-        self.connection = connection
-        self.me = f"mon.{wanted.name}"
+    wanted: Wanted
+    connection: t.Mapping[str, t.Any]
 
     # -- observe
 
@@ -190,7 +186,7 @@ class Provider:
             return status
         others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
         said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
-        raise Unreachable(f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}")
+        raise Unreachable(f"mon.{self.wanted.name} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
     # -- plan
 

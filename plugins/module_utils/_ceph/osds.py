@@ -30,10 +30,10 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices impo
     hold,
     logical_volumes,
     look_at,
-    parse_tags,
     read_label,
     room_of,
     volume_groups,
+    volume_tags,
     wipe,
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
@@ -243,7 +243,6 @@ def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str 
 
 
 def unit_name(number: int) -> str:
-    """The unit of an OSD."""
     return f"ceph-osd@{number}.service"
 
 
@@ -253,12 +252,10 @@ def activation_unit(osd: Osd) -> str:
 
 
 def data_path(number: t.Union[int, str]) -> str:
-    """Where an OSD's data folder is."""
     return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
 
 
 def keyring_path(number: int) -> str:
-    """An OSD's keyring."""
     return f"{data_path(number)}/keyring"
 
 
@@ -268,7 +265,6 @@ def bootstrap_place() -> keyring_files.Place:
 
 
 def keyring_place(number: int) -> keyring_files.Place:
-    """Where an OSD's keyring belongs, and who may read it."""
     return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
 
 
@@ -281,6 +277,7 @@ class Ledger:
     found: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass
 class Provider:
     """The OSDs of this host.
 
@@ -289,23 +286,15 @@ class Provider:
     wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
     """
 
-    def __init__(
-        self,
-        devices: t.Sequence[Device],
-        cluster: t.Optional[Connection],
-        hostname: str,
-        share: float = 0.0,
-        armed: t.Collection[str] = (),
-        wait: int = 300,
-        patient: bool = True,
-    ) -> None:
-        self.devices = list(devices)
-        self.cluster = cluster
-        self.hostname = hostname
-        self.share = share
-        self.armed = set(armed)
-        self.wait = wait
-        self.patient = patient
+    devices: t.Sequence[Device]
+    cluster: t.Optional[Connection]
+    hostname: str
+    share: float = 0.0
+    armed: t.Collection[str] = ()
+    wait: int = 300
+    patient: bool = True
+
+    def __post_init__(self) -> None:
         self.lane = Lane("osd", max(4, os.cpu_count() or 1))  # making one is work for a core and its disk
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
@@ -411,7 +400,9 @@ class Provider:
         if self.share and self.devices:
             had = None if observed.memory_target is None else {"value": observed.memory_target}
             wanted = str(memory_target(observed.memory, self.share, len(self.devices)))
-            draft.ensure("option", f"osd/host:{self.hostname}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: self._set_memory(wanted))
+            who = f"osd/host:{self.hostname}"
+            words: dict[str, t.Any] = {"who": who, "name": MEMORY_OPTION, "value": wanted}
+            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: asked(self.cluster).command("config set", **words))
         return draft.plan(self.lane)
 
     def _plan_wipes(self, device: Device, observed: Observed, wiped: set[str], unusable: set[str], draft: Draft) -> set[str]:
@@ -560,9 +551,6 @@ class Provider:
 
     # -- apply
 
-    def _set_memory(self, value: str) -> None:
-        asked(self.cluster).command("config set", who=f"osd/host:{self.hostname}", name=MEMORY_OPTION, value=value)
-
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
             asked(self.cluster).command("osd crush rm-device-class", ids=[str(number)])
@@ -621,7 +609,7 @@ class Provider:
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
             left = self._take_back(ledger)
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
+        tags = volume_tags()[data]
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
     def _number(self) -> list[str]:
@@ -630,8 +618,7 @@ class Provider:
         They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
         """
         known = {entry["osd"]: entry["uuid"] for entry in asked(self.cluster).command("osd dump")["osds"]}
-        tags = [parse_tags(row["lv_tags"]) for row in logical_volumes()]
-        old = {int(one["osd_id"]) for one in tags if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        old = {int(one["osd_id"]) for one in volume_tags().values() if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
         if not old - set(known):
             return []
         number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
@@ -643,7 +630,7 @@ class Provider:
         problems: list[str] = []
         with self._lvm:
             try:
-                tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
+                tags = volume_tags()
                 for volume in ledger.found:
                     if tags.get(volume):  # ceph-volume got as far as to write on it
                         problems += _attempt(clear, volume)
