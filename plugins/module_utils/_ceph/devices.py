@@ -115,6 +115,11 @@ class Found:
     room: t.Optional[Room] = None
     blank: bool = False
 
+    @property
+    def gone(self) -> str:
+        """Why nothing can be said of what it holds, "" where that is known."""
+        return "there is no such device on this host" if self.real is None else self.broken
+
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
     """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.

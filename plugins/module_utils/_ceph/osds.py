@@ -21,21 +21,9 @@ import threading
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
-    Found,
-    Osd,
-    Volume,
-    hold,
-    logical_volumes,
-    look_at,
-    read_label,
-    room_of,
-    volume_groups,
-    volume_tags,
-    wipe,
-)
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
@@ -117,28 +105,28 @@ class Observed:
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
     problems: list[str] = []
-    devices = [_device(entry, f"devices[{number}]", problems) for number, entry in enumerate(entries)]
+    declared = [_device(entry, f"devices[{number}]", problems) for number, entry in enumerate(entries)]
     uses: collections.Counter[str] = collections.Counter()
     shares: collections.Counter[str] = collections.Counter()
     slots: dict[str, int] = {}
-    for number, device in enumerate(devices):
+    for number, device in enumerate(declared):
         where = f"devices[{number}]"
         problems += [f"{where}.{name} '{path}' is no absolute path" for name, path in device.parts() if not path.startswith("/")]
-        if any(other.path == device.path for other in devices[:number]):
+        if any(other.path == device.path for other in declared[:number]):
             problems.append(f"{where}.path {device.path} is declared twice")
         for name, path in device.parts()[1:]:
-            if any(other.path == path for other in devices):
+            if any(other.path == path for other in declared):
                 problems.append(f"{where}.{name} {path} is itself declared as an OSD's device")
             uses[path] += 1
             if device.type == "raw" and uses[path] > 1:
                 problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
             problems += _share_problems(where, device, name, slots, shares)
-        declared = dict(device.parts())
+        own = dict(device.parts())
         problems += [
             f"{where}.{option}: there is no {name} that it is for"
             for name in ("db", "wal")
             for option in (f"{name}_size", f"{name}_slots")
-            if getattr(device, option) is not None and name not in declared
+            if getattr(device, option) is not None and name not in own
         ]
         if device.encrypted and device.type == "raw":
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
@@ -149,7 +137,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     ]
     if problems:
         raise Invalid(problems)
-    return devices
+    return declared
 
 
 def _device(entry: t.Mapping[str, t.Any], where: str, problems: list[str]) -> Device:
@@ -314,7 +302,7 @@ class Provider:
             # The mask of "osd/host:ceph1" comes back apart from its section.
             mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
-        found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
+        found = devices.look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
         here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
         names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
@@ -329,7 +317,7 @@ class Provider:
             files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
             memory=_memory(),
             memory_target=target,
-            lost=self._lost([device.path for device in self.devices if _gone(found[device.path])], known, {osd.id for osd in here}),
+            lost=self._lost([device.path for device in self.devices if found[device.path].gone], known, {osd.id for osd in here}),
         )
         # What has lost a device does not come up, however long one waits.
         whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
@@ -353,7 +341,7 @@ class Provider:
     def _gone_parts(device: Device, observed: Observed) -> list[str]:
         """Return what is gone of the devices of an OSD, in words."""
         states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
-        return [f"{what}: {_gone(observed.devices[path])}" for path, what in states if _gone(observed.devices[path])]
+        return [f"{what}: {observed.devices[path].gone}" for path, what in states if observed.devices[path].gone]
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
@@ -375,7 +363,6 @@ class Provider:
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with every device that cannot be used, each with its reason."""
         draft = Draft()
-        wiped: set[str] = set()
         unusable: set[str] = set()
         making: list[tuple[Device, set[str]]] = []
         there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
@@ -393,8 +380,8 @@ class Provider:
             elif osd is not None:
                 self._plan_kept(device, osd, observed, draft)
             else:
-                making.append((device, self._plan_wipes(device, observed, wiped, unusable, draft)))
-        chosen = self._places([device for device, dummy in making], observed, wiped, unusable, draft)
+                making.append((device, self._plan_wipes(device, observed, unusable, draft)))
+        chosen = self._places([device for device, dummy in making], observed, unusable, draft)
         for device, needs in making:
             self._plan_new(device, {name: chosen[device.path, name] for name in ("db", "wal") if (device.path, name) in chosen}, needs, draft)
         if self.share and self.devices:
@@ -405,11 +392,8 @@ class Provider:
             draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: asked(self.cluster).command("config set", **words))
         return draft.plan(self.lane)
 
-    def _plan_wipes(self, device: Device, observed: Observed, wiped: set[str], unusable: set[str], draft: Draft) -> set[str]:
-        """Plan to wipe what an OSD is to be made on, where that is armed; return what making it needs.
-
-        wiped, unusable: the devices that are wiped, and those that cannot be used, noted here.
-        """
+    def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
+        """Plan to wipe what an OSD is to be made on, where that is armed; return what making it needs. unusable: noted here."""
         needs = {f"keyring/{BOOTSTRAP_KEYRING}"}
         for name, path in device.parts():
             state = observed.devices[path]
@@ -419,8 +403,7 @@ class Provider:
                 unusable.add(path)
             if wipes:
                 needs.add(f"device/{path}")
-            if wipes and path not in wiped:
-                wiped.add(path)
+            if wipes and f"device/{path}" not in draft.ids("device"):
                 reason = "it holds " + " and ".join(state.holds)
                 erase = functools.partial(_erase, path, state)
                 draft.ensure("device", path, {"holds": list(state.holds)}, None, erase, risk=Risk.LOSS, reason=reason)
@@ -444,9 +427,7 @@ class Provider:
         osd = observed.devices[device.path].osd
         return osd if osd is not None and self._lives(osd, observed) else None
 
-    def _places(
-        self, making: t.Sequence[Device], observed: Observed, wiped: t.Collection[str], unusable: t.Collection[str], draft: Draft
-    ) -> dict[tuple[str, str], Volume]:
+    def _places(self, making: t.Sequence[Device], observed: Observed, unusable: t.Collection[str], draft: Draft) -> dict[tuple[str, str], Volume]:
         """Return the old volumes that parts of the OSDs to be made get; note a problem for each part that there is no room for."""
         parts: dict[str, list[Part]] = {}
         for device in making:
@@ -457,6 +438,7 @@ class Provider:
             sharers = [device.path for device in self.devices for dummy, part in device.parts() if part == path]
             if observed.devices[path].volume and len(sharers) > 1:
                 draft.problem(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+        wiped = [change.name for change in draft.changes if change.kind == "device"]
         gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
         found: dict[tuple[str, str], Volume] = {}
         for path, wanted in parts.items():
@@ -484,10 +466,10 @@ class Provider:
         """Return what is wrong with a device on which something is to be made, "" where nothing is, and whether it is to be wiped first."""
         state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if _gone(state):
+        if state.gone:
             number = observed.lost.get(path)
             hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
-            return f"{what}: {_gone(state)}{hint}", False
+            return f"{what}: {state.gone}{hint}", False
         if device.type == "lvm" and (state.blank if name == "path" else state.ours):
             return "", False
         living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
@@ -582,9 +564,9 @@ class Provider:
             process.run(words, timeout=SLOW)
         except process.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            left = [problem for dummy, path in device.parts() for problem in _attempt(wipe, path)]
+            left = [problem for dummy, path in device.parts() for problem in _attempt(devices.wipe, path)]
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        label = read_label(device.path)
+        label = devices.read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
         return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
@@ -604,12 +586,12 @@ class Provider:
             words += number
             with contextlib.ExitStack() as held:
                 for volume in ledger.found:
-                    held.enter_context(hold(volume))
+                    held.enter_context(devices.hold(volume))
                 process.run(words, timeout=SLOW)
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
             left = self._take_back(ledger)
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        tags = volume_tags()[data]
+        tags = devices.volume_tags()[data]
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
     def _number(self) -> list[str]:
@@ -618,7 +600,11 @@ class Provider:
         They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
         """
         known = {entry["osd"]: entry["uuid"] for entry in asked(self.cluster).command("osd dump")["osds"]}
-        old = {int(one["osd_id"]) for one in volume_tags().values() if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        old = {
+            int(one["osd_id"])
+            for one in devices.volume_tags().values()
+            if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")
+        }
         if not old - set(known):
             return []
         number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
@@ -630,7 +616,7 @@ class Provider:
         problems: list[str] = []
         with self._lvm:
             try:
-                tags = volume_tags()
+                tags = devices.volume_tags()
                 for volume in ledger.found:
                     if tags.get(volume):  # ceph-volume got as far as to write on it
                         problems += _attempt(clear, volume)
@@ -639,7 +625,7 @@ class Provider:
                         problems += _attempt(_zap, volume)
                     if volume in tags:  # newer releases of ceph-volume have removed it themselves
                         problems += _attempt(process.run, ["lvremove", "--yes", volume], timeout=120)
-                groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
+                groups = {row["vg_name"] for row in devices.volume_groups()} - {row["vg_name"] for row in devices.logical_volumes()}
                 for group, path in ledger.groups:
                     if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
                         left = _attempt(process.run, ["vgremove", group], timeout=120)
@@ -650,16 +636,16 @@ class Provider:
 
     def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
         """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
-        state = look_at([path], asked(self.cluster).fsid)[path]
-        if _gone(state):
-            raise RuntimeError(f"{path}: {_gone(state)}")
+        state = devices.look_at([path], asked(self.cluster).fsid)[path]
+        if state.gone:
+            raise RuntimeError(f"{path}: {state.gone}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
         if name == "path" and state.blank and state.volumes:
             old = state.volumes[0].name
         if old:
-            held = look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
+            held = devices.look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
             if held:
                 raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
             ledger.found.append(old)
@@ -673,7 +659,7 @@ class Provider:
             ledger.groups.append((group, path))
         kind, size = "block", "100%FREE"
         if name != "path":
-            room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
+            room = devices.room_of(next(row for row in devices.volume_groups() if row["vg_name"] == group))
             kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
         volume = f"osd-{kind}-{uuid.uuid4()}"
         process.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
@@ -720,7 +706,7 @@ def last_words(error: Exception) -> str:
 def clear(volume: str) -> None:
     """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
     _zap(volume)
-    wipe(f"/dev/{volume}")
+    devices.wipe(f"/dev/{volume}")
 
 
 def _zap(volume: str) -> None:
@@ -734,11 +720,6 @@ def _attempt(step: t.Callable[..., t.Any], *args: t.Any, **options: t.Any) -> li
     except (process.CommandError, OSError) as error:
         return [str(error)]
     return []
-
-
-def _gone(state: Found) -> str:
-    """Return why nothing can be said of what a device holds, "" where that is known."""
-    return "there is no such device on this host" if state.real is None else state.broken
 
 
 def _link(path: str) -> str:
@@ -760,6 +741,6 @@ def _erase(path: str, state: Found) -> None:
         process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
     elif state.group:
         process.run(["vgremove", state.group], timeout=120)
-        wipe(path)
+        devices.wipe(path)
     else:
-        wipe(path)
+        devices.wipe(path)

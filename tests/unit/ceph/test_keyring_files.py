@@ -76,7 +76,7 @@ def there(monkeypatch, tmp_path):
     monkeypatch.setattr(osds, "data_path", lambda number: str(tmp_path / f"osd-{number}"))
     monkeypatch.setattr(osds, "BOOTSTRAP_KEYRING", str(tmp_path / "bootstrap.keyring"))
     label = devices.Osd(3, UUID, FSID, "raw")
-    monkeypatch.setattr(osds, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
+    monkeypatch.setattr(devices, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
     monkeypatch.setattr(systemd, "drop_in_path", lambda unit: str(tmp_path / unit))
     (tmp_path / "ceph-osd@3.service").write_text(osds.drop_in_text(osds.Device(DISK, "raw")))
     monkeypatch.setitem(daemons.KINDS, "mgr", dataclasses.replace(daemons.KINDS["mgr"], folder=str(tmp_path / "mgr-{}")))
