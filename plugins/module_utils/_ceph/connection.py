@@ -99,7 +99,7 @@ class Connection:
         self._conf = options.get("conf") or "/etc/ceph/ceph.conf"
         self._key = Secret(options.get("key") or "")
         self._keyring = options.get("keyring")
-        self._rados: t.Any = None
+        self.rados: t.Any = None  # the rados.Rados itself, for librbd and I/O contexts
 
     def __enter__(self) -> Connection:
         settings = dict.fromkeys(("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"), str(self.timeout))
@@ -117,34 +117,29 @@ class Connection:
             if cluster is not None:
                 cluster.shutdown()
             raise Unreachable(f"cannot connect to Ceph at {where} as {self.client} within {self.timeout} s: {_explain(error)}") from error
-        self._rados = cluster
+        self.rados = cluster
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._rados is not None:
-            self._rados.shutdown()
-            self._rados = None
-
-    @property
-    def rados(self) -> t.Any:
-        """The rados.Rados itself, for librbd and I/O contexts."""
-        return self._rados
+        if self.rados is not None:
+            self.rados.shutdown()
+            self.rados = None
 
     @property
     def fsid(self) -> str:
         """The cluster's fsid, in its usual form with dashes."""
-        return str(self._rados.get_fsid())
+        return str(self.rados.get_fsid())
 
     def command(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """Send one command to the monitors; return its parsed JSON, or its text where it gives none.
 
         Arguments that are None are left out. Raises CommandFailed, or Unreachable where nobody answered in time.
         """
-        return self._send(self._rados.mon_command, prefix, inbuf, arguments)
+        return self._send(self.rados.mon_command, prefix, inbuf, arguments)
 
     def mgr_command(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """The same, sent to the active manager."""
-        return self._send(self._rados.mgr_command, prefix, inbuf, arguments)
+        return self._send(self.rados.mgr_command, prefix, inbuf, arguments)
 
     def many(self, calls: t.Sequence[tuple[str, dict[str, t.Any]]]) -> list[t.Any]:
         """Send several commands side by side; return their results in order. Raises what the first of them raised."""

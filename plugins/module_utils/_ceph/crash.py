@@ -145,7 +145,8 @@ class Provider:
         draft.ensure("crash_reports", "new", shown, {"new": []}, lambda: self._archive(observed.new), needs=self.after, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
         needs = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
-        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, self._write_keyring, needs)
+        fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
+        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, needs)
         if observed.installed:
             ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
         return draft.plan()
@@ -155,9 +156,6 @@ class Provider:
         return {"crash_client": self.entity}
 
     # -- apply
-
-    def _write_keyring(self) -> None:
-        keyring_files.write(self.place, keyring_files.read_key(asked(self.cluster), self.entity))
 
     def _make_posted(self) -> None:
         os.makedirs(self.posted, exist_ok=True)

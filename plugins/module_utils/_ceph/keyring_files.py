@@ -16,7 +16,7 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Secret, Unreachable
 
@@ -97,7 +97,12 @@ def read_key(cluster: Connection, client: str) -> Secret:
 
 def write(place: Place, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
     """Write a keyring whole, or not at all. Nobody reads it before its owner and mode are right."""
-    files.write(place.path, keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
+    _put(place, keyring_text(place.client, key, caps))
+
+
+def fetch(cluster: t.Optional[Connection], place: Place) -> None:
+    """Write a keyring with the key that the cluster has."""
+    write(place, read_key(asked(cluster), place.client))
 
 
 def permit(place: Place) -> None:
@@ -105,8 +110,7 @@ def permit(place: Place) -> None:
     text = files.read(place.path, exact=True)
     if text is None:
         raise RuntimeError(f"{place.path} is not there any more")
-    # As a new file: its folder may belong to somebody who has put a link in its place.
-    files.write(place.path, text, int(place.mode, 8), *_numbers(place))
+    _put(place, text)  # as a new file: its folder may belong to somebody who has put a link in its place
 
 
 def keyring_text(entity: str, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
@@ -122,8 +126,9 @@ def keyring_keys(text: t.Optional[str]) -> dict[str, Secret]:
     return {section: Secret(key.group("key")) for section, key in found if key and section}
 
 
-def _numbers(place: Place) -> tuple[int, int]:
+def _put(place: Place, text: str) -> None:
     try:
-        return pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
+        uid, gid = pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
     except KeyError as error:
         raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
+    files.write(place.path, text, int(place.mode, 8), uid, gid)

@@ -496,7 +496,7 @@ class Provider:
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
-        stale = file.exists and keyring_files.ensure(draft, place, file, observed.keys.get(osd.id), lambda: self._write_key(osd.id))
+        stale = file.exists and keyring_files.ensure(draft, place, file, observed.keys.get(osd.id), functools.partial(keyring_files.fetch, self.cluster, place))
         needs = [f"drop_in/{name}", f"keyring/{place.path}"]
         enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), systemd.NO_UNIT).enabled
         state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
@@ -676,9 +676,6 @@ class Provider:
                 process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *device.options()], timeout=SLOW)
             systemd.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
-
-    def _write_key(self, number: int) -> None:
-        keyring_files.write(keyring_place(number), keyring_files.read_key(asked(self.cluster), f"osd.{number}"))
 
     def _restart(self, number: int) -> None:
         systemd.restart(unit_name(number))
