@@ -16,7 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shown
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
 WAIT_OPTIONS: dict[str, t.Any] = {
     "health": {"type": "str", "choices": ["HEALTH_OK", "HEALTH_WARN"]},
@@ -112,7 +112,7 @@ def keys(connection: Connection, entities: t.Sequence[str]) -> dict[str, t.Optio
     for entity in found:
         try:
             entry = connection.command("auth get", entity=entity)[0]
-            found[entity] = {"key": entry["key"], "caps": entry.get("caps", {})}
+            found[entity] = {"key": Secret(entry["key"]), "caps": entry.get("caps", {})}
         except CommandFailed as error:
             if error.code != errno.ENOENT:
                 raise Unreachable(str(error)) from error
