@@ -41,7 +41,6 @@ _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/p
 
 
 def connection_argument() -> dict[str, t.Any]:
-    """Return the argument spec of the option ``connection``."""
     return {"type": "dict", "default": {}, "options": CONNECTION_OPTIONS, "apply_defaults": True}
 
 
@@ -173,7 +172,6 @@ def asked(cluster: t.Optional[Connection]) -> Connection:
 
 
 def _explain(error: Exception) -> str:
-    """Say what a failed connection most likely means."""
     code = getattr(error, "errno", None)
     denied = "access denied; the key is not this client's, or the client does not exist"
     meaning = {

@@ -83,8 +83,6 @@ class Provider:
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the client, the host's folder, and what the cluster warns of."""
         known: t.Mapping[str, t.Any] = {}
@@ -124,8 +122,6 @@ class Provider:
                     found[name] = _named(report)
         return found
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where ceph-crash is not installed."""
         if not observed.installed and self.cluster is not None:
@@ -152,7 +148,6 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return as whom the host's reports are posted."""
         return {"crash_client": self.entity}
 
     # -- apply

@@ -185,8 +185,6 @@ class Provider:
     shim: str = ""
     restart_outdated: bool = False
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the auth database once, the units by one process, the rest from files and sockets."""
         known: dict[str, dict[str, t.Any]] = {}
@@ -220,8 +218,6 @@ class Provider:
             unit=unit,
             running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else "",
         )
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a daemon's program is not installed."""
@@ -294,7 +290,6 @@ class Provider:
         draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return each daemon's name and state."""
         rows = []
         for daemon in self.daemons:
             state = observed.states[daemon.entity]

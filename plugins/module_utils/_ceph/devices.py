@@ -180,7 +180,6 @@ class _Host:
         self.uuids = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # of the OSDs whose data is here
 
     def look(self, real: str) -> Found:
-        """Return what is on a device."""
         system = f"/sys/class/block/{os.path.basename(real)}"
         osd, holds, busy, broken = self._outside(real, system)
         signatures = self.signed.get(real, ())
@@ -275,7 +274,6 @@ def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Vo
 
 
 def _real(path: str) -> t.Optional[str]:
-    """Return the block device behind a name, None where there is none."""
     real = os.path.realpath(path)
     try:
         return real if stat.S_ISBLK(os.stat(real).st_mode) else None
@@ -331,7 +329,6 @@ def hold(volume: str) -> t.Iterator[None]:
 
 
 def room_of(row: t.Mapping[str, str]) -> Room:
-    """Return the room that a row of vgs tells of."""
     return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
 
 

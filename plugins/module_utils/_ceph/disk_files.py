@@ -141,7 +141,6 @@ class Qcow2:
 
 
 def any_data(data: bytes) -> bool:
-    """Say whether any byte is not zero."""
     return data.count(0) != len(data)
 
 

@@ -40,7 +40,6 @@ class Place:
 
 
 def of_daemons(path: str, client: str) -> Place:
-    """Return the place of a keyring that Ceph's own daemons read."""
     return Place(path, client, DAEMONS, DAEMONS)
 
 
@@ -91,7 +90,6 @@ def ensure(
 
 
 def read_key(cluster: Connection, client: str) -> Secret:
-    """Return a client's key as the cluster has it."""
     return Secret(cluster.command("auth get", entity=client)[0]["key"])
 
 
@@ -121,7 +119,6 @@ def keyring_text(entity: str, key: Secret, caps: t.Optional[t.Mapping[str, str]]
 
 
 def keyring_keys(text: t.Optional[str]) -> dict[str, Secret]:
-    """Return the keys of a keyring by client."""
     found = ((section, _KEY.match(line)) for section, line in config_files.sections(text or ""))
     return {section: Secret(key.group("key")) for section, key in found if key and section}
 

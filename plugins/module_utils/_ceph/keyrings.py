@@ -81,12 +81,10 @@ class Provider:
     settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None
 
     def observe(self) -> Observed:
-        """Read the files."""
         found = {keyring.path: keyring_files.read(keyring) for keyring in self.keyrings}
         return Observed(found, files.read(self.conf) if self.settings is not None else None)
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare, key by key and setting by setting."""
         draft = Draft()
         for keyring in self.keyrings:
             file = observed.files[keyring.path]
@@ -101,7 +99,6 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return where the keyrings are."""
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
 
     def _write_conf(self) -> None:

@@ -99,7 +99,6 @@ def unit_name(name: str) -> str:
 
 
 def problems(wanted: Wanted, observed: Observed) -> list[str]:
-    """Return why the monitor cannot be as declared; empty where it can."""
     found: list[str] = []
     me = f"mon.{wanted.name}"
     spelled = wanted.address
@@ -150,8 +149,6 @@ class Provider:
     wanted: Wanted
     connection: t.Mapping[str, t.Any]
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
         name = self.wanted.name
@@ -188,10 +185,7 @@ class Provider:
         said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
         raise Unreachable(f"mon.{self.wanted.name} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid with every problem."""
         wanted = self.wanted
         found = problems(wanted, observed)
         if found:
@@ -212,7 +206,6 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what can be told of the cluster."""
         return {"name": self.wanted.name, "fsid": observed.fsid or self.wanted.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
 
     # -- apply

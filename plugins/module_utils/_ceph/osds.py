@@ -74,8 +74,6 @@ class Device:
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """An OSD as the cluster has it."""
-
     uuid: str
     up: bool
     device_class: str = ""
@@ -205,7 +203,6 @@ def _quoted(path: str) -> str:
 
 
 def _note(path: str, how: str, link: str = "block") -> str:
-    """Return the line of a drop-in that names a device."""
     return f"ExecStartPre=+/usr/bin/ln -sfn {_quoted(path)} {data_path('%i')}/{link}" if how == "raw" else f"Data={_quoted(path)}"
 
 
@@ -288,8 +285,6 @@ class Provider:
         self._lvm = threading.Lock()
         self._numbers: set[int] = set()
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the cluster's maps, then every declared device, once."""
         fsid, known, keys, target = None, {}, {}, None
@@ -339,7 +334,6 @@ class Provider:
 
     @staticmethod
     def _gone_parts(device: Device, observed: Observed) -> list[str]:
-        """Return what is gone of the devices of an OSD, in words."""
         states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
         return [f"{what}: {observed.devices[path].gone}" for path, what in states if observed.devices[path].gone]
 
@@ -357,8 +351,6 @@ class Provider:
         for osd in late:
             self._wait_up(osd.id, Unreachable)
         return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with every device that cannot be used, each with its reason."""
@@ -423,7 +415,6 @@ class Provider:
         draft.ensure("osd", device.path, None, shown, make, needs=needs)
 
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
-        """Return the OSD on a device if the cluster has it as well."""
         osd = observed.devices[device.path].osd
         return osd if osd is not None and self._lives(osd, observed) else None
 
@@ -488,7 +479,6 @@ class Provider:
         return "", True
 
     def _plan_kept(self, device: Device, osd: Osd, observed: Observed, draft: Draft) -> None:
-        """Plan what differs of an OSD that is there."""
         name, known = unit_name(osd.id), observed.known[osd.id]
         unit = observed.units.get(name, systemd.NO_UNIT)
         text, there = drop_in_text(device, osd.how), observed.drop_ins.get(osd.id)
@@ -522,7 +512,6 @@ class Provider:
             )
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return each declared device with its OSD."""
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
