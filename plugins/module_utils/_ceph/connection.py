@@ -41,6 +41,7 @@ _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/p
 
 
 def connection_argument() -> dict[str, t.Any]:
+    """Return the argument spec of the option ``connection``."""
     return {"type": "dict", "default": {}, "options": CONNECTION_OPTIONS, "apply_defaults": True}
 
 
