@@ -200,7 +200,7 @@ def main() -> None:
             """In check mode nothing need be there yet, neither programs nor a cluster that could be asked."""
             return not module.check_mode or (not nowhere and any(installed(program) for program in programs))
 
-        asks = {"daemons": bool(daemons) and there(*(daemon.kind.program for daemon in daemons)), "crash": params["crash_reports"] and there(crash.PROGRAM)}
+        asks = {"daemons": bool(daemons) and there(*(daemon.program for daemon in daemons)), "crash": params["crash_reports"] and there(crash.PROGRAM)}
         if any(asks.values()):
             require_binding(module)
         with Connection(params["connection"]) if any(asks.values()) else contextlib.nullcontext() as cluster:

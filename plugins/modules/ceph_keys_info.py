@@ -91,7 +91,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         fsid=fsid,
-        cephx_keys={entity: entry and entry["key"] for entity, entry in found.items()},
+        cephx_keys={entity: entry and entry["key"].reveal() for entity, entry in found.items()},
         caps={entity: entry["caps"] for entity, entry in found.items() if entry},
     )
 

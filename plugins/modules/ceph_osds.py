@@ -207,7 +207,6 @@ def main() -> None:
     params = module.params
     options = {"share": params["memory_share"] or 0.0, "armed": params["arm"], "wait": params["wait"], "patient": not module.check_mode}
     hostname = params["hostname"] or short_hostname()
-    workers = max(4, os.cpu_count() or 1)  # making an OSD is work for a core and its disk
     try:
         devices = parse(params["devices"])
         nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
@@ -215,7 +214,7 @@ def main() -> None:
             run_module(module, Provider(devices, None, hostname, **options), armed=params["arm"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:
-            run_module(module, Provider(devices, cluster, hostname, **options), armed=params["arm"], workers=workers)
+            run_module(module, Provider(devices, cluster, hostname, **options), armed=params["arm"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

@@ -109,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Declared, Login, Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, record, string
 
 DATABASE = {
@@ -146,10 +147,10 @@ def main() -> None:
     server = None if database["host"] == "localhost" else database["host"]
     declared = Declared(
         address=params["address"],
-        database=Login(server, database["port"], database["user"], database["password"]),
-        admin=Login(None if database["local"] else server, database["port"], database["admin_user"], database["admin_password"]),
-        management_key=params["management_key"],
-        database_key=params["database_key"],
+        database=Login(server, database["port"], database["user"], Secret(database["password"])),
+        admin=Login(None if database["local"] else server, database["port"], database["admin_user"], Secret(database["admin_password"])),
+        management_key=Secret(params["management_key"]),
+        database_key=Secret(params["database_key"]),
         simulator=params["simulator"],
         timeout=params["timeout"],
     )

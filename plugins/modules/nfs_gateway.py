@@ -96,7 +96,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import EXPORTS, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs.ganesha import Provider
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, string
 
 FIELDS = {
@@ -118,7 +118,7 @@ def main() -> None:
         exports = parse(params["exports"], params["prefix"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    run_module(module, Provider(exports, params["client"], params["key"], module.check_mode, params["wait"]))
+    run_module(module, Provider(exports, params["client"], params["key"] and Secret(params["key"]), module.check_mode, params["wait"]))
 
 
 if __name__ == "__main__":

@@ -313,6 +313,7 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, osds
     from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
     from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import drop_in_path
+    from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
     cluster = make_cluster(osds=0, mgr=False)
     monkeypatch.setattr(devices_of_host, "_real", lambda path: path if pathlib.Path(path).exists() else None)
@@ -330,11 +331,11 @@ def test_24_devices_that_need_nothing(systemd, make_cluster, run, tmp_path, monk
             unit = osds.unit_name(number)
             systemd.enabled.add(unit)
             systemd.processes[unit] = subprocess.Popen(["sleep", "120"])
-            keyring_files.write(osds.keyring_place(number), key)
+            keyring_files.write(osds.keyring_place(number), Secret(key))
             files.write(drop_in_path(unit), osds.drop_in_text(osds.Device(device["path"], "raw")), 0o644)
             folders += [pathlib.Path(osds.data_path(number)), pathlib.Path(drop_in_path(unit)).parent]
         key = cluster.command("auth get-or-create", entity=osds.BOOTSTRAP, caps=osds.BOOTSTRAP_CAPS)[0]["key"]
-        keyring_files.write(osds.bootstrap_place(), key)
+        keyring_files.write(osds.bootstrap_place(), Secret(key))
 
         result = run("ceph_osds", check=True, cluster=cluster, devices=devices)
         assert result["changes"] == []

@@ -295,6 +295,35 @@ def test_programs_are_run_by_the_ground_floor_only() -> None:
     assert [str(path) for path in own if re.search(r"^ *(import|from) subprocess\b", path.read_text(encoding="utf-8"), re.MULTILINE)] == []
 
 
+# Fields with a secret's name that hold none, and what they hold.
+NO_SECRETS = {
+    "_apt.Repository.key": "the public key that signs its packages",
+    "_ceph/s3.Credentials.access_key": "a user's name, which each request shows",
+    "_ceph/s3_objects.Object.key": "an object's name",
+    "_libvirt/xml.Guest.secret": "the UUID of libvirt's secret",
+    "_libvirt/xml.RbdPool.secret": "the UUID of libvirt's secret",
+}
+
+
+def test_a_secret_in_a_record_cannot_be_printed() -> None:
+    """A field named like a secret is a Secret, not text: whatever shows the record, a traceback too, does not show it."""
+    secret = re.compile(r"(^|_)(key|secret|password|passphrase|token|psk)s?$")
+    folder, plain = ROOT / "plugins" / "module_utils", set()
+    for path in folder.rglob("*.py"):
+        for record in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(record, ast.ClassDef) and re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, [*record.decorator_list, *record.bases]))):
+                plain |= {
+                    f"{path.relative_to(folder).with_suffix('')}.{record.name}.{field.target.id}"
+                    for field in record.body
+                    if isinstance(field, ast.AnnAssign)
+                    and isinstance(field.target, ast.Name)
+                    and secret.search(field.target.id)
+                    # of a mapping, what it leads to
+                    and re.search(r"\b(str|bytes)\b", re.sub(r"(Mapping|dict|Dict)\[\w+, ", "", ast.unparse(field.annotation)))
+                }
+    assert plain == set(NO_SECRETS)
+
+
 def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     """One that is not fails where it is evaluated, which may be in check mode only."""
     text = "\n".join(path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml")))

@@ -35,5 +35,4 @@ def _value(line: str) -> str:
 
 
 def conf_name(name: str) -> str:
-    """Return the one spelling of an option's name."""
     return re.sub(r"[\s_-]+", "_", name.strip())

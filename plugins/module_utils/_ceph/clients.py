@@ -299,11 +299,11 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
     after: dict[str, t.Any] = {}
     if item.get("caps") is not None and not same_caps(living["caps"], caps):
         before["caps"], after["caps"] = living["caps"], caps
-    has, made = _parts(living["key"])
+    has, made = _parts(living["key"].reveal())
     fresh = None
     reason = ""
     given = (item.get("key") or "").strip()
-    if given and given != living["key"]:
+    if given and given != living["key"].reveal():
         fresh, reason = given, "the key that was given takes the place of the old one"
     elif not given:
         if kind and kind != has:
@@ -312,7 +312,7 @@ def _update(item: t.Mapping[str, t.Any], caps: dict[str, str], kind: t.Optional[
         elif item.get("rotate_before") and made < moment(item["rotate_before"]):
             fresh, reason = new_key(has or "aes"), f"its key was made before {item['rotate_before']}"
     if fresh:
-        before["key"], after["key"] = Secret(living["key"]), Secret(fresh)
+        before["key"], after["key"] = living["key"], Secret(fresh)
         reason += ": whoever uses it needs the new one"
     if not after:
         return

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import filepath, integer, record, string
 
 try:
@@ -100,22 +100,14 @@ class Connection:
         self.timeout: int = options.get("timeout") or 30
         self._mon_host = options.get("mon_host")
         self._conf = options.get("conf") or "/etc/ceph/ceph.conf"
-        self._key = options.get("key")
+        self._key = Secret(options.get("key") or "")
         self._keyring = options.get("keyring")
-        self._rados: t.Any = None
+        self.rados: t.Any = None  # the rados.Rados itself, for librbd and I/O contexts
 
     def __enter__(self) -> Connection:
-        settings = {
-            "client_mount_timeout": str(self.timeout),
-            "rados_mon_op_timeout": str(self.timeout),
-            "rados_osd_op_timeout": str(self.timeout),
-        }
-        if self._mon_host:
-            settings["mon_host"] = self._mon_host
-        if self._keyring:
-            settings["keyring"] = self._keyring
-        if self._key:
-            settings["key"] = self._key
+        settings = dict.fromkeys(("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"), str(self.timeout))
+        given = {"mon_host": self._mon_host, "keyring": self._keyring, "key": self._key.reveal()}
+        settings.update({name: value for name, value in given.items() if value})
         conffile = None if self._mon_host else self._conf
         if conffile and not os.path.exists(conffile):
             raise Unreachable(f"no Ceph configuration at {conffile}: name it (conf), or the monitors (mon_host)")
@@ -128,34 +120,29 @@ class Connection:
             if cluster is not None:
                 cluster.shutdown()
             raise Unreachable(f"cannot connect to Ceph at {where} as {self.client} within {self.timeout} s: {_explain(error)}") from error
-        self._rados = cluster
+        self.rados = cluster
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._rados is not None:
-            self._rados.shutdown()
-            self._rados = None
-
-    @property
-    def rados(self) -> t.Any:
-        """The rados.Rados itself, for librbd and I/O contexts."""
-        return self._rados
+        if self.rados is not None:
+            self.rados.shutdown()
+            self.rados = None
 
     @property
     def fsid(self) -> str:
         """The cluster's fsid, in its usual form with dashes."""
-        return str(self._rados.get_fsid())
+        return str(self.rados.get_fsid())
 
     def command(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """Send one command to the monitors; return its parsed JSON, or its text where it gives none.
 
         Arguments that are None are left out. Raises CommandFailed, or Unreachable where nobody answered in time.
         """
-        return self._send(self._rados.mon_command, prefix, inbuf, arguments)
+        return self._send(self.rados.mon_command, prefix, inbuf, arguments)
 
     def mgr_command(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """The same, sent to the active manager."""
-        return self._send(self._rados.mgr_command, prefix, inbuf, arguments)
+        return self._send(self.rados.mgr_command, prefix, inbuf, arguments)
 
     def many(self, calls: t.Sequence[tuple[str, dict[str, t.Any]]]) -> list[t.Any]:
         """Send several commands side by side; return their results in order. Raises what the first of them raised."""
@@ -181,13 +168,20 @@ class Connection:
             return body
 
 
+def asked(cluster: t.Optional[Connection]) -> Connection:
+    """Return the connection that a change is made over; a plan against no cluster is never applied."""
+    if cluster is None:
+        raise RuntimeError("there is no cluster to change")
+    return cluster
+
+
 def _explain(error: Exception) -> str:
-    """Say what a failed connection most likely means."""
     code = getattr(error, "errno", None)
+    denied = "access denied; the key is not this client's, or the client does not exist"
     meaning = {
         errno.ETIMEDOUT: "no monitor answered; are they up, and is the address right?",
-        errno.EACCES: "access denied; the key is not this client's, or the client does not exist",
-        errno.EPERM: "access denied; the key is not this client's, or the client does not exist",
+        errno.EACCES: denied,
+        errno.EPERM: denied,
         errno.ENOENT: "no keyring with this client's key was found",
         errno.EINVAL: "the key or the configuration is malformed (a key of type aes256k needs a client library of 20.2.4 or newer)",
     }.get(abs(code) if isinstance(code, int) else 0)

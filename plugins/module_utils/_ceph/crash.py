@@ -11,6 +11,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -18,10 +19,11 @@ import pwd
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import client_change, flat
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import ensure_client, ensure_running
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
 
 PROGRAM = "ceph-crash"
 UNIT = "ceph-crash.service"
@@ -37,7 +39,7 @@ class Observed(t.NamedTuple):
     """
 
     installed: bool = False
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     caps: t.Mapping[str, str] = {}
     file: keyring_files.File = keyring_files.File()
     unit: systemd.Unit = systemd.NO_UNIT
@@ -64,24 +66,6 @@ def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
     return refused and (report.get("mgr_module") == "restful" or any("import bcrypt" in line for line in lines))
 
 
-def waiting(folder: str) -> dict[str, dict[str, t.Any]]:
-    """Return the whole reports that lie in a folder and are not posted yet, by id. One that is just being written is none yet."""
-    try:
-        names = sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    found = {}
-    for name in names:
-        text = files.read(os.path.join(folder, name, "meta")) if os.path.exists(os.path.join(folder, name, "done")) else None
-        try:
-            report = json.loads(text or "")
-        except ValueError:
-            continue
-        if isinstance(report, dict):
-            found[name] = report
-    return found
-
-
 class Provider:
     """The crash reports of this host.
 
@@ -99,112 +83,87 @@ class Provider:
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
 
-    # -- observe
-
     def observe(self) -> Observed:
         """Read the client, the host's folder, and what the cluster warns of."""
-        entry: t.Mapping[str, t.Any] = {}
+        known: t.Mapping[str, t.Any] = {}
         new: dict[str, str] = {}
         if self.cluster is not None:
             auth, health, manager = self.cluster.many([("auth ls", {}), ("health", {}), ("mgr stat", {})])
-            entry = next((entry for entry in auth["auth_dump"] if entry["entity"] == self.entity), {})
+            known = auth_of(auth).get(self.entity, {})
             if "RECENT_CRASH" in health.get("checks", {}) and manager.get("available"):
                 reports = self.cluster.mgr_command("crash ls-new")
                 new = {report["crash_id"]: _named(report) for report in reports if report.get("utsname_hostname") == self.hostname and false_alarm(report)}
+        try:
+            owner = files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
+        except FileNotFoundError:
+            owner = ""
         return Observed(
             installed=process.installed(PROGRAM),
-            key=entry.get("key"),
-            caps=entry.get("caps") or {},
+            **known,
             file=keyring_files.read(self.place),
             unit=systemd.units([UNIT])[UNIT],
-            owner=self._owner(),
+            owner=owner,
             waiting=self._waiting(),
             new=new,
         )
 
-    def _owner(self) -> str:
-        try:
-            return files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
-        except FileNotFoundError:
-            return ""
-
     def _waiting(self) -> dict[str, str]:
-        return {name: _named(report) for name, report in waiting(self.folder).items() if false_alarm(report)}
-
-    # -- plan
+        """Return the false alarms that lie in the folder, whole and not posted yet, by id. One that is just being written is none yet."""
+        try:
+            names = sorted(os.listdir(self.folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        found = {}
+        for name in names:
+            text = files.read(os.path.join(self.folder, name, "meta")) if os.path.exists(os.path.join(self.folder, name, "done")) else None
+            with contextlib.suppress(ValueError):
+                report = json.loads(text or "")
+                if isinstance(report, dict) and false_alarm(report):
+                    found[name] = _named(report)
+        return found
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where ceph-crash is not installed."""
         if not observed.installed and self.cluster is not None:
             raise Invalid([f"{PROGRAM} is not installed on this host: its package comes with the role ceph_common"])
-        changes: list[Change] = []
-        identity = client_change(self.entity, None if observed.key is None else observed.caps, CAPS, self._create, self._set_caps)
-        changes += [identity] if identity else []
-        if observed.owner != keyring_files.DAEMONS:
-            # Debian's belongs to root: what was posted could not be moved, so the same report would be posted again and no other one ever.
-            existing = {"owner": observed.owner} if observed.owner else None
-            reason = "ceph-crash moves what it has posted there"
-            changes.append(Change("folder", self.posted, "update" if existing else "create", existing, {"owner": "ceph"}, self._make_posted, reason=reason))
-        if observed.waiting:
-            reason = "nothing has crashed: a manager reports what it trips over while it loads its modules"
-            shown = list(observed.waiting.values())
-            changes.append(
-                Change(
-                    "crash_reports", "waiting", "update", {"waiting": shown}, {"waiting": []}, self._move, reason=reason, needs=self.after | {self._folder_id}
-                )
-            )
-        if observed.new:
-            reason = "nothing has crashed: a manager has reported what it tripped over while it loaded its modules"
-            shown = list(observed.new.values())
-            archive = functools.partial(self._archive, list(observed.new))
-            changes.append(Change("crash_reports", "new", "update", {"new": shown}, {"new": []}, archive, reason=reason, needs=self.after))
+        draft = Draft()
+        ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
+        # Debian's belongs to root: what was posted could not be moved, so the same report would be posted again and no other one ever.
+        owner = {"owner": observed.owner} if observed.owner else None
+        reason = "ceph-crash moves what it has posted there"
+        draft.ensure("folder", self.posted, owner, {"owner": keyring_files.DAEMONS}, self._make_posted, reason=reason)
+        folder = f"folder/{self.posted}"
+        reason = "nothing has crashed: a manager reports what it trips over while it loads its modules"
+        shown = {"waiting": list(observed.waiting.values())}
+        draft.ensure("crash_reports", "waiting", shown, {"waiting": []}, self._move, needs={*self.after, folder}, reason=reason)
+        reason = "nothing has crashed: a manager has reported what it tripped over while it loaded its modules"
+        shown = {"new": list(observed.new.values())}
+        draft.ensure("crash_reports", "new", shown, {"new": []}, lambda: self._archive(observed.new), needs=self.after, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
-        needs = self.after | {f"client/{self.entity}", self._folder_id, "crash_reports/waiting"}
-        keyring = keyring_files.change(self.place, observed.file, observed.key or "", self._write_keyring, needs)
-        changes += [keyring] if keyring else []
-        if observed.installed and not (observed.unit.enabled and observed.unit.active):
-            before, after = differing({"enabled": observed.unit.enabled, "running": observed.unit.active}, {"enabled": True, "running": True})
-            begin = functools.partial(systemd.start, UNIT)
-            changes.append(Change("unit", UNIT, "update", before, after, begin, needs=frozenset({f"keyring/{self.place.path}"})))
-        return Plan(changes)
-
-    @property
-    def _folder_id(self) -> str:
-        return f"folder/{self.posted}"
+        needs = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
+        fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
+        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, needs)
+        if observed.installed:
+            ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return as whom the host's reports are posted."""
         return {"crash_client": self.entity}
 
     # -- apply
 
-    def _ask(self) -> Connection:
-        if self.cluster is None:
-            raise RuntimeError("there is no cluster to change")
-        return self.cluster
-
-    def _create(self) -> None:
-        self._ask().command("auth get-or-create", entity=self.entity, caps=flat(CAPS))
-
-    def _set_caps(self) -> None:
-        self._ask().command("auth caps", entity=self.entity, caps=flat(CAPS))
-
-    def _write_keyring(self) -> None:
-        keyring_files.write(self.place, self._ask().command("auth get", entity=self.entity)[0]["key"])
-
     def _make_posted(self) -> None:
-        uid, gid = paths.owner()
         os.makedirs(self.posted, exist_ok=True)
-        os.chown(self.posted, uid, gid)
+        os.chown(self.posted, *paths.owner())
 
     def _move(self) -> None:
         """As ceph-crash does with what it has posted: nothing is lost, and nothing is asked about it any more."""
         for name in self._waiting():
             os.rename(os.path.join(self.folder, name), os.path.join(self.posted, name))
 
-    def _archive(self, reports: t.Sequence[str]) -> None:
+    def _archive(self, reports: t.Iterable[str]) -> None:
         for report in reports:
-            self._ask().mgr_command("crash archive", id=report)
+            asked(self.cluster).mgr_command("crash archive", id=report)
 
 
 def _named(report: t.Mapping[str, t.Any]) -> str:

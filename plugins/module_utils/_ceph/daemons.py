@@ -17,10 +17,11 @@ import shutil
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, paths
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
 
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
@@ -47,49 +48,26 @@ class Kind:
     caps: t.Mapping[str, str]
 
 
+def _kind(program: str, entity: str, name: str, **caps: str) -> Kind:
+    return Kind(program, entity, f"{paths.DATA}/{name}/{paths.CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
+
+
 KINDS: t.Mapping[str, Kind] = {
-    "mgr": Kind(
-        "ceph-mgr", "mgr.{}", f"{paths.DATA}/mgr/{paths.CLUSTER}-{{}}", "ceph-mgr@{}.service", {"mds": "allow *", "mon": "allow profile mgr", "osd": "allow *"}
-    ),
-    "mds": Kind(
-        "ceph-mds",
-        "mds.{}",
-        f"{paths.DATA}/mds/{paths.CLUSTER}-{{}}",
-        "ceph-mds@{}.service",
-        {"mds": "allow", "mgr": "allow profile mds", "mon": "allow profile mds", "osd": "allow rw tag cephfs *=*"},
-    ),
+    "mgr": _kind("ceph-mgr", "mgr.{}", "mgr", mds="allow *", mon="allow profile mgr", osd="allow *"),
+    "mds": _kind("ceph-mds", "mds.{}", "mds", mds="allow", mgr="allow profile mds", mon="allow profile mds", osd="allow rw tag cephfs *=*"),
     # Its unit runs it as client.ID, so an id is "rgw.HOST.NAME". Until its first pools are there it must make them.
-    "rgw": Kind(
-        "radosgw",
-        "client.{}",
-        f"{paths.DATA}/radosgw/{paths.CLUSTER}-{{}}",
-        "ceph-radosgw@{}.service",
-        {"mgr": "allow rw", "mon": "allow rw", "osd": "allow rwx tag rgw *=*"},
-    ),
+    "rgw": _kind("radosgw", "client.{}", "radosgw", mgr="allow rw", mon="allow rw", osd="allow rwx tag rgw *=*"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Daemon:
-    """What is declared of one daemon."""
+class Daemon(Kind):
+    """What is declared of one daemon, and what follows from its kind."""
 
     type: str
     id: str
-    caps: t.Mapping[str, str]
     present: bool = True
     restart_on: t.Optional[str] = None
-
-    @property
-    def kind(self) -> Kind:
-        return KINDS[self.type]
-
-    @property
-    def entity(self) -> str:
-        return self.kind.entity.format(self.id)
-
-    @property
-    def folder(self) -> str:
-        return self.kind.folder.format(self.id)
 
     @property
     def keyring(self) -> str:
@@ -99,16 +77,12 @@ class Daemon:
     def place(self) -> keyring_files.Place:
         return keyring_files.of_daemons(self.keyring, self.entity)
 
-    @property
-    def unit(self) -> str:
-        return self.kind.unit.format(self.id)
-
 
 @dataclasses.dataclass(frozen=True)
 class State:
     """What is there of one daemon. key and caps: of the cluster. file: the keyring on the host."""
 
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     caps: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     file: keyring_files.File = keyring_files.File()
     stamp: t.Optional[str] = None
@@ -142,9 +116,10 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
             problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
         if entry["type"] == "rgw" and not identity.startswith("rgw."):
             problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
-        daemon = Daemon(
-            entry["type"], identity, entry.get("caps") or KINDS[entry["type"]].caps, entry.get("state", "present") == "present", entry.get("restart_on")
-        )
+        kind = KINDS[entry["type"]]
+        entity, folder, unit = (text.format(identity) for text in (kind.entity, kind.folder, kind.unit))
+        present = entry.get("state", "present") == "present"
+        daemon = Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], identity, present, entry.get("restart_on"))
         if any(other.entity == daemon.entity for other in daemons):
             problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
         daemons.append(daemon)
@@ -195,6 +170,7 @@ def bcrypt_version() -> str:
     return ""
 
 
+@dataclasses.dataclass
 class Provider:
     """The daemons of this host.
 
@@ -203,31 +179,28 @@ class Provider:
     restart_outdated: whether a daemon whose version is not the installed one is restarted.
     """
 
-    def __init__(self, daemons: t.Sequence[Daemon], cluster: t.Optional[Connection], wait: int = 120, shim: str = "", restart_outdated: bool = False) -> None:
-        self.daemons = list(daemons)
-        self.cluster = cluster
-        self.wait = wait
-        self.shim = shim
-        self.restart_outdated = restart_outdated
-
-    # -- observe
+    daemons: t.Sequence[Daemon]
+    cluster: t.Optional[Connection]
+    wait: int = 120
+    shim: str = ""
+    restart_outdated: bool = False
 
     def observe(self) -> Observed:
         """Read the auth database once, the units by one process, the rest from files and sockets."""
-        entries: dict[str, t.Any] = {}
+        known: dict[str, dict[str, t.Any]] = {}
         restful = False
         managers = any(daemon.type == "mgr" for daemon in self.daemons)
         if self.cluster is not None:
-            entries = {entry["entity"]: entry for entry in self.cluster.command("auth ls")["auth_dump"]}
+            known = auth_of(self.cluster.command("auth ls"))
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
         units = systemd.units([daemon.unit for daemon in self.daemons])
-        programs = {daemon.kind.program for daemon in self.daemons if daemon.present}
+        programs = {daemon.program for daemon in self.daemons if daemon.present}
         versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
         installed = {program: installed_version(program) if program in versioned else "?" if process.installed(program) else "" for program in programs}
         needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
         return Observed(
-            states={daemon.entity: self._state(daemon, entries.get(daemon.entity), units.get(daemon.unit)) for daemon in self.daemons},
+            states={daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units.get(daemon.unit, systemd.NO_UNIT)) for daemon in self.daemons},
             installed=installed,
             shim_needed=needed,
             shim_text=files.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
@@ -236,134 +209,87 @@ class Provider:
         )
 
     @staticmethod
-    def _state(daemon: Daemon, entry: t.Optional[t.Mapping[str, t.Any]], unit: t.Optional[systemd.Unit]) -> State:
+    def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
         return State(
-            key=entry["key"] if entry else None,
-            caps=entry["caps"] if entry else {},
+            **known,
             file=keyring_files.read(daemon.place),
             stamp=files.read(f"{daemon.folder}/{STAMP}"),
             folder=os.path.isdir(daemon.folder),
-            unit=unit or systemd.NO_UNIT,
-            running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit and unit.active else "",
+            unit=unit,
+            running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else "",
         )
-
-    # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a daemon's program is not installed."""
         missing = sorted(program for program, version in observed.installed.items() if not version)
         if missing and self.cluster is not None:
             raise Invalid([f"{program} is not installed on this host: its package comes with the role ceph_common" for program in missing])
-        changes: list[Change] = []
-        shared: list[str] = []
+        draft = Draft()
         if any(daemon.type == "mgr" for daemon in self.daemons):
-            changes += self._shim_changes(observed)
-            shared = [change.id for change in changes]
+            self._plan_shim(observed, draft)
+        shared = draft.ids("drop_in", "mgr_module")
         for daemon in self.daemons:
             state = observed.states[daemon.entity]
             if daemon.present:
-                changes += self._present(daemon, state, observed, shared if daemon.type == "mgr" else [])
+                self._plan_present(daemon, state, observed, shared if daemon.type == "mgr" else frozenset(), draft)
             else:
-                changes += self._absent(daemon, state)
-        return Plan(changes)
+                self._plan_absent(daemon, state, draft)
+        return draft.plan()
 
-    def _shim_changes(self, observed: Observed) -> list[Change]:
-        changes = []
-        unit = f"drop_in/{MGR_TEMPLATE}"
-        path = systemd.drop_in_path(MGR_TEMPLATE)
+    def _plan_shim(self, observed: Observed, draft: Draft) -> None:
         if observed.shim_needed:
-            if observed.drop_in != SHIM_DROP_IN or observed.shim_text != self.shim:
-                exists = observed.drop_in is not None
-                changes.append(
-                    Change(
-                        "drop_in",
-                        MGR_TEMPLATE,
-                        "update" if exists else "create",
-                        {"unit": observed.drop_in, "bcrypt.py": observed.shim_text} if exists else None,
-                        {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim},
-                        self._add_shim,
-                        reason=observed.shim_needed,
-                    )
-                )
-            if observed.restful:
-                reason = "it needs bcrypt itself, so it cannot load here"
-                changes.append(
-                    Change(
-                        "mgr_module", "restful", "update", {"enabled": True}, {"enabled": False}, self._disable_restful, reason=reason, needs=frozenset({unit})
-                    )
-                )
+            before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
+            after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
+            draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
+            draft.ensure(
+                "mgr_module",
+                "restful",
+                {"enabled": observed.restful},
+                {"enabled": False},
+                lambda: asked(self.cluster).command("mgr module disable", module="restful"),
+                needs=[f"drop_in/{MGR_TEMPLATE}"],
+                reason="it needs bcrypt itself, so it cannot load here",
+            )
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
-            reason = "this manager loads its modules without it"
-            changes.append(Change("drop_in", MGR_TEMPLATE, "delete", {"unit": path}, None, self._remove_shim, reason=reason))
-        return changes
+            path = systemd.drop_in_path(MGR_TEMPLATE)
+            draft.ensure("drop_in", MGR_TEMPLATE, {"unit": path}, None, self._remove_shim, reason="this manager loads its modules without it")
 
-    def _present(self, daemon: Daemon, state: State, observed: Observed, shared: t.Sequence[str]) -> list[Change]:
-        changes: list[Change] = []
+    def _plan_present(self, daemon: Daemon, state: State, observed: Observed, shared: t.Collection[str], draft: Draft) -> None:
         client = f"client/{daemon.entity}"
-        reasons: list[str] = []
-        known = None if state.key is None else state.caps
-        identity = client_change(daemon.entity, known, daemon.caps, lambda: self._create(daemon), lambda: self._set_caps(daemon))
-        changes += [identity] if identity else []
+        ensure_client(draft, self.cluster, daemon.entity, None if state.key is None else state.caps, daemon.caps)
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
-        keyring = keyring_files.change(daemon.place, state.file, state.key or "", functools.partial(self._write_keyring, daemon), {client})
-        if keyring is not None:
-            changes.append(keyring)
-            if state.file.key is None:
-                reasons.append("its keyring was missing")
-            elif "key" in keyring.after:
-                reasons.append("its key changed")
-        if "drop_in/" + MGR_TEMPLATE in shared:
+        key = state.key or keyring_files.UNKNOWN
+        reasons: list[str] = []
+        if keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client]):
+            reasons.append("its keyring was missing" if state.file.key is None else "its key changed")
+        if f"drop_in/{MGR_TEMPLATE}" in shared:
             reasons.append("its unit changed")
         if daemon.restart_on is not None and state.stamp is not None and state.stamp != daemon.restart_on:
             reasons.append("what it reads at its start changed")
-        wanted_version = observed.installed.get(daemon.kind.program, "")
+        wanted_version = observed.installed.get(daemon.program, "")
         if self.restart_outdated and state.running and wanted_version and state.running != wanted_version:
             reasons.append(f"it runs {state.running}, and {wanted_version} is installed")
-        needs = frozenset({client, f"keyring/{daemon.keyring}", *shared})
+        needs = [client, f"keyring/{daemon.keyring}", *shared]
+        reason = "; ".join(reasons)
         if not (state.unit.enabled and state.unit.active):
-            before = {"enabled": state.unit.enabled, "running": state.unit.active}
-            before, after = differing(before, {"enabled": True, "running": True})
-            exists = state.folder
-            changes.append(
-                Change(
-                    "unit", daemon.unit, "update" if exists else "create", before if exists else None, after, lambda: self._begin(daemon, False), needs=needs
-                )
-            )
-        elif reasons:
-            changes.append(
-                Change(
-                    "unit",
-                    daemon.unit,
-                    "update",
-                    {"restart": None},
-                    {"restart": "; ".join(reasons)},
-                    lambda: self._begin(daemon, True),
-                    risk=Risk.RESTART,
-                    reason="; ".join(reasons),
-                    needs=needs,
-                )
-            )
+            ensure_running(draft, daemon.unit, state.unit, state.folder, lambda: self._begin(daemon, False), needs)
+        elif reason:
+            begin = functools.partial(self._begin, daemon, True)
+            draft.ensure("unit", daemon.unit, {"restart": None}, {"restart": reason}, begin, needs=needs, risk=Risk.RESTART, reason=reason)
         elif daemon.restart_on is not None and state.stamp is None:
-            changes.append(Change("stamp", daemon.unit, "create", None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon)))
-        return changes
+            draft.ensure("stamp", daemon.unit, None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon))
 
-    def _absent(self, daemon: Daemon, state: State) -> list[Change]:
-        changes: list[Change] = []
-        unit = f"unit/{daemon.unit}"
-        if state.unit.enabled or state.unit.active:
-            before = {"enabled": state.unit.enabled, "running": state.unit.active}
-            reason = "the daemon stops"
-            changes.append(Change("unit", daemon.unit, "delete", before, None, lambda: systemd.stop(daemon.unit), risk=Risk.RESTART, reason=reason))
-        if state.key is not None:
-            changes.append(Change("client", daemon.entity, "delete", {"caps": dict(state.caps)}, None, lambda: self._delete(daemon), needs=frozenset({unit})))
-        if state.folder:
-            changes.append(
-                Change("keyring", daemon.keyring, "delete", {"client": daemon.entity}, None, lambda: shutil.rmtree(daemon.folder), needs=frozenset({unit}))
-            )
-        return changes
+    def _plan_absent(self, daemon: Daemon, state: State, draft: Draft) -> None:
+        unit = {"enabled": state.unit.enabled, "running": state.unit.active} if state.unit.enabled or state.unit.active else None
+        stop = functools.partial(systemd.stop, daemon.unit)
+        draft.ensure("unit", daemon.unit, unit, None, stop, risk=Risk.RESTART, reason="the daemon stops")
+        needs = [f"unit/{daemon.unit}"]
+        caps = None if state.key is None else {"caps": dict(state.caps)}
+        draft.ensure("client", daemon.entity, caps, None, lambda: asked(self.cluster).command("auth del", entity=daemon.entity), needs=needs)
+        folder = {"client": daemon.entity} if state.folder else None
+        draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return each daemon's name and state."""
         rows = []
         for daemon in self.daemons:
             state = observed.states[daemon.entity]
@@ -373,27 +299,9 @@ class Provider:
 
     # -- apply
 
-    def _ask(self) -> Connection:
-        if self.cluster is None:
-            raise RuntimeError("there is no cluster to change")
-        return self.cluster
-
-    def _create(self, daemon: Daemon) -> None:
-        self._ask().command("auth get-or-create", entity=daemon.entity, caps=flat(daemon.caps))
-
-    def _set_caps(self, daemon: Daemon) -> None:
-        self._ask().command("auth caps", entity=daemon.entity, caps=flat(daemon.caps))
-
-    def _delete(self, daemon: Daemon) -> None:
-        self._ask().command("auth del", entity=daemon.entity)
-
-    def _disable_restful(self) -> None:
-        self._ask().command("mgr module disable", module="restful")
-
     def _write_keyring(self, daemon: Daemon) -> None:
-        key = self._ask().command("auth get", entity=daemon.entity)[0]["key"]
-        uid, gid = paths.owner()
-        files.make_folder(daemon.folder, 0o750, uid, gid)
+        key = keyring_files.read_key(asked(self.cluster), daemon.entity)
+        files.make_folder(daemon.folder, 0o750, *paths.owner())
         keyring_files.write(daemon.place, key)
 
     def _add_shim(self) -> None:
@@ -408,16 +316,12 @@ class Provider:
 
     def _stamp(self, daemon: Daemon) -> None:
         if daemon.restart_on is not None:
-            uid, gid = paths.owner()
-            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, uid, gid)
+            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, *paths.owner())
 
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
         before = systemd.units([daemon.unit])[daemon.unit].pid
-        if again:
-            systemd.restart(daemon.unit)
-        else:
-            systemd.start(daemon.unit)
+        (systemd.restart if again else systemd.start)(daemon.unit)
         last = {"state": ""}
 
         def ready() -> bool:
@@ -438,29 +342,28 @@ class Provider:
     def _known(self, daemon: Daemon) -> bool:
         """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
         if daemon.type == "mgr":
-            dump = self._ask().command("mgr dump")
+            dump = asked(self.cluster).command("mgr dump")
             names = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))}
             return bool(dump.get("available")) and daemon.id in names
         if daemon.type == "mds":
             try:
-                self._ask().command("mds metadata", who=daemon.id)
+                asked(self.cluster).command("mds metadata", who=daemon.id)
             except CommandFailed:
                 return False
         return True
 
 
-def client_change(
-    entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str], create: t.Callable[[], None], set_caps: t.Callable[[], None]
-) -> t.Optional[Change]:
-    """Return what differs of an identity and its caps. known: its caps in the cluster, None where it is not there. Pure."""
+def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str]) -> None:
+    """Plan that an identity is there with its caps and no other. known: its caps in the cluster, None where it is not there. Pure."""
+
+    def send(prefix: str) -> None:
+        asked(cluster).command(prefix, entity=entity, caps=[part for pair in wanted.items() for part in pair])
+
     if known is None:
-        return Change("client", entity, "create", None, {"caps": dict(wanted)}, create)
-    now, then = _one_spelling(known), _one_spelling(wanted)
-    if now == then:
-        return None
-    before, after = differing(now, then)
-    gone = {name: text for name, text in now.items() if name not in then}
-    return Change("client", entity, "update", {**before, **gone}, {**after, **dict.fromkeys(gone)}, set_caps)
+        draft.ensure("client", entity, None, {"caps": dict(wanted)}, lambda: send("auth get-or-create"))
+    else:
+        now = _one_spelling(known)
+        draft.ensure("client", entity, now, {**dict.fromkeys(now), **_one_spelling(wanted)}, lambda: send("auth caps"))
 
 
 def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
@@ -468,6 +371,8 @@ def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
     return {name: re.sub(r"\s*,\s*", ", ", re.sub(r"\s+", " ", text)).strip() for name, text in caps.items()}
 
 
-def flat(caps: t.Mapping[str, str]) -> list[str]:
-    """Return caps as the auth commands take them: ["mon", "allow r", ...]."""
-    return [part for pair in caps.items() for part in pair]
+def ensure_running(draft: Draft, name: str, unit: systemd.Unit, exists: bool, start: t.Callable[[], t.Any], needs: t.Iterable[str]) -> None:
+    """Plan that a unit starts at boot and runs; only what is not so yet is shown. exists: whether there is what it runs."""
+    before, after = differing({"enabled": unit.enabled, "running": unit.active}, {"enabled": True, "running": True})
+    if after:
+        draft.ensure("unit", name, before if exists else None, after, start, needs=needs)

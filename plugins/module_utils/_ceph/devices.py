@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import re
@@ -114,6 +115,11 @@ class Found:
     room: t.Optional[Room] = None
     blank: bool = False
 
+    @property
+    def gone(self) -> str:
+        """Why nothing can be said of what it holds, "" where that is known."""
+        return "there is no such device on this host" if self.real is None else self.broken
+
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
     """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.
@@ -124,21 +130,22 @@ def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
     if not block.startswith(LABEL_MAGIC):
         return None
     result = {"osd_uuid": block[len(LABEL_MAGIC) : len(LABEL_MAGIC) + 36].decode("ascii", "replace"), "description": ""}
+    rest = io.BytesIO(block[len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8 :])
+
+    def number() -> int:
+        return int(struct.unpack("<I", rest.read(4))[0])
+
+    def text() -> str:
+        length = number()
+        data = rest.read(length)
+        if len(data) < length:
+            raise ValueError("a text longer than the label")
+        return data.decode("utf-8", "replace")
+
     try:
-        position = len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8
-
-        def text(at: int) -> tuple[str, int]:
-            (length,) = struct.unpack_from("<I", block, at)
-            if at + 4 + length > len(block):
-                raise ValueError("a text longer than the label")
-            return block[at + 4 : at + 4 + length].decode("utf-8", "replace"), at + 4 + length
-
-        result["description"], position = text(position)
-        (count,) = struct.unpack_from("<I", block, position)
-        position += 4
-        for dummy in range(count):
-            name, position = text(position)
-            value, position = text(position)
+        result["description"] = text()
+        for dummy in range(number()):
+            name, value = text(), text()
             result.setdefault(name, value)
     except (struct.error, ValueError):
         pass  # damaged, or not written to its end: that it is BlueStore's is certain all the same
@@ -154,97 +161,100 @@ def parse_tags(text: str) -> dict[str, str]:
 def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
     """Return what is on the devices: one wipefs for all signatures, one lvs where the host has LVM, the rest from files."""
     reals = {path: _real(path) for path in paths}
-    nodes = sorted({real for real in reals.values() if real})
-    signed, unreadable = _signatures(nodes)
-    volumes = logical_volumes() if nodes else []
-    groups = volume_groups() if any("LVM2_member" in kinds for kinds in signed.values()) else []
-    mounts = _mounts()
-    swaps = {os.path.realpath(line.split()[0]) for line in (files.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-    return {path: _found(real, signed, unreadable, volumes, groups, mounts, swaps, fsid) for path, real in reals.items()}
+    host = _Host(sorted({real for real in reals.values() if real}), fsid)
+    return {path: host.look(real) if real else Found() for path, real in reals.items()}
 
 
-def _found(
-    real: t.Optional[str],
-    signed: t.Mapping[str, t.Sequence[str]],
-    unreadable: t.Mapping[str, str],
-    volumes: t.Sequence[t.Mapping[str, str]],
-    groups: t.Sequence[t.Mapping[str, str]],
-    mounts: t.Mapping[str, str],
-    swaps: t.Collection[str],
-    fsid: t.Optional[str],
-) -> Found:
-    if real is None:
-        return Found()
-    name = os.path.basename(real)
-    system = f"/sys/class/block/{name}"
-    holds: list[str] = []
-    busy: list[str] = []
-    osd: t.Optional[Osd] = None
-    volume = group = None
-    ours = False
-    number = (files.read(f"{system}/dev") or "").strip()
-    partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
-    for part in ["", *partitions]:
-        where = f"its partition {part} is " if part else ""
-        mounted = mounts.get((files.read(f"{system}/{part}/dev") or "").strip() if part else number)
-        if mounted:
-            busy.append(f"{where}mounted at {mounted}")
-        if f"/dev/{part or name}" in swaps:
-            busy.append(f"{where}used as swap")
-    if partitions:
-        holds.append("partitions: " + ", ".join(partitions))
-    broken = unreadable.get(real, "")
-    label = None
-    try:
-        label = read_label(real)
-    except Unreachable as error:
-        broken = broken or str(error)
-    if label is not None:
-        owner = label.get("ceph_fsid", "")
-        if "whoami" in label and label["description"] == "main":
-            osd = Osd(int(label["whoami"]), label["osd_uuid"], owner, "raw")
-            holds.append(f"osd.{osd.id} of the cluster {owner}")
-        else:
-            holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
-    grouped = next((row for row in groups if os.path.realpath(row["pv_name"]) == real), None)
-    # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
-    mine = [row for row in volumes if real in _devices_of(row) or (grouped and row["vg_name"] == grouped["vg_name"] and not _physical(row))]
-    itself = next((row for row in volumes if row.get("lv_path") and os.path.realpath(row["lv_path"]) == real), None)
-    if itself is not None:
-        volume = f"{itself['vg_name']}/{itself['lv_name']}"
-    here = {tags.get("osd_fsid") for tags in (parse_tags(row.get("lv_tags", "")) for row in volumes) if tags.get("type") == "block"}
-    lying = list(dict.fromkeys(_volume(row, here) for row in ([itself] if itself else mine)))  # there is a row for each segment
-    for part in lying:
-        if part.kind == "block" and part.osd:
-            osd = part.osd
+class _Host:
+    """What is read once for all devices of a host. fsid: of its cluster."""
+
+    def __init__(self, nodes: t.Sequence[str], fsid: t.Optional[str]) -> None:
+        self.fsid = fsid
+        self.signed, self.unreadable = _signatures(nodes)
+        self.volumes = logical_volumes() if nodes else []
+        self.groups = volume_groups() if any("LVM2_member" in kinds for kinds in self.signed.values()) else []
+        rows = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
+        self.mounts = {row[2]: row[4] for row in rows if len(row) > 4}  # by "major:minor"
+        self.swaps = {os.path.realpath(line.split()[0]) for line in (files.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
+        tags = [parse_tags(row.get("lv_tags", "")) for row in self.volumes]
+        self.uuids = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # of the OSDs whose data is here
+
+    def look(self, real: str) -> Found:
+        system = f"/sys/class/block/{os.path.basename(real)}"
+        osd, holds, busy, broken = self._outside(real, system)
+        signatures = self.signed.get(real, ())
+        row = next((row for row in self.groups if os.path.realpath(row["pv_name"]) == real), None)
+        # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
+        mine = [one for one in self.volumes if real in _devices_of(one) or (row and one["vg_name"] == row["vg_name"] and not _physical(one))]
+        itself = next((one for one in self.volumes if one.get("lv_path") and os.path.realpath(one["lv_path"]) == real), None)
+        lying = list(dict.fromkeys(_volume(one, self.uuids) for one in ([itself] if itself else mine)))  # there is a row for each segment
+        for part in lying:
+            if part.kind == "block" and part.osd:
+                osd = part.osd
+                holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
+            elif itself is not None and part.osd:
+                holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
+            if part.busy:
+                busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
+        volume = f"{itself['vg_name']}/{itself['lv_name']}" if itself is not None else None
+        found = Found(real, osd, volume=volume, volumes=tuple(lying), broken=broken, room=_whole(system))
+        if "LVM2_member" in signatures:
+            found = self._in_group(found, row, bool(mine))
+            if osd is None:
+                inside = ", ".join(sorted(part.name for part in lying)) or (f"{found.group}, no volumes" if found.group else "no volumes")
+                holds.append(f"a physical volume of LVM ({inside})")
+        if itself is None or osd is None:
+            holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
+        holders = _listed(f"{system}/holders")
+        if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
+            names = [(files.read(f"/sys/class/block/{name}/dm/name") or name).strip() for name in holders]
+            busy.append("in use by " + ", ".join(names))
+        return dataclasses.replace(found, holds=tuple(dict.fromkeys(holds)), busy=tuple(dict.fromkeys(busy)))
+
+    def _outside(self, real: str, system: str) -> tuple[t.Optional[Osd], list[str], list[str], str]:
+        """Return what is seen without LVM: an OSD, what a device holds, why it is busy, why it cannot be read."""
+        osd: t.Optional[Osd] = None
+        label: t.Optional[dict[str, str]] = None
+        holds: list[str] = []
+        busy: list[str] = []
+        broken = self.unreadable.get(real, "")
+        partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
+        for part in ["", *partitions]:
+            where = f"its partition {part} is " if part else ""
+            mounted = self.mounts.get((files.read(os.path.join(system, part, "dev")) or "").strip())
+            if mounted:
+                busy.append(f"{where}mounted at {mounted}")
+            if f"/dev/{part or os.path.basename(real)}" in self.swaps:
+                busy.append(f"{where}used as swap")
+        if partitions:
+            holds.append("partitions: " + ", ".join(partitions))
+        try:
+            label = read_label(real)
+        except Unreachable as error:
+            broken = broken or str(error)
+        if label is not None and "whoami" in label and label["description"] == "main":
+            osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
             holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
-        elif itself is not None and part.osd:
-            holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
-        if part.busy:
-            busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
-    signatures = signed.get(real, ())
-    blank = False
-    others: list[str] = []
+        elif label is not None:
+            holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
+        return osd, holds, busy, broken
+
+    def _in_group(self, found: Found, row: t.Optional[t.Mapping[str, str]], used: bool) -> Found:
+        """Return what is to be said of a physical volume. row: of its group; used: whether volumes lie on it."""
+        group = row["vg_name"] if row else None
+        others = tuple(one["pv_name"] for one in self.groups if row and one["vg_name"] == group and one["pv_name"] != row["pv_name"])
+        blank = found.volume is None and bool(group and _GROUP.fullmatch(group)) and not others and all(part.unused for part in found.volumes)
+        # A group made for the databases of this cluster's OSDs takes more of them.
+        databases = [part.unused or (part.osd is not None and part.osd.cluster == self.fsid and part.kind in ("db", "wal")) for part in found.volumes]
+        room = room_of(row) if row else found.room
+        return dataclasses.replace(found, group=group, others=others, room=room, blank=blank, ours=blank or (used and all(databases)))
+
+
+def _whole(system: str) -> t.Optional[Room]:
+    """Return the room in the group that a device would become."""
     sectors = (files.read(f"{system}/size") or "").strip()
     extents = max(0, int(sectors) * 512 - METADATA) // EXTENT if sectors.isdigit() else 0
-    room = Room(EXTENT, extents, extents) if extents else None
-    if "LVM2_member" in signatures:
-        if grouped:
-            group = grouped["vg_name"]
-            others = [other["pv_name"] for other in groups if other["vg_name"] == group and other["pv_name"] != grouped["pv_name"]]
-            room = room_of(grouped)
-        if osd is None:
-            inside = ", ".join(sorted(part.name for part in lying)) or (f"{group}, no volumes" if group else "no volumes")
-            holds.append(f"a physical volume of LVM ({inside})")
-        blank = itself is None and bool(group and _GROUP.fullmatch(group)) and not others and all(part.unused for part in lying)
-        # A group made for the databases of this cluster's OSDs takes more of them.
-        ours = blank or (bool(mine) and all(part.unused or (part.osd and part.osd.cluster == fsid and part.kind in ("db", "wal")) for part in lying))
-    if itself is None or osd is None:
-        holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
-    holders = _listed(f"{system}/holders")
-    if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
-        busy.append("in use by " + ", ".join(_mapper(entry) for entry in holders))
-    return Found(real, osd, tuple(dict.fromkeys(holds)), tuple(dict.fromkeys(busy)), volume, group, ours, tuple(lying), broken, tuple(others), room, blank)
+    return Room(EXTENT, extents, extents) if extents else None
 
 
 def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
@@ -264,7 +274,6 @@ def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Vo
 
 
 def _real(path: str) -> t.Optional[str]:
-    """Return the block device behind a name, None where there is none."""
     real = os.path.realpath(path)
     try:
         return real if stat.S_ISBLK(os.stat(real).st_mode) else None
@@ -284,6 +293,11 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 def logical_volumes() -> list[dict[str, str]]:
     """Return all logical volumes with their tags, sizes in bytes and devices, by one process; none where the host has no LVM."""
     return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
+
+
+def volume_tags() -> dict[str, dict[str, str]]:
+    """Return ceph-volume's notes on all logical volumes, by "VG/LV"."""
+    return {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
 
 
 def volume_groups() -> list[dict[str, str]]:
@@ -315,7 +329,6 @@ def hold(volume: str) -> t.Iterator[None]:
 
 
 def room_of(row: t.Mapping[str, str]) -> Room:
-    """Return the room that a row of vgs tells of."""
     return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
 
 
@@ -351,21 +364,11 @@ def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str,
     return found, {}
 
 
-def _mounts() -> dict[str, str]:
-    """Return where devices are mounted, by "major:minor"."""
-    rows = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
-    return {row[2]: row[4] for row in rows if len(row) > 4}
-
-
 def _listed(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except OSError:
         return []
-
-
-def _mapper(name: str) -> str:
-    return (files.read(f"/sys/class/block/{name}/dm/name") or name).strip()
 
 
 def wipe(path: str) -> None:

@@ -38,16 +38,7 @@ def sha256(path: str) -> str:
     return "sha256:" + digest.hexdigest()
 
 
-class DiskFile:
-    """A disk image file. size: bytes that a guest would see, a whole number of sectors. pieces(): (offset, data) of what is not all zeros."""
-
-    size: int
-
-    def pieces(self) -> t.Iterator[tuple[int, bytes]]:
-        raise NotImplementedError
-
-
-class Raw(DiskFile):
+class Raw:
     """A file that is the disk, byte by byte."""
 
     def __init__(self, path: str) -> None:
@@ -77,14 +68,13 @@ class Raw(DiskFile):
                 position = end
 
 
-class Qcow2(DiskFile):
+class Qcow2:
     """A qcow2 file of version 2 or 3, without a backing file, encryption or external data; clusters plain or compressed with zlib."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         with open(path, "rb") as file:
             head = file.read(104).ljust(104, b"\0")
-            problems = []
             magic, version, backing, _length, self._bits, self.size, crypt, self._l1_size, self._l1_offset = struct.unpack(">4sIQIIQIIQ", head[:48])
             if magic != _QCOW2_MAGIC or version not in (2, 3) or not 9 <= self._bits <= 21:
                 raise Invalid([f"{path} is not a qcow2 file of version 2 or 3"])
@@ -92,20 +82,16 @@ class Qcow2(DiskFile):
             length = struct.unpack(">I", head[100:104])[0] if version == 3 else 72
             if length > 104:
                 head += file.read(1)
-        if backing:
-            problems.append("needs a backing file")
-        if crypt:
-            problems.append("is encrypted")
-        if features & (_DIRTY | _CORRUPT):
-            problems.append("was not closed cleanly (qemu-img check -r all mends it)")
-        if features & _EXTERNAL_DATA:
-            problems.append("keeps its data in another file")
-        if features & _EXTENDED_L2:
-            problems.append("has extended L2 entries")
-        if features & _COMPRESSION_TYPE and len(head) > 104 and head[104]:
-            problems.append("is compressed with zstd")
-        if features & ~(_DIRTY | _CORRUPT | _EXTERNAL_DATA | _COMPRESSION_TYPE | _EXTENDED_L2):
-            problems.append("has features unknown here")
+        cannot = {
+            "needs a backing file": backing,
+            "is encrypted": crypt,
+            "was not closed cleanly (qemu-img check -r all mends it)": features & (_DIRTY | _CORRUPT),
+            "keeps its data in another file": features & _EXTERNAL_DATA,
+            "has extended L2 entries": features & _EXTENDED_L2,
+            "is compressed with zstd": features & _COMPRESSION_TYPE and len(head) > 104 and head[104],
+            "has features unknown here": features & ~(_DIRTY | _CORRUPT | _EXTERNAL_DATA | _COMPRESSION_TYPE | _EXTENDED_L2),
+        }
+        problems = [problem for problem, found in cannot.items() if found]
         if problems:
             raise Invalid([f"{path} {problem}: make a raw file of it with qemu-img convert -O raw" for problem in problems])
         self.size = -(-self.size // SECTOR) * SECTOR
@@ -155,8 +141,11 @@ class Qcow2(DiskFile):
 
 
 def any_data(data: bytes) -> bool:
-    """Say whether any byte is not zero."""
     return data.count(0) != len(data)
+
+
+# size: bytes that a guest would see, a whole number of sectors. pieces(): (offset, data) of what is not all zeros.
+DiskFile = t.Union[Raw, Qcow2]
 
 
 def open_disk(path: str, kind: str = "auto") -> DiskFile:

@@ -9,13 +9,14 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import errno
-import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import mon_host, version_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import version_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shown
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, strings
 
 WAIT_OPTIONS: dict[str, t.Any] = {
@@ -35,15 +36,8 @@ _PAUSE = 0.5
 
 
 def look(connection: Connection) -> dict[str, t.Any]:
-    """Ask for everything at once."""
+    """Ask for everything at once, and put the answers of the monitors into the module's words."""
     status, mons, osd, versions, fs = connection.many([("status", {}), ("mon dump", {}), ("osd dump", {}), ("versions", {}), ("fs dump", {})])
-    return describe(status, mons, osd, versions, fs)
-
-
-def describe(
-    status: t.Mapping[str, t.Any], mons: t.Mapping[str, t.Any], osd: t.Mapping[str, t.Any], versions: t.Mapping[str, t.Any], fs: t.Mapping[str, t.Any]
-) -> dict[str, t.Any]:
-    """Put the answers of the monitors into the module's words."""
     quorum = set(status.get("quorum_names", []))
     health = status.get("health", {})
     checks = {
@@ -106,25 +100,24 @@ def missing(info: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> list[
 
 def wait(connection: Connection, wanted: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
     """Look until nothing is missing, or until the time is up. Returns the last look and what was missing then."""
-    end = time.monotonic() + (wanted.get("timeout") or 120)
-    while True:
-        info = look(connection)
-        left = missing(info, wanted)
-        if not left or time.monotonic() > end:
-            return info, left
-        time.sleep(_PAUSE)
+    info: dict[str, t.Any] = {}
+
+    def left() -> list[str]:
+        info.update(look(connection))
+        return missing(info, wanted)
+
+    wait_until(lambda: not left(), wanted.get("timeout") or 120, pause=_PAUSE)
+    return info, missing(info, wanted)
 
 
 def keys(connection: Connection, entities: t.Sequence[str]) -> dict[str, t.Optional[dict[str, t.Any]]]:
     """The key and the caps of each entity, None where there is no such entity."""
-
-    def ask(entity: str) -> t.Optional[dict[str, t.Any]]:
+    found: dict[str, t.Optional[dict[str, t.Any]]] = dict.fromkeys(entities)
+    for entity in found:
         try:
-            found = connection.command("auth get", entity=entity)[0]
+            entry = connection.command("auth get", entity=entity)[0]
+            found[entity] = {"key": Secret(entry["key"]), "caps": entry.get("caps", {})}
         except CommandFailed as error:
-            if error.code == errno.ENOENT:
-                return None
-            raise Unreachable(str(error)) from error
-        return {"key": found["key"], "caps": found.get("caps", {})}
-
-    return {entity: ask(entity) for entity in entities}
+            if error.code != errno.ENOENT:
+                raise Unreachable(str(error)) from error
+    return found

@@ -16,13 +16,16 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Secret, Unreachable
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
 
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
+# A key that is only going to be made.
+UNKNOWN = Secret("")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,6 @@ class Place:
 
 
 def of_daemons(path: str, client: str) -> Place:
-    """Return the place of a keyring that Ceph's own daemons read."""
     return Place(path, client, DAEMONS, DAEMONS)
 
 
@@ -46,7 +48,7 @@ class File:
     """A file as it is; key is None where the client is not in it. Of a file on a host that is only asked for a digest of it, key is that digest."""
 
     exists: bool = False
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     owner: str = ""
     group: str = ""
     mode: str = ""
@@ -64,36 +66,41 @@ def read(place: Place) -> File:
     except OSError as error:
         raise Unreachable(f"cannot read {place.path}: {error.strerror}") from error
     owner, group = files.name_of(pwd.getpwuid, status.st_uid), files.name_of(grp.getgrgid, status.st_gid)
-    return File(True, key, owner, group, mode_text(stat.S_IMODE(status.st_mode)))
+    return File(True, key, owner, group, f"{stat.S_IMODE(status.st_mode):04o}")
 
 
-def mode_text(mode: int) -> str:
-    """Return permissions as they are compared and shown, "0600"."""
-    return f"{mode:04o}"
+def ensure(
+    draft: Draft, place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
+) -> bool:
+    """Plan what makes a file what it should be; return whether it holds another key. Pure.
 
-
-def change(
-    place: Place, file: File, key: t.Optional[str], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
-) -> t.Optional[Change]:
-    """Return what differs between a file and what it should be, None where nothing does. Pure.
-
-    key: what is to be in it (or its digest); "" where it is one that no file can have yet; None where it is not known, so that any will do.
+    key: what is to be in it (or its digest); UNKNOWN where no file can have it yet; None where it is not known, so that any will do.
     """
     if key is None and file.exists and file.key is None:
-        key = ""
+        key = UNKNOWN
     before: dict[str, t.Any] = {"owner": file.owner, "group": file.group, "mode": file.mode}
     after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
     if key is not None:
-        before["key"], after["key"] = None if file.key is None else Secret(file.key), Secret(key)
-    if not file.exists:
-        return Change(kind, place.path, "create", None, {"client": place.client, **after}, apply, needs=frozenset(needs))
-    before, after = differing(before, after)
-    return Change(kind, place.path, "update", before, after, apply, needs=frozenset(needs)) if after else None
+        before["key"], after["key"] = file.key, key
+    if file.exists:
+        draft.ensure(kind, place.path, before, after, apply, needs=needs)
+    else:
+        draft.ensure(kind, place.path, None, {"client": place.client, **after}, apply, needs=needs)
+    return key is not None and file.key != key
 
 
-def write(place: Place, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
+def read_key(cluster: Connection, client: str) -> Secret:
+    return Secret(cluster.command("auth get", entity=client)[0]["key"])
+
+
+def write(place: Place, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> None:
     """Write a keyring whole, or not at all. Nobody reads it before its owner and mode are right."""
-    files.write(place.path, keyring_text(place.client, key, caps), int(place.mode, 8), *_numbers(place))
+    _put(place, keyring_text(place.client, key, caps))
+
+
+def fetch(cluster: t.Optional[Connection], place: Place) -> None:
+    """Write a keyring with the key that the cluster has."""
+    write(place, read_key(asked(cluster), place.client))
 
 
 def permit(place: Place) -> None:
@@ -101,25 +108,24 @@ def permit(place: Place) -> None:
     text = files.read(place.path, exact=True)
     if text is None:
         raise RuntimeError(f"{place.path} is not there any more")
-    # As a new file: its folder may belong to somebody who has put a link in its place.
-    files.write(place.path, text, int(place.mode, 8), *_numbers(place))
+    _put(place, text)  # as a new file: its folder may belong to somebody who has put a link in its place
 
 
-def keyring_text(entity: str, key: str, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
+def keyring_text(entity: str, key: Secret, caps: t.Optional[t.Mapping[str, str]] = None) -> str:
     """Return a keyring with one client, as Ceph writes it."""
-    lines = [f"[{entity}]", f"\tkey = {key}"]
+    lines = [f"[{entity}]", f"\tkey = {key.reveal()}"]
     lines += [f'\tcaps {daemon} = "{text}"' for daemon, text in (caps or {}).items()]
     return "\n".join(lines) + "\n"
 
 
-def keyring_keys(text: t.Optional[str]) -> dict[str, str]:
-    """Return the keys of a keyring by client."""
+def keyring_keys(text: t.Optional[str]) -> dict[str, Secret]:
     found = ((section, _KEY.match(line)) for section, line in config_files.sections(text or ""))
-    return {section: key.group("key") for section, key in found if key and section}
+    return {section: Secret(key.group("key")) for section, key in found if key and section}
 
 
-def _numbers(place: Place) -> tuple[int, int]:
+def _put(place: Place, text: str) -> None:
     try:
-        return pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
+        uid, gid = pwd.getpwnam(place.owner).pw_uid, grp.getgrnam(place.group).gr_gid
     except KeyError as error:
         raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
+    files.write(place.path, text, int(place.mode, 8), uid, gid)

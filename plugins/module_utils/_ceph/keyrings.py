@@ -16,24 +16,15 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, differing
 
 
 @dataclasses.dataclass(frozen=True)
-class Keyring:
-    """One keyring file with one client. mode is octal text, "0600"."""
+class Keyring(keyring_files.Place):
+    """One keyring file with one client."""
 
-    client: str
-    key: str
-    path: str
-    owner: str = "root"
-    group: str = "root"
-    mode: str = "0600"
+    key: Secret = keyring_files.UNKNOWN
     present: bool = True
-
-    @property
-    def place(self) -> keyring_files.Place:
-        return keyring_files.Place(self.path, self.client, self.owner, self.group, self.mode)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +53,12 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
         elif not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
             problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
         keyring = Keyring(
-            client,
-            key,
             entry.get("path") or f"/etc/ceph/ceph.{client}.keyring",
+            client,
             entry.get("owner") or "root",
             entry.get("group") or "root",
             f"{int(entry.get('mode') or '0600', 8):04o}" if not problems else "0600",
+            Secret(key),
             present,
         )
         if any(other.path == keyring.path for other in keyrings):
@@ -78,48 +69,37 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
     return keyrings
 
 
+@dataclasses.dataclass
 class Provider:
     """The keyring files and the ceph.conf of this host.
 
     settings: of [global] in the file conf; None where the file is none of ours.
     """
 
-    def __init__(self, keyrings: t.Sequence[Keyring], conf: str = "/etc/ceph/ceph.conf", settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None) -> None:
-        self.keyrings = list(keyrings)
-        self.conf = conf
-        self.settings = settings
+    keyrings: t.Sequence[Keyring]
+    conf: str = "/etc/ceph/ceph.conf"
+    settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None
 
     def observe(self) -> Observed:
-        """Read the files."""
-        found = {keyring.path: keyring_files.read(keyring.place) for keyring in self.keyrings}
+        found = {keyring.path: keyring_files.read(keyring) for keyring in self.keyrings}
         return Observed(found, files.read(self.conf) if self.settings is not None else None)
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare, key by key and setting by setting."""
-        changes: list[Change] = []
+        draft = Draft()
         for keyring in self.keyrings:
             file = observed.files[keyring.path]
-            if not keyring.present:
-                if file.exists:
-                    changes.append(Change("keyring", keyring.path, "delete", {"client": keyring.client}, None, _remover(keyring.path)))
-                continue
-            change = keyring_files.change(keyring.place, file, keyring.key, functools.partial(keyring_files.write, keyring.place, keyring.key))
-            changes += [change] if change else []
+            if keyring.present:
+                keyring_files.ensure(draft, keyring, file, keyring.key, functools.partial(keyring_files.write, keyring, keyring.key))
+            elif file.exists:
+                draft.ensure("keyring", keyring.path, {"client": keyring.client}, None, functools.partial(os.unlink, keyring.path))
         if self.settings is not None:
-            before_conf = {name: ceph_conf.conf_value(observed.conf, name) for name in self.settings}
-            left, right = differing(before_conf, self.settings)
-            if observed.conf is None or left:
-                action = "create" if observed.conf is None else "update"
-                changes.append(Change("conf", self.conf, action, None if observed.conf is None else left, right, self._write_conf))
-        return Plan(changes)
+            before = {name: ceph_conf.conf_value(observed.conf, name) for name in self.settings}
+            after = self.settings if observed.conf is not None else differing(before, self.settings)[1]
+            draft.ensure("conf", self.conf, None if observed.conf is None else before, after, self._write_conf)
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return where the keyrings are."""
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
 
     def _write_conf(self) -> None:
         files.write(self.conf, ceph_conf.edit_conf(files.read(self.conf), self.settings or {}), 0o644)
-
-
-def _remover(path: str) -> t.Callable[[], None]:
-    return lambda: os.unlink(path)

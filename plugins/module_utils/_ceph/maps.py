@@ -15,8 +15,9 @@ import functools
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mon_addresses, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +104,8 @@ class Maps:
         }
 
     def mon_host(self) -> str:
-        """The monitors' addresses in the one form that all hosts are given: by rank, v2 before v1."""
-        return mon_host(self.mon)
+        """The monitors' addresses in the one form that all hosts are given."""
+        return mon_addresses.mon_host(self.mon)
 
 
 View = t.TypeVar("View")
@@ -132,13 +133,9 @@ def _cipher(value: t.Any) -> str:
     return {"1": "aes", "2": "aes256k"}.get(str(value), str(value))
 
 
-def mon_host(dump: t.Mapping[str, t.Any]) -> str:
-    """`mon dump` as the value of mon_host: "[v2:10.0.0.1:3300,v1:10.0.0.1:6789] …", sorted by address so that it never changes by itself."""
-    hosts = []
-    for mon in dump.get("mons", []):
-        vector = sorted(mon["public_addrs"]["addrvec"], key=lambda entry: entry["type"], reverse=True)
-        hosts.append("[" + ",".join(f"{entry['type']}:{entry['addr']}" for entry in vector) + "]")
-    return " ".join(sorted(hosts))
+def auth_of(dump: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """`auth ls` as {entity: {key, caps}}."""
+    return {entry["entity"]: {"key": Secret(entry.get("key", "")), "caps": entry.get("caps", {})} for entry in dump["auth_dump"]}
 
 
 def version_of(versions: t.Mapping[str, t.Any]) -> tuple[int, ...]:
@@ -191,7 +188,7 @@ def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = T
         fs=fs,
         mgr_modules=found[8] if with_mgr else {},
         df=df if isinstance(df, dict) else {},
-        auth={entry["entity"]: {"key": entry.get("key", ""), "caps": entry.get("caps", {})} for entry in auth["auth_dump"]},
+        auth=auth_of(auth),
         options=options_of(config),
         help=dict(zip(names, found[len(calls) :])),
     )

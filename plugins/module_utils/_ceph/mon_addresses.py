@@ -90,9 +90,17 @@ def addresses_of(mon: t.Mapping[str, t.Any]) -> t.FrozenSet[str]:
     return frozenset(part["addr"].rpartition(":")[0].strip("[]") for part in mon["public_addrs"]["addrvec"])
 
 
-def mon_host_of(dump: t.Mapping[str, t.Any]) -> str:
+def _vector(mon: t.Mapping[str, t.Any]) -> str:
+    """Return the addresses of an entry of `mon dump`, v2 before v1: "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]"."""
+    parts = sorted(mon["public_addrs"]["addrvec"], key=lambda part: part["type"], reverse=True)
+    return "[" + ",".join(f"{part['type']}:{part['addr']}" for part in parts) + "]"
+
+
+def mon_host(dump: t.Mapping[str, t.Any]) -> str:
+    """Return the mon_host of a `mon dump`, sorted by address so that it never changes by itself."""
+    return " ".join(sorted(map(_vector, dump.get("mons", []))))
+
+
+def mon_host_by_rank(dump: t.Mapping[str, t.Any]) -> str:
     """Return the mon_host of a `mon dump`, in the order of the ranks."""
-    vectors = []
-    for mon in sorted(dump["mons"], key=lambda entry: entry["rank"]):
-        vectors.append("[" + ",".join(f"{part['type']}:{part['addr']}" for part in mon["public_addrs"]["addrvec"]) + "]")
-    return ",".join(vectors)
+    return ",".join(map(_vector, sorted(dump["mons"], key=lambda mon: mon["rank"])))

@@ -23,10 +23,11 @@ import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import ensure_running
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
 
 ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
@@ -70,13 +71,12 @@ class Observed:
     mon_host: str = ""
     monmap: t.Optional[t.Mapping[str, t.FrozenSet[str]]] = None
     quorum: t.Sequence[str] = ()
-    key: t.Optional[str] = None
+    key: t.Optional[Secret] = None
     file: keyring_files.File = keyring_files.File()
     own: keyring_files.File = keyring_files.File()
 
 
 def data_path(name: str) -> str:
-    """Where a monitor's data lies."""
     return f"{paths.DATA}/mon/{paths.CLUSTER}-{name}"
 
 
@@ -86,7 +86,6 @@ def admin_place() -> keyring_files.Place:
 
 
 def own_place(name: str) -> keyring_files.Place:
-    """Where a monitor's own keyring lies."""
     return keyring_files.of_daemons(os.path.join(data_path(name), "keyring"), "mon.")
 
 
@@ -96,12 +95,10 @@ def has_data(name: str) -> bool:
 
 
 def unit_name(name: str) -> str:
-    """The monitor's systemd unit."""
     return f"ceph-mon@{name}.service"
 
 
 def problems(wanted: Wanted, observed: Observed) -> list[str]:
-    """Return why the monitor cannot be as declared; empty where it can."""
     found: list[str] = []
     me = f"mon.{wanted.name}"
     spelled = wanted.address
@@ -142,18 +139,15 @@ def problems(wanted: Wanted, observed: Observed) -> list[str]:
     return found
 
 
+@dataclasses.dataclass
 class Provider:
     """The monitor of this host.
 
     connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
     """
 
-    def __init__(self, wanted: Wanted, connection: t.Mapping[str, t.Any]) -> None:
-        self.wanted = wanted
-        self.connection = connection
-        self.me = f"mon.{wanted.name}"
-
-    # -- observe
+    wanted: Wanted
+    connection: t.Mapping[str, t.Any]
 
     def observe(self) -> Observed:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
@@ -175,10 +169,10 @@ class Provider:
         return dataclasses.replace(
             observed,
             fsid=dump["fsid"],
-            mon_host=mon_host_of(dump),
+            mon_host=mon_host_by_rank(dump),
             monmap={mon["name"]: addresses_of(mon) for mon in dump["mons"]},
             quorum=[mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]],
-            key=admin[0]["key"],
+            key=Secret(admin[0]["key"]),
         )
 
     def _in_quorum(self) -> dict[str, t.Any]:
@@ -189,56 +183,29 @@ class Provider:
             return status
         others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
         said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
-        raise Unreachable(f"{self.me} runs, but is in no quorum after {self.wanted.wait} s: {said}")
-
-    # -- plan
+        raise Unreachable(f"mon.{self.wanted.name} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid with every problem."""
         wanted = self.wanted
         found = problems(wanted, observed)
         if found:
             raise Invalid(found)
-        changes: list[Change] = []
-        identity = f"mon/{wanted.name}"
-        unit_id = f"unit/{unit_name(wanted.name)}"
+        draft = Draft()
+        mon, unit = f"mon/{wanted.name}", unit_name(wanted.name)
+        founding = observed.monmap is None
         if not observed.data:
-            founding = observed.monmap is None
-            after: dict[str, t.Any] = {"address": wanted.address, "fsid": observed.fsid or wanted.fsid or "a new one"}
-            changes.append(
-                Change(
-                    "mon",
-                    wanted.name,
-                    "create",
-                    None,
-                    {**after, "by": "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)},
-                    self._found if founding else self._join,
-                )
-            )
-        if not (observed.unit.enabled and observed.unit.active):
-            before = {"enabled": observed.unit.enabled, "running": observed.unit.active}
-            both = {"enabled": True, "running": True}
-            action = "update" if observed.data else "create"
-            changes.append(
-                Change(
-                    "unit",
-                    unit_name(wanted.name),
-                    action,
-                    {key: value for key, value in before.items() if not value} if observed.data else None,
-                    {key: value for key, value in both.items() if not before[key]},
-                    lambda: self._start(founded=not observed.data and observed.monmap is None),
-                    risk=Risk.NONE,
-                    needs=frozenset({identity}),
-                )
-            )
-        admin = keyring_files.change(admin_place(), observed.file, observed.key, self._write_admin, {identity, unit_id})
-        # Of the monitor's own keyring only the permissions: what is in it was written when its data was made.
-        place = own_place(wanted.name)
-        own = keyring_files.change(place, observed.own, None, functools.partial(keyring_files.permit, place)) if observed.own.key else None
-        return Plan([*changes, *(change for change in (admin, own) if change is not None)])
+            by = "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
+            after = {"address": wanted.address, "fsid": observed.fsid or wanted.fsid or "a new one", "by": by}
+            draft.ensure("mon", wanted.name, None, after, self._found if founding else self._join)
+        ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(founding and not observed.data), [mon])
+        keyring_files.ensure(draft, admin_place(), observed.file, observed.key, self._write_admin, [mon, f"unit/{unit}"])
+        if observed.own.key:
+            # Of the monitor's own keyring only the permissions: what is in it was written when its data was made.
+            place = own_place(wanted.name)
+            keyring_files.ensure(draft, place, observed.own, None, functools.partial(keyring_files.permit, place))
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what can be told of the cluster."""
         return {"name": self.wanted.name, "fsid": observed.fsid or self.wanted.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
 
     # -- apply
@@ -246,17 +213,16 @@ class Provider:
     def _found(self) -> None:
         fsid = self.wanted.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
-        mon_key, admin_key = (process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip() for dummy in range(2))
+        mon_key, admin_key = (Secret(process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip()) for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             monmap = os.path.join(folder, "monmap")
             process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
-            self._mkfs(
-                folder, monmap, keyring_files.keyring_text("mon.", mon_key, {"mon": "allow *"}) + keyring_files.keyring_text(ADMIN, admin_key, ADMIN_CAPS)
-            )
+            mon_keyring = keyring_files.keyring_text("mon.", mon_key, {"mon": "allow *"})
+            self._mkfs(folder, monmap, mon_keyring + keyring_files.keyring_text(ADMIN, admin_key, ADMIN_CAPS))
 
     def _join(self) -> None:
         with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
-            key = cluster.command("auth get", entity="mon.")[0]["key"]
+            key = keyring_files.read_key(cluster, "mon.")
             # The map is binary, so it does not go through Connection.command.
             code, data, text = cluster.rados.mon_command(json.dumps({"prefix": "mon getmap"}), b"", timeout=cluster.timeout)
             if code:
@@ -264,21 +230,19 @@ class Provider:
             monmap = os.path.join(folder, "monmap")
             with open(monmap, "wb") as file:
                 file.write(data)
-            known = any(mon["name"] == self.wanted.name for mon in cluster.command("mon dump")["mons"])
-            if not known:
+            if all(mon["name"] != self.wanted.name for mon in cluster.command("mon dump")["mons"]):
                 # Only in its own copy: it tells the daemon where to listen. The cluster adds it when it is there and asks.
                 process.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), monmap], timeout=60)
             self._mkfs(folder, monmap, keyring_files.keyring_text("mon.", key, {"mon": "allow *"}))
 
     def _mkfs(self, folder: str, monmap: str, keyring: str) -> None:
         """Make the monitor's data beside its place, and move it there when it is complete."""
-        uid, gid = paths.owner()
         os.chmod(folder, 0o755)
         os.chmod(monmap, 0o644)
         place = data_path(self.wanted.name)
         made = os.path.join(os.path.dirname(place), f".new-{self.wanted.name}")
         shutil.rmtree(made, ignore_errors=True)
-        files.make_folder(made, 0o750, uid, gid)
+        files.make_folder(made, 0o750, *paths.owner())
         words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", monmap, "--keyring", "{secret}"]
         process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place):
@@ -297,7 +261,7 @@ class Provider:
     def _write_admin(self) -> None:
         with Connection(own_connection(self.wanted.name, self.wanted.address)) as cluster:
             admin = cluster.command("auth get", entity=ADMIN)[0]
-        keyring_files.write(admin_place(), admin["key"], admin["caps"])
+        keyring_files.write(admin_place(), Secret(admin["key"]), admin["caps"])
 
 
 def own_connection(name: str, address: str = "") -> dict[str, t.Any]:
@@ -337,7 +301,7 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     # its own address, as it listens: a host's ceph.conf may be older than its cluster
     (mine,) = [mon for mon in status["monmap"]["mons"] if mon["name"] == name]
     try:
-        with Connection({**own_connection(name), "mon_host": mon_host_of({"mons": [mine]})}) as cluster:
+        with Connection({**own_connection(name), "mon_host": mon_host_by_rank({"mons": [mine]})}) as cluster:
             dump, admin = cluster.many([("mon dump", {}), ("auth get", {"entity": ADMIN})])
     except Unreachable as error:
         return {**result, "state": "down", "reason": str(error)}
@@ -345,7 +309,7 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
         **result,
         "state": "living",
         "fsid": dump["fsid"],
-        "mon_host": mon_host_of(dump),
+        "mon_host": mon_host_by_rank(dump),
         "monmap": [mon["name"] for mon in dump["mons"]],
         "addresses": {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]},
         "key": admin[0]["key"],

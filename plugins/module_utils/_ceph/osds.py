@@ -10,8 +10,10 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import re
@@ -19,26 +21,15 @@ import threading
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import (
-    Found,
-    Osd,
-    Volume,
-    hold,
-    logical_volumes,
-    look_at,
-    parse_tags,
-    read_label,
-    room_of,
-    volume_groups,
-    wipe,
-)
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
@@ -74,13 +65,15 @@ class Device:
 
     def parts(self) -> list[tuple[str, str]]:
         """Return what the OSD lies on: "path", "db", "wal" and their devices."""
-        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path]
+        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path is not None]
+
+    def options(self) -> list[str]:
+        """Return ceph-volume's options for its db and wal."""
+        return [word for name, path in self.parts()[1:] for word in (f"--block.{name}", path)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """An OSD as the cluster has it."""
-
     uuid: str
     up: bool
     device_class: str = ""
@@ -99,8 +92,8 @@ class Observed:
     known: t.Mapping[int, Known] = dataclasses.field(default_factory=dict)
     units: t.Mapping[str, systemd.Unit] = dataclasses.field(default_factory=dict)
     drop_ins: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    keys: t.Mapping[int, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    bootstrap_key: t.Optional[str] = None
+    keys: t.Mapping[int, t.Optional[Secret]] = dataclasses.field(default_factory=dict)
+    bootstrap_key: t.Optional[Secret] = None
     files: t.Mapping[str, keyring_files.File] = dataclasses.field(default_factory=dict)
     memory: int = 0
     memory_target: t.Optional[str] = None
@@ -110,73 +103,60 @@ class Observed:
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
     problems: list[str] = []
-    devices = []
-    for number, entry in enumerate(entries):
-        sizes: dict[str, int] = {}
-        for name in ("db_size", "wal_size"):
-            try:
-                if entry.get(name) is not None:
-                    sizes[name] = parse_size(entry[name])
-                    if not sizes[name]:
-                        problems.append(f"devices[{number}].{name}: '{entry[name]}' is no room for anything")
-            except ValueError as error:
-                problems.append(f"devices[{number}].{name}: {error}")
-        devices.append(
-            Device(
-                entry["path"],
-                entry.get("type") or "lvm",
-                entry.get("db"),
-                entry.get("wal"),
-                bool(entry.get("encrypted")),
-                entry.get("device_class"),
-                db_slots=entry.get("db_slots"),
-                wal_slots=entry.get("wal_slots"),
-                **sizes,
-            )
-        )
-    parts: dict[str, int] = {}
+    declared = [_device(entry, f"devices[{number}]", problems) for number, entry in enumerate(entries)]
+    uses: collections.Counter[str] = collections.Counter()
+    shares: collections.Counter[str] = collections.Counter()
     slots: dict[str, int] = {}
-    shares: dict[str, int] = {}
-    for number, device in enumerate(devices):
+    for number, device in enumerate(declared):
         where = f"devices[{number}]"
-        for name in ("path", "db", "wal"):
-            path = getattr(device, name)
-            if path is not None and not path.startswith("/"):
-                problems.append(f"{where}.{name} '{path}' is no absolute path")
-        if any(other.path == device.path for other in devices[:number]):
+        problems += [f"{where}.{name} '{path}' is no absolute path" for name, path in device.parts() if not path.startswith("/")]
+        if any(other.path == device.path for other in declared[:number]):
             problems.append(f"{where}.path {device.path} is declared twice")
-        for name in ("db", "wal"):
-            path = getattr(device, name)
-            if path is None:
-                continue
-            if any(other.path == path for other in devices):
+        for name, path in device.parts()[1:]:
+            if any(other.path == path for other in declared):
                 problems.append(f"{where}.{name} {path} is itself declared as an OSD's device")
-            parts[path] = parts.get(path, 0) + 1
-            if device.type == "raw" and parts[path] > 1:
+            uses[path] += 1
+            if device.type == "raw" and uses[path] > 1:
                 problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
             problems += _share_problems(where, device, name, slots, shares)
-        for name in ("db", "wal"):
-            for option in (f"{name}_size", f"{name}_slots"):
-                if getattr(device, option) is not None and getattr(device, name) is None:
-                    problems.append(f"{where}.{option}: there is no {name} that it is for")
+        own = dict(device.parts())
+        problems += [
+            f"{where}.{option}: there is no {name} that it is for"
+            for name in ("db", "wal")
+            for option in (f"{name}_size", f"{name}_slots")
+            if getattr(device, option) is not None and name not in own
+        ]
         if device.encrypted and device.type == "raw":
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
-    for path, count in slots.items():
-        if count < shares.get(path, 0):
-            problems.append(
-                f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
-            )
+    problems += [
+        f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
+        for path, count in slots.items()
+        if count < shares[path]
+    ]
     if problems:
         raise Invalid(problems)
-    return devices
+    return declared
 
 
-def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: dict[str, int]) -> list[str]:
+def _device(entry: t.Mapping[str, t.Any], where: str, problems: list[str]) -> Device:
+    """Return what an entry declares; note what is wrong with its sizes."""
+    given = {name: value for name, value in entry.items() if value is not None}
+    for name in ("db_size", "wal_size"):
+        text = given.pop(name, None)
+        try:
+            if text is not None:
+                given[name] = parse_size(text)
+                if not given[name]:
+                    problems.append(f"{where}.{name}: '{text}' is no room for anything")
+        except ValueError as error:
+            problems.append(f"{where}.{name}: {error}")
+    return Device(**given)
+
+
+def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: collections.Counter[str]) -> list[str]:
     """Return what is wrong with a part's size or slots; count the shares and note the slots of its device."""
     path, size, count = getattr(device, name), getattr(device, f"{name}_size"), getattr(device, f"{name}_slots")
-    problems = []
-    if size is None:
-        shares[path] = shares.get(path, 0) + 1
+    shares[path] += size is None
     if device.type == "raw":
         return [
             f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device"
@@ -184,12 +164,12 @@ def _share_problems(where: str, device: Device, name: str, slots: dict[str, int]
             if value is not None
         ]
     if size is not None and count is not None:
-        problems.append(f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them")
-    elif count is not None and count < 1:
-        problems.append(f"{where}.{name}_slots: {count} is not at least 1")
-    elif count is not None and slots.setdefault(path, count) != count:
-        problems.append(f"{where}.{name}_slots: {path} has {slots[path]} by another entry")
-    return problems
+        return [f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them"]
+    if count is not None and count < 1:
+        return [f"{where}.{name}_slots: {count} is not at least 1"]
+    if count is not None and slots.setdefault(path, count) != count:
+        return [f"{where}.{name}_slots: {path} has {slots[path]} by another entry"]
+    return []
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -223,7 +203,6 @@ def _quoted(path: str) -> str:
 
 
 def _note(path: str, how: str, link: str = "block") -> str:
-    """Return the line of a drop-in that names a device."""
     return f"ExecStartPre=+/usr/bin/ln -sfn {_quoted(path)} {data_path('%i')}/{link}" if how == "raw" else f"Data={_quoted(path)}"
 
 
@@ -249,7 +228,6 @@ def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str 
 
 
 def unit_name(number: int) -> str:
-    """The unit of an OSD."""
     return f"ceph-osd@{number}.service"
 
 
@@ -259,12 +237,10 @@ def activation_unit(osd: Osd) -> str:
 
 
 def data_path(number: t.Union[int, str]) -> str:
-    """Where an OSD's data folder is."""
     return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
 
 
 def keyring_path(number: int) -> str:
-    """An OSD's keyring."""
     return f"{data_path(number)}/keyring"
 
 
@@ -274,7 +250,6 @@ def bootstrap_place() -> keyring_files.Place:
 
 
 def keyring_place(number: int) -> keyring_files.Place:
-    """Where an OSD's keyring belongs, and who may read it."""
     return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
 
 
@@ -287,6 +262,7 @@ class Ledger:
     found: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass
 class Provider:
     """The OSDs of this host.
 
@@ -295,28 +271,19 @@ class Provider:
     wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
     """
 
-    def __init__(
-        self,
-        devices: t.Sequence[Device],
-        cluster: t.Optional[Connection],
-        hostname: str,
-        share: float = 0.0,
-        armed: t.Collection[str] = (),
-        wait: int = 300,
-        patient: bool = True,
-    ) -> None:
-        self.devices = list(devices)
-        self.cluster = cluster
-        self.hostname = hostname
-        self.share = share
-        self.armed = set(armed)
-        self.wait = wait
-        self.patient = patient
+    devices: t.Sequence[Device]
+    cluster: t.Optional[Connection]
+    hostname: str
+    share: float = 0.0
+    armed: t.Collection[str] = ()
+    wait: int = 300
+    patient: bool = True
+
+    def __post_init__(self) -> None:
+        self.lane = Lane("osd", max(4, os.cpu_count() or 1))  # making one is work for a core and its disk
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
         self._numbers: set[int] = set()
-
-    # -- observe
 
     def observe(self) -> Observed:
         """Read the cluster's maps, then every declared device, once."""
@@ -326,9 +293,11 @@ class Provider:
             dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
-            keys = {entry["entity"]: entry["key"] for entry in auth["auth_dump"]}
-            target = next((entry["value"] for entry in config if self._is_target(entry)), None)
-        found = look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
+            keys = {entity: entry["key"] for entity, entry in auth_of(auth).items()}
+            # The mask of "osd/host:ceph1" comes back apart from its section.
+            mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
+            target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
+        found = devices.look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
         own = [found[device.path].osd for device in self.devices]
         here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
         names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
@@ -343,7 +312,7 @@ class Provider:
             files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
             memory=_memory(),
             memory_target=target,
-            lost=self._lost([device.path for device in self.devices if _gone(found[device.path])], known, {osd.id for osd in here}),
+            lost=self._lost([device.path for device in self.devices if found[device.path].gone], known, {osd.id for osd in here}),
         )
         # What has lost a device does not come up, however long one waits.
         whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
@@ -365,16 +334,17 @@ class Provider:
 
     @staticmethod
     def _gone_parts(device: Device, observed: Observed) -> list[str]:
-        """Return what is gone of the devices of an OSD, in words."""
         states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
-        return [f"{what}: {_gone(observed.devices[path])}" for path, what in states if _gone(observed.devices[path])]
+        return [f"{what}: {observed.devices[path].gone}" for path, what in states if observed.devices[path].gone]
 
     def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
         """Wait for OSDs that run but are not up yet. Raises Unreachable."""
         late = [
             osd
             for osd in here
-            if not observed.known[osd.id].up and self._key_fits(osd, observed) and observed.units.get(unit_name(osd.id), systemd.NO_UNIT).active
+            if not observed.known[osd.id].up
+            and observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
+            and observed.units.get(unit_name(osd.id), systemd.NO_UNIT).active
         ]
         if not late or not self.patient:
             return observed
@@ -382,108 +352,84 @@ class Provider:
             self._wait_up(osd.id, Unreachable)
         return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
 
-    @staticmethod
-    def _key_fits(osd: Osd, observed: Observed) -> bool:
-        return observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
-
-    def _is_target(self, entry: t.Mapping[str, t.Any]) -> bool:
-        # The mask of "osd/host:ceph1" comes back apart from its section.
-        return entry["section"] == "osd" and entry.get("mask") == f"host:{self.hostname}" and entry["name"] == MEMORY_OPTION
-
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with every device that cannot be used, each with its reason."""
-        problems: list[str] = []
-        changes: list[Change] = []
-        warnings: list[str] = []
-        wiped: set[str] = set()
-        making: list[tuple[Device, set[str]]] = []
+        draft = Draft()
         unusable: set[str] = set()
-        keyring = f"keyring/{BOOTSTRAP_KEYRING}"
+        making: list[tuple[Device, set[str]]] = []
         there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
         # A client that is yet to be made gets a new key: whatever the file holds is another.
-        bootstrap = keyring_files.change(bootstrap_place(), there, observed.bootstrap_key or "", self._write_bootstrap)
-        changes += [bootstrap] if bootstrap else []
+        keyring_files.ensure(draft, bootstrap_place(), there, observed.bootstrap_key or keyring_files.UNKNOWN, self._write_bootstrap)
         for device in self.devices:
             osd = self._own(device, observed)
             number = osd.id if osd is not None else observed.lost.get(device.path)
             gone = self._gone_parts(device, observed)
             if number is not None and gone and not observed.known[number].up:
-                warnings.append(
+                draft.warn(
                     f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
                     f"cluster and {device.path} from the declared devices"
                 )
-                continue
-            if osd is not None:
-                changes += self._kept(device, osd, observed, warnings)
-                continue
-            needs = {keyring}
-            for name, path in device.parts():
-                state = observed.devices[path]
-                problem, wipe = self._usable(device, name, path, observed)
-                problems += problem
-                if problem:
-                    unusable.add(path)
-                if wipe:
-                    needs.add(f"device/{path}")
-                if wipe and path not in wiped:
-                    wiped.add(path)
-                    changes.append(
-                        Change(
-                            "device",
-                            path,
-                            "delete",
-                            {"holds": list(state.holds)},
-                            None,
-                            _wiper(path, state),
-                            risk=Risk.LOSS,
-                            reason="it holds " + " and ".join(state.holds),
-                        )
-                    )
-            making.append((device, needs))
-        found, full = self._places([device for device, dummy in making], observed, wiped, unusable)
-        problems += full
+            elif osd is not None:
+                self._plan_kept(device, osd, observed, draft)
+            else:
+                making.append((device, self._plan_wipes(device, observed, unusable, draft)))
+        chosen = self._places([device for device, dummy in making], observed, unusable, draft)
         for device, needs in making:
-            chosen = {name: found[device.path, name] for name in ("db", "wal") if (device.path, name) in found}
-            for name, volume in chosen.items():
-                if volume.osd:
-                    needs.add(f"volume/{volume.name}")
-                    changes.append(_reuse(device, name, volume, volume.osd))
-            shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-            volumes = {name: volume.name for name, volume in chosen.items()}
-            changes.append(Change("osd", device.path, "create", None, shown, self._maker(device, volumes), needs=frozenset(needs)))
-        if problems:
-            raise Invalid(problems)
+            self._plan_new(device, {name: chosen[device.path, name] for name in ("db", "wal") if (device.path, name) in chosen}, needs, draft)
         if self.share and self.devices:
+            had = None if observed.memory_target is None else {"value": observed.memory_target}
             wanted = str(memory_target(observed.memory, self.share, len(self.devices)))
-            if observed.memory_target != wanted:
-                action = "create" if observed.memory_target is None else "update"
-                before = None if observed.memory_target is None else {"value": observed.memory_target}
-                changes.append(
-                    Change("option", f"osd/host:{self.hostname}/{MEMORY_OPTION}", action, before, {"value": wanted}, lambda: self._set_memory(wanted))
-                )
-        return Plan(changes, warnings)
+            who = f"osd/host:{self.hostname}"
+            words: dict[str, t.Any] = {"who": who, "name": MEMORY_OPTION, "value": wanted}
+            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: asked(self.cluster).command("config set", **words))
+        return draft.plan(self.lane)
+
+    def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
+        """Plan to wipe what an OSD is to be made on, where that is armed; return what making it needs. unusable: noted here."""
+        needs = {f"keyring/{BOOTSTRAP_KEYRING}"}
+        for name, path in device.parts():
+            state = observed.devices[path]
+            problem, wipes = self._usable(device, name, path, observed)
+            if problem:
+                draft.problem(problem)
+                unusable.add(path)
+            if wipes:
+                needs.add(f"device/{path}")
+            if wipes and f"device/{path}" not in draft.ids("device"):
+                reason = "it holds " + " and ".join(state.holds)
+                erase = functools.partial(_erase, path, state)
+                draft.ensure("device", path, {"holds": list(state.holds)}, None, erase, risk=Risk.LOSS, reason=reason)
+        return needs
+
+    def _plan_new(self, device: Device, chosen: t.Mapping[str, Volume], needs: set[str], draft: Draft) -> None:
+        """Plan to make an OSD. chosen: the old volumes that its parts get."""
+        for name, volume in chosen.items():
+            if volume.osd:
+                needs.add(f"volume/{volume.name}")
+                was = f"osd.{volume.osd.id}"
+                reason = f"it was the {volume.kind} of {was}, which the cluster no longer has and whose data is gone from this host"
+                take = functools.partial(clear, volume.name)
+                draft.add(Change("volume", volume.name, "update", {volume.kind: was}, {name: device.path}, take, reason=reason))
+        shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
+        make = functools.partial(self._make, device, {name: volume.name for name, volume in chosen.items()})
+        draft.ensure("osd", device.path, None, shown, make, needs=needs)
 
     def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
-        """Return the OSD on a device if the cluster has it as well."""
         osd = observed.devices[device.path].osd
         return osd if osd is not None and self._lives(osd, observed) else None
 
-    def _places(
-        self, making: t.Sequence[Device], observed: Observed, wiped: t.Collection[str], unusable: t.Collection[str]
-    ) -> tuple[dict[tuple[str, str], Volume], list[str]]:
-        """Return the old volumes that parts of the OSDs to be made get, and a problem for each part that there is no room for."""
-        problems: list[str] = []
+    def _places(self, making: t.Sequence[Device], observed: Observed, unusable: t.Collection[str], draft: Draft) -> dict[tuple[str, str], Volume]:
+        """Return the old volumes that parts of the OSDs to be made get; note a problem for each part that there is no room for."""
         parts: dict[str, list[Part]] = {}
         for device in making:
-            for name, path in device.parts():
-                if name != "path" and device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
+            for name, path in device.parts()[1:]:
+                if device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
                     parts.setdefault(path, []).append(Part(device.path, name, getattr(device, f"{name}_size")))
-        for path in dict.fromkeys(path for device in making for name, path in device.parts() if name != "path"):
-            sharers = [device.path for device in self.devices for name, part in device.parts() if part == path]
+        for path in dict.fromkeys(path for device in making for dummy, path in device.parts()[1:]):
+            sharers = [device.path for device in self.devices for dummy, part in device.parts() if part == path]
             if observed.devices[path].volume and len(sharers) > 1:
-                problems.append(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+                draft.problem(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+        wiped = [change.name for change in draft.changes if change.kind == "device"]
         gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
         found: dict[tuple[str, str], Volume] = {}
         for path, wanted in parts.items():
@@ -492,12 +438,13 @@ class Provider:
                 state = dataclasses.replace(state, volumes=(), room=state.room and dataclasses.replace(state.room, free=state.room.total))
             placed, full = place(path, state, wanted, self._slots(path), lambda osd: self._lives(osd, observed), gone)
             found.update(placed)
-            problems += full
-        return found, problems
+            for problem in full:
+                draft.problem(problem)
+        return found
 
     def _slots(self, path: str) -> int:
         """Return into how many equal shares a db or wal device is divided."""
-        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts() if name != "path" and part == path]
+        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts()[1:] if part == path]
         return next((count for count in declared if count is not None), len(declared))
 
     @staticmethod
@@ -506,103 +453,65 @@ class Provider:
         known = observed.known.get(osd.id)
         return osd.cluster == observed.fsid and known is not None and known.uuid == osd.uuid
 
-    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[list[str], bool]:
-        """Return (problems, whether it is to be wiped first) of a device on which something is to be made."""
+    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[str, bool]:
+        """Return what is wrong with a device on which something is to be made, "" where nothing is, and whether it is to be wiped first."""
         state = observed.devices[path]
         what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if _gone(state):
+        if state.gone:
             number = observed.lost.get(path)
             hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
-            return [f"{what}: {_gone(state)}{hint}"], False
+            return f"{what}: {state.gone}{hint}", False
         if device.type == "lvm" and (state.blank if name == "path" else state.ours):
-            return [], False
+            return "", False
         living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
         if living:
             where = "it is" if state.volume else "it carries"
-            return [f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first"], False
+            return f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first", False
         if state.busy:
-            return [f"{what}: refused, it is {' and '.join(state.busy)}"], False
+            return f"{what}: refused, it is {' and '.join(state.busy)}", False
         if not state.holds:
-            return [], False
+            return "", False
         if state.others:
-            return [
-                f"{what}: refused, its volume group {state.group} lies on {' and '.join(state.others)} as well. Take it out of the group first (vgreduce)"
-            ], False
+            others = " and ".join(state.others)
+            return f"{what}: refused, its volume group {state.group} lies on {others} as well. Take it out of the group first (vgreduce)", False
         if f"device/{path}" not in self.armed:
-            return [f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}"], False
-        return [], True
+            return f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}", False
+        return "", True
 
-    def _kept(self, device: Device, osd: Osd, observed: Observed, warnings: list[str]) -> list[Change]:
-        """Return what differs of an OSD that is there."""
-        changes: list[Change] = []
-        unit = observed.units.get(unit_name(osd.id), systemd.NO_UNIT)
-        known = observed.known[osd.id]
-        needs: set[str] = set()
-        text = drop_in_text(device, osd.how)
-        if observed.drop_ins.get(osd.id) != text:
-            before = None if observed.drop_ins.get(osd.id) is None else {"unit": observed.drop_ins[osd.id]}
-            needs.add(f"drop_in/{unit_name(osd.id)}")
-            changes.append(
-                Change("drop_in", unit_name(osd.id), "update" if before else "create", before, {"unit": text}, lambda: self._write_drop_in(device, osd))
-            )
-        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), systemd.NO_UNIT).enabled
+    def _plan_kept(self, device: Device, osd: Osd, observed: Observed, draft: Draft) -> None:
+        name, known = unit_name(osd.id), observed.known[osd.id]
+        unit = observed.units.get(name, systemd.NO_UNIT)
+        text, there = drop_in_text(device, osd.how), observed.drop_ins.get(osd.id)
+        draft.ensure("drop_in", name, None if there is None else {"unit": there}, {"unit": text}, lambda: self._write_drop_in(device, osd))
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
-        keyring = keyring_files.change(place, file, observed.keys.get(osd.id), lambda: self._write_key(osd.id)) if file.exists else None
-        stale = keyring is not None and "key" in keyring.after
-        if keyring is not None:
-            needs.add(keyring.id)
-            changes.append(keyring)
-        if not (enabled and unit.active) or not file.exists:
-            before_state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
-            before = {name: value for name, value in before_state.items() if not value}
-            changes.append(
-                Change(
-                    "unit",
-                    unit_name(osd.id),
-                    "update",
-                    before,
-                    dict.fromkeys(before, True),
-                    lambda: self._activate(device, osd, file.exists),
-                    reason=f"osd.{osd.id} on {device.path} starts",
-                    needs=frozenset(needs),
-                )
-            )
+        stale = file.exists and keyring_files.ensure(draft, place, file, observed.keys.get(osd.id), functools.partial(keyring_files.fetch, self.cluster, place))
+        needs = [f"drop_in/{name}", f"keyring/{place.path}"]
+        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), systemd.NO_UNIT).enabled
+        state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
+        if not all(state.values()):
+            reason = f"osd.{osd.id} on {device.path} starts"
+            start = functools.partial(self._activate, device, osd, file.exists)
+            draft.ensure("unit", name, state, dict.fromkeys(state, True), start, needs=needs, reason=reason)
         elif stale:
             reason = "its keyring was not the cluster's"
-            changes.append(
-                Change(
-                    "unit",
-                    unit_name(osd.id),
-                    "update",
-                    {"restart": None},
-                    {"restart": reason},
-                    lambda: self._restart(osd.id),
-                    risk=Risk.RESTART,
-                    reason=reason,
-                    needs=frozenset(needs),
-                )
-            )
+            restart = functools.partial(self._restart, osd.id)
+            draft.ensure("unit", name, {"restart": None}, {"restart": reason}, restart, needs=needs, risk=Risk.RESTART, reason=reason)
         elif not known.up:
-            warnings.append(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
-        if device.device_class and known.device_class != device.device_class:
-            changes.append(
-                Change(
-                    "device_class",
-                    f"osd.{osd.id}",
-                    "update",
-                    {"device_class": known.device_class or None},
-                    {"device_class": device.device_class},
-                    lambda: self._set_class(osd.id, device.device_class or "", bool(known.device_class)),
-                    risk=Risk.MOVEMENT,
-                    reason="data of rules that choose by class moves",
-                )
+            draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
+        if device.device_class:
+            draft.ensure(
+                "device_class",
+                f"osd.{osd.id}",
+                {"device_class": known.device_class or None},
+                {"device_class": device.device_class},
+                lambda: self._set_class(osd.id, device.device_class or "", bool(known.device_class)),
+                risk=Risk.MOVEMENT,
+                reason="data of rules that choose by class moves",
             )
-        return changes
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return each declared device with its OSD."""
         rows = []
         for device in self.devices:
             osd = self._own(device, observed)
@@ -613,41 +522,30 @@ class Provider:
 
     # -- apply
 
-    def _ask(self) -> Connection:
-        if self.cluster is None:
-            raise RuntimeError("there is no cluster to change")
-        return self.cluster
-
-    def _set_memory(self, value: str) -> None:
-        self._ask().command("config set", who=f"osd/host:{self.hostname}", name=MEMORY_OPTION, value=value)
-
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
-            self._ask().command("osd crush rm-device-class", ids=[str(number)])
-        self._ask().command("osd crush set-device-class", **{"class": name, "ids": [str(number)]})
+            asked(self.cluster).command("osd crush rm-device-class", ids=[str(number)])
+        words: dict[str, t.Any] = {"class": name, "ids": [str(number)]}
+        asked(self.cluster).command("osd crush set-device-class", **words)
 
     def _write_bootstrap(self) -> None:
-        key = self._ask().command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"]
+        key = Secret(asked(self.cluster).command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"])
         keyring_files.write(bootstrap_place(), key)
 
     def _write_drop_in(self, device: Device, osd: Osd) -> None:
         files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         process.run(["systemctl", "daemon-reload"], timeout=120)
 
-    def _maker(self, device: Device, volumes: t.Mapping[str, str]) -> t.Callable[[], None]:
-        def apply() -> None:
-            try:
-                osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
-                self._write_drop_in(device, osd)
-            except (process.CommandError, OSError, Unreachable) as error:
-                raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
-            self._activate(device, osd, device.type == "raw")
-
-        return apply
+    def _make(self, device: Device, volumes: t.Mapping[str, str]) -> None:
+        try:
+            osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
+            self._write_drop_in(device, osd)
+        except (process.CommandError, OSError, Unreachable) as error:
+            raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
+        self._activate(device, osd, device.type == "raw")
 
     def _prepare_raw(self, device: Device) -> Osd:
-        words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path]
-        words += [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
+        words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path, *device.options()]
         words += ["--crush-device-class", device.device_class] if device.device_class else []
         with self._lvm:
             words += self._number()
@@ -655,9 +553,9 @@ class Provider:
             process.run(words, timeout=SLOW)
         except process.CommandError as error:
             # It was empty when this began; a label without an OSD would be refused by the next run.
-            left = [problem for dummy, path in device.parts() for problem in _attempt(lambda path=path: wipe(path))]
+            left = [problem for dummy, path in device.parts() for problem in _attempt(devices.wipe, path)]
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        label = read_label(device.path)
+        label = devices.read_label(device.path)
         if not label or "whoami" not in label:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
         return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
@@ -677,12 +575,12 @@ class Provider:
             words += number
             with contextlib.ExitStack() as held:
                 for volume in ledger.found:
-                    held.enter_context(hold(volume))
+                    held.enter_context(devices.hold(volume))
                 process.run(words, timeout=SLOW)
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
             left = self._take_back(ledger)
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        tags = next((parse_tags(row["lv_tags"]) for row in logical_volumes() if f"{row['vg_name']}/{row['lv_name']}" == data), {})
+        tags = devices.volume_tags()[data]
         return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
 
     def _number(self) -> list[str]:
@@ -690,9 +588,12 @@ class Provider:
 
         They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
         """
-        known = {entry["osd"]: entry["uuid"] for entry in self._ask().command("osd dump")["osds"]}
-        tags = [parse_tags(row["lv_tags"]) for row in logical_volumes()]
-        old = {int(one["osd_id"]) for one in tags if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")}
+        known = {entry["osd"]: entry["uuid"] for entry in asked(self.cluster).command("osd dump")["osds"]}
+        old = {
+            int(one["osd_id"])
+            for one in devices.volume_tags().values()
+            if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")
+        }
         if not old - set(known):
             return []
         number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
@@ -704,37 +605,36 @@ class Provider:
         problems: list[str] = []
         with self._lvm:
             try:
-                tags = {f"{row['vg_name']}/{row['lv_name']}": parse_tags(row["lv_tags"]) for row in logical_volumes()}
+                tags = devices.volume_tags()
                 for volume in ledger.found:
                     if tags.get(volume):  # ceph-volume got as far as to write on it
-                        problems += _attempt(lambda volume=volume: clear(volume))
+                        problems += _attempt(clear, volume)
                 for volume in ledger.volumes:
                     if tags.get(volume):  # it may be mounted, and decrypted
-                        problems += _attempt(lambda volume=volume: _zap(volume))
+                        problems += _attempt(_zap, volume)
                     if volume in tags:  # newer releases of ceph-volume have removed it themselves
-                        problems += _attempt(lambda volume=volume: process.run(["lvremove", "--yes", volume], timeout=120))
-                groups = {row["vg_name"] for row in volume_groups()} - {row["vg_name"] for row in logical_volumes()}
+                        problems += _attempt(process.run, ["lvremove", "--yes", volume], timeout=120)
+                groups = {row["vg_name"] for row in devices.volume_groups()} - {row["vg_name"] for row in devices.logical_volumes()}
                 for group, path in ledger.groups:
                     if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
-                        problems += _attempt(lambda group=group: process.run(["vgremove", group], timeout=120)) or _attempt(
-                            lambda path=path: process.run(["pvremove", "--yes", path], timeout=120)
-                        )
+                        left = _attempt(process.run, ["vgremove", group], timeout=120)
+                        problems += left or _attempt(process.run, ["pvremove", "--yes", path], timeout=120)
             except Unreachable as error:
                 problems.append(str(error))
         return [f"what was made for it could not be taken back: {problem}" for problem in problems]
 
     def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
         """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
-        state = look_at([path], self._ask().fsid)[path]
-        if _gone(state):
-            raise RuntimeError(f"{path}: {_gone(state)}")
+        state = devices.look_at([path], asked(self.cluster).fsid)[path]
+        if state.gone:
+            raise RuntimeError(f"{path}: {state.gone}")
         if state.volume:
             ledger.found.append(state.volume)
             return state.volume
         if name == "path" and state.blank and state.volumes:
             old = state.volumes[0].name
         if old:
-            held = look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
+            held = devices.look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
             if held:
                 raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
             ledger.found.append(old)
@@ -748,7 +648,7 @@ class Provider:
             ledger.groups.append((group, path))
         kind, size = "block", "100%FREE"
         if name != "path":
-            room = room_of(next(row for row in volume_groups() if row["vg_name"] == group))
+            room = devices.room_of(next(row for row in devices.volume_groups() if row["vg_name"] == group))
             kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
         volume = f"osd-{kind}-{uuid.uuid4()}"
         process.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
@@ -762,14 +662,9 @@ class Provider:
         else:
             if not folder:
                 # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
-                words = [word for name, path in (("db", device.db), ("wal", device.wal)) if path for word in (f"--block.{name}", path)]
-                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *words], timeout=SLOW)
+                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *device.options()], timeout=SLOW)
             systemd.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
-
-    def _write_key(self, number: int) -> None:
-        key = self._ask().command("auth get", entity=f"osd.{number}")[0]["key"]
-        keyring_files.write(keyring_place(number), key)
 
     def _restart(self, number: int) -> None:
         systemd.restart(unit_name(number))
@@ -781,7 +676,7 @@ class Provider:
         def check() -> bool:
             if systemd.units([name])[name].state == "failed":
                 raise error(f"{name} failed: {systemd.last_words(name)}")
-            return any(entry["osd"] == number and entry["up"] for entry in self._ask().command("osd dump")["osds"])
+            return any(entry["osd"] == number and entry["up"] for entry in asked(self.cluster).command("osd dump")["osds"])
 
         wait_until(check, self.wait, lambda: error(f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}"))
 
@@ -797,32 +692,20 @@ def last_words(error: Exception) -> str:
 def clear(volume: str) -> None:
     """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
     _zap(volume)
-    wipe(f"/dev/{volume}")
+    devices.wipe(f"/dev/{volume}")
 
 
 def _zap(volume: str) -> None:
     process.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
 
 
-def _reuse(device: Device, name: str, volume: Volume, osd: Osd) -> Change:
-    """Return the change by which the part of an OSD that is no more becomes one of a new OSD."""
-    reason = f"it was the {volume.kind} of osd.{osd.id}, which the cluster no longer has and whose data is gone from this host"
-    before, after = {volume.kind: f"osd.{osd.id}"}, {name: device.path}
-    return Change("volume", volume.name, "update", before, after, lambda: clear(volume.name), reason=reason)
-
-
-def _attempt(step: t.Callable[[], t.Any]) -> list[str]:
+def _attempt(step: t.Callable[..., t.Any], *args: t.Any, **options: t.Any) -> list[str]:
     """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
     try:
-        step()
+        step(*args, **options)
     except (process.CommandError, OSError) as error:
         return [str(error)]
     return []
-
-
-def _gone(state: Found) -> str:
-    """Return why nothing can be said of what a device holds, "" where that is known."""
-    return "there is no such device on this host" if state.real is None else state.broken
 
 
 def _link(path: str) -> str:
@@ -837,16 +720,13 @@ def _memory() -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
-def _wiper(path: str, state: Found) -> t.Callable[[], None]:
-    def apply() -> None:
-        if state.volume:
-            clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
-        elif state.volumes:
-            process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
-        elif state.group:
-            process.run(["vgremove", state.group], timeout=120)
-            wipe(path)
-        else:
-            wipe(path)
-
-    return apply
+def _erase(path: str, state: Found) -> None:
+    if state.volume:
+        clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
+    elif state.volumes:
+        process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+    elif state.group:
+        process.run(["vgremove", state.group], timeout=120)
+        devices.wipe(path)
+    else:
+        devices.wipe(path)

@@ -55,7 +55,7 @@ class Login:
     host: t.Optional[str]
     port: int
     user: str
-    password: str = dataclasses.field(repr=False)
+    password: Secret
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Declared:
     address: str
     database: Login
     admin: Login
-    management_key: str = dataclasses.field(repr=False)
-    database_key: str = dataclasses.field(repr=False)
+    management_key: Secret
+    database_key: Secret
     simulator: bool = False
     timeout: int = 900
 
@@ -96,7 +96,7 @@ class Observed:
     installed: bool = False
     databases: Databases = Databases()
     properties: t.Mapping[str, t.Optional[str]] = dataclasses.field(default_factory=dict, repr=False)
-    key: t.Optional[str] = dataclasses.field(default=None, repr=False)
+    key: t.Optional[Secret] = None
     database_key_fits: t.Optional[bool] = None
     unit: systemd.Unit = systemd.NO_UNIT
     current: bool = False
@@ -108,9 +108,9 @@ def problems(declared: Declared) -> list[str]:
     found = []
     required = {"database.password": declared.database.password, "management_key": declared.management_key, "database_key": declared.database_key}
     for what, value in {**required, "database.admin_password": declared.admin.password}.items():
-        if re.search(r"""[\s'"`\\]""", value):
+        if re.search(r"""[\s'"`\\]""", value.reveal()):
             found.append(f"{what} has a space, a quote or a backslash, which CloudStack's own tools don't take")
-    found += [f"{what} is empty" for what, value in required.items() if not value]
+    found += [f"{what} is empty" for what, value in required.items() if not value.reveal()]
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", declared.database.user):
         found.append(f"database.user '{declared.database.user}' is no name of letters, digits and _ . -")
     if declared.database.user == declared.admin.user:
@@ -133,13 +133,13 @@ def wanted_properties(declared: Declared) -> dict[str, str]:
         "cluster.node.IP": declared.address,
         "db.cloud.encryption.type": "file",
         "db.cloud.encryptor.version": "V2",
-        "db.cloud.encrypt.secret": declared.database_key,
+        "db.cloud.encrypt.secret": declared.database_key.reveal(),
     }
     for name in ("cloud", "usage", *(["simulator"] if declared.simulator else [])):
         values[f"db.{name}.host"] = declared.database.host or "localhost"
         values[f"db.{name}.port"] = str(declared.database.port)
         values[f"db.{name}.username"] = declared.database.user
-        values[f"db.{name}.password"] = declared.database.password
+        values[f"db.{name}.password"] = declared.database.password.reveal()
     return values
 
 
@@ -160,13 +160,13 @@ def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 6
     return done.out
 
 
-def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
+def crypt(value: str, key: Secret, decrypt: bool = False) -> t.Optional[str]:
     """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key."""
 
     def quoted(word: str) -> str:
         return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-    words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key, "-e", "V2"]
+    words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key.reveal(), "-e", "V2"]
     try:
         return private(["java", "@{secret}"], " ".join(map(quoted, words)) + "\n", timeout=120).strip()
     except process.CommandError:
@@ -176,14 +176,14 @@ def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
         raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None
 
 
-def sealed(values: t.Mapping[str, str], key: str) -> dict[str, str]:
+def sealed(values: t.Mapping[str, str], key: Secret) -> dict[str, str]:
     """Return the values as db.properties has them, side by side: each takes a start of Java."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         done = pool.map(lambda item: f"ENC({crypt(item[1], key)})" if item[0] in SEALED else item[1], values.items())
         return dict(zip(values, done))
 
 
-def opened(values: t.Mapping[str, str], key: str) -> dict[str, t.Optional[str]]:
+def opened(values: t.Mapping[str, str], key: Secret) -> dict[str, t.Optional[str]]:
     """The other way round; None for what can't be decrypted with this key."""
 
     def one(item: tuple[str, str]) -> t.Optional[str]:
@@ -204,8 +204,8 @@ class Client:
         """Return the rows. Raises CommandError, with MySQL's number of the error in its text."""
         login = self.login
         lines = ["[client]", f"user={login.user}"]
-        if login.password:
-            lines.append(f'password="{login.password}"')
+        if login.password.reveal():
+            lines.append(f'password="{login.password.reveal()}"')
         if login.host is None:
             lines.append("protocol=socket")
         else:
@@ -277,12 +277,13 @@ class Provider:
         if text is None:
             return Observed(databases=self._databases() if process.installed("mysql") else Databases())
         values = read_properties(text)
-        key = files.read(KEY)
+        file = files.read(KEY)
+        key = None if file is None else Secret(file)
         databases = self._databases()
         # With the declared key: what was encrypted with another is to be written anew, as is the key's own file.
         living: dict[str, t.Optional[str]] = {**values, **opened({name: values.get(name, "") for name in SEALED}, self.declared.management_key)}
         fits = None
-        if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key:
+        if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key.reveal():
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
         unit = systemd.units([UNIT])[UNIT]
         return Observed(True, databases, living, key, fits, unit, is_current(unit), unit.active and answers())
@@ -348,9 +349,9 @@ class Provider:
             before = shown(left) if observed.installed else None
             changes.append(Change("file", PROPERTIES, action, before, shown(right), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"}))
         if observed.key != declared.management_key:
-            key_before = None if observed.key is None else {"key": Secret(observed.key)}
+            key_before = None if observed.key is None else {"key": observed.key}
             action = "create" if observed.key is None else "update"
-            changes.append(Change("file", KEY, action, key_before, {"key": Secret(declared.management_key)}, self._write_key, needs=made))
+            changes.append(Change("file", KEY, action, key_before, {"key": declared.management_key}, self._write_key, needs=made))
         service = self._service(observed, changes)
         if service:
             changes.append(service)
@@ -391,8 +392,8 @@ class Provider:
         for source in ("localhost", "%"):
             who = f"'{login.user}'@'{source}'"
             statements += [
-                f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{login.password}'",
-                f"ALTER USER {who} IDENTIFIED BY '{login.password}'",
+                f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{login.password.reveal()}'",
+                f"ALTER USER {who} IDENTIFIED BY '{login.password.reveal()}'",
                 *(f"GRANT ALL ON {name}.* TO {who}" for name in ("cloud", "cloud_usage", *(["simulator"] if self.declared.simulator else []))),
                 f"GRANT PROCESS ON *.* TO {who}",
             ]
@@ -442,7 +443,7 @@ class Provider:
         return text
 
     def _write_key(self) -> None:
-        files.write(KEY, self.declared.management_key, 0o640, gid=_group())
+        files.write(KEY, self.declared.management_key.reveal(), 0o640, gid=_group())
 
     def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
         text = files.read(PROPERTIES)

@@ -217,13 +217,12 @@ class Provider:
 
     exports: t.Sequence[Export]
     client: str
-    key: dataclasses.InitVar[t.Optional[str]]
+    key: t.Optional[Secret]
     bare: bool = False
     wait: float = 60
     patience: float = 5
 
-    def __post_init__(self, key: t.Optional[str]) -> None:
-        self._key = None if key is None else Secret(key)
+    def __post_init__(self) -> None:
         self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
         self.expected = {export.pseudo: [network for network in export.clients if network != _SELF_NETWORK] for export in self.exports}
 
@@ -250,17 +249,15 @@ class Provider:
             draft.problem(f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph")
         if observed.kernel_server.active:
             draft.problem(f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host")
-        if self._key is None and not self.bare:
+        if self.key is None and not self.bare:
             draft.problem(f"{self.client} has no key")
         aim = wanted(self.exports, self.client, observed.flusher_refused)
-        key = None if self._key is None else self._key.reveal()
-        keyring = keyring_files.change(self.place, observed.file, key, functools.partial(keyring_files.write, self.place, key or ""))
-        if keyring is not None:
-            draft.add(keyring)
+        write = functools.partial(keyring_files.write, self.place, self.key or keyring_files.UNKNOWN)
+        keyring_files.ensure(draft, self.place, observed.file, self.key, write)
         had = {name: None if text is None else {"text": text} for name, text in (("drop_in", observed.drop_in), ("conf", observed.conf))}
         draft.ensure("drop_in", UNIT, had["drop_in"], {"text": DROP_IN}, _write_drop_in)
         draft.ensure("conf", CONF, had["conf"], {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
-        self._plan_unit(observed, aim.stamp(self._key or Secret("")), draft)
+        self._plan_unit(observed, aim.stamp(self.key or keyring_files.UNKNOWN), draft)
         return draft.plan()
 
     def _plan_unit(self, observed: Observed, stamp: str, draft: Draft) -> None:

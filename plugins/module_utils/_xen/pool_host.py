@@ -178,7 +178,7 @@ class Provider:
             if word == "file":
                 texts[path] = (rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
             elif word == "secret":
-                secrets[path] = keyring_files.File(True, rest[4], rest[2], rest[3], keyring_files.mode_text(int(rest[1], 8)))
+                secrets[path] = keyring_files.File(True, Secret(rest[4]), rest[2], rest[3], f"{int(rest[1], 8):04o}")
             elif word == "other":
                 raise Invalid([f"{path} is no file: take away what is there"])
             elif word == "device":
@@ -249,12 +249,10 @@ class Provider:
         key, place = self.keys.get(client), keyring_files.Place(path, client, self.owner, self.group)
         text = digest = None
         if key is not None:  # it is in a dry run before the cluster has made it
-            text = keyring_files.keyring_text(client, key.reveal()) if path == keyring_file(client) else f"{key.reveal()}\n"
-            digest = hashlib.sha256(text.encode()).hexdigest()
+            text = keyring_files.keyring_text(client, key) if path == keyring_file(client) else f"{key.reveal()}\n"
+            digest = Secret(hashlib.sha256(text.encode()).hexdigest())
         write = functools.partial(self._write, path, place.mode, (text or "").encode(), f"{place.owner}:{place.group}")
-        change = keyring_files.change(place, observed.secrets.get(path, keyring_files.File()), digest, write, kind="file")
-        if change:
-            draft.add(change)
+        keyring_files.ensure(draft, place, observed.secrets.get(path, keyring_files.File()), digest, write, kind="file")
 
     def _write(self, path: str, mode: str, content: bytes, owner: str = "") -> None:
         self._run(_script(_WRITE, self.root + path, mode, owner), content, f"{path} could not be written")

@@ -15,8 +15,9 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush, declaration, info, options, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, mon_host, options_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
@@ -665,7 +666,7 @@ def test_the_chunks_of_local_groups_count_too():
 
 
 def auth(**entities):
-    return {name.replace("_", "."): {"key": clients.new_key(), "caps": caps} for name, caps in entities.items()}
+    return {name.replace("_", "."): {"key": Secret(clients.new_key()), "caps": caps} for name, caps in entities.items()}
 
 
 def test_caps_for_a_pool_that_is_nowhere():
@@ -677,7 +678,7 @@ def test_caps_for_a_pool_that_is_nowhere():
 
 def test_a_key_with_blanks_around_it_is_the_same_key():
     there = auth(client_a={"mon": "allow r"})
-    said = {"name": "client.a", "caps": {"mon": "allow r"}, "key": there["client.a"]["key"] + "\n"}
+    said = {"name": "client.a", "caps": {"mon": "allow r"}, "key": there["client.a"]["key"].reveal() + "\n"}
     assert declaration.declared_problems({"clients": [said]}) == []
     assert not plan(maps(auth=there), clients=[said])
 
@@ -696,11 +697,11 @@ def test_prune_of_clients_passes_over_ceph_s_own():
 
 def test_rotation():
     old = base64.b64encode(struct.pack("<HIIH", 1, 1000, 0, 16) + b"x" * 16).decode()
-    there = {"client.a": {"key": old, "caps": {"mon": "allow r"}}}
+    there = {"client.a": {"key": Secret(old), "caps": {"mon": "allow r"}}}
     (change,) = plan(maps(auth=there), clients=[{"name": "client.a", "rotate_before": "2020-01-01"}]).changes
     assert change.risk is Risk.RESTART
     assert old not in str(change.before)
-    fresh = {"client.a": {"key": clients.new_key(), "caps": {"mon": "allow r"}}}
+    fresh = {"client.a": {"key": Secret(clients.new_key()), "caps": {"mon": "allow r"}}}
     assert not plan(maps(auth=fresh), clients=[{"name": "client.a", "rotate_before": "2020-01-01"}])
 
 

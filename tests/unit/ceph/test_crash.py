@@ -15,11 +15,11 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Together
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Together
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 RUNS = systemd.Unit(True, True, "active", 1)
-GOOD = crash.Observed(True, KEY, crash.CAPS, keyring_files.File(True, KEY, "ceph", "ceph", "0600"), RUNS, "ceph")
+GOOD = crash.Observed(True, Secret(KEY), crash.CAPS, keyring_files.File(True, Secret(KEY), "ceph", "ceph", "0600"), RUNS, "ceph")
 
 # As a manager of Debian 13 wrote them, the paths cut short.
 NOTIFY = {
@@ -111,7 +111,7 @@ def test_a_host_without_a_key_gets_its_own_and_no_more_than_it_needs():
 
 
 def test_wider_caps_another_key_and_a_stopped_collector_are_mended():
-    observed = GOOD._replace(caps={"mon": "allow *"}, file=keyring_files.File(True, "AQbad=", "root", "root", "0644"), unit=systemd.NO_UNIT)
+    observed = GOOD._replace(caps={"mon": "allow *"}, file=keyring_files.File(True, Secret("AQbad="), "root", "root", "0644"), unit=systemd.NO_UNIT)
     client, keyring, unit = plan(observed).changes
     assert (client.before, client.after) == ({"mon": "allow *", "mgr": None}, {"mon": "profile crash", "mgr": "profile crash"})
     assert (keyring.action, set(keyring.after)) == ("update", {"owner", "group", "mode", "key"})

@@ -10,12 +10,12 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 RUNS = systemd.Unit(True, True, "active", 1)
 MGR = daemons.KINDS["mgr"].caps
-FILE = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
-GOOD = daemons.State(key="AQ==", caps=MGR, file=FILE, folder=True, unit=RUNS, running="18.2.7")
+FILE = keyring_files.File(True, Secret("AQ=="), "ceph", "ceph", "0600")
+GOOD = daemons.State(key=Secret("AQ=="), caps=MGR, file=FILE, folder=True, unit=RUNS, running="18.2.7")
 
 
 class Cluster:
@@ -43,7 +43,7 @@ def test_a_new_daemon():
 
 
 def test_a_keyring_that_is_not_the_clusters_is_mended_and_the_daemon_restarted():
-    made = plan(dataclasses.replace(GOOD, file=dataclasses.replace(FILE, key="AQbad=")))
+    made = plan(dataclasses.replace(GOOD, file=dataclasses.replace(FILE, key=Secret("AQbad="))))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, daemons, devices, exports, keyring_files, keyrings, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Secret, Unreachable
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -76,7 +76,7 @@ def there(monkeypatch, tmp_path):
     monkeypatch.setattr(osds, "data_path", lambda number: str(tmp_path / f"osd-{number}"))
     monkeypatch.setattr(osds, "BOOTSTRAP_KEYRING", str(tmp_path / "bootstrap.keyring"))
     label = devices.Osd(3, UUID, FSID, "raw")
-    monkeypatch.setattr(osds, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
+    monkeypatch.setattr(devices, "look_at", lambda paths, fsid: {DISK: devices.Found("/dev/sda", label, ("osd.3",))})
     monkeypatch.setattr(systemd, "drop_in_path", lambda unit: str(tmp_path / unit))
     (tmp_path / "ceph-osd@3.service").write_text(osds.drop_in_text(osds.Device(DISK, "raw")))
     monkeypatch.setitem(daemons.KINDS, "mgr", dataclasses.replace(daemons.KINDS["mgr"], folder=str(tmp_path / "mgr-{}")))
@@ -96,12 +96,12 @@ def osd(_folder):
 
 
 def consumer(folder):
-    return keyrings.Provider([keyrings.Keyring("client.a", KEY, str(folder / "a.keyring"), "root", "root", "0600")])
+    return keyrings.Provider([keyrings.Keyring(str(folder / "a.keyring"), "client.a", key=Secret(KEY))])
 
 
 def gateway(folder):
     entries = exports.parse([{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"]}])
-    provider = ganesha.Provider(entries, "client.nfs.gw", KEY, patience=0)
+    provider = ganesha.Provider(entries, "client.nfs.gw", Secret(KEY), patience=0)
     provider.place = dataclasses.replace(provider.place, path=str(folder / "nfs.keyring"))
     return provider
 
@@ -120,7 +120,7 @@ WRITERS = [
 def put(path: pathlib.Path, client: str, mode: int) -> None:
     """Write a keyring of somebody who is neither root nor Ceph, where the test may give it away."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(keyring_files.keyring_text(client, KEY))
+    path.write_text(keyring_files.keyring_text(client, Secret(KEY)))
     path.chmod(mode)
     if os.getuid() == 0:
         os.chown(path, 54321, 54321)
@@ -195,29 +195,31 @@ def test_nobody_reads_a_key_before_the_mode_is_right(tmp_path, monkeypatch):
     watched = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
     watched.fdopen = fdopen
     monkeypatch.setattr(files, "os", watched)
-    files.write(str(tmp_path / "keyring"), keyring_files.keyring_text("client.a", KEY), 0o640, os.getuid(), os.getgid())
+    files.write(str(tmp_path / "keyring"), keyring_files.keyring_text("client.a", Secret(KEY)), 0o640, os.getuid(), os.getgid())
     assert seen == [0o640]
 
 
 def test_only_permissions_are_mended_where_the_content_is_right(tmp_path):
     owner, group = me()
     place = keyring_files.Place(str(tmp_path / "keyring"), "mon.", owner, group)
-    text = keyring_files.keyring_text("mon.", KEY, {"mon": "allow *"})
+    text = keyring_files.keyring_text("mon.", Secret(KEY), {"mon": "allow *"})
     (tmp_path / "keyring").write_text(text)
     (tmp_path / "keyring").chmod(0o640)
     keyring_files.permit(place)
     assert (tmp_path / "keyring").read_text() == text
-    assert keyring_files.read(place) == keyring_files.File(True, KEY, owner, group, "0600")
+    assert keyring_files.read(place) == keyring_files.File(True, Secret(KEY), owner, group, "0600")
 
 
 def test_a_keyring_without_the_client_is_no_keyring_of_it(tmp_path):
     place = keyring_files.Place("/k", "client.a")
     there = keyring_files.File(True, None, "root", "root", "0600")
-    change = keyring_files.change(place, there, None, lambda: None)
+    draft = Draft()
+    keyring_files.ensure(draft, place, there, None, lambda: None)
+    (change,) = draft.changes
     assert (change.action, list(change.after)) == ("update", ["key"])
 
 
 def test_keys_of_a_keyring_with_several_clients():
-    text = keyring_files.keyring_text("client.a", KEY, {"mon": "allow r"}) + keyring_files.keyring_text("mon.", OTHER)
-    assert keyring_files.keyring_keys(text) == {"client.a": KEY, "mon.": OTHER}
+    text = keyring_files.keyring_text("client.a", Secret(KEY), {"mon": "allow r"}) + keyring_files.keyring_text("mon.", Secret(OTHER))
+    assert keyring_files.keyring_keys(text) == {"client.a": Secret(KEY), "mon.": Secret(OTHER)}
     assert keyring_files.keyring_keys(None) == {}

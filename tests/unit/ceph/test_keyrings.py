@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files, keyrings
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -30,7 +30,7 @@ def me(keyring):
     import pwd
 
     owner, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-    return keyrings.Keyring(keyring.client, keyring.key, keyring.path, owner, group, keyring.mode, keyring.present)
+    return keyrings.Keyring(keyring.path, keyring.client, owner, group, keyring.mode, keyring.key, keyring.present)
 
 
 def test_a_keyring_is_made_kept_and_mended(tmp_path):
@@ -42,9 +42,9 @@ def test_a_keyring_is_made_kept_and_mended(tmp_path):
     assert made.apply() == []
     assert not provider.plan(provider.observe())
     assert stat.S_IMODE(os.stat(keyring.path).st_mode) == 0o640
-    assert keyring_files.keyring_keys(files.read(keyring.path)) == {"client.a": KEY}
+    assert keyring_files.keyring_keys(files.read(keyring.path)) == {"client.a": Secret(KEY)}
 
-    (tmp_path / "a.keyring").write_text(keyring_files.keyring_text("client.a", OTHER))
+    (tmp_path / "a.keyring").write_text(keyring_files.keyring_text("client.a", Secret(OTHER)))
     (change,) = provider.plan(provider.observe()).changes
     assert (change.action, list(change.after)) == ("update", ["key"])
     change.apply()
@@ -52,7 +52,7 @@ def test_a_keyring_is_made_kept_and_mended(tmp_path):
     (change,) = provider.plan(provider.observe()).changes
     assert change.before == {"mode": "0644"}
 
-    gone = keyrings.Provider([keyrings.Keyring("client.a", "", keyring.path, present=False)])
+    gone = keyrings.Provider([keyrings.Keyring(keyring.path, "client.a", present=False)])
     assert gone.plan(gone.observe()).apply() == []
     assert not gone.plan(gone.observe())
 

@@ -50,5 +50,5 @@ def test_addresses_of_a_dump():
         return {"name": name, "rank": rank, "public_addrs": {"addrvec": parts}}
 
     dump = {"mons": [mon("b", 1, "[fd00::2]"), mon("a", 0, "10.0.0.1")]}
-    assert mon_addresses.mon_host_of(dump) == "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:[fd00::2]:3300,v1:[fd00::2]:6789]"
+    assert mon_addresses.mon_host_by_rank(dump) == "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:[fd00::2]:3300,v1:[fd00::2]:6789]"
     assert mon_addresses.addresses_of(dump["mons"][0]) == {"fd00::2"}

@@ -11,12 +11,12 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, mons
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 OTHER = "11111111-1c7e-4d36-a5b7-3a8b0f4b8a11"
 RUNS = systemd.Unit(True, True, "active", 1)
-FILE = keyring_files.File(True, "AQ==", "root", "root", "0600")
+FILE = keyring_files.File(True, Secret("AQ=="), "root", "root", "0600")
 WANTED = mons.Wanted("ceph1", "10.0.0.1", "10.0.0.0/24")
 LIVING = mons.Observed(
     data=True,
@@ -26,7 +26,7 @@ LIVING = mons.Observed(
     mon_host="[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]",
     monmap={"ceph1": frozenset({"10.0.0.1"})},
     quorum=["ceph1"],
-    key="AQ==",
+    key=Secret("AQ=="),
     file=FILE,
     own=dataclasses.replace(FILE, owner="ceph", group="ceph"),
 )
@@ -56,7 +56,7 @@ def test_without_a_cluster_only_the_chosen_host_founds_one():
 
 
 def test_a_new_monitor_joins_even_where_it_might_found():
-    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key="AQ==")
+    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key=Secret("AQ=="))
     change = plan(dataclasses.replace(WANTED, found=True), observed).changes[0]
     assert change.after == {"address": "10.0.0.1", "fsid": FSID, "by": "joining mon.ceph2"}
 
@@ -68,9 +68,9 @@ def test_a_stopped_monitor_is_started_and_nothing_else():
 
 
 def test_a_tampered_admin_keyring_is_seen_and_its_key_is_not_shown():
-    (change,) = plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key="AQbad="))).changes
+    (change,) = plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key=Secret("AQbad=")))).changes
     assert change.kind == "keyring"
-    assert "AQ" not in str(plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key="AQbad="))).diff())
+    assert "AQ" not in str(plan(WANTED, dataclasses.replace(LIVING, file=dataclasses.replace(FILE, key=Secret("AQbad=")))).diff())
 
 
 def test_another_fsid_and_a_foreign_address_are_told_together():
@@ -85,7 +85,7 @@ def test_several_public_networks():
 
 
 def test_an_address_of_another_monitor_is_refused():
-    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.1"})}, quorum=["ceph2"], key="AQ==")
+    observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.1"})}, quorum=["ceph2"], key=Secret("AQ=="))
     assert problems(WANTED, observed) == ["mon.ceph1: its address 10.0.0.1 belongs to mon.ceph2 in the monmap"]
 
 
@@ -99,7 +99,7 @@ def test_a_monitor_in_quorum_is_never_told_to_be_removed():
 
 
 def test_a_monitor_that_is_out_of_quorum_at_another_address():
-    observed = mons.Observed(fsid=FSID, monmap={"ceph1": frozenset({"10.0.0.1"}), "ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key="AQ==")
+    observed = mons.Observed(fsid=FSID, monmap={"ceph1": frozenset({"10.0.0.1"}), "ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key=Secret("AQ=="))
     (told,) = problems(dataclasses.replace(WANTED, address="10.0.0.9"), observed)
     assert "10.0.0.1, in no quorum" in told and "one short name" in told
 

@@ -12,11 +12,11 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 EXTENT = 4 << 20
-KEYRING = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
+KEYRING = keyring_files.File(True, Secret("AQ=="), "ceph", "ceph", "0600")
 DATA, DB, WAL, DISK, FLASH = "/dev/vg_ssd/osd1", "/dev/vg_nvme/db1", "/dev/vg_nvme/wal1", "/dev/disk/by-id/a", "/dev/disk/by-id/flash"
 WORDS = " stderr: Error EACCES: access denied\n--> RuntimeError: Unable to create a new OSD id"
 
@@ -221,11 +221,10 @@ def lvm(monkeypatch):
     simulated = Lvm()
     monkeypatch.setattr(devices, "_real", simulated.real)
     monkeypatch.setattr(devices, "read_label", simulated.label)
-    for module in (devices, osds):
-        monkeypatch.setattr(module, "logical_volumes", simulated.rows)
-        monkeypatch.setattr(module, "volume_groups", simulated.group_rows)
-    monkeypatch.setattr(osds, "hold", simulated.hold, raising=False)
-    monkeypatch.setattr(osds, "wipe", simulated.labels.discard)
+    monkeypatch.setattr(devices, "logical_volumes", simulated.rows)
+    monkeypatch.setattr(devices, "volume_groups", simulated.group_rows)
+    monkeypatch.setattr(devices, "hold", simulated.hold, raising=False)
+    monkeypatch.setattr(devices, "wipe", simulated.labels.discard)
     monkeypatch.setattr(process, "run", simulated.run)
     monkeypatch.setattr(systemd, "units", simulated.units)
     monkeypatch.setattr(files, "read", simulated.read)

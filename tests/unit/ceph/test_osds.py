@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 UUID = "0c8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
@@ -20,16 +20,16 @@ RUNS = systemd.Unit(True, True, "active", 1)
 RAW = osds.Device(DISK, "raw")
 OSD = devices.Osd(3, UUID, FSID, "raw")
 HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
-FILE = keyring_files.File(True, "AQ==", "ceph", "ceph", "0600")
-FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key="AQb=="), osds.keyring_path(3): FILE}
+FILE = keyring_files.File(True, Secret("AQ=="), "ceph", "ceph", "0600")
+FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key=Secret("AQb==")), osds.keyring_path(3): FILE}
 GOOD = osds.Observed(
     devices={DISK: HELD},
     fsid=FSID,
     known={3: osds.Known(UUID, True, "hdd")},
     units={"ceph-osd@3.service": RUNS},
     drop_ins={3: osds.drop_in_text(RAW)},
-    keys={3: "AQ=="},
-    bootstrap_key="AQb==",
+    keys={3: Secret("AQ==")},
+    bootstrap_key=Secret("AQb=="),
     files=FILES,
     memory=64 << 30,
 )
@@ -119,7 +119,7 @@ def test_a_host_made_anew_gets_its_osds_back():
 
 
 def test_a_stale_keyring_is_mended():
-    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_path(3): dataclasses.replace(FILE, key="AQbad=")}))
+    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_path(3): dataclasses.replace(FILE, key=Secret("AQbad="))}))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 

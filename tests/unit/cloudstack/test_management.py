@@ -18,15 +18,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Databases, Declared, Login, Observed, Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_values
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
 SECRETS = ("db-secret", "root-secret", "file-secret", "value-secret")
 DECLARED = Declared(
     address="10.0.0.5",
-    database=Login(None, 3306, "cloud", "db-secret"),
-    admin=Login(None, 3306, "root", "root-secret"),
-    management_key="file-secret",
-    database_key="value-secret",
+    database=Login(None, 3306, "cloud", Secret("db-secret")),
+    admin=Login(None, 3306, "root", Secret("root-secret")),
+    management_key=Secret("file-secret"),
+    database_key=Secret("value-secret"),
 )
 FILE = f"file/{management.PROPERTIES}"
 KEY = f"file/{management.KEY}"
@@ -36,7 +36,7 @@ RUNNING = Observed(
     installed=True,
     databases=WHOLE,
     properties=dict(management.wanted_properties(DECLARED)),
-    key="file-secret",
+    key=Secret("file-secret"),
     unit=Unit(True, True, "active", 7),
     current=True,
     answers=True,
@@ -103,14 +103,14 @@ def test_a_stopped_server_starts_and_one_that_starts_is_waited_for() -> None:
 
 
 def test_another_database_password_is_set_in_the_database_then_in_the_file() -> None:
-    other = dataclasses.replace(DECLARED, database=dataclasses.replace(DECLARED.database, password="new"))
+    other = dataclasses.replace(DECLARED, database=dataclasses.replace(DECLARED.database, password=Secret("new")))
     assert ids(dataclasses.replace(RUNNING, databases=dataclasses.replace(WHOLE, login=False)), other) == [{"user/cloud"}, {FILE}, {SERVICE}]
 
 
 def test_another_management_key_encrypts_everything_anew() -> None:
     # What is sealed with another key can't be opened: None.
     lost = {**RUNNING.properties, **dict.fromkeys(management.SEALED)}
-    changes = plan(dataclasses.replace(RUNNING, key="old", properties=lost)).changes
+    changes = plan(dataclasses.replace(RUNNING, key=Secret("old"), properties=lost)).changes
     assert {change.id for change in changes} == {KEY, FILE, SERVICE}
     (properties,) = (change for change in changes if change.id == FILE)
     assert set(properties.after) == set(management.SEALED)
@@ -118,7 +118,7 @@ def test_another_management_key_encrypts_everything_anew() -> None:
 
 def test_no_secret_is_in_a_diff() -> None:
     old = {**RUNNING.properties, **dict.fromkeys(management.SEALED, "old-secret")}
-    for observed in (Observed(), dataclasses.replace(RUNNING, key="old-secret", properties=old)):
+    for observed in (Observed(), dataclasses.replace(RUNNING, key=Secret("old-secret"), properties=old)):
         text = json.dumps(plan(observed).diff()) + repr(plan(observed).changes) + repr(observed) + repr(DECLARED)
         assert not [secret for secret in (*SECRETS, "old-secret") if secret in text]
 
@@ -126,11 +126,11 @@ def test_no_secret_is_in_a_diff() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"management_key": "it's"}, "management_key"),
-        ({"database_key": ""}, "database_key is empty"),
-        ({"database": Login(None, 3306, "cloud", "two words")}, "database.password"),
-        ({"database": Login(None, 3306, "root", "x")}, "both root"),
-        ({"database": Login(None, 3306, "a`b", "x")}, "a`b"),
+        ({"management_key": Secret("it's")}, "management_key"),
+        ({"database_key": Secret("")}, "database_key is empty"),
+        ({"database": Login(None, 3306, "cloud", Secret("two words"))}, "database.password"),
+        ({"database": Login(None, 3306, "root", Secret("x"))}, "both root"),
+        ({"database": Login(None, 3306, "a`b", Secret("x"))}, "a`b"),
     ],
 )
 def test_what_cloudstacks_tools_do_not_take_is_refused(wrong: dict[str, t.Any], said: str) -> None:
@@ -139,7 +139,7 @@ def test_what_cloudstacks_tools_do_not_take_is_refused(wrong: dict[str, t.Any], 
 
 
 def test_all_problems_are_said_at_once() -> None:
-    assert len(management.problems(dataclasses.replace(DECLARED, management_key="", database_key="a b"))) == 2
+    assert len(management.problems(dataclasses.replace(DECLARED, management_key=Secret(""), database_key=Secret("a b")))) == 2
 
 
 def test_properties_keep_what_they_are_not_told_about() -> None:

@@ -16,13 +16,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
-FILE = keyring_files.File(True, KEY, "root", "root", "0600")
+FILE = keyring_files.File(True, Secret(KEY), "root", "root", "0600")
 RUNNING = systemd.Unit(True, True, "active", 1)
 
 
 def provider(*entries, key=KEY, **more):
     declared = [{"path": "/a", "filesystem": "cephfs", "clients": ["10.0.0.0/24"], **entry} for entry in entries]
-    return ganesha.Provider(exports.parse(declared), "client.nfs.gw", key, **more)
+    return ganesha.Provider(exports.parse(declared), "client.nfs.gw", key and Secret(key), **more)
 
 
 def settled(one):
@@ -55,7 +55,7 @@ def test_a_bare_host_gets_everything():
 
 
 def test_no_key_is_ever_shown():
-    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file=dataclasses.replace(FILE, key=OTHER), loaded=None, conf=""))
+    plan = provider({}).plan(dataclasses.replace(settled(provider({})), file=dataclasses.replace(FILE, key=Secret(OTHER)), loaded=None, conf=""))
     assert KEY not in str(plan.diff()) + str(plan.rows()) and OTHER not in str(plan.diff()) + str(plan.rows())
 
 
