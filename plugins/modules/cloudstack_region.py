@@ -334,6 +334,8 @@ options:
                     type: str
                     choices: [enabled, disabled, absent]
                     default: enabled
+requirements:
+  - python3-boto3, of the distribution's own Python (another interpreter hands over to it by itself), for object stores and image stores on S3
 """
 
 EXAMPLES = r"""
@@ -486,6 +488,7 @@ primary_storage:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
@@ -507,6 +510,8 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    if server is not None and (declaration["object_stores"] or any(store["s3"] for store in declaration["image_stores"] or ())):
+        require_binding(module, "boto3", "python3-boto3")
     reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 

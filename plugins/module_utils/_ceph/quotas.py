@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import is_true
 
@@ -38,13 +37,10 @@ def current(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {"enabled": is_true(quota["enabled"]), "max_objects": max(count, UNLIMITED), "max_size": size if size >= 0 else UNLIMITED}
 
 
-def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """The engine's, for what has quotas under keys. Two quotas that are off are the same, whatever their numbers."""
-    old, new = _plan.differing(before, after)
-    for key in keys:
-        if key in new and old[key] and not old[key]["enabled"] and not new[key]["enabled"]:
-            del old[key], new[key]
-    return old, new
+def without_off(have: t.Mapping[str, t.Any], wish: t.Mapping[str, t.Any], keys: t.Collection[str]) -> dict[str, t.Any]:
+    """Return what is wished without those quotas, under keys, that are off and stay so: they are the same, whatever their numbers."""
+    off = {key for key in keys if key in wish and have.get(key) and not have[key]["enabled"] and not wish[key]["enabled"]}
+    return {key: value for key, value in wish.items() if key not in off}
 
 
 def query(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
