@@ -21,7 +21,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, mask_of, order_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.snapshots import Snapshot
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
 
 try:
     import rados
@@ -37,7 +37,7 @@ _TOGETHER = frozenset({"object-map", "fast-diff"})  # librbd switches on both wh
 
 DIGEST = "cephstack.source"  # the metadata key of an imported image: "sha256:<hex>" of the file
 _PARTIAL = ".cephstack-import."  # an image of this name is filled by an import, or was until it was cut off
-WORKERS = 16  # beyond this, 50 clones get no faster (one librbd connection, measured)
+_LANE = Lane("librbd", 16)  # beyond this, 50 clones get no faster (one librbd connection, measured)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,24 +77,26 @@ class Wanted:
     def spec(self) -> str:
         return spec(self.pool, self.namespace, self.name)
 
+    @property
+    def aside(self) -> str:
+        """The name under which it is filled by an import."""
+        return _PARTIAL + self.name
+
 
 @dataclasses.dataclass
 class Observed:
     """What is. pools, namespaces: None where no cluster could be asked because there is none yet (check mode only).
 
-    names: (pool, namespace) -> the names of all its images. images: spec -> the image, for those declared or cloned from.
-    partial: spec -> the digest that the unfinished import of that image carries ("" where it isn't whole).
-    sources: path -> digest and size of the disk in it.
+    images: spec -> the image, for those declared, cloned from, or filled aside. sources: path -> digest and size of the disk in it.
+    unread: problems of source files.
     """
 
     pools: t.Optional[t.FrozenSet[str]] = None
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
-    names: t.Dict[t.Tuple[str, str], t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
     images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)
-    partial: t.Dict[str, str] = dataclasses.field(default_factory=dict)
     sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)
     clones_v2: bool = True
-    unread: t.List[str] = dataclasses.field(default_factory=list)  # problems of source files
+    unread: t.List[str] = dataclasses.field(default_factory=list)
 
 
 # -- what was declared
@@ -186,49 +188,61 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
 
     Raises Invalid with every problem.
     """
-    problems = list(observed.unread)
-    warnings: list[str] = []
-    changes: list[Change] = []
+    draft = Draft()
+    for text in observed.unread:
+        draft.problem(text)
     declared = {one.spec: one for one in wanted}
     pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool}
-    absent = [] if observed.pools is None else sorted(pools - observed.pools)
-    (warnings if check else problems).extend(f"pool {pool} is not there{' yet' if check else ''}" for pool in absent)
+    for pool in [] if observed.pools is None else sorted(pools - observed.pools):
+        (draft.warn if check else draft.problem)(f"pool {pool} is not there{' yet' if check else ''}")
     for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
         if namespace not in observed.namespaces.get(pool, ()):
             make = functools.partial(_create_namespace, librbd, pool, namespace)
-            changes.append(Change("namespace", f"{pool}/{namespace}", "create", None, {"name": namespace}, make))
+            draft.ensure("namespace", f"{pool}/{namespace}", None, {"name": namespace}, make)
 
     # Clones of format 1 need a protected parent.
     protect = {one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2}
     for one in wanted:
         image = observed.images.get(one.spec)
         found: list[str] = []
+        missing = draft.warn if check else found.append
         if not one.present:
             if image is not None:
-                changes.extend(_removal(one, image, declared, librbd, found))
+                _plan_removal(one, image, declared, librbd, found, draft)
         elif image is None:
-            changes.append(_creation(one, declared, observed, librbd, found, warnings if check else found))
+            _plan_creation(one, declared, observed, librbd, found, missing, draft)
+        elif _is_another(one, image, observed):
+            _plan_replacement(one, image, observed, librbd, found, missing, draft)
+            image = None  # another takes its name, and that has no snapshots yet
         else:
-            change = _update(one, image, observed, librbd, found, warnings if check else found)
-            if change is not None:
-                changes.append(change)
-                if "source" in change.after:
-                    image = None  # another takes its name, and that has no snapshots yet
+            _plan_update(one, image, librbd, found, draft)
         if one.present:
-            changes.extend(snapshots.plan(one.place, one.name, one.snapshots, image, protect, librbd, found))
-        problems.extend(f"image {one.spec}: {text}" for text in found)
+            snapshots.plan(one.place, one.name, one.snapshots, image, protect, librbd, found, draft)
+        for text in found:
+            draft.problem(f"image {one.spec}: {text}")
     # A parent may be somebody else's image, that isn't declared here.
     for parent in sorted(protect):
         pool, namespace, name, snapshot = split_snapshot(parent)
         path = spec(pool, namespace, name)
         if path not in declared and path in observed.images and observed.images[path].snapshots.get(snapshot) is False:
-            changes.append(snapshots.plan_protection((pool, namespace), name, snapshot, True, librbd))
-    if problems:
-        raise Invalid(problems)
-    return Plan(changes, warnings)
+            snapshots.plan_protection((pool, namespace), name, snapshot, False, True, librbd, draft)
+    return draft.plan(_LANE)
 
 
-def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, librbd: t.Any, found: list[str], missing: list[str]) -> Change:
+def _digest(one: Wanted, observed: Observed, found: list[str], missing: t.Callable[[str], t.Any]) -> t.Optional[str]:
+    """What the file to import has; None where that isn't known."""
+    source = t.cast(Source, one.source)
+    digest, size = observed.sources.get(source.path, (source.digest, None))
+    if size is None and source.path not in observed.sources:
+        missing(f"there is no file {source.path} on this host")
+    if one.size is not None and size is not None and one.size < size:
+        found.append(f"the disk in {source.path} has {size} bytes and does not fit into {one.size}")
+    return digest
+
+
+def _plan_creation(
+    one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, librbd: t.Any, found: list[str], missing: t.Callable[[str], t.Any], draft: Draft
+) -> None:
     after: dict[str, t.Any] = {}
     needs = {f"namespace/{one.pool}/{one.namespace}"}
     if one.clone_of:
@@ -238,17 +252,8 @@ def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed,
         if one.flatten:
             after["flatten"] = True
     if one.source:
-        digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
-        if size is None and one.source.path not in observed.sources:
-            missing.append(f"there is no file {one.source.path} on this host")
-        after["source"] = digest
-        if one.size is not None and size is not None and one.size < size:
-            found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
-    for key in ("size", "data_pool", "object_size"):
-        if getattr(one, key) is not None:
-            after[key] = getattr(one, key)
-    if one.features is not None:
-        after["features"] = sorted(one.features)
+        after["source"] = _digest(one, observed, found, missing)
+    after.update(_declared(one, "size", "data_pool", "object_size", "features"))
     metadata = {key: value for key, value in one.metadata.items() if value is not None}
     if metadata:
         after["metadata"] = metadata
@@ -257,11 +262,17 @@ def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed,
         if one.clone_of:
             _clone(librbd, one)
         elif one.source:
-            _import(librbd, one, observed.sources[one.source.path][0], observed.partial.get(one.spec))
+            _import(librbd, one, observed)
         else:
             _create(librbd, one)
 
-    return Change("image", one.spec, "create", None, after, apply, needs=frozenset(needs))
+    draft.ensure("image", one.spec, None, after, apply, needs=needs)
+
+
+def _declared(one: Wanted, *keys: str) -> dict[str, t.Any]:
+    """Those of some fields that are declared, as they are compared."""
+    found = {key: getattr(one, key) for key in keys if getattr(one, key) is not None}
+    return {key: sorted(value) if key == "features" else value for key, value in found.items()}
 
 
 def _no_clone(one: Wanted, clone_of: str, declared: t.Mapping[str, Wanted], observed: Observed) -> t.Iterator[str]:
@@ -281,32 +292,34 @@ def _no_clone(one: Wanted, clone_of: str, declared: t.Mapping[str, Wanted], obse
         yield f"a clone cannot be smaller than its parent ({one.size} < {parent.size} bytes)"
 
 
-def _update(one: Wanted, image: Image, observed: Observed, librbd: t.Any, found: list[str], missing: list[str]) -> t.Optional[Change]:
-    if one.source:
-        digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
-        if digest and image.metadata.get(DIGEST) != digest:
-            if size is None:
-                missing.append(f"there is no file {one.source.path} on this host")
-            if one.size is not None and size is not None and one.size < size:
-                found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
-            held = image.metadata.get(DIGEST)
-            why = "it was imported from another file" if held else "it holds something that was not imported from a file by this collection"
-            why += "; it would go to the trash and the file take its name (another name keeps both)"
-            replace = functools.partial(_replace, librbd, one, digest, observed.partial.get(one.spec))
-            return Change("image", one.spec, "update", {"source": held}, {"source": digest}, replace, Risk.LOSS, why)
+def _is_another(one: Wanted, image: Image, observed: Observed) -> bool:
+    """Whether an image holds something else than the file that is declared for it."""
+    if one.source is None:
+        return False
+    digest = observed.sources.get(one.source.path, (one.source.digest,))[0]
+    return bool(digest) and image.metadata.get(DIGEST) != digest
+
+
+def _plan_replacement(one: Wanted, image: Image, observed: Observed, librbd: t.Any, found: list[str], missing: t.Callable[[str], t.Any], draft: Draft) -> None:
+    held = image.metadata.get(DIGEST)
+    why = "it was imported from another file" if held else "it holds something that was not imported from a file by this collection"
+    why += "; it would go to the trash and the file take its name (another name keeps both)"
+    after = {"source": _digest(one, observed, found, missing)}
+    replace = functools.partial(_import, librbd, one, observed, replace=True)
+    draft.ensure("image", one.spec, {"source": held}, after, replace, risk=Risk.LOSS, reason=why)
+
+
+def _plan_update(one: Wanted, image: Image, librbd: t.Any, found: list[str], draft: Draft) -> None:
     found.extend(_unchangeable(one, image))
-    want = {"size": one.size, "features": None if one.features is None else sorted(one.features)}
-    before, after = differing({"size": image.size, "features": sorted(image.features)}, {key: value for key, value in want.items() if value is not None})
-    old, new = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
-    if new:
-        before["metadata"], after["metadata"] = old, new
-    if one.flatten and image.parent is not None:
-        before["clone_of"], after["clone_of"] = image.parent, None
-    if not after:
-        return None
-    cut = f"it would be cut from {image.size} to {one.size} bytes" if after.get("size", image.size) < image.size else ""
-    risk = Risk.LOSS if cut else Risk.NONE
-    return Change("image", one.spec, "update", before, after, lambda: _apply_update(librbd, one, image, after), risk, cut)
+    have: dict[str, t.Any] = {"size": image.size, "features": sorted(image.features), "clone_of": image.parent}
+    want = _declared(one, "size", "features")
+    have["metadata"], want["metadata"] = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
+    if one.flatten:
+        want["clone_of"] = None
+    loss: dict[str, t.Any] = {}
+    if one.size is not None and one.size < image.size:
+        loss = {"risk": Risk.LOSS, "reason": f"it would be cut from {image.size} to {one.size} bytes"}
+    draft.ensure("image", one.spec, have, want, update=lambda after: _apply_update(librbd, one, image, after), **loss)
 
 
 def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
@@ -327,20 +340,20 @@ def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
         yield f"is there, but is no clone of {one.clone_of} (flatten: true takes it as it is)"
 
 
-def _removal(one: Wanted, image: Image, declared: t.Mapping[str, Wanted], librbd: t.Any, found: list[str]) -> list[Change]:
+def _plan_removal(one: Wanted, image: Image, declared: t.Mapping[str, Wanted], librbd: t.Any, found: list[str], draft: Draft) -> None:
     if image.watchers:
         found.append(f"is in use by {', '.join(image.watchers)}")
     going = {child for child in image.children if child in declared and not declared[child].present}
-    before = {"size": image.size, "snapshots": sorted(image.snapshots)}
-    needs = frozenset(f"image/{child}" for child in going)
+    before, needs = {"size": image.size, "snapshots": sorted(image.snapshots)}, {f"image/{child}" for child in going}
     if not one.delete:
         reason = "goes to the trash, and can be restored from there"
-        return [Change("image", one.spec, "delete", before, None, lambda: _trash(librbd, one), reason=reason, needs=needs)]
+        draft.ensure("image", one.spec, before, None, lambda: _trash(librbd, one), needs=needs, reason=reason)
+        return
     staying = sorted(set(image.children) - {child for child in going if declared[child].delete})
     if staying:
         found.append(f"has clones that need it: {', '.join(staying[:5])}{' …' if len(staying) > 5 else ''}")
     reason = "its data would be deleted"
-    return [Change("image", one.spec, "delete", before, None, lambda: _delete(librbd, one, image), risk=Risk.LOSS, reason=reason, needs=needs)]
+    draft.ensure("image", one.spec, before, None, lambda: _delete(librbd, one, image), needs=needs, risk=Risk.LOSS, reason=reason)
 
 
 # -- what changes them
@@ -381,35 +394,30 @@ def _clone(librbd: Librbd, one: Wanted) -> None:
             image.flatten()
 
 
-def _import(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    """Import under another name, and give it its own when it is whole.
-
-    partial: the digest that an image of that other name carries already, "" where it isn't whole, None where there is none.
-    """
-    _fill_aside(librbd, one, digest, partial)
-    rbd.RBD().rename(librbd.context(*one.place), _PARTIAL + one.name, one.name)
-
-
-def _replace(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    """Import beside the old image; when the new one is whole, the old one goes to the trash."""
-    _fill_aside(librbd, one, digest, partial)
-    _trash(librbd, one)
-    rbd.RBD().rename(librbd.context(*one.place), _PARTIAL + one.name, one.name)
+def _import(librbd: Librbd, one: Wanted, observed: Observed, replace: bool = False) -> None:
+    """Import under another name, and give it its own when it is whole. replace: the old image goes to the trash then."""
+    digest = observed.sources[t.cast(Source, one.source).path][0]
+    half = observed.images.get(spec(*one.place, one.aside))
+    # Where it is whole, it was cut off just before it got its name.
+    if half is None or half.metadata.get(DIGEST) != digest:
+        _fill_aside(librbd, one, digest, half is not None)
+    if replace:
+        _trash(librbd, one)
+    rbd.RBD().rename(librbd.context(*one.place), one.aside, one.name)
 
 
-def _fill_aside(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    source, hidden = t.cast(Source, one.source), _PARTIAL + one.name
-    if partial == digest:
-        return  # whole: it was cut off just before it got its name
-    if partial is not None:
+def _fill_aside(librbd: Librbd, one: Wanted, digest: str, begun: bool) -> None:
+    """begun: whether another import has left something."""
+    source = t.cast(Source, one.source)
+    if begun:
         try:
-            rbd.RBD().remove(librbd.context(*one.place), hidden)
+            rbd.RBD().remove(librbd.context(*one.place), one.aside)
         except rbd.ImageBusy:
-            raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {hidden} is in use)") from None
+            raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {one.aside} is in use)") from None
     disk = disk_files.open_disk(source.path, source.kind)
     stamp = _stamp(source.path)
-    _make(librbd, one, hidden, disk.size)
-    with librbd.open(one.place, hidden) as image:
+    _make(librbd, one, one.aside, disk.size)
+    with librbd.open(one.place, one.aside) as image:
         _fill(image, disk)
         image.flush()
         if one.size is not None and one.size > disk.size:
@@ -508,28 +516,22 @@ class Provider:
         observed.clones_v2 = values.RELEASES.get(osdmap.get("require_min_compat_client", ""), 0) >= values.RELEASES["mimic"]
         # Said once for all clones of this call: the binding of Ceph 16 cannot say it for each.
         connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
-        wanted = {(one.place, one.name) for one in self._wanted}
+        wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, one.aside) for one in self._wanted if one.source}
         for one in self._wanted:
             if one.clone_of:
                 pool, namespace, name, _unused = split_snapshot(one.clone_of)
                 wanted.add(((pool, namespace), name))
-        places = {place for place, _unused in wanted if place[0] in observed.pools}
-        for pool in {pool for pool, _unused in places}:
+        there: set[tuple[tuple[str, str], str]] = set()
+        for pool in {pool for (pool, _unused), _name in wanted if pool in observed.pools}:
             observed.namespaces[pool] = frozenset(rbd.RBD().namespace_list(librbd.context(pool)))
-        for pool, namespace in places:
-            there = not namespace or namespace in observed.namespaces[pool]
-            observed.names[pool, namespace] = frozenset(image["name"] for image in rbd.RBD().list2(librbd.context(pool, namespace))) if there else frozenset()
-        asked = [(place, name) for place, name in sorted(wanted) if name in observed.names.get(place, ())]
-        halves = [(one, _PARTIAL + one.name) for one in self._wanted if one.source and _PARTIAL + one.name in observed.names.get(one.place, ())]
-        with ThreadPoolExecutor(max_workers=WORKERS) as workers:
-            found = workers.map(lambda item: librbd.read(item[0], item[1], pools), asked)
-            for (place, name), image in zip(asked, found):
+        for pool, namespace in {place for place, _name in wanted}:
+            if pool in observed.pools and (not namespace or namespace in observed.namespaces[pool]):
+                there |= {((pool, namespace), image["name"]) for image in rbd.RBD().list2(librbd.context(pool, namespace))}
+        asked = sorted(wanted & there)
+        with ThreadPoolExecutor(max_workers=_LANE.at_once) as workers:
+            for (place, name), image in zip(asked, workers.map(lambda item: librbd.read(item[0], item[1], pools), asked)):
                 if image is not None:
                     observed.images[spec(*place, name)] = image
-        for one, name in halves:
-            half = librbd.read(one.place, name, pools)
-            if half is not None:
-                observed.partial[one.spec] = half.metadata.get(DIGEST, "")
 
     def _read_sources(self, observed: Observed) -> None:
         """Digest the files, each once in a call. A digest that was given and that the image carries spares even that."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 import socket
 import statistics
@@ -161,8 +162,7 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
 
 def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
     block = os.urandom(4096)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_remove_object, io_context, name)
+    try:
         for _unused in range(rounds):
             with watch.measure("write"):
                 io_context.write_full(name, block)
@@ -171,14 +171,13 @@ def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) 
                 found = io_context.read(name, 4096)
             if found != block:
                 raise Fault(f"object {name}: what was read is not what was written")
+    finally:
+        _remove_object(io_context, name)
 
 
 def _remove_object(io_context: t.Any, name: str) -> None:
-    try:
+    with _missing_is_fine():
         io_context.remove_object(name)
-    except Exception as error:
-        if _errno(error) != errno.ENOENT:
-            raise
 
 
 def _read_images(io_context: t.Any, watch: Stopwatch) -> None:
@@ -216,44 +215,40 @@ def _must_refuse(what: str, act: t.Callable[[], t.Any]) -> None:
 def _prove_refusals(connection: Connection, foreign: t.Sequence[str], name: str, write: bool, report: Report) -> None:
     """Everything that was not promised must be refused: all other pools, and the commands of an administrator."""
 
-    def pool(pool_name: str) -> tuple[list[str], list[str]]:
-        done, problems = [], []
-        with contextlib.closing(connection.rados.open_ioctx(pool_name)) as io_context:
-            acts = [("read from", lambda: _read_nothing(io_context, name))]
-            acts += [("write to", lambda: _touch(io_context, name))] if write else []
-            for what, act in acts:
-                _refusal(f"{what} {pool_name}", act, done, problems)
-        return done, problems
+    def in_pool(pool: str, act: t.Callable[[t.Any, str], t.Any]) -> None:
+        with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context:
+            act(io_context, name)
 
-    def command(prefix: str, arguments: dict[str, t.Any]) -> tuple[list[str], list[str]]:
-        done, problems = [], []
-        _refusal(prefix, lambda: connection.command(prefix, **arguments), done, problems)
-        return done, problems
-
-    def _refusal(what: str, act: t.Callable[[], t.Any], done: list[str], problems: list[str]) -> None:
+    def prove(act: tuple[str, t.Callable[[], t.Any]]) -> str:
+        """Return what is wrong, "" where it is refused as it should be."""
+        what = f"{connection.client}: {act[0]} should be refused, and"
         try:
-            _must_refuse(what, act)
-            done.append(what)
+            _must_refuse(*act)
         except Fault:
-            problems.append(f"{connection.client}: {what} should be refused, and is allowed")
-        except Unreachable:
-            raise
+            return f"{what} is allowed"
         except Exception as error:
             _reraise_unreachable(error, connection)
-            problems.append(f"{connection.client}: {what} should be refused, and failed otherwise: {error}")
+            return f"{what} failed otherwise: {error}"
+        return ""
 
-    commands = ADMIN_COMMANDS if write else ADMIN_COMMANDS[:1]
+    touches = (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]
+    acts: list[tuple[str, t.Callable[[], t.Any]]] = [(f"{what} {pool}", functools.partial(in_pool, pool, act)) for pool in foreign for what, act in touches]
+    acts += [(prefix, functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
     with ThreadPoolExecutor(max_workers=16) as workers:
-        results = [*workers.map(pool, foreign), *workers.map(lambda one: command(*one), commands)]
-    for done, problems in results:
-        report.refused.extend(done)
-        report.problems.extend(problems)
+        for (what, _act), problem in zip(acts, workers.map(prove, acts)):
+            (report.problems if problem else report.refused).append(problem or what)
 
 
 def _read_nothing(io_context: t.Any, name: str) -> None:
     """Read an object that is not there: who may read is told so, who may not is refused."""
-    try:
+    with _missing_is_fine():
         io_context.read(name, 1)
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> t.Iterator[None]:
+    try:
+        yield
     except Exception as error:
         if _errno(error) != errno.ENOENT:
             raise

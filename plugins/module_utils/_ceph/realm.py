@@ -101,7 +101,7 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
         asked.append(("zone", "get", *realm, f"--rgw-zone={site.zone}"))
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = dict(zip((one[0] for one in asked), pool.map(lambda one: cli(*one, place=False), asked)))
-    group, zone, period = found.get("zonegroup"), found.get("zone"), found.get("period")
+    group, zone, period = (found.get(kind) or {} for kind in ("zonegroup", "zone", "period"))
     if "realm" in found:
         observed.realms[site.realm] = found["realm"]
         observed.default_realm = realms["default_info"] == found["realm"]["id"]
@@ -112,14 +112,14 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
     if zone:
         key = zone.get("system_key") or {}
         # A zone's endpoints are written in its zonegroup
-        mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
+        mine: dict[str, t.Any] = next((one for one in group.get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
         observed.zones[site.zone] = {
             **_tidy_place(mine, zone.get("realm_id")),
             "pool": zone["user_uid_pool"].partition(":")[0],
-            "master": (group or {}).get("master_zone") == zone["id"],
+            "master": group.get("master_zone") == zone["id"],
             "system_key": {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None,
         }
-    for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
+    for one in period.get("period_map", {}).get("zonegroups", ()):
         if one["id"] == period["master_zonegroup"]:
             observed.lead_zonegroup, observed.lead_zone = one["name"], _tidy_group(one)["master"]
         if one["name"] == site.zonegroup:
@@ -131,7 +131,7 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
 def _realm_name(realms: t.Mapping[str, t.Any], cli: RadosgwAdmin) -> str:
     """The name of the default realm, which is told by its id."""
     found = (cli("realm", "get", f"--rgw-realm={name}", place=False) for name in realms["realms"])
-    return next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"])
+    return str(next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"]))
 
 
 def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:

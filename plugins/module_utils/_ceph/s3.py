@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -35,6 +36,9 @@ except ImportError:
 # Gateways accept any region in the credential scope.
 REGION = "us-east-1"
 _TRIES, _PAUSE = 8, 0.5  # a gateway that takes over a new period answers 503 for a second or two
+
+
+_LOCK = threading.Lock()
 
 
 class Credentials(t.NamedTuple):
@@ -67,6 +71,13 @@ def sign(credentials: Credentials, method: str, url: str, body: bytes, headers: 
     return dict(request.headers.items())
 
 
+@functools.cache
+def _session() -> t.Any:
+    # Nothing that somebody on this host has set for himself: no profile, no files.
+    own = {"profile": (None, None, None, None), **dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))}
+    return boto3.session.Session(botocore_session=botocore.session.Session(session_vars=own))
+
+
 class Client:
     """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
 
@@ -79,8 +90,6 @@ class Client:
         trust = Trust(validate_certs, ca_path, names)
         self._gateways = [Server(endpoint, trust, timeout, f"{endpoint}:") for endpoint in endpoints]
         self._local = threading.local()
-        self._lock = threading.Lock()
-        self._session: t.Any = None
         self._of: dict[Credentials, t.Any] = {}
 
     def wait(self, seconds: float) -> None:
@@ -109,21 +118,17 @@ class Client:
 
     def s3(self, credentials: Credentials) -> t.Any:
         """Return boto3's client of S3 as a user. Its calls raise ApiFailed and Unreachable."""
-        with self._lock:  # sessions are not for several threads at once
+        with _LOCK:  # sessions are not for several threads at once
             if credentials not in self._of:
                 self._of[credentials] = self._make(credentials)
             return self._of[credentials]
 
     def _make(self, credentials: Credentials) -> t.Any:
-        if self._session is None:
-            # Nothing that somebody on this host has set for himself: no profile, no files.
-            own = {"profile": (None, None, None, None), **dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))}
-            self._session = boto3.session.Session(botocore_session=botocore.session.Session(session_vars=own))
         options: dict[str, t.Any] = {"signature_version": UNSIGNED, "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}}
         if "request_checksum_calculation" in Config.OPTION_DEFAULTS:  # gateways before Ceph 20 know no checksums behind a body
             options.update(request_checksum_calculation="when_required", response_checksum_validation="when_required")
         # Which gateway is asked, and so the signature, is decided where a request is sent.
-        made = self._session.client("s3", REGION, endpoint_url="http://gateway", aws_access_key_id="-", aws_secret_access_key="-", config=Config(**options))
+        made = _session().client("s3", REGION, endpoint_url="http://gateway", aws_access_key_id="-", aws_secret_access_key="-", config=Config(**options))
         made.meta.events.unregister("before-parameter-build.s3", handlers.validate_bucket_name)  # which is the gateway's to say
 
         def send(request: t.Any, **_more: t.Any) -> t.Any:
@@ -140,19 +145,19 @@ class Client:
 
     def _gateway(self) -> Server:
         """Return the gateway of this thread, the first one that can be reached. Raises Unreachable."""
-        if getattr(self._local, "gateway", None) is None:
-            failures = []
-            for gateway in self._gateways:
-                try:
-                    gateway.open()
-                except Unreachable as error:
-                    failures.append(str(error))
-                    continue
-                self._local.gateway = gateway
-                break
-            else:
-                raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
-        return self._local.gateway
+        known: t.Optional[Server] = getattr(self._local, "gateway", None)
+        if known is not None:
+            return known
+        failures = []
+        for gateway in self._gateways:
+            try:
+                gateway.open()
+            except Unreachable as error:
+                failures.append(str(error))
+                continue
+            self._local.gateway = gateway
+            return gateway
+        raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
 
     def _send(self, credentials: Credentials, method: str, target: str, body: bytes, headers: t.Mapping[str, str], sign_body: bool = True) -> Answer:
         """target: path and query, percent-encoded."""

@@ -126,7 +126,7 @@ class Provider:
         draft = Draft()
         for one in self._objects:
             have = (observed[one.bucket] or {}).get(one.key)
-            want = digest(one.path, bool(have) and "-" not in have["etag"]) if one.path is not None else None
+            want = None if one.path is None else digest(one.path, have is not None and "-" not in have["etag"])
             draft.ensure("object", one.id, have, want, functools.partial(self._write, one))
         return draft.plan()
 
@@ -135,8 +135,8 @@ class Provider:
         if one.path is None:
             s3.delete_object(Bucket=one.bucket, Key=one.key)
         else:
-            part = _part_size(one.path)
-            s3.upload_file(one.path, one.bucket, one.key, Config=TransferConfig(multipart_threshold=part, multipart_chunksize=part))
+            part, large = _part_size(one.path), os.path.getsize(one.path) >= _PART  # threads cost more than a small file
+            s3.upload_file(one.path, one.bucket, one.key, Config=TransferConfig(multipart_threshold=part, multipart_chunksize=part, use_threads=large))
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
         """Return nothing further."""

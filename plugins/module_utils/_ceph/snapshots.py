@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, spec
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,9 @@ def plan(
     protect: t.Collection[t.Any],
     librbd: Librbd,
     found: list[str],
-) -> list[Change]:
+    draft: Draft,
+) -> None:
     """place: pool and namespace. image: None where it is to be made. protect: the names of snapshots of which a clone of format 1 is to be made."""
-    changes = []
     path = spec(*place, image_name)
     have, children = ({}, ()) if image is None else (image.snapshots, image.children)
     named = {snap.name for snap in wanted}
@@ -57,24 +57,21 @@ def plan(
                 continue
             if children and have[snap.name]:
                 found.append(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
-            before, reason = {"protected": have[snap.name]}, "the state that it keeps would be lost"
             apply = functools.partial(_in_image, librbd, place, image_name, remove, snap.name, have[snap.name])
-            changes.append(Change("snapshot", name, "delete", before, None, apply, Risk.LOSS, reason))
+            draft.ensure("snapshot", name, {"protected": have[snap.name]}, None, apply, risk=Risk.LOSS, reason="the state that it keeps would be lost")
         elif snap.name not in have:
             after = {"name": snap.name, **({"protected": True} if protected else {})}
             apply = functools.partial(_in_image, librbd, place, image_name, _create, snap.name, bool(protected))
-            changes.append(Change("snapshot", name, "create", None, after, apply, needs=frozenset({f"image/{path}"})))
-        elif protected is not None and protected != have[snap.name]:
-            if not protected and children:
+            draft.ensure("snapshot", name, None, after, apply, needs=[f"image/{path}"])
+        elif protected is not None:
+            if have[snap.name] and not protected and children:
                 found.append(f"snapshot {snap.name} has clones and cannot be unprotected")
-            changes.append(plan_protection(place, image_name, snap.name, protected, librbd))
-    return changes
+            plan_protection(place, image_name, snap.name, have[snap.name], protected, librbd, draft)
 
 
-def plan_protection(place: tuple[str, str], image_name: str, name: str, protected: bool, librbd: Librbd) -> Change:
-    before, after = {"protected": not protected}, {"protected": protected}
+def plan_protection(place: tuple[str, str], image_name: str, name: str, have: bool, protected: bool, librbd: Librbd, draft: Draft) -> None:
     apply = functools.partial(_in_image, librbd, place, image_name, _protect, name, protected)
-    return Change("snapshot", f"{spec(*place, image_name)}@{name}", "update", before, after, apply)
+    draft.ensure("snapshot", f"{spec(*place, image_name)}@{name}", {"protected": have}, {"protected": protected}, apply)
 
 
 def _in_image(librbd: Librbd, place: tuple[str, str], image_name: str, do: t.Callable[[t.Any, str, bool], None], name: str, protected: bool) -> None:
