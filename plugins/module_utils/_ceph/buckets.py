@@ -87,34 +87,33 @@ class Observed:
     bucket_ids: t.FrozenSet[str] = frozenset()
 
 
-def parse(items: t.Iterable[t.Mapping[str, t.Any]], problems: list[str]) -> tuple[Bucket, ...]:
-    """Return the declared buckets."""
-    buckets = []
-    for item in items:
-        found: list[str] = []
-        buckets.append(Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", _parse_settings(item, found)))
-        problems.extend(f"bucket {item['name']}: {text}" for text in found)
-    return tuple(buckets)
+def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
+    """Return a declared bucket."""
 
+    def problem(text: str) -> None:
+        problems.append(f"bucket {item['name']}: {text}")
 
-def _parse_settings(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
-    settings: dict[str, t.Any] = {key: item[key] for key in ("versioning",) if item.get(key) is not None}
+    settings: dict[str, t.Any] = {}
+    if item.get("versioning") is not None:
+        settings["versioning"] = item["versioning"]
     if item.get("lifecycle") is not None:
-        for rule in item["lifecycle"]:
-            found.extend(s3_bucket_settings.rule_problems(rule))
         settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
-        names = [rule["id"] for rule in settings["lifecycle"]]
-        found.extend(f"lifecycle rule {name} is declared twice" for name in sorted(values.duplicates(names)))
+        twice = values.duplicates(rule["id"] for rule in settings["lifecycle"])
+        for text in (
+            *(text for rule in item["lifecycle"] for text in s3_bucket_settings.rule_problems(rule)),
+            *(f"lifecycle rule {name} is declared twice" for name in sorted(twice)),
+        ):
+            problem(text)
     if item.get("policy") is not None:
         try:
             settings["policy"] = s3_bucket_settings.tidy_policy(item["policy"])
             if s3_bucket_settings.is_public(settings["policy"]) and not item.get("public"):
-                found.append("its policy lets everybody in; say public: true if that is meant")
+                problem("its policy lets everybody in; say public: true if that is meant")
         except ValueError as error:
-            found.append(str(error))
+            problem(str(error))
     if item.get("quota") is not None:
-        settings["quota"] = quotas.parse(item["quota"], found)
-    return settings
+        settings["quota"] = quotas.parse(item["quota"], problem)
+    return Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", settings)
 
 
 # -- what is

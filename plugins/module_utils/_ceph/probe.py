@@ -268,12 +268,6 @@ def _reraise_unreachable(error: Exception, connection: Connection) -> None:
         raise Unreachable(f"{connection.client}: the cluster did not answer within {connection.timeout} s: {error}") from error
 
 
-def read_image(connection: Connection, pool: str, image: str, offset: int, length: int) -> bytes:
-    """Read a part of an image. Raises rbd's and rados's own errors."""
-    with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context, rbd.Image(io_context, image, read_only=True) as opened:
-        return bytes(opened.read(offset, length))
-
-
 @dataclasses.dataclass(frozen=True)
 class Probe:
     """One client to probe: how to connect as it, and all that its consumers were promised together."""
@@ -313,10 +307,13 @@ def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Repor
         except Unreachable as error:
             return Report(probe.options["client"], problems=[str(error)])
 
-    if not probes:
-        return []
-    with ThreadPoolExecutor(max_workers=min(8, len(probes))) as workers:
+    with ThreadPoolExecutor(max_workers=8) as workers:
         return list(workers.map(one, probes))
+
+
+def _read_part(io_context: t.Any, marker: t.Mapping[str, t.Any]) -> bytes:
+    with rbd.Image(io_context, marker["image"], read_only=True) as image:
+        return bytes(image.read(marker["offset"], marker["length"]))
 
 
 def read_markers(
@@ -330,8 +327,8 @@ def read_markers(
         client = marker.get("client") or connection.get("client") or "client.admin"
         options = known.get(client) or {**connection, "client": client}
         try:
-            with Connection(options) as opened:
-                data = read_image(opened, marker["pool"], marker["image"], marker["offset"], marker["length"])
+            with Connection(options) as opened, contextlib.closing(opened.rados.open_ioctx(marker["pool"])) as io_context:
+                data = _read_part(io_context, marker)
         except Exception as error:  # Unreachable, and the families of librados and librbd
             problems.append(f"{marker['pool']}/{marker['image']} could not be read as {client}: {error}")
             continue

@@ -17,7 +17,7 @@ UNLIMITED = -1
 QUOTA = {"enabled": {"type": "bool", "default": True}, "max_size": {"type": "str"}, "max_objects": {"type": "int"}}
 
 
-def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
+def parse(item: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> dict[str, t.Any]:
     """Return a declared quota in the form in which quotas are compared."""
     quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
     quota["max_objects"] = UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], UNLIMITED)
@@ -27,7 +27,7 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
             # The gateways keep sizes in whole KiB
             quota["max_size"] = -(-values.size(item["max_size"]) // 1024) * 1024
         except ValueError as error:
-            problems.append(f"quota: {error}")
+            problem(f"quota: {error}")
     return quota
 
 

@@ -63,8 +63,8 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     admin = params.get("admin_user") or "cephstack-admin"
     wanted = Wanted(
         realm.parse(params["site"], endpoints) if params.get("site") else None,
-        users.parse(params.get("users") or (), admin, problems),
-        buckets.parse(params.get("buckets") or (), problems),
+        tuple(users.parse(item, admin, problems) for item in params.get("users") or ()),
+        tuple(buckets.parse(item, problems) for item in params.get("buckets") or ()),
         frozenset(params.get("prune") or ()),
         admin,
     )

@@ -20,6 +20,7 @@ import time
 import typing as t
 from urllib.parse import quote, unquote, urlsplit
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Answer, Server, Trust
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 
@@ -94,23 +95,21 @@ class Client:
 
     def wait(self, seconds: float) -> None:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
-        end = time.monotonic() + seconds
         silent = dict.fromkeys(self._gateways, "")
-        while True:
+
+        def all_answer() -> bool:
             for gateway in list(silent):
                 try:
                     status = gateway.request("an unsigned read", "GET", gateway.path or "/", safe=True).status
-                    if status < 500:
-                        del silent[gateway]
-                    else:
-                        silent[gateway] = f"{gateway} HTTP status {status}"
                 except Unreachable as error:
                     silent[gateway] = str(error)
-            if not silent:
-                return
-            if time.monotonic() > end:
-                raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values()))
-            time.sleep(_PAUSE)
+                    continue
+                silent[gateway] = f"{gateway} HTTP status {status}"
+                if status < 500:
+                    del silent[gateway]
+            return not silent
+
+        wait_until(all_answer, seconds, lambda: Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values())), _PAUSE)
 
     def status_without_key(self, path: str) -> int:
         """Return the HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""

@@ -40,7 +40,7 @@ def plan(
     image: t.Optional[Image],
     protect: t.Collection[t.Any],
     librbd: Librbd,
-    found: list[str],
+    problem: t.Callable[[str], None],
     draft: Draft,
 ) -> None:
     """place: pool and namespace. image: None where it is to be made. protect: the names of snapshots of which a clone of format 1 is to be made."""
@@ -50,28 +50,24 @@ def plan(
     # Snapshots that nobody declared here, but that a clone of format 1 is to be made of.
     undeclared = tuple(Snapshot(name) for name in sorted(have) if name not in named and f"{path}@{name}" in protect)
     for snap in wanted + undeclared:
-        name = f"{path}@{snap.name}"
+        name, living = f"{path}@{snap.name}", have.get(snap.name)
         protected = True if name in protect else snap.protected
+        current = None if living is None else {"protected": living}
+        desired: t.Optional[dict[str, t.Any]] = {} if protected is None else {"protected": protected}
+        apply: t.Callable[[t.Any, str, bool], None] = _protect
+        more: dict[str, t.Any] = {}
         if not snap.present:
-            if snap.name not in have:
-                continue
-            if children and have[snap.name]:
-                found.append(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
-            apply = functools.partial(_in_image, librbd, place, image_name, remove, snap.name, have[snap.name])
-            draft.ensure("snapshot", name, {"protected": have[snap.name]}, None, apply, risk=Risk.LOSS, reason="the state that it keeps would be lost")
-        elif snap.name not in have:
-            after = {"name": snap.name, **({"protected": True} if protected else {})}
-            apply = functools.partial(_in_image, librbd, place, image_name, _create, snap.name, bool(protected))
-            draft.ensure("snapshot", name, None, after, apply, needs=[f"image/{path}"])
-        elif protected is not None:
-            if have[snap.name] and not protected and children:
-                found.append(f"snapshot {snap.name} has clones and cannot be unprotected")
-            plan_protection(place, image_name, snap.name, have[snap.name], protected, librbd, draft)
-
-
-def plan_protection(place: tuple[str, str], image_name: str, name: str, have: bool, protected: bool, librbd: Librbd, draft: Draft) -> None:
-    apply = functools.partial(_in_image, librbd, place, image_name, _protect, name, protected)
-    draft.ensure("snapshot", f"{spec(*place, image_name)}@{name}", {"protected": have}, {"protected": protected}, apply)
+            if children and living:
+                problem(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
+            apply, protected, desired = remove, living, None
+            more = {"risk": Risk.LOSS, "reason": "the state that it keeps would be lost"}
+        elif living is None:
+            apply, desired = _create, {"name": snap.name, **({"protected": True} if protected else {})}
+            more = {"needs": [f"image/{path}"]}
+        elif living and protected is False and children:
+            problem(f"snapshot {snap.name} has clones and cannot be unprotected")
+        do = functools.partial(_in_image, librbd, place, image_name, apply, snap.name, bool(protected))
+        draft.ensure("snapshot", name, current, desired, do, **more)
 
 
 def _in_image(librbd: Librbd, place: tuple[str, str], image_name: str, do: t.Callable[[t.Any, str, bool], None], name: str, protected: bool) -> None:

@@ -50,19 +50,14 @@ class Observed:
     owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
 
 
-def parse(items: t.Iterable[t.Mapping[str, t.Any]], admin: str, problems: list[str]) -> tuple[User, ...]:
-    """Return the declared users. admin: the uid of this collection's own."""
-    users = []
-    for item in items:
-        found: list[str] = []
-        users.append(_parse(item, admin, found))
-        problems.extend(f"user {item['uid']}: {text}" for text in found)
-    return tuple(users)
+def parse(item: t.Mapping[str, t.Any], admin: str, problems: list[str]) -> User:
+    """Return a declared user. admin: the uid of this collection's own."""
 
+    def problem(text: str) -> None:
+        problems.append(f"user {item['uid']}: {text}")
 
-def _parse(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
     if item["uid"] == admin:
-        found.append("this is the collection's own user (admin_user); it cannot be declared")
+        problem("this is the collection's own user (admin_user); it cannot be declared")
     fields = {key: item[key] for key in (*_FIELDS, *_FLAGS) if item.get(key) is not None}
     # As the gateways keep them
     if "email" in fields:
@@ -75,15 +70,15 @@ def _parse(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
             try:
                 fields["caps"][kind] = tidy_perm(perm)
             except ValueError as error:
-                found.append(str(error))
-    fields.update({key: quotas.parse(item[key], found) for key in _QUOTAS if item.get(key) is not None})
+                problem(str(error))
+    fields.update({key: quotas.parse(item[key], problem) for key in _QUOTAS if item.get(key) is not None})
     keys = None
     if item.get("keys"):
         keys = {key["access_key"]: Secret(key["secret_key"]) for key in item["keys"]}
         if len(keys) < len(item["keys"]):
-            found.append("an access key is given twice")
+            problem("an access key is given twice")
     elif item.get("exclusive_keys"):
-        found.append("exclusive_keys needs keys")
+        problem("exclusive_keys needs keys")
     return User(item["uid"], item.get("state", "present") == "present", fields, keys, bool(item.get("exclusive_keys")))
 
 
