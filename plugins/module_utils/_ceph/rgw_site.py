@@ -137,15 +137,12 @@ class Provider:
             return  # no gateway has run in this zone, so it has no users
         if not wanted.site and not observed.zones:
             return
-        if wanted.admin not in api.cli("metadata", "list", "user"):
+        if wanted.admin in api.cli("metadata", "list", "user"):
+            observed.users[wanted.admin] = api.cli("user", "info", f"--uid={wanted.admin}")
+        if wanted.admin not in observed.users or not users.may_ask(observed.users[wanted.admin]):
             self._without_own_user(observed)
             return
-        record = api.cli("user", "info", f"--uid={wanted.admin}")
-        observed.users[wanted.admin] = record
-        if not users.may_ask(record):
-            self._without_own_user(observed)
-            return
-        api.keep(record)
+        api.keep(observed.users[wanted.admin])
         with ThreadPoolExecutor(max_workers=_LANE.at_once) as pool:
             listed = pool.map(lambda kind: api("GET", f"metadata/{kind}"), ("user", "bucket"))
             observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)
