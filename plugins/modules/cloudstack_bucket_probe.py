@@ -41,6 +41,8 @@ options:
   ca_path:
     description: A file on this host with the certificates of the authorities to trust. By default the system's are.
     type: path
+requirements:
+  - python3-boto3, of the distribution's own Python (another interpreter hands over to it by itself)
 seealso:
   - module: cephstack.cloud.s3_probe
 """
@@ -79,6 +81,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.bucket_probe import probe_all
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, ApiError, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
@@ -101,7 +104,10 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False, probes=[], problems=[])
     try:
-        probes, problems = probe_all(connect(params["connection"]), params["object_stores"], params["ca_path"], params["validate_certs"])
+        server = connect(params["connection"])
+        if server.rows("listObjectStoragePools"):
+            require_binding(module, "boto3", "python3-boto3")
+        probes, problems = probe_all(server, params["object_stores"], params["ca_path"], params["validate_certs"])
     except (Invalid, ApiError, Unreachable) as error:
         module.fail_json(msg=str(error))
     if problems:

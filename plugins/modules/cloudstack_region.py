@@ -335,6 +335,8 @@ options:
     description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str
     default: ""
+requirements:
+  - python3-boto3, of the distribution's own Python (another interpreter hands over to it by itself), for object stores and image stores on S3
 """
 
 EXAMPLES = r"""
@@ -487,6 +489,7 @@ primary_storage:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
@@ -511,6 +514,8 @@ def main() -> None:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
+    if server is not None and (declaration["object_stores"] or any(store["s3"] for store in declaration["image_stores"] or ())):
+        require_binding(module, "boto3", "python3-boto3")
     reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 

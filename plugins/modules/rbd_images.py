@@ -173,7 +173,7 @@ from contextlib import closing
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
@@ -256,7 +256,7 @@ def main() -> None:
     require_binding(module, "rbd", "python3-rbd")
     try:
         with Connection(params["connection"]) as connection, closing(Provider(connection, wanted, check=module.check_mode)) as provider:
-            run_module(module, provider, armed=params["arm"], workers=WORKERS)
+            run_module(module, provider, armed=params["arm"])
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

@@ -303,6 +303,7 @@ options:
     default: []
 requirements:
   - radosgw-admin (package radosgw)
+  - python3-boto3, of the distribution's own Python, for users and buckets
 """
 
 EXAMPLES = r"""
@@ -370,7 +371,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import WORKERS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, integer, record, records, string, strings
@@ -413,13 +414,15 @@ def main() -> None:
             # There is no cluster yet: all would be created
             run_module(module, Provider(wanted, None, options))
         require_binding(module)
+        if params["endpoints"]:
+            require_binding(module, "boto3", "python3-boto3")
         client = (
             Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"], params["tls_names"]) if params["endpoints"] else None
         )
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
         with Connection(options) as connection:
-            run_module(module, Provider(wanted, connection, options, client), armed=params["arm"], workers=WORKERS)
+            run_module(module, Provider(wanted, connection, options, client), armed=params["arm"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

@@ -72,6 +72,8 @@ options:
     type: list
     elements: str
     default: []
+requirements:
+  - python3-boto3, of the distribution's own Python (another interpreter hands over to it by itself)
 seealso:
   - module: cephstack.cloud.rgw_site
   - module: cephstack.cloud.rgw_keys_info
@@ -99,6 +101,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
@@ -133,6 +136,8 @@ def main() -> None:
     params = module.params
     credentials = {uid: Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"])) for uid, keys in params["s3_keys"].items() if keys}
     there = bool(params["endpoints"])
+    if there:
+        require_binding(module, "boto3", "python3-boto3")
     try:
         owners = credentials if there or not module.check_mode else {item["owner"] for item in params["objects"]}
         objects = parse(params["objects"], owners, module.check_mode)

@@ -116,6 +116,32 @@ def test_a_gateway_that_does_not_answer_is_named(prove):
         prove(endpoints=["http://127.0.0.1:1"])
 
 
+def test_files_are_kept_as_objects_of_any_size(run, gateway, keys, tmp_path):
+    client, credentials = gateway.client, gateway.credentials("amy")
+    client.request(credentials, "PUT", "/files")
+    contents = {"small": b"small", "large": bytes(range(256)) * (130 << 10), "at once": b"a" * (17 << 20), "sub/ü +": b"named", "empty": b""}
+    for number, content in enumerate(contents.values()):
+        (tmp_path / str(number)).write_bytes(content)
+    client.request(credentials, "PUT", "/files/at once", None, contents["at once"])
+    objects = [{"bucket": "files", "key": key, "owner": "amy", "path": str(tmp_path / str(number))} for number, key in enumerate(contents)]
+
+    def keep(objects=objects, **more):
+        result = run("s3_objects", connection=False, endpoints=[gateway.url], s3_keys=keys, objects=objects, **more)
+        return [f"{change['action']} {change['name']}" for change in result["changes"]]
+
+    created = [f"create files/{key}" for key in contents if key != "at once"]
+    assert keep(check=True) == created
+    assert keep() == created
+    assert keep() == []
+    assert {key: client.request(credentials, "GET", f"/files/{key}") for key in contents} == contents
+    (tmp_path / "1").write_bytes(b"x" + contents["large"][1:])
+    assert keep() == ["update files/large"]
+    assert keep([{**one, "state": "absent"} for one in objects]) == [f"delete files/{key}" for key in contents]
+    with pytest.raises(Failed, match="there is no bucket none"):
+        keep([{**objects[0], "bucket": "none"}])
+    client.request(credentials, "DELETE", "/files")
+
+
 def test_tls_is_proven_at_the_address_for_the_name(prove, run, gateway, keys):
     secure = {"endpoints": [f"https://{gateway.secure}"], "ca_path": gateway.certificate}
     with pytest.raises(Failed, match=r"its certificate is not trusted \(as 127\.0\.0\.1: IP address mismatch"):

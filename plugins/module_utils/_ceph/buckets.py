@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, mapping, presence, record, records, string
 
 OPTIONS: dict[str, t.Any] = {
@@ -36,22 +36,48 @@ OPTIONS: dict[str, t.Any] = {
 class _Setting(t.NamedTuple):
     """A setting that S3 keeps under its own name. missing: S3's error where there is none; what there is then is none."""
 
-    read: t.Callable[[bytes], t.Any]
-    write: t.Callable[[t.Any], bytes]
+    read: t.Callable[[t.Any, str], t.Any]
+    write: t.Callable[[t.Any, str, t.Any], t.Any]
     missing: str = ""
     none: t.Any = None
 
 
-_SETTINGS = {
-    "versioning": _Setting(s3_bucket_settings.versioning_from_xml, s3_bucket_settings.versioning_to_xml),
-    "lifecycle": _Setting(s3_bucket_settings.lifecycle_from_xml, s3_bucket_settings.lifecycle_to_xml, "NoSuchLifecycleConfiguration", []),
-    "policy": _Setting(s3_bucket_settings.tidy_policy, lambda policy: json.dumps(policy).encode(), "NoSuchBucketPolicy"),
+def _write_versioning(s3: t.Any, name: str, enabled: bool) -> None:
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled" if enabled else "Suspended"})
+
+
+def _write_lifecycle(s3: t.Any, name: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    if rules:
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": s3_bucket_settings.lifecycle_to_s3(rules)})
+    else:
+        s3.delete_bucket_lifecycle(Bucket=name)
+
+
+def _write_policy(s3: t.Any, name: str, policy: t.Optional[t.Mapping[str, t.Any]]) -> None:
+    if policy:
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    else:
+        s3.delete_bucket_policy(Bucket=name)
+
+
+SETTINGS = {
+    # Never switched on and suspended are the same in this.
+    "versioning": _Setting(lambda s3, name: s3.get_bucket_versioning(Bucket=name).get("Status") == "Enabled", _write_versioning),
+    "lifecycle": _Setting(
+        lambda s3, name: s3_bucket_settings.lifecycle_from_s3(s3.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", ())),
+        _write_lifecycle,
+        "NoSuchLifecycleConfiguration",
+        [],
+    ),
+    "policy": _Setting(
+        lambda s3, name: s3_bucket_settings.tidy_policy(s3.get_bucket_policy(Bucket=name)["Policy"].encode()), _write_policy, "NoSuchBucketPolicy"
+    ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Bucket:
-    """A declared bucket. settings: of _SETTINGS and quota only what was declared."""
+    """A declared bucket. settings: of SETTINGS and quota only what was declared."""
 
     name: str
     owner: str
@@ -73,34 +99,33 @@ class Observed:
     bucket_ids: t.FrozenSet[str] = frozenset()
 
 
-def parse(items: t.Iterable[t.Mapping[str, t.Any]], problems: list[str]) -> tuple[Bucket, ...]:
-    """Return the declared buckets."""
-    buckets = []
-    for item in items:
-        found: list[str] = []
-        buckets.append(Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", _parse_settings(item, found)))
-        problems.extend(f"bucket {item['name']}: {text}" for text in found)
-    return tuple(buckets)
+def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
+    """Return a declared bucket."""
 
+    def problem(text: str) -> None:
+        problems.append(f"bucket {item['name']}: {text}")
 
-def _parse_settings(item: t.Mapping[str, t.Any], found: list[str]) -> dict[str, t.Any]:
-    settings: dict[str, t.Any] = {key: item[key] for key in ("versioning",) if item.get(key) is not None}
+    settings: dict[str, t.Any] = {}
+    if item.get("versioning") is not None:
+        settings["versioning"] = item["versioning"]
     if item.get("lifecycle") is not None:
-        for rule in item["lifecycle"]:
-            found.extend(s3_bucket_settings.rule_problems(rule))
         settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
-        names = [rule["id"] for rule in settings["lifecycle"]]
-        found.extend(f"lifecycle rule {name} is declared twice" for name in sorted(values.duplicates(names)))
+        twice = values.duplicates(rule["id"] for rule in settings["lifecycle"])
+        for text in (
+            *(text for rule in item["lifecycle"] for text in s3_bucket_settings.rule_problems(rule)),
+            *(f"lifecycle rule {name} is declared twice" for name in sorted(twice)),
+        ):
+            problem(text)
     if item.get("policy") is not None:
         try:
             settings["policy"] = s3_bucket_settings.tidy_policy(item["policy"])
             if s3_bucket_settings.is_public(settings["policy"]) and not item.get("public"):
-                found.append("its policy lets everybody in; say public: true if that is meant")
+                problem("its policy lets everybody in; say public: true if that is meant")
         except ValueError as error:
-            found.append(str(error))
+            problem(str(error))
     if item.get("quota") is not None:
-        settings["quota"] = quotas.parse(item["quota"], found)
-    return settings
+        settings["quota"] = quotas.parse(item["quota"], problem)
+    return Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", settings)
 
 
 # -- what is
@@ -130,10 +155,10 @@ def _read(api: AdminOps, name: str, deep: bool) -> t.Optional[dict[str, t.Any]]:
         "quota": quotas.current(stats["bucket_quota"]),
     }
     if deep:
-        credentials, path = api.credentials(stats["owner"]), "/" + name.rpartition("/")[2]
-        for key, setting in _SETTINGS.items():
+        s3 = api.client.s3(api.credentials(stats["owner"]))
+        for key, setting in SETTINGS.items():
             try:
-                have[key] = setting.read(api.client.request(credentials, "GET", path, {key: ""}))
+                have[key] = setting.read(s3, name.rpartition("/")[2])
             except ApiFailed as error:
                 if error.code != setting.missing:
                     raise
@@ -144,46 +169,40 @@ def _read(api: AdminOps, name: str, deep: bool) -> t.Optional[dict[str, t.Any]]:
 # -- what must change
 
 
-def plan_deletion(name: str, observed: Observed, api: AdminOps, why: str = "") -> Change:
+def plan_deletion(name: str, observed: Observed, api: AdminOps, draft: Draft, why: str = "") -> None:
     have = observed.buckets.get(name, {})
     count = have.get("objects", 0)
     before, reason = {"owner": have.get("owner"), "objects": count}, f"{why}its {count} objects would be deleted"
-    return Change("bucket", name, "delete", before, None, lambda: api("DELETE", "bucket", bucket=name, purge_objects=True), Risk.LOSS, reason)
+    draft.ensure("bucket", name, before, None, lambda: api("DELETE", "bucket", bucket=name, purge_objects=True), risk=Risk.LOSS, reason=reason)
 
 
-def plan(
-    buckets: t.Iterable[Bucket], observed: Observed, owners: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], problems: list[str]
-) -> list[Change]:
+def plan(buckets: t.Iterable[Bucket], observed: Observed, owners: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
     """owners: uids that are declared or there."""
-    changes = []
     for bucket in buckets:
         if not bucket.present:
-            changes.extend([plan_deletion(bucket.id, observed, api)] if bucket.id in observed.buckets else [])
+            if bucket.id in observed.buckets:
+                plan_deletion(bucket.id, observed, api, draft)
         elif bucket.owner not in owners:
-            problems.append(f"bucket {bucket.name}: its owner {bucket.owner} is neither declared nor there")
+            draft.problem(f"bucket {bucket.name}: its owner {bucket.owner} is neither declared nor there")
         else:
-            changes.extend(_plan(bucket, observed.buckets.get(bucket.id), api, needs | {f"user/{bucket.owner}"}))
-    return changes
+            _plan(bucket, observed.buckets.get(bucket.id), api, needs | {f"user/{bucket.owner}"}, draft)
 
 
-def _plan(bucket: Bucket, have: t.Optional[dict[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str]) -> list[Change]:
-    wish = {"owner": bucket.owner, **bucket.settings}
+def _plan(bucket: Bucket, have: t.Optional[dict[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
+    wish = quotas.without_off(have or {}, {"owner": bucket.owner, **bucket.settings}, ["quota"])
     if have is None:
-        new = {key: value for key, value in wish.items() if value not in (None, [], False)}
-        return [Change("bucket", bucket.id, "create", None, new, lambda: _set(api, bucket, new, None), needs=needs)]
-    before, after = quotas.differing(have, wish, ("quota",))
-    return [Change("bucket", bucket.id, "update", before, after, lambda: _set(api, bucket, after, have), needs=needs)] if after else []
+        wish = {key: value for key, value in wish.items() if value not in (None, [], False)}
+    draft.ensure("bucket", bucket.id, have, wish, lambda: _set(api, bucket, wish, None), lambda after: _set(api, bucket, after, have), needs)
 
 
 def _set(api: AdminOps, bucket: Bucket, after: t.Mapping[str, t.Any], have: t.Optional[t.Mapping[str, t.Any]]) -> None:
-    credentials, path = api.credentials(bucket.owner), f"/{bucket.name}"
+    s3 = api.client.s3(api.credentials(bucket.owner))
     if have is None:
-        api.client.request(credentials, "PUT", path)
+        s3.create_bucket(Bucket=bucket.name)
     elif "owner" in after:
         api("PUT", "bucket", bucket=bucket.id, bucket_id=have["id"], uid=bucket.owner)
-    for key, setting in _SETTINGS.items():
+    for key, setting in SETTINGS.items():
         if key in after:
-            body = setting.write(after[key]) if after[key] or not setting.missing else b""
-            api.client.request(credentials, "PUT" if body else "DELETE", path, {key: ""}, body)
+            setting.write(s3, bucket.name, after[key])
     if "quota" in after:
         api("PUT", "bucket", quota="", uid=bucket.owner, bucket=bucket.name, **quotas.query(after["quota"]))

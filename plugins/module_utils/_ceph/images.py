@@ -19,9 +19,9 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files, snapshots, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, mask_of, order_of, spec, split_snapshot
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, mask_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.snapshots import Snapshot
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
 
 try:
     import rados
@@ -37,21 +37,15 @@ _TOGETHER = frozenset({"object-map", "fast-diff"})  # librbd switches on both wh
 
 DIGEST = "cephstack.source"  # the metadata key of an imported image: "sha256:<hex>" of the file
 _PARTIAL = ".cephstack-import."  # an image of this name is filled by an import, or was until it was cut off
-WORKERS = 16  # beyond this, 50 clones get no faster (one librbd connection, measured)
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A file to import. digest: "sha256:<hex>" where the operator gave it; it is computed otherwise."""
-
-    path: str
-    kind: str = "auto"
-    digest: t.Optional[str] = None
+_LANE = Lane("librbd", 16)  # beyond this, 50 clones get no faster (one librbd connection, measured)
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A declared image. What is None is left as it is (or to the cluster's defaults where it is created)."""
+    """A declared image. What is None is left as it is (or to the cluster's defaults where it is created).
+
+    path: a file to import, of that format. digest: "sha256:<hex>" where the operator gave it; it is computed otherwise.
+    """
 
     pool: str
     name: str
@@ -65,7 +59,9 @@ class Wanted:
     snapshots: t.Tuple[Snapshot, ...] = ()
     clone_of: t.Optional[str] = None
     flatten: bool = False
-    source: t.Optional[Source] = None
+    path: str = ""
+    format: str = "auto"
+    digest: t.Optional[str] = None
     delete: bool = False
     trash_delay: int = 0
 
@@ -77,27 +73,48 @@ class Wanted:
     def spec(self) -> str:
         return spec(self.pool, self.namespace, self.name)
 
+    @property
+    def aside(self) -> str:
+        """The name under which it is filled by an import."""
+        return _PARTIAL + self.name
+
 
 @dataclasses.dataclass
 class Observed:
     """What is. pools, namespaces: None where no cluster could be asked because there is none yet (check mode only).
 
-    names: (pool, namespace) -> the names of all its images. images: spec -> the image, for those declared or cloned from.
-    partial: spec -> the digest that the unfinished import of that image carries ("" where it isn't whole).
-    sources: path -> digest and size of the disk in it.
+    images: spec -> the image, for those declared, cloned from, or filled aside. sources: path -> digest and size of the disk in it.
+    unread: problems of source files.
     """
 
     pools: t.Optional[t.FrozenSet[str]] = None
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
-    names: t.Dict[t.Tuple[str, str], t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
     images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)
-    partial: t.Dict[str, str] = dataclasses.field(default_factory=dict)
     sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)
     clones_v2: bool = True
-    unread: t.List[str] = dataclasses.field(default_factory=list)  # problems of source files
+    unread: t.List[str] = dataclasses.field(default_factory=list)
 
 
 # -- what was declared
+
+
+def _features(names: t.Iterable[str]) -> frozenset[str]:
+    return frozenset(names) | (_TOGETHER if _TOGETHER & set(names) else frozenset())
+
+
+def _metadata(pairs: t.Mapping[str, t.Any]) -> dict[str, t.Optional[str]]:
+    return {key: None if value is None else values.word(value) for key, value in pairs.items()}
+
+
+# How what is declared is read; raises ValueError.
+_READ: dict[str, t.Callable[[t.Any], t.Any]] = {
+    **dict.fromkeys(("pool", "namespace", "name", "data_pool", "clone_of"), str),
+    **dict.fromkeys(("size", "object_size"), values.size),
+    "trash_delay": values.duration,
+    "flatten": bool,
+    "features": _features,
+    "metadata": _metadata,
+}
 
 
 def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
@@ -117,44 +134,28 @@ def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
 
 
 def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
-    numbers: dict[str, t.Optional[int]] = {}
-    for key, read in (("size", values.size), ("object_size", values.size), ("trash_delay", values.duration)):
+    fields: dict[str, t.Any] = {}
+    for key, read in _READ.items():
         try:
-            numbers[key] = None if item.get(key) is None else read(item[key])
+            if item.get(key) is not None:
+                fields[key] = read(item[key])
         except ValueError as error:
             found.append(f"{key}: {error}")
-    for key in ("pool", "namespace", "name"):
-        if any(sign in (item.get(key) or "") for sign in "/@"):
-            found.append(f"{key} must not contain / or @")
-    declared = snapshots.parse(item.get("snapshots"), found)
-    features = None if item.get("features") is None else frozenset(item["features"])
-    if features and features & _TOGETHER:
-        features |= _TOGETHER
-    source, metadata = item.get("source"), item.get("metadata") or {}
-    digest = source.get("digest") if source else None
-    wanted = Wanted(
-        pool=item["pool"],
-        name=item["name"],
-        namespace=item.get("namespace") or "",
-        present=item.get("state", "present") == "present",
-        size=numbers.get("size"),
-        features=features,
-        data_pool=item.get("data_pool"),
-        object_size=numbers.get("object_size"),
-        metadata={key: None if value is None else values.word(value) for key, value in metadata.items()},
-        snapshots=declared,
-        clone_of=item.get("clone_of") or None,
-        flatten=bool(item.get("flatten")),
-        source=Source(source["path"], source.get("format") or "auto", digest.lower() if digest else None) if source else None,
-        delete=item.get("removal") == "delete",
-        trash_delay=numbers.get("trash_delay") or 0,
-    )
-    found.extend(_contradictions(wanted, item.get("size") is not None, digest))
+    found.extend(f"{key} must not contain / or @" for key in ("pool", "namespace", "name") if any(sign in fields.get(key, "") for sign in "/@"))
+    fields["snapshots"] = snapshots.parse(item.get("snapshots"), found)
+    source = item.get("source")
+    if source:
+        digest = source.get("digest") or ""
+        if digest and not (digest.startswith("sha256:") and len(digest) == 71):
+            found.append("source.digest must be sha256: and 64 hexadecimal digits")
+        fields.update(path=source["path"], format=source.get("format") or "auto", digest=digest.lower() or None)
+    wanted = Wanted(present=item.get("state", "present") == "present", delete=item.get("removal") == "delete", **fields)
+    found.extend(_contradictions(wanted, item.get("size") is not None))
     return wanted
 
 
-def _contradictions(one: Wanted, sized: bool, digest: t.Optional[str]) -> t.Iterator[str]:
-    """What cannot be, whatever the cluster has. sized: whether a size is declared, right or wrong. digest: as it was written."""
+def _contradictions(one: Wanted, sized: bool) -> t.Iterator[str]:
+    """What cannot be, whatever the cluster has. sized: whether a size is declared, right or wrong."""
     for needs, needed in _REQUIRED_BY.items():
         if one.features and needs in one.features and needed not in one.features:
             yield f"feature {needs} needs {needed}"
@@ -162,18 +163,16 @@ def _contradictions(one: Wanted, sized: bool, digest: t.Optional[str]) -> t.Iter
         yield "object_size must be a power of two from 4K to 32M"
     if one.clone_of:
         try:
-            if spec(*split_snapshot(one.clone_of)[:3]) == one.spec:
+            if split_snapshot(one.clone_of).path == one.spec:
                 yield "an image cannot be a clone of itself"
         except ValueError as error:
             yield f"clone_of: {error}"
         if one.features is not None and "layering" not in one.features:
             yield "a clone needs the feature layering"
-    if one.clone_of and one.source:
+    if one.clone_of and one.path:
         yield "clone_of and source exclude each other"
-    if one.present and not one.clone_of and not one.source and not sized:
+    if one.present and not one.clone_of and not one.path and not sized:
         yield "an image needs a size, a source or a clone_of"
-    if digest and not (digest.startswith("sha256:") and len(digest) == 71):
-        yield "source.digest must be sha256: and 64 hexadecimal digits"
     if any(key.startswith("cephstack.") for key in one.metadata):
         yield "metadata keys that begin with cephstack. belong to this collection"
 
@@ -186,127 +185,143 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
 
     Raises Invalid with every problem.
     """
-    problems = list(observed.unread)
-    warnings: list[str] = []
-    changes: list[Change] = []
-    declared = {one.spec: one for one in wanted}
+    draft = Draft()
+    for text in observed.unread:
+        draft.problem(text)
     pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool}
-    absent = [] if observed.pools is None else sorted(pools - observed.pools)
-    (warnings if check else problems).extend(f"pool {pool} is not there{' yet' if check else ''}" for pool in absent)
+    for pool in [] if observed.pools is None else sorted(pools - observed.pools):
+        (draft.warn if check else draft.problem)(f"pool {pool} is not there{' yet' if check else ''}")
     for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
         if namespace not in observed.namespaces.get(pool, ()):
             make = functools.partial(_create_namespace, librbd, pool, namespace)
-            changes.append(Change("namespace", f"{pool}/{namespace}", "create", None, {"name": namespace}, make))
+            draft.ensure("namespace", f"{pool}/{namespace}", None, {"name": namespace}, make)
 
     # Clones of format 1 need a protected parent.
     protect = {one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2}
+    declared = {one.spec: one for one in wanted}
     for one in wanted:
-        image = observed.images.get(one.spec)
-        found: list[str] = []
+        _Planner(one, declared, observed, librbd, check, draft).plan(protect)
+    # A parent may be somebody else's image, that isn't declared here.
+    for place, name in sorted({split_snapshot(parent)[:2] for parent in protect}):
+        path = spec(*place, name)
+        if path not in declared and path in observed.images:
+            snapshots.plan(place, name, (), observed.images[path], protect, librbd, draft.problem, draft)
+    return draft.plan(_LANE)
+
+
+class _Planner:
+    """Plans one image. declared: all of them by their names."""
+
+    def __init__(self, one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, librbd: t.Any, check: bool, draft: Draft) -> None:
+        self._one, self._declared, self._observed, self._librbd = one, declared, observed, librbd
+        self._draft = draft
+        self._ensure = functools.partial(draft.ensure, "image", one.spec)
+        self._missing = draft.warn if check else self._problem
+        # Digest of the file to import and size of the disk in it, as far as they are known.
+        self._source: tuple[t.Optional[str], t.Optional[int]] = observed.sources.get(one.path) or (one.digest, None)
+
+    def _problem(self, text: str) -> None:
+        self._draft.problem(f"image {self._one.spec}: {text}")
+
+    def plan(self, protect: t.Collection[str]) -> None:
+        one, image = self._one, self._observed.images.get(self._one.spec)
         if not one.present:
             if image is not None:
-                changes.extend(_removal(one, image, declared, librbd, found))
-        elif image is None:
-            changes.append(_creation(one, declared, observed, librbd, found, warnings if check else found))
+                self._plan_removal(image)
+            return
+        if image is None:
+            self._plan_creation()
+        elif one.path and self._source[0] and image.metadata.get(DIGEST) != self._source[0]:
+            self._plan_replacement(image.metadata.get(DIGEST))
+            image = None  # another takes its name, and that has no snapshots yet
         else:
-            change = _update(one, image, observed, librbd, found, warnings if check else found)
-            if change is not None:
-                changes.append(change)
-                if "source" in change.after:
-                    image = None  # another takes its name, and that has no snapshots yet
-        if one.present:
-            changes.extend(snapshots.plan(one.place, one.name, one.snapshots, image, protect, librbd, found))
-        problems.extend(f"image {one.spec}: {text}" for text in found)
-    # A parent may be somebody else's image, that isn't declared here.
-    for parent in sorted(protect):
-        pool, namespace, name, snapshot = split_snapshot(parent)
-        path = spec(pool, namespace, name)
-        if path not in declared and path in observed.images and observed.images[path].snapshots.get(snapshot) is False:
-            changes.append(snapshots.plan_protection((pool, namespace), name, snapshot, True, librbd))
-    if problems:
-        raise Invalid(problems)
-    return Plan(changes, warnings)
+            self._plan_update(image)
+        snapshots.plan(one.place, one.name, one.snapshots, image, protect, self._librbd, self._problem, self._draft)
 
-
-def _creation(one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, librbd: t.Any, found: list[str], missing: list[str]) -> Change:
-    after: dict[str, t.Any] = {}
-    needs = {f"namespace/{one.pool}/{one.namespace}"}
-    if one.clone_of:
-        found.extend(_no_clone(one, one.clone_of, declared, observed))
-        after["clone_of"] = one.clone_of
-        needs |= {f"snapshot/{one.clone_of}", f"image/{spec(*split_snapshot(one.clone_of)[:3])}"}
-        if one.flatten:
-            after["flatten"] = True
-    if one.source:
-        digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
-        if size is None and one.source.path not in observed.sources:
-            missing.append(f"there is no file {one.source.path} on this host")
-        after["source"] = digest
+    def _check_file(self) -> None:
+        one, size = self._one, self._source[1]
+        if size is None and one.path not in self._observed.sources:
+            self._missing(f"there is no file {one.path} on this host")
         if one.size is not None and size is not None and one.size < size:
-            found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
-    for key in ("size", "data_pool", "object_size"):
-        if getattr(one, key) is not None:
-            after[key] = getattr(one, key)
-    if one.features is not None:
-        after["features"] = sorted(one.features)
-    metadata = {key: value for key, value in one.metadata.items() if value is not None}
-    if metadata:
-        after["metadata"] = metadata
+            self._problem(f"the disk in {one.path} has {size} bytes and does not fit into {one.size}")
 
-    def apply() -> None:
+    def _plan_creation(self) -> None:
+        one = self._one
+        after: dict[str, t.Any] = {}
+        needs = {f"namespace/{one.pool}/{one.namespace}"}
         if one.clone_of:
-            _clone(librbd, one)
-        elif one.source:
-            _import(librbd, one, observed.sources[one.source.path][0], observed.partial.get(one.spec))
-        else:
-            _create(librbd, one)
+            for text in self._no_clone(one.clone_of):
+                self._problem(text)
+            after["clone_of"] = one.clone_of
+            needs |= {f"snapshot/{one.clone_of}", f"image/{split_snapshot(one.clone_of).path}"}
+            if one.flatten:
+                after["flatten"] = True
+        if one.path:
+            self._check_file()
+            after["source"] = self._source[0]
+        after.update(_declared(one, "size", "data_pool", "object_size", "features"))
+        metadata = {key: value for key, value in one.metadata.items() if value is not None}
+        if metadata:
+            after["metadata"] = metadata
+        self._ensure(
+            None, after, functools.partial(_clone if one.clone_of else _import if one.path else _create, self._librbd, one, self._observed), needs=needs
+        )
 
-    return Change("image", one.spec, "create", None, after, apply, needs=frozenset(needs))
+    def _no_clone(self, clone_of: str) -> t.Iterator[str]:
+        """Why it cannot be made a clone."""
+        wanted = split_snapshot(clone_of)
+        size, parent, mother = self._one.size, self._observed.images.get(wanted.path), self._declared.get(wanted.path)
+        promised = [snap.present for snap in mother.snapshots if snap.name == wanted.snapshot] if mother is not None else []
+        if not (mother and mother.present and True in promised) and (mother is None or mother.present) and self._observed.pools is not None:
+            if parent is None:
+                yield f"cannot be cloned: the image {wanted.path} is not there"
+            elif wanted.snapshot not in parent.snapshots:
+                yield f"cannot be cloned: the image {wanted.path} has no snapshot {wanted.snapshot}"
+        if mother is not None and (not mother.present or False in promised):
+            yield f"cannot be cloned: {clone_of} is declared absent"
+        if parent is not None and size is not None and size < parent.size:
+            yield f"a clone cannot be smaller than its parent ({size} < {parent.size} bytes)"
+
+    def _plan_replacement(self, held: t.Optional[str]) -> None:
+        self._check_file()
+        why = "it was imported from another file" if held else "it holds something that was not imported from a file by this collection"
+        why += "; it would go to the trash and the file take its name (another name keeps both)"
+        replace = functools.partial(_import, self._librbd, self._one, self._observed, replace=True)
+        self._ensure({"source": held}, {"source": self._source[0]}, replace, risk=Risk.LOSS, reason=why)
+
+    def _plan_update(self, image: Image) -> None:
+        one = self._one
+        for text in _unchangeable(one, image):
+            self._problem(text)
+        have: dict[str, t.Any] = {"size": image.size, "features": sorted(image.features), "clone_of": image.parent}
+        want = _declared(one, "size", "features")
+        have["metadata"], want["metadata"] = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
+        if one.flatten:
+            want["clone_of"] = None
+        loss: dict[str, t.Any] = {}
+        if one.size is not None and one.size < image.size:
+            loss = {"risk": Risk.LOSS, "reason": f"it would be cut from {image.size} to {one.size} bytes"}
+        self._ensure(have, want, update=functools.partial(_apply_update, self._librbd, one, image), **loss)
+
+    def _plan_removal(self, image: Image) -> None:
+        one, declared = self._one, self._declared
+        if image.watchers:
+            self._problem(f"is in use by {', '.join(image.watchers)}")
+        going = {child for child in image.children if child in declared and not declared[child].present}
+        staying = sorted(set(image.children) - {child for child in going if declared[child].delete})
+        if one.delete and staying:
+            self._problem(f"has clones that need it: {', '.join(staying[:5])}{' …' if len(staying) > 5 else ''}")
+        apply, risk, reason = functools.partial(_trash, self._librbd, one), Risk.NONE, "goes to the trash, and can be restored from there"
+        if one.delete:
+            apply, risk, reason = functools.partial(_delete, self._librbd, one, image), Risk.LOSS, "its data would be deleted"
+        before = {"size": image.size, "snapshots": sorted(image.snapshots)}
+        self._ensure(before, None, apply, needs=[f"image/{child}" for child in going], risk=risk, reason=reason)
 
 
-def _no_clone(one: Wanted, clone_of: str, declared: t.Mapping[str, Wanted], observed: Observed) -> t.Iterator[str]:
-    """Why it cannot be made a clone."""
-    pool, namespace, name, snapshot = split_snapshot(clone_of)
-    path = spec(pool, namespace, name)
-    parent, mother = observed.images.get(path), declared.get(path)
-    promised = mother is not None and mother.present and any(snap.name == snapshot and snap.present for snap in mother.snapshots)
-    if not promised and (mother is None or mother.present) and observed.pools is not None:
-        if parent is None:
-            yield f"cannot be cloned: the image {path} is not there"
-        elif snapshot not in parent.snapshots:
-            yield f"cannot be cloned: the image {path} has no snapshot {snapshot}"
-    if mother is not None and (not mother.present or any(snap.name == snapshot and not snap.present for snap in mother.snapshots)):
-        yield f"cannot be cloned: {clone_of} is declared absent"
-    if parent is not None and one.size is not None and one.size < parent.size:
-        yield f"a clone cannot be smaller than its parent ({one.size} < {parent.size} bytes)"
-
-
-def _update(one: Wanted, image: Image, observed: Observed, librbd: t.Any, found: list[str], missing: list[str]) -> t.Optional[Change]:
-    if one.source:
-        digest, size = observed.sources.get(one.source.path, (one.source.digest, None))
-        if digest and image.metadata.get(DIGEST) != digest:
-            if size is None:
-                missing.append(f"there is no file {one.source.path} on this host")
-            if one.size is not None and size is not None and one.size < size:
-                found.append(f"the disk in {one.source.path} has {size} bytes and does not fit into {one.size}")
-            held = image.metadata.get(DIGEST)
-            why = "it was imported from another file" if held else "it holds something that was not imported from a file by this collection"
-            why += "; it would go to the trash and the file take its name (another name keeps both)"
-            replace = functools.partial(_replace, librbd, one, digest, observed.partial.get(one.spec))
-            return Change("image", one.spec, "update", {"source": held}, {"source": digest}, replace, Risk.LOSS, why)
-    found.extend(_unchangeable(one, image))
-    want = {"size": one.size, "features": None if one.features is None else sorted(one.features)}
-    before, after = differing({"size": image.size, "features": sorted(image.features)}, {key: value for key, value in want.items() if value is not None})
-    old, new = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
-    if new:
-        before["metadata"], after["metadata"] = old, new
-    if one.flatten and image.parent is not None:
-        before["clone_of"], after["clone_of"] = image.parent, None
-    if not after:
-        return None
-    cut = f"it would be cut from {image.size} to {one.size} bytes" if after.get("size", image.size) < image.size else ""
-    risk = Risk.LOSS if cut else Risk.NONE
-    return Change("image", one.spec, "update", before, after, lambda: _apply_update(librbd, one, image, after), risk, cut)
+def _declared(one: Wanted, *keys: str) -> dict[str, t.Any]:
+    """Those of some fields that are declared, as they are compared."""
+    found = {key: getattr(one, key) for key in keys if getattr(one, key) is not None}
+    return {key: sorted(value) if key == "features" else value for key, value in found.items()}
 
 
 def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
@@ -327,30 +342,14 @@ def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
         yield f"is there, but is no clone of {one.clone_of} (flatten: true takes it as it is)"
 
 
-def _removal(one: Wanted, image: Image, declared: t.Mapping[str, Wanted], librbd: t.Any, found: list[str]) -> list[Change]:
-    if image.watchers:
-        found.append(f"is in use by {', '.join(image.watchers)}")
-    going = {child for child in image.children if child in declared and not declared[child].present}
-    before = {"size": image.size, "snapshots": sorted(image.snapshots)}
-    needs = frozenset(f"image/{child}" for child in going)
-    if not one.delete:
-        reason = "goes to the trash, and can be restored from there"
-        return [Change("image", one.spec, "delete", before, None, lambda: _trash(librbd, one), reason=reason, needs=needs)]
-    staying = sorted(set(image.children) - {child for child in going if declared[child].delete})
-    if staying:
-        found.append(f"has clones that need it: {', '.join(staying[:5])}{' …' if len(staying) > 5 else ''}")
-    reason = "its data would be deleted"
-    return [Change("image", one.spec, "delete", before, None, lambda: _delete(librbd, one, image), risk=Risk.LOSS, reason=reason, needs=needs)]
-
-
 # -- what changes them
 
 
 def _create_namespace(librbd: Librbd, pool: str, namespace: str) -> None:
-    rbd.RBD().namespace_create(librbd.context(pool), namespace)
+    rbd.RBD().namespace_create(librbd.context((pool, "")), namespace)
 
 
-def _create(librbd: Librbd, one: Wanted) -> None:
+def _create(librbd: Librbd, one: Wanted, _observed: Observed) -> None:
     _make(librbd, one, one.name, one.size or 0)
     if one.metadata:
         with librbd.open(one.place, one.name) as image:
@@ -358,17 +357,18 @@ def _create(librbd: Librbd, one: Wanted) -> None:
 
 
 def _make(librbd: Librbd, one: Wanted, name: str, size: int) -> None:
-    rbd.RBD().create(
-        librbd.context(*one.place), name, size, order=order_of(one.object_size), old_format=False, features=mask_of(one.features), data_pool=one.data_pool
-    )
+    rbd.RBD().create(librbd.context(one.place), name, size, old_format=False, **_shape(one))
 
 
-def _clone(librbd: Librbd, one: Wanted) -> None:
-    pool, namespace, name, snapshot = split_snapshot(t.cast(str, one.clone_of))
-    rbd.RBD().clone(
-        librbd.context(pool, namespace), name, snapshot, librbd.context(*one.place), one.name,
-        features=mask_of(one.features), order=order_of(one.object_size), data_pool=one.data_pool,
-    )  # fmt: skip
+def _shape(one: Wanted) -> dict[str, t.Any]:
+    """How it is made, in librbd's words."""
+    order = None if one.object_size is None else one.object_size.bit_length() - 1
+    return {"order": order, "features": mask_of(one.features), "data_pool": one.data_pool}
+
+
+def _clone(librbd: Librbd, one: Wanted, _observed: Observed) -> None:
+    parent = split_snapshot(t.cast(str, one.clone_of))
+    rbd.RBD().clone(librbd.context(parent.place), parent.image, parent.snapshot, librbd.context(one.place), one.name, **_shape(one))
     with librbd.open(one.place, one.name) as image:
         if one.size is not None:
             if one.size < image.size():
@@ -381,42 +381,36 @@ def _clone(librbd: Librbd, one: Wanted) -> None:
             image.flatten()
 
 
-def _import(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    """Import under another name, and give it its own when it is whole.
-
-    partial: the digest that an image of that other name carries already, "" where it isn't whole, None where there is none.
-    """
-    _fill_aside(librbd, one, digest, partial)
-    rbd.RBD().rename(librbd.context(*one.place), _PARTIAL + one.name, one.name)
-
-
-def _replace(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    """Import beside the old image; when the new one is whole, the old one goes to the trash."""
-    _fill_aside(librbd, one, digest, partial)
-    _trash(librbd, one)
-    rbd.RBD().rename(librbd.context(*one.place), _PARTIAL + one.name, one.name)
+def _import(librbd: Librbd, one: Wanted, observed: Observed, replace: bool = False) -> None:
+    """Import under another name, and give it its own when it is whole. replace: the old image goes to the trash then."""
+    digest = observed.sources[one.path][0]
+    half = observed.images.get(spec(*one.place, one.aside))
+    # Where it is whole, it was cut off just before it got its name.
+    if half is None or half.metadata.get(DIGEST) != digest:
+        _fill_aside(librbd, one, digest, half is not None)
+    if replace:
+        _trash(librbd, one)
+    rbd.RBD().rename(librbd.context(one.place), one.aside, one.name)
 
 
-def _fill_aside(librbd: Librbd, one: Wanted, digest: str, partial: t.Optional[str]) -> None:
-    source, hidden = t.cast(Source, one.source), _PARTIAL + one.name
-    if partial == digest:
-        return  # whole: it was cut off just before it got its name
-    if partial is not None:
+def _fill_aside(librbd: Librbd, one: Wanted, digest: str, begun: bool) -> None:
+    """begun: whether another import has left something."""
+    if begun:
         try:
-            rbd.RBD().remove(librbd.context(*one.place), hidden)
+            rbd.RBD().remove(librbd.context(one.place), one.aside)
         except rbd.ImageBusy:
-            raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {hidden} is in use)") from None
-    disk = disk_files.open_disk(source.path, source.kind)
-    stamp = _stamp(source.path)
-    _make(librbd, one, hidden, disk.size)
-    with librbd.open(one.place, hidden) as image:
+            raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {one.aside} is in use)") from None
+    disk = disk_files.open_disk(one.path, one.format)
+    stamp = _stamp(one.path)
+    _make(librbd, one, one.aside, disk.size)
+    with librbd.open(one.place, one.aside) as image:
         _fill(image, disk)
         image.flush()
         if one.size is not None and one.size > disk.size:
             image.resize(one.size)
         _set_metadata(image, one.metadata)
-        if _stamp(source.path) != stamp:
-            raise RuntimeError(f"{source.path} was changed while it was read; run again")
+        if _stamp(one.path) != stamp:
+            raise RuntimeError(f"{one.path} was changed while it was read; run again")
         image.metadata_set(DIGEST, digest)
 
 
@@ -425,7 +419,7 @@ def _apply_update(librbd: Librbd, one: Wanted, was: Image, after: t.Mapping[str,
         if "size" in after:
             image.resize(one.size, after["size"] < was.size)
         if "features" in after:
-            wanted = t.cast("frozenset[str]", one.features)
+            wanted = frozenset(after["features"])
             for mask, enabled in ((mask_of(was.features - wanted), False), (mask_of(wanted - was.features), True)):
                 if mask:
                     image.update_features(mask, enabled)
@@ -446,14 +440,14 @@ def _set_metadata(image: t.Any, wanted: t.Mapping[str, t.Optional[str]]) -> None
 
 
 def _trash(librbd: Librbd, one: Wanted) -> None:
-    rbd.RBD().trash_move(librbd.context(*one.place), one.name, one.trash_delay)
+    rbd.RBD().trash_move(librbd.context(one.place), one.name, one.trash_delay)
 
 
 def _delete(librbd: Librbd, one: Wanted, was: Image) -> None:
     for name, protected in was.snapshots.items():
         with librbd.open(one.place, one.name) as image:
             snapshots.remove(image, name, protected)
-    rbd.RBD().remove(librbd.context(*one.place), one.name)
+    rbd.RBD().remove(librbd.context(one.place), one.name)
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -508,42 +502,32 @@ class Provider:
         observed.clones_v2 = values.RELEASES.get(osdmap.get("require_min_compat_client", ""), 0) >= values.RELEASES["mimic"]
         # Said once for all clones of this call: the binding of Ceph 16 cannot say it for each.
         connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
-        wanted = {(one.place, one.name) for one in self._wanted}
-        for one in self._wanted:
-            if one.clone_of:
-                pool, namespace, name, _unused = split_snapshot(one.clone_of)
-                wanted.add(((pool, namespace), name))
-        places = {place for place, _unused in wanted if place[0] in observed.pools}
-        for pool in {pool for pool, _unused in places}:
-            observed.namespaces[pool] = frozenset(rbd.RBD().namespace_list(librbd.context(pool)))
-        for pool, namespace in places:
-            there = not namespace or namespace in observed.namespaces[pool]
-            observed.names[pool, namespace] = frozenset(image["name"] for image in rbd.RBD().list2(librbd.context(pool, namespace))) if there else frozenset()
-        asked = [(place, name) for place, name in sorted(wanted) if name in observed.names.get(place, ())]
-        halves = [(one, _PARTIAL + one.name) for one in self._wanted if one.source and _PARTIAL + one.name in observed.names.get(one.place, ())]
-        with ThreadPoolExecutor(max_workers=WORKERS) as workers:
-            found = workers.map(lambda item: librbd.read(item[0], item[1], pools), asked)
-            for (place, name), image in zip(asked, found):
+        wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, one.aside) for one in self._wanted if one.path}
+        wanted |= {split_snapshot(one.clone_of)[:2] for one in self._wanted if one.clone_of}
+        there: set[tuple[tuple[str, str], str]] = set()
+        for pool in {pool for (pool, _unused), _name in wanted if pool in observed.pools}:
+            observed.namespaces[pool] = frozenset(rbd.RBD().namespace_list(librbd.context((pool, ""))))
+        for place in {place for place, _name in wanted}:
+            if place[0] in observed.pools and (not place[1] or place[1] in observed.namespaces[place[0]]):
+                there |= {(place, image["name"]) for image in rbd.RBD().list2(librbd.context(place))}
+        asked = sorted(wanted & there)
+        with ThreadPoolExecutor(max_workers=_LANE.at_once) as workers:
+            for (place, name), image in zip(asked, workers.map(lambda item: librbd.read(item[0], item[1], pools), asked)):
                 if image is not None:
                     observed.images[spec(*place, name)] = image
-        for one, name in halves:
-            half = librbd.read(one.place, name, pools)
-            if half is not None:
-                observed.partial[one.spec] = half.metadata.get(DIGEST, "")
 
     def _read_sources(self, observed: Observed) -> None:
         """Digest the files, each once in a call. A digest that was given and that the image carries spares even that."""
         for one in self._wanted:
-            if one.source is None or not one.present or one.source.path in observed.sources:
+            path, image = one.path, observed.images.get(one.spec)
+            if not path or not one.present or path in observed.sources:
                 continue
-            path, given = one.source.path, one.source.digest
-            image = observed.images.get(one.spec)
-            if given and image is not None and image.metadata.get(DIGEST) == given:
+            if one.digest and image is not None and image.metadata.get(DIGEST) == one.digest:
                 continue
             if not os.path.isfile(path):
                 continue  # the plan says so where it matters
             try:
-                size = disk_files.open_disk(path, one.source.kind).size
+                size = disk_files.open_disk(path, one.format).size
                 if path not in self._digests:
                     self._digests[path] = disk_files.sha256(path)
             except Invalid as error:
@@ -552,7 +536,7 @@ class Provider:
             except OSError as error:
                 observed.unread.append(f"{path} cannot be read: {error}")
                 continue
-            if given and given != self._digests[path]:
+            if one.digest and one.digest != self._digests[path]:
                 observed.unread.append(f"{path} is not what was declared: its digest is {self._digests[path]}")
             observed.sources[path] = (self._digests[path], size)
 
@@ -560,21 +544,10 @@ class Provider:
         return plan(self._wanted, observed, self._librbd, self._check)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        return {
-            "images": [
-                {
-                    "pool": one.pool,
-                    "namespace": one.namespace,
-                    "name": one.name,
-                    "size": image.size,
-                    "features": sorted(image.features),
-                    "data_pool": image.data_pool,
-                    "clone_of": image.parent,
-                    "snapshots": sorted(image.snapshots),
-                    "source": image.metadata.get(DIGEST),
-                }
-                for one in self._wanted
-                for image in [observed.images.get(one.spec)]
-                if image is not None
-            ]
-        }
+        return {"images": [_told(one, observed.images[one.spec]) for one in self._wanted if one.spec in observed.images]}
+
+
+def _told(one: Wanted, image: Image) -> dict[str, t.Any]:
+    named = {"pool": one.pool, "namespace": one.namespace, "name": one.name, "size": image.size, "features": sorted(image.features)}
+    data = {"data_pool": image.data_pool, "clone_of": image.parent, "snapshots": sorted(image.snapshots), "source": image.metadata.get(DIGEST)}
+    return {**named, **data}

@@ -44,17 +44,25 @@ def spec(pool: str, namespace: str, name: str) -> str:
     return "/".join(part for part in (pool, namespace, name) if part)
 
 
-def split_snapshot(text: str) -> tuple[str, str, str, str]:
-    """Return pool, namespace, image and snapshot of "pool/[namespace/]image@snapshot". Raises ValueError."""
-    path, dummy, snapshot = text.partition("@")
+class SnapshotName(t.NamedTuple):
+    """pool/[namespace/]image@snapshot, taken apart. place: pool and namespace. path: the image's name."""
+
+    place: tuple[str, str]
+    image: str
+    snapshot: str
+
+    @property
+    def path(self) -> str:
+        return spec(*self.place, self.image)
+
+
+def split_snapshot(text: str) -> SnapshotName:
+    """Raises ValueError."""
+    path, _sign, snapshot = text.partition("@")
     parts = path.split("/")
     if not snapshot or "/" in snapshot or len(parts) not in (2, 3) or not all(parts):
         raise ValueError(f"'{text}' is not the name of a snapshot: write pool/image@snapshot")
-    return parts[0], parts[1] if len(parts) == 3 else "", parts[-1], snapshot
-
-
-def order_of(object_size: t.Optional[int]) -> t.Optional[int]:
-    return None if object_size is None else object_size.bit_length() - 1
+    return SnapshotName((parts[0], parts[1] if len(parts) == 3 else ""), parts[-1], snapshot)
 
 
 def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
@@ -62,35 +70,33 @@ def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
 
 
 class Librbd:
-    """The images of one cluster, opened over one connection."""
+    """The images of one cluster, opened over one connection. A place is a pool and a namespace, "" for none."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._contexts: dict[tuple[str, str], t.Any] = {}
 
-    def context(self, pool: str, namespace: str = "") -> t.Any:
-        """Return the I/O context of a pool and namespace. Raises rados.ObjectNotFound where there is no such pool."""
-        place = (pool, namespace)
+    def context(self, place: tuple[str, str]) -> t.Any:
+        """Return the I/O context of a place. Raises rados.ObjectNotFound where there is no such pool."""
         if place not in self._contexts:
-            context = self.connection.rados.open_ioctx(pool)
-            context.set_namespace(namespace)
+            context = self.connection.rados.open_ioctx(place[0])
+            context.set_namespace(place[1])
             # Two threads may both open it: the first one stays, the other is closed.
             if self._contexts.setdefault(place, context) is not context:
                 context.close()
         return self._contexts[place]
 
     def close(self) -> None:
-        for context in self._contexts.values():
-            context.close()
-        self._contexts = {}
+        while self._contexts:
+            self._contexts.popitem()[1].close()
 
     def open(self, place: tuple[str, str], name: str) -> t.Any:
-        return rbd.Image(self.context(*place), name)
+        return rbd.Image(self.context(place), name)
 
     def read(self, place: tuple[str, str], name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
         """Return one image, or None where it has gone since it was listed."""
         try:
-            image = rbd.Image(self.context(*place), name, read_only=True)
+            image = rbd.Image(self.context(place), name, read_only=True)
         except rbd.ImageNotFound:
             return None
         with image:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 import socket
 import statistics
@@ -161,8 +162,7 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
 
 def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
     block = os.urandom(4096)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_remove_object, io_context, name)
+    try:
         for _unused in range(rounds):
             with watch.measure("write"):
                 io_context.write_full(name, block)
@@ -171,14 +171,13 @@ def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) 
                 found = io_context.read(name, 4096)
             if found != block:
                 raise Fault(f"object {name}: what was read is not what was written")
+    finally:
+        _remove_object(io_context, name)
 
 
 def _remove_object(io_context: t.Any, name: str) -> None:
-    try:
+    with _missing_is_fine():
         io_context.remove_object(name)
-    except Exception as error:
-        if _errno(error) != errno.ENOENT:
-            raise
 
 
 def _read_images(io_context: t.Any, watch: Stopwatch) -> None:
@@ -216,44 +215,40 @@ def _must_refuse(what: str, act: t.Callable[[], t.Any]) -> None:
 def _prove_refusals(connection: Connection, foreign: t.Sequence[str], name: str, write: bool, report: Report) -> None:
     """Everything that was not promised must be refused: all other pools, and the commands of an administrator."""
 
-    def pool(pool_name: str) -> tuple[list[str], list[str]]:
-        done, problems = [], []
-        with contextlib.closing(connection.rados.open_ioctx(pool_name)) as io_context:
-            acts = [("read from", lambda: _read_nothing(io_context, name))]
-            acts += [("write to", lambda: _touch(io_context, name))] if write else []
-            for what, act in acts:
-                _refusal(f"{what} {pool_name}", act, done, problems)
-        return done, problems
+    def in_pool(pool: str, act: t.Callable[[t.Any, str], t.Any]) -> None:
+        with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context:
+            act(io_context, name)
 
-    def command(prefix: str, arguments: dict[str, t.Any]) -> tuple[list[str], list[str]]:
-        done, problems = [], []
-        _refusal(prefix, lambda: connection.command(prefix, **arguments), done, problems)
-        return done, problems
-
-    def _refusal(what: str, act: t.Callable[[], t.Any], done: list[str], problems: list[str]) -> None:
+    def prove(act: tuple[str, t.Callable[[], t.Any]]) -> str:
+        """Return what is wrong, "" where it is refused as it should be."""
+        what = f"{connection.client}: {act[0]} should be refused, and"
         try:
-            _must_refuse(what, act)
-            done.append(what)
+            _must_refuse(*act)
         except Fault:
-            problems.append(f"{connection.client}: {what} should be refused, and is allowed")
-        except Unreachable:
-            raise
+            return f"{what} is allowed"
         except Exception as error:
             _reraise_unreachable(error, connection)
-            problems.append(f"{connection.client}: {what} should be refused, and failed otherwise: {error}")
+            return f"{what} failed otherwise: {error}"
+        return ""
 
-    commands = ADMIN_COMMANDS if write else ADMIN_COMMANDS[:1]
+    touches = (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]
+    acts: list[tuple[str, t.Callable[[], t.Any]]] = [(f"{what} {pool}", functools.partial(in_pool, pool, act)) for pool in foreign for what, act in touches]
+    acts += [(prefix, functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
     with ThreadPoolExecutor(max_workers=16) as workers:
-        results = [*workers.map(pool, foreign), *workers.map(lambda one: command(*one), commands)]
-    for done, problems in results:
-        report.refused.extend(done)
-        report.problems.extend(problems)
+        for (what, _act), problem in zip(acts, workers.map(prove, acts)):
+            (report.problems if problem else report.refused).append(problem or what)
 
 
 def _read_nothing(io_context: t.Any, name: str) -> None:
     """Read an object that is not there: who may read is told so, who may not is refused."""
-    try:
+    with _missing_is_fine():
         io_context.read(name, 1)
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> t.Iterator[None]:
+    try:
+        yield
     except Exception as error:
         if _errno(error) != errno.ENOENT:
             raise
@@ -271,12 +266,6 @@ def _reraise_unreachable(error: Exception, connection: Connection) -> None:
         raise error
     if _errno(error) in (errno.ETIMEDOUT, errno.ENOTCONN, errno.ESHUTDOWN):
         raise Unreachable(f"{connection.client}: the cluster did not answer within {connection.timeout} s: {error}") from error
-
-
-def read_image(connection: Connection, pool: str, image: str, offset: int, length: int) -> bytes:
-    """Read a part of an image. Raises rbd's and rados's own errors."""
-    with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context, rbd.Image(io_context, image, read_only=True) as opened:
-        return bytes(opened.read(offset, length))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,10 +307,13 @@ def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Repor
         except Unreachable as error:
             return Report(probe.options["client"], problems=[str(error)])
 
-    if not probes:
-        return []
-    with ThreadPoolExecutor(max_workers=min(8, len(probes))) as workers:
+    with ThreadPoolExecutor(max_workers=8) as workers:
         return list(workers.map(one, probes))
+
+
+def _read_part(io_context: t.Any, marker: t.Mapping[str, t.Any]) -> bytes:
+    with rbd.Image(io_context, marker["image"], read_only=True) as image:
+        return bytes(image.read(marker["offset"], marker["length"]))
 
 
 def read_markers(
@@ -335,8 +327,8 @@ def read_markers(
         client = marker.get("client") or connection.get("client") or "client.admin"
         options = known.get(client) or {**connection, "client": client}
         try:
-            with Connection(options) as opened:
-                data = read_image(opened, marker["pool"], marker["image"], marker["offset"], marker["length"])
+            with Connection(options) as opened, contextlib.closing(opened.rados.open_ioctx(marker["pool"])) as io_context:
+                data = _read_part(io_context, marker)
         except Exception as error:  # Unreachable, and the families of librados and librbd
             problems.append(f"{marker['pool']}/{marker['image']} could not be read as {client}: {error}")
             continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import is_true
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, string
@@ -23,7 +22,7 @@ QUOTA = {
 }
 
 
-def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
+def parse(item: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> dict[str, t.Any]:
     """Return a declared quota in the form in which quotas are compared."""
     quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
     quota["max_objects"] = UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], UNLIMITED)
@@ -33,7 +32,7 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
             # The gateways keep sizes in whole KiB
             quota["max_size"] = -(-values.size(item["max_size"]) // 1024) * 1024
         except ValueError as error:
-            problems.append(f"quota: {error}")
+            problem(f"quota: {error}")
     return quota
 
 
@@ -43,13 +42,10 @@ def current(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {"enabled": is_true(quota["enabled"]), "max_objects": max(count, UNLIMITED), "max_size": size if size >= 0 else UNLIMITED}
 
 
-def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """The engine's, for what has quotas under keys. Two quotas that are off are the same, whatever their numbers."""
-    old, new = _plan.differing(before, after)
-    for key in keys:
-        if key in new and old[key] and not old[key]["enabled"] and not new[key]["enabled"]:
-            del old[key], new[key]
-    return old, new
+def without_off(have: t.Mapping[str, t.Any], wish: t.Mapping[str, t.Any], keys: t.Collection[str]) -> dict[str, t.Any]:
+    """Return what is wished without those quotas, under keys, that are off and stay so: they are the same, whatever their numbers."""
+    off = {key for key in keys if key in wish and have.get(key) and not have[key]["enabled"] and not wish[key]["enabled"]}
+    return {key: value for key, value in wish.items() if key not in off}
 
 
 def query(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

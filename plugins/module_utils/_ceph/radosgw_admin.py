@@ -89,11 +89,12 @@ class AdminOps:
     def user(self, uid: str) -> t.Optional[dict[str, t.Any]]:
         """Return a user's record, None where there is none."""
         try:
-            return self("GET", "metadata/user", key=uid)["data"]
+            record: dict[str, t.Any] = self("GET", "metadata/user", key=uid)["data"]
         except ApiFailed as error:
             if error.status == 404:
                 return None
             raise
+        return record
 
     def keep(self, record: t.Mapping[str, t.Any]) -> None:
         """Remember with which key a user's requests are signed."""

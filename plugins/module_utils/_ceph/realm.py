@@ -14,7 +14,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin, is_true
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, record, string, strings
 
 KEY: dict[str, t.Any] = {"access_key": string("The access key.", required=True, no_log=False), "secret_key": string("The secret.", required=True, no_log=True)}
@@ -127,7 +127,7 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
         asked.append(("zone", "get", *realm, f"--rgw-zone={site.zone}"))
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = dict(zip((one[0] for one in asked), pool.map(lambda one: cli(*one, place=False), asked)))
-    group, zone, period = found.get("zonegroup"), found.get("zone"), found.get("period")
+    group, zone, period = (found.get(kind) or {} for kind in ("zonegroup", "zone", "period"))
     if "realm" in found:
         observed.realms[site.realm] = found["realm"]
         observed.default_realm = realms["default_info"] == found["realm"]["id"]
@@ -138,14 +138,14 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
     if zone:
         key = zone.get("system_key") or {}
         # A zone's endpoints are written in its zonegroup
-        mine = next((one for one in (group or {}).get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
+        mine: dict[str, t.Any] = next((one for one in group.get("zones", ()) if one["id"] == zone["id"]), {"endpoints": []})
         observed.zones[site.zone] = {
             **_tidy_place(mine, zone.get("realm_id")),
             "pool": zone["user_uid_pool"].partition(":")[0],
-            "master": (group or {}).get("master_zone") == zone["id"],
+            "master": group.get("master_zone") == zone["id"],
             "system_key": {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None,
         }
-    for one in (period or {}).get("period_map", {}).get("zonegroups", ()):
+    for one in period.get("period_map", {}).get("zonegroups", ()):
         if one["id"] == period["master_zonegroup"]:
             observed.lead_zonegroup, observed.lead_zone = one["name"], _tidy_group(one)["master"]
         if one["name"] == site.zonegroup:
@@ -157,7 +157,7 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
 def _realm_name(realms: t.Mapping[str, t.Any], cli: RadosgwAdmin) -> str:
     """The name of the default realm, which is told by its id."""
     found = (cli("realm", "get", f"--rgw-realm={name}", place=False) for name in realms["realms"])
-    return next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"])
+    return str(next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"]))
 
 
 def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:
@@ -178,7 +178,7 @@ def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 # -- what must change
 
 
-def plan(site: Site, observed: Observed, cli: RadosgwAdmin, problems: list[str], warnings: list[str]) -> list[Change]:
+def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
     group, zone, committed = observed.zonegroups.get(site.zonegroup) or {}, observed.zones.get(site.zone) or {}, observed.period or {}
     # Who is the master now, in what is committed before what is only staged here. The first zone of a zonegroup becomes its master, and the
     # first zonegroup of a realm its master; from then on neither changes but by name.
@@ -186,86 +186,95 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, problems: list[str],
     lead = observed.lead_zonegroup or (site.zonegroup if group.get("leads") else None)
     master = now in (None, site.zone) or bool(site.master)
     leads = lead in (None, site.zonegroup)
-    problems.extend(_problems(site, observed, now))
+    for text in _problems(site, observed, now):
+        draft.problem(text)
     endpoints: dict[str, t.Any] = {"endpoints": sorted(site.endpoints)} if site.endpoints else {}
     names = {} if site.hostnames is None else {"hostnames": list(site.hostnames)}
     # A zonegroup's endpoints are those of its master zone, and its names are its master's to change.
     group_want: dict[str, t.Any] = {**endpoints, **names} if master else {}
     if not master and differing(group, names)[1]:
-        warnings.append(f"the hostnames of the zonegroup {site.zonegroup} are not those declared here: only its master zone, {now}, changes them")
+        draft.warn(f"the hostnames of the zonegroup {site.zonegroup} are not those declared here: only its master zone, {now}, changes them")
     zone_want = {**endpoints, **({} if site.system_key is None else {"system_key": dict(site.system_key)})}
-    reasons = "", ""
+    over = lost = ""
     if master and now not in (None, site.zone):
+        over = f"what is set of it is its master's, the zone {now}"
         lost = f"the zone {now} would no longer be the master of the zonegroup {site.zonegroup}: what it has not handed over yet would be lost"
-        reasons = f"what is set of it is its master's, the zone {now}", lost
-    changes, realm = _plan_realm(site, observed, cli), observed.realms.get(site.realm)
-    led = {**group, "master": group["leads"]} if group else {}
-    changes += _plan_place("zonegroup", site, realm, led, group_want, leads, reasons[0], cli, problems)
-    changes += _plan_place("zone", site, realm, zone, zone_want, master, reasons[1], cli, problems)
+    _plan_realm(site, observed, cli, draft)
+    realm = (observed.realms.get(site.realm) or {}).get("id")
+    _plan_place("zonegroup", site, realm, {**group, "master": group["leads"]} if group else {}, group_want, leads, over, cli, draft)
+    _plan_place("zone", site, realm, zone, zone_want, master, lost, cli, draft)
     period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want, **({} if master or not endpoints else {"zone_endpoints": endpoints["endpoints"]})}
     before, after = differing(committed, period)
     # Which realm is the default is this cluster's own affair
-    if after or any(change.kind != "realm" or change.action == "create" for change in changes):
-        # A commit makes all true that is staged, by whomever; what this plan stages itself has its own risk
-        staged = None if any(change.kind == "zone" and change.after.get("master") for change in changes) else group.get("master")
-        reason = ""
-        if committed.get("master") and staged not in (None, committed["master"]):
-            reason = f"{staged} is staged to be the master of the zonegroup {site.zonegroup} instead of {committed['master']}"
-        elif group.get("leads") and not leads:
-            reason = f"the zonegroup {site.zonegroup} is staged to be the realm's master instead of {lead}"
-        # What has been staged takes effect with the next period; also what an earlier run staged and could not commit.
-        needs = frozenset(change.id for change in changes)
-        old = before if observed.period else None
-        changes.append(_change("period", site.realm, old, after, lambda: cli("period", "update", "--commit", *site.arguments, place=False), reason, needs))
-        commits_here = not observed.led_elsewhere(site) or (leads and master)
-        if not commits_here and site.system_key is None and not zone.get("system_key"):
-            problems.append(
-                f"zone {site.zone}: the realm's master zone is {observed.lead_zone}, to which changes must be handed, and this zone has no key for that: "
-                "give system_key of the site, the key of a system user of the realm"
-            )
-    return changes
+    if not after and not any(change.kind != "realm" or change.action == "create" for change in draft.changes):
+        return
+    # A commit makes all true that is staged, by whomever; what this plan stages itself has its own risk
+    staged = None if any(change.kind == "zone" and change.after.get("master") for change in draft.changes) else group.get("master")
+    reason = ""
+    if committed.get("master") and staged not in (None, committed["master"]):
+        reason = f"{staged} is staged to be the master of the zonegroup {site.zonegroup} instead of {committed['master']}"
+    elif group.get("leads") and not leads:
+        reason = f"the zonegroup {site.zonegroup} is staged to be the realm's master instead of {lead}"
+    # What has been staged takes effect with the next period; also what an earlier run staged and could not commit, where nothing differs.
+    action, old, needs = "update" if observed.period else "create", before if observed.period else None, draft.ids("realm", "zonegroup", "zone")
+
+    def commit() -> None:
+        cli("period", "update", "--commit", *site.arguments, place=False)
+
+    draft.add(Change("period", site.realm, action, old, after, commit, needs=needs, **_loss(reason)))
+    commits_here = not observed.led_elsewhere(site) or (leads and master)
+    if not commits_here and site.system_key is None and not zone.get("system_key"):
+        draft.problem(
+            f"zone {site.zone}: the realm's master zone is {observed.lead_zone}, to which changes must be handed, and this zone has no key for that: "
+            "give system_key of the site, the key of a system user of the realm"
+        )
 
 
-def _change(
-    kind: str, name: str, before: t.Any, after: dict[str, t.Any], apply: t.Callable[[], t.Any], reason: str, needs: t.FrozenSet[str] = frozenset()
-) -> Change:
-    """before: None where it is not there. reason: why it is a loss, if it is one."""
-    return Change(kind, name, "create" if before is None else "update", before, after, apply, Risk.LOSS if reason else Risk.NONE, reason, needs=needs)
+def _loss(reason: str) -> dict[str, t.Any]:
+    """What a change has besides: the reason for which it is a loss, if it is one."""
+    return {"risk": Risk.LOSS, "reason": reason} if reason else {}
 
 
-def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin) -> list[Change]:
+def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
     name, reason = f"--rgw-realm={site.realm}", ""
     if observed.another_default:
         reason = f"{observed.another_default} would no longer be the default realm: gateways and tools that name no realm would leave it"
-    if observed.realms.get(site.realm) is None:
-        # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
-        others = sorted(set(observed.zones) - {site.zone})
-        if others and not observed.realms and observed.zones.get(site.zone) is None:
-            reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
-        return [_change("realm", site.realm, None, {"name": site.realm}, lambda: cli("realm", "create", name, "--default", place=False), reason)]
-    if observed.default_realm:
-        return []
-    return [_change("realm", site.realm, {"default": False}, {"default": True}, lambda: cli("realm", "default", name, place=False), reason)]
+    if observed.realms.get(site.realm) is not None:
+        default = {"default": observed.default_realm}
+        draft.ensure("realm", site.realm, default, {"default": True}, lambda: cli("realm", "default", name, place=False), **_loss(reason))
+        return
+    # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
+    others = sorted(set(observed.zones) - {site.zone})
+    if others and not observed.realms and observed.zones.get(site.zone) is None:
+        reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
+    draft.ensure("realm", site.realm, None, {"name": site.realm}, lambda: cli("realm", "create", name, "--default", place=False), **_loss(reason))
 
 
 def _plan_place(
-    kind: str, site: Site, realm: t.Any, have: dict[str, t.Any], wish: dict[str, t.Any], master: bool, reason: str, cli: RadosgwAdmin, problems: list[str]
-) -> list[Change]:
-    """Make or change the zonegroup or the zone. realm, have: empty where it is not there. master: of what is above it. reason: why it is a loss."""
+    kind: str, site: Site, realm: t.Any, have: dict[str, t.Any], wish: dict[str, t.Any], master: bool, reason: str, cli: RadosgwAdmin, draft: Draft
+) -> None:
+    """Make or change the zonegroup or the zone. realm: its id. have: empty where it is not there. master: of what is above it. reason: why it is a loss."""
     name = site.zonegroup if kind == "zonegroup" else site.zone
-    needs = frozenset({f"realm/{site.realm}"} | ({f"zonegroup/{site.zonegroup}"} if kind == "zone" else set()))
     if not have:
-        new = {"name": name, **wish, "master": master}
-        return [_change(kind, name, None, new, lambda: _set_place(cli, kind, site, True, new, bool(reason)), reason, needs)]
-    if not have.get("realm_id") or have["realm_id"] != (realm or {}).get("id"):
-        if have.get("realm_id") and realm:
-            problems.append(f"the {kind} {name} belongs to another realm")
-            return []
-        wish = {"realm": site.realm, **wish}
-    if master:
-        wish = {**wish, "master": True}
-    before, after = differing({**have, "realm": None, "hostnames": have.get("hostnames", [])}, wish)
-    return [_change(kind, name, before, after, lambda: _set_place(cli, kind, site, False, after, bool(reason)), reason, needs)] if after else []
+        wish = {"name": name, **wish, "master": master}
+    else:
+        if have.get("realm_id") and realm and have["realm_id"] != realm:
+            draft.problem(f"the {kind} {name} belongs to another realm")
+            return
+        if not have.get("realm_id") or not realm:
+            wish = {"realm": site.realm, **wish}
+        if master:
+            wish = {**wish, "master": True}
+    draft.ensure(
+        kind,
+        name,
+        {**have, "realm": None, "hostnames": have.get("hostnames", [])} if have else None,
+        wish,
+        lambda: _set_place(cli, kind, site, True, wish, bool(reason)),
+        lambda after: _set_place(cli, kind, site, False, after, bool(reason)),
+        needs=draft.ids("realm", "zonegroup"),
+        **_loss(reason),
+    )
 
 
 def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> list[str]:

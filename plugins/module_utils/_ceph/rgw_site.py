@@ -18,9 +18,10 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
 
-WORKERS = 16
+_LANE = Lane("object gateways", 16)
+_SITE = ("realm", "zonegroup", "zone", "period")
 
 
 @dataclasses.dataclass
@@ -62,8 +63,8 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     admin = params.get("admin_user") or "cephstack-admin"
     wanted = Wanted(
         realm.parse(params["site"], endpoints) if params.get("site") else None,
-        users.parse(params.get("users") or (), admin, problems),
-        buckets.parse(params.get("buckets") or (), problems),
+        tuple(users.parse(item, admin, problems) for item in params.get("users") or ()),
+        tuple(buckets.parse(item, problems) for item in params.get("buckets") or ()),
         frozenset(params.get("prune") or ()),
         admin,
     )
@@ -83,29 +84,28 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
 
 def plan(wanted: Wanted, observed: Observed, api: AdminOps) -> Plan:
     """Compare. Raises Invalid with every problem."""
-    problems: list[str] = []
-    warnings: list[str] = []
-    changes = realm.plan(wanted.site, observed, api.cli, problems, warnings) if wanted.site else []
+    draft = Draft()
+    if wanted.site:
+        realm.plan(wanted.site, observed, api.cli, draft)
     if wanted.objects:
-        changes += users.plan_own(observed, api, wanted.admin, frozenset(change.id for change in changes))
-    ready = frozenset(change.id for change in changes)
+        users.plan_own(observed, api, wanted.admin, draft.ids(*_SITE), draft)
+    ready = draft.ids(*_SITE, "user")
     pruned = wanted.pruned_buckets(observed)
     going = {*pruned, *(bucket.id for bucket in wanted.buckets if not bucket.present)}
     owners = {user.uid for user in wanted.users} | set(observed.users)
-    changes += [buckets.plan_deletion(name, observed, api, "it is not declared; ") for name in pruned]
-    changes += users.plan(wanted.users, observed, wanted.pruned_users(observed), going, api, ready, problems)
-    changes += buckets.plan(wanted.buckets, observed, owners, api, ready, problems)
+    for name in pruned:
+        buckets.plan_deletion(name, observed, api, draft, "it is not declared; ")
+    users.plan(wanted.users, observed, wanted.pruned_users(observed), going, api, ready, draft)
+    buckets.plan(wanted.buckets, observed, owners, api, ready, draft)
     if observed.led_elsewhere(wanted.site):
         # What another zone than the realm's master changes of these, the master never learns of: the zones would tell different things.
-        problems.extend(
-            f"{change.action} {change.id}: users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there. "
-            "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
-            for change in changes
-            if change.kind in ("user", "bucket")
-        )
-    if problems:
-        raise Invalid(problems)
-    return Plan(changes, warnings)
+        for change in draft.changes:
+            if change.kind in ("user", "bucket"):
+                draft.problem(
+                    f"{change.action} {change.id}: users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there. "
+                    "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
+                )
+    return draft.plan(_LANE)
 
 
 class Provider:
@@ -137,16 +137,13 @@ class Provider:
             return  # no gateway has run in this zone, so it has no users
         if not wanted.site and not observed.zones:
             return
-        if wanted.admin not in api.cli("metadata", "list", "user"):
+        if wanted.admin in api.cli("metadata", "list", "user"):
+            observed.users[wanted.admin] = api.cli("user", "info", f"--uid={wanted.admin}")
+        if wanted.admin not in observed.users or not users.may_ask(observed.users[wanted.admin]):
             self._without_own_user(observed)
             return
-        record = api.cli("user", "info", f"--uid={wanted.admin}")
-        observed.users[wanted.admin] = record
-        if not users.may_ask(record):
-            self._without_own_user(observed)
-            return
-        api.keep(record)
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        api.keep(observed.users[wanted.admin])
+        with ThreadPoolExecutor(max_workers=_LANE.at_once) as pool:
             listed = pool.map(lambda kind: api("GET", f"metadata/{kind}"), ("user", "bucket"))
             observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)
             leaving = [user.uid for user in wanted.users if not user.present and user.uid in observed.uids] + wanted.pruned_users(observed)

@@ -1,31 +1,45 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signed HTTP to object gateways: the S3 API and Ceph's Admin Ops API, with the standard library alone.
+"""Object gateways: the S3 API by boto3, and Ceph's Admin Ops API, whose requests are signed in the same way.
 
-Signature: AWS Signature Version 4 (AWS, "Authenticating Requests: Using the Authorization Header").
+boto3's requests go over this collection's own connections, for gateways are asked by their addresses and have certificates for names.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import hmac
+import functools
+import io
 import json
+import os
 import re
 import threading
 import time
 import typing as t
-import urllib.parse
+from urllib.parse import quote, unquote, urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server, Trust
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Answer, Server, Trust
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
+
+try:
+    import boto3.session
+    import botocore.session
+    import urllib3
+    from botocore import UNSIGNED, auth, awsrequest, handlers
+    from botocore import credentials as botocore_credentials
+    from botocore.config import Config
+except ImportError:
+    boto3 = None
 
 # Gateways accept any region in the credential scope.
 REGION = "us-east-1"
 _TRIES, _PAUSE = 8, 0.5  # a gateway that takes over a new period answers 503 for a second or two
+
+
+_LOCK = threading.Lock()
 
 
 class Credentials(t.NamedTuple):
@@ -44,42 +58,25 @@ class ApiFailed(Exception):
         super().__init__(f"{what}: {status} {code}{': ' + message if message else ''}")
 
 
-def quote(text: str, safe: str = "-_.~") -> str:
-    """Percent-encode as the signature wants it."""
-    return urllib.parse.quote(text, safe=safe)
-
-
 def canonical_query(query: t.Mapping[str, str]) -> str:
     """Return the query string in the order and encoding that is signed."""
-    return "&".join(f"{key}={value}" for key, value in sorted((quote(key), quote(value)) for key, value in query.items()))
+    return "&".join(sorted(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in query.items()))
 
 
-def sign(
-    credentials: Credentials,
-    method: str,
-    host: str,
-    path: str,
-    query: t.Mapping[str, str],
-    body: bytes,
-    now: datetime.datetime,
-    headers: t.Optional[t.Mapping[str, str]] = None,
-    region: str = REGION,
-    sign_body: bool = True,
-) -> dict[str, str]:
-    """Return all headers of a request, signed. path: already percent-encoded. now: in UTC."""
-    stamp = now.strftime("%Y%m%dT%H%M%SZ")
-    digest = hashlib.sha256(body).hexdigest() if sign_body else "UNSIGNED-PAYLOAD"
-    wanted = {**{key.lower(): value.strip() for key, value in (headers or {}).items()}, "host": host, "x-amz-content-sha256": digest, "x-amz-date": stamp}
-    names = sorted(wanted)
-    canonical = "\n".join([method, path, canonical_query(query), *(f"{name}:{wanted[name]}" for name in names), "", ";".join(names), digest])
-    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
-    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = b"AWS4" + credentials.secret_key.reveal().encode()
-    for part in (stamp[:8], region, "s3", "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    wanted["authorization"] = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope},SignedHeaders={';'.join(names)},Signature={signature}"
-    return wanted
+def sign(credentials: Credentials, method: str, url: str, body: bytes, headers: t.Mapping[str, str], sign_body: bool = True) -> dict[str, str]:
+    """Return all headers of a request, signed. url: already percent-encoded."""
+    request = awsrequest.AWSRequest(method, url, {**headers, "Host": urlsplit(url).netloc}, body)
+    request.context["client_config"] = Config(s3={"payload_signing_enabled": sign_body})
+    known = botocore_credentials.Credentials(credentials.access_key, credentials.secret_key.reveal())
+    auth.S3SigV4Auth(known, "s3", REGION).add_auth(request)
+    return dict(request.headers.items())
+
+
+@functools.cache
+def _session() -> t.Any:
+    # Nothing that somebody on this host has set for himself: no profile, no files.
+    own = {"profile": (None, None, None, None), **dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))}
+    return boto3.session.Session(botocore_session=botocore.session.Session(session_vars=own))
 
 
 class Client:
@@ -94,67 +91,82 @@ class Client:
         trust = Trust(validate_certs, ca_path, names)
         self._gateways = [Server(endpoint, trust, timeout, f"{endpoint}:") for endpoint in endpoints]
         self._local = threading.local()
+        self._of: dict[Credentials, t.Any] = {}
 
     def wait(self, seconds: float) -> None:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
-        end = time.monotonic() + seconds
         silent = dict.fromkeys(self._gateways, "")
-        while True:
+
+        def all_answer() -> bool:
             for gateway in list(silent):
                 try:
                     status = gateway.request("an unsigned read", "GET", gateway.path or "/", safe=True).status
-                    if status < 500:
-                        del silent[gateway]
-                    else:
-                        silent[gateway] = f"{gateway} HTTP status {status}"
                 except Unreachable as error:
                     silent[gateway] = str(error)
-            if not silent:
-                return
-            if time.monotonic() > end:
-                raise Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values()))
-            time.sleep(_PAUSE)
+                    continue
+                silent[gateway] = f"{gateway} HTTP status {status}"
+                if status < 500:
+                    del silent[gateway]
+            return not silent
+
+        wait_until(all_answer, seconds, lambda: Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values())), _PAUSE)
 
     def status_without_key(self, path: str) -> int:
         """Return the HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""
         return self._gateways[0].request("an unsigned read", "GET", quote(path, safe="/-_.~"), safe=True).status
 
+    def s3(self, credentials: Credentials) -> t.Any:
+        """Return boto3's client of S3 as a user. Its calls raise ApiFailed and Unreachable."""
+        with _LOCK:  # sessions are not for several threads at once
+            if credentials not in self._of:
+                self._of[credentials] = self._make(credentials)
+            return self._of[credentials]
+
+    def _make(self, credentials: Credentials) -> t.Any:
+        options: dict[str, t.Any] = {"signature_version": UNSIGNED, "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}}
+        if "request_checksum_calculation" in Config.OPTION_DEFAULTS:  # gateways before Ceph 20 know no checksums behind a body
+            options.update(request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        # Which gateway is asked, and so the signature, is decided where a request is sent.
+        made = _session().client("s3", REGION, endpoint_url="http://gateway", aws_access_key_id="-", aws_secret_access_key="-", config=Config(**options))
+        made.meta.events.unregister("before-parameter-build.s3", handlers.validate_bucket_name)  # which is the gateway's to say
+
+        def send(request: t.Any, **_more: t.Any) -> t.Any:
+            body = request.body.read() if hasattr(request.body, "read") else request.body or b""
+            parts = urlsplit(request.url)
+            # Nobody would wait for what this header asks for.
+            headers = {key: _text(value) for key, value in request.headers.items() if key.lower() not in ("expect", "content-length")}
+            answer = self._send(credentials, request.method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
+            raw = urllib3.HTTPResponse(io.BytesIO(answer.body), preload_content=False)
+            return awsrequest.AWSResponse(request.url, answer.status, awsrequest.HeadersDict(answer.headers.items()), raw)
+
+        made.meta.events.register("before-send.s3", send)
+        return made
+
     def _gateway(self) -> Server:
         """Return the gateway of this thread, the first one that can be reached. Raises Unreachable."""
-        if getattr(self._local, "gateway", None) is None:
-            failures = []
-            for gateway in self._gateways:
-                try:
-                    gateway.open()
-                except Unreachable as error:
-                    failures.append(str(error))
-                    continue
-                self._local.gateway = gateway
-                break
-            else:
-                raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
-        return self._local.gateway
+        known: t.Optional[Server] = getattr(self._local, "gateway", None)
+        if known is not None:
+            return known
+        failures = []
+        for gateway in self._gateways:
+            try:
+                gateway.open()
+            except Unreachable as error:
+                failures.append(str(error))
+                continue
+            self._local.gateway = gateway
+            return gateway
+        raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
 
-    def request(
-        self,
-        credentials: Credentials,
-        method: str,
-        path: str,
-        query: t.Optional[t.Mapping[str, str]] = None,
-        body: bytes = b"",
-        headers: t.Optional[t.Mapping[str, str]] = None,
-        sign_body: bool = True,
-    ) -> bytes:
-        """Send one request; return the body of its answer. path: not yet encoded. Raises ApiFailed, Unreachable."""
-        query = query or {}
-        encoded = quote(path, safe="/-_.~")
-        what = f"{method} {path}{'?' + '&'.join(sorted(query)) if query else ''}"
+    def _send(self, credentials: Credentials, method: str, target: str, body: bytes, headers: t.Mapping[str, str], sign_body: bool = True) -> Answer:
+        """target: path and query, percent-encoded."""
+        path, _sign, query = target.partition("?")
+        what = f"{method} {unquote(path)}{'?' + '&'.join(sorted(word.partition('=')[0] for word in query.split('&'))) if query else ''}"
         for remaining in reversed(range(_TRIES)):
             gateway = self._gateway()
-            now = datetime.datetime.now(datetime.timezone.utc)
-            signed = sign(credentials, method, gateway.netloc, encoded, query, body, now, headers, sign_body=sign_body)
+            signed = sign(credentials, method, f"http://{gateway.netloc}{target}", body, headers, sign_body)
             try:
-                answer = gateway.request(what, method, encoded + ("?" + canonical_query(query) if query else ""), body, signed, safe=True)
+                answer = gateway.request(what, method, target, body, signed, safe=True)
             except Unreachable:
                 self._local.gateway = None
                 if not remaining:
@@ -166,14 +178,24 @@ class Client:
                 continue
             if answer.status >= 300:
                 raise ApiFailed(what, answer.status, *_said(answer.body))
-            return answer.body
+            return answer
         raise AssertionError("unreachable")
+
+    def request(
+        self, credentials: Credentials, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"", sign_body: bool = True
+    ) -> bytes:
+        """Send one request; return the body of its answer. path: not yet encoded. Raises ApiFailed, Unreachable."""
+        return self._send(credentials, method, quote(path) + ("?" + canonical_query(query) if query else ""), body, {}, sign_body).body
 
     def json(self, credentials: Credentials, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"") -> t.Any:
         """The same, for the Admin Ops API: return the parsed answer, None where it is empty."""
         # The gateways answer 501 to a signed body in this API (rgw_auth_s3: "completion for this operation NOT IMPLEMENTED")
         data = self.request(credentials, method, path, {"format": "json", **(query or {})}, body, sign_body=not body)
         return json.loads(data) if data.strip() else None
+
+
+def _text(value: t.Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _said(data: bytes) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What S3 says about a bucket, as one means it: lifecycle rules, policies, versioning. Pure.
+"""What S3 says about a bucket, as one means it: lifecycle rules and policies. Pure.
 
 A lifecycle rule is a dict of the shape of LIFECYCLE_RULE, without the keys that say nothing.
 
@@ -10,14 +10,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import copy
 import json
 import typing as t
-from xml.etree import ElementTree
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, mapping, records, string
 
-_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _TRANSITION = {"days": integer("After how many days.", required=True), "storage_class": string("Where to.", required=True)}
 LIFECYCLE_RULE: dict[str, t.Any] = {
     "id": string("The name of the rule.", required=True),
@@ -31,13 +30,14 @@ LIFECYCLE_RULE: dict[str, t.Any] = {
     "transitions": records("When an object moves to another storage class.", _TRANSITION, default=[]),
     "noncurrent_transitions": records("When a former version moves to another storage class.", _TRANSITION, default=[]),
 }
-# key of ours -> (element, element within) of S3's
+# key of ours -> (key, key within) of S3's
 _DAYS = {
     "expiration_days": ("Expiration", "Days"),
     "noncurrent_expiration_days": ("NoncurrentVersionExpiration", "NoncurrentDays"),
     "abort_multipart_days": ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
 }
-_MOVES = {"transitions": ("Transition", "Days"), "noncurrent_transitions": ("NoncurrentVersionTransition", "NoncurrentDays")}
+_SINGLE = {**_DAYS, "expire_delete_markers": ("Expiration", "ExpiredObjectDeleteMarker")}
+_MOVES = {"transitions": ("Transitions", "Days"), "noncurrent_transitions": ("NoncurrentVersionTransitions", "NoncurrentDays")}
 
 
 def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -72,90 +72,50 @@ def rule_problems(rule: t.Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-def lifecycle_to_xml(rules: t.Iterable[t.Mapping[str, t.Any]]) -> bytes:
-    """Return S3's form of tidy rules."""
-    top = ElementTree.Element("LifecycleConfiguration", xmlns=_NAMESPACE)
-
-    def add(parent: ElementTree.Element, name: str, text: t.Any = None) -> ElementTree.Element:
-        child = ElementTree.SubElement(parent, name)
-        if text is not None:
-            child.text = str(text)
-        return child
-
+def lifecycle_to_s3(rules: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return S3's form of tidy rules, as boto3 has it."""
+    found = []
     for rule in rules:
-        element = add(top, "Rule")
-        add(element, "ID", rule["id"])
-        place = add(element, "Filter")
-        tags = rule.get("tags", {})
+        one: dict[str, t.Any] = {"ID": rule["id"], "Status": "Enabled" if rule["enabled"] else "Disabled"}
+        tags = [{"Key": key, "Value": value} for key, value in sorted(rule.get("tags", {}).items())]
         if len(tags) + bool(rule["prefix"]) > 1:
-            place = add(place, "And")
-        if rule["prefix"] or not tags:
-            add(place, "Prefix", rule["prefix"])
-        for key, value in sorted(tags.items()):
-            tag = add(place, "Tag")
-            add(tag, "Key", key)
-            add(tag, "Value", value)
-        add(element, "Status", "Enabled" if rule["enabled"] else "Disabled")
-        for key, (outer, inner) in _DAYS.items():
+            one["Filter"] = {"And": {**({"Prefix": rule["prefix"]} if rule["prefix"] else {}), "Tags": tags}}
+        else:
+            one["Filter"] = {"Tag": tags[0]} if tags else {"Prefix": rule["prefix"]}
+        for key, (outer, inner) in _SINGLE.items():
             if key in rule:
-                add(add(element, outer), inner, rule[key])
-        if rule.get("expire_delete_markers"):
-            add(add(element, "Expiration"), "ExpiredObjectDeleteMarker", "true")
+                one.setdefault(outer, {})[inner] = rule[key]
         for key, (outer, inner) in _MOVES.items():
-            for move in rule.get(key, ()):
-                moved = add(element, outer)
-                add(moved, inner, move["days"])
-                add(moved, "StorageClass", move["storage_class"])
-    return ElementTree.tostring(top, encoding="utf-8")
+            if key in rule:
+                one[outer] = [{inner: move["days"], "StorageClass": move["storage_class"]} for move in rule[key]]
+        found.append(one)
+    return found
 
 
-def lifecycle_from_xml(data: bytes) -> list[dict[str, t.Any]]:
+def lifecycle_from_s3(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Return the rules that a bucket has, in the form of tidy_rule, by id. What has no place in that form is kept under "other", so that it differs."""
     rules = []
-    for element in _bare(ElementTree.fromstring(data)).findall("Rule"):
-        rule: dict[str, t.Any] = {"id": element.findtext("ID") or "", "enabled": element.findtext("Status") == "Enabled"}
-        rule["prefix"] = next((found.text or "" for found in element.iter("Prefix")), "")
-        tags = {tag.findtext("Key") or "": tag.findtext("Value") or "" for tag in element.iter("Tag")}
+    for one in found:
+        rest = copy.deepcopy(dict(one))
+        rule: dict[str, t.Any] = {"id": rest.pop("ID", ""), "enabled": rest.pop("Status", "") == "Enabled"}
+        place = rest.get("Filter") or {}
+        place.update(place.pop("And", {}))
+        rule["prefix"] = place.pop("Prefix", "") or rest.pop("Prefix", "")
+        tags = [*place.pop("Tags", []), *([place.pop("Tag")] if "Tag" in place else [])]
         if tags:
-            rule["tags"] = tags
-        other = []
-        for child in element:
-            if child.tag in ("ID", "Status", "Prefix", "Filter"):
-                continue
-            key = next((key for key, (outer, inner) in _DAYS.items() if outer == child.tag and child.find(inner) is not None and len(child) == 1), None)
-            move = next((key for key, (outer, _unused) in _MOVES.items() if outer == child.tag), None)
-            if key:
-                rule[key] = int(child.findtext(_DAYS[key][1]) or 0)
-            elif child.tag == "Expiration" and child.findtext("ExpiredObjectDeleteMarker") == "true":
-                rule["expire_delete_markers"] = True
-            elif move and child.find(_MOVES[move][1]) is not None:
-                rule.setdefault(move, []).append({"days": int(child.findtext(_MOVES[move][1]) or 0), "storage_class": child.findtext("StorageClass")})
-            else:
-                other.append(ElementTree.tostring(child, encoding="unicode"))
-        for move in _MOVES:
-            if move in rule:
-                rule[move].sort(key=_move_order)
-        if other:
-            rule["other"] = sorted(other)
-        rules.append(rule)
+            rule["tags"] = {tag["Key"]: tag["Value"] for tag in tags}
+        for key, (outer, inner) in _SINGLE.items():
+            value = (rest.get(outer) or {}).pop(inner, None)
+            if value:
+                rule[key] = value
+        for key, (outer, inner) in _MOVES.items():
+            moves = [{"days": move[inner], "storage_class": move.get("StorageClass")} for move in rest.get(outer, ()) if inner in move]
+            rest[outer] = [move for move in rest.get(outer, ()) if inner not in move]
+            if moves:
+                rule[key] = sorted(moves, key=_move_order)
+        other = sorted(f"{key}: {json.dumps(value, default=str)}" for key, value in rest.items() if value)
+        rules.append({**rule, "other": other} if other else rule)
     return sorted(rules, key=lambda rule: rule["id"])
-
-
-def _bare(element: ElementTree.Element) -> ElementTree.Element:
-    """Take the namespace off all tags."""
-    for one in element.iter():
-        one.tag = one.tag.rpartition("}")[2]
-    return element
-
-
-def versioning_from_xml(data: bytes) -> bool:
-    """Return whether versions are kept. (Never switched on and suspended are the same in this.)"""
-    return _bare(ElementTree.fromstring(data)).findtext("Status") == "Enabled"
-
-
-def versioning_to_xml(enabled: bool) -> bytes:
-    """Return S3's form of it."""
-    return f'<VersioningConfiguration xmlns="{_NAMESPACE}"><Status>{"Enabled" if enabled else "Suspended"}</Status></VersioningConfiguration>'.encode()
 
 
 def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.Optional[dict[str, t.Any]]:

@@ -9,16 +9,21 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import typing as t
-from xml.etree import ElementTree
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan
 
-# What one PUT may hold (S3's own limit). Each file passes through memory, so that this is for images, not for backups.
-LARGEST = 5 << 30
+try:
+    from boto3.s3.transfer import TransferConfig
+except ImportError:
+    TransferConfig = None
+
+# Larger files are written in parts of this size, or of more where they would be more than S3 takes of one object.
+_PART, _PARTS = 16 << 20, 10000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,44 +59,50 @@ def parse(declared: t.Sequence[t.Mapping[str, t.Any]], owners: t.Collection[str]
                 found.append(one)
                 continue
             problems.append(f"{here}: there is no file {item['path']} on this host")
-        elif present and os.path.getsize(item["path"]) > LARGEST:
-            problems.append(f"{here}: {item['path']} is larger than the 5 GiB that one object may be written with")
         found.append(one)
     if problems:
         raise Invalid(problems)
     return found
 
 
-def digest(path: str) -> dict[str, t.Any]:
-    """Return size in bytes and MD5 (the ETag of an object written at once) of a file; both None where it is yet to be made."""
+def _part_size(path: str) -> int:
+    return max(_PART, -(-os.path.getsize(path) // _PARTS))
+
+
+def digest(path: str, whole: bool = False) -> dict[str, t.Any]:
+    """Return size in bytes and ETag that a file has as an object; both None where it is yet to be made. whole: as one that was written at once."""
     if not os.path.isfile(path):
         return {"size": None, "etag": None}
-    summed = hashlib.md5()  # S3's own name for content, no protection
+    size, part = os.path.getsize(path), _part_size(path)
+    sums = []  # MD5 is S3's own name for content, no protection
     with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(4 << 20), b""):
-            summed.update(piece)
-    return {"size": os.path.getsize(path), "etag": summed.hexdigest()}
+        if whole or size < part:
+            return {"size": size, "etag": _md5(file, size)}
+        for _unused in range(0, size, part):
+            sums.append(_md5(file, part))
+    return {"size": size, "etag": f"{hashlib.md5(bytes.fromhex(''.join(sums))).hexdigest()}-{len(sums)}"}
+
+
+def _md5(file: t.BinaryIO, length: int) -> str:
+    summed = hashlib.md5()
+    while length > 0:
+        piece = file.read(min(length, 4 << 20))
+        if not piece:
+            break
+        summed.update(piece)
+        length -= len(piece)
+    return summed.hexdigest()
 
 
 def listed(client: Client, credentials: Credentials, bucket: str) -> t.Optional[dict[str, dict[str, t.Any]]]:
     """Return every object of a bucket by key, with size and etag; None where there is no such bucket. Raises ApiFailed, Unreachable."""
-    found: dict[str, dict[str, t.Any]] = {}
-    query = {"list-type": "2"}
-    while True:
-        try:
-            page = ElementTree.fromstring(client.request(credentials, "GET", f"/{bucket}", query))
-        except ApiFailed as error:
-            if error.code == "NoSuchBucket":
-                return None
-            raise
-        space = page.tag.partition("}")[0] + "}" if page.tag.startswith("{") else ""
-        for entry in page.iter(f"{space}Contents"):
-            text = {child.tag.replace(space, ""): child.text or "" for child in entry}
-            found[text["Key"]] = {"size": int(text["Size"]), "etag": text["ETag"].strip('"')}
-        token = page.findtext(f"{space}NextContinuationToken")
-        if not token:
-            return found
-        query = {"list-type": "2", "continuation-token": token}
+    try:
+        pages = client.s3(credentials).get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {entry["Key"]: {"size": entry["Size"], "etag": entry["ETag"].strip('"')} for page in pages for entry in page.get("Contents", ())}
+    except ApiFailed as error:
+        if error.code == "NoSuchBucket":
+            return None
+        raise
 
 
 class Provider:
@@ -112,29 +123,20 @@ class Provider:
         missing = sorted(bucket for bucket, have in observed.items() if have is None)
         if self._client and missing:
             raise Invalid([f"there is no bucket {bucket}: declare it among the buckets" for bucket in missing])
-        changes = []
+        draft = Draft()
         for one in self._objects:
-            before = (observed[one.bucket] or {}).get(one.key)
-            if one.path is None:
-                if before:
-                    changes.append(Change("object", one.id, "delete", before, None, self._request("DELETE", one)))
-                continue
-            after = digest(one.path)
-            if before != after:
-                changes.append(Change("object", one.id, "update" if before else "create", before, after, self._request("PUT", one)))
-        return Plan(changes)
+            have = (observed[one.bucket] or {}).get(one.key)
+            want = None if one.path is None else digest(one.path, have is not None and "-" not in have["etag"])
+            draft.ensure("object", one.id, have, want, functools.partial(self._write, one))
+        return draft.plan()
 
-    def _request(self, method: str, one: Object) -> t.Callable[[], t.Any]:
-        client = t.cast(Client, self._client)  # without a gateway nothing is applied
-
-        def send() -> None:
-            body = b""
-            if one.path:
-                with open(one.path, "rb") as file:
-                    body = file.read()
-            client.request(self._credentials[one.owner], method, f"/{one.bucket}/{one.key}", None, body)
-
-        return send
+    def _write(self, one: Object) -> None:
+        s3 = t.cast(Client, self._client).s3(self._credentials[one.owner])  # without a gateway nothing is applied
+        if one.path is None:
+            s3.delete_object(Bucket=one.bucket, Key=one.key)
+        else:
+            part, large = _part_size(one.path), os.path.getsize(one.path) >= _PART  # threads cost more than a small file
+            s3.upload_file(one.path, one.bucket, one.key, Config=TransferConfig(multipart_threshold=part, multipart_chunksize=part, use_threads=large))
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
         """Return nothing further."""

@@ -8,16 +8,46 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-import time
 import typing as t
-from xml.etree import ElementTree
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import Stopwatch
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 # The name by which what a killed run left behind is known to the next one.
 PREFIX = "cephstack-probe-"
+_OBJECT = "object"
+
+
+def prove_object(client: Client, credentials: Credentials, bucket: str, where: str, watch: Stopwatch) -> t.Iterator[str]:
+    """Put an object, get it, and try to read it without a key; yield what is not as it should be. It is left there. Raises ApiFailed, Unreachable."""
+    s3, body = client.s3(credentials), secrets.token_bytes(4096)
+    with watch.measure("put"):
+        s3.put_object(Bucket=bucket, Key=_OBJECT, Body=body)
+    with watch.measure("get"):
+        found = s3.get_object(Bucket=bucket, Key=_OBJECT)["Body"].read()
+    if found != body:
+        yield f"{where}: what was read is not what was written"
+    status = client.status_without_key(f"/{bucket}/{_OBJECT}")
+    if status != 403:
+        yield f"{where}: a private object answers {status}, not 403, to somebody without a key"
+
+
+def remove_object(client: Client, credentials: Credentials, bucket: str) -> None:
+    """Remove the object, where it is there. Raises ApiFailed, Unreachable."""
+    with _missing_is_fine():
+        client.s3(credentials).delete_object(Bucket=bucket, Key=_OBJECT)
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> t.Iterator[None]:
+    try:
+        yield
+    except ApiFailed as error:
+        if error.status != 404:
+            raise
 
 
 def probe(endpoint: str, uid: str, credentials: Credentials, client: Client) -> tuple[dict[str, t.Any], list[str]]:
@@ -25,62 +55,35 @@ def probe(endpoint: str, uid: str, credentials: Credentials, client: Client) -> 
 
     Return ({endpoint, uid, latency: {operation: milliseconds}}, problems). Leaves nothing behind, whatever happens.
     """
-    bucket, body = PREFIX + secrets.token_hex(8), secrets.token_bytes(4096)
-    path = f"/{bucket}/object"
-    latency: dict[str, float] = {}
+    s3, bucket, where, watch = client.s3(credentials), PREFIX + secrets.token_hex(8), f"{uid} at {endpoint}", Stopwatch()
     problems: list[str] = []
-
-    def timed(operation: str, *arguments: t.Any) -> bytes:
-        begun = time.monotonic()
-        answer = client.request(credentials, *arguments)
-        latency[operation] = round((time.monotonic() - begun) * 1000, 2)
-        return answer
-
-    where = f"{uid} at {endpoint}"
-    made: list[str] = []
     try:
-        timed("create bucket", "PUT", f"/{bucket}")
-        made.append(f"/{bucket}")
-        timed("put", "PUT", path, None, body)
-        made.append(path)
-        if timed("get", "GET", path) != body:
-            problems.append(f"{where}: what was read is not what was written")
-        status = client.status_without_key(path)
-        if status != 403:
-            problems.append(f"{where}: a private object answers {status}, not 403, to somebody without a key")
+        with watch.measure("create bucket"):
+            s3.create_bucket(Bucket=bucket)
+    except (ApiFailed, Unreachable) as error:
+        return {"endpoint": endpoint, "uid": uid, "latency": {}}, [f"{where}: {error}"]
+    try:
+        problems.extend(prove_object(client, credentials, bucket, where, watch))
     except (ApiFailed, Unreachable) as error:
         problems.append(f"{where}: {error}")
     finally:
-        problems += _remove(client, credentials, made, where, latency)
-    return {"endpoint": endpoint, "uid": uid, "latency": latency}, problems
+        try:
+            with watch.measure("remove"):
+                sweep(client, credentials, [bucket])
+        except (ApiFailed, Unreachable) as error:
+            problems.append(f"{where}: /{bucket} was left behind: {error}")
+    return {"endpoint": endpoint, "uid": uid, "latency": watch.milliseconds()}, problems
 
 
 def bucket_names(client: Client, credentials: Credentials) -> list[str]:
     """Return the names of a user's buckets. Raises ApiFailed, Unreachable."""
-    listed = ElementTree.fromstring(client.request(credentials, "GET", "/"))
-    return [name.text or "" for name in listed.iter() if name.tag.endswith("}Name") or name.tag == "Name"]
+    return [bucket["Name"] for bucket in client.s3(credentials).list_buckets()["Buckets"]]
 
 
 def sweep(client: Client, credentials: Credentials, names: t.Iterable[str]) -> None:
     """Remove what killed runs left behind: of the named buckets of a user, those that are probes'."""
     for name in names:
         if name.startswith(PREFIX):
-            for path in (f"/{name}/object", f"/{name}"):
-                try:
-                    client.request(credentials, "DELETE", path)
-                except ApiFailed as error:
-                    if error.status != 404:
-                        raise
-
-
-def _remove(client: Client, credentials: Credentials, made: t.Sequence[str], where: str, latency: dict[str, float]) -> list[str]:
-    problems = []
-    begun = time.monotonic()
-    for path in reversed(made):
-        try:
-            client.request(credentials, "DELETE", path)
-        except (ApiFailed, Unreachable) as error:
-            problems.append(f"{where}: {path} was left behind: {error}")
-    if made:
-        latency["remove"] = round((time.monotonic() - begun) * 1000, 2)
-    return problems
+            remove_object(client, credentials, name)
+            with _missing_is_fine():
+                client.s3(credentials).delete_bucket(Bucket=name)

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, spec
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,41 +40,34 @@ def plan(
     image: t.Optional[Image],
     protect: t.Collection[t.Any],
     librbd: Librbd,
-    found: list[str],
-) -> list[Change]:
+    problem: t.Callable[[str], None],
+    draft: Draft,
+) -> None:
     """place: pool and namespace. image: None where it is to be made. protect: the names of snapshots of which a clone of format 1 is to be made."""
-    changes = []
     path = spec(*place, image_name)
     have, children = ({}, ()) if image is None else (image.snapshots, image.children)
     named = {snap.name for snap in wanted}
     # Snapshots that nobody declared here, but that a clone of format 1 is to be made of.
     undeclared = tuple(Snapshot(name) for name in sorted(have) if name not in named and f"{path}@{name}" in protect)
     for snap in wanted + undeclared:
-        name = f"{path}@{snap.name}"
+        name, living = f"{path}@{snap.name}", have.get(snap.name)
         protected = True if name in protect else snap.protected
+        current = None if living is None else {"protected": living}
+        desired: t.Optional[dict[str, t.Any]] = {} if protected is None else {"protected": protected}
+        apply: t.Callable[[t.Any, str, bool], None] = _protect
+        more: dict[str, t.Any] = {}
         if not snap.present:
-            if snap.name not in have:
-                continue
-            if children and have[snap.name]:
-                found.append(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
-            before, reason = {"protected": have[snap.name]}, "the state that it keeps would be lost"
-            apply = functools.partial(_in_image, librbd, place, image_name, remove, snap.name, have[snap.name])
-            changes.append(Change("snapshot", name, "delete", before, None, apply, Risk.LOSS, reason))
-        elif snap.name not in have:
-            after = {"name": snap.name, **({"protected": True} if protected else {})}
-            apply = functools.partial(_in_image, librbd, place, image_name, _create, snap.name, bool(protected))
-            changes.append(Change("snapshot", name, "create", None, after, apply, needs=frozenset({f"image/{path}"})))
-        elif protected is not None and protected != have[snap.name]:
-            if not protected and children:
-                found.append(f"snapshot {snap.name} has clones and cannot be unprotected")
-            changes.append(plan_protection(place, image_name, snap.name, protected, librbd))
-    return changes
-
-
-def plan_protection(place: tuple[str, str], image_name: str, name: str, protected: bool, librbd: Librbd) -> Change:
-    before, after = {"protected": not protected}, {"protected": protected}
-    apply = functools.partial(_in_image, librbd, place, image_name, _protect, name, protected)
-    return Change("snapshot", f"{spec(*place, image_name)}@{name}", "update", before, after, apply)
+            if children and living:
+                problem(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
+            apply, protected, desired = remove, living, None
+            more = {"risk": Risk.LOSS, "reason": "the state that it keeps would be lost"}
+        elif living is None:
+            apply, desired = _create, {"name": snap.name, **({"protected": True} if protected else {})}
+            more = {"needs": [f"image/{path}"]}
+        elif living and protected is False and children:
+            problem(f"snapshot {snap.name} has clones and cannot be unprotected")
+        do = functools.partial(_in_image, librbd, place, image_name, apply, snap.name, bool(protected))
+        draft.ensure("snapshot", name, current, desired, do, **more)
 
 
 def _in_image(librbd: Librbd, place: tuple[str, str], image_name: str, do: t.Callable[[t.Any, str, bool], None], name: str, protected: bool) -> None:

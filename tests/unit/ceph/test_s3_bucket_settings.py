@@ -5,14 +5,36 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3_bucket_settings as settings
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import SETTINGS
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client, Credentials
+from ansible_collections.cephstack.cloud.plugins.module_utils._http import Answer
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
+
+KEYS = Credentials("AK", Secret("SK"))
 
 
-def test_lifecycle_survives_the_way_to_xml_and_back():
+def told(monkeypatch, setting, xml):
+    """How a setting is understood of which a gateway tells so."""
+    monkeypatch.setattr(Client, "_send", lambda *_arguments: Answer(200, http.client.HTTPMessage(), xml))
+    return SETTINGS[setting].read(Client([]).s3(KEYS), "b")
+
+
+def sent(monkeypatch, setting, value):
+    """What a gateway is sent to set it."""
+    bodies = []
+    monkeypatch.setattr(Client, "_send", lambda *arguments: bodies.append(arguments[4]) or Answer(200, http.client.HTTPMessage(), b""))
+    SETTINGS[setting].write(Client([]).s3(KEYS), "b", value)
+    (body,) = bodies
+    return body
+
+
+def test_lifecycle_survives_the_way_to_xml_and_back(monkeypatch):
     rules = [
         settings.tidy_rule({"id": "a", "expiration_days": 3}),
         settings.tidy_rule(
@@ -23,14 +45,15 @@ def test_lifecycle_survives_the_way_to_xml_and_back():
         ),
         settings.tidy_rule({"id": "d", "tags": {"k": "v"}, "noncurrent_transitions": [{"days": 9, "storage_class": "COLD"}]}),
     ]
-    assert settings.lifecycle_from_xml(settings.lifecycle_to_xml(rules)) == rules
+    assert settings.lifecycle_from_s3(settings.lifecycle_to_s3(rules)) == rules
+    assert told(monkeypatch, "lifecycle", sent(monkeypatch, "lifecycle", rules)) == rules
 
 
-def test_lifecycle_of_others_is_understood():
+def test_lifecycle_of_others_is_understood(monkeypatch):
     xml = b"""<?xml version="1.0"?><LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
     <Rule><ID>z</ID><Prefix>old/</Prefix><Status>Enabled</Status><Expiration><Days>5</Days></Expiration></Rule>
     <Rule><ID>a</ID><Filter/><Status>Disabled</Status><Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration></Rule></LifecycleConfiguration>"""
-    first, second = settings.lifecycle_from_xml(xml)
+    first, second = told(monkeypatch, "lifecycle", xml)
     assert second == settings.tidy_rule({"id": "z", "prefix": "old/", "expiration_days": 5})
     assert first["other"], "what cannot be declared must differ from everything declared"
 
@@ -76,7 +99,7 @@ def test_public_policies_are_known():
     assert not settings.is_public(None)
 
 
-def test_versioning():
-    assert settings.versioning_from_xml(settings.versioning_to_xml(True)) is True
-    assert settings.versioning_from_xml(settings.versioning_to_xml(False)) is False
-    assert settings.versioning_from_xml(b"<VersioningConfiguration/>") is False
+def test_versioning(monkeypatch):
+    assert told(monkeypatch, "versioning", sent(monkeypatch, "versioning", True)) is True
+    assert told(monkeypatch, "versioning", sent(monkeypatch, "versioning", False)) is False
+    assert told(monkeypatch, "versioning", b"<VersioningConfiguration/>") is False

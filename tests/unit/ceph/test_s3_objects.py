@@ -54,6 +54,18 @@ def test_only_what_differs_is_written(file, have, action):
     assert [change.action for change in changes] == ([action] if action else [])
 
 
+def test_what_is_larger_than_a_part_has_the_sum_of_its_parts(tmp_path):
+    parts = b"a" * (16 << 20), b"b"
+    path = tmp_path / "large"
+    path.write_bytes(b"".join(parts))
+    etag = hashlib.md5(b"".join(hashlib.md5(part).digest() for part in parts)).hexdigest() + "-2"
+    provider = Provider(Client(["http://127.0.0.1:1"]), {}, parse([item(path)], {"u"}))
+    (change,) = provider.plan({"b": {}}).changes
+    assert change.after == {"size": (16 << 20) + 1, "etag": etag}
+    for have in (change.after, sums(b"".join(parts))):  # an object that was written at once is the same
+        assert not provider.plan({"b": {"k": have}})
+
+
 def test_what_is_to_be_absent_goes_and_needs_no_file():
     objects = parse([item("", state="absent")], {"u"})
     assert objects == [Object("b", "k", "u", None)]

@@ -123,7 +123,7 @@ def test_what_the_gateways_keep_of_a_user_is_no_difference(declared, kept):
 def test_moves_of_a_lifecycle_on_one_day_come_in_the_gateway_s_order():
     moves = [{"days": 3, "storage_class": "WARM"}, {"days": 3, "storage_class": "COLD"}]
     declared = s3_bucket_settings.tidy_rule({"id": "a", "transitions": moves})
-    assert s3_bucket_settings.lifecycle_from_xml(s3_bucket_settings.lifecycle_to_xml([{**declared, "transitions": moves[::-1]}])) == [declared]
+    assert s3_bucket_settings.lifecycle_from_s3(s3_bucket_settings.lifecycle_to_s3([{**declared, "transitions": moves[::-1]}])) == [declared]
 
 
 def test_a_policy_that_names_no_version_is_of_the_old_one_to_a_gateway():
