@@ -72,30 +72,22 @@ def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
     return "aes256k" if numbers >= (20, 2, 4) else "aes"
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
-    found: list[str] = []
-    names: set[str] = set()
-    merged: dict[str, dict[str, str]] = {}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if item["name"] in names:
-            found.append(f"{where}: {item['name']} is declared twice: keep one of them")
-        names.add(item["name"])
-        client = client_of(item)
-        if not client.startswith("client."):
-            found.append(f"{here}: client: the name of a client begins with 'client.': write client.{client}")
-        if not item.get("pools"):
-            found.append(f"{here}: pools is empty: name what it uses")
-        seen = merged.setdefault(client, {})
-        for pool in item.get("pools") or []:
-            access = pool.get("access") or "rw"
-            if seen.setdefault(pool["name"], access) != access:
-                found.append(f"{here}: the pool {pool['name']} is given to {client} as rw and as ro: keep one of them")
-        oldest = item.get("oldest_client")
-        if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
-            found.append(f"{here}: oldest_client '{oldest}' is no version such as 18.2.7")
-    return found
+def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[str]:
+    """What is wrong with a declared consumer. declared: all of them."""
+    client = client_of(item)
+    if not client.startswith("client."):
+        yield f"client: the name of a client begins with 'client.': write client.{client}"
+    if not item.get("pools"):
+        yield "pools is empty: name what it uses"
+    given: dict[str, str] = {}
+    for pool in (pool for other in declared if client_of(other) == client for pool in other.get("pools") or []):
+        given.setdefault(pool["name"], pool.get("access") or "rw")
+    for pool in item.get("pools") or []:
+        if given[pool["name"]] != (pool.get("access") or "rw"):
+            yield f"the pool {pool['name']} is given to {client} as rw and as ro: keep one of them"
+    oldest = item.get("oldest_client")
+    if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
+        yield f"oldest_client '{oldest}' is no version such as 18.2.7"
 
 
 def clients(declared: t.Sequence[t.Mapping[str, t.Any]], where: str = "consumers") -> list[dict[str, t.Any]]:

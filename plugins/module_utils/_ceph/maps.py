@@ -93,37 +93,35 @@ class Maps:
     @functools.cached_property
     def ciphers(self) -> dict[str, t.Any]:
         """The ciphers of cephx, {} on releases that know one only."""
-        dump = self.mon
-        if "auth_allowed_ciphers" not in dump:
+        allowed = self.mon.get("auth_allowed_ciphers")
+        if allowed is None:
             return {}
         return {
-            "allowed": sorted(_cipher(entry) for entry in _entries(dump["auth_allowed_ciphers"])),
-            "preferred": _cipher(dump.get("auth_preferred_cipher", "")),
-            "service": _cipher(dump.get("auth_service_cipher", "")),
+            "allowed": sorted(_cipher(entry) for entry in (allowed.replace(",", " ").split() if isinstance(allowed, str) else allowed)),
+            "preferred": _cipher(self.mon.get("auth_preferred_cipher", "")),
+            "service": _cipher(self.mon.get("auth_service_cipher", "")),
         }
 
-    def mon_host(self) -> str:
-        """The monitors' addresses in the one form that all hosts are given: by rank, v2 before v1."""
-        return mon_host(self.mon)
+
+class _Viewed(t.Protocol):
+    @property
+    def views(self) -> dict[t.Any, t.Any]: ...
 
 
+Of = t.TypeVar("Of", bound=_Viewed)
 View = t.TypeVar("View")
 
 
-def view(make: t.Callable[[Maps], View]) -> t.Callable[[Maps], View]:
-    """Have a kind's reading of the maps be made once for each of them."""
+def view(make: t.Callable[[Of], View]) -> t.Callable[[Of], View]:
+    """Have what follows from the maps, or from a draft, be made once for each of them."""
 
     @functools.wraps(make)
-    def found(maps: Maps) -> View:
-        if make not in maps.views:
-            maps.views[make] = make(maps)
-        return t.cast(View, maps.views[make])
+    def found(of: Of) -> View:
+        if make not in of.views:
+            of.views[make] = make(of)
+        return t.cast(View, of.views[make])
 
     return found
-
-
-def _entries(value: t.Any) -> list[t.Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [part.strip() for part in str(value).split(",") if part.strip()]
 
 
 def _cipher(value: t.Any) -> str:
@@ -159,29 +157,25 @@ def options_of(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str],
     return found
 
 
-def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = True) -> Maps:
+def read(connection: Connection, asked: t.Iterable[str] = ()) -> Maps:
     """Read all maps, side by side. asked: the options of which the types are wanted."""
+    whole = ("osd dump", "osd crush dump", "mon dump", "fs dump", "mgr module ls", "versions", "config dump", "auth ls", "df")
     names = sorted({"mon_max_pg_per_osd", "osd_pool_default_size", "osd_pool_default_pg_num", *asked})
-    calls: list[tuple[str, dict[str, t.Any]]] = [
-        ("osd dump", {}), ("osd crush dump", {}), ("mon dump", {}), ("fs dump", {}), ("versions", {}), ("config dump", {}), ("auth ls", {}), ("df", {}),
-    ]  # fmt: skip
-    if with_mgr:
-        calls.append(("mgr module ls", {}))
 
-    def ask(call: tuple[str, dict[str, t.Any]]) -> t.Any:
+    def ask(prefix: str, key: t.Optional[str] = None) -> t.Any:
         try:
-            return connection.command(call[0], **call[1])
+            return connection.command(prefix, key=key)
         except CommandFailed as error:
-            if call[0] == "config help" and error.code == errno.ENOENT:
+            if prefix == "config help" and error.code == errno.ENOENT:
                 return None
-            if call[0] == "df":  # a young cluster has no statistics yet
+            if prefix == "df":  # a young cluster has no statistics yet
                 return {}
             raise
 
-    every = [*calls, *(("config help", {"key": name}) for name in names)]
-    with ThreadPoolExecutor(max_workers=min(32, len(every))) as pool:
-        found = list(pool.map(ask, every))
-    osd, crush_dump, mon, fs, versions, config, auth, df = found[:8]
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        maps = pool.map(ask, whole)
+        found_help = pool.map(ask, ["config help"] * len(names), names)
+    osd, crush_dump, mon, fs, mgr_modules, versions, config, auth, df = maps
     return Maps(
         fsid=osd.get("fsid") or connection.fsid,
         release=version_of(versions),
@@ -189,9 +183,9 @@ def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = T
         crush=crush_dump,
         mon=mon,
         fs=fs,
-        mgr_modules=found[8] if with_mgr else {},
+        mgr_modules=mgr_modules,
         df=df if isinstance(df, dict) else {},
         auth={entry["entity"]: {"key": entry.get("key", ""), "caps": entry.get("caps", {})} for entry in auth["auth_dump"]},
         options=options_of(config),
-        help=dict(zip(names, found[len(calls) :])),
+        help=dict(zip(names, found_help)),
     )

@@ -189,6 +189,28 @@ def shown(numbers: t.Sequence[int]) -> str:
     return ".".join(str(part) for part in numbers)
 
 
+def not_boolean(declared: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
+    """What is wrong with a dictionary of truth values."""
+    for name, value in declared.items():
+        try:
+            boolean(value)
+        except ValueError as error:
+            yield f"{where}.{name}: {error}"
+
+
+def item_problems(
+    declared: t.Sequence[t.Mapping[str, t.Any]],
+    where: str,
+    problems: t.Callable[[t.Mapping[str, t.Any]], t.Iterable[str]] = lambda item: (),
+    gone_too: bool = False,
+) -> t.Iterator[str]:
+    """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
+    yield from (f"{where}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared))
+    for number, item in enumerate(declared):
+        if gone_too or item.get("state") != "absent":
+            yield from (f"{where}[{number}] ({item['name']}): {text}" for text in problems(item))
+
+
 def duplicates(names: t.Iterable[str]) -> list[str]:
     """Return the names that occur more than once, each once, in their order."""
     seen: set[str] = set()
