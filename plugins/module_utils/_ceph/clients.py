@@ -47,6 +47,8 @@ CIPHERS_SINCE = (20, 2, 4)
 _NAME = re.compile(r"client\.[^\s\[\]=]+")
 # Of daemons and tools, not of the operator: never pruned.
 _SERVICE = re.compile(r"(?!client\.).*|client\.(admin|bootstrap-.*|rgw\..*|crash.*|ceph-exporter.*|rbd-mirror.*|nfs\..*|iscsi\..*|cephfs-mirror.*)")
+# Commas and semicolons within quotes, which may be left open, separate nothing.
+_CLAUSE = re.compile(r"""(?:"[^"]*"?|'[^']*'?|[^,;"'])+""")
 _TOKEN = re.compile(r'"[^"]*"|\'[^\']*\'|=|[^\s="\']+')
 _PAIRS = {"pool", "namespace", "object_prefix", "path", "fsname", "uid", "gids", "network"}
 _PERMISSIONS = re.compile(r"[rwxps]+|\*|all|class-read|class-write|root_squash")
@@ -61,7 +63,7 @@ def normalise(caps: str) -> frozenset[tuple[str, ...]]:
     "allow rw pool=a, allow r" and "allow r,allow  wr pool a" mean the same.
     """
     clauses = set()
-    for clause in _clauses(caps):
+    for clause in _CLAUSE.findall(caps):
         tokens = [token if token == "=" else token.strip("\"'") for token in _TOKEN.findall(clause)]
         joined: list[str] = []
         while tokens:
@@ -90,35 +92,15 @@ def _letters(token: str) -> str:
     return "".join(sorted(token)) if re.fullmatch(r"[rwxps]+", token) else token
 
 
-def _clauses(caps: str) -> list[str]:
-    """Cut at commas and semicolons that stand outside quotes."""
-    parts, current, quote = [], "", ""
-    for letter in caps:
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter in ",;":
-            parts.append(current)
-            current = ""
-            continue
-        current += letter
-    return [part for part in [*parts, current] if part.strip()]
-
-
 def same_caps(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
     """Whether two sets of caps mean the same, service by service."""
-    services = {service for side in (left, right) for service, text in side.items() if text and text.strip()}
-    return all(normalise(left.get(service) or "") == normalise(right.get(service) or "") for service in services)
+    return all(normalise(left.get(service) or "") == normalise(right.get(service) or "") for service in {*left, *right})
 
 
 def pools_in(caps: t.Mapping[str, t.Optional[str]]) -> list[str]:
     """The pools that caps name, in order."""
-    found: list[str] = []
-    for service in ("osd", "mgr"):
-        for clause in sorted(normalise(caps.get(service) or "")):
-            found += [token[5:] for token in clause if token.startswith("pool=") and token[5:] not in found]
-    return found
+    tokens = (token for service in ("osd", "mgr") for clause in sorted(normalise(caps.get(service) or "")) for token in clause)
+    return list(dict.fromkeys(token[5:] for token in tokens if token.startswith("pool=")))
 
 
 # -- keys
@@ -142,15 +124,12 @@ def key_parts(key: str) -> tuple[str, float]:
 def new_key(kind: str = "aes") -> str:
     """A new key of a type, made now."""
     number, length = next((number, length) for number, (name, length) in KEY_TYPES.items() if name == kind)
-    now = time.time()
-    head = struct.pack("<HIIH", number, int(now), int(now % 1 * 1e9), length)
-    return base64.b64encode(head + os.urandom(length)).decode()
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return base64.b64encode(struct.pack("<HIIH", number, seconds, nanoseconds, length) + os.urandom(length)).decode()
 
 
 def moment(text: t.Any) -> float:
     """Seconds since 1970 of "2026-11-01" or "2026-11-01T12:00:00Z"; UTC where no zone is said. Raises ValueError."""
-    if isinstance(text, datetime.date) and not isinstance(text, datetime.datetime):
-        text = text.isoformat()
     try:
         parsed = datetime.datetime.fromisoformat(str(text).strip().replace("Z", "+00:00"))
     except ValueError:

@@ -41,42 +41,51 @@ def split_section(text: str) -> tuple[str, str]:
     section, *masks = str(text).strip().split("/")
     if not _SECTION.fullmatch(section):
         raise ValueError(f"'{text}' is no section: write global, mon, mgr, osd, mds, client, one daemon (osd.3), and a mask if you like (osd/class:ssd)")
-    if re.fullmatch(r"osd\.\d+", section):
-        section = f"osd.{int(section[4:])}"  # Ceph would keep osd.03, and no daemon has that name
     for mask in masks:
         if not _MASK.fullmatch(mask):
             raise ValueError(f"'{mask}' in '{text}' is no mask: write class:NAME, host:NAME, or another CRUSH type with a name")
-    return section, "/".join(sorted(masks))
+    # Ceph would keep osd.03, and no daemon has that name
+    return re.sub(r"^osd\.0+(?=\d+$)", "osd.", section), "/".join(sorted(masks))
 
 
 def who(text: str) -> str:
     """The one spelling of a section with its masks. Raises ValueError."""
-    section, mask = split_section(text)
-    return f"{section}/{mask}" if mask else section
+    section, masks = split_section(text)
+    return f"{section}/{masks}" if masks else section
 
 
-def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
+def _unsigned(value: t.Any) -> int:
+    number = values.count(value)
+    if number < 0:
+        raise ValueError(f"'{value}' is less than 0")
+    return number
+
+
+def _feature(text: str) -> int:
+    if text.strip() not in _FEATURES:
+        raise ValueError(f"'{text.strip()}' is no image feature")
+    return _FEATURES[text.strip()]
+
+
+# How each of the cluster's own types is read. Texts are not among them.
+_FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "bool": values.boolean,
+    "int": values.count,
+    "uint": _unsigned,
+    "size": values.size,
+    "float": values.decimals,
+    "secs": values.duration,
+    "millisecs": values.count,
+    "addr": values.address,
+    "addrvec": values.addresses,
+}
+
+
+def normalise(name: str, value: t.Any, about: t.Optional[Declared]) -> t.Any:
     """The meaning of an option's value. about: what `config help` says of it, None where that is not known. Raises ValueError."""
     kind = (about or {}).get("type", "str")
-    if kind == "bool":
-        return values.boolean(value)
-    if kind in ("int", "uint"):
-        parsed: t.Any = values.count(value)
-        if kind == "uint" and parsed < 0:
-            raise ValueError(f"'{value}' is less than 0")
-        return parsed
-    if kind == "size":
-        return values.size(value)
-    if kind == "float":
-        return values.decimals(value)
-    if kind == "secs":
-        return values.duration(value)
-    if kind == "millisecs":
-        return int(values.count(value))
-    if kind == "addr":
-        return values.address(value)
-    if kind == "addrvec":
-        return values.addresses(value)
+    if kind in _FORMS:
+        return _FORMS[kind](value)
     text = values.word(value, (about or {}).get("enum_values") or ())
     if name == "rbd_default_features":
         return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
@@ -89,16 +98,9 @@ def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]])
     return values.fsid(text) if kind == "uuid" else text
 
 
-def _feature(text: str) -> int:
-    if text.strip() not in _FEATURES:
-        raise ValueError(f"'{text.strip()}' is no image feature")
-    return _FEATURES[text.strip()]
-
-
-def written(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def written(name: str, value: t.Any, about: t.Optional[Declared]) -> str:
     """A value as Ceph is told it. Sizes and durations go as plain numbers: not every release reads each unit."""
-    kind = (about or {}).get("type", "str")
-    if kind in ("size", "int", "uint", "secs", "millisecs", "bool") or name == "rbd_default_features":
+    if (about or {}).get("type") in ("size", "int", "uint", "secs", "millisecs", "bool") or name == "rbd_default_features":
         meant = normalise(name, value, about)
         return str(meant).lower() if isinstance(meant, bool) else str(meant)
     return values.word(value, (about or {}).get("enum_values") or ())
@@ -202,7 +204,7 @@ def _delete(draft: Draft, _here: str, name: str, living: tuple[str, str, str], p
         draft.ensure("option", name, _shown(option, value), None, apply, **_takes_effect(draft.maps.help.get(option)))
 
 
-def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def check(option: str, value: t.Any, about: t.Optional[Declared]) -> str:
     """Say what is wrong with a value, "" where nothing is."""
     try:
         meant = normalise(option, value, about)
@@ -216,20 +218,14 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     if about.get("type") == "float" and not meant and values.number(value):
         return f"'{value}' would become 0: Ceph keeps six decimals"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
-        for key in ("min", "max"):
-            bound = about.get(key)
-            if bound not in ("", None):
-                try:
-                    limit = float(str(bound))
-                except ValueError:
-                    continue
-                if meant < limit if key == "min" else meant > limit:
-                    return f"{value} is {'less than its least' if key == 'min' else 'more than its greatest'} value, {bound}"
+        for key, sign, what in (("min", 1, "less than its least"), ("max", -1, "more than its greatest")):
+            with contextlib.suppress(ValueError):  # not every bound is a number
+                if sign * meant < sign * float(str(about.get(key, ""))):
+                    return f"{value} is {what} value, {about[key]}"
     return ""
 
 
-def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> bool:
-    try:
+def _same(option: str, has: str, value: t.Any, about: t.Optional[Declared]) -> bool:
+    with contextlib.suppress(ValueError):  # what is there may be malformed, and so another
         return bool(normalise(option, has, about) == normalise(option, value, about))
-    except ValueError:  # what is there is malformed, so it is another
-        return False
+    return False
