@@ -18,7 +18,6 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
@@ -199,8 +198,7 @@ def plan(draft: Draft) -> None:
                 draft.problem(f"{here}: its caps name the pool {pool}, which is neither there nor declared in {draft.prefix}pools")
         kind = item.get("key_type")
         if kind == "aes256k" and allowed is None and not maps.empty:
-            since, has = values.shown(CIPHERS_SINCE), values.shown(maps.release)
-            draft.problem(f"{here}: key_type aes256k needs Ceph {since}, and this is {has}: leave it out, or upgrade first")
+            draft.too_old(f"{here}: key_type aes256k needs", CIPHERS_SINCE)
         elif kind and allowed is not None and kind not in allowed:
             draft.problem(f"{here}: key_type {kind}, and the cluster allows {', '.join(allowed)}: name {kind} in {draft.prefix}cephx.allowed as well")
         elif living is not None:
@@ -300,8 +298,7 @@ def plan_cephx(draft: Draft) -> None:
     wanted = {key: value for key, value in draft.declaration["cephx"].items() if value is not None}
     if allowed is None:
         if not maps.empty and any(value not in ("aes", ["aes"]) for value in wanted.values()):
-            since, has = values.shown(CIPHERS_SINCE), values.shown(maps.release)
-            draft.problem(f"{draft.prefix}cephx: other ciphers than aes need Ceph {since}, and this is {has}: leave it out, or upgrade first")
+            draft.too_old(f"{draft.prefix}cephx: other ciphers than aes need", CIPHERS_SINCE)
         return
     before = maps.ciphers
     future = {**before, **wanted, "allowed": allowed}

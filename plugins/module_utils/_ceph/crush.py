@@ -64,7 +64,6 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def bucket_problems(item: Declared) -> t.Iterator[str]:
-    """What is wrong with a declared bucket."""
     if (item.get("state") or "present") == "present" and not item.get("type"):
         yield "type is missing: write host, rack, root or another type of bucket"
     if item.get("parent") == item["name"]:
@@ -72,7 +71,6 @@ def bucket_problems(item: Declared) -> t.Iterator[str]:
 
 
 def class_problems(declared: t.Sequence[Declared], where: str) -> t.Iterator[str]:
-    """What is wrong with the declared device classes."""
     seen: dict[str, str] = {}
     for number, item in enumerate(declared):
         for osd in item.get("osds") or []:
@@ -84,7 +82,6 @@ def class_problems(declared: t.Sequence[Declared], where: str) -> t.Iterator[str
 
 
 def rule_problems(item: Declared) -> t.Iterator[str]:
-    """What is wrong with a declared rule."""
     if (item.get("type") or "replicated") == "erasure":
         if not item.get("erasure_profile"):
             yield "a rule of type erasure needs erasure_profile"
@@ -111,7 +108,6 @@ def future_rules(draft: Draft) -> dict[str, Rule]:
 
 
 def plan_buckets(draft: Draft) -> None:
-    """Plan buckets, and where they and hosts stand."""
     tree, living = crush_map.future_tree(draft), current_tree(draft.maps)
     for here, item, kind in draft.walk("crush.buckets", living.types, _delete_bucket):
         name, parent = item["name"], item.get("parent")
@@ -166,7 +162,6 @@ def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -
 
 
 def plan_classes(draft: Draft) -> None:
-    """Plan the classes of OSDs."""
     tree = current_tree(draft.maps)
     used = {rule.device_class for rule in current_rules(draft.maps).values() if rule.device_class}
     for here, item in draft.declared("crush.device_classes"):
@@ -199,14 +194,10 @@ def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
 @view
 def _users(draft: Draft) -> dict[str, list[str]]:
     """The pools of each rule."""
-    users: dict[str, list[str]] = {}
-    for pool in draft.maps.osd.get("pools", []):
-        users.setdefault(draft.maps.rule_names.get(pool["crush_rule"], ""), []).append(pool["pool_name"])
-    return users
+    return draft.maps.pools_by(lambda pool: draft.maps.rule_names.get(pool["crush_rule"], ""))
 
 
 def plan_rules(draft: Draft) -> None:
-    """Plan rules."""
     maps, tree = draft.maps, crush_map.future_tree(draft)
     placed = crush_map.bucket_ids(draft)
     placed |= {f"device_class/{crush_map.osd_name(osd)}" for item in draft.declaration["crush"]["device_classes"] for osd in item["osds"]}

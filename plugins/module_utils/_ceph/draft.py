@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import functools
@@ -37,34 +38,34 @@ class Gates:
     def __init__(self, send: t.Callable[..., t.Any]) -> None:
         self._send = send
         self._lock = threading.Lock()
-        self._open: dict[str, int] = {}
-        self._before: dict[str, t.Optional[str]] = {}
+        self._open: t.Counter[str] = collections.Counter()
+        self._shut: dict[str, t.Callable[[], t.Any]] = {}
 
     @contextlib.contextmanager
     def open(self, option: str) -> t.Iterator[None]:
         """Hold an option of the mons true."""
         with self._lock:
-            if not self._open.get(option):
-                entries = options_of(self._send("config dump"))
-                has = entries.get(("mon", option))
-                effective = has if has is not None else entries.get(("global", option))
-                if effective is not None and values.boolean(effective):
-                    self._before.pop(option, None)
-                else:
-                    self._before[option] = has
-                    self._send("config set", who="mon", name=option, value="true")
-            self._open[option] = self._open.get(option, 0) + 1
+            if not self._open[option]:
+                self._shut[option] = self._set(option)
+            self._open[option] += 1
         try:
             yield
         finally:
             with self._lock:
                 self._open[option] -= 1
-                if not self._open[option] and option in self._before:
-                    before = self._before.pop(option)
-                    if before is None:
-                        self._send("config rm", who="mon", name=option)
-                    else:
-                        self._send("config set", who="mon", name=option, value=before)
+                if not self._open[option]:
+                    self._shut.pop(option)()
+
+    def _set(self, option: str) -> t.Callable[[], t.Any]:
+        """Set it where it isn't; return what takes that back."""
+        entries = options_of(self._send("config dump"))
+        before = entries.get(("mon", option))
+        if values.boolean(entries.get(("global", option), "") if before is None else before):
+            return lambda: None
+        self._send("config set", who="mon", name=option, value="true")
+        if before is None:
+            return functools.partial(self._send, "config rm", who="mon", name=option)
+        return functools.partial(self._send, "config set", who="mon", name=option, value=before)
 
 
 Declared = t.Mapping[str, t.Any]
@@ -125,6 +126,10 @@ class Draft(_plan.Draft):
         """Plan that something goes. pruned: why, where prune says it; loss: what is lost with it."""
         risk = _plan.Risk.LOSS if pruned or loss else _plan.Risk.NONE
         self.ensure(kind, name, living, None, apply, needs=needs, risk=risk, reason=": ".join(text for text in (pruned, loss) if text))
+
+    def too_old(self, what: str, since: tuple[int, ...], mend: str = ": leave it out") -> None:
+        """Find a problem: the cluster's release has not what is declared. what: "pools[0] (a): bulk needs"."""
+        self.problem(f"{what} Ceph {values.shown(since)}, and this is {values.shown(self.maps.release)}{mend}, or upgrade first")
 
     @functools.cached_property
     def pool_names(self) -> set[str]:

@@ -138,7 +138,6 @@ def future(draft: Draft) -> dict[str, dict[str, str]]:
 
 
 def plan(draft: Draft) -> None:
-    """Plan erasure-code profiles."""
     maps, tree = draft.maps, crush_map.future_tree(draft)
     kept = {*_users(draft), *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
     for here, item, living in draft.walk("erasure_profiles", maps.profiles, _delete, kept):
@@ -149,9 +148,8 @@ def plan(draft: Draft) -> None:
         elif crush_map.current_tree(maps).has_osds:
             _check_room(here, name, draft)
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
-        if spread and maps.release and maps.release < crush_map.SPREAD_SINCE:
-            needs, has = values.shown(crush_map.SPREAD_SINCE), values.shown(maps.release)
-            draft.problem(f"{here}: {' and '.join(spread)} need Ceph {needs}, and this is {has}, which would pass over them: leave them out, or upgrade first")
+        if spread and () < maps.release < crush_map.SPREAD_SINCE:
+            draft.too_old(f"{here}: {' and '.join(spread)} need", crush_map.SPREAD_SINCE, ", which would pass over them: leave them out")
             continue
         if living is not None:
             current = {**_ASSUMED, **living}
@@ -168,10 +166,7 @@ def plan(draft: Draft) -> None:
 @view
 def _users(draft: Draft) -> dict[str, list[str]]:
     """The pools of each profile."""
-    users: dict[str, list[str]] = {}
-    for pool in draft.maps.osd.get("pools", []):
-        users.setdefault(pool.get("erasure_code_profile") or "", []).append(pool["pool_name"])
-    return users
+    return draft.maps.pools_by(lambda pool: pool.get("erasure_code_profile") or "")
 
 
 def _check_room(here: str, name: str, draft: Draft) -> None:

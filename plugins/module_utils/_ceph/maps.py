@@ -45,10 +45,17 @@ class Maps:
         """Whether there is no cluster yet."""
         return self.fsid is None
 
-    @property
+    @functools.cached_property
     def rule_names(self) -> dict[int, str]:
         """The names of the CRUSH rules, by number."""
         return {raw["rule_id"]: raw["rule_name"] for raw in self.crush.get("rules", [])}
+
+    def pools_by(self, key: t.Callable[[t.Mapping[str, t.Any]], str]) -> dict[str, list[str]]:
+        """The pools' names, by something that `osd dump` has of them."""
+        found: dict[str, list[str]] = {}
+        for raw in self.osd.get("pools", []):
+            found.setdefault(key(raw), []).append(raw["pool_name"])
+        return found
 
     @property
     def profiles(self) -> dict[str, dict[str, str]]:
@@ -69,7 +76,7 @@ class Maps:
     @property
     def mgr_available(self) -> bool:
         """Whether a manager has told its modules."""
-        return bool(self.mgr_modules.get("always_on_modules") or self.mgr_modules.get("enabled_modules") or self.mgr_modules.get("disabled_modules"))
+        return any(self.mgr_modules.get(f"{kind}_modules") for kind in ("always_on", "enabled", "disabled"))
 
     @property
     def default_rule(self) -> t.Optional[str]:
@@ -83,8 +90,8 @@ class Maps:
         for section in ("mon", "global"):
             if (section, option) in self.options:
                 return values.count(self.options[(section, option)])
-        about = self.help.get(option)
-        return values.count(about["default"]) if about and str(about.get("default", "")).lstrip("-").isdigit() else otherwise
+        default = (self.help.get(option) or {}).get("default", "")
+        return values.count(default) if str(default).lstrip("-").isdigit() else otherwise
 
     def used_bytes(self, pool: str) -> int:
         """Raw bytes that a pool takes up, copies included; 0 where that is not known."""

@@ -58,10 +58,6 @@ _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ga
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
 
 
-def _same(value: t.Any) -> t.Any:
-    return value
-
-
 class Field(t.NamedTuple):
     """What can be set of a pool.
 
@@ -75,7 +71,7 @@ class Field(t.NamedTuple):
     place: str = ""
     seen: str = ""
     otherwise: t.Any = 0
-    form: t.Callable[[t.Any], t.Any] = _same
+    form: t.Callable[[t.Any], t.Any] = lambda value: value
     since: tuple[int, ...] = ()
 
     def of(self, raw: t.Mapping[str, t.Any]) -> t.Any:
@@ -83,7 +79,7 @@ class Field(t.NamedTuple):
         key = self.seen or self.key
         if self.place == "flags":
             return key in raw.get("flags_names", "").split(",")
-        value = (raw.get("options", {}) if self.place == "options" else raw).get(key, self.otherwise)
+        value = (raw.get("options", {}) if self.place else raw).get(key, self.otherwise)
         return None if value is None else self.form(value)
 
 
@@ -92,7 +88,7 @@ _FIELDS = (
     Field("rule", "crush_rule"),
     Field("size", "size"),
     Field("min_size", "min_size"),
-    Field("pg_num", "pg_num", seen="pg_num_target"),
+    Field("pg_num", "pg_num"),
     Field("pg_num_min", "pg_num_min", "options"),
     Field("pg_num_max", "pg_num_max", "options", since=(17, 0, 0)),
     Field("autoscale_mode", "pg_autoscale_mode", otherwise="off"),
@@ -123,17 +119,18 @@ _LOCKS = {"nosizechange": {"size", "min_size"}, "nopgchange": {"pg_num"}}
 @view
 def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     """The pools, by name, in the words of the declaration."""
-    found = {}
-    for raw in maps.osd.get("pools", []):
-        found[raw["pool_name"]] = {
-            **{field.option: field.of({"pg_num_target": raw["pg_num"], **raw}) for field in _FIELDS},
+    return {
+        raw["pool_name"]: {
+            **{field.option: field.of(raw) for field in _FIELDS},
             "id": raw["pool"],
             "type": "erasure" if raw["type"] == 3 else "replicated",
             "erasure_profile": raw.get("erasure_code_profile") or None,
             "rule": maps.rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
+            "pg_num": raw.get("pg_num_target", raw["pg_num"]),
             "applications": sorted(raw.get("application_metadata", {})),
         }
-    return found
+        for raw in maps.osd.get("pools", [])
+    }
 
 
 def _said(item: Declared) -> dict[str, t.Any]:
@@ -182,7 +179,6 @@ def _erasure_problems(item: Declared, profiles: t.Sequence[Declared]) -> t.Itera
 
 
 def plan(draft: Draft) -> None:
-    """Plan pools."""
     maps, rules, profiles = draft.maps, crush.future_rules(draft), erasure_profiles.future(draft)
     demands = _consumers.demands(draft.declaration["consumers"])
     budget: list[tuple[str, str, int, int, Rule]] = []
@@ -190,9 +186,8 @@ def plan(draft: Draft) -> None:
     for here, item, living in draft.walk("pools", current(maps), _delete, kept):
         said = _desired(item, living, demands.get(item["name"], set()))
         for field in _FIELDS:
-            if said.get(field.option) and maps.release and maps.release < field.since:
-                needs, has = values.shown(field.since), values.shown(maps.release)
-                draft.problem(f"{here}: {field.option} needs Ceph {needs}, and this is {has}: leave it out, or upgrade first")
+            if said.get(field.option) and () < maps.release < field.since:
+                draft.too_old(f"{here}: {field.option} needs", field.since)
         if said.get("rule") and said["rule"] not in rules and not maps.empty:
             draft.problem(f"{here}: rule {said['rule']} is neither in the CRUSH map nor declared in crush.rules")
             continue
@@ -295,7 +290,7 @@ def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[
     if said.get("size") == 1:
         draft.warn(f"{draft.prefix}pools ({name}): size 1 keeps one copy: the first disk that fails takes data with it")
     at_once = {key: value for key, value in said.items() if key in _AT_ONCE and (key, value) != ("size", 1)}
-    later = {key: value for key, value in said.items() if key not in at_once and not _is_default(key, value)}
+    later = {key: value for key, value in said.items() if value and key not in at_once}
 
     def apply() -> None:
         draft.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=profile, **at_once)
@@ -306,10 +301,6 @@ def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[
     if rule is not None and not said.get("rule"):  # one that comes with the pool
         needs |= crush.client_needs(rule, draft, f"{here}: its rule")
     draft.ensure("pool", name, None, {"type": item["type"], **({"erasure_profile": profile} if profile else {}), **said}, apply, needs=needs)
-
-
-def _is_default(key: str, value: t.Any) -> bool:
-    return value in (False, 0, []) and key != "size"
 
 
 def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared, draft: Draft) -> bool:
@@ -329,7 +320,7 @@ def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared,
         # A filesystem's or a gateway's own mark stays.
         marks = {"cephfs"} if filesystems.user_of(draft.maps, living["id"]) else set()
         said["applications"] = sorted({*said["applications"], *marks, *_service_marks(living)})
-    said = {key: value for key, value in said.items() if not (living[key] is None and _is_default(key, value))}
+    said = {key: value for key, value in said.items() if value or living[key] is not None}
     before, after = differing(living, said)
     locks = [flag for flag, keys in _LOCKS.items() if living[flag] and keys & set(after)]
     if locks and not all(said.get(flag) is False for flag in locks):
