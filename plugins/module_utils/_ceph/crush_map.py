@@ -97,21 +97,20 @@ class Rule:
 
     def full_domains(self, tree: Tree) -> int:
         """How many failure domains can take all the copies that it would give one."""
-        return sum(1 for room in self._room(tree) if room >= self.osds_per_domain)
+        return self._room(tree).count(self.osds_per_domain)
 
     def _room(self, tree: Tree) -> list[int]:
+        """How many copies each failure domain takes, the roomiest first."""
         names = tree.domains(self.root, self.failure_domain, self.device_class)
+        if not self.spreads:
+            return [1] * len(names)
         ours = set(self.osds(tree))
-        return [len(ours & set(tree.osds(name))) for name in names] if self.spreads else [1] * len(names)
+        return sorted((min(len(ours & set(tree.osds(name))), self.osds_per_domain) for name in names), reverse=True)
 
     def capacity(self, tree: Tree) -> t.Optional[int]:
         """How many copies or chunks it can place apart from each other. None where that cannot be told."""
-        if self.steps:
-            return None
         # Every domain but the last is filled before the next one is begun.
-        room = sorted((min(room, self.osds_per_domain) for room in self._room(tree)), reverse=True)
-        usable = room[: self.full_domains(tree) + 1]
-        return sum(usable[: self.domains] if self.domains else usable)
+        return None if self.steps else sum(self._room(tree)[: self.full_domains(tree) + 1][: self.domains or None])
 
     def place_of(self, size: int) -> str:
         """What so many copies need, in the operator's words."""

@@ -85,7 +85,6 @@ class Draft(_plan.Draft):
         self.me = connection.client
         self.send = connection.command
         self.many = connection.many
-        self.views: dict[t.Any, t.Any] = {}
         self._gates = Gates(self.send)
 
     def declared(self, part: str) -> t.Iterator[tuple[str, Declared]]:
@@ -118,8 +117,8 @@ class Draft(_plan.Draft):
             elif name in living:
                 delete(self, here, name, living[name], "")
         noun = part.rpartition(".")[2]
-        if noun in self.declaration["prune"]:
-            for name in [name for name in living if name not in known]:
+        for name in living if noun in self.declaration["prune"] else ():
+            if name not in known:
                 delete(self, f"{self.prefix}prune ({name})", name, living[name], f"it is not declared, and prune names {noun}")
 
     def remove(self, kind: str, name: str, living: Declared, apply: t.Callable[[], t.Any], pruned: str, loss: str = "", needs: t.Iterable[str] = ()) -> None:

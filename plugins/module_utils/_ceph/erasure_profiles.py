@@ -52,30 +52,29 @@ def problems(item: Declared, hosts: t.Optional[int] = None) -> t.Iterator[str]:
         yield from _spread_problems(full(item, None), hosts)
 
 
-def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> list[str]:
+def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> t.Iterator[str]:
     """What is wrong with where the chunks of a whole profile shall go, and whether so many hosts suffice."""
     try:
         domains, each = crush_map.spread_of(profile)
     except ValueError as error:
-        return [f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"]
+        yield f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"
+        return
     total, domain = chunks(profile), profile["crush-failure-domain"]
+    needed, s, sum_is = -(-total // each), "s" if domains > 1 else "", f"{_sum(profile)} is {total}"
     if each > 1 and not domains:
-        return ["crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"]
-    if each > 1 and domain == "osd":
-        return ["crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"]
-    if domains and domains * each < total:
-        which = f"{domains} failure domain{'s' if domains > 1 else ''}" + (f" with {each} OSDs each hold {domains * each} chunks" if each > 1 else "")
-        which += "" if each > 1 else f" hold{'s' if domains == 1 else ''} {domains} chunk{'s' if domains > 1 else ''}"
-        return [f"{which}, and {_sum(profile)} is {total}: raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"]
-    needed = -(-total // each)
-    if hosts is not None and domain == "host" and needed > hosts:
+        yield "crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"
+    elif each > 1 and domain == "osd":
+        yield "crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"
+    elif domains and domains * each < total:
+        hold = f"with {each} OSDs each hold {domains * each} chunks" if each > 1 else f"hold{'' if s else 's'} {domains} chunk{s}"
+        mend = "raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"
+        yield f"{domains} failure domain{s} {hold}, and {sum_is}: {mend}"
+    elif hosts is not None and domain == "host" and needed > hosts:
         if each > 1:
-            return [
-                f"{_sum(profile)} is {total} with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}: "
-                "lower k or m, add hosts, or choose failure_domain osd"
-            ]
-        return [f"{_sum(profile)} is {total}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"]
-    return []
+            sum_is += f" with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}"
+            yield f"{sum_is}: lower k or m, add hosts, or choose failure_domain osd"
+        else:
+            yield f"{sum_is}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"
 
 
 def chunks(profile: t.Mapping[str, t.Any]) -> int:
@@ -95,15 +94,12 @@ def _sum(profile: t.Mapping[str, t.Any]) -> str:
 
 
 def _said(item: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """What a declaration says of a profile, in Ceph's words: strings."""
+    """What a declaration says of a profile, in Ceph's words: strings. The plugin lrc has its layers in JSON."""
     said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
-    said.update({str(key): _text(value) for key, value in (item.get("extra") or {}).items() if value is not None})
+    for key, value in (item.get("extra") or {}).items():
+        if value is not None:
+            said[str(key)] = json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
     return said
-
-
-def _text(value: t.Any) -> str:
-    # the plugin lrc has its layers in JSON
-    return json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
 
 
 def _meaning(key: str, value: t.Any) -> t.Any:
@@ -175,11 +171,8 @@ def _check_room(here: str, name: str, draft: Draft) -> None:
     rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, future(draft)), chunks(profile)
     if total <= (rule.capacity(tree) or 0):
         return
-    of_class = f" of class {rule.device_class}" if rule.device_class else ""
     there = rule.full_domains(tree)
-    lack = f"and there are {there} of {rule.failure_domain} with OSDs{of_class} below {rule.root}"
-    if rule.spreads:
-        lack = f"which needs {rule.place_of(total)}, and there are {there}"
+    lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
     draft.problem(f"{here}: {_sum(profile)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
 
 

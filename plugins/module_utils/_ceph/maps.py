@@ -38,7 +38,6 @@ class Maps:
     auth: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
     options: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
     help: t.Mapping[str, t.Optional[t.Mapping[str, t.Any]]] = dataclasses.field(default_factory=dict)
-    views: t.Dict[t.Any, t.Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def empty(self) -> bool:
@@ -110,23 +109,19 @@ class Maps:
         }
 
 
-class _Viewed(t.Protocol):
-    @property
-    def views(self) -> dict[t.Any, t.Any]: ...
-
-
-Of = t.TypeVar("Of", bound=_Viewed)
+Of = t.TypeVar("Of")
 View = t.TypeVar("View")
 
 
 def view(make: t.Callable[[Of], View]) -> t.Callable[[Of], View]:
-    """Have what follows from the maps, or from a draft, be made once for each of them."""
+    """Have what follows from the maps, or from a draft, be made once for each of them, and be kept with it."""
 
     @functools.wraps(make)
     def found(of: Of) -> View:
-        if make not in of.views:
-            of.views[make] = make(of)
-        return t.cast(View, of.views[make])
+        made: dict[t.Any, View] = vars(of).setdefault("_views", {})
+        if make not in made:
+            made[make] = make(of)
+        return made[make]
 
     return found
 
