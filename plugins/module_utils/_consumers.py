@@ -48,20 +48,20 @@ def secret_uuid(fsid: str, client: str) -> str:
     return str(uuid.uuid5(uuid.UUID(fsid), client))
 
 
+def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """(pool, rw or ro) of each pool that it uses."""
+    return [(pool["name"], pool.get("access") or "rw") for pool in consumer.get("pools") or []]
+
+
 def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The least caps with which a consumer can do its work."""
-    pools = [(pool["name"], pool.get("access") or "rw") for pool in consumer["pools"]]
+    pools = _access(consumer)
     if KINDS[consumer.get("kind") or "rbd"] == "rados":
         return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
-    caps = {
-        "mon": "profile rbd",
-        "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools),
-    }
+    caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
     writes = ", ".join(f"profile rbd pool={name}" for name, access in pools if access == "rw")
-    if writes:
-        caps["mgr"] = writes
-    return caps
+    return {**caps, "mgr": writes} if writes else caps
 
 
 def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
@@ -69,62 +69,43 @@ def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
 
     Libraries before 20.2.4 read no other keys than aes.
     """
-    oldest = consumer.get("oldest_client")
-    if not oldest:
-        return None
-    numbers = tuple(int(part) for part in str(oldest).split(".") if part.isdigit())
-    return "aes256k" if numbers >= (20, 2, 4) else "aes"
+    oldest = str(consumer.get("oldest_client") or "")
+    numbers = tuple(int(part) for part in oldest.split(".") if part.isdigit())
+    return None if not oldest else "aes256k" if numbers >= (20, 2, 4) else "aes"
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
-    found: list[str] = []
-    names: set[str] = set()
-    merged: dict[str, dict[str, str]] = {}
+def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[str]:
+    """What is wrong with a declared consumer. declared: all of them."""
+    client = client_of(item)
+    if not client.startswith("client."):
+        yield f"client: the name of a client begins with 'client.': write client.{client}"
+    if not item.get("pools"):
+        yield "pools is empty: name what it uses"
+    given: dict[str, str] = {}
+    for pool, access in (pair for other in declared if client_of(other) == client for pair in _access(other)):
+        given.setdefault(pool, access)
+    for pool, access in _access(item):
+        if given[pool] != access:
+            yield f"the pool {pool} is given to {client} as rw and as ro: keep one of them"
+    oldest = item.get("oldest_client")
+    if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
+        yield f"oldest_client '{oldest}' is no version such as 18.2.7"
+
+
+def clients(declared: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The cephx clients that consumers need, in the shape of the option clients, with where each is declared. Consumers may share one."""
+    found: dict[str, dict[str, t.Any]] = {}
     for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if item["name"] in names:
-            found.append(f"{where}: {item['name']} is declared twice: keep one of them")
-        names.add(item["name"])
-        client = client_of(item)
-        if not client.startswith("client."):
-            found.append(f"{here}: client: the name of a client begins with 'client.': write client.{client}")
-        if not item.get("pools"):
-            found.append(f"{here}: pools is empty: name what it uses")
-        seen = merged.setdefault(client, {})
-        for pool in item.get("pools") or []:
-            access = pool.get("access") or "rw"
-            if seen.setdefault(pool["name"], access) != access:
-                found.append(f"{here}: the pool {pool['name']} is given to {client} as rw and as ro: keep one of them")
-        oldest = item.get("oldest_client")
-        if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
-            found.append(f"{here}: oldest_client '{oldest}' is no version such as 18.2.7")
-    return found
-
-
-def clients(declared: t.Sequence[t.Mapping[str, t.Any]], where: str = "consumers") -> list[dict[str, t.Any]]:
-    """The cephx clients that consumers need, in the shape of the option clients. Consumers may share one."""
-    by_client: dict[str, dict[str, t.Any]] = {}
-    for number, item in enumerate(declared):
-        client = client_of(item)
-        entry = by_client.get(client)
-        if entry is None:
-            by_client[client] = {
-                "name": client,
-                "state": "present",
-                "caps": caps_of(item),
-                "key": None,
-                "key_type": key_type_of(item),
-                "rotate_before": item.get("rotate_before"),
-                "where": f"{where}[{number}]",
-            }
-            continue
+        name, kind = client_of(item), key_type_of(item)
+        entry = found.setdefault(
+            name, {"name": name, "state": "present", "caps": {}, "rotate_before": item.get("rotate_before"), "where": f"consumers[{number}]"}
+        )
         for service, text in caps_of(item).items():
-            have = [part for part in entry["caps"].get(service, "").split(", ") if part]
-            entry["caps"][service] = ", ".join([*have, *(part for part in text.split(", ") if part not in have)])
-        if key_type_of(item) == "aes" or not entry["key_type"]:
-            entry["key_type"] = key_type_of(item) or entry["key_type"]
-    return list(by_client.values())
+            clauses = [*entry["caps"].get(service, "").split(", "), *text.split(", ")]
+            entry["caps"][service] = ", ".join(dict.fromkeys(clause for clause in clauses if clause))
+        if kind == "aes" or not entry.get("key_type"):
+            entry["key_type"] = kind or entry.get("key_type")
+    return list(found.values())
 
 
 def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
@@ -146,7 +127,7 @@ def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) 
             "kind": item.get("kind") or "rbd",
             "client": client_of(item),
             "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
-            "pools": [{"name": pool["name"], "access": pool.get("access") or "rw"} for pool in item["pools"]],
+            "pools": [{"name": name, "access": access} for name, access in _access(item)],
         }
         for item in declared
     ]

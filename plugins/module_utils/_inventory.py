@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 import re
@@ -16,8 +17,6 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-
-
 # The addresses of each monitor of the living cluster, by its name.
 Monmap = t.Mapping[str, t.Sequence[str]]
 
@@ -56,8 +55,7 @@ def networks(text: t.Optional[str]) -> list[Network]:
 
 def host_of(variables: t.Mapping[str, t.Any], name: str = "") -> Host:
     """Return the host whose variables (of hostvars) these are, without its groups."""
-    name = name or str(variables.get("inventory_hostname", ""))
-    return Host(name=name, groups=frozenset(), variables=variables, facts=variables.get("ansible_facts") or {})
+    return Host(name or str(variables.get("inventory_hostname", "")), frozenset(), variables, variables.get("ansible_facts") or {})
 
 
 def reached_by(host: Host) -> t.Optional[str]:
@@ -67,27 +65,25 @@ def reached_by(host: Host) -> t.Optional[str]:
 
 
 def _routed(host: Host) -> list[str]:
-    """Return the addresses of a host's default routes, as its facts have them."""
+    """The addresses of a host's default routes, as its facts have them."""
     routes = (host.facts.get(f"default_{family}") or {} for family in ("ipv4", "ipv6"))
     return [str(route["address"]) for route in routes if route.get("address")]
 
 
-def addresses(host: Host) -> list[str]:
-    """Return the addresses that a host itself has, as its facts have them."""
+def _own(host: Host) -> list[str]:
+    """The addresses that a host itself has, as its facts have them."""
     return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
 
 
 def _among(given: t.Iterable[t.Optional[str]], network: t.Optional[Network] = None) -> list[str]:
-    """Return those that are addresses (of the network), each once, as everybody writes them."""
-    found = []
+    """Those that are addresses (of the network), each once, as everybody writes them."""
+    found: dict[str, None] = {}
     for text in given:
-        try:
+        with contextlib.suppress(ValueError):
             address = ipaddress.ip_address(str(text))
-        except ValueError:
-            continue
-        if network is None or address in network:
-            found.append(str(address))
-    return list(dict.fromkeys(found))
+            if network is None or address in network:
+                found[str(address)] = None
+    return [*found]
 
 
 def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
@@ -102,7 +98,7 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     """
     if not public:
         return reached_by(host) or next(iter(_routed(host)), host.name)
-    own = _among(addresses(host))
+    own = _among(_own(host))
     # A monitor of this name elsewhere is another host's.
     living = [address for address in _among((monmap or {}).get(own_name(host), ())) if address in own or not own]
     declared = host.variables.get("ceph_common_address")
@@ -129,9 +125,7 @@ def own_address(host: Host) -> str:
 
     Raises Ambiguous.
     """
-    own = _among(host.facts.get("all_ipv4_addresses", [])) or [
-        address for address in _among(addresses(host)) if not ipaddress.ip_address(address).is_link_local
-    ]
+    own = _among(host.facts.get("all_ipv4_addresses", [])) or [address for address in _among(_own(host)) if not ipaddress.ip_address(address).is_link_local]
     for address in _among([reached_by(host), *_routed(host)]):
         if address in own:
             return address
@@ -207,6 +201,9 @@ def _shown(public: t.Iterable[Network]) -> str:
     return ", ".join(str(network) for network in public)
 
 
+_CEPH = ("mons", "mgrs", "osds", "mdss", "rgws")
+
+
 def problems(
     hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str], monmap: t.Optional[Monmap] = None
 ) -> tuple[list[str], list[str]]:
@@ -216,90 +213,82 @@ def problems(
     """
     found: list[str] = []
     warnings: list[str] = []
-    try:
-        public = networks(ceph.get("public_network"))
-        if not public:
-            found.append("ceph.public_network is empty: give the network by which clients reach Ceph, such as 10.0.0.0/24")
-    except ValueError as error:
-        public = []
-        found.append(f"ceph.public_network: {error}")
-    try:
-        networks(ceph.get("cluster_network"))
-    except ValueError as error:
-        found.append(f"ceph.cluster_network: {error}")
+    parsed: dict[str, list[Network]] = {}
+    for key in ("public_network", "cluster_network"):
+        try:
+            parsed[key] = networks(ceph.get(key))
+        except ValueError as error:
+            found.append(f"ceph.{key}: {error}")
+    public = parsed.get("public_network")
+    if public == []:
+        found.append("ceph.public_network is empty: give the network by which clients reach Ceph, such as 10.0.0.0/24")
 
-    def members(role: str) -> list[Host]:
-        return [host for host in hosts if roles.get(role, role) in host.groups]
+    def members(*of: str) -> list[Host]:
+        return [host for host in hosts if any(roles.get(role, role) in host.groups for role in of)]
 
-    ceph_hosts = [host for host in hosts if any(host in members(role) for role in ("mons", "mgrs", "osds", "mdss", "rgws"))]
     mons = members("mons")
-    if ceph_hosts and not mons:
+    if members(*_CEPH) and not mons:
         found.append(f"group {roles.get('mons', 'mons')} is empty: a cluster needs at least one monitor")
     elif len(mons) % 2 == 0 and mons:
         warnings.append(f"{len(mons)} monitors survive no more failures than {len(mons) - 1}: use an odd number")
     if mons and not members("mgrs"):
         found.append(f"group {roles.get('mgrs', 'mgrs')} is empty: a cluster needs at least one manager")
-
     if public:
-        told = {host.name for role in ("mons", "rgws") for host in members(role)}
-        of_addresses, chosen = _address_problems(ceph_hosts, public, monmap, told)
-        found += of_addresses
-        found += _family_problems(ceph_hosts, public, families(chosen[host.name] for host in mons if host.name in chosen))
-    of_names, more = _name_problems(hosts, roles)
-    found += of_names
-    warnings += more
+        chosen: dict[str, str] = {}
+        found += _address_problems(members(*_CEPH), public, monmap, members("mons", "rgws"), chosen)
+        found += _family_problems(members(*_CEPH), public, families(chosen[host.name] for host in mons if host.name in chosen))
+    clashes = _clashes((what, host, name_of(host)) for role, what, name_of in _NAMED for host in members(role))
+    found += [
+        f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named: "
+        "give one of them another name, the host itself and in the inventory"
+        for (first, second, name), what in clashes.items()
+    ]
+    warnings += [
+        f"{first} and {second} have one short name, '{name}': Ceph will show them as one host"
+        for first, second, name in _clashes(("host", host, own_name(host)) for host in members(*_CEPH))
+        if not any(clash[:2] == (first, second) for clash in clashes)
+    ]
     for host in members("osds"):
-        found += _device_problems(host)
+        found += (f"{host.name}: {text}" for text in _device_problems(host.variables.get("ceph_osd_devices") or []))
     for host in members("rgws"):
-        found += _instance_problems(host)
+        found += (f"{host.name}: {text}" for text in _instance_problems(host.variables.get("ceph_rgw_instances") or []))
     return found, warnings
 
 
 def _address_problems(
-    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap], told: t.Collection[str]
-) -> tuple[list[str], dict[str, str]]:
-    """Return the problems, and the addresses by host. told: the hosts whose address others are told."""
-    found = []
-    chosen: dict[str, str] = {}
-    taken: dict[str, str] = {}
-    shown = _shown(public)
+    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap], told: t.Collection[Host], chosen: dict[str, str]
+) -> t.Iterator[str]:
+    """What is wrong with addresses; chosen is given each host's. told: the hosts whose address others are told."""
     for host in hosts:
         try:
             address = address_of(host, public, monmap)
         except Ambiguous as error:
-            if host.name in told:
-                found.append(str(error))
+            if host in told:
+                yield str(error)
             continue
-        if address is None and not host.playing:
-            continue  # nobody has asked it
         if address is None:
-            found.append(f"{host.name}: has no address in ceph.public_network ({shown}): set ceph_common_address for it, or mend the network")
+            if host.playing:  # else nobody has asked it
+                yield f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it, or mend the network"
             continue
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            found.append(f"{host.name}: ceph_common_address '{address}' is not an IP address")
+        if not _among([address]):
+            yield f"{host.name}: ceph_common_address '{address}' is not an IP address"
             continue
-        if not any(parsed in network for network in public):
-            found.append(f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({shown})")
-        if address in taken:
-            found.append(f"{host.name} and {taken[address]} have one address, {address}: mend ansible_host or ceph_common_address of one of them")
-        taken.setdefault(address, host.name)
+        if not any(_among([address], network) for network in public):
+            yield f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
+        first = next((name for name, taken in chosen.items() if taken == address), None)
+        if first is not None:
+            yield f"{host.name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
         chosen[host.name] = address
-    return found, chosen
 
 
-def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> list[str]:
+def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> t.Iterator[str]:
     """Daemons bind the families of the monitors' addresses, which may not be all that the networks have."""
-    found = []
     for host in hosts:
-        own = addresses(host)
+        own = _own(host)
         for version in sorted(bound):
-            networks_of = [network for network in public if network.version == version]
-            if own and networks_of and not any(_among(own, network) for network in networks_of):
-                shown = _shown(networks_of)
-                found.append(f"{host.name}: has no IPv{version} address in ceph.public_network ({shown}), but monitors have: give it one, or mend theirs")
-    return found
+            of_version = [network for network in public if network.version == version]
+            if own and of_version and not any(_among(own, network) for network in of_version):
+                yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), but monitors have: give it one, or mend theirs"
 
 
 def own_name(host: Host) -> str:
@@ -307,8 +296,8 @@ def own_name(host: Host) -> str:
     return str(host.facts.get("hostname") or gateways.short_name(host.name))
 
 
-def _nfs_client(host: Host) -> str:
-    return "client.nfs." + re.sub(r"[^A-Za-z0-9_-]+", "-", host.name)  # as the role nfs_gateway names it
+def _full_name(host: Host) -> str:
+    return str(host.facts.get("nodename") or host.name)
 
 
 # What is named after a host in each role, how, and by which name of it.
@@ -318,63 +307,40 @@ _NAMED: tuple[tuple[str, str, t.Callable[[Host], str]], ...] = (
     ("osds", "OSDs", own_name),
     ("mdss", "metadata server", own_name),
     ("rgws", "object gateways", lambda host: gateways.short_name(host.name)),
-    ("nfs_gateways", "NFS client", _nfs_client),
+    # as the role nfs_gateway names it
+    ("nfs_gateways", "NFS client", lambda host: "client.nfs." + re.sub(r"[^A-Za-z0-9_-]+", "-", host.name)),
     # Images and guests that prove a host, and CloudStack's agents, have its name in full. They are of KVM and Xen alike.
-    ("kvm_hosts", "guests", lambda host: str(host.facts.get("nodename") or host.name)),
-    ("xen_hosts", "guests", lambda host: str(host.facts.get("nodename") or host.name)),
+    ("kvm_hosts", "guests", _full_name),
+    ("xen_hosts", "guests", _full_name),
 )
 
 
-def _name_problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return (problems, warnings) of hosts with one name: what is named after them would be one thing for both."""
-    taken: dict[tuple[str, str], Host] = {}
-    clashes: dict[tuple[str, str, str], list[str]] = {}
-    for role, what, name_of in _NAMED:
-        for host in hosts:
-            if roles.get(role, role) not in host.groups:
-                continue
-            name = name_of(host)
-            first = taken.setdefault((what, name), host)
-            if first.name != host.name:
-                clashes.setdefault((first.name, host.name, name), []).append(what)
-    found = [
-        f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named: "
-        "give one of them another name, the host itself and in the inventory"
-        for (first, second, name), what in clashes.items()
-    ]
-    warnings = []
-    known: dict[str, Host] = {}
-    for host in hosts:
-        if any(roles.get(role, role) in host.groups for role in ("mons", "mgrs", "osds", "mdss", "rgws")):
-            first = known.setdefault(own_name(host), host)
-            if first.name != host.name and not any((first.name, host.name) == clash[:2] for clash in clashes):
-                warnings.append(f"{first.name} and {host.name} have one short name, '{own_name(host)}': Ceph will show them as one host")
-    return found, warnings
-
-
-def _device_problems(host: Host) -> list[str]:
-    found = []
-    devices = host.variables.get("ceph_osd_devices") or []
-    used: dict[str, str] = {}
-    for number, device in enumerate(devices):
-        path = device.get("path")
-        if path and path in used:
-            found.append(f"{host.name}: ceph_osd_devices[{number}].path {path} is already used as {used[path]}")
-        if path:
-            used.setdefault(path, f"ceph_osd_devices[{number}].path")
-    for number, device in enumerate(devices):
-        for part in ("db", "wal"):
-            path = device.get(part)
-            if path and used.get(path, "").endswith(".path"):
-                found.append(f"{host.name}: ceph_osd_devices[{number}].{part} {path} is already used as {used[path]}")
+def _clashes(named: t.Iterable[tuple[str, Host, str]]) -> dict[tuple[str, str, str], list[str]]:
+    """{(a host, another, the name): what would be one thing for both}, of (what is named so, after which host, the name)."""
+    taken: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for what, host, name in named:
+        first = taken.setdefault((what, name), host.name)
+        if first != host.name:
+            found.setdefault((first, host.name, name), []).append(what)
     return found
 
 
-def _instance_problems(host: Host) -> list[str]:
-    found = []
-    instances = host.variables.get("ceph_rgw_instances") or []
+def _device_problems(devices: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[str]:
+    used: dict[t.Any, str] = {}
+    for number, device in enumerate(devices):
+        path, here = device.get("path"), f"ceph_osd_devices[{number}].path"
+        if path and used.setdefault(path, here) != here:
+            yield f"{here} {path} is already used as {used[path]}"
+    for number, device in enumerate(devices):
+        for part in ("db", "wal"):
+            if device.get(part) in used:
+                yield f"ceph_osd_devices[{number}].{part} {device[part]} is already used as {used[device[part]]}"
+
+
+def _instance_problems(instances: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[str]:
     names = [instance.get("name") for instance in instances]
-    found += [f"{host.name}: two of ceph_rgw_instances have the name {name}" for name in sorted({name for name in names if name and names.count(name) > 1})]
+    yield from (f"two of ceph_rgw_instances have the name {name}" for name in sorted({name for name in names if name and names.count(name) > 1}))
     taken: list[gateways.Listener] = []
     for instance in instances:
         if instance.get("port") is None:
@@ -382,16 +348,15 @@ def _instance_problems(host: Host) -> list[str]:
         try:
             places = gateways.listeners(instance)
         except ValueError as error:
-            found.append(f"{host.name}: ceph_rgw_instances: {instance.get('name')}: {error}")
+            yield f"ceph_rgw_instances: {instance.get('name')}: {error}"
             continue
-        clashes = {one.port for one in places for other in taken if one.port == other.port and _same_place(one.address, other.address)}
-        found += [f"{host.name}: two of ceph_rgw_instances have the port {port}" for port in sorted(clashes)]
+        clashes = {one.port for one in places for other in taken if one.port == other.port and _same_place(one, other)}
+        yield from (f"two of ceph_rgw_instances have the port {port}" for port in sorted(clashes))
         taken += places
-    return found
 
 
-def _same_place(one: t.Any, other: t.Any) -> bool:
+def _same_place(one: gateways.Listener, other: gateways.Listener) -> bool:
     """Whether two sockets of one port cannot be bound beside each other: on one address, or one of them on all of its family's."""
-    if one is None or other is None:
+    if one.address is None or other.address is None or one.address == other.address:
         return True
-    return one == other or (one.version == other.version and (one.is_unspecified or other.is_unspecified))
+    return one.address.version == other.address.version and (one.address.is_unspecified or other.address.is_unspecified)

@@ -298,6 +298,7 @@ def test_programs_are_run_by_the_ground_floor_only() -> None:
 # Fields with a secret's name that hold none, and what they hold.
 NO_SECRETS = {
     "_apt.Repository.key": "the public key that signs its packages",
+    "_ceph/pools.Field.key": "how Ceph names what can be set of a pool",
     "_ceph/s3.Credentials.access_key": "a user's name, which each request shows",
     "_ceph/s3_objects.Object.key": "an object's name",
     "_libvirt/xml.Guest.secret": "the UUID of libvirt's secret",

@@ -19,7 +19,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
     erasure_profiles,
     filesystems,
     flags,
-    mgr_modules,
     options,
     pools,
     values,
@@ -68,23 +67,27 @@ def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int]
     def get(key: str) -> t.Any:
         return declaration.get(key) or ([] if OPTIONS[key]["type"] == "list" else {})
 
-    found: list[str] = []
-    found += _shape(declaration, prefix)
+    found = _shape(declaration, prefix)
     if found:  # what follows relies on lists being lists and on names being there
         return found
-    found += pools.problems(get("pools"), get("erasure_profiles"), f"{prefix}pools", hosts)
-    found += erasure_profiles.problems(get("erasure_profiles"), f"{prefix}erasure_profiles", hosts)
-    found += crush.problems(get("crush"), f"{prefix}crush")
-    found += clients.problems(get("clients"), f"{prefix}clients")
+    each, of_crush = values.item_problems, get("crush")
+    buckets, locations, rules, classes = (of_crush.get(key) or [] for key in ("buckets", "locations", "rules", "device_classes"))
+    found += each(get("pools"), f"{prefix}pools", lambda item: pools.problems(item, get("erasure_profiles"), hosts))
+    found += each(get("erasure_profiles"), f"{prefix}erasure_profiles", lambda item: erasure_profiles.problems(item, hosts))
+    found += each(buckets, f"{prefix}crush.buckets", crush.bucket_problems, gone_too=True)
+    found += each(locations, f"{prefix}crush.locations")
+    found += each(rules, f"{prefix}crush.rules", crush.rule_problems)
+    found += crush.class_problems(classes, f"{prefix}crush.device_classes")
+    found += each(get("clients"), f"{prefix}clients", clients.problems, gone_too=True)
+    found += each(get("filesystems"), f"{prefix}filesystems", lambda item: filesystems.problems(item, get("filesystems"), get("pools")))
+    found += each(get("consumers"), "consumers", lambda item: _consumers.problems(item, get("consumers")))
     found += clients.cephx_problems(get("cephx"), f"{prefix}cephx")
-    found += _consumers.problems(get("consumers"), "consumers")
     twice = {item["name"] for item in get("clients")} & {_consumers.client_of(item) for item in get("consumers")}
     found += [f"{prefix}clients: {name} is also the client of a consumer, whose caps are derived: take it out of one of them" for name in sorted(twice)]
     found += options.problems(get("options"), f"{prefix}options")
     found += flags.problems(get("flags"), f"{prefix}flags")
     found += flags.client_problems(declaration.get("require_min_compat_client"), f"{prefix}require_min_compat_client")
-    found += mgr_modules.problems(get("mgr_modules"), f"{prefix}mgr_modules")
-    found += filesystems.problems(get("filesystems"), get("pools"), f"{prefix}filesystems")
+    found += values.not_boolean(get("mgr_modules"), f"{prefix}mgr_modules")
     found += [f"{prefix}prune: '{kind}' is not one of {', '.join(PRUNABLE)}" for kind in get("prune") if kind not in PRUNABLE]
     return found
 
@@ -106,38 +109,43 @@ def _shape(declaration: t.Mapping[str, t.Any], prefix: str) -> list[str]:
 
 def shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
     """What an argument spec would say of one option's raw value."""
-    if spec["type"] == "list":
+    kind, choices = spec["type"], spec.get("choices") or ()
+    if kind == "list":
         if not isinstance(value, (list, tuple)):
             return [f"{name}: a list is wanted"]
-        if "options" not in spec:
-            return []
-        return [problem for number, item in enumerate(value) for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
-    if spec["type"] == "dict":
-        if not isinstance(value, dict):
-            return [f"{name}: a dictionary is wanted"]
-        if "options" not in spec:
-            return []
-        shown = f"{name} ({value['name']})" if value.get("name") else name
-        found = [f"{shown}: unknown option '{key}': one of {', '.join(spec['options'])}" for key in value if key not in spec["options"]]
-        for key, sub in spec["options"].items():
-            if value.get(key) is None:
-                if sub.get("required"):
-                    found.append(f"{shown}: {key} is missing")
-            else:
-                found += shape_of(value[key], sub, f"{shown}.{key}")
-        return found
+        items = enumerate(value if "options" in spec else ())
+        return [problem for number, item in items for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
+    if kind == "dict":
+        return _shape_of_dict(value, spec, name)
     if isinstance(value, (dict, list)):
         return [f"{name}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"]
-    if spec["type"] == "int" and not str(value).lstrip("-").isdigit():
+    if kind == "int" and not str(value).lstrip("-").isdigit():
         return [f"{name}: '{value}' is not a whole number"]
-    if spec["type"] == "float":
+    if kind == "float":
         try:
             float(value)
         except ValueError:
             return [f"{name}: '{value}' is not a number"]
-    if spec["type"] == "str" and isinstance(value, bool) and values.word(value, spec.get("choices") or ()) not in (spec.get("choices") or ()):
-        wanted = f"which is none of {', '.join(spec['choices'])}" if spec.get("choices") else "and a text is wanted"
-        return [f"{name}: YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"]
-    if spec.get("choices") and str(value) not in spec["choices"] and not isinstance(value, bool):
-        return [f"{name}: '{value}' is not one of {', '.join(spec['choices'])}"]
+    if isinstance(value, bool):
+        if kind == "str" and values.word(value, choices) not in choices:
+            wanted = f"which is none of {', '.join(choices)}" if choices else "and a text is wanted"
+            return [f"{name}: YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"]
+    elif choices and str(value) not in choices:
+        return [f"{name}: '{value}' is not one of {', '.join(choices)}"]
     return []
+
+
+def _shape_of_dict(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{name}: a dictionary is wanted"]
+    options = spec.get("options")
+    if options is None:
+        return []
+    shown = f"{name} ({value['name']})" if value.get("name") else name
+    found = [f"{shown}: unknown option '{key}': one of {', '.join(options)}" for key in value if key not in options]
+    for key, sub in options.items():
+        if value.get(key) is not None:
+            found += shape_of(value[key], sub, f"{shown}.{key}")
+        elif sub.get("required"):
+            found.append(f"{shown}: {key} is missing")
+    return found

@@ -8,8 +8,10 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
+import functools
 import threading
 import typing as t
 
@@ -36,75 +38,106 @@ class Gates:
     def __init__(self, send: t.Callable[..., t.Any]) -> None:
         self._send = send
         self._lock = threading.Lock()
-        self._open: dict[str, int] = {}
-        self._before: dict[str, t.Optional[str]] = {}
+        self._open: t.Counter[str] = collections.Counter()
+        self._shut: dict[str, t.Callable[[], t.Any]] = {}
 
     @contextlib.contextmanager
     def open(self, option: str) -> t.Iterator[None]:
         """Hold an option of the mons true."""
         with self._lock:
-            if not self._open.get(option):
-                entries = options_of(self._send("config dump"))
-                has = entries.get(("mon", option))
-                effective = has if has is not None else entries.get(("global", option))
-                if effective is not None and values.boolean(effective):
-                    self._before.pop(option, None)
-                else:
-                    self._before[option] = has
-                    self._send("config set", who="mon", name=option, value="true")
-            self._open[option] = self._open.get(option, 0) + 1
+            if not self._open[option]:
+                self._shut[option] = self._set(option)
+            self._open[option] += 1
         try:
             yield
         finally:
             with self._lock:
                 self._open[option] -= 1
-                if not self._open[option] and option in self._before:
-                    before = self._before.pop(option)
-                    if before is None:
-                        self._send("config rm", who="mon", name=option)
-                    else:
-                        self._send("config set", who="mon", name=option, value=before)
+                if not self._open[option]:
+                    self._shut.pop(option)()
+
+    def _set(self, option: str) -> t.Callable[[], t.Any]:
+        """Set it where it isn't; return what takes that back."""
+        entries = options_of(self._send("config dump"))
+        before = entries.get(("mon", option))
+        if values.boolean(entries.get(("global", option), "") if before is None else before):
+            return lambda: None
+        self._send("config set", who="mon", name=option, value="true")
+        if before is None:
+            return functools.partial(self._send, "config rm", who="mon", name=option)
+        return functools.partial(self._send, "config set", who="mon", name=option, value=before)
+
+
+Declared = t.Mapping[str, t.Any]
+Living = t.TypeVar("Living")
 
 
 class Draft(_plan.Draft):
-    """What planning writes on, and what the kinds must know of each other."""
+    """What planning writes on, and what the kinds must know of each other: all that is declared, and all that is.
 
-    def __init__(self, connection: t.Optional[Connection], prefix: str, declaration: t.Mapping[str, t.Any]) -> None:
+    declaration: complete, as an argument spec gives it. me: the client that asks. send, many: those of the connection, for when changes are applied.
+    """
+
+    def __init__(self, declaration: Declared, maps: Maps, connection: Connection, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
-        self._connection = connection
         self.declaration = declaration
+        self.maps = maps
+        self.me = connection.client
+        self.send = connection.command
+        self.many = connection.many
         self._gates = Gates(self.send)
-        present = [item for item in declaration["pools"] if item["state"] == "present"]
-        self.wanted_rules = {item["rule"] for item in present if item.get("rule")}
-        self.wanted_profiles = {item["erasure_profile"] for item in present if item.get("erasure_profile")}
-        self.bucket_needs = frozenset(f"crush_bucket/{item['name']}" for item in declaration["crush"]["buckets"] if item["state"] == "present")
-        self.option_needs: t.FrozenSet[str] = frozenset()  # of options that decide what a pool may be or becomes
-        self.cipher_needs = frozenset({"cephx/allowed"} if (declaration["cephx"] or {}).get("allowed") else ())
 
-    def leaving_rule(self, rule: str) -> set[str]:
-        """The pools that are deleted, or that are given another rule."""
-        pool_changes = [change for change in self.changes if change.kind == "pool"]
-        return {change.name for change in pool_changes if change.action == "delete" or (change.action == "update" and change.after.get("rule", rule) != rule)}
+    def declared(self, part: str) -> t.Iterator[tuple[str, Declared]]:
+        """What is declared of a part, "pools" or "crush.rules": where it is said, and the item."""
+        items: t.Any = self.declaration
+        for key in part.split("."):
+            items = items[key]
+        for number, item in enumerate(items):
+            yield f"{self.prefix}{part}[{number}] ({item['name']})", item
 
-    def oldest_client(self, maps: Maps) -> str:
-        """The release of clients that will be required at least, "" where none is."""
-        declared = self.declaration.get("require_min_compat_client")
-        return str(declared) if declared in values.RELEASES else maps.require_min_compat_client
+    def walk(
+        self,
+        part: str,
+        living: t.Mapping[str, Living],
+        delete: t.Callable[[Draft, str, str, Living, str], None],
+        kept: t.Collection[str] = (),
+        declared: t.Optional[t.Iterable[tuple[str, Declared]]] = None,
+    ) -> t.Iterator[tuple[str, Declared, t.Optional[Living]]]:
+        """What is declared to be of a part: where that is said, the item, and what there is of it by its name, None where it is new.
+
+        delete: plans that one goes, given where that is said, its name, what there is, and why where prune says it; not those of kept.
+        declared: where it isn't found by the part's name.
+        """
+        known = set(kept)
+        for here, item in self.declared(part) if declared is None else declared:
+            name = item["name"]
+            known.add(name)
+            if item["state"] == "present":
+                yield here, item, living.get(name)
+            elif name in living:
+                delete(self, here, name, living[name], "")
+        noun = part.rpartition(".")[2]
+        for name in living if noun in self.declaration["prune"] else ():
+            if name not in known:
+                delete(self, f"{self.prefix}prune ({name})", name, living[name], f"it is not declared, and prune names {noun}")
+
+    def remove(self, kind: str, name: str, living: Declared, apply: t.Callable[[], t.Any], pruned: str, loss: str = "", needs: t.Iterable[str] = ()) -> None:
+        """Plan that something goes. pruned: why, where prune says it; loss: what is lost with it."""
+        risk = _plan.Risk.LOSS if pruned or loss else _plan.Risk.NONE
+        self.ensure(kind, name, living, None, apply, needs=needs, risk=risk, reason=": ".join(text for text in (pruned, loss) if text))
+
+    def too_old(self, what: str, since: tuple[int, ...], mend: str = ": leave it out") -> None:
+        """Find a problem: the cluster's release has not what is declared. what: "pools[0] (a): bulk needs"."""
+        self.problem(f"{what} Ceph {values.shown(since)}, and this is {values.shown(self.maps.release)}{mend}, or upgrade first")
+
+    @functools.cached_property
+    def pool_names(self) -> set[str]:
+        """The pools that there will be."""
+        declared = self.declaration["pools"]
+        names = {pool["pool_name"] for pool in self.maps.osd.get("pools", [])} | {item["name"] for item in declared}
+        return names - {item["name"] for item in declared if item["state"] == "absent"}
 
     # -- used when changes are applied
-
-    def send(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
-        """Send a command; arguments that are None are left out."""
-        if self._connection is None:
-            raise AssertionError("a plan against no cluster is never applied")
-        return self._connection.command(prefix, inbuf, **arguments)
-
-    def many(self, calls: t.Sequence[tuple[str, dict[str, t.Any]]]) -> None:
-        """Send commands side by side."""
-        if self._connection is None:
-            raise AssertionError("a plan against no cluster is never applied")
-        if calls:
-            self._connection.many(calls)
 
     def gate(self, option: str, needed: bool = True) -> t.ContextManager[None]:
         """Hold a dangerous option true for as long as it is needed."""

@@ -13,11 +13,10 @@ import functools
 import json
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Tree
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush_map, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, mapping, presence, string
 
 OPTIONS: dict[str, t.Any] = {
@@ -47,47 +46,40 @@ _KEYS = {
 }  # fmt: skip
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
-    """What is wrong with the declaration alone. hosts: how many hosts will have OSDs, where that is known."""
-    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item.get("state") or "present") == "absent":
-            continue
-        for key in ("k", "m"):
-            if item.get(key) is None:
-                found.append(f"{here}: {key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)")
-            elif int(item[key]) < (2 if key == "k" else 1):
-                found.append(f"{here}: {key} {item[key]} is too small: k is at least 2 and m at least 1")
-        if item.get("k") and item.get("m"):
-            found += [f"{here}: {problem}" for problem in _spread_problems(full(item, None), hosts)]
-    return found
+def problems(item: Declared, hosts: t.Optional[int] = None) -> t.Iterator[str]:
+    """What is wrong with a declared profile alone. hosts: how many hosts will have OSDs, where that is known."""
+    for key, least in (("k", 2), ("m", 1)):
+        if item.get(key) is None:
+            yield f"{key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)"
+        elif int(item[key]) < least:
+            yield f"{key} {item[key]} is too small: k is at least 2 and m at least 1"
+    if item.get("k") and item.get("m"):
+        yield from _spread_problems(full(item, None), hosts)
 
 
-def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> list[str]:
+def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> t.Iterator[str]:
     """What is wrong with where the chunks of a whole profile shall go, and whether so many hosts suffice."""
     try:
-        domains, each = crush.spread_of(profile)
+        domains, each = crush_map.spread_of(profile)
     except ValueError as error:
-        return [f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"]
+        yield f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"
+        return
     total, domain = chunks(profile), profile["crush-failure-domain"]
+    needed, s, sum_is = -(-total // each), "s" if domains > 1 else "", f"{_sum(profile)} is {total}"
     if each > 1 and not domains:
-        return ["crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"]
-    if each > 1 and domain == "osd":
-        return ["crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"]
-    if domains and domains * each < total:
-        which = f"{domains} failure domain{'s' if domains > 1 else ''}" + (f" with {each} OSDs each hold {domains * each} chunks" if each > 1 else "")
-        which += "" if each > 1 else f" hold{'s' if domains == 1 else ''} {domains} chunk{'s' if domains > 1 else ''}"
-        return [f"{which}, and {_sum(profile)} is {total}: raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"]
-    needed = -(-total // each)
-    if hosts is not None and domain == "host" and needed > hosts:
+        yield "crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"
+    elif each > 1 and domain == "osd":
+        yield "crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"
+    elif domains and domains * each < total:
+        hold = f"with {each} OSDs each hold {domains * each} chunks" if each > 1 else f"hold{'' if s else 's'} {domains} chunk{s}"
+        mend = "raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"
+        yield f"{domains} failure domain{s} {hold}, and {sum_is}: {mend}"
+    elif hosts is not None and domain == "host" and needed > hosts:
         if each > 1:
-            return [
-                f"{_sum(profile)} is {total} with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}: "
-                "lower k or m, add hosts, or choose failure_domain osd"
-            ]
-        return [f"{_sum(profile)} is {total}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"]
-    return []
+            sum_is += f" with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}"
+            yield f"{sum_is}: lower k or m, add hosts, or choose failure_domain osd"
+        else:
+            yield f"{sum_is}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"
 
 
 def chunks(profile: t.Mapping[str, t.Any]) -> int:
@@ -106,16 +98,13 @@ def _sum(profile: t.Mapping[str, t.Any]) -> str:
     return "k+m with the local chunks of lrc" if _has_groups(profile) else "k+m"
 
 
-def wanted(item: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """What a declaration says of a profile, in Ceph's words: strings."""
+def _said(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """What a declaration says of a profile, in Ceph's words: strings. The plugin lrc has its layers in JSON."""
     said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
-    said.update({str(key): _text(value) for key, value in (item.get("extra") or {}).items() if value is not None})
+    for key, value in (item.get("extra") or {}).items():
+        if value is not None:
+            said[str(key)] = json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
     return said
-
-
-def _text(value: t.Any) -> str:
-    # the plugin lrc has its layers in JSON
-    return json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
 
 
 def _meaning(key: str, value: t.Any) -> t.Any:
@@ -134,83 +123,74 @@ def _meaning(key: str, value: t.Any) -> t.Any:
 
 def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
     """A profile as it will be: what Ceph assumes, what is there, what is declared."""
-    return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **wanted(item)}
+    return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **_said(item)}
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, draft: Draft, tree: Tree, profiles: t.Mapping[str, t.Mapping[str, str]], prune: bool) -> None:
-    """Plan erasure-code profiles. profiles: as they will be."""
-    users: dict[str, list[str]] = {}
-    for pool in maps.osd.get("pools", []):
-        if pool.get("erasure_code_profile"):
-            users.setdefault(pool["erasure_code_profile"], []).append(pool["pool_name"])
-    for number, item in enumerate(declared):
-        name, here = item["name"], f"{draft.prefix}erasure_profiles[{number}] ({item['name']})"
-        living = maps.profiles.get(name)
-        if item["state"] == "absent":
-            if living is not None:
-                _delete(name, living, draft, users, Risk.NONE)
-            continue
-        whole = profiles[name]
+@view
+def future(draft: Draft) -> dict[str, dict[str, str]]:
+    """The profiles as they will be, by name."""
+    profiles = draft.maps.profiles
+    for item in draft.declaration["erasure_profiles"]:
+        if item["state"] == "present":
+            profiles[item["name"]] = full(item, draft.maps.profiles.get(item["name"]))
+        else:
+            profiles.pop(item["name"], None)
+    return profiles
+
+
+def plan(draft: Draft) -> None:
+    maps, tree = draft.maps, crush_map.future_tree(draft)
+    kept = {*_users(draft), *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
+    for here, item, living in draft.walk("erasure_profiles", maps.profiles, _delete, kept):
+        name, said, whole = item["name"], _said(item), future(draft)[item["name"]]
+        apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
         if whole["crush-root"] not in tree:
             draft.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
-        elif crush.current_tree(maps).has_osds and whole.get("k") and whole.get("m"):
-            _check_room(here, name, profiles, draft, tree)
+        elif crush_map.current_tree(maps).has_osds:
+            _check_room(here, name, draft)
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
-        if spread and maps.release and maps.release < crush.SPREAD_SINCE:
-            draft.problem(
-                f"{here}: {' and '.join(spread)} need Ceph {values.shown(crush.SPREAD_SINCE)}, and this is {values.shown(maps.release)}, "
-                "which would pass over them: leave them out, or upgrade first"
-            )
+        if spread and () < maps.release < crush_map.SPREAD_SINCE:
+            draft.too_old(f"{here}: {' and '.join(spread)} need", crush_map.SPREAD_SINCE, ", which would pass over them: leave them out")
             continue
-        said = wanted(item)
-        if living is None:
-            draft.ensure("erasure_profile", name, None, said, _set(draft.send, name, said, False), needs=draft.bucket_needs)
-            continue
-        has = {**_ASSUMED, **living}
-        before, after = differing(living, {key: value for key, value in said.items() if key not in has or _meaning(key, has[key]) != _meaning(key, value)})
-        if not after:
-            continue
-        using = users.get(name, [])
-        if using:
-            keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
-            draft.problem(f"{here}: {keys}: the profile of existing pools ({', '.join(using)}) cannot change: declare a new profile and a new pool")
-            continue
-        draft.ensure("erasure_profile", name, before, after, _set(draft.send, name, {**living, **said}, True), needs=draft.bucket_needs)
-    if prune:
-        kept = {item["name"] for item in declared} | set(users) | draft.wanted_profiles | {"default"}
-        for name, living in maps.profiles.items():
-            if name not in kept:
-                _delete(name, living, draft, users, Risk.LOSS)
+        if living is not None:
+            current = {**_ASSUMED, **living}
+            said = {key: value for key, value in said.items() if key not in current or _meaning(key, current[key]) != _meaning(key, value)}
+            before, after = differing(living, said)
+            if after and name in _users(draft):
+                keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
+                using = ", ".join(_users(draft)[name])
+                draft.problem(f"{here}: {keys}: the profile of existing pools ({using}) cannot change: declare a new profile and a new pool")
+                continue
+        draft.ensure("erasure_profile", name, living, said, apply, needs=crush_map.bucket_ids(draft))
 
 
-def _check_room(here: str, name: str, profiles: t.Mapping[str, t.Mapping[str, str]], draft: Draft, tree: Tree) -> None:
+@view
+def _users(draft: Draft) -> dict[str, list[str]]:
+    """The pools of each profile."""
+    return draft.maps.pools_by(lambda pool: pool.get("erasure_code_profile") or "")
+
+
+def _check_room(here: str, name: str, draft: Draft) -> None:
     """Find a problem where the chunks cannot all be placed."""
-    rule, total = crush.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(profiles[name])
+    profile, tree = future(draft)[name], crush_map.future_tree(draft)
+    rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, future(draft)), chunks(profile)
     if total <= (rule.capacity(tree) or 0):
         return
-    of_class = f" of class {rule.device_class}" if rule.device_class else ""
     there = rule.full_domains(tree)
-    lack = f"and there are {there} of {rule.failure_domain} with OSDs{of_class} below {rule.root}"
-    if rule.spreads:
-        lack = f"which needs {rule.place_of(total)}, and there are {there}"
-    draft.problem(f"{here}: {_sum(profiles[name])} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
+    lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
+    draft.problem(f"{here}: {_sum(profile)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
 
 
-def _set(send: t.Callable[..., t.Any], name: str, said: t.Mapping[str, str], replace: bool) -> t.Callable[[], None]:
-    def apply() -> None:
-        if replace:
-            send("osd erasure-code-profile rm", name=name)
-        send("osd erasure-code-profile set", name=name, profile=[f"{key}={value}" for key, value in sorted(said.items()) if value != ""])
-
-    return apply
+def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> None:
+    if replace:
+        draft.send("osd erasure-code-profile rm", name=name)
+    draft.send("osd erasure-code-profile set", name=name, profile=[f"{key}={value}" for key, value in sorted(whole.items()) if value != ""])
 
 
-def _delete(name: str, living: t.Mapping[str, str], draft: Draft, users: t.Mapping[str, list[str]], risk: Risk) -> None:
-    left = [pool for pool in users.get(name, []) if f"pool/{pool}" not in draft.ids("pool", action="delete")]
+def _delete(draft: Draft, here: str, name: str, living: t.Mapping[str, str], pruned: str) -> None:
+    users = {f"pool/{pool}": pool for pool in _users(draft).get(name, [])}
+    left = [pool for id_, pool in users.items() if id_ not in draft.ids("pool", action="delete")]
     if left:
         draft.problem(f"{draft.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
         return
-    needs = [f"pool/{pool}" for pool in users.get(name, [])]
-    reason = "it is not declared, and prune names erasure_profiles" if risk is Risk.LOSS else ""
-    remove = functools.partial(draft.send, "osd erasure-code-profile rm", name=name)
-    draft.ensure("erasure_profile", name, living, None, remove, risk=risk, reason=reason, needs=needs)
+    draft.remove("erasure_profile", name, living, functools.partial(draft.send, "osd erasure-code-profile rm", name=name), pruned, needs=users)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, presence, string, strings
@@ -36,17 +35,14 @@ def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     found = {}
     for entry in maps.fs.get("filesystems", []):
         mds = entry["mdsmap"]
-        ids = [mds["metadata_pool"], *mds["data_pools"]]
-        flags = mds.get("flags_state", {})
         found[mds["fs_name"]] = {
-            "name": mds["fs_name"],
             "metadata_pool": pool_names.get(mds["metadata_pool"]),
             "data_pools": [pool_names.get(number, str(number)) for number in mds["data_pools"]],
-            "pool_ids": ids,
+            "pool_ids": [mds["metadata_pool"], *mds["data_pools"]],
             "max_mds": mds["max_mds"],
             "standby_count_wanted": max(0, mds.get("standby_count_wanted", 0)),
             # CEPH_MDSMAP_ALLOW_STANDBY_REPLAY, for releases that do not name their flags
-            "allow_standby_replay": bool(flags.get("allow_standby_replay", mds.get("flags", 0) & (1 << 5))),
+            "allow_standby_replay": bool(mds.get("flags_state", {}).get("allow_standby_replay", mds.get("flags", 0) & (1 << 5))),
         }
     return found
 
@@ -56,108 +52,81 @@ def user_of(maps: Maps, pool_id: int) -> t.Optional[str]:
     return next((name for name, found in current(maps).items() if pool_id in found["pool_ids"]), None)
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
-    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
-    by_name = {pool["name"]: pool for pool in pools}
-    users: dict[str, str] = {}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item.get("state") or "present") == "absent":
-            continue
-        metadata, data = item.get("metadata_pool"), item.get("data_pools") or []
-        if not metadata or not data:
-            found.append(f"{here}: metadata_pool and data_pools are both needed")
-        for pool in [*([metadata] if metadata else []), *data]:
-            first = users.setdefault(pool, f"{item['name']}")
-            if first != item["name"] or (pool == metadata and pool in data):
-                found.append(f"{here}: the pool {pool} is used twice")
-        if metadata and by_name.get(metadata, {}).get("type") == "erasure":
-            found.append(f"{here}: metadata_pool {metadata} is erasure-coded, and metadata needs a replicated pool")
-        for position, pool in enumerate(data):
-            declaration = by_name.get(pool, {})
-            if declaration.get("type") == "erasure" and position == 0:
-                found.append(f"{here}: the first of data_pools, {pool}, is erasure-coded: put a replicated pool first")
-            elif declaration.get("type") == "erasure" and not declaration.get("allow_ec_overwrites"):
-                found.append(f"{here}: data pool {pool} is erasure-coded: declare allow_ec_overwrites for it")
-    return found
+def _pools(item: Declared) -> list[str]:
+    return [pool for pool in (item.get("metadata_pool"), *(item.get("data_pools") or [])) if pool]
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], maps: Maps, draft: Draft, pools: t.Collection[str], prune: bool) -> None:
-    """Plan filesystems. pools: the names of those that will be there."""
-    for number, item in enumerate(declared):
-        name, here = item["name"], f"{draft.prefix}filesystems[{number}] ({item['name']})"
-        living = current(maps).get(name)
-        if item["state"] == "absent":
-            if living is not None:
-                _plan_delete(living, draft, "all its files are lost")
-            continue
-        data = list(item["data_pools"])
-        missing = [pool for pool in [item["metadata_pool"], *data] if pool not in pools]
-        if missing and not maps.empty:
+def problems(item: Declared, declared: t.Sequence[Declared], pools: t.Sequence[Declared]) -> t.Iterator[str]:
+    """What is wrong with a declared filesystem. declared, pools: all that are declared."""
+    metadata, data = item.get("metadata_pool"), item.get("data_pools") or []
+    if not metadata or not data:
+        yield "metadata_pool and data_pools are both needed"
+    others = declared[: [*declared].index(item)]
+    taken = {pool for other in others if other["name"] != item["name"] and (other.get("state") or "present") == "present" for pool in _pools(other)}
+    for pool in _pools(item):
+        if pool in taken or (pool == metadata and pool in data):
+            yield f"the pool {pool} is used twice"
+    erasure = {pool["name"]: pool for pool in pools if pool.get("type") == "erasure"}
+    if metadata in erasure:
+        yield f"metadata_pool {metadata} is erasure-coded, and metadata needs a replicated pool"
+    for position, pool in enumerate(data):
+        if pool in erasure and position == 0:
+            yield f"the first of data_pools, {pool}, is erasure-coded: put a replicated pool first"
+        elif pool in erasure and not erasure[pool].get("allow_ec_overwrites"):
+            yield f"data pool {pool} is erasure-coded: declare allow_ec_overwrites for it"
+
+
+def plan(draft: Draft) -> None:
+    """Plan filesystems."""
+    for here, item, living in draft.walk("filesystems", current(draft.maps), _delete):
+        name, data = item["name"], list(item["data_pools"])
+        missing = [pool for pool in _pools(item) if pool not in draft.pool_names]
+        if missing and not draft.maps.empty:
             draft.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {draft.prefix}pools")
             continue
+        needs = [f"pool/{pool}" for pool in _pools(item)]
         said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
-        needs = [f"pool/{pool}" for pool in [item["metadata_pool"], *data]]
         if living is None:
             after = {"metadata_pool": item["metadata_pool"], "data_pools": data, **said}
-            draft.ensure("filesystem", name, None, after, _maker(draft, name, item["metadata_pool"], data, said), needs=needs)
+            draft.ensure("filesystem", name, None, after, functools.partial(_create, draft, name, after), needs=needs)
             continue
-        if living["metadata_pool"] != item["metadata_pool"] or living["data_pools"][:1] != data[:1]:
-            has = f"{living['metadata_pool']} and {living['data_pools'][0]}"
-            draft.problem(f"{here}: its metadata pool and first data pool are {has}, and cannot change: declare another filesystem")
+        has = living["data_pools"]
+        if living["metadata_pool"] != item["metadata_pool"] or has[:1] != data[:1]:
+            both = f"{living['metadata_pool']} and {has[0]}"
+            draft.problem(f"{here}: its metadata pool and first data pool are {both}, and cannot change: declare another filesystem")
             continue
-        if {*data} != {*living["data_pools"]}:
-            said["data_pools"] = sorted(data)
-        gone = [pool for pool in living["data_pools"] if pool not in data]
+        added, gone = [pool for pool in data if pool not in has], [pool for pool in has if pool not in data]
         draft.ensure(
             "filesystem",
             name,
-            {**living, "data_pools": sorted(living["data_pools"])},
-            said,
-            update=functools.partial(_update, draft, name, [pool for pool in data if pool not in living["data_pools"]], gone),
+            {**living, "data_pools": sorted(has)},
+            {**said, **({"data_pools": sorted(data)} if added or gone else {})},
+            update=functools.partial(_update, draft, name, added, gone),
             risk=Risk.LOSS if gone else Risk.NONE,
             reason=f"files in {', '.join(gone)} are lost" if gone else "",
             needs=needs,
         )
-    if prune:
-        kept = {item["name"] for item in declared}
-        for name, living in current(maps).items():
-            if name not in kept:
-                _plan_delete(living, draft, "it is not declared, and prune names filesystems: all its files are lost")
 
 
-def _settings(draft: Draft, name: str, said: t.Mapping[str, t.Any]) -> None:
-    for key in _SETTINGS:
-        if key in said:
-            text = str(said[key]).lower() if isinstance(said[key], bool) else str(said[key])
-            draft.send("fs set", fs_name=name, var=key, val=text)
+def _create(draft: Draft, name: str, after: Declared) -> None:
+    first, *more = after["data_pools"]
+    draft.send("fs new", fs_name=name, metadata=after["metadata_pool"], data=first)
+    _update(draft, name, more, (), after)
 
 
-def _maker(draft: Draft, name: str, metadata: str, data: t.Sequence[str], said: t.Mapping[str, t.Any]) -> t.Callable[[], None]:
-    def apply() -> None:
-        draft.send("fs new", fs_name=name, metadata=metadata, data=data[0])
-        for pool in data[1:]:
-            draft.send("fs add_data_pool", fs_name=name, pool=pool)
-        _settings(draft, name, said)
-
-    return apply
-
-
-def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: t.Mapping[str, t.Any]) -> None:
+def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: Declared) -> None:
     for pool in added:
         draft.send("fs add_data_pool", fs_name=name, pool=pool)
     for pool in gone:
         draft.send("fs rm_data_pool", fs_name=name, pool=pool)
-    _settings(draft, name, after)
+    for key in _SETTINGS:
+        if key in after:
+            draft.send("fs set", fs_name=name, var=key, val=str(after[key]).lower())
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], draft: Draft, reason: str) -> None:
-    name = living["name"]
-
+def _delete(draft: Draft, _here: str, name: str, living: Declared, pruned: str) -> None:
     def apply() -> None:
         draft.send("fs fail", fs_name=name)
         draft.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
 
-    before = {key: living[key] for key in ("metadata_pool", "data_pools")}
-    draft.ensure("filesystem", name, before, None, apply, risk=Risk.LOSS, reason=reason)
+    draft.remove("filesystem", name, {key: living[key] for key in ("metadata_pool", "data_pools")}, apply, pruned, "all its files are lost")

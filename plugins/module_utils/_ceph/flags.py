@@ -12,8 +12,7 @@ import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 # What the operator may set and unset. pause is two flags in the map.
@@ -22,29 +21,23 @@ FLAGS = (
 )  # fmt: skip
 
 
-def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+def problems(declared: Declared, where: str) -> t.Iterator[str]:
     """What is wrong with the declaration alone."""
-    found = []
-    for name, value in declared.items():
+    for name in declared:
         if name not in FLAGS:
-            found.append(f"{where}: '{name}' is no flag: one of {', '.join(FLAGS)}")
-        try:
-            values.boolean(value)
-        except ValueError as error:
-            found.append(f"{where}.{name}: {error}")
-    return found
+            yield f"{where}: '{name}' is no flag: one of {', '.join(FLAGS)}"
+    yield from values.not_boolean(declared, where)
 
 
-def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
+def plan(draft: Draft) -> None:
     """Plan flags: true is set, false is not set; what is not named is left alone."""
-    for name, value in declared.items():
+    for name, value in draft.declaration["flags"].items():
         wanted = values.boolean(value)
-        has = ("pauserd" if name == "pause" else name) in maps.flags
         stops = name == "pause" and wanted
         draft.ensure(
             "flag",
             name,
-            {"set": has},
+            {"set": ("pauserd" if name == "pause" else name) in draft.maps.flags},
             {"set": wanted},
             functools.partial(draft.send, "osd set" if wanted else "osd unset", key=name),
             risk=Risk.LOSS if stops else Risk.NONE,
@@ -52,26 +45,26 @@ def plan(declared: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> None:
         )
 
 
-def client_problems(release: t.Any, where: str) -> list[str]:
+def client_problems(release: t.Any, where: str) -> t.Iterator[str]:
     """What is wrong with a declared require_min_compat_client."""
     if release and release not in values.RELEASES:
-        return [f"{where}: '{release}' is no release of Ceph: one of {', '.join(values.RELEASES)}"]
-    return []
+        yield f"{where}: '{release}' is no release of Ceph: one of {', '.join(values.RELEASES)}"
 
 
-def plan_client(release: t.Optional[str], maps: Maps, draft: Draft) -> None:
+def plan_client(draft: Draft) -> None:
     """Plan require_min_compat_client."""
-    if not release or maps.require_min_compat_client == release:
+    release, current, has = draft.declaration.get("require_min_compat_client"), draft.maps.require_min_compat_client, draft.maps.release
+    if not release:
         return
-    if maps.release and values.RELEASES[release] > maps.release[0]:
-        draft.problem(f"{draft.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(maps.release)}")
+    if release != current and has and values.RELEASES[release] > has[0]:
+        draft.problem(f"{draft.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(has)}")
         return
-    raises = values.RELEASES[release] > values.RELEASES.get(maps.require_min_compat_client, 0)
+    raises = values.RELEASES[release] > values.RELEASES.get(current, 0)
     draft.ensure(
         "cluster",
         "require_min_compat_client",
-        {"release": maps.require_min_compat_client or None},
+        {"release": current or None},
         {"release": release},
-        lambda: draft.send("osd set-require-min-compat-client", version=release),
+        functools.partial(draft.send, "osd set-require-min-compat-client", version=release),
         reason=f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "",
     )

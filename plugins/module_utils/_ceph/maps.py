@@ -15,7 +15,7 @@ import functools
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mon_addresses, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
@@ -39,17 +39,23 @@ class Maps:
     auth: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
     options: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
     help: t.Mapping[str, t.Optional[t.Mapping[str, t.Any]]] = dataclasses.field(default_factory=dict)
-    views: t.Dict[t.Any, t.Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def empty(self) -> bool:
         """Whether there is no cluster yet."""
         return self.fsid is None
 
-    @property
+    @functools.cached_property
     def rule_names(self) -> dict[int, str]:
         """The names of the CRUSH rules, by number."""
         return {raw["rule_id"]: raw["rule_name"] for raw in self.crush.get("rules", [])}
+
+    def pools_by(self, key: t.Callable[[t.Mapping[str, t.Any]], str]) -> dict[str, list[str]]:
+        """The pools' names, by something that `osd dump` has of them."""
+        found: dict[str, list[str]] = {}
+        for raw in self.osd.get("pools", []):
+            found.setdefault(key(raw), []).append(raw["pool_name"])
+        return found
 
     @property
     def profiles(self) -> dict[str, dict[str, str]]:
@@ -70,7 +76,7 @@ class Maps:
     @property
     def mgr_available(self) -> bool:
         """Whether a manager has told its modules."""
-        return bool(self.mgr_modules.get("always_on_modules") or self.mgr_modules.get("enabled_modules") or self.mgr_modules.get("disabled_modules"))
+        return any(self.mgr_modules.get(f"{kind}_modules") for kind in ("always_on", "enabled", "disabled"))
 
     @property
     def default_rule(self) -> t.Optional[str]:
@@ -84,8 +90,8 @@ class Maps:
         for section in ("mon", "global"):
             if (section, option) in self.options:
                 return values.count(self.options[(section, option)])
-        about = self.help.get(option)
-        return values.count(about["default"]) if about and str(about.get("default", "")).lstrip("-").isdigit() else otherwise
+        default = (self.help.get(option) or {}).get("default", "")
+        return values.count(default) if str(default).lstrip("-").isdigit() else otherwise
 
     def used_bytes(self, pool: str) -> int:
         """Raw bytes that a pool takes up, copies included; 0 where that is not known."""
@@ -94,37 +100,31 @@ class Maps:
     @functools.cached_property
     def ciphers(self) -> dict[str, t.Any]:
         """The ciphers of cephx, {} on releases that know one only."""
-        dump = self.mon
-        if "auth_allowed_ciphers" not in dump:
+        allowed = self.mon.get("auth_allowed_ciphers")
+        if allowed is None:
             return {}
         return {
-            "allowed": sorted(_cipher(entry) for entry in _entries(dump["auth_allowed_ciphers"])),
-            "preferred": _cipher(dump.get("auth_preferred_cipher", "")),
-            "service": _cipher(dump.get("auth_service_cipher", "")),
+            "allowed": sorted(_cipher(entry) for entry in (allowed.replace(",", " ").split() if isinstance(allowed, str) else allowed)),
+            "preferred": _cipher(self.mon.get("auth_preferred_cipher", "")),
+            "service": _cipher(self.mon.get("auth_service_cipher", "")),
         }
 
-    def mon_host(self) -> str:
-        """The monitors' addresses in the one form that all hosts are given."""
-        return mon_addresses.mon_host(self.mon)
 
-
+Of = t.TypeVar("Of")
 View = t.TypeVar("View")
 
 
-def view(make: t.Callable[[Maps], View]) -> t.Callable[[Maps], View]:
-    """Have a kind's reading of the maps be made once for each of them."""
+def view(make: t.Callable[[Of], View]) -> t.Callable[[Of], View]:
+    """Have what follows from the maps, or from a draft, be made once for each of them, and be kept with it."""
 
     @functools.wraps(make)
-    def found(maps: Maps) -> View:
-        if make not in maps.views:
-            maps.views[make] = make(maps)
-        return t.cast(View, maps.views[make])
+    def found(of: Of) -> View:
+        made: dict[t.Any, View] = vars(of).setdefault("_views", {})
+        if make not in made:
+            made[make] = make(of)
+        return made[make]
 
     return found
-
-
-def _entries(value: t.Any) -> list[t.Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [part.strip() for part in str(value).split(",") if part.strip()]
 
 
 def _cipher(value: t.Any) -> str:
@@ -156,29 +156,25 @@ def options_of(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str],
     return found
 
 
-def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = True) -> Maps:
+def read(connection: Connection, asked: t.Iterable[str] = ()) -> Maps:
     """Read all maps, side by side. asked: the options of which the types are wanted."""
+    whole = ("osd dump", "osd crush dump", "mon dump", "fs dump", "mgr module ls", "versions", "config dump", "auth ls", "df")
     names = sorted({"mon_max_pg_per_osd", "osd_pool_default_size", "osd_pool_default_pg_num", *asked})
-    calls: list[tuple[str, dict[str, t.Any]]] = [
-        ("osd dump", {}), ("osd crush dump", {}), ("mon dump", {}), ("fs dump", {}), ("versions", {}), ("config dump", {}), ("auth ls", {}), ("df", {}),
-    ]  # fmt: skip
-    if with_mgr:
-        calls.append(("mgr module ls", {}))
 
-    def ask(call: tuple[str, dict[str, t.Any]]) -> t.Any:
+    def ask(prefix: str, key: t.Optional[str] = None) -> t.Any:
         try:
-            return connection.command(call[0], **call[1])
+            return connection.command(prefix, key=key)
         except CommandFailed as error:
-            if call[0] == "config help" and error.code == errno.ENOENT:
+            if prefix == "config help" and error.code == errno.ENOENT:
                 return None
-            if call[0] == "df":  # a young cluster has no statistics yet
+            if prefix == "df":  # a young cluster has no statistics yet
                 return {}
             raise
 
-    every = [*calls, *(("config help", {"key": name}) for name in names)]
-    with ThreadPoolExecutor(max_workers=min(32, len(every))) as pool:
-        found = list(pool.map(ask, every))
-    osd, crush_dump, mon, fs, versions, config, auth, df = found[:8]
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        maps = pool.map(ask, whole)
+        found_help = pool.map(ask, ["config help"] * len(names), names)
+    osd, crush_dump, mon, fs, mgr_modules, versions, config, auth, df = maps
     return Maps(
         fsid=osd.get("fsid") or connection.fsid,
         release=version_of(versions),
@@ -186,9 +182,9 @@ def read(connection: Connection, asked: t.Iterable[str] = (), with_mgr: bool = T
         crush=crush_dump,
         mon=mon,
         fs=fs,
-        mgr_modules=found[8] if with_mgr else {},
+        mgr_modules=mgr_modules,
         df=df if isinstance(df, dict) else {},
         auth=auth_of(auth),
         options=options_of(config),
-        help=dict(zip(names, found[len(calls) :])),
+        help=dict(zip(names, found_help)),
     )

@@ -9,12 +9,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
@@ -23,6 +24,8 @@ _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|r
 _SERVICE = re.compile(
     r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*"
 )
+# Of one daemon, or of one client: as those.
+_OF_DAEMON = re.compile(r"client\.|(mon|mgr|osd|mds)\.")
 # These decide what a pool may be or becomes.
 _OF_POOLS = ("osd_pool_default_", "mon_max_p", "mon_allow_")
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
@@ -38,41 +41,51 @@ def split_section(text: str) -> tuple[str, str]:
     section, *masks = str(text).strip().split("/")
     if not _SECTION.fullmatch(section):
         raise ValueError(f"'{text}' is no section: write global, mon, mgr, osd, mds, client, one daemon (osd.3), and a mask if you like (osd/class:ssd)")
-    if re.fullmatch(r"osd\.\d+", section):
-        section = f"osd.{int(section[4:])}"  # Ceph would keep osd.03, and no daemon has that name
     for mask in masks:
         if not _MASK.fullmatch(mask):
             raise ValueError(f"'{mask}' in '{text}' is no mask: write class:NAME, host:NAME, or another CRUSH type with a name")
-    return section, "/".join(sorted(masks))
+    # Ceph would keep osd.03, and no daemon has that name
+    return re.sub(r"^osd\.0+(?=\d+$)", "osd.", section), "/".join(sorted(masks))
 
 
-def who(section: str, mask: str) -> str:
-    """The one spelling of a section with its masks."""
-    return f"{section}/{mask}" if mask else section
+def who(text: str) -> str:
+    """The one spelling of a section with its masks. Raises ValueError."""
+    section, masks = split_section(text)
+    return f"{section}/{masks}" if masks else section
 
 
-def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
+def _unsigned(value: t.Any) -> int:
+    number = values.count(value)
+    if number < 0:
+        raise ValueError(f"'{value}' is less than 0")
+    return number
+
+
+def _feature(text: str) -> int:
+    if text.strip() not in _FEATURES:
+        raise ValueError(f"'{text.strip()}' is no image feature")
+    return _FEATURES[text.strip()]
+
+
+# How each of the cluster's own types is read. Texts are not among them.
+_FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "bool": values.boolean,
+    "int": values.count,
+    "uint": _unsigned,
+    "size": values.size,
+    "float": values.decimals,
+    "secs": values.duration,
+    "millisecs": values.count,
+    "addr": values.address,
+    "addrvec": values.addresses,
+}
+
+
+def normalise(name: str, value: t.Any, about: t.Optional[Declared]) -> t.Any:
     """The meaning of an option's value. about: what `config help` says of it, None where that is not known. Raises ValueError."""
     kind = (about or {}).get("type", "str")
-    if kind == "bool":
-        return values.boolean(value)
-    if kind in ("int", "uint"):
-        parsed: t.Any = values.count(value)
-        if kind == "uint" and parsed < 0:
-            raise ValueError(f"'{value}' is less than 0")
-        return parsed
-    if kind == "size":
-        return values.size(value)
-    if kind == "float":
-        return values.decimals(value)
-    if kind == "secs":
-        return values.duration(value)
-    if kind == "millisecs":
-        return int(values.count(value))
-    if kind == "addr":
-        return values.address(value)
-    if kind == "addrvec":
-        return values.addresses(value)
+    if kind in _FORMS:
+        return _FORMS[kind](value)
     text = values.word(value, (about or {}).get("enum_values") or ())
     if name == "rbd_default_features":
         return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
@@ -85,23 +98,16 @@ def normalise(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]])
     return values.fsid(text) if kind == "uuid" else text
 
 
-def _feature(text: str) -> int:
-    if text.strip() not in _FEATURES:
-        raise ValueError(f"'{text.strip()}' is no image feature")
-    return _FEATURES[text.strip()]
-
-
-def written(name: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def written(name: str, value: t.Any, about: t.Optional[Declared]) -> str:
     """A value as Ceph is told it. Sizes and durations go as plain numbers: not every release reads each unit."""
-    kind = (about or {}).get("type", "str")
-    if kind in ("size", "int", "uint", "secs", "millisecs", "bool") or name == "rbd_default_features":
+    if (about or {}).get("type") in ("size", "int", "uint", "secs", "millisecs", "bool") or name == "rbd_default_features":
         meant = normalise(name, value, about)
         return str(meant).lower() if isinstance(meant, bool) else str(meant)
     return values.word(value, (about or {}).get("enum_values") or ())
 
 
-def flat(declared: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, t.Any]]:
-    """The declaration as (section, option, value), for the sections that can be read."""
+def flat(declared: Declared) -> list[tuple[str, str, t.Any]]:
+    """The declaration as (section, option, value)."""
     return [(section, _option_name(name), value) for section, options in declared.items() for name, value in (options or {}).items()]
 
 
@@ -119,67 +125,86 @@ def _option_name(text: t.Any) -> str:
     return name if "/" in name else re.sub(r"[\s-]", "_", name)
 
 
-def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
+def problems(declared: Declared, where: str) -> t.Iterator[str]:
     """What is wrong with the declaration alone: sections, and options that are said twice."""
-    found: list[str] = []
     seen: dict[tuple[str, str], str] = {}
     for section, options in declared.items():
         try:
-            name = who(*split_section(section))
+            name = who(section)
         except ValueError as error:
-            found.append(f"{where}: {error}")
+            yield f"{where}: {error}"
             continue
         if options is not None and not isinstance(options, dict):
-            found.append(f"{where}.{section}: write the options of a section as a dictionary")
+            yield f"{where}.{section}: write the options of a section as a dictionary"
             continue
         for option, value in (options or {}).items():
             if isinstance(value, (dict, list)):
-                found.append(f"{where}.{section}.{option}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}")
+                yield f"{where}.{section}.{option}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"
             one = (name, _option_name(option))
             if one in seen:
-                places = f"in {section}" if seen[one] == section else f", in {seen[one]} and in {section}, which are the same"
-                found.append(f"{where}: {one[1]} is declared twice{'' if places.startswith(',') else ' '}{places}: keep one of them")
+                places = f" in {section}" if seen[one] == section else f", in {seen[one]} and in {section}, which are the same"
+                yield f"{where}: {one[1]} is declared twice{places}: keep one of them"
             seen.setdefault(one, section)
-    return found
 
 
-def plan(declared: t.Mapping[str, t.Mapping[str, t.Any]], maps: Maps, draft: Draft, prune: bool) -> None:
+@view
+def of_pools(draft: Draft) -> t.FrozenSet[str]:
+    """The ids of the declared options that decide what a pool may be or becomes."""
+    declared = flat(draft.declaration["options"])
+    return frozenset(f"option/{who(section)}/{option}" for section, option, _value in declared if option.startswith(_OF_POOLS))
+
+
+def plan(draft: Draft) -> None:
     """Plan options. A value of None means: not set."""
-    kept = set()
-    relevant = [(who(*split_section(section)), option) for section, option, _value in flat(declared)]
-    draft.option_needs = frozenset(f"option/{name}/{option}" for name, option in relevant if option.startswith(_OF_POOLS))
-    for section, option, value in flat(declared):
-        name, here = who(*split_section(section)), f"{draft.prefix}options.{section}.{option}"
-        kept.add((name, option))
+    maps = draft.maps
+    living = {f"{section}/{option}": (section, option, value) for (section, option), value in maps.options.items()}
+    kept = [id_ for id_, (section, option, _value) in living.items() if _SERVICE.fullmatch(option) or _OF_DAEMON.match(section)]
+    declared = [
+        (
+            f"{draft.prefix}options.{section}.{option}",
+            {"name": f"{who(section)}/{option}", "state": "absent" if value is None else "present", "section": who(section), "option": option, "value": value},
+        )
+        for section, option, value in flat(draft.declaration["options"])
+    ]
+    for here, item, has in draft.walk("options", living, _delete, kept, declared):
+        option, value = item["option"], item["value"]
         about = maps.help.get(option)
-        has = maps.options.get((name, option))
-        if value is None:
-            _ensure(draft, name, option, has, None, about)
-            continue
-        if about is None and not maps.empty:
-            waiting = option.startswith("mgr/") and not maps.mgr_available
-            if waiting:
-                draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
-            else:
-                draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
-                continue
-        if about and "no_mon_update" in about.get("flags", []):
-            draft.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
+        if about is None and option.startswith("mgr/") and not maps.mgr_available and not maps.empty:
+            draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
+        elif about is None and not maps.empty:
+            draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
             continue
         wrong = check(option, value, about)
-        if wrong:
+        if about and "no_mon_update" in about.get("flags", []):
+            draft.problem(f"{here}: it cannot stand in the configuration database: Ceph needs it before it can read that")
+        elif wrong:
             draft.problem(f"{here}: {wrong}")
-            continue
-        if has is not None and _same(option, has, value, about):
-            continue
-        _ensure(draft, name, option, has, value, about)
-    if prune:
-        for (name, option), has in maps.options.items():
-            if (name, option) not in kept and not _SERVICE.fullmatch(option) and not re.match(r"client\.|(mon|mgr|osd|mds)\.", name):
-                _ensure(draft, name, option, has, None, maps.help.get(option), pruned=True)
+        elif has is None or not _same(option, has[2], value, about):
+            text = written(option, value, about)
+            apply = functools.partial(draft.send, "config set", who=item["section"], name=option, value=text)
+            draft.ensure("option", item["name"], has and _shown(option, has[2]), _shown(option, text), apply, **_takes_effect(about))
 
 
-def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def _takes_effect(about: t.Optional[Declared]) -> dict[str, t.Any]:
+    if about is None or about.get("can_update_at_runtime", True):
+        return {}
+    return {"risk": Risk.RESTART, "reason": "it takes effect once the daemons it is for have been restarted"}
+
+
+def _shown(option: str, text: str) -> dict[str, t.Any]:
+    return {"value": Secret(text) if _SECRET.search(option) else text}
+
+
+def _delete(draft: Draft, _here: str, name: str, living: tuple[str, str, str], pruned: str) -> None:
+    section, option, value = living
+    apply = functools.partial(draft.send, "config rm", who=section, name=option)
+    if pruned:
+        draft.remove("option", name, _shown(option, value), apply, pruned, "its default applies from then on")
+    else:
+        draft.ensure("option", name, _shown(option, value), None, apply, **_takes_effect(draft.maps.help.get(option)))
+
+
+def check(option: str, value: t.Any, about: t.Optional[Declared]) -> str:
     """Say what is wrong with a value, "" where nothing is."""
     try:
         meant = normalise(option, value, about)
@@ -193,37 +218,14 @@ def check(option: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -
     if about.get("type") == "float" and not meant and values.number(value):
         return f"'{value}' would become 0: Ceph keeps six decimals"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
-        for key in ("min", "max"):
-            bound = about.get(key)
-            if bound not in ("", None):
-                try:
-                    limit = float(str(bound))
-                except ValueError:
-                    continue
-                if meant < limit if key == "min" else meant > limit:
-                    return f"{value} is {'less than its least' if key == 'min' else 'more than its greatest'} value, {bound}"
+        for key, sign, what in (("min", 1, "less than its least"), ("max", -1, "more than its greatest")):
+            with contextlib.suppress(ValueError):  # not every bound is a number
+                if sign * meant < sign * float(str(about.get(key, ""))):
+                    return f"{value} is {what} value, {about[key]}"
     return ""
 
 
-def _same(option: str, has: str, value: t.Any, about: t.Optional[t.Mapping[str, t.Any]]) -> bool:
-    try:
+def _same(option: str, has: str, value: t.Any, about: t.Optional[Declared]) -> bool:
+    with contextlib.suppress(ValueError):  # what is there may be malformed, and so another
         return bool(normalise(option, has, about) == normalise(option, value, about))
-    except ValueError:  # what is there is malformed, so it is another
-        return False
-
-
-def _ensure(draft: Draft, name: str, option: str, has: t.Optional[str], value: t.Any, about: t.Optional[t.Mapping[str, t.Any]], pruned: bool = False) -> None:
-    def shown(text: t.Optional[str]) -> t.Optional[dict[str, t.Any]]:
-        return None if text is None else {"value": Secret(text) if _SECRET.search(option) else text}
-
-    risk, reason = Risk.NONE, ""
-    if about and not about.get("can_update_at_runtime", True):
-        risk, reason = Risk.RESTART, "it takes effect once the daemons it is for have been restarted"
-    if pruned:
-        risk, reason = Risk.LOSS, "it is not declared, and prune names options: its default applies from then on"
-    text = None if value is None else written(option, value, about)
-
-    def apply() -> None:
-        draft.send("config rm" if text is None else "config set", who=name, name=option, value=text)
-
-    draft.ensure("option", f"{name}/{option}", shown(has), shown(text), apply, risk=risk, reason=reason)
+    return False

@@ -8,12 +8,14 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, erasure_profiles, filesystems, options, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush import Rule, Tree
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush, crush_map, erasure_profiles, filesystems, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map import Rule
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, real, record, string, strings
@@ -55,217 +57,193 @@ OPTIONS: dict[str, t.Any] = {
 # Ceph's own: never pruned. Pools of the gateway are made by it on demand, those of a filesystem are told by the fs map.
 _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ganesha")
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
-# Set by creating the pool, and never again: each of the others has a `osd pool set`.
-_FLAGS = ("bulk", "nodelete", "nopgchange", "nosizechange")
-# Some releases tell them with six decimals only.
-_RATIOS = ("target_size_ratio", "compression_required_ratio")
-_COMPRESSION_SIZES = ("min_blob_size", "max_blob_size")
-# Options of a pool that are in its dictionary "options": our name, Ceph's.
-_IN_OPTIONS = {"pg_num_min": "pg_num_min", "pg_num_max": "pg_num_max", "target_size": "target_size_bytes", "target_size_ratio": "target_size_ratio"}
-# Quincy brought both; Pacific took bulk over in 16.2.8 and not pg_num_max.
-_SINCE = {"bulk": (16, 2, 8), "pg_num_max": (17, 0, 0)}
+
+
+class Field(t.NamedTuple):
+    """What can be set of a pool.
+
+    option: as it is declared, compression_mode for compression.mode. key: as Ceph names it, in `osd pool set` and (but for seen) in `osd dump`.
+    place: where it is in the dump: beside the pool's name, among its options, or among its flags. form: brings both sides into the form in which they
+    are compared. since: the first release that has it.
+    """
+
+    option: str
+    key: str
+    place: str = ""
+    seen: str = ""
+    otherwise: t.Any = 0
+    form: t.Callable[[t.Any], t.Any] = lambda value: value
+    since: tuple[int, ...] = ()
+
+    def of(self, raw: t.Mapping[str, t.Any]) -> t.Any:
+        """Its value for a pool of `osd dump`."""
+        key = self.seen or self.key
+        if self.place == "flags":
+            return key in raw.get("flags_names", "").split(",")
+        value = (raw.get("options", {}) if self.place else raw).get(key, self.otherwise)
+        return None if value is None else self.form(value)
+
+
+# Quincy brought bulk and pg_num_max; Pacific took bulk over in 16.2.8. Ratios are told with six decimals only by some releases.
+_FIELDS = (
+    Field("rule", "crush_rule"),
+    Field("size", "size"),
+    Field("min_size", "min_size"),
+    Field("pg_num", "pg_num"),
+    Field("pg_num_min", "pg_num_min", "options"),
+    Field("pg_num_max", "pg_num_max", "options", since=(17, 0, 0)),
+    Field("autoscale_mode", "pg_autoscale_mode", otherwise="off"),
+    Field("quota_objects", "max_objects", seen="quota_max_objects"),
+    Field("allow_ec_overwrites", "allow_ec_overwrites", "flags", seen="ec_overwrites"),
+    Field("bulk", "bulk", "flags", since=(16, 2, 8)),
+    Field("nodelete", "nodelete", "flags"),
+    Field("nopgchange", "nopgchange", "flags"),
+    Field("nosizechange", "nosizechange", "flags"),
+    Field("target_size_ratio", "target_size_ratio", "options", form=values.decimals),
+    Field("quota_bytes", "max_bytes", seen="quota_max_bytes", form=values.size),
+    Field("target_size", "target_size_bytes", "options", form=values.size),
+    Field("compression_mode", "compression_mode", "options", otherwise=None),
+    Field("compression_algorithm", "compression_algorithm", "options", otherwise=None),
+    Field("compression_required_ratio", "compression_required_ratio", "options", otherwise=None, form=values.decimals),
+    Field("compression_min_blob_size", "compression_min_blob_size", "options", otherwise=None, form=values.size),
+    Field("compression_max_blob_size", "compression_max_blob_size", "options", otherwise=None, form=values.size),
+)
+_KEYS = {field.option: field.key for field in _FIELDS}
+# What the creation of a pool takes itself, which costs no further round of the monitors.
+_AT_ONCE = ("pg_num", "rule", "autoscale_mode", "pg_num_min", "size")
+# What others depend on, in the order in which it is sent; whatever isn't here is sent side by side afterwards.
+_FIRST = ("size", "rule", "allow_ec_overwrites", "autoscale_mode", "pg_num")
+# The flags that keep others from being changed, and which.
+_LOCKS = {"nosizechange": {"size", "min_size"}, "nopgchange": {"pg_num"}}
 
 
 @view
 def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     """The pools, by name, in the words of the declaration."""
-    names = maps.rule_names
-    return {raw["pool_name"]: observe(raw, names) for raw in maps.osd.get("pools", [])}
-
-
-def observe(raw: t.Mapping[str, t.Any], rule_names: t.Mapping[int, str]) -> dict[str, t.Any]:
-    """One pool of `osd dump`, in the words of the declaration."""
-    flags = set(raw.get("flags_names", "").split(","))
-    options = raw.get("options", {})
-    pool: dict[str, t.Any] = {
-        "name": raw["pool_name"],
-        "id": raw["pool"],
-        "type": "erasure" if raw["type"] == 3 else "replicated",
-        "erasure_profile": raw.get("erasure_code_profile") or None,
-        "rule": rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
-        "size": raw["size"],
-        "min_size": raw["min_size"],
-        "pg_num": raw.get("pg_num_target", raw["pg_num"]),
-        "autoscale_mode": raw.get("pg_autoscale_mode", "off"),
-        "applications": sorted(raw.get("application_metadata", {})),
-        "quota_bytes": raw.get("quota_max_bytes", 0),
-        "quota_objects": raw.get("quota_max_objects", 0),
-        "allow_ec_overwrites": "ec_overwrites" in flags,
+    return {
+        raw["pool_name"]: {
+            **{field.option: field.of(raw) for field in _FIELDS},
+            "id": raw["pool"],
+            "type": "erasure" if raw["type"] == 3 else "replicated",
+            "erasure_profile": raw.get("erasure_code_profile") or None,
+            "rule": maps.rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
+            "pg_num": raw.get("pg_num_target", raw["pg_num"]),
+            "applications": sorted(raw.get("application_metadata", {})),
+        }
+        for raw in maps.osd.get("pools", [])
     }
-    for flag in _FLAGS:
-        pool[flag] = flag in flags
-    for ours, theirs in _IN_OPTIONS.items():
-        pool[ours] = options.get(theirs, 0)
-    for key in OPTIONS["compression"]["options"]:
-        pool[f"compression_{key}"] = options.get(f"compression_{key}")
-    for key in _RATIOS:
-        if pool[key] is not None:
-            pool[key] = values.decimals(pool[key])
-    return pool
 
 
-def wanted(item: t.Mapping[str, t.Any], demands: t.Collection[str] = ()) -> dict[str, t.Any]:
-    """What a declaration says of a pool, in the same words; only what it says. demands: applications that consumers need."""
-    said: dict[str, t.Any] = {}
-    for key in ("rule", "size", "min_size", "pg_num", "pg_num_min", "pg_num_max", "autoscale_mode", "quota_objects", "allow_ec_overwrites", *_FLAGS):
-        if item.get(key) is not None:
-            said[key] = item[key]
-    if item.get("target_size_ratio") is not None:
-        said["target_size_ratio"] = item["target_size_ratio"]
-    for key in ("quota_bytes", "target_size"):
-        if item.get(key) is not None:
-            said[key] = values.size(item[key])
+def _said(item: Declared) -> dict[str, t.Any]:
+    """What a declaration says of a pool's fields, before it is brought into form."""
+    flat = {**item, **{f"compression_{key}": value for key, value in (item.get("compression") or {}).items()}}
+    return {field.option: flat[field.option] for field in _FIELDS if flat.get(field.option) is not None}
+
+
+def problems(item: Declared, profiles: t.Sequence[Declared], hosts: t.Optional[int] = None) -> t.Iterator[str]:
+    """What is wrong with a declared pool alone. hosts: how many hosts will have OSDs, where that is known."""
+    said = _said(item)
+    for field in _FIELDS:
+        try:
+            field.form(said.get(field.option, 0))
+        except ValueError as error:
+            yield f"{field.option.replace('compression_', 'compression.')}: {error}"
+    for key in ("size", "min_size", "pg_num"):
+        if key in said and int(said[key]) < 1:
+            yield f"{key} {said[key]} is less than 1"
+    if "size" in said and "min_size" in said and int(said["min_size"]) > int(said["size"]):
+        yield f"min_size {said['min_size']} is greater than size {said['size']}: I/O would stop for ever; lower min_size"
+    if said.get("pg_num_min") and said.get("pg_num_max") and int(said["pg_num_min"]) > int(said["pg_num_max"]):
+        yield f"pg_num_min {said['pg_num_min']} is greater than pg_num_max {said['pg_num_max']}"
+    if item.get("target_size") and item.get("target_size_ratio"):
+        yield "target_size and target_size_ratio exclude each other: keep one of them"
+    if (item.get("type") or "replicated") == "erasure":
+        yield from _erasure_problems(item, profiles)
+        return
+    if item.get("erasure_profile"):
+        yield "erasure_profile is for pools of type erasure: set type: erasure, or leave it out"
+    if item.get("allow_ec_overwrites"):
+        yield "allow_ec_overwrites is for pools of type erasure"
+    if hosts is not None and item.get("size") and not item.get("rule") and int(item["size"]) > hosts:
+        yield f"size {item['size']} needs as many hosts with OSDs, and there are {hosts}: lower size, or add hosts"
+
+
+def _erasure_problems(item: Declared, profiles: t.Sequence[Declared]) -> t.Iterator[str]:
+    if not item.get("erasure_profile"):
+        yield "a pool of type erasure needs erasure_profile"
+    if item.get("size") is not None:
+        yield "size of an erasure-coded pool is k+m of its profile: leave it out"
+    profile = {profile["name"]: profile for profile in profiles}.get(item.get("erasure_profile") or "", {})
+    if profile.get("k") and profile.get("m") and item.get("min_size"):
+        if not int(profile["k"]) <= int(item["min_size"]) <= erasure_profiles.chunks(erasure_profiles.full(profile, None)):
+            yield f"min_size {item['min_size']} of an erasure-coded pool lies between k ({profile['k']}) and k+m"
+
+
+def plan(draft: Draft) -> None:
+    maps, rules, profiles = draft.maps, crush.future_rules(draft), erasure_profiles.future(draft)
+    demands = _consumers.demands(draft.declaration["consumers"])
+    budget: list[tuple[str, str, int, int, Rule]] = []
+    kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _service_marks(pool) or filesystems.user_of(maps, pool["id"])]
+    for here, item, living in draft.walk("pools", current(maps), _delete, kept):
+        said = _desired(item, living, demands.get(item["name"], set()))
+        for field in _FIELDS:
+            if said.get(field.option) and () < maps.release < field.since:
+                draft.too_old(f"{here}: {field.option} needs", field.since)
+        if said.get("rule") and said["rule"] not in rules and not maps.empty:
+            draft.problem(f"{here}: rule {said['rule']} is neither in the CRUSH map nor declared in crush.rules")
+            continue
+        if item.get("erasure_profile") and item["erasure_profile"] not in profiles and not maps.empty:
+            draft.problem(f"{here}: erasure_profile {item['erasure_profile']} is neither there nor declared in erasure_profiles")
+            continue
+        future = {**(living or {}), **said}
+        rule = _rule_of(item, future, draft)
+        chunks = erasure_profiles.chunks(profiles.get(item.get("erasure_profile") or "", {}))
+        size = future.get("size") or (chunks if item["type"] == "erasure" else maps.default_int("osd_pool_default_size", 3))
+        pg_num = future.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)
+        _check_room(here, item, said, living, size, rule, draft)
+        if living is None:
+            _create(here, item, said, rule, draft)
+        elif not _update(here, item, said, living, draft):
+            continue
+        if rule is not None and (living is None or pg_num > living["pg_num"] or size > living["size"]):
+            budget.append((here, item["name"], pg_num, size, rule))
+    _check_budget(budget, draft)
+
+
+def _service_marks(pool: Declared) -> set[str]:
+    return set(pool["applications"]) & _SERVICE_APPLICATIONS
+
+
+def _desired(item: Declared, living: t.Optional[Declared], demands: set[str]) -> dict[str, t.Any]:
+    """What a pool is to be, only what is said of it. demands: the applications that consumers need."""
+    raw = _said(item)
+    said = {field.option: field.form(raw[field.option]) for field in _FIELDS if field.option in raw}
     if item.get("applications") is not None:
         said["applications"] = sorted({*item["applications"], *demands})
-    for key, value in (item.get("compression") or {}).items():
-        if value is not None:
-            said[f"compression_{key}"] = values.size(value) if key in _COMPRESSION_SIZES else value
-    return {key: values.decimals(value) if key in _RATIOS else value for key, value in said.items()}
+    elif demands and (living is None or not demands <= set(living["applications"])):
+        said["applications"] = sorted({*demands, *(living["applications"] if living else ())})
+    if living is not None and {**living, **said}["autoscale_mode"] == "on":
+        said.pop("pg_num", None)  # the autoscaler's
+    return said
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], profiles: t.Sequence[t.Mapping[str, t.Any]], where: str, hosts: t.Optional[int] = None) -> list[str]:
-    """What is wrong with the declaration alone. hosts: how many hosts will have OSDs, where that is known."""
-    found = [f"{where}: {name} is declared twice: keep one of them" for name in values.duplicates(item["name"] for item in declared)]
-    by_name = {profile["name"]: profile for profile in profiles}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item.get("state") or "present") == "absent":
-            continue
-        sizes = [("quota_bytes", item.get("quota_bytes")), ("target_size", item.get("target_size"))]
-        sizes += [(f"compression.{key}", (item.get("compression") or {}).get(key)) for key in _COMPRESSION_SIZES]
-        for key, text in sizes:
-            if text is not None:
-                try:
-                    values.size(text)
-                except ValueError as error:
-                    found.append(f"{here}: {key}: {error}")
-        for key in ("size", "min_size", "pg_num"):
-            if item.get(key) is not None and int(item[key]) < 1:
-                found.append(f"{here}: {key} {item[key]} is less than 1")
-        if item.get("size") is not None and item.get("min_size") is not None and int(item["min_size"]) > int(item["size"]):
-            found.append(f"{here}: min_size {item['min_size']} is greater than size {item['size']}: I/O would stop for ever; lower min_size")
-        if item.get("pg_num_min") and item.get("pg_num_max") and int(item["pg_num_min"]) > int(item["pg_num_max"]):
-            found.append(f"{here}: pg_num_min {item['pg_num_min']} is greater than pg_num_max {item['pg_num_max']}")
-        if item.get("target_size") and item.get("target_size_ratio"):
-            found.append(f"{here}: target_size and target_size_ratio exclude each other: keep one of them")
-        if (item.get("type") or "replicated") == "erasure":
-            if not item.get("erasure_profile"):
-                found.append(f"{here}: a pool of type erasure needs erasure_profile")
-            if item.get("size") is not None:
-                found.append(f"{here}: size of an erasure-coded pool is k+m of its profile: leave it out")
-            profile = by_name.get(item.get("erasure_profile") or "")
-            if profile and profile.get("k") and profile.get("m") and item.get("min_size"):
-                if not int(profile["k"]) <= int(item["min_size"]) <= erasure_profiles.chunks(erasure_profiles.full(profile, None)):
-                    found.append(f"{here}: min_size {item['min_size']} of an erasure-coded pool lies between k ({profile['k']}) and k+m")
-        else:
-            if item.get("erasure_profile"):
-                found.append(f"{here}: erasure_profile is for pools of type erasure: set type: erasure, or leave it out")
-            if item.get("allow_ec_overwrites"):
-                found.append(f"{here}: allow_ec_overwrites is for pools of type erasure")
-            if hosts is not None and item.get("size") and not item.get("rule") and int(item["size"]) > hosts:
-                found.append(f"{here}: size {item['size']} needs as many hosts with OSDs, and there are {hosts}: lower size, or add hosts")
-    return found
-
-
-def plan(
-    declared: t.Sequence[t.Mapping[str, t.Any]],
-    maps: Maps,
-    draft: Draft,
-    tree: Tree,
-    rules: t.Mapping[str, Rule],
-    profiles: t.Mapping[str, t.Mapping[str, str]],
-    demands: t.Mapping[str, t.Collection[str]],
-    prune: bool,
-) -> None:
-    """Plan pools. tree, rules, profiles: as they will be. demands: applications that consumers need of a pool."""
-    budget: list[tuple[str, dict[str, t.Any], Rule]] = []
-    for number, item in enumerate(declared):
-        name, here = item["name"], f"{draft.prefix}pools[{number}] ({item['name']})"
-        living = current(maps).get(name)
-        if item["state"] == "absent":
-            if living is not None:
-                _plan_delete(living, maps, draft, here, "all its data is destroyed")
-            continue
-        applications = demands.get(name, ())
-        said = wanted(item, applications)
-        if applications and "applications" not in said and (living is None or not set(applications) <= set(living["applications"])):
-            said["applications"] = sorted({*applications, *(living["applications"] if living else ())})
-        for key, since in _SINCE.items():
-            if said.get(key) and maps.release and maps.release < since:
-                draft.problem(f"{here}: {key} needs Ceph {values.shown(since)}, and this is {values.shown(maps.release)}: leave it out, or upgrade first")
-        rule_name = said.get("rule")
-        if rule_name and rule_name not in rules and not maps.empty:
-            draft.problem(f"{here}: rule {rule_name} is neither in the CRUSH map nor declared in crush.rules")
-            continue
-        profile_name = item.get("erasure_profile")
-        if profile_name and profile_name not in profiles and not maps.empty:
-            draft.problem(f"{here}: erasure_profile {profile_name} is neither there nor declared in erasure_profiles")
-            continue
-        rule = _rule_of(item, said, living, maps, rules, profiles)
-        _check_room(here, item, said, living, maps, draft, tree, rule, profiles)
-        if living is None:
-            _plan_create(here, item, said, maps, draft, rule)
-            after = {"size": _size_of(item, said, maps, profiles), "pg_num": said.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)}
-        else:
-            if not _plan_update(here, item, said, living, maps, draft):
-                continue
-            scaled = said.get("autoscale_mode", living["autoscale_mode"]) == "on"
-            after = {"size": said.get("size", living["size"]), "pg_num": living["pg_num"] if scaled else said.get("pg_num", living["pg_num"])}
-        if rule is not None and (living is None or after["pg_num"] > living["pg_num"] or after["size"] > living["size"]):
-            budget.append((here, {"name": name, **after}, rule))
-    if prune:
-        kept = {item["name"] for item in declared}
-        for name, living in current(maps).items():
-            ours = not _SERVICE.fullmatch(name) and not set(living["applications"]) & _SERVICE_APPLICATIONS and not filesystems.user_of(maps, living["id"])
-            if name not in kept and ours:
-                _plan_delete(living, maps, draft, f"{draft.prefix}prune ({name})", "it is not declared, and prune names pools: all its data is destroyed")
-    _check_budget(budget, maps, draft, tree, rules)
-
-
-def _size_of(item: t.Mapping[str, t.Any], said: t.Mapping[str, t.Any], maps: Maps, profiles: t.Mapping[str, t.Mapping[str, str]]) -> int:
-    if item["type"] == "erasure":
-        return erasure_profiles.chunks(profiles.get(item.get("erasure_profile") or "", {}))
-    return int(said.get("size") or maps.default_int("osd_pool_default_size", 3))
-
-
-def _rule_of(
-    item: t.Mapping[str, t.Any],
-    said: t.Mapping[str, t.Any],
-    living: t.Optional[t.Mapping[str, t.Any]],
-    maps: Maps,
-    rules: t.Mapping[str, Rule],
-    profiles: t.Mapping[str, t.Mapping[str, str]],
-) -> t.Optional[Rule]:
+def _rule_of(item: Declared, future: Declared, draft: Draft) -> t.Optional[Rule]:
     """The rule by which the pool will be placed: declared, its own, or the one that Ceph would give it."""
-    if said.get("rule"):
-        return rules.get(said["rule"])
-    if living is not None:
-        return rules.get(living["rule"])
-    if item["type"] == "erasure":
-        return crush.declared_rule({"name": item["name"], "type": "erasure", "erasure_profile": item.get("erasure_profile")}, profiles)
-    first = maps.default_rule
-    return rules.get(first) if first else None
+    if item["type"] == "erasure" and not future.get("rule"):
+        own = {"name": item["name"], "type": "erasure", "erasure_profile": item.get("erasure_profile")}
+        return crush_map.declared_rule(own, erasure_profiles.future(draft))
+    return crush.future_rules(draft).get(future.get("rule") or draft.maps.default_rule or "")
 
 
-def _check_room(
-    here: str,
-    item: t.Mapping[str, t.Any],
-    said: t.Mapping[str, t.Any],
-    living: t.Optional[t.Mapping[str, t.Any]],
-    maps: Maps,
-    draft: Draft,
-    tree: Tree,
-    rule: t.Optional[Rule],
-    profiles: t.Mapping[str, t.Mapping[str, str]],
-) -> None:
+def _check_room(here: str, item: Declared, said: Declared, living: t.Optional[Declared], size: int, rule: t.Optional[Rule], draft: Draft) -> None:
     """A pool whose copies cannot all be placed never gets clean."""
-    size = int(living["size"]) if living is not None and not said.get("size") else _size_of(item, said, maps, profiles)
     if said.get("min_size") and said["min_size"] > size:
         draft.problem(f"{here}: min_size {said['min_size']} is greater than size {size}: I/O would stop for ever; lower min_size")
     if rule is not None and rule.type != item["type"]:
         draft.problem(f"{here}: rule {rule.name} is for {rule.type} pools, and this one is {item['type']}: choose another rule")
         return
-    room = rule.capacity(tree) if rule is not None and crush.current_tree(maps).has_osds else None
+    tree = crush_map.future_tree(draft)
+    room = rule.capacity(tree) if rule is not None and crush_map.current_tree(draft.maps).has_osds else None
     if rule is None or room is None or size <= room:
         return
     if rule.domains and size > rule.domains * rule.osds_per_domain:
@@ -275,135 +253,102 @@ def _check_room(
     if item["type"] == "replicated" and not said.get("size"):
         if living is None:
             draft.warn(f"{text}: the pool will not become clean before more are added")
-    elif living is None or said.get("size", living["size"]) != living["size"] or said.get("rule", living["rule"]) != living["rule"]:
+    elif living is None or any(said.get(key, living[key]) != living[key] for key in ("size", "rule")):
         draft.problem(f"{text}: lower size, add some, or use a rule with a smaller failure domain")
     else:
         draft.warn(f"{text}: it cannot become clean before more are added")
 
 
-def _check_budget(budget: t.Sequence[tuple[str, dict[str, t.Any], Rule]], maps: Maps, draft: Draft, tree: Tree, rules: t.Mapping[str, Rule]) -> None:
-    """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num)."""
-    limit = options.declared_int(draft.declaration["options"], "mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
-    if not crush.current_tree(maps).has_osds or not limit:
+def _check_budget(budget: t.Sequence[tuple[str, str, int, int, Rule]], draft: Draft) -> None:
+    """Foresee the mon's own refusal: more PG replicas on an OSD than mon_max_pg_per_osd (OSDMonitor::check_pg_num).
+
+    budget: of pools that grow, where it is declared, its name, pg_num and size, and its rule.
+    """
+    tree, rules = crush_map.future_tree(draft), crush.future_rules(draft)
+    limit = options.declared_int(draft.declaration["options"], "mon_max_pg_per_osd", draft.maps.default_int("mon_max_pg_per_osd", 250))
+    if not crush_map.current_tree(draft.maps).has_osds or not limit:
         return
-    growing = {wanted_pool["name"] for _here, wanted_pool, _rule in budget}
+    passed_over = {name for _here, name, *_more in budget} | {id_[len("pool/") :] for id_ in draft.ids("pool", action="delete")}
     load: list[tuple[set[str], int]] = []
-    for pool in current(maps).values():
-        rule = rules.get(pool["rule"])
-        if pool["name"] not in growing and f"pool/{pool['name']}" not in draft.ids("pool", action="delete"):
-            load.append((set(rule.osds(tree)) if rule else set(), pool["pg_num"] * pool["size"]))
-    for here, wanted_pool, rule in budget:
+    for name, pool in current(draft.maps).items():
+        if name not in passed_over and pool["rule"] in rules:
+            load.append((set(rules[pool["rule"]].osds(tree)), pool["pg_num"] * pool["size"]))
+    for here, _name, pg_num, size, rule in budget:
         osds = set(rule.osds(tree))
         if not osds:
             continue
-        load.append((osds, wanted_pool["pg_num"] * wanted_pool["size"]))
+        load.append((osds, pg_num * size))
         total = sum(replicas * len(osds & where) / len(where) for where, replicas in load if where)
         if total > limit * len(osds):
             draft.problem(
-                f"{here}: pg_num {wanted_pool['pg_num']} with size {wanted_pool['size']} would bring {len(osds)} OSDs to "
+                f"{here}: pg_num {pg_num} with size {size} would bring {len(osds)} OSDs to "
                 f"{round(total / len(osds))} PG replicas each, and mon_max_pg_per_osd is {limit}: lower pg_num, add OSDs, or raise that option"
             )
 
 
-def _plan_create(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], maps: Maps, draft: Draft, rule: t.Optional[Rule]) -> None:
-    name = item["name"]
-    after = {"type": item["type"], **({"erasure_profile": item["erasure_profile"]} if item.get("erasure_profile") else {}), **said}
+def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[Rule], draft: Draft) -> None:
+    name, profile = item["name"], item.get("erasure_profile")
     if said.get("size") == 1:
         draft.warn(f"{draft.prefix}pools ({name}): size 1 keeps one copy: the first disk that fails takes data with it")
-
-    # What the creation takes itself costs no further round of the monitors.
-    at_once = {key: value for key, value in said.items() if key in ("pg_num", "rule", "autoscale_mode", "pg_num_min") or (key == "size" and value > 1)}
-    later = {key: value for key, value in said.items() if key not in at_once and not _is_default(key, value)}
+    at_once = {key: value for key, value in said.items() if key in _AT_ONCE and (key, value) != ("size", 1)}
+    later = {key: value for key, value in said.items() if value and key not in at_once}
 
     def apply() -> None:
-        draft.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=item.get("erasure_profile"), **at_once)
-        _set_all(draft, name, later, ())
+        draft.send("osd pool create", pool=name, pool_type=item["type"], erasure_code_profile=profile, **at_once)
+        _set(draft, name, later)
 
-    needs = {*draft.option_needs, *draft.bucket_needs, *({f"crush_rule/{said['rule']}"} if said.get("rule") else ())}
-    if item.get("erasure_profile"):
-        needs.add(f"erasure_profile/{item['erasure_profile']}")
+    needs = {*options.of_pools(draft), *crush_map.bucket_ids(draft)}
+    needs |= {f"{kind}/{needed}" for kind, needed in (("crush_rule", said.get("rule")), ("erasure_profile", profile)) if needed}
     if rule is not None and not said.get("rule"):  # one that comes with the pool
-        needs |= crush.client_needs(rule, maps, draft, f"{here}: its rule")
-    draft.ensure("pool", name, None, after, apply, needs=needs)
+        needs |= crush.client_needs(rule, draft, f"{here}: its rule")
+    draft.ensure("pool", name, None, {"type": item["type"], **({"erasure_profile": profile} if profile else {}), **said}, apply, needs=needs)
 
 
-def _is_default(key: str, value: t.Any) -> bool:
-    return value in (False, 0, []) and key != "size"
-
-
-def _plan_update(here: str, item: t.Mapping[str, t.Any], said: dict[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps, draft: Draft) -> bool:
+def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared, draft: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
     name = item["name"]
+    stuck = ""
     if item["type"] != living["type"]:
-        draft.problem(f"{here}: it is {living['type']}, and Ceph cannot make it {item['type']}: declare another pool and move the data")
-        return False
-    if item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
-        draft.problem(f"{here}: its erasure_profile is {living['erasure_profile']}, and that cannot change: declare another pool and move the data")
-        return False
-    said = dict(said)
-    if said.get("autoscale_mode", living["autoscale_mode"]) == "on":
-        said.pop("pg_num", None)  # the autoscaler's
-    if living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
-        draft.problem(f"{here}: allow_ec_overwrites cannot be taken back: declare another pool and move the data")
+        stuck = f"it is {living['type']}, and Ceph cannot make it {item['type']}"
+    elif item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
+        stuck = f"its erasure_profile is {living['erasure_profile']}, and that cannot change"
+    elif living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
+        stuck = "allow_ec_overwrites cannot be taken back"
+    if stuck:
+        draft.problem(f"{here}: {stuck}: declare another pool and move the data")
         return False
     if "applications" in said:
         # A filesystem's or a gateway's own mark stays.
-        said["applications"] = sorted({*said["applications"], *({"cephfs"} if filesystems.user_of(maps, living["id"]) else set()), *_kept_applications(living)})
+        marks = {"cephfs"} if filesystems.user_of(draft.maps, living["id"]) else set()
+        said["applications"] = sorted({*said["applications"], *marks, *_service_marks(living)})
+    said = {key: value for key, value in said.items() if value or living[key] is not None}
     before, after = differing(living, said)
-    before = {key: value for key, value in before.items() if not (value is None and _is_default(key, after[key]))}
-    after = {key: after[key] for key in before}
-    if not after:
-        return True
-    risk, reason, moved = _risk(name, before, after, living, maps)
-    applications = living["applications"]
-    unlock = [flag for flag in ("nosizechange", "nopgchange") if living[flag] and _locked(flag, after)]
-    if unlock and not all(said.get(flag) is False for flag in unlock):
-        draft.problem(f"{here}: the pool has the flag {', '.join(unlock)}, so {', '.join(after)} cannot change: declare the flag false first")
+    locks = [flag for flag, keys in _LOCKS.items() if living[flag] and keys & set(after)]
+    if locks and not all(said.get(flag) is False for flag in locks):
+        draft.problem(f"{here}: the pool has the flag {', '.join(locks)}, so {', '.join(after)} cannot change: declare the flag false first")
         return False
-    needs = {f"crush_rule/{after['rule']}"} if after.get("rule") else set()
-    draft.ensure(
-        "pool",
-        name,
-        before,
-        after,
-        lambda: _set_all(draft, name, after, applications),
-        risk=risk,
-        reason=reason,
-        moved_bytes=moved,
-        needs=draft.option_needs | needs,
-    )
+    risk, reason, moved = _risk(before, after, living, draft.maps.used_bytes(name))
+    needs = {*options.of_pools(draft), *({f"crush_rule/{after['rule']}"} if after.get("rule") else ())}
+    apply = functools.partial(_set, draft, name, after, living["applications"])
+    draft.ensure("pool", name, before, after, apply, risk=risk, reason=reason, moved_bytes=moved, needs=needs)
     return True
 
 
-def _kept_applications(living: t.Mapping[str, t.Any]) -> set[str]:
-    return set(living["applications"]) & _SERVICE_APPLICATIONS
-
-
-def _locked(flag: str, after: t.Mapping[str, t.Any]) -> bool:
-    return bool({"nosizechange": {"size", "min_size"}, "nopgchange": {"pg_num"}}[flag] & set(after))
-
-
-def _risk(
-    name: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], living: t.Mapping[str, t.Any], maps: Maps
-) -> tuple[Risk, str, t.Optional[int]]:
-    """What an update costs. The worst of its parts counts."""
-    used = maps.used_bytes(name)
+def _risk(before: Declared, after: Declared, living: Declared, used: int) -> tuple[Risk, str, t.Optional[int]]:
+    """What an update costs: the worst of its parts, why, and the bytes that move. used: those that the pool has."""
     reasons: list[str] = []
     moved = 0
-    risk = Risk.NONE
     if "rule" in after:
-        risk, moved = Risk.MOVEMENT, used
+        moved = used
         reasons.append("all its data is placed anew")
-    if "size" in after and after["size"] > before["size"]:
-        risk = Risk.MOVEMENT
-        moved += used * (after["size"] - before["size"]) // max(1, before["size"])
-        reasons.append(f"{after['size'] - before['size']} more copies are made")
-    elif "size" in after:
-        risk = Risk.MOVEMENT
-        reasons.append(f"{before['size'] - after['size']} copies are removed: it survives fewer failures")
+    if "size" in after:
+        more = after["size"] - before["size"]
+        moved += max(0, used * more // max(1, before["size"]))
+        reasons.append(f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures")
     if "pg_num" in after:
-        risk, moved = Risk.MOVEMENT, max(moved, used)
+        moved = max(moved, used)
         reasons.append("placement groups are split" if after["pg_num"] > before["pg_num"] else "placement groups are merged")
+    risk = Risk.MOVEMENT if reasons else Risk.NONE
     if after.get("size") == 1:
         risk = Risk.LOSS
         reasons.append("with one copy the first disk that fails takes data with it")
@@ -412,56 +357,33 @@ def _risk(
     return risk, "; ".join(reasons), moved or None
 
 
-def _set_all(draft: Draft, name: str, after: t.Mapping[str, t.Any], applications: t.Collection[str]) -> None:
-    """Send what differs: first what others depend on, then the rest side by side."""
-    send = draft.send
-    first: list[tuple[str, dict[str, t.Any]]] = []
-    rest: list[tuple[str, dict[str, t.Any]]] = []
+def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[str] = ()) -> None:
+    """Send what differs: first what others depend on, then the rest side by side, and locks at last. applications: those it has."""
 
-    def put(calls: list[tuple[str, dict[str, t.Any]]], key: str, value: t.Any, **more: t.Any) -> None:
-        calls.append(("osd pool set", {"pool": name, "var": key, "val": str(value), **more}))
+    def command(key: str) -> tuple[str, dict[str, t.Any]]:
+        text = str(after[key]).lower() if isinstance(after[key], bool) else str(after[key])
+        if key.startswith("quota_"):
+            return "osd pool set-quota", {"pool": name, "field": _KEYS[key], "val": text}
+        one = {"yes_i_really_mean_it": True} if (key, after[key]) == ("size", 1) else {}
+        return "osd pool set", {"pool": name, "var": _KEYS[key], "val": text, **one}
 
-    for flag in ("nosizechange", "nopgchange"):
-        if after.get(flag) is False:
-            put(first, flag, "false")
-    one = after.get("size") == 1
-    if "size" in after:
-        put(first, "size", after["size"], **({"yes_i_really_mean_it": True} if one else {}))
-    for key, theirs in (("rule", "crush_rule"), ("allow_ec_overwrites", "allow_ec_overwrites"), ("autoscale_mode", "pg_autoscale_mode")):
-        if key in after:
-            put(first, theirs, str(after[key]).lower() if isinstance(after[key], bool) else after[key])
-    if "pg_num" in after:
-        put(first, "pg_num", after["pg_num"])
-    if "min_size" in after:
-        put(rest, "min_size", after["min_size"])
-    for ours, theirs in _IN_OPTIONS.items():
-        if ours in after:
-            put(rest, theirs, after[ours])
-    for key, value in after.items():
-        if key.startswith("compression_"):
-            put(rest, key, value)
-    if "bulk" in after:
-        put(rest, "bulk", str(after["bulk"]).lower())
-    for key, field in (("quota_bytes", "max_bytes"), ("quota_objects", "max_objects")):
-        if key in after:
-            rest.append(("osd pool set-quota", {"pool": name, "field": field, "val": str(after[key])}))
-    if "applications" in after:
-        for application in set(after["applications"]) - set(applications):
-            rest.append(("osd pool application enable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
-        for application in set(applications) - set(after["applications"]):
-            rest.append(("osd pool application disable", {"pool": name, "app": application, "yes_i_really_mean_it": True}))
-    with draft.gate("mon_allow_pool_size_one", needed=one):
-        for prefix, arguments in first:
-            send(prefix, **arguments)
+    unlocked = [flag for flag in _LOCKS if after.get(flag) is False]
+    first = [*unlocked, *(key for key in _FIRST if key in after)]
+    last = [flag for flag in ("nodelete", *_LOCKS) if flag in after and flag not in unlocked]
+    rest = [command(key) for key in after if key not in (*first, *last, "applications")]
+    marks, marked = set(after.get("applications", applications)), set(applications)
+    for action, those in (("enable", marks - marked), ("disable", marked - marks)):
+        rest += [(f"osd pool application {action}", {"pool": name, "app": application, "yes_i_really_mean_it": True}) for application in those]
+    with draft.gate("mon_allow_pool_size_one", needed=after.get("size") == 1):
+        for prefix, arguments in map(command, first):
+            draft.send(prefix, **arguments)
     draft.many(rest)
-    for flag in ("nodelete", "nosizechange", "nopgchange"):
-        if after.get(flag) is True or (flag == "nodelete" and after.get(flag) is False):
-            send("osd pool set", pool=name, var=flag, val=str(after[flag]).lower())
+    for prefix, arguments in map(command, last):
+        draft.send(prefix, **arguments)
 
 
-def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, draft: Draft, here: str, reason: str) -> None:
-    name = living["name"]
-    filesystem = filesystems.user_of(maps, living["id"])
+def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
+    filesystem = filesystems.user_of(draft.maps, living["id"])
     if filesystem and f"filesystem/{filesystem}" not in draft.ids("filesystem", action="delete"):
         draft.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
@@ -473,7 +395,7 @@ def _plan_delete(living: t.Mapping[str, t.Any], maps: Maps, draft: Draft, here: 
         with draft.gate("mon_allow_pool_delete"):
             draft.patiently("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
-    used = maps.used_bytes(name)
-    before = {"type": living["type"], "size": living["size"], "pg_num": living["pg_num"], "applications": living["applications"], "used_bytes": used}
-    needs = draft.option_needs | ({f"filesystem/{filesystem}"} if filesystem else set())
-    draft.ensure("pool", name, before, None, apply, risk=Risk.LOSS, reason=f"{reason} ({used} bytes)", needs=needs)
+    used = draft.maps.used_bytes(name)
+    before = {**{key: living[key] for key in ("type", "size", "pg_num", "applications")}, "used_bytes": used}
+    needs = {*options.of_pools(draft), *({f"filesystem/{filesystem}"} if filesystem else ())}
+    draft.remove("pool", name, before, apply, pruned, f"all its data is destroyed ({used} bytes)", needs)

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import datetime
 import ipaddress
 import math
@@ -25,11 +26,11 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?B?)", re.IGNORECASE)
 _COUNT = re.compile(r"([+-]?\d+)([KMGTPE]?)")
 # The units of Ceph's parse_timespan.
 _SECONDS = {
-    "s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
+    "": 1, "s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
     "d": 86400, "day": 86400, "days": 86400, "w": 604800, "wk": 604800, "week": 604800, "weeks": 604800,
     "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
 }  # fmt: skip
-_SPAN = re.compile(r"\s*(\d+)\s*([a-z]*)", re.IGNORECASE)
+_SPAN, _SPANS = re.compile(r"(\d+)\s*([a-z]*)"), re.compile(r"(\d+\s*[a-z]*\s*)+")
 # Protocol; an address in brackets, without colons, or with several; port; nonce.
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
 
@@ -43,38 +44,37 @@ def size(value: t.Any) -> int:
     """Bytes of "4G", "4GiB", "512K" or 4294967296."""
     if isinstance(value, bool):
         raise ValueError(f"'{value}' is not a size such as 4G")
-    value = _whole(value)
-    if isinstance(value, int):
-        if value < 0:
-            raise ValueError(f"'{value}' is not a size such as 4G: it is less than nothing")
-        return value
+    whole = _whole(value)
+    if whole is not None and whole < 0:
+        raise ValueError(f"'{whole}' is not a size such as 4G: it is less than nothing")
+    if whole is not None:
+        return whole
     match = _SIZE.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"'{value}' is not a size: write a number with K, M, G, T or P, such as 4G")
-    unit = 1024 ** _UNITS[match.group(2).upper()]
-    if "." not in match.group(1):
-        return int(match.group(1)) * unit
-    if unit == 1 and not float(match.group(1)).is_integer():
+    unit: int = 1024 ** _UNITS[match[2].upper()]
+    if "." not in match[1]:
+        return int(match[1]) * unit
+    if unit == 1 and not float(match[1]).is_integer():
         raise ValueError(f"'{value}' is no whole number of bytes")
-    return int(float(match.group(1)) * unit)
+    return int(float(match[1]) * unit)
 
 
 def count(value: t.Any) -> int:
     """An integer; "2K" is 2000."""
-    if isinstance(value, bool):
-        return int(value)
-    value = _whole(value)
-    if isinstance(value, int):
-        return value
+    whole = _whole(value)
+    if whole is not None:
+        return whole
     match = _COUNT.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"'{value}' is not a whole number")
-    return int(match.group(1)) * 1000 ** _UNITS[match.group(2)]
+    unit: int = 1000 ** _UNITS[match[2]]
+    return int(match[1]) * unit
 
 
-def _whole(value: t.Any) -> t.Any:
-    """A float that is a whole number, as YAML reads 1.0e+3, as what it is; everything else as it came."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _whole(value: t.Any) -> t.Optional[int]:
+    """A whole number, also one that YAML reads as a float, such as 1.0e+3; None of what is none, or is written in words."""
+    return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
 
 
 # What YAML 1.1 reads as truth values, the likeliest first where several are among the words that are allowed.
@@ -97,14 +97,10 @@ def word(value: t.Any, allowed: t.Collection[str] = ()) -> str:
 
 def boolean(value: t.Any) -> bool:
     """A truth value in any of its spellings."""
-    if isinstance(value, bool):
-        return value
-    word = str(value).strip().lower()
-    if word in ("true", "yes", "on", "1", "y", "t"):
-        return True
-    if word in ("false", "no", "off", "0", "n", "f", ""):
-        return False
-    raise ValueError(f"'{value}' is neither true nor false")
+    text = str(value).strip().lower()
+    if text not in ("true", "yes", "on", "1", "y", "t", "false", "no", "off", "0", "n", "f", ""):
+        raise ValueError(f"'{value}' is neither true nor false")
+    return text in ("true", "yes", "on", "1", "y", "t")
 
 
 def number(value: t.Any) -> float:
@@ -162,17 +158,13 @@ def addresses(text: t.Any) -> tuple[str, ...]:
 
 def duration(value: t.Any) -> int:
     """Seconds of "90", "5m", "1h30m" or "2 days"."""
-    text = str(value).strip()
-    total, at = 0, 0
-    while at < len(text):
-        match = _SPAN.match(text, at)
-        if not match or (match.group(2).lower() or "s") not in _SECONDS or match.end() == at:
-            raise ValueError(f"'{value}' is not a duration such as 90, 5m or 1h30m")
-        total += int(match.group(1)) * _SECONDS[match.group(2).lower() or "s"]
-        at = match.end()
+    text = str(value).strip().lower()
     if not text:
         raise ValueError("an empty duration: write one such as 90, 5m or 1h30m")
-    return total
+    parts = _SPAN.findall(text) if _SPANS.fullmatch(text) else []
+    if not parts or any(unit not in _SECONDS for _number, unit in parts):
+        raise ValueError(f"'{value}' is not a duration such as 90, 5m or 1h30m")
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -188,12 +180,28 @@ def shown(numbers: t.Sequence[int]) -> str:
     return ".".join(str(part) for part in numbers)
 
 
+def not_boolean(declared: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
+    """What is wrong with a dictionary of truth values."""
+    for name, value in declared.items():
+        try:
+            boolean(value)
+        except ValueError as error:
+            yield f"{where}.{name}: {error}"
+
+
+def item_problems(
+    declared: t.Sequence[t.Mapping[str, t.Any]],
+    where: str,
+    problems: t.Callable[[t.Mapping[str, t.Any]], t.Iterable[str]] = lambda item: (),
+    gone_too: bool = False,
+) -> t.Iterator[str]:
+    """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
+    yield from (f"{where}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared))
+    for number, item in enumerate(declared):
+        if gone_too or item.get("state") != "absent":
+            yield from (f"{where}[{number}] ({item['name']}): {text}" for text in problems(item))
+
+
 def duplicates(names: t.Iterable[str]) -> list[str]:
     """Return the names that occur more than once, each once, in their order."""
-    seen: set[str] = set()
-    twice: list[str] = []
-    for name in names:
-        if name in seen and name not in twice:
-            twice.append(name)
-        seen.add(name)
-    return twice
+    return [name for name, times in collections.Counter(names).items() if times > 1]

@@ -13,7 +13,7 @@ import uuid
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush, declaration, info, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush_map, declaration, info, options, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
@@ -68,7 +68,7 @@ def maps(pools=(), release=(18, 2, 7), mons=3, profiles=None, **more):
 
 
 def plan(observed, **said):
-    return cluster.plan(declare(**said), observed)
+    return cluster.ClusterProvider(declare(**said), {}).plan(observed)
 
 
 def problems(observed, **said):
@@ -385,7 +385,7 @@ def test_prune_of_options_passes_over_what_daemons_set():
 
 
 def test_where_copies_fit():
-    tree = crush.Tree(crush_dump(hosts=4, osds=2, classes=("hdd", "ssd")))
+    tree = crush_map.Tree(crush_dump(hosts=4, osds=2, classes=("hdd", "ssd")))
     assert len(tree.osds("default")) == 8
     assert len(tree.osds("default", "ssd")) == 4
     assert tree.domains("default", "host") == ["host0", "host1", "host2", "host3"]
@@ -394,16 +394,16 @@ def test_where_copies_fit():
 
 
 def test_rules_of_the_usual_shape_and_others():
-    usual = crush.rule_of({"rule_name": "a", "type": 1, "steps": steps("default~ssd", "rack")})
+    usual = crush_map.rule_of({"rule_name": "a", "type": 1, "steps": steps("default~ssd", "rack")})
     assert (usual.root, usual.device_class, usual.failure_domain, usual.steps) == ("default", "ssd", "rack", ())
     two = [
         {"op": "take", "item": -1, "item_name": "default"},
         {"op": "choose_firstn", "num": 2, "type": "rack"},
         {"op": "chooseleaf_firstn", "num": 2, "type": "host"},
     ]
-    other = crush.rule_of({"rule_name": "b", "type": 1, "steps": [*two, {"op": "emit"}]})
+    other = crush_map.rule_of({"rule_name": "b", "type": 1, "steps": [*two, {"op": "emit"}]})
     assert other.steps
-    assert other.capacity(crush.Tree(crush_dump())) is None
+    assert other.capacity(crush_map.Tree(crush_dump())) is None
 
 
 def test_racks_are_built_before_hosts_move_into_them():
@@ -571,14 +571,14 @@ def squid(pools=(), client="squid", rules=(), hosts=3, osds=2, **more):
 
 
 def test_rules_that_retry_all_steps_are_read_as_what_they_are():
-    rule = crush.rule_of(msr_rule(take="default~hdd"))
+    rule = crush_map.rule_of(msr_rule(take="default~hdd"))
     assert (rule.type, rule.root, rule.device_class, rule.failure_domain, rule.steps) == ("erasure", "default", "hdd", "host", ())
     assert (rule.domains, rule.osds_per_domain) == (3, 2)
-    assert crush.rule_of(msr_rule(kind=4)).type == "replicated"
-    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=2))) == 6
-    assert rule.capacity(crush.Tree(crush_dump(hosts=4, osds=3))) == 6
-    assert rule.capacity(crush.Tree(crush_dump(hosts=3, osds=1))) == 1  # one host has to be filled before the next
-    assert rule.capacity(crush.Tree(crush_dump(hosts=2, osds=4))) == 4
+    assert crush_map.rule_of(msr_rule(kind=4)).type == "replicated"
+    assert rule.capacity(crush_map.Tree(crush_dump(hosts=3, osds=2))) == 6
+    assert rule.capacity(crush_map.Tree(crush_dump(hosts=4, osds=3))) == 6
+    assert rule.capacity(crush_map.Tree(crush_dump(hosts=3, osds=1))) == 1  # one host has to be filled before the next
+    assert rule.capacity(crush_map.Tree(crush_dump(hosts=2, osds=4))) == 4
 
 
 def test_several_chunks_on_each_of_few_hosts():

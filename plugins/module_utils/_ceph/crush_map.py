@@ -1,0 +1,213 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the CRUSH map says: where things stand, and what rules can place there.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import count
+
+
+class Tree:
+    """Where every bucket and OSD stands. Shadow buckets (default~ssd) are not in it: classes are."""
+
+    def __init__(self, dump: t.Mapping[str, t.Any]) -> None:
+        """dump: what `osd crush dump` gives; {} for an empty cluster, which has a root named default."""
+        devices = {device["id"]: device for device in dump.get("devices", [])}
+        buckets = {bucket["id"]: bucket for bucket in dump.get("buckets", []) if "~" not in bucket["name"]}
+        self.types: dict[str, str] = {bucket["name"]: bucket["type_name"] for bucket in buckets.values()} if dump else {"default": "root"}
+        self.parents: dict[str, t.Optional[str]] = dict.fromkeys(self.types)
+        for bucket in buckets.values():
+            for item in bucket["items"]:
+                child = buckets.get(item["id"]) or devices.get(item["id"])
+                if child is not None:
+                    self.parents[child["name"]] = bucket["name"]
+                    self.types.setdefault(child["name"], "osd")
+        self.classes: dict[str, str] = {device["name"]: device.get("class", "") for device in devices.values() if device["name"] in self.types}
+
+    @property
+    def has_osds(self) -> bool:
+        """Whether any OSD stands in it."""
+        return "osd" in self.types.values()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.types
+
+    def above(self, name: str) -> list[str]:
+        """The name's ancestors, the nearest first."""
+        found: list[str] = []
+        parent = self.parents.get(name)
+        while parent is not None and parent not in found:
+            found.append(parent)
+            parent = self.parents.get(parent)
+        return found
+
+    def osds(self, root: str, device_class: str = "") -> list[str]:
+        """The OSDs below a bucket, of one class if one is given."""
+        return [
+            name
+            for name, kind in self.types.items()
+            if kind == "osd" and root in (name, *self.above(name)) and (not device_class or self.classes.get(name) == device_class)
+        ]
+
+    def children(self, name: str) -> list[str]:
+        """What stands directly in a bucket."""
+        return [child for child, parent in self.parents.items() if parent == name]
+
+    def domains(self, root: str, kind: str, device_class: str = "") -> list[str]:
+        """The buckets (or OSDs) of a type below a root that hold at least one OSD (of the class)."""
+        found = [name for osd in self.osds(root, device_class) for name in (osd, *self.above(osd)) if self.types.get(name) == kind]
+        return list(dict.fromkeys(found))
+
+
+# Rules of the types that retry all their steps (CRUSH_RULE_TYPE_MSR_FIRSTN and _INDEP in crush.h), and which clients can compute them.
+_ERASURE_TYPES = (3, 5)
+SPREAD_SINCE = (19, 2, 0)
+SPREAD_CLIENT = "squid"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule of the usual shape: take a root (of one class), some copies in each bucket of a type. Else steps says what it does.
+
+    domains: in how many buckets at most; 0 for as many as there are copies. osds_per_domain: how many copies each takes.
+    """
+
+    name: str
+    type: str
+    root: str
+    failure_domain: str
+    device_class: str = ""
+    steps: t.Tuple[str, ...] = ()
+    domains: int = 0
+    osds_per_domain: int = 1
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it places several copies in one failure domain, for which clients must be new enough."""
+        return self.osds_per_domain > 1
+
+    def full_domains(self, tree: Tree) -> int:
+        """How many failure domains can take all the copies that it would give one."""
+        return self._room(tree).count(self.osds_per_domain)
+
+    def _room(self, tree: Tree) -> list[int]:
+        """How many copies each failure domain takes, the roomiest first."""
+        names = tree.domains(self.root, self.failure_domain, self.device_class)
+        if not self.spreads:
+            return [1] * len(names)
+        ours = set(self.osds(tree))
+        return sorted((min(len(ours & set(tree.osds(name))), self.osds_per_domain) for name in names), reverse=True)
+
+    def capacity(self, tree: Tree) -> t.Optional[int]:
+        """How many copies or chunks it can place apart from each other. None where that cannot be told."""
+        # Every domain but the last is filled before the next one is begun.
+        return None if self.steps else sum(self._room(tree)[: self.full_domains(tree) + 1][: self.domains or None])
+
+    def place_of(self, size: int) -> str:
+        """What so many copies need, in the operator's words."""
+        of_class = f" of class {self.device_class}" if self.device_class else ""
+        with_osds = f"{self.osds_per_domain} OSDs{of_class} each" if self.spreads else f"OSDs{of_class}"
+        return f"{-(-size // self.osds_per_domain)} of {self.failure_domain} with {with_osds} below {self.root}"
+
+    def osds(self, tree: Tree) -> list[str]:
+        """The OSDs it places on."""
+        return tree.osds(self.root, self.device_class)
+
+    def shown(self, beside: t.Optional[Rule] = None) -> dict[str, t.Any]:
+        """What a person compares. beside: the rule with which it is compared."""
+        if self.steps:
+            return {"type": self.type, "steps": list(self.steps)}
+        shown: dict[str, t.Any] = {"type": self.type, "root": self.root, "failure_domain": self.failure_domain, "device_class": self.device_class}
+        if any(rule is not None and (rule.domains or rule.spreads) for rule in (self, beside)):
+            shown.update({"num_failure_domains": self.domains, "osds_per_failure_domain": self.osds_per_domain})
+        return shown
+
+
+def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
+    """Parse one rule of `osd crush dump`."""
+    kind = "erasure" if raw["type"] in _ERASURE_TYPES else "replicated"
+    steps = [step for step in raw["steps"] if not step["op"].startswith("set_")]
+    takes = [step for step in steps if step["op"] == "take"]
+    chooses = [step for step in steps if step["op"].startswith("choose")]
+    root, dummy, device_class = (takes[0]["item_name"] if takes else "").partition("~")
+    if len(takes) == 1 and all(step["num"] >= 0 for step in chooses):
+        ops, kinds, numbers = ([step[key] for step in chooses] for key in ("op", "type", "num"))
+        if len(chooses) == 1 and (ops[0].startswith("chooseleaf") or (kinds[0] == "osd" and ops[0] != "choosemsr")):
+            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=numbers[0])
+        if ops == ["choosemsr"] * 2 and kinds[1] == "osd" != kinds[0] and numbers[1]:
+            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=numbers[0], osds_per_domain=numbers[1])
+    texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
+    return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
+
+
+def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
+    """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
+    profile = profiles.get(item.get("erasure_profile") or "", {}) if item["type"] == "erasure" else {}
+    domains, osds = spread_of(profile)
+    return Rule(
+        name=item["name"],
+        type=item["type"],
+        root=item.get("root") or profile.get("crush-root") or "default",
+        failure_domain=item.get("failure_domain") or profile.get("crush-failure-domain") or "host",
+        device_class=item.get("device_class") or profile.get("crush-device-class") or "",
+        domains=domains,
+        osds_per_domain=osds,
+    )
+
+
+def spread_of(profile: t.Mapping[str, t.Any]) -> tuple[int, int]:
+    """Of a profile in Ceph's words: in how many failure domains at most (0: not said), and how many chunks in each. Raises ValueError."""
+    domains, osds = (count(profile.get(key) or 0) for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain"))
+    return max(0, domains), max(1, osds)
+
+
+def osd_name(text: t.Any) -> t.Optional[str]:
+    """ "osd.3" of that, of "3" and of 3; None where it is no OSD."""
+    word = str(text).strip()
+    digits = word[4:] if word.startswith("osd.") else word
+    return f"osd.{int(digits)}" if digits.isdigit() else None
+
+
+@view
+def current_tree(maps: Maps) -> Tree:
+    """Where buckets and OSDs stand."""
+    return Tree(maps.crush)
+
+
+@view
+def current_rules(maps: Maps) -> dict[str, Rule]:
+    """The rules, by name."""
+    return {raw["rule_name"]: rule_of(raw) for raw in maps.crush.get("rules", [])}
+
+
+@view
+def future_tree(draft: Draft) -> Tree:
+    """Where they will stand once the declaration is applied."""
+    declared, tree = draft.declaration["crush"], Tree(draft.maps.crush)
+    for item in declared["buckets"]:
+        if item["state"] == "absent":
+            tree.types.pop(item["name"], None)
+            tree.parents.pop(item["name"], None)
+        else:
+            tree.types[item["name"]] = item["type"]
+            tree.parents[item["name"]] = item.get("parent") or tree.parents.get(item["name"])
+    for item in declared["locations"]:
+        if item["name"] in tree:
+            tree.parents[item["name"]] = item["parent"]
+    for item in declared["device_classes"]:
+        tree.classes.update({name: item["name"] for name in map(osd_name, item["osds"]) if name in tree.classes})
+    return tree
+
+
+def bucket_ids(draft: Draft) -> set[str]:
+    """The ids of the declared buckets, for whatever places something in them to wait for."""
+    return {f"crush_bucket/{item['name']}" for item in draft.declaration["crush"]["buckets"] if item["state"] == "present"}
