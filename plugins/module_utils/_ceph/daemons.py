@@ -241,15 +241,8 @@ class Provider:
             before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
             after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
             draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
-            draft.ensure(
-                "mgr_module",
-                "restful",
-                {"enabled": observed.restful},
-                {"enabled": False},
-                lambda: asked(self.cluster).command("mgr module disable", module="restful"),
-                needs=[f"drop_in/{MGR_TEMPLATE}"],
-                reason="it needs bcrypt itself, so it cannot load here",
-            )
+            needs, reason = [f"drop_in/{MGR_TEMPLATE}"], "it needs bcrypt itself, so it cannot load here"
+            draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, self._disable_restful, needs=needs, reason=reason)
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
             path = systemd.drop_in_path(MGR_TEMPLATE)
             draft.ensure("drop_in", MGR_TEMPLATE, {"unit": path}, None, self._remove_shim, reason="this manager loads its modules without it")
@@ -303,6 +296,9 @@ class Provider:
         key = keyring_files.read_key(asked(self.cluster), daemon.entity)
         files.make_folder(daemon.folder, 0o750, *paths.owner())
         keyring_files.write(daemon.place, key)
+
+    def _disable_restful(self) -> None:
+        asked(self.cluster).command("mgr module disable", module="restful")
 
     def _add_shim(self) -> None:
         files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)

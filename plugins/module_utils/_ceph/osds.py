@@ -501,15 +501,10 @@ class Provider:
         elif not known.up:
             draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
         if device.device_class:
-            draft.ensure(
-                "device_class",
-                f"osd.{osd.id}",
-                {"device_class": known.device_class or None},
-                {"device_class": device.device_class},
-                lambda: self._set_class(osd.id, device.device_class or "", bool(known.device_class)),
-                risk=Risk.MOVEMENT,
-                reason="data of rules that choose by class moves",
-            )
+            had, wanted = {"device_class": known.device_class or None}, {"device_class": device.device_class}
+            change = functools.partial(self._set_class, osd.id, device.device_class, bool(known.device_class))
+            reason = "data of rules that choose by class moves"
+            draft.ensure("device_class", f"osd.{osd.id}", had, wanted, change, risk=Risk.MOVEMENT, reason=reason)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []
