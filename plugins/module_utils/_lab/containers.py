@@ -8,12 +8,13 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
 
 TIMEOUT = 180
@@ -57,11 +58,33 @@ def _mount(lab: Lab, host: Host) -> str:
     return root
 
 
+def _loop_devices() -> dict[str, str]:
+    """Return the loop device of each backing file of this machine. What was deleted is named as it was."""
+    listing = json.loads(system.run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).out or "{}")
+    return {str(item["back-file"]).replace(" (deleted)", ""): item["name"] for item in listing.get("loopdevices", [])}
+
+
 def _attach(lab: Lab, host: Host) -> None:
-    directory = lab.host_directory(host.name)
+    """Make a host's disks where they are not there: sparse files beside it, given to it by loop devices under stable names."""
+    devices = {}
     for disk in host.disks:
-        disks.make(directory, disk)
-    write(os.path.join(directory, "root", _TMPFILES), disks.tmpfiles({disk.name: disks.attach(directory, disk.name) for disk in host.disks}), 0o644)
+        path = lab.disk(host.name, disk.name)
+        system.make_sparse(path, disk.size)
+        path = os.path.realpath(path)
+        devices[disk.name] = _loop_devices().get(path) or system.run(["losetup", "--find", "--show", path]).out.strip()
+    write(os.path.join(lab.host_directory(host.name), "root", _TMPFILES), tmpfiles(devices), 0o644)
+
+
+def tmpfiles(devices: dict[str, str]) -> str:
+    """Return tmpfiles.d(5) lines that make the nodes and the stable names in a container at each of its boots. Pure.
+
+    devices: /dev/loopN by the disk's name. Loop devices have the major number 7.
+    """
+    lines = ["# Disks of this lab host: nodes and stable names."]
+    for name, device in sorted(devices.items()):
+        lines.append(f"b+ {device} 0660 root disk - 7:{device[len('/dev/loop') :]}")
+        lines.append(f"L+ /dev/disk/by-id/lab-{name} - - - - {device}")
+    return "\n".join(lines) + "\n"
 
 
 def attach(lab: Lab, host: Host) -> None:
@@ -83,6 +106,8 @@ def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     directory = lab.host_directory(name)
     if record:
         images.harvest(lab, str(record["release"]), directory)
-    disks.detach_below(directory)
+    for backing, device in _loop_devices().items():
+        if backing.startswith(os.path.realpath(directory) + "/"):
+            system.run(["losetup", "--detach", device])
     system.remove_tree(directory)
     system.clear(lab.machine(name))

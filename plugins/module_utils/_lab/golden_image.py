@@ -35,22 +35,6 @@ COMMAND_LINE = "console=ttyS0 quiet panic=1 mitigations=off"
 MODULES = ("virtio_pci", "virtio_blk")
 
 
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """What is known of an image on disk: its recipe, kind (linux, sector, stays), format, size of the disk and sum of the file; and the packages.
-
-    whole: whether its sum is the one that was noted when it was made.
-    """
-
-    recipe: int
-    kind: str
-    format: str
-    size: int
-    sha256: str
-    whole: bool
-    packages: tuple[str, ...] = ()
-
-
 @dataclasses.dataclass
 class Provider:
     """Makes one image at path, and keeps what it knows of it beside it in path.json."""
@@ -60,22 +44,22 @@ class Provider:
     size: int
     format: str = "raw"
 
-    def observe(self) -> t.Optional[Image]:
-        """Return the image as it is, None where there is none. Its sum is counted anew: a damaged image is another one."""
+    def observe(self) -> t.Optional[dict[str, t.Any]]:
+        """Return what is known of the image, None where there is none. whole: whether its sum is the one that was noted when it was made."""
         try:
             with open(self.path + ".json", encoding="utf-8") as file:
                 noted = {"format": "raw", **json.load(file)}
             found = _sum(self.path)
-            return Image(**{**noted, "sha256": found, "packages": tuple(noted["packages"])}, whole=found == noted["sha256"])
+            return {**noted, "sha256": found, "whole": found == noted["sha256"]}
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"{self.path}: {error}") from error
 
-    def plan(self, observed: t.Optional[Image]) -> Plan:
+    def plan(self, observed: t.Optional[dict[str, t.Any]]) -> Plan:
         """The image is made where it is not there, of another recipe, kind or size, or damaged."""
         draft = Draft()
-        draft.ensure("image", self.path, dataclasses.asdict(observed) if observed else None, {**self._noted, "whole": True}, self._make)
+        draft.ensure("image", self.path, observed, {**self._noted, "whole": True}, self._make)
         return draft.plan()
 
     @property
@@ -97,10 +81,8 @@ class Provider:
         noted = {**self._noted, "sha256": _sum(self.path), "packages": packages}
         files.write(self.path + ".json", json.dumps(noted, indent=1), 0o644, os.getuid(), os.getgid())
 
-    def returned(self, observed: t.Optional[Image]) -> dict[str, t.Any]:
-        if observed is None:
-            return {"path": self.path}
-        return {"path": self.path, "sha256": observed.sha256, "packages": list(observed.packages)}
+    def returned(self, observed: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
+        return {"path": self.path, **{key: observed[key] for key in ("sha256", "packages") if observed}}
 
 
 def _sum(path: str) -> str:

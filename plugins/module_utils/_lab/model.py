@@ -155,6 +155,10 @@ class Lab:
     def console(self, name: str) -> str:
         return os.path.join(self.host_directory(name), "console.log")
 
+    def disk(self, name: str, disk: str) -> str:
+        """Return the file of a host's disk."""
+        return os.path.join(self.host_directory(name), "disks", disk + ".img")
+
     def record(self, name: str) -> str:
         """Return the file with what a host was made as (Host.record)."""
         return os.path.join(self.host_directory(name), "host.json")

@@ -142,6 +142,14 @@ def read(path: str) -> str:
     return files.read(path) or ""
 
 
+def make_sparse(path: str, size: int) -> None:
+    """Make a file, if it is not there, that takes no room before it is written to."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if not os.path.exists(path):
+        with open(path, "ab") as stream:
+            stream.truncate(size)
+
+
 def existing(path: str) -> str:
     """Return the folder itself, or the nearest above it that is there."""
     return path if os.path.isdir(path) else existing(os.path.dirname(path))

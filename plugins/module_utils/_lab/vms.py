@@ -19,7 +19,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, files, images, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, files, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
 # Under emulation, on a machine that does other work too.
@@ -85,7 +85,7 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
     """
     directory = lab.host_directory(host.name)
     for disk in host.disks:
-        disks.make(directory, disk)
+        system.make_sparse(lab.disk(host.name, disk.name), disk.size)
     accel = accelerator(lab, host.image)
     own = {**files.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
     initrd = os.path.join(directory, "initrd")
@@ -108,7 +108,7 @@ def argv(lab: Lab, host: Host, accel: str) -> list[str]:
     words += _boot(lab, host, accel)
     words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
     for disk in host.disks:
-        words += ["-drive", f"file={disks.path(directory, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
+        words += ["-drive", f"file={lab.disk(host.name, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
         words += ["-device", f"virtio-blk-pci,drive=disk-{disk.name},serial=lab-{disk.name}"]
     words += ["-netdev", f"tap,id=net,ifname={lab.tap(host.name)},script=no,downscript=no"]
     words += ["-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]

@@ -120,7 +120,7 @@ def look(attach: bool = False) -> Seen:
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
-        drivers={name: has_driver(name) for name in _DRIVERS},
+        drivers={name: is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name]) for name in _DRIVERS},
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
@@ -148,10 +148,6 @@ def parse_info(text: str) -> dict[str, str]:
 def is_loaded(name: str, root: str = "") -> bool:
     """Whether the running kernel has a driver now. Of one that is built in this may not be known."""
     return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
-
-
-def has_driver(name: str) -> bool:
-    return is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name])
 
 
 def _refused(argv: list[str]) -> t.Optional[CommandError]:

@@ -167,6 +167,7 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
     given = {key for keys, _needs in _TAKES.values() for key in keys if item.get(key) is not None}
     takes, needs = _TAKES[kind]
     missing = sorted(needs - given)
+    secret = re.search(r"(^|,)secret=", item.get("options") or "")
     written = {key: item[key] for key in _WRITTEN if item.get(key) is not None}
     server, (servers, whose) = item.get("server"), _SERVERS.get(kind, _SERVERS["cephfs"])
     wrong = {
@@ -175,9 +176,7 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
         f"a repository of type {kind} needs {', '.join(missing)}": missing,
         **{f"{key} '{value}' {_WRITTEN[key][1]}": not re.fullmatch(_WRITTEN[key][0], value) for key, value in written.items()},
         f"server '{server}' is not {whose}": server is not None and not re.fullmatch(servers, server),
-        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": re.search(
-            r"(^|,)secret=", item.get("options") or ""
-        ),
+        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": secret,
         "it can't be the default and absent": item.get("default") and not present,
     }
     problems += [f"{here}: {text}" for text, so in wrong.items() if so]

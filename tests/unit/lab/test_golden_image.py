@@ -13,7 +13,7 @@ import time
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import RECIPE, Image, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.golden_image import RECIPE, Provider
 
 UUID = "12345678-9abc-def0-1234-56789abcdef0"
 QEMU = shutil.which("qemu-system-x86_64")
@@ -41,7 +41,7 @@ def test_the_guest_that_stays_writes_its_marker_into_a_qcow2_file_and_runs_on(tm
 
 class TestGoldenImage:
     def image(self, **changed):
-        return Image(**{"recipe": RECIPE, "kind": "sector", "format": "raw", "size": 1 << 20, "sha256": "x", "whole": True, **changed})
+        return {"recipe": RECIPE, "kind": "sector", "format": "raw", "size": 1 << 20, "sha256": "x", "whole": True, **changed}
 
     def test_made_when_absent(self):
         (change,) = Provider("/nowhere/a", "linux", 1 << 20).plan(None).changes

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import block, put_block
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, disks, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, containers, surroundings, system
 
 STANZA = """Types: deb
 URIs: http://mirror.example/debian/
@@ -92,7 +92,7 @@ def test_mounts_below_a_path_the_last_first():
 
 
 def test_nodes_and_names_of_disks():
-    lines = disks.tmpfiles({"osd0": "/dev/loop12"}).splitlines()
+    lines = containers.tmpfiles({"osd0": "/dev/loop12"}).splitlines()
     assert lines[1:] == [
         "b+ /dev/loop12 0660 root disk - 7:12",
         "L+ /dev/disk/by-id/lab-osd0 - - - - /dev/loop12",
