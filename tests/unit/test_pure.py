@@ -52,7 +52,6 @@ NOT_PURE_YET = {
     "_cloudstack.system_template.lacking -> ": "what the server lacks to fill a store",
     "_cloudstack.system_template.Provider.plan -> socket.gethostname": "the server's name in a message",
     "_cloudstack.templates.download_sum -> ": "the checksum of a template's file",
-    "_xen.disks.Provider._check_backends -> _host.process.installed": "whether Xen is installed",
 }
 
 

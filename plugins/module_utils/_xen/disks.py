@@ -126,7 +126,7 @@ class Observed:
     """What is on the host.
 
     fragments: text by guest. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong with those that
-    were declared. asked: why the cluster was not asked, "" where it was.
+    were declared. asked: why the cluster was not asked, "" where it was. bare: Xen's or Ceph's programs are not installed.
     """
 
     seen: xen.Seen
@@ -136,6 +136,7 @@ class Observed:
     images: t.Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
     problems: tuple[str, ...] = ()
     asked: str = ""
+    bare: bool = False
 
 
 # -- the declaration
@@ -307,7 +308,8 @@ class Provider:
         except process.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
         images, problems, asked = self._ask()
-        return Observed(seen, fragments, mappings, running, images, tuple(problems), asked)
+        bare = not all(process.installed(program) for program in ("xl", "rbd"))
+        return Observed(seen, fragments, mappings, running, images, tuple(problems), asked, bare)
 
     def _ask(self) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str], str]:
         """Return what ask_images does, and why it was not asked."""
@@ -341,7 +343,7 @@ class Provider:
         return draft.plan()
 
     def _check_backends(self, observed: Observed, draft: Draft) -> None:
-        bare = self.check_mode and not (process.installed("xl") and process.installed("rbd"))
+        bare = self.check_mode and observed.bare
         for backend in sorted({disk.backend for disk in self.wanted.disks}):
             disks = [disk for disk in self.wanted.disks if disk.backend == backend]
             why = xen.reasons(observed.seen, backend)

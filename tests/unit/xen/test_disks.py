@@ -10,7 +10,6 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, mappings, xenstore
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
@@ -27,12 +26,11 @@ SEEN = host.Seen(
 
 @pytest.fixture(autouse=True)
 def _scripts(tmp_path, monkeypatch):
-    """A host that has the hotplug scripts and the programs."""
+    """A host that has the hotplug scripts."""
     for name in ("block-rbd", "block-tap-rbd"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(disks, "SCRIPTS", str(tmp_path))
-    monkeypatch.setattr(process, "installed", lambda program: True)
 
 
 def disk(**changed):
@@ -211,15 +209,14 @@ def test_a_hotplug_script_that_is_missing(monkeypatch):
     assert provider(wanted, check_mode=True).plan(disks.Observed(SEEN))  # which the role would put there
 
 
-def test_a_bare_host_in_check_mode_is_only_warned_but_for_what_its_xen_refuses(monkeypatch):
-    monkeypatch.setattr(process, "installed", lambda program: False)
+def test_a_bare_host_in_check_mode_is_only_warned_but_for_what_its_xen_refuses():
     bare = dataclasses.replace(SEEN, drivers={}, programs=(), tap_ctl="blktap is not installed")
-    plan = provider(declared(disk()), check_mode=True).plan(disks.Observed(bare, asked="/etc/ceph/ceph.conf"))
+    plan = provider(declared(disk()), check_mode=True).plan(disks.Observed(bare, asked="/etc/ceph/ceph.conf", bare=True))
     assert [change.id for change in plan.changes] == ["fragment/web1"]
     assert any("rbd is not installed" in text for text in plan.warnings)
     assert any("/etc/ceph/ceph.conf" in text for text in plan.warnings)
     old = dataclasses.replace(bare, version=(4, 17))
-    assert "4.17" in problems_of(lambda: provider(declared(disk(backend="tapdisk_aio")), check_mode=True).plan(disks.Observed(old)))[0]
+    assert "4.17" in problems_of(lambda: provider(declared(disk(backend="tapdisk_aio")), check_mode=True).plan(disks.Observed(old, bare=True)))[0]
 
 
 def test_a_wrong_key_is_no_failure_of_a_dry_run(tmp_path, monkeypatch):
