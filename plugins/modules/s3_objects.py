@@ -52,7 +52,7 @@ options:
         type: str
         required: true
       path:
-        description: The file on this host. It passes through memory and can have up to 5 GiB.
+        description: The file on this host, of any size. One of 16 MiB and more is sent in parts.
         type: path
       state:
         description: Whether the object is there.
@@ -112,7 +112,7 @@ OBJECT = {
     "bucket": string("The bucket.", required=True),
     "key": string("The object's name within it.", required=True, no_log=False),
     "owner": string("The user with whose key it is written.", required=True),
-    "path": filepath("The file on this host. It passes through memory and can have up to 5 GiB."),
+    "path": filepath("The file on this host, of any size. One of 16 MiB and more is sent in parts."),
     "state": presence("Whether the object is there."),
 }
 
