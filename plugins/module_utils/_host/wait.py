@@ -14,9 +14,17 @@ import typing as t
 _T = t.TypeVar("_T")
 
 
+@t.overload
+def wait_until(check: t.Callable[[], t.Optional[_T]], seconds: float, what: t.Callable[[], t.Union[str, Exception]], pause: t.Optional[float] = None) -> _T: ...
+
+
+@t.overload
+def wait_until(check: t.Callable[[], _T], seconds: float, what: None = None, pause: t.Optional[float] = None) -> _T: ...
+
+
 def wait_until(
-    check: t.Callable[[], _T], seconds: float, what: t.Optional[t.Callable[[], t.Union[str, Exception]]] = None, pause: t.Optional[float] = None
-) -> _T:
+    check: t.Callable[[], t.Any], seconds: float, what: t.Optional[t.Callable[[], t.Union[str, Exception]]] = None, pause: t.Optional[float] = None
+) -> t.Any:
     """Wait until check() gives something true and return that.
 
     what: gives the error where it does not in time, or the text of a TimeoutError; without it, what check() gave last is returned.

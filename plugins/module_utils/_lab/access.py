@@ -119,8 +119,7 @@ def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) 
             last = f"systemd says {answer.state}" + (f", failed: {', '.join(answer.failed)}" if answer.failed else "")
         return None
 
-    found: Answer = wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
-    return found
+    return wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
 
 
 def _greets(address: str) -> bool:
