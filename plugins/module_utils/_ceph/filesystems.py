@@ -88,11 +88,8 @@ def plan(draft: Draft) -> None:
             draft.problem(f"{here}: its metadata pool and first data pool are {both}, and cannot change: declare another filesystem")
             continue
         gone = [pool for pool in has if pool not in data]
-        desired = {
-            "metadata_pool": metadata,
-            "data_pools": sorted(data) if living else data,
-            **{key: item[key] for key in _SETTINGS if item.get(key) is not None},
-        }
+        said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
+        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if living else data, **said}
         draft.ensure(
             "filesystem",
             name,
