@@ -97,14 +97,13 @@ def clients(declared: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any
     found: dict[str, dict[str, t.Any]] = {}
     for number, item in enumerate(declared):
         name, kind = client_of(item), key_type_of(item)
-        entry = found.setdefault(
-            name, {"name": name, "state": "present", "caps": {}, "rotate_before": item.get("rotate_before"), "where": f"consumers[{number}]"}
-        )
+        new = {"name": name, "state": "present", "caps": {}, "key_type": None, "rotate_before": item.get("rotate_before"), "where": f"consumers[{number}]"}
+        entry = found.setdefault(name, new)
         for service, text in caps_of(item).items():
             clauses = [*entry["caps"].get(service, "").split(", "), *text.split(", ")]
             entry["caps"][service] = ", ".join(dict.fromkeys(clause for clause in clauses if clause))
-        if kind == "aes" or not entry.get("key_type"):
-            entry["key_type"] = kind or entry.get("key_type")
+        if kind == "aes" or not entry["key_type"]:
+            entry["key_type"] = kind
     return list(found.values())
 
 

@@ -216,18 +216,16 @@ def plan_rules(draft: Draft) -> None:
         if living == wanted:
             continue
         needs = placed | ({f"erasure_profile/{profile}"} if profile else set()) | client_needs(wanted, draft, f"{here}: it")
-        if living is None:
-            draft.ensure("crush_rule", name, None, wanted.shown(), functools.partial(_make_rule, draft, wanted, profile, name), needs=needs)
-            continue
-        if living.type != wanted.type:
+        if living is not None and living.type != wanted.type:
             draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         using = _users(draft).get(name, [])
         draft.ensure(
             "crush_rule",
             name,
-            living.shown(wanted),
+            living.shown(wanted) if living else None,
             wanted.shown(living),
+            functools.partial(_make_rule, draft, wanted, profile, name),
             functools.partial(_replace_rule, draft, wanted, profile, using),
             risk=Risk.MOVEMENT if using else Risk.NONE,
             reason=f"the data of {', '.join(using)} is placed anew" if using else "",
@@ -274,7 +272,7 @@ def _make_rule(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) ->
         draft.send("osd crush rule create-replicated", **arguments)
 
 
-def _replace_rule(draft: Draft, rule: Rule, profile: t.Optional[str], pools: t.Sequence[str]) -> None:
+def _replace_rule(draft: Draft, rule: Rule, profile: t.Optional[str], pools: t.Sequence[str], _after: Declared) -> None:
     """Ceph cannot change a rule: a new one is made beside it, the pools go over, the old one goes, the new one gets its name."""
     beside = f"{rule.name}.cephstack-new"
     _make_rule(draft, rule, profile, beside)

@@ -77,34 +77,30 @@ def problems(item: Declared, declared: t.Sequence[Declared], pools: t.Sequence[D
 
 
 def plan(draft: Draft) -> None:
-    """Plan filesystems."""
     for here, item, living in draft.walk("filesystems", current(draft.maps), _delete):
-        name, data = item["name"], list(item["data_pools"])
+        name, metadata, data = item["name"], item["metadata_pool"], list(dict.fromkeys(item["data_pools"]))
         missing = [pool for pool in _pools(item) if pool not in draft.pool_names]
+        has = living["data_pools"] if living else []
         if missing and not draft.maps.empty:
             draft.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {draft.prefix}pools")
             continue
-        needs = [f"pool/{pool}" for pool in _pools(item)]
-        said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
-        if living is None:
-            after = {"metadata_pool": item["metadata_pool"], "data_pools": data, **said}
-            draft.ensure("filesystem", name, None, after, functools.partial(_create, draft, name, after), needs=needs)
-            continue
-        has = living["data_pools"]
-        if living["metadata_pool"] != item["metadata_pool"] or has[:1] != data[:1]:
+        if living and (living["metadata_pool"] != metadata or has[:1] != data[:1]):
             both = f"{living['metadata_pool']} and {has[0]}"
             draft.problem(f"{here}: its metadata pool and first data pool are {both}, and cannot change: declare another filesystem")
             continue
-        added, gone = [pool for pool in data if pool not in has], [pool for pool in has if pool not in data]
+        gone = [pool for pool in has if pool not in data]
+        said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
+        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if living else data, **said}
         draft.ensure(
             "filesystem",
             name,
-            {**living, "data_pools": sorted(has)},
-            {**said, **({"data_pools": sorted(data)} if added or gone else {})},
-            update=functools.partial(_update, draft, name, added, gone),
+            {**living, "data_pools": sorted(has)} if living else None,
+            desired,
+            functools.partial(_create, draft, name, desired),
+            functools.partial(_update, draft, name, [pool for pool in data if pool not in has], gone),
+            needs=[f"pool/{pool}" for pool in _pools(item)],
             risk=Risk.LOSS if gone else Risk.NONE,
             reason=f"files in {', '.join(gone)} are lost" if gone else "",
-            needs=needs,
         )
 
 
