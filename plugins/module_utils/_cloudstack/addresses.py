@@ -13,7 +13,7 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 
 RANGE_OPTIONS: dict[str, t.Any] = {

@@ -58,15 +58,6 @@ LISTINGS: t.Mapping[str, Listing] = {
 }
 
 
-def only(answer: t.Any) -> Row:
-    """The object of an answer: {"zone": {...}} or {"host": [{...}]} -> {...}. An answer that is the object itself stays as it is."""
-    values = [value for value in answer.values() if isinstance(value, (dict, list))] if isinstance(answer, dict) else [answer]
-    if isinstance(answer, dict) and (len(values) != 1 or "id" in answer):
-        return answer
-    value = values[0]
-    return value[0] if isinstance(value, list) else value
-
-
 # Of these the server takes no two whose names differ in case only.
 _CASELESS = ("zones", "pods", "clusters")
 

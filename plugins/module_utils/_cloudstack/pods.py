@@ -14,9 +14,8 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, normal
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -59,7 +58,7 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
             answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
             region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
 
-        needs = network_needs(zone, draft) | draft.ids("guest_network", begin=f"{zone['name']}/")
+        needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", begin=f"{zone['name']}/")
         draft.ensure("pod", name, None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs, lane=LANE)
     else:
         start, end = _pod_range(pod, row)
@@ -112,7 +111,7 @@ def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row]
             region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
 
         after = {"hypervisor": hosts.hypervisor(cluster), **wanted}
-        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *network_needs(zone, draft)})
+        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *draft.network_needs(zone["name"])})
         return
     if row.get("hypervisortype") != hosts.hypervisor(cluster):
         living = row.get("hypervisortype")

@@ -18,18 +18,18 @@ import binascii
 import hashlib
 import ipaddress
 import re
-import time
 import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 
-OPTIONS: t.Dict[str, t.Any] = {
+OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "zone": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -66,7 +66,7 @@ class Source(t.NamedTuple):
     port: int
 
 
-def monitors(mon_host: str) -> t.Tuple[str, int]:
+def monitors(mon_host: str) -> tuple[str, int]:
     """The monitors of a mon_host as CloudStack wants them: ("10.0.0.1,10.0.0.2", port), port 0 for the usual ones.
 
     Always in the same order, whatever theirs is. Raises ValueError for what cannot be written in such a URL.
@@ -96,17 +96,10 @@ def url(source: Source, key: str) -> Secret:
     return Secret(f"rbd://{source.client[len('client.') :]}:{safe}@{source.monitors}{port}/{source.pool}")
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
+def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     """What is wrong with the declaration alone."""
-    found: t.List[str] = []
-    seen: t.Set[t.Tuple[str, str]] = set()
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item["zone"], item["name"]) in seen:
-            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
-        seen.add((item["zone"], item["name"]))
-        if item["state"] == "absent":
-            continue
+    found: list[str] = []
+    for here, item in present(declared, where, found, zoned=True):
         if not item.get("consumer"):
             found.append(f"{here}: consumer is missing: name the one of kind cloudstack whose pool this is")
         if item["scope"] == "cluster" and not (item.get("pod") and item.get("cluster")):
@@ -117,27 +110,23 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
             if item.get(option) and not _PLAIN.fullmatch(item[option]):
                 found.append(f"{here}: {option}: CloudStack cannot carry '{item[option]}': letters, digits, '-', '_' and '.' only")
         for option in ("tags", "access_groups"):
-            for word in item.get(option) or ():
-                if not word.strip() or "," in word:
-                    found.append(f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry")
+            found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
         if DATA_POOL in item["details"]:
             found.append(f"{here}: details: {DATA_POOL} is what data_pool says")
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Plan the pools: those that go, then those that come or differ."""
     leaving = {
         str(row["id"]): item for item in declared if item["state"] == "absent" for row in region.all("storage_pools", item["name"], zonename=item["zone"])
     }
-    known: t.Dict[t.Tuple[str, str], t.Tuple[str, str]] = {}
-    for number, item in enumerate(declared):
-        here = f"{draft.prefix}primary_storage[{number}] ({item['name']})"
-        row = region.find("storage_pools", item["name"], zonename=item["zone"])
-        if item["state"] == "absent":
-            if row is not None:
-                _delete(item, row, region, draft)
-            continue
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(item: Item, _here: str) -> t.Optional[Row]:
+        return region.find("storage_pools", item["name"], zonename=item["zone"])
+
+    for here, item, row in draft.each("primary_storage", declared, find, lambda item, row: _delete(item, row, region, draft)):
         _check_place(here, item, region, draft)
         source = _source(here, item, region, draft)
         if source is None:
@@ -154,7 +143,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
             _update(here, item, source, row, region, draft)
 
 
-def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.Dict[str, t.Any]:
+def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """What hosts must have: for each pool the UUID of libvirt's pool and secret, and where it is."""
     found = []
     for item in declared:
@@ -171,7 +160,7 @@ def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.D
                     "cluster": row.get("clustername"),
                     "monitors": _monitors_of(row),
                     "pool": _pool_of(row),
-                    "tags": _words(row.get("tags")),
+                    "tags": words(row.get("tags")),
                 }
             )
     return {"primary_storage": found}
@@ -180,7 +169,7 @@ def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.D
 # -- what is wrong with it here
 
 
-def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
     zones = {zone["name"]: zone for zone in draft.declaration.get("zones") or ()}
     zone = zones.get(item["zone"], {})
@@ -207,7 +196,7 @@ def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, draft: 
         )
 
 
-def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optional[t.Tuple[str, str]]:
+def _consumer(here: str, item: Item, draft: Draft) -> t.Optional[tuple[str, str]]:
     """The client and the pool of an item's consumer; None where that is a problem."""
     consumer = next((one for one in draft.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
     if consumer is None:
@@ -243,7 +232,7 @@ def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optiona
     return client, pool
 
 
-def _source(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[Source]:
+def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
     found = _consumer(here, item, draft)
     if found is None:
@@ -280,9 +269,7 @@ def _check_key(here: str, client: str, draft: Draft) -> t.Optional[str]:
     return str(key)
 
 
-def _check_twins(
-    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: t.Mapping[str, t.Any]
-) -> t.FrozenSet[str]:
+def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: Item) -> frozenset[str]:
     """Refuse a Ceph pool that is registered already; return what must be gone first, where that registration goes in this run."""
     waits = set()
     for row in region.rows("storage_pools"):
@@ -305,29 +292,29 @@ def _check_twins(
 # -- changes
 
 
-def _id(item: t.Mapping[str, t.Any]) -> str:
+def _id(item: Item) -> str:
     return f"primary_storage/{item['zone']}/{item['name']}"
 
 
-def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+def _wanted(item: Item) -> dict[str, t.Any]:
     """What can be changed of a pool that is there; only what was declared."""
-    wanted: t.Dict[str, t.Any] = {"enabled": item["enabled"]}
+    wanted: dict[str, t.Any] = {"enabled": item["enabled"]}
     for option in ("tags", "access_groups"):
         if item.get(option) is not None:
-            wanted[option] = sorted({word.strip() for word in item[option]})
+            wanted[option] = words(item[option])
     if item.get("data_pool") is not None:
         wanted["data_pool"] = item["data_pool"]
     if item.get("details"):
-        wanted["details"] = {str(key): _text(value) for key, value in item["details"].items()}
+        wanted["details"] = {str(key): text(value) for key, value in item["details"].items()}
     return wanted
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
+def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: frozenset[str]) -> None:
     key = None if region.empty else _check_key(here, source.client, draft)
     _check_groups(here, item, region, draft)
     zone = item["zone"]
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
-    after: t.Dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
+    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
     if source.monitors:
         after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
     if source.port:
@@ -341,7 +328,7 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
 
     def apply() -> None:
         details = {**({DATA_POOL: item["data_pool"]} if item.get("data_pool") else {}), **_wanted(item).get("details", {})}
-        parameters: t.Dict[str, t.Any] = {
+        parameters: dict[str, t.Any] = {
             "name": item["name"],
             "zoneid": region.id("zones", zone),
             "scope": item["scope"],
@@ -363,34 +350,36 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
     draft.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source) -> Row:
+def _register(region: Region, parameters: Item, source: Source) -> Row:
     """createStoragePool. Waits for the hosts of a server that was just started, and says more than the server does of what went wrong."""
-    end = time.monotonic() + _HOSTS_PATIENCE
-    while True:
-        try:
-            return dict(region.client.call("createStoragePool", **parameters)["storagepool"])
-        except ApiError as error:
-            if "No host up" in error.text:
-                hosts = region.client.rows("listHosts", clusterid=parameters.get("clusterid"), type="Routing", state="Up", details="min")
-                if not hosts and time.monotonic() < end:
-                    time.sleep(_PAUSE)
-                    continue
-                if hosts and parameters.get("storageaccessgroups"):
-                    raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
-            if "Failed to access storage pool" not in error.text:
-                raise
-            raise RuntimeError(
-                f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
-                f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
-            ) from error
+
+    hosts: list[Row] = []
+
+    def no_host_yet(error: Exception) -> bool:
+        if not isinstance(error, ApiError) or "No host up" not in error.text:
+            return False
+        hosts[:] = region.client.rows("listHosts", clusterid=parameters.get("clusterid"), type="Routing", state="Up", details="min")
+        return not hosts
+
+    try:
+        return dict(retry_while(no_host_yet, lambda: region.client.call("createStoragePool", **parameters)["storagepool"], _HOSTS_PATIENCE, _PAUSE))
+    except ApiError as error:
+        if hosts and parameters.get("storageaccessgroups"):
+            raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
+        if "Failed to access storage pool" not in error.text:
+            raise
+        raise RuntimeError(
+            f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
+            f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
+        ) from error
 
 
-def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_groups(here: str, item: Item, region: Region, draft: Draft) -> None:
     if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
         draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, draft: Draft) -> None:
+def _update(here: str, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
     before = draft.problems[:]
     _check_fixed(here, item, source, row, draft)
@@ -406,8 +395,8 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
         return
     living = {
         "enabled": state == "Up",
-        "tags": _words(row.get("tags")),
-        "access_groups": _words(row.get("storageaccessgroups")),
+        "tags": words(row.get("tags")),
+        "access_groups": words(row.get("storageaccessgroups")),
         "data_pool": (row.get("details") or {}).get(DATA_POOL, ""),
         "details": {name: (row.get("details") or {}).get(name, "") for name in wanted.get("details", {})},
     }
@@ -419,7 +408,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
 
     def apply() -> None:
         details = {**({DATA_POOL: new["data_pool"]} if "data_pool" in new else {}), **new.get("details", {})}
-        parameters: t.Dict[str, t.Any] = mapped("details", details)
+        parameters: dict[str, t.Any] = mapped("details", details)
         if "tags" in new:
             parameters["tags"] = ",".join(new["tags"])
         if "enabled" in new:
@@ -433,7 +422,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
     draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
 
 
-def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, draft: Draft) -> None:
+def _check_fixed(here: str, item: Item, source: Source, row: Row, draft: Draft) -> None:
     """What the server keeps of a pool for good."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
     if _pool_of(row) != source.pool:
@@ -463,7 +452,7 @@ def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Ro
         )
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _delete(item: Item, row: Row, region: Region, draft: Draft) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -486,11 +475,11 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft)
 # -- small things
 
 
-def _pool_of(row: t.Mapping[str, t.Any]) -> str:
+def _pool_of(row: Item) -> str:
     return str(row.get("path") or "").strip("/")
 
 
-def _monitors_of(row: t.Mapping[str, t.Any]) -> t.List[str]:
+def _monitors_of(row: Item) -> list[str]:
     return sorted(_address(part) for part in str(row.get("ipaddress") or "").split(",") if part.strip())
 
 
@@ -502,11 +491,3 @@ def _address(text: str) -> str:
     except ValueError:
         pass
     return f"[{plain}]" if ":" in plain else plain
-
-
-def _words(text: t.Any) -> t.List[str]:
-    return sorted({part.strip() for part in str(text or "").split(",") if part.strip()})
-
-
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

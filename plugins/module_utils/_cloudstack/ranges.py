@@ -12,9 +12,8 @@ import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, Range, normal, parse_range, vlan, vlans_or_none
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
 
 PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": {"type": "str", "default": "untagged"}}
 
@@ -116,7 +115,7 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
         region.made("networks", network["name"], {**answer["network"], "zoneid": zone_id})
 
     after = {"offering": offering, **given}
-    draft.ensure("guest_network", f"{zone['name']}/{network['name']}", None, after, create, needs=network_needs(zone, draft))
+    draft.ensure("guest_network", f"{zone['name']}/{network['name']}", None, after, create, needs=draft.network_needs(zone["name"]))
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
@@ -158,7 +157,7 @@ def _plan_range(
             ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
             region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **ours, **more)
 
-        needs = network_needs(zone, draft) | draft.ids("guest_network", "pod", begin=f"{zone['name']}/")
+        needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", "pod", begin=f"{zone['name']}/")
         after = {**wanted, **({"vlan": tagged} if public else {"pod": t.cast(Item, pod)["name"]})}
         draft.ensure("vlan_range", name, None, after, create, needs=needs, lane=LANE)
         return

@@ -16,9 +16,8 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import physical_networks, pods, ranges, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, state, twice
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
