@@ -61,6 +61,21 @@ def normal(item: Item) -> dict[str, t.Any]:
     return found
 
 
+def bounds(item: Item) -> dict[str, t.Any]:
+    """What a range is compared by."""
+    return {key: item[key] for key in RANGE_OPTIONS}
+
+
+def sent(item: Item) -> dict[str, t.Any]:
+    """What is given of a range, as parameters of a command."""
+    return {{"start": "startip", "end": "endip"}.get(key, key): item[key] for key in ("vlan", *RANGE_OPTIONS) if item.get(key)}
+
+
+def touch(item: Item, first: t.Any, last: t.Any) -> bool:
+    """Whether a declared range and a living one have addresses in common."""
+    return ipaddress.IPv4Address(item["start"]) <= ipaddress.IPv4Address(last) and ipaddress.IPv4Address(first) <= ipaddress.IPv4Address(item["end"])
+
+
 # Ports that say nothing where they stand in a URL of this scheme.
 _USUAL = {"http": 80, "https": 443, "ftp": 21, "nfs": 2049}
 

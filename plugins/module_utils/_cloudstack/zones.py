@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import physical_networks, pods, ranges, settings
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, physical_networks, pods, ranges, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
@@ -84,13 +84,11 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     found += physical_networks.problems(zone, where)
     found += pods.problems(zone, where)
     given = ranges.problems(zone, where, guest, found)
-    for pod in zone.get("pods") or ():
-        for cluster in pod.get("clusters") or ():
-            for host in cluster.get("hosts") or ():
-                own = address(host.get("address"))
-                for taken in given:
-                    if own is not None and taken.start <= own <= taken.end:
-                        found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
+    for _here, _zone, _pod, _cluster, host in hosts.each([zone], where):
+        own = address(host.get("address"))
+        for taken in given:
+            if own is not None and taken.start <= own <= taken.end:
+                found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
     return found
 
 
