@@ -13,16 +13,15 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 import socket
-import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
-
-Item = t.Mapping[str, t.Any]
 
 OPTIONS: dict[str, t.Any] = {
     "address": {"type": "str"},
@@ -86,7 +85,7 @@ def problems(zones: t.Sequence[Item], where: str) -> list[str]:
             found.append(f"{here}: a host has an address, and a url only where it is simulated")
         if re.search(r"[\s/@]|://", str(host.get("address") or "")):
             found.append(f"{here}: address: '{host['address']}' is neither an address nor a name")
-        if any("," in tag or not tag.strip() for tag in host.get("tags") or ()):
+        if odd(host.get("tags")):
             found.append(f"{here}: tags: a tag is a word, with no comma in it")
         identity = str(host.get("url") if simulated else _plain(host.get("address")))
         place = f"{zone['name']}/{pod['name']}/{cluster['name']}"
@@ -107,13 +106,15 @@ def settle(zones: t.Sequence[Item], region: Region) -> None:
             region.addresses[address] = _resolved(address)
     if region.client is None:
         return
-    names = {zone["name"] for zone in zones}
-    deadline = time.monotonic() + _COMING_BACK
-    while time.monotonic() < deadline:
-        if not [row for row in region.rows("hosts") if row.get("zonename") in names and row.get("state") in _PASSING and declared]:
-            return
-        time.sleep(2)
-        region.again("hosts")
+    names = {zone["name"] for zone in zones} if declared else set()
+
+    def arrived() -> bool:
+        passing = any(row.get("zonename") in names and row.get("state") in _PASSING for row in region.rows("hosts"))
+        if passing:
+            region.forget("hosts")
+        return not passing
+
+    wait_until(arrived, _COMING_BACK, pause=2)
 
 
 def _resolved(address: str) -> str:
@@ -240,7 +241,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
 
 def tags_of(row: Item) -> list[str]:
     """The tags that were given to a living host."""
-    return sorted({part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip()})
+    return words(row.get("explicithosttags", row.get("hosttags")))
 
 
 def _now(row: Item) -> dict[str, t.Any]:
@@ -250,7 +251,7 @@ def _now(row: Item) -> dict[str, t.Any]:
 def _wanted(host: Item) -> dict[str, t.Any]:
     wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
     if host.get("tags") is not None:
-        wanted["tags"] = sorted({tag.strip() for tag in host["tags"]})
+        wanted["tags"] = words(host["tags"])
     return wanted
 
 
@@ -340,14 +341,17 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
             raise
         row = _already(error, zone, cluster_id, host, region)
     region.made("hosts", label(host), row)
-    deadline = time.monotonic() + PATIENCE
-    while row.get("state") != "Up":
-        if time.monotonic() > deadline:
-            raise TimeoutError(
-                f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
-            )
-        time.sleep(2)
-        row = next(iter(client.rows("listHosts", id=row["id"])), row)
+    # As it is in the answer, then as it is listed.
+    seen = itertools.chain([row], (next(iter(client.rows("listHosts", id=row["id"])), row) for _again in itertools.count()))
+
+    def up() -> bool:
+        row.update(next(seen))
+        return row.get("state") == "Up"
+
+    def late() -> str:
+        return f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
+
+    wait_until(up, PATIENCE, late, pause=2)
     if host.get("address") and not _known(host, zone.get("name"), [row], region):
         raise RuntimeError(
             f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
@@ -385,17 +389,18 @@ def _remove(region: Region, row: Row) -> None:
         client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
         client.job("prepareHostForMaintenance", id=row["id"])
-    deadline = time.monotonic() + _LEAVING
-    while True:
-        now = next(iter(client.rows("listHosts", id=row["id"])), None)
-        if now is None:
-            return
-        if now["resourcestate"] == "Maintenance":
-            break
-        if now["resourcestate"].startswith("Error") or time.monotonic() > deadline:
-            raise RuntimeError(f"guests do not leave it: it is {now['resourcestate']}. Move or stop them, then run again")
-        time.sleep(2)
-    client.call("deleteHost", id=row["id"])
+    state = ""
+
+    def ended() -> bool:
+        nonlocal state
+        state = str(next((one["resourcestate"] for one in client.rows("listHosts", id=row["id"])), "gone"))
+        return state in ("gone", "Maintenance") or state.startswith("Error")
+
+    wait_until(ended, _LEAVING, pause=2)
+    if state not in ("gone", "Maintenance"):
+        raise RuntimeError(f"guests do not leave it: it is {state}. Move or stop them, then run again")
+    if state == "Maintenance":
+        client.call("deleteHost", id=row["id"])
 
 
 def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
