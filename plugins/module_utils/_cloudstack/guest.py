@@ -196,7 +196,7 @@ def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str],
     if guest.get("state") != "Running":
         raise ProofFailed(f"the guest {name} was deployed, but is {guest.get('state')}, not Running")
     root = _root(client, guest["id"])
-    storage = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
+    storage: t.Dict[str, t.Any] = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
     if storage.get("type") != "RBD":
         raise ProofFailed(f"the disk of the guest {name} is on {root.get('storage')} of type {storage.get('type')}, not on RBD: do the offering's tags say so?")
     pool, image = str(storage.get("path") or "").strip("/"), root.get("path") or root["id"]
@@ -217,17 +217,18 @@ def _root(client: t.Any, guest: str) -> t.Dict[str, t.Any]:
 
 def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: str, timeout: float, seen: t.Dict[str, t.Any]) -> None:
     expected = _guest.expected_marker(guest)
-    end = time.monotonic() + timeout
-    while True:
+    marker: t.Optional[bytes] = None
+
+    def written() -> bool:
+        nonlocal marker
         marker = disks.read(pool, image)
-        if marker is not None and marker.startswith(expected):
-            seen["marker"] = _guest.readable(marker)
-            return
-        if time.monotonic() > end:
-            found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
-            state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
-            raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")
-        time.sleep(_PAUSE)
+        return marker is not None and marker.startswith(expected)
+
+    if not wait_until(written, timeout, pause=_PAUSE):
+        found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
+        state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
+        raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")
+    seen["marker"] = _guest.readable(marker)
 
 
 def _snapshot(client: t.Any, disks: t.Any, ids: t.Mapping[str, str], name: str, seen: t.Dict[str, t.Any]) -> None:

@@ -24,8 +24,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, Unreachable
 
 CONF = "/etc/cloudstack/management"
 PROPERTIES = f"{CONF}/db.properties"
@@ -177,21 +178,27 @@ def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
 
 
 def sealed(values: t.Mapping[str, str], key: str) -> dict[str, str]:
-    """Return the values as db.properties has them, side by side: each takes a start of Java."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        done = pool.map(lambda item: f"ENC({crypt(item[1], key)})" if item[0] in SEALED else item[1], values.items())
-        return dict(zip(values, done))
+    """Return the values as db.properties has them."""
+    return _converted(values, lambda name, value: f"ENC({crypt(value, key)})" if name in SEALED else value)
 
 
 def opened(values: t.Mapping[str, str], key: str) -> dict[str, t.Optional[str]]:
     """The other way round; None for what can't be decrypted with this key."""
 
-    def one(item: tuple[str, str]) -> t.Optional[str]:
-        found = re.fullmatch(r"ENC\((.*)\)", item[1])
-        return item[1] if found is None else crypt(found.group(1), key, decrypt=True)
+    def one(_name: str, value: str) -> t.Optional[str]:
+        found = re.fullmatch(r"ENC\((.*)\)", value)
+        return value if found is None else crypt(found.group(1), key, decrypt=True)
 
+    return _converted(values, one)
+
+
+_Value = t.TypeVar("_Value", str, t.Optional[str])
+
+
+def _converted(values: t.Mapping[str, str], one: t.Callable[[str, str], _Value]) -> dict[str, _Value]:
+    """Convert values side by side: each takes a start of Java."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(values, pool.map(one, values.items())))
+        return dict(zip(values, pool.map(one, values, values.values())))
 
 
 class Client:
@@ -315,65 +322,47 @@ class Provider:
     def plan(self, observed: Observed) -> Plan:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
-        found = []
+        draft = Draft()
         if databases.state == "foreign":
-            found.append(
+            draft.problem(
                 "the database cloud is there, but not whole, and was not begun by this collection:"
                 " finish or remove it by hand. Databases are never dropped here"
             )
         if databases.state == "begun" and databases.started:
-            found.append(
+            draft.problem(
                 f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them: see by hand what they hold"
             )
         if observed.database_key_fits is False:
-            found.append("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
-        if found:
-            raise Invalid(found)
-        changes: list[Change] = []
+            draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
         if databases.state in ("absent", "begun"):
-            after: dict[str, t.Any] = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
-            before = {"databases": "begun and not finished"} if databases.state == "begun" else None
-            changes.append(Change("database", "cloud", "update" if before else "create", before, after, self._make_databases))
+            begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
+            after = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
+            draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            changes.append(Change("user", declared.database.user, "update", {"login": False}, {"login": True}, self._make_user, Risk.RESTART, reason))
+            draft.ensure("user", declared.database.user, {"login": False}, {"login": True}, self._make_user, risk=Risk.RESTART, reason=reason)
         if declared.simulator and not databases.simulator:
-            after = {"databases": ["simulator"]}
-            changes.append(Change("database", "simulator", "create", None, after, self._make_simulator, needs=frozenset({"database/cloud"})))
-        made = frozenset(change.id for change in changes)
+            draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
+        made = draft.ids("database", "user")
         wanted = wanted_properties(declared)
-        left, right = differing(dict(observed.properties), wanted)
-        if right:
-            action = "update" if observed.installed else "create"
-            before = shown(left) if observed.installed else None
-            changes.append(Change("file", PROPERTIES, action, before, shown(right), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"}))
-        if observed.key != declared.management_key:
-            key_before = None if observed.key is None else {"key": Secret(observed.key)}
-            action = "create" if observed.key is None else "update"
-            changes.append(Change("file", KEY, action, key_before, {"key": Secret(declared.management_key)}, self._write_key, needs=made))
-        service = self._service(observed, changes)
-        if service:
-            changes.append(service)
+        living = shown(observed.properties) if observed.installed else None
+        draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"})
+        key = None if observed.key is None else {"key": Secret(observed.key)}
+        draft.ensure("file", KEY, key, {"key": Secret(declared.management_key)}, self._write_key, needs=made)
+        self._plan_service(observed, draft)
         if declared.simulator and not databases.capabilities:
-            needs = frozenset({f"service/{UNIT}"})
-            changes.append(Change("hypervisor", "Simulator", "create", None, {"known": True}, self._make_capabilities, needs=needs))
-        return Plan(changes)
+            draft.ensure("hypervisor", "Simulator", None, {"known": True}, self._make_capabilities, needs=[f"service/{UNIT}"])
+        return draft.plan()
 
-    def _service(self, observed: Observed, changes: t.Sequence[Change]) -> t.Optional[Change]:
-        touched = any(change.kind == "file" for change in changes)
-        needs = frozenset(change.id for change in changes)
-        after = {"enabled": True, "state": "answering"}
-        if not observed.unit.active:
-            before = None if not observed.installed else {"enabled": observed.unit.enabled, "state": observed.unit.state}
-            return Change("service", UNIT, "update" if before else "create", before, after, lambda: self._start(False), needs=needs)
-        if touched or not observed.current:
-            state = {"enabled": observed.unit.enabled, "state": "runs with an older configuration"}
-            reason = "the server restarts: the API is away for half a minute, guests are not touched"
-            return Change("service", UNIT, "update", state, after, lambda: self._start(True), Risk.RESTART, reason, needs=needs)
-        if not observed.unit.enabled or not observed.answers:
-            state = {"enabled": observed.unit.enabled, "state": "answering" if observed.answers else "starting"}
-            return Change("service", UNIT, "update", state, after, lambda: self._start(False), needs=needs)
-        return None
+    def _plan_service(self, observed: Observed, draft: Draft) -> None:
+        unit, more = observed.unit, {}
+        again = unit.active and (bool(draft.ids("file")) or not observed.current)
+        if again:
+            more = {"risk": Risk.RESTART, "reason": "the server restarts: the API is away for half a minute, guests are not touched"}
+        running = "runs with an older configuration" if again else "answering" if observed.answers else "starting"
+        now = {"enabled": unit.enabled, "state": running if unit.active else unit.state} if observed.installed or unit.active else None
+        needs = draft.ids("database", "user", "file")
+        draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), needs=needs, **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return nothing but that."""
@@ -459,14 +448,17 @@ class Provider:
             systemd.restart(UNIT)
         else:
             systemd.start(UNIT)
-        end = time.monotonic() + self.declared.timeout
-        while not answers():
+
+        def ready() -> bool:
+            if answers():
+                return True
             unit = systemd.units([UNIT])[UNIT]
             if not unit.active:
                 raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
-            if time.monotonic() > end:
-                raise RuntimeError(f"the API does not answer within {self.declared.timeout} s. {last_log(begin)}")
-            time.sleep(1)
+            return False
+
+        late = f"the API does not answer within {self.declared.timeout} s."
+        wait_until(ready, self.declared.timeout, lambda: RuntimeError(f"{late} {last_log(begin)}"), pause=1)
 
 
 def _group() -> int:
