@@ -217,14 +217,15 @@ def _root(client: t.Any, guest: str) -> t.Dict[str, t.Any]:
 
 def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: str, timeout: float, seen: t.Dict[str, t.Any]) -> None:
     expected = _guest.expected_marker(guest)
-    marker: t.Optional[bytes] = None
+    markers: t.List[t.Optional[bytes]] = []
 
     def written() -> bool:
-        nonlocal marker
-        marker = disks.read(pool, image)
-        return marker is not None and marker.startswith(expected)
+        markers[:] = [disks.read(pool, image)]
+        return (markers[0] or b"").startswith(expected)
 
-    if not wait_until(written, timeout, pause=_PAUSE):
+    there = wait_until(written, timeout, pause=_PAUSE)
+    marker = markers[0]
+    if marker is None or not there:
         found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
         state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
         raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")

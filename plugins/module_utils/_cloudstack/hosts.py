@@ -346,7 +346,7 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
 
     def up() -> bool:
         row.update(next(seen))
-        return row.get("state") == "Up"
+        return bool(row.get("state") == "Up")
 
     def late() -> str:
         return f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"

@@ -355,7 +355,8 @@ class Provider:
         return draft.plan()
 
     def _plan_service(self, observed: Observed, draft: Draft) -> None:
-        unit, more = observed.unit, {}
+        unit = observed.unit
+        more: dict[str, t.Any] = {}
         again = unit.active and (bool(draft.ids("file")) or not observed.current)
         if again:
             more = {"risk": Risk.RESTART, "reason": "the server restarts: the API is away for half a minute, guests are not touched"}
