@@ -29,7 +29,6 @@ LANE = Lane("addresses")
 
 
 def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:
-    """An address; None where it is none."""
     try:
         return ipaddress.IPv4Address(str(text))
     except ValueError:

@@ -246,7 +246,6 @@ class Client:
         return body
 
     def logout(self) -> None:
-        """End the session."""
         if self._session is not None:
             try:
                 self.call("logout")

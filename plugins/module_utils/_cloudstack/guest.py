@@ -96,7 +96,6 @@ class Disks:
             return None
 
     def wipe(self, pool: str, image: str) -> None:
-        """Write zeros over the marker."""
         with rbd.Image(self._open(pool), image) as opened:
             opened.write(bytes(_guest.MARKER_LENGTH), _guest.MARKER_OFFSET)
             opened.flush()
@@ -321,7 +320,6 @@ def _remove_snapshots(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]], no
 
 
 def _remove_guests(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]]) -> t.List[str]:
-    """Stop and expunge guests, whatever became of them."""
     left = []
     for row in rows:
         try:

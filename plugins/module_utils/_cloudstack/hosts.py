@@ -12,6 +12,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import re
@@ -52,8 +53,14 @@ _LEAVING = 1800.0
 _HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 
 
+_RETURNED = {
+    "zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate",
+}  # fmt: skip
+# A declared host: where, its zone, pod and cluster, and itself.
+_Entry = t.Tuple[str, Item, Item, Item, Item]
+
+
 def hypervisor(cluster: Item) -> str:
-    """The hypervisor of a cluster, as the server spells it."""
     return _HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
 
 
@@ -64,7 +71,7 @@ def label(host: Item) -> str:
     return re.sub(r"^[a-z]+://[^/]*/", "", str(host.get("url") or "?"))
 
 
-def each(zones: t.Sequence[Item], where: str) -> t.Iterator[tuple[str, Item, Item, Item, Item]]:
+def each(zones: t.Sequence[Item], where: str) -> t.Iterator[_Entry]:
     """Every declared host: where, zone, pod, cluster, host."""
     for z, zone in enumerate(zones):
         for p, pod in enumerate(zone.get("pods") or ()):
@@ -74,7 +81,6 @@ def each(zones: t.Sequence[Item], where: str) -> t.Iterator[tuple[str, Item, Ite
 
 
 def problems(zones: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     seen: dict[str, tuple[str, str]] = {}
     for here, zone, pod, cluster, host in each(zones, where):
@@ -129,8 +135,7 @@ def _resolved(address: str) -> str:
 
 
 def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """The hosts of all declared clusters."""
-    clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
+    clusters: dict[str, list[_Entry]] = {}
     entries = list(each(zones, f"{draft.prefix}zones"))
     known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, draft)
     for entry in entries:
@@ -139,15 +144,11 @@ def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
         _plan_cluster(entries, known, region, draft)
 
 
-def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
+def _plan_cluster(entries: list[_Entry], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
+    zone, pod, cluster = entries[0][1:4]
     zone_row = region.find("zones", zone["name"])
     pod_row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
-    return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
-
-
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
-    zone, pod, cluster = entries[0][1:4]
-    row = _cluster_row(region, zone, pod, cluster)
+    row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
     if cluster.get("hypervisor") == "simulator":
         pairs = _matched([entry[4] for entry in entries], living)
@@ -169,7 +170,9 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
         name = f"{zone['name']}/{label(host)}"
         if host.get("state") == "absent" and now is not None:
             # The server empties one host of a cluster at a time.
-            _plan_removal(name, cluster, now, region, draft, leaving[-1:])
+            before = {"cluster": cluster["name"], **_now(now)}
+            reason = "its guests are moved to other hosts, or stopped where none has room"
+            draft.ensure("host", name, before, None, functools.partial(_remove, region, now), risk=Risk.LOSS, reason=reason, needs=leaving[-1:])
             leaving.append(f"host/{name}")
         else:
             _plan_host(zone, pod, cluster, host, now, region, draft)
@@ -214,7 +217,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[_Entry], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -240,7 +243,6 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
 
 
 def tags_of(row: Item) -> list[str]:
-    """The tags that were given to a living host."""
     return words(row.get("explicithosttags", row.get("hosttags")))
 
 
@@ -301,12 +303,6 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         region.client.call("updateHost", id=row["id"], **changed)
 
     draft.ensure("host", name, now, wanted, update=update)
-
-
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, draft: Draft, after: t.Sequence[str]) -> None:
-    reason = "its guests are moved to other hosts, or stopped where none has room"
-    before = {"cluster": cluster["name"], **_now(row)}
-    draft.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -406,17 +402,4 @@ def _remove(region: Region, row: Row) -> None:
 def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """The hosts of the declared zones: zone, cluster, name, address, state (Up ...), resource_state."""
     names = {zone["name"] for zone in zones}
-    return {
-        "hosts": [
-            {
-                "zone": row.get("zonename"),
-                "cluster": row.get("clustername"),
-                "name": row.get("name"),
-                "address": row.get("ipaddress"),
-                "state": row.get("state"),
-                "resource_state": row.get("resourcestate"),
-            }
-            for row in region.rows("hosts")
-            if row.get("zonename") in names
-        ]
-    }
+    return {"hosts": [{ours: row.get(key) for ours, key in _RETURNED.items()} for row in region.rows("hosts") if row.get("zonename") in names]}

@@ -123,7 +123,6 @@ def problems(declared: Declared) -> list[str]:
 
 
 def read_properties(text: str) -> dict[str, str]:
-    """Return the values of a file of properties by name."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, dummy, value in pairs}
 
@@ -178,7 +177,6 @@ def crypt(value: str, key: str, decrypt: bool = False) -> t.Optional[str]:
 
 
 def sealed(values: t.Mapping[str, str], key: str) -> dict[str, str]:
-    """Return the values as db.properties has them."""
     return _converted(values, lambda name, value: f"ENC({crypt(value, key)})" if name in SEALED else value)
 
 
@@ -366,7 +364,6 @@ class Provider:
         draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), needs=needs, **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return nothing but that."""
         return {"answers": observed.answers}
 
     # -- apply

@@ -54,7 +54,6 @@ _ADDRESSES = ("gateway", "netmask", "start", "end")
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     tagged: dict[tuple[str, str], str] = {}
     for here, item in present(declared, where, found, zoned=True):
@@ -91,7 +90,6 @@ def _check_addresses(here: str, item: Item, found: list[str]) -> None:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """Plan networks."""
 
     def delete(item: Item, row: Row) -> None:
         before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}

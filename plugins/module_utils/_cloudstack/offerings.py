@@ -11,6 +11,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, odd, text, words
@@ -168,7 +169,6 @@ def _common_problems(declared: Declared, where: str, found: list[str]) -> t.Iter
 
 
 def disk_problems(declared: Declared, where: str) -> list[str]:
-    """What is wrong with declared disk offerings alone."""
     problems: list[str] = []
     for here, item in _common_problems(declared, where, problems):
         if item.get("size") == 0:
@@ -177,7 +177,6 @@ def disk_problems(declared: Declared, where: str) -> list[str]:
 
 
 def service_problems(declared: Declared, where: str) -> list[str]:
-    """What is wrong with declared service offerings alone."""
     problems: list[str] = []
     for here, item in _common_problems(declared, where, problems):
         fixed = [option for option in ("cpu_number", "memory") if item.get(option) is not None]
@@ -202,16 +201,6 @@ def service_problems(declared: Declared, where: str) -> list[str]:
 # -- against what is
 
 
-def plan_disk(declared: Declared, region: Region, draft: Draft) -> None:
-    """Plan disk offerings."""
-    _plan(_DISK, declared, region, draft)
-
-
-def plan_service(declared: Declared, region: Region, draft: Draft) -> None:
-    """Plan service offerings."""
-    _plan(_SERVICE, declared, region, draft)
-
-
 def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None:
     def delete(item: Item, row: Row) -> None:
         before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
@@ -228,6 +217,10 @@ def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None
             _create(sort, item, region, draft)
         else:
             _update(sort, here, item, row, region, draft)
+
+
+plan_disk = functools.partial(_plan, _DISK)
+plan_service = functools.partial(_plan, _SERVICE)
 
 
 def pools_as_declared(region: Region, draft: Draft) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:

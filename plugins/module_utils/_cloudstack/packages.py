@@ -77,7 +77,6 @@ class Provider:
         self._done = False
 
     def observe(self) -> Observed:
-        """Ask dpkg."""
         names = {*(file.name for file in self.files), *CONNECTORS}
         try:
             # All of them: dpkg-query fails where it is asked for one that it doesn't know.
@@ -105,7 +104,6 @@ class Provider:
         return draft.plan(Lane("apt"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the versions that are installed."""
         return {"installed": dict(observed.versions)}
 
     def _clear(self) -> None:
@@ -134,7 +132,6 @@ class Provider:
 
 
 def connector(wheel: str, folder: str) -> str:
-    """Make a package of the wheel, unchanged, and return its path."""
     match = WHEEL.search(wheel)
     if match is None:
         raise ValueError(wheel)

@@ -46,7 +46,6 @@ _ELEMENTS = {
 
 
 def isolation(network: Item) -> list[str]:
-    """How guests are kept apart on a physical network."""
     return [method.upper() for method in network.get("isolation") or ["vlan"]]
 
 
@@ -61,7 +60,6 @@ def _carries_guests(network: Item) -> bool:
 
 
 def problems(zone: Item, where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     networks = zone.get("physical_networks") or []
     if not networks:
         return []
@@ -96,7 +94,6 @@ def problems(zone: Item, where: str) -> list[str]:
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
-    """A zone's physical networks, with all that is on them."""
     for network in zone.get("physical_networks") or ():
         _plan_network(zone, network, zone_row, region, draft)
 

@@ -33,14 +33,12 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def problems(zone: Item, where: str) -> list[str]:
-    """What is wrong with the names alone."""
     pods = zone.get("pods") or ()
     lists = [(f"{where}.pods", pods), *((f"{where}.pods[{number}].clusters", pod.get("clusters") or ()) for number, pod in enumerate(pods))]
     return [f"{here}: {name} is declared twice: keep one of them" for here, items in lists for name in twice(item["name"] for item in items)]
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
-    """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
         _plan_pod(zone, normal(pod), zone_row, region, draft)
 

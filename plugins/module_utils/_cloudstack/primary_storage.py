@@ -97,7 +97,6 @@ def url(source: Source, key: str) -> Secret:
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
         if not item.get("consumer"):

@@ -105,7 +105,6 @@ def _guest_network_range(zone: Item, here: str, found: list[str]) -> list[Range]
 
 
 def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
-    """The network of guests of a zone with security groups."""
     network = guest_network(zone)
     if network is None:
         return
@@ -131,7 +130,6 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
-    """Public addresses, and those of guests."""
     living = of(region, "vlan_ranges", zone_row)
     declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
     declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]

@@ -55,7 +55,6 @@ class Kind:
 
 
 def items(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The spec of an option that is a list of things."""
     return {"type": "list", "elements": "dict", "default": [], "options": options}
 
 
@@ -96,7 +95,6 @@ SHARED: t.Mapping[str, t.Any] = {
 
 
 def argument_spec() -> dict[str, t.Any]:
-    """The options of the module that declare something."""
     return copy.deepcopy({**SHARED, **{kind.option: dict(kind.spec) for kind in KINDS if kind.spec is not None}})
 
 
@@ -156,7 +154,6 @@ class Provider:
             raise Unreachable(f"the region could not be read: {error}") from error
 
     def plan(self, observed: Region) -> Plan:
-        """Compare."""
         made, draft = plan(self._declaration, observed, self._prefix)
         self._restart.update(draft.restart)
         return made

@@ -67,7 +67,6 @@ S3_STATE = (
 
 
 def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     exports: dict[tuple[str, str], str] = {}
     for here, item in present(declared, where, found):
@@ -100,7 +99,6 @@ def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """Plan the image stores."""
 
     def delete(item: Item, row: Row) -> None:
         before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
@@ -205,7 +203,6 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
 
 
 def staging_problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     seen: set[tuple[str, str]] = set()
     for number, item in enumerate(declared):

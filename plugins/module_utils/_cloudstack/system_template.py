@@ -95,7 +95,6 @@ def mounted(url: str, write: bool) -> t.Iterator[str]:
 
 
 def look(url: str) -> Seen:
-    """Look into a store."""
     try:
         with mounted(url, write=False) as folder:
             return within(folder)
@@ -212,7 +211,6 @@ class Provider:
         return found
 
     def plan(self, observed: t.Mapping[Store, Seen]) -> Plan:
-        """What must be put where. Raises Invalid."""
         draft = Draft(self._prefix)
         empty = {store: seen for store, seen in observed.items() if not seen.template}
         lack = lacking() if empty else []
@@ -238,7 +236,6 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: t.Mapping[Store, Seen]) -> dict[str, t.Any]:
-        """Where the template is, None where it is not."""
         return {"stores": [{"zone": store.zone, "name": store.name, "url": store.url, "template": seen.template or None} for store, seen in observed.items()]}
 
 

@@ -23,6 +23,7 @@ TYPES = {"secondarystoragevm": ("the secondary-storage VM", 512), "consoleproxy"
 # Addresses of a zone's public range and of its pods' ranges that these two take.
 _ADDRESSES = 2
 _PAUSE = 5.0
+_SHOWN = {"name": "name", "state": "state", "agent_state": "agentstate", "host": "hostname", "private_ip": "privateip", "public_ip": "publicip"}
 _HYPERVISOR = "KVM"
 _AGENT_PORT = 8250
 
@@ -196,7 +197,8 @@ def prove(
             for sort in TYPES:
                 own = [row for row in vms if row.get("systemvmtype") == sort]
                 vm = next((row for row in own if up(row)), own[0] if own else None)
-                found.append(_shown(name, sort, vm))
+                row = vm or {}
+                found.append({"zone": name, "type": sort, **{ours: row.get(key) for ours, key in _SHOWN.items()}, "reasons": []})
                 if not up(vm):
                     found[-1]["lists"] = lists, vm
         waiting = [row for row in found if "lists" in row]
@@ -209,18 +211,3 @@ def prove(
         state = f"is {row['state']}, its agent {row['agent_state'] or 'not seen yet'}" if vm else "is not there"
         problems.append(f"zone {row['zone']}: {TYPES[row['type']][0]} {state}: {'; '.join(row['reasons'])}")
     return found, problems
-
-
-def _shown(zone: str, sort: str, vm: t.Optional[Row]) -> t.Dict[str, t.Any]:
-    row = vm or {}
-    return {
-        "zone": zone,
-        "type": sort,
-        "name": row.get("name"),
-        "state": row.get("state"),
-        "agent_state": row.get("agentstate"),
-        "host": row.get("hostname"),
-        "private_ip": row.get("privateip"),
-        "public_ip": row.get("publicip"),
-        "reasons": [],
-    }

@@ -86,7 +86,6 @@ def _sum(item: Item) -> t.Optional[str]:
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
         parts = urlsplit(item.get("url") or "")
@@ -105,7 +104,6 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """Plan templates."""
 
     def delete(item: Item, row: Row) -> None:
         before = {option: row.get(key) for option, key in _FIXED.items()}

@@ -36,7 +36,6 @@ _FIELDS = {"email": "email", "first_name": "firstname", "last_name": "lastname"}
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     seen: set[tuple[str, str]] = set()
     roles: dict[tuple[str, str], str] = {}
@@ -62,7 +61,6 @@ def _account(item: Item) -> str:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """Plan users, and their keys."""
     domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
     for number, item in enumerate(declared):
         here = named(f"{draft.prefix}users", number, item)

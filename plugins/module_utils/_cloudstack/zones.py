@@ -41,7 +41,6 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def lists(declared: t.Sequence[Item]) -> set[str]:
-    """The words of the lists that are needed to compare."""
     words = {"zones", "physical_networks", "traffic_types", "providers", "router_elements", "lb_elements", "pods", "clusters", "vlan_ranges"}
     if any(zone.get("guest_network") or kind(zone) == "basic" for zone in declared):
         words |= {"networks", "network_offerings"}
@@ -64,7 +63,6 @@ def _living_type(row: Row) -> t.Optional[str]:
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found = [f"{where}: {name} is declared twice: keep one of them" for name in twice(zone["name"] for zone in declared)]
     for number, zone in enumerate(declared):
         found += _zone_problems(zone, named(where, number, zone))
