@@ -89,19 +89,18 @@ class Region:
     def read(self, words: t.Iterable[str]) -> Region:
         """Read lists side by side; those that hang on others after them. Returns itself."""
         wanted = {word for word in words if word not in self._lists}
-        wanted |= {LISTINGS[word].each[0] for word in wanted if LISTINGS[word].each} - set(self._lists)  # type: ignore[index]
+        wanted |= {each[0] for each in (LISTINGS[word].each for word in wanted) if each} - set(self._lists)
+
+        def ask(item: tuple[str, dict[str, str]]) -> list[Row]:
+            word, more = item
+            return [{**row, **more} for row in self.client.rows(LISTINGS[word].command, **LISTINGS[word].parameters, **more)]
+
         for hanging in (False, True):
-            batch = sorted(word for word in wanted if bool(LISTINGS[word].each) is hanging)
-            asked = [(word, {**LISTINGS[word].parameters, **more}) for word in batch for more in self._each(LISTINGS[word])]
-            if asked and self.client is not None:
-                with ThreadPoolExecutor(max_workers=_READERS) as pool:
-                    answers = list(pool.map(lambda item: self.client.rows(LISTINGS[item[0]].command, **item[1]), asked))
-            else:
-                answers = [[] for unused in asked]
-            found: dict[str, list[Row]] = {word: [] for word in batch}
-            for (word, parameters), rows in zip(asked, answers):
-                each = LISTINGS[word].each
-                found[word] += [{**row, each[1]: parameters[each[1]]} for row in rows] if each else rows
+            found: dict[str, list[Row]] = {word: [] for word in sorted(wanted) if bool(LISTINGS[word].each) is hanging}
+            asked = [(word, more) for word in found for more in self._each(LISTINGS[word])] if self.client is not None else []
+            with ThreadPoolExecutor(max_workers=_READERS) as pool:
+                for (word, _more), rows in zip(asked, pool.map(ask, asked)):
+                    found[word] += rows
             self._lists.update(found)
         return self
 

@@ -146,50 +146,42 @@ def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """What hosts must have: for each pool the UUID of libvirt's pool and secret, and where it is."""
     found = []
     for item in declared:
-        rows = region.all("storage_pools", item["name"], zonename=item["zone"])
-        if item["state"] == "present" and rows:
-            row = rows[0]
-            found.append(
-                {
-                    "name": item["name"],
-                    "zone": item["zone"],
-                    "uuid": row["id"],
-                    "state": row.get("state"),
-                    "scope": str(row.get("scope", "")).lower(),
-                    "cluster": row.get("clustername"),
-                    "monitors": _monitors_of(row),
-                    "pool": _pool_of(row),
-                    "tags": words(row.get("tags")),
-                }
-            )
+        for row in region.all("storage_pools", item["name"], zonename=item["zone"])[:1] if item["state"] == "present" else ():
+            place = {"scope": str(row.get("scope", "")).lower(), "cluster": row.get("clustername"), "monitors": _monitors_of(row), "pool": _pool_of(row)}
+            told = {"name": item["name"], "zone": item["zone"], "uuid": row["id"], "state": row.get("state")}
+            found.append({**told, **place, "tags": words(row.get("tags"))})
     return {"primary_storage": found}
 
 
 # -- what is wrong with it here
 
 
+def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> t.Optional[Item]:
+    return next((item for item in items or () if item["name"] == name), None)
+
+
 def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
-    zones = {zone["name"]: zone for zone in draft.declaration.get("zones") or ()}
-    zone = zones.get(item["zone"], {})
-    if not region.empty and item["zone"] not in zones and region.find("zones", item["zone"]) is None:
+    if region.empty:
+        return
+    zone = _named(draft.declaration.get("zones"), item["zone"])
+    if zone is None and region.find("zones", item["zone"]) is None:
         draft.problem(f"{here}: there is no zone {item['zone']}, and none is declared")
         return
-    if item["scope"] != "cluster" or region.empty:
+    if item["scope"] != "cluster":
         return
-    pods = {pod["name"]: pod for pod in zone.get("pods") or ()}
-    pod = pods.get(item["pod"], {})
-    clusters = {cluster["name"]: cluster for cluster in pod.get("clusters") or ()}
-    if not pod and region.find("pods", item["pod"], zonename=item["zone"]) is None:
+    pod = _named((zone or {}).get("pods"), item["pod"])
+    if pod is None and region.find("pods", item["pod"], zonename=item["zone"]) is None:
         draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
         return
+    cluster = _named((pod or {}).get("clusters"), item["cluster"])
     living = region.find("clusters", item["cluster"], zonename=item["zone"])
-    if item["cluster"] not in clusters and living is None:
+    if cluster is None and living is None:
         draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
         return
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
     here_hosts = [row for row in region.rows("hosts") if living is not None and row.get("clusterid") == living["id"]]
-    if not here_hosts and not clusters.get(item["cluster"], {}).get("hosts"):
+    if not here_hosts and not (cluster or {}).get("hosts"):
         draft.problem(
             f"{here}: the cluster {item['cluster']} has no host, and CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"
         )
@@ -197,7 +189,7 @@ def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
 
 def _consumer(here: str, item: Item, draft: Draft) -> t.Optional[tuple[str, str]]:
     """The client and the pool of an item's consumer; None where that is a problem."""
-    consumer = next((one for one in draft.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
+    consumer = _named(draft.declaration.get("consumers"), item["consumer"])
     if consumer is None:
         draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
         return None
@@ -218,8 +210,7 @@ def _consumer(here: str, item: Item, draft: Draft) -> t.Optional[tuple[str, str]
     if item.get("data_pool") and item["data_pool"] not in names:
         draft.problem(f"{here}: the consumer {item['consumer']} may not use the data pool {item['data_pool']}: add it to the consumer's pools")
     for name in (pool, item.get("data_pool")):
-        access = next((one.get("access") or "rw" for one in consumer["pools"] if one["name"] == name), "rw")
-        if access != "rw":
+        if ((_named(consumer["pools"], name) or {}).get("access") or "rw") != "rw":
             draft.problem(f"{here}: the consumer {item['consumer']} may only read the pool {name}: CloudStack writes to it")
     client = _consumers.client_of(consumer)
     if not client.startswith("client.") or not _PLAIN.fullmatch(client):
@@ -277,7 +268,7 @@ def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], re
         if not set(_monitors_of(row)) & set(map(_address, source.monitors.split(","))):
             continue  # a pool of that name in another cluster
         if str(row["id"]) in leaving:
-            waits.add(_id(leaving[str(row["id"])]))
+            waits.add("primary_storage/{zone}/{name}".format(**leaving[str(row["id"])]))
             continue
         also = f", beside {item['name']}" if own is not None else ""
         draft.problem(
@@ -289,10 +280,6 @@ def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], re
 
 
 # -- changes
-
-
-def _id(item: Item) -> str:
-    return f"primary_storage/{item['zone']}/{item['name']}"
 
 
 def _wanted(item: Item) -> dict[str, t.Any]:

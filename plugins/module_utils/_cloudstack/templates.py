@@ -17,6 +17,7 @@ import typing as t
 import urllib.request
 from urllib.parse import urlsplit
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, text
@@ -130,11 +131,9 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
 def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
     if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
         return
-    declared = [pool for pool in draft.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
-    gone = {pool["name"] for pool in declared if pool["state"] == "absent"}
-    living = [row for row in region.rows("storage_pools") if row.get("zonename") == item["zone"] and row["name"] not in gone]
-    rbd = [pool["name"] for pool in declared if pool["state"] == "present"] + [row["name"] for row in living if row.get("type") == "RBD"]
-    others = [row["name"] for row in living if row.get("type") != "RBD"]
+    pools = [pool for zone, _tags, pool in offerings.pools_as_declared(region, draft) if zone == item["zone"]]
+    rbd = [pool["name"] for pool in pools if pool.get("type", "RBD") == "RBD"]
+    others = [pool["name"] for pool in pools if pool.get("type", "RBD") != "RBD"]
     if rbd and not others:
         draft.problem(
             f"{here}: url: on RBD ({', '.join(sorted(set(rbd)))}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
