@@ -294,15 +294,16 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
         wanted.pop("state")
 
-    def update(after: t.Mapping[str, t.Any]) -> None:
-        changed: dict[str, t.Any] = {}
-        if "tags" in after:
-            changed["hosttags"] = ",".join(after["tags"])
-        if "state" in after:
-            changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
-        region.client.call("updateHost", id=row["id"], **changed)
+    draft.ensure("host", name, now, wanted, update=lambda after: _change(region, row, after))
 
-    draft.ensure("host", name, now, wanted, update=update)
+
+def _change(region: Region, row: Row, after: Item) -> None:
+    changed: dict[str, t.Any] = {}
+    if "tags" in after:
+        changed["hosttags"] = ",".join(after["tags"])
+    if "state" in after:
+        changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
+    region.client.call("updateHost", id=row["id"], **changed)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -353,13 +354,9 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
             f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
             f"known_as: [{row.get('ipaddress')}]"
         )
-    update: dict[str, t.Any] = {}
-    if wanted["state"] == "disabled" and str(row.get("resourcestate")).lower() != "disabled":
-        update["allocationstate"] = "Disable"
-    if wanted.get("tags") and tags_of(row) != wanted["tags"]:
-        update["hosttags"] = ",".join(wanted["tags"])
-    if update:
-        client.call("updateHost", id=row["id"], **update)
+    lacking = differing(_now(row), {key: value for key, value in wanted.items() if value and value != "enabled"})[1]
+    if lacking:
+        _change(region, row, lacking)
 
 
 def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: Region) -> Row:

@@ -58,6 +58,21 @@ class Login:
     user: str
     password: str = dataclasses.field(repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.user} at {self.host}:{self.port}" if self.host else f"{self.user} by the local socket"
+
+    def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
+        """Return the rows, of one mysql for all of the statements. Raises CommandError, with MySQL's number of the error in its text."""
+        lines = ["[client]", f"user={self.user}"]
+        if self.password:
+            lines.append(f'password="{self.password}"')
+        if self.host is None:
+            lines.append("protocol=socket")
+        else:
+            lines += [f"host={self.host}", f"port={self.port}", "connect_timeout=10"]
+        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
+        return [line.split("\t") for line in text.splitlines()]
+
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
@@ -199,32 +214,6 @@ def _converted(values: t.Mapping[str, str], one: t.Callable[[str, str], _Value])
         return dict(zip(values, pool.map(one, values, values.values())))
 
 
-class Client:
-    """mysql, one process for each batch of statements."""
-
-    def __init__(self, login: Login) -> None:
-        self.login = login
-
-    def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
-        """Return the rows. Raises CommandError, with MySQL's number of the error in its text."""
-        login = self.login
-        lines = ["[client]", f"user={login.user}"]
-        if login.password:
-            lines.append(f'password="{login.password}"')
-        if login.host is None:
-            lines.append("protocol=socket")
-        else:
-            lines += [f"host={login.host}", f"port={login.port}", "connect_timeout=10"]
-        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
-        return [line.split("\t") for line in text.splitlines()]
-
-
-def number(error: process.CommandError) -> int:
-    """Return MySQL's number of an error, 0 where it has none."""
-    found = re.search(r"ERROR (\d+)", error.text)
-    return int(found.group(1)) if found else 0
-
-
 # Access denied in its forms, and an unknown database.
 DENIED = (1044, 1045, 1049, 1142, 1143, 1370, 1698)
 
@@ -237,10 +226,10 @@ WHERE table_schema IN ('cloud', 'cloud_usage', 'simulator');
 TABLE = re.compile(r"CREATE TABLE\s+(?:IF NOT EXISTS\s+)?(?:`?simulator`?\.)?`?(\w+)`?\s*\(", re.I)
 
 
-def look(client: Client, simulator_tables: t.Collection[str]) -> Databases:
+def look(login: Login, simulator_tables: t.Collection[str]) -> Databases:
     """Return the databases as this user sees them."""
     tables: dict[str, set[str]] = {"cloud": set(), "cloud_usage": set(), "simulator": set()}
-    for row in client.run(SURVEY):
+    for row in login.run(SURVEY):
         tables[row[0]].add(row[1])
     state = "absent"
     capabilities = started = False
@@ -249,7 +238,7 @@ def look(client: Client, simulator_tables: t.Collection[str]) -> Databases:
         state = "begun" if MARK in tables["cloud"] else "foreign"
         needed = {"version", "guest_os_hypervisor", "configuration", "hypervisor_capabilities"}
         if needed <= tables["cloud"]:
-            counts = client.run(
+            counts = login.run(
                 "SELECT (SELECT COUNT(*) FROM cloud.version), (SELECT COUNT(*) FROM cloud.guest_os_hypervisor),"
                 " (SELECT COUNT(*) FROM cloud.hypervisor_capabilities WHERE hypervisor_type = 'Simulator');"
                 "SELECT name, value FROM cloud.configuration WHERE category = 'Hidden' AND name = 'ssh.publickey' AND value <> '';"
@@ -268,8 +257,8 @@ class Provider:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
-        self.user = Client(declared.database)
-        self.admin = Client(declared.admin)
+        self.user = declared.database
+        self.admin = declared.admin
 
     # -- observe
 
@@ -303,17 +292,13 @@ class Provider:
             if login and (seen.simulator or not self.declared.simulator):
                 return dataclasses.replace(seen, login=True)
         except process.CommandError as error:
-            if number(error) not in DENIED:
-                raise Unreachable(f"the database cannot be reached as {self._as(self.declared.database)}: {error}") from error
+            number = re.search(r"ERROR (\d+)", error.text)
+            if number is None or int(number.group(1)) not in DENIED:
+                raise Unreachable(f"the database cannot be reached as {self.user}: {error}") from error
         try:
             return dataclasses.replace(look(self.admin, tables), login=login)
         except process.CommandError as error:
-            user, admin = self._as(self.declared.database), self._as(self.declared.admin)
-            raise Unreachable(f"the database is not whole for {user}, and cannot be reached as {admin} to see why: {error}") from error
-
-    @staticmethod
-    def _as(login: Login) -> str:
-        return f"{login.user} at {login.host}:{login.port}" if login.host else f"{login.user} by the local socket"
+            raise Unreachable(f"the database is not whole for {self.user}, and cannot be reached as {self.admin} to see why: {error}") from error
 
     # -- plan
 
@@ -338,7 +323,9 @@ class Provider:
             draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            draft.ensure("user", declared.database.user, {"login": False}, {"login": True}, self._make_user, risk=Risk.RESTART, reason=reason)
+            draft.ensure(
+                "user", declared.database.user, {"login": False}, {"login": True}, lambda: self.admin.run(self._users()), risk=Risk.RESTART, reason=reason
+            )
         if declared.simulator and not databases.simulator:
             draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
         made = draft.ids("database", "user")
@@ -368,9 +355,6 @@ class Provider:
 
     # -- apply
 
-    def _make_user(self) -> None:
-        self.admin.run(self._users())
-
     def _users(self) -> str:
         """Return the statements for the server's user, from this host and from others, with its rights."""
         login = self.declared.database
@@ -397,7 +381,10 @@ class Provider:
         done = {row[0] for row in self.admin.run(f"SELECT step FROM cloud.{MARK};")}
         if "schema" not in done:
             for name in SCHEMA:
-                self._load(name)
+                try:
+                    self.admin.run(self._setup(name))
+                except process.CommandError as error:
+                    raise RuntimeError(f"{SETUP}/{name}: {error}") from error
             self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
         if "data" not in done:
             texts = [self._setup(name) for name in DATA]
@@ -413,12 +400,6 @@ class Provider:
     def _make_capabilities(self) -> None:
         """After the first start: it is then that the table gets its columns."""
         self.user.run("USE cloud;\n" + self._setup("hypervisor_capabilities.simulator.sql"))
-
-    def _load(self, name: str) -> None:
-        try:
-            self.admin.run(self._setup(name))
-        except process.CommandError as error:
-            raise RuntimeError(f"{SETUP}/{name}: {error}") from error
 
     @staticmethod
     def _setup(name: str) -> str:

@@ -295,6 +295,10 @@ def _wanted(item: Item) -> dict[str, t.Any]:
     return wanted
 
 
+def _details(values: Item) -> dict[str, t.Any]:
+    return mapped("details", {**({DATA_POOL: values["data_pool"]} if "data_pool" in values else {}), **values.get("details", {})})
+
+
 def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: frozenset[str]) -> None:
     key = None if region.empty else _check_key(here, source.client, draft)
     _check_groups(here, item, region, draft)
@@ -310,19 +314,13 @@ def _create(here: str, item: Item, source: Source, region: Region, draft: Draft,
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}
     else:
         after["hypervisor"] = HYPERVISORS[item["hypervisor"]]
-    after.update(_wanted(item))
+    wanted = _wanted(item)
+    after.update(wanted)
 
     def apply() -> None:
-        details = {**({DATA_POOL: item["data_pool"]} if item.get("data_pool") else {}), **_wanted(item).get("details", {})}
-        parameters: dict[str, t.Any] = {
-            "name": item["name"],
-            "zoneid": region.id("zones", zone),
-            "scope": item["scope"],
-            "url": url(source, key or ""),
-            "tags": ",".join(_wanted(item).get("tags", [])) or None,
-            "storageaccessgroups": ",".join(_wanted(item).get("access_groups", [])) or None,
-            **mapped("details", details),
-        }
+        parameters: dict[str, t.Any] = {"name": item["name"], "zoneid": region.id("zones", zone), "scope": item["scope"], "url": url(source, key or "")}
+        parameters.update({name: ",".join(wanted.get(option, ())) or None for name, option in (("tags", "tags"), ("storageaccessgroups", "access_groups"))})
+        parameters.update(_details({option: value for option, value in wanted.items() if value}))
         if item["scope"] == "cluster":
             parameters["podid"] = region.id("pods", item["pod"], zonename=zone)
             parameters["clusterid"] = region.id("clusters", item["cluster"], zonename=zone)
@@ -393,8 +391,7 @@ def _update(here: str, item: Item, source: Source, row: Row, region: Region, dra
         old["details"], new["details"] = differing(old["details"], new["details"])
 
     def apply() -> None:
-        details = {**({DATA_POOL: new["data_pool"]} if "data_pool" in new else {}), **new.get("details", {})}
-        parameters: dict[str, t.Any] = mapped("details", details)
+        parameters = _details(new)
         if "tags" in new:
             parameters["tags"] = ",".join(new["tags"])
         if "enabled" in new:

@@ -147,15 +147,8 @@ def _create_image(here: str, item: Item, region: Region, draft: Draft, waits: fr
         needs = waits
         if credentials is not None:
             after.update(secret_key=credentials.secret_key)
-            details = {
-                "accesskey": credentials.access_key,
-                "secretkey": credentials.secret_key,
-                "bucket": given["bucket"],
-                "endpoint": given["endpoint"],
-                "usehttps": given["https"],
-                "s3signer": _SIGNERS[given["signer"]],
-            }
-            parameters.update(pairs("details", details))
+            details = {"accesskey": credentials.access_key, "secretkey": credentials.secret_key, "bucket": given["bucket"], "endpoint": given["endpoint"]}
+            parameters.update(pairs("details", {**details, "usehttps": given["https"], "s3signer": _SIGNERS[given["signer"]]}))
             if region.client is not None:
                 problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
                 if problem:
