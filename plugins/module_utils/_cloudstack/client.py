@@ -125,8 +125,7 @@ class Client:
         trust = Trust(validate_certs, ca_path, option="connection.ca_path:", remedy=": name the authority that signed it (ca_path)")
         self._server = Server(url, trust, timeout, option="connection.url:")
         self._path = self._server.path if self._server.path.strip("/") else "/client/api"
-        self._key = None if api_key is None else Secret(_reveal(api_key))
-        self._secret = None if api_secret is None else Secret(_reveal(api_secret))
+        self._key, self._secret = (None if value is None else Secret(_reveal(value)) for value in (api_key, api_secret))
         self._lock = threading.Lock()
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
@@ -208,10 +207,8 @@ class Client:
 
     def offers(self, command: str, parameter: t.Optional[str] = None) -> bool:
         """Whether this server has a command for this user, and a parameter of it. Asked of the server, once."""
-        with self._lock:
-            known = command in self._apis or self._all_apis
+        if command not in self._apis and not self._all_apis:
             many = len(self._apis) >= _ASKED_SINGLY
-        if not known:
             try:
                 rows = self.rows("listApis", **({} if many else {"name": command}))
             except AccessDenied:
@@ -220,13 +217,9 @@ class Client:
                 if many or error.code not in (430, 431, 530):
                     raise
                 rows = []  # this is how it says that it has no such command
-            with self._lock:
-                self._all_apis = self._all_apis or many
-                self._apis.setdefault(command, None)
-                for row in rows:
-                    self._apis[row["name"]] = frozenset(param["name"] for param in row.get("params", []))
-        with self._lock:
-            has = self._apis.get(command)
+            self._all_apis = many
+            self._apis.update({command: None, **{row["name"]: frozenset(param["name"] for param in row.get("params", [])) for row in rows}})
+        has = self._apis.get(command)
         return has is not None and (parameter is None or parameter in has)
 
     # -- sessions, for first contact only
@@ -236,13 +229,11 @@ class Client:
 
         Raises ApiError (531: wrong user or password).
         """
-        with self._lock:
-            self._session, self._cookies = None, {}
+        self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
         if str(body.get("is2faenabled", "")).lower() == "true" and str(body.get("is2faverified", "")).lower() != "true":
             raise ApiError("login", 511, "this user has two-factor authentication, which a program cannot do; use one without it", user)
-        with self._lock:
-            self._session = body["sessionkey"]
+        self._session = body["sessionkey"]
         return body
 
     def logout(self) -> None:
@@ -250,8 +241,7 @@ class Client:
             try:
                 self.call("logout")
             finally:
-                with self._lock:
-                    self._session, self._cookies = None, {}
+                self._session, self._cookies = None, {}
 
     # -- the wire
 

@@ -319,19 +319,10 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         password = Secret("simulated")  # it wants one, and looks at none
     url = host.get("url") or f"http://{host['address']}"
     try:
-        answer = client.call(
-            "addHost",
-            zoneid=zone_id,
-            podid=pod_id,
-            clusterid=cluster_id,
-            hypervisor=hypervisor(cluster),
-            url=url,
-            username=host.get("user") or "root",
-            password=password,
-            hosttags=wanted.get("tags") or None,
-            allocationstate="Disabled" if wanted["state"] == "disabled" else None,
-        )
-        row = answer["host"][0]
+        place = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster), "url": url}
+        access = {"username": host.get("user") or "root", "password": password}
+        closed = "Disabled" if wanted["state"] == "disabled" else None
+        row = client.call("addHost", **place, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
         if "already" not in str(error) or not host.get("address"):

@@ -69,7 +69,7 @@ class Provider:
         self._prefix: str = options.get("prefix") or ""
         self._password = Secret(options["password"])
         self._initial = Secret(options.get("initial_password") or INITIAL)
-        self._client: t.Optional[Client] = None
+        self._sessions: list[Client] = []
         self._made: t.Optional[Keys] = None
 
     def __enter__(self) -> Provider:
@@ -79,11 +79,11 @@ class Provider:
         self._leave()
 
     def _leave(self) -> None:
-        if self._client is not None:
+        for client in self._sessions:
             with contextlib.suppress(ApiError, Unreachable):  # the server forgets it by itself
-                self._client.logout()
-            self._client.close()
-            self._client = None
+                client.logout()
+            client.close()
+        self._sessions.clear()
 
     def _connect(self, keys: t.Optional[Keys] = None) -> Client:
         own = {"api_key": keys.key, "api_secret": keys.secret} if keys else {}
@@ -93,7 +93,8 @@ class Provider:
         """Log in, with the password that is declared or else with the first one, and read the keys. Raises Unreachable, Invalid."""
         file = read(self._options.get("path"))
         self._leave()
-        self._client = client = self._connect()
+        client = self._connect()
+        self._sessions.append(client)
         try:
             password, user_id = self._login(client)
             keys = _keys(client.call("getUserKeys", id=user_id))
@@ -157,18 +158,13 @@ class Provider:
 
     # -- applying
 
-    def _session(self) -> Client:
-        if self._client is None:
-            raise AssertionError("nothing is applied without a server")
-        return self._client
-
     def _set_password(self, observed: Observed) -> None:
-        self._session().call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
+        self._sessions[0].call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
 
     def _register(self, observed: Observed) -> None:
         # Somebody else may have made them meanwhile; making them again would take theirs away.
-        found = _keys(self._session().call("getUserKeys", id=observed.user_id))
-        self._made = found or _keys(self._session().call("registerUserKeys", id=observed.user_id))
+        found = _keys(self._sessions[0].call("getUserKeys", id=observed.user_id))
+        self._made = found or _keys(self._sessions[0].call("registerUserKeys", id=observed.user_id))
         if self._made is None:
             raise RuntimeError("the server made no keys")
 
