@@ -35,6 +35,14 @@ def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:
         return None
 
 
+def short(text: str) -> str:
+    """An address, of IPv6 too, in its one short spelling; what is none as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
 def netmask(text: t.Any) -> t.Optional[str]:
     """A netmask as the server has it, 255.255.255.0, also of a prefix's length, 24; None where it is none. 0.0.0.255 is none."""
     try:
@@ -89,10 +97,7 @@ def location(url: t.Any) -> str:
         return text
     if not parts.scheme or not host:
         return text.rstrip("/")
-    try:
-        host = str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
+    host = short(host)
     shown = f"[{host}]" if ":" in host else host
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")

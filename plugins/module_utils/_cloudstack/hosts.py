@@ -19,6 +19,7 @@ import re
 import socket
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
@@ -180,11 +181,7 @@ def _plan_cluster(entries: list[_Entry], known: t.Mapping[str, t.Optional[Row]],
 
 def _plain(name: t.Any) -> str:
     """An address or name as it is compared: names regardless of case, addresses in their one short spelling."""
-    text = str(name or "").strip().strip("[]").rstrip(".").lower()
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return text
+    return short(str(name or "").strip().strip("[]").rstrip(".").lower())
 
 
 def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> list[Row]:

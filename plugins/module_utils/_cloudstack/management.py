@@ -16,6 +16,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import grp
 import os
 import re
@@ -323,9 +324,8 @@ class Provider:
             draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            draft.ensure(
-                "user", declared.database.user, {"login": False}, {"login": True}, lambda: self.admin.run(self._users()), risk=Risk.RESTART, reason=reason
-            )
+            make = functools.partial(self.admin.run, self._users())
+            draft.ensure("user", declared.database.user, {"login": False}, {"login": True}, make, risk=Risk.RESTART, reason=reason)
         if declared.simulator and not databases.simulator:
             draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
         made = draft.ids("database", "user")

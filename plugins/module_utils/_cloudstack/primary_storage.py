@@ -16,13 +16,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import ipaddress
 import re
 import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
@@ -468,9 +468,5 @@ def _monitors_of(row: Item) -> list[str]:
 
 def _address(text: str) -> str:
     """A monitor in one spelling: names in lower case, an address of IPv6 short and in brackets."""
-    plain = text.strip().strip("[]").lower()
-    try:
-        plain = str(ipaddress.ip_address(plain))
-    except ValueError:
-        pass
+    plain = short(text.strip().strip("[]").lower())
     return f"[{plain}]" if ":" in plain else plain

@@ -99,13 +99,10 @@ def look(url: str) -> Seen:
         with mounted(url, write=False) as folder:
             return within(folder)
     except process.CommandError as error:
-        return Seen(
-            problem=f"{socket.gethostname()} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
-        )
+        problem = f"mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
     except OSError as error:
-        return Seen(
-            problem=f"{socket.gethostname()} cannot look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
-        )
+        problem = f"look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
+    return Seen(problem=f"{socket.gethostname()} cannot {problem}")
 
 
 def _said(error: process.CommandError) -> str:

@@ -71,10 +71,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
         account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
         if account is not None and account.get("rolename") != item["role"]:
-            draft.problem(
-                f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
-                f"or take another account"
-            )
+            differs = f"the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared"
+            draft.problem(f"{here}: role: {differs}: declare it so, or take another account")
         if row is None:
             _plan_new(here, item, domain, region, draft)
         elif _plain(row.get("account")) != _plain(_account(item)):
