@@ -97,7 +97,14 @@ def clients(declared: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any
     found: dict[str, dict[str, t.Any]] = {}
     for number, item in enumerate(declared):
         name, kind = client_of(item), key_type_of(item)
-        new = {"name": name, "state": "present", "caps": {}, "key_type": None, "rotate_before": item.get("rotate_before"), "where": f"consumers[{number}]"}
+        new: dict[str, t.Any] = {
+            "name": name,
+            "state": "present",
+            "caps": {},
+            "key_type": None,
+            "rotate_before": item.get("rotate_before"),
+            "where": f"consumers[{number}]",
+        }
         entry = found.setdefault(name, new)
         for service, text in caps_of(item).items():
             clauses = [*entry["caps"].get(service, "").split(", "), *text.split(", ")]

@@ -13,7 +13,7 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
@@ -30,11 +30,18 @@ LANE = Lane("addresses")
 
 
 def address(text: t.Any) -> t.Optional[ipaddress.IPv4Address]:
-    """An address; None where it is none."""
     try:
         return ipaddress.IPv4Address(str(text))
     except ValueError:
         return None
+
+
+def short(text: str) -> str:
+    """An address, of IPv6 too, in its one short spelling; what is none as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
 
 
 def netmask(text: t.Any) -> t.Optional[str]:
@@ -62,6 +69,21 @@ def normal(item: Item) -> dict[str, t.Any]:
     return found
 
 
+def bounds(item: Item) -> dict[str, t.Any]:
+    """What a range is compared by."""
+    return {key: item[key] for key in RANGE_OPTIONS}
+
+
+def sent(item: Item) -> dict[str, t.Any]:
+    """What is given of a range, as parameters of a command."""
+    return {{"start": "startip", "end": "endip"}.get(key, key): item[key] for key in ("vlan", *RANGE_OPTIONS) if item.get(key)}
+
+
+def touch(item: Item, first: t.Any, last: t.Any) -> bool:
+    """Whether a declared range and a living one have addresses in common."""
+    return ipaddress.IPv4Address(item["start"]) <= ipaddress.IPv4Address(last) and ipaddress.IPv4Address(first) <= ipaddress.IPv4Address(item["end"])
+
+
 # Ports that say nothing where they stand in a URL of this scheme.
 _USUAL = {"http": 80, "https": 443, "ftp": 21, "nfs": 2049}
 
@@ -76,10 +98,7 @@ def location(url: t.Any) -> str:
         return text
     if not parts.scheme or not host:
         return text.rstrip("/")
-    try:
-        host = str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
+    host = short(host)
     shown = f"[{host}]" if ":" in host else host
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CloudStack's API: signed calls over kept connections, lists whole, jobs awaited together.
+"""CloudStack's API: signed calls over kept connections, lists whole, jobs awaited.
 
 What is secret is revealed on the wire only: not in the address, not in an exception, not in what is read.
 
@@ -90,13 +90,13 @@ def mapped(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {f"{parameter}[0].{key}": value for key, value in values.items()}
 
 
-def redacted(body: t.Any) -> t.Any:
-    """Return an answer with its secrets as Secret."""
-    if isinstance(body, dict):
-        return {key: Secret(value) if key.lower() in _SECRET_KEYS and isinstance(value, str) and value else redacted(value) for key, value in body.items()}
-    if isinstance(body, list):
-        return [redacted(item) for item in body]
-    return body
+def _guarded(key: str, value: t.Any) -> t.Any:
+    """A value of an answer, with its secrets as Secret."""
+    if isinstance(value, dict):
+        return {inner: _guarded(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_guarded("", item) for item in value]
+    return Secret(value) if key.lower() in _SECRET_KEYS and isinstance(value, str) and value else value
 
 
 def connect(options: t.Mapping[str, t.Any]) -> Client:
@@ -126,15 +126,13 @@ class Client:
         trust = Trust(validate_certs, ca_path, option="connection.ca_path:", remedy=": name the authority that signed it (ca_path)")
         self._server = Server(url, trust, timeout, option="connection.url:")
         self._path = self._server.path if self._server.path.strip("/") else "/client/api"
-        self._key = None if api_key is None else Secret(_reveal(api_key))
-        self._secret = None if api_secret is None else Secret(_reveal(api_secret))
+        self._key, self._secret = (None if value is None else Secret(_reveal(value)) for value in (api_key, api_secret))
         self._lock = threading.Lock()
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
         self._accepted = False
         self._apis: dict[str, t.Optional[t.FrozenSet[str]]] = {}
         self._all_apis = False
-        self._poller = _Poller(self)
 
     # -- calls
 
@@ -153,7 +151,7 @@ class Client:
         self._accepted = True
         if str(body.get("success", "true")).lower() == "false":
             raise ApiError(command, status, self._clean(body.get("displaytext") or "the server says that it did not succeed", params), name)
-        return redacted(body)
+        return {key: _guarded(key, value) for key, value in body.items()}
 
     def rows(self, command: str, **params: t.Any) -> list[dict[str, t.Any]]:
         """Call a list command and return all that it lists, over all pages; [] where there is nothing."""
@@ -177,19 +175,41 @@ class Client:
             return started
         name = _named(params)
         try:
-            result = self._poller.wait(started["jobid"], command, name)
+            result = self._result(started["jobid"])
         except ApiError as error:
             raise ApiError(command, error.code, self._clean(error.text, params), name)
         if str(result.get("success", "true")).lower() == "false":
             raise ApiError(command, 530, self._clean(result.get("displaytext") or "the job ended without success", params), name)
         return result
 
+    def _result(self, jobid: str) -> dict[str, t.Any]:
+        """Wait for a job: it is asked for after a quarter of its age, soon what is quick, every five seconds what is slow."""
+        began = time.monotonic()
+        away: t.Optional[float] = None
+        while True:
+            time.sleep(min(5.0, max(0.1, (time.monotonic() - began) / 4)))
+            try:
+                state = self.call("queryAsyncJobResult", jobid=jobid)
+            except Unreachable as error:
+                away = away or time.monotonic()
+                if isinstance(error, ApiError) or time.monotonic() - away >= _AWAY:
+                    raise
+                continue
+            away = None
+            result = state.get("jobresult")
+            result = result if isinstance(result, dict) else {}
+            if state.get("jobstatus") == 1:
+                return result
+            if state.get("jobstatus") == 2:
+                code = int(result.get("errorcode") or state.get("jobresultcode") or 530)
+                raise ApiError("", code, result.get("errortext") or "the job failed without saying why")
+            if time.monotonic() - began > self.job_timeout:
+                raise ApiError("", 504, f"still running after {self.job_timeout:g} s (job {jobid}); it goes on, the next run will see")
+
     def offers(self, command: str, parameter: t.Optional[str] = None) -> bool:
         """Whether this server has a command for this user, and a parameter of it. Asked of the server, once."""
-        with self._lock:
-            known = command in self._apis or self._all_apis
+        if command not in self._apis and not self._all_apis:
             many = len(self._apis) >= _ASKED_SINGLY
-        if not known:
             try:
                 rows = self.rows("listApis", **({} if many else {"name": command}))
             except AccessDenied:
@@ -198,13 +218,9 @@ class Client:
                 if many or error.code not in (430, 431, 530):
                     raise
                 rows = []  # this is how it says that it has no such command
-            with self._lock:
-                self._all_apis = self._all_apis or many
-                self._apis.setdefault(command, None)
-                for row in rows:
-                    self._apis[row["name"]] = frozenset(param["name"] for param in row.get("params", []))
-        with self._lock:
-            has = self._apis.get(command)
+            self._all_apis = many
+            self._apis.update({command: None, **{row["name"]: frozenset(param["name"] for param in row.get("params", [])) for row in rows}})
+        has = self._apis.get(command)
         return has is not None and (parameter is None or parameter in has)
 
     # -- sessions, for first contact only
@@ -214,23 +230,19 @@ class Client:
 
         Raises ApiError (531: wrong user or password).
         """
-        with self._lock:
-            self._session, self._cookies = None, {}
+        self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
         if str(body.get("is2faenabled", "")).lower() == "true" and str(body.get("is2faverified", "")).lower() != "true":
             raise ApiError("login", 511, "this user has two-factor authentication, which a program cannot do; use one without it", user)
-        with self._lock:
-            self._session = body["sessionkey"]
+        self._session = body["sessionkey"]
         return body
 
     def logout(self) -> None:
-        """End the session."""
         if self._session is not None:
             try:
                 self.call("logout")
             finally:
-                with self._lock:
-                    self._session, self._cookies = None, {}
+                self._session, self._cookies = None, {}
 
     # -- the wire
 
@@ -286,98 +298,6 @@ class Client:
                 credentials = plain.partition("://")[2].rpartition("@")[0]
                 secrets += plain, credentials.partition(":")[2]
         return hide(text, secrets)
-
-
-class _Poller:
-    """Asks for all waiting jobs of a client in one thread, each ever less often."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._waiting: dict[str, _Job] = {}
-        self._thread: t.Optional[threading.Thread] = None
-
-    def wait(self, jobid: str, command: str, name: str) -> dict[str, t.Any]:
-        """Return the job's result. Raises ApiError."""
-        job = _Job(jobid, command, name)
-        with self._lock:
-            self._waiting[jobid] = job
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-                self._thread.start()
-        self._wake.set()
-        job.done.wait()
-        if job.error is not None:
-            raise job.error
-        return job.result
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._thread = None
-                    break
-                jobs = list(self._waiting.values())
-            now = time.monotonic()
-            for job in jobs:
-                if job.due <= now:
-                    self._ask(job)
-            with self._lock:
-                for job in jobs:
-                    if job.done.is_set():
-                        self._waiting.pop(job.jobid, None)
-                soonest = min((job.due for job in self._waiting.values()), default=None)
-            if soonest is not None and soonest > time.monotonic():
-                self._wake.wait(soonest - time.monotonic())
-                self._wake.clear()
-        self._client.close()
-
-    def _ask(self, job: _Job) -> None:
-        limit = self._client.job_timeout
-        try:
-            state = self._client.call("queryAsyncJobResult", jobid=job.jobid)
-            job.away = None
-        except Exception as error:  # whatever it is, it must reach the one who waits
-            now = time.monotonic()
-            job.away = job.away or now
-            if isinstance(error, Unreachable) and not isinstance(error, ApiError) and now - job.away < _AWAY:
-                job.later()
-                return
-            job.error = error
-            job.done.set()
-            return
-        result = state.get("jobresult")
-        result = result if isinstance(result, dict) else {}
-        if state.get("jobstatus") == 1:
-            job.result = result
-        elif state.get("jobstatus") == 2:
-            code = int(result.get("errorcode") or state.get("jobresultcode") or 530)
-            job.error = ApiError(job.command, code, result.get("errortext") or "the job failed without saying why", job.name)
-        elif time.monotonic() - job.began > limit:
-            job.error = ApiError(job.command, 504, f"still running after {limit:g} s (job {job.jobid}); it goes on, the next run will see", job.name)
-        else:
-            job.later()
-            return
-        job.done.set()
-
-
-class _Job:
-    """began, due, away: monotonic seconds: when it was started, is to be asked for, and since when the server does not answer."""
-
-    def __init__(self, jobid: str, command: str, name: str) -> None:
-        self.jobid, self.command, self.name = jobid, command, name
-        self.began = time.monotonic()
-        self.due = self.began + 0.1
-        self.away: t.Optional[float] = None
-        self.done = threading.Event()
-        self.result: dict[str, t.Any] = {}
-        self.error: t.Optional[Exception] = None
-
-    def later(self) -> None:
-        """Ask again after a quarter of its age: soon for what is quick, every five seconds for what is slow."""
-        now = time.monotonic()
-        self.due = now + min(5.0, max(0.1, (now - self.began) / 4))
 
 
 def _named(params: t.Mapping[str, t.Any]) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What planning a region writes on.
+"""What planning a region writes on, and what its kinds have in common: how declared things are gone through, named and compared.
 
 PRIVATE to the collection.
 """
@@ -13,10 +13,70 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 
+Item = t.Mapping[str, t.Any]
+
 _KINDS = (
     "bucket", "cluster", "disk_offering", "guest_network", "host", "image_store", "network", "object_store", "physical_network", "pod", "primary_storage",
     "provider", "service_offering", "setting", "staging_store", "template", "traffic", "user", "vlan_range", "zone", "zone_state",
 )  # fmt: skip
+
+
+def kind(zone: Item) -> str:
+    """The type of a zone, advanced where nothing is said."""
+    return str(zone.get("type") or "advanced")
+
+
+def state(enabled: t.Any) -> str:
+    """The server's word for enabled."""
+    return "Disabled" if enabled is False else "Enabled"
+
+
+def words(value: t.Any) -> list[str]:
+    """Words as they are compared, of the server's "a, b" or of a declared list."""
+    parts = value.split(",") if isinstance(value, str) else value or ()
+    return sorted({part.strip() for part in parts if part.strip()})
+
+
+def odd(items: t.Optional[t.Iterable[str]]) -> list[str]:
+    """The words of a declared list that the server could not keep as one."""
+    return [word for word in items or () if not word.strip() or "," in word]
+
+
+def text(value: t.Any) -> str:
+    """The value of a detail as the server keeps it: true in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def twice(names: t.Iterable[str]) -> list[str]:
+    """The names that occur more than once."""
+    every = list(names)
+    return sorted({name for name in every if every.count(name) > 1})
+
+
+def named(where: str, number: int, item: Item, key: str = "name") -> str:
+    """Where a thing of a list was declared: zones[0] (zone1)."""
+    return f"{where}[{number}] ({item.get(key)})"
+
+
+def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> list[Row]:
+    """The living rows that belong to another one; none where that is not there yet."""
+    return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
+
+
+def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: bool = False) -> t.Iterator[tuple[str, Item]]:
+    """The things of a list that are to be there, and where each is declared. One that is declared twice, in its zone where it is one's, is added to found."""
+    seen: set[tuple[str, str]] = set()
+    for number, item in enumerate(declared):
+        here = named(where, number, item)
+        identity = (item["zone"] if zoned else "", item["name"])
+        if identity in seen:
+            in_zone = f" in the zone {item['zone']}" if zoned else ""
+            found.append(f"{here}: is declared twice{in_zone}: keep one of them")
+        seen.add(identity)
+        if item["state"] != "absent":
+            if item.get("display_text") == "":
+                found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+            yield here, item
 
 
 class Draft(_plan.Draft):
@@ -26,12 +86,24 @@ class Draft(_plan.Draft):
     restart: names of settings that are changed and take effect only after a restart of the server.
     """
 
-    def __init__(self, declaration: t.Mapping[str, t.Any], prefix: str = "") -> None:
+    def __init__(self, declaration: Item, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
         self.declaration = declaration
-        self.restart: t.List[str] = []
+        self.restart: list[str] = []
 
-    def owned(self, what: str, item: t.Mapping[str, t.Any], accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
+    def each(
+        self, what: str, declared: t.Iterable[Item], find: t.Callable[[Item, str], t.Optional[Row]], delete: t.Callable[[Item, Row], None]
+    ) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
+        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted."""
+        for number, item in enumerate(declared):
+            here = named(f"{self.prefix}{what}", number, item)
+            row = find(item, here)
+            if item["state"] != "absent":
+                yield here, item, row
+            elif row is not None:
+                delete(item, row)
+
+    def owned(self, what: str, item: Item, accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
         """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
         rows = [row for row in region.all(what, item["name"], zonename=item["zone"]) if row.get("account") in accounts and not row.get("project")]
         ids = sorted({str(row["id"]) for row in rows})
@@ -40,6 +112,10 @@ class Draft(_plan.Draft):
             self.problem(f"{here}: {several}: delete or rename all but one, then run again")
         return rows[0] if rows else None
 
-    def zone_names(self, region: Region) -> t.Set[str]:
+    def network_needs(self, zone: str) -> frozenset[str]:
+        """Everything of a zone's networks that is planned."""
+        return self.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
+
+    def zone_names(self, region: Region) -> set[str]:
         """The zones that there are, or that are declared."""
         return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}

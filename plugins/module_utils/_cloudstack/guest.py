@@ -60,26 +60,19 @@ class Order:
     timeout: float = 180
 
 
-class Disks:
+class Disks(contextlib.ExitStack):
     """RBD images, past CloudStack: each pool as the consumer that CloudStack uses it as. A context manager.
 
     mon_host: the cluster's. consumers: as declared. keys: {client: key}.
     """
 
     def __init__(self, mon_host: str, consumers: t.Iterable[t.Mapping[str, t.Any]], keys: t.Mapping[str, str], timeout: int = 30) -> None:
+        super().__init__()
         self._mon_host = mon_host
         self._timeout = timeout
         self._keys = keys
         self._clients = {pool["name"]: client_of(one) for one in consumers if one.get("kind") == "cloudstack" for pool in one["pools"]}
-        self._stack = contextlib.ExitStack()
-        self._io: t.Dict[str, t.Any] = {}
-
-    def __enter__(self) -> Disks:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._io.clear()
-        self._stack.close()
+        self._io: dict[str, t.Any] = {}
 
     def client(self, pool: str) -> str:
         """Whose key is used for a pool. Raises ProofFailed where no consumer of kind cloudstack has it."""
@@ -96,7 +89,6 @@ class Disks:
             return None
 
     def wipe(self, pool: str, image: str) -> None:
-        """Write zeros over the marker."""
         with rbd.Image(self._open(pool), image) as opened:
             opened.write(bytes(_guest.MARKER_LENGTH), _guest.MARKER_OFFSET)
             opened.flush()
@@ -115,12 +107,12 @@ class Disks:
             if not self._keys.get(client):
                 raise ProofFailed(f"the key of {client} was not given")
             options = {"mon_host": self._mon_host, "client": client, "key": self._keys[client], "timeout": self._timeout}
-            connection = self._stack.enter_context(Connection(options))
-            self._io[pool] = self._stack.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
+            connection = self.enter_context(Connection(options))
+            self._io[pool] = self.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
         return self._io[pool]
 
 
-def prove(client: t.Any, disks: t.Any, order: Order) -> t.Dict[str, t.Any]:
+def prove(client: t.Any, disks: t.Any, order: Order) -> dict[str, t.Any]:
     """Deploy a guest, read what it wrote from Ceph, snapshot it, revert, and take it away again.
 
     Returns what was seen. Raises Invalid (a name that isn't there), ProofFailed, ApiError, Unreachable; all of them after cleaning up, and
@@ -128,22 +120,23 @@ def prove(client: t.Any, disks: t.Any, order: Order) -> t.Dict[str, t.Any]:
     """
     ids = _resolve(client, order)
     name = PREFIX + secrets.token_hex(4)
-    seen: t.Dict[str, t.Any] = {"name": name, "zone": order.zone, "notes": [], "snapshot": None}
+    seen: dict[str, t.Any] = {"name": name, "zone": order.zone, "notes": [], "snapshot": None}
     seen["swept"] = _sweep(client, ids["zone"], seen["notes"])
     begun = time.monotonic()
+    failed: t.Optional[Exception] = None
     try:
         _deploy(client, disks, order, ids, name, seen)
         if order.snapshot:
             _snapshot(client, disks, ids, name, seen)
-    except BaseException as error:
+    except Exception as error:
+        failed = error
+    finally:
+        cleaning = time.monotonic()
         left = _clean(client, disks, ids["zone"], name, seen)
-        if left and isinstance(error, Exception):
-            raise ProofFailed(f"{error}; and then: {'; '.join(left)}") from error
-        raise
-    cleaning = time.monotonic()
-    left = _clean(client, disks, ids["zone"], name, seen)
     if left:
-        raise ProofFailed("; ".join(left))
+        raise ProofFailed((f"{failed}; and then: " if failed else "") + "; ".join(left)) from failed
+    if failed:
+        raise failed
     seen["clean_seconds"] = round(time.monotonic() - cleaning, 1)
     seen["seconds"] = round(time.monotonic() - begun, 1)
     return seen
@@ -152,9 +145,9 @@ def prove(client: t.Any, disks: t.Any, order: Order) -> t.Dict[str, t.Any]:
 # -- the steps
 
 
-def _resolve(client: t.Any, order: Order) -> t.Dict[str, str]:
+def _resolve(client: t.Any, order: Order) -> dict[str, str]:
     """The ids of the names. Raises Invalid with all that are not there."""
-    problems: t.List[str] = []
+    problems: list[str] = []
 
     def one(what: str, name: str, rows: t.Iterable[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any]:
         found = {row["id"]: row for row in rows if row.get("name") == name}
@@ -178,25 +171,18 @@ def _resolve(client: t.Any, order: Order) -> t.Dict[str, str]:
     return {"zone": zone["id"], "template": template["id"], "offering": offering["id"], "network": network["id"]}
 
 
-def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str], name: str, seen: t.Dict[str, t.Any]) -> None:
+def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str], name: str, seen: dict[str, t.Any]) -> None:
     """Deploy the guest, find its disk in Ceph, and wait for its marker there."""
     begun = time.monotonic()
-    answer = client.job(
-        "deployVirtualMachine",
-        name=name,
-        displayname=name,
-        zoneid=ids["zone"],
-        templateid=ids["template"],
-        serviceofferingid=ids["offering"],
-        networkids=ids["network"],
-    )
+    what = {"zoneid": ids["zone"], "templateid": ids["template"], "serviceofferingid": ids["offering"], "networkids": ids["network"]}
+    answer = client.job("deployVirtualMachine", name=name, displayname=name, **what)
     seen["deploy_seconds"] = round(time.monotonic() - begun, 1)
     guest = answer["virtualmachine"]
     seen.update(uuid=guest["id"], state=guest.get("state"), host=guest.get("hostname"), pooltype=guest.get("pooltype"))
     if guest.get("state") != "Running":
         raise ProofFailed(f"the guest {name} was deployed, but is {guest.get('state')}, not Running")
     root = _root(client, guest["id"])
-    storage = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
+    storage: dict[str, t.Any] = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
     if storage.get("type") != "RBD":
         raise ProofFailed(f"the disk of the guest {name} is on {root.get('storage')} of type {storage.get('type')}, not on RBD: do the offering's tags say so?")
     pool, image = str(storage.get("path") or "").strip("/"), root.get("path") or root["id"]
@@ -208,32 +194,34 @@ def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str],
         seen["notes"].append("the disk is a whole copy of the template, no clone")
 
 
-def _root(client: t.Any, guest: str) -> t.Dict[str, t.Any]:
+def _root(client: t.Any, guest: str) -> dict[str, t.Any]:
     volumes = [row for row in client.rows("listVolumes", virtualmachineid=guest, listall=True) if row.get("type") == "ROOT"]
     if not volumes:
         raise ProofFailed(f"CloudStack names no disk of the guest {guest}")
     return dict(volumes[0])
 
 
-def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: str, timeout: float, seen: t.Dict[str, t.Any]) -> None:
+def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: str, timeout: float, seen: dict[str, t.Any]) -> None:
     expected = _guest.expected_marker(guest)
-    end = time.monotonic() + timeout
-    while True:
-        marker = disks.read(pool, image)
-        if marker is not None and marker.startswith(expected):
-            seen["marker"] = _guest.readable(marker)
-            return
-        if time.monotonic() > end:
-            found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
-            state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
-            raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")
-        time.sleep(_PAUSE)
+    markers: list[t.Optional[bytes]] = []
+
+    def written() -> bool:
+        markers[:] = [disks.read(pool, image)]
+        return (markers[0] or b"").startswith(expected)
+
+    there = wait_until(written, timeout, pause=_PAUSE)
+    marker = markers[0]
+    if marker is None or not there:
+        found = "there is no such image" if marker is None else f"found {_guest.readable(marker) or 'nothing'}"
+        state = next((row.get("state") for row in client.rows("listVirtualMachines", id=guest, listall=True)), "gone")
+        raise ProofFailed(f"the guest did not write its marker to {pool}/{image} within {timeout:g} s: {found}; CloudStack says that it is {state}")
+    seen["marker"] = _guest.readable(marker)
 
 
-def _snapshot(client: t.Any, disks: t.Any, ids: t.Mapping[str, str], name: str, seen: t.Dict[str, t.Any]) -> None:
+def _snapshot(client: t.Any, disks: t.Any, ids: t.Mapping[str, str], name: str, seen: dict[str, t.Any]) -> None:
     """Take a snapshot of the running guest, spoil its disk, revert, and read the marker again."""
-    settings = [row for row in client.rows("listConfigurations", name=BACKUP_SETTING) if row.get("name") == BACKUP_SETTING]
-    backs_up = any(str(row.get("value")).lower() == "true" for row in settings)
+    settings = client.rows("listConfigurations", name=BACKUP_SETTING)
+    backs_up = any(row.get("name") == BACKUP_SETTING and str(row.get("value")).lower() == "true" for row in settings)
     stores = [row for row in client.rows("listImageStores") if row.get("zoneid") in (None, ids["zone"]) and not row.get("readonly")]
     if backs_up and not stores:
         seen["notes"].append(f"no snapshot was taken: the zone has no image store, and {BACKUP_SETTING} is true")
@@ -269,7 +257,7 @@ def _stop(client: t.Any, guest: str) -> None:
 # -- cleaning up
 
 
-def _sweep(client: t.Any, zone: str, notes: t.List[str]) -> t.List[str]:
+def _sweep(client: t.Any, zone: str, notes: list[str]) -> list[str]:
     """Remove what killed runs left in a zone; return the names."""
     guests = _guests(client, zone)
     snapshots = _snapshots(client, zone)
@@ -279,9 +267,9 @@ def _sweep(client: t.Any, zone: str, notes: t.List[str]) -> t.List[str]:
     return sorted({row["name"] for row in [*guests, *snapshots]})
 
 
-def _clean(client: t.Any, disks: t.Any, zone: str, name: str, seen: t.Mapping[str, t.Any]) -> t.List[str]:
+def _clean(client: t.Any, disks: t.Any, zone: str, name: str, seen: t.Mapping[str, t.Any]) -> list[str]:
     """Remove the guest and its snapshots, and look whether its image is gone. Returns what stays, with the reason."""
-    left: t.List[str] = []
+    left: list[str] = []
     try:
         left += _remove_snapshots(client, [row for row in _snapshots(client, zone) if row["name"] == name], seen["notes"])
         left += _remove_guests(client, [row for row in _guests(client, zone) if row["name"] == name])
@@ -294,18 +282,18 @@ def _clean(client: t.Any, disks: t.Any, zone: str, name: str, seen: t.Mapping[st
     return left
 
 
-def _guests(client: t.Any, zone: str) -> t.List[t.Dict[str, t.Any]]:
+def _guests(client: t.Any, zone: str) -> list[dict[str, t.Any]]:
     rows = client.rows("listVirtualMachines", zoneid=zone, keyword=PREFIX, listall=True, details="min")
     return [row for row in rows if str(row.get("name", "")).startswith(PREFIX) and row.get("state") != "Expunging"]
 
 
-def _snapshots(client: t.Any, zone: str) -> t.List[t.Dict[str, t.Any]]:
+def _snapshots(client: t.Any, zone: str) -> list[dict[str, t.Any]]:
     rows = client.rows("listSnapshots", zoneid=zone, keyword=PREFIX, listall=True)
     # A snapshot that is in several places has several rows.
     return list({row["id"]: row for row in rows if str(row.get("name", "")).startswith(PREFIX) and row.get("state") != "Destroyed"}.values())
 
 
-def _remove_snapshots(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]], notes: t.List[str]) -> t.List[str]:
+def _remove_snapshots(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]], notes: list[str]) -> list[str]:
     left = []
     for row in rows:
         try:
@@ -318,8 +306,7 @@ def _remove_snapshots(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]], no
     return left
 
 
-def _remove_guests(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]]) -> t.List[str]:
-    """Stop and expunge guests, whatever became of them."""
+def _remove_guests(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     left = []
     for row in rows:
         try:
@@ -335,10 +322,10 @@ def _remove_guests(client: t.Any, rows: t.Iterable[t.Mapping[str, t.Any]]) -> t.
     return left
 
 
-def prove_all(client: t.Any, disks: t.Any, orders: t.Iterable[Order]) -> t.Tuple[t.List[t.Dict[str, t.Any]], t.List[str]]:
+def prove_all(client: t.Any, disks: t.Any, orders: t.Iterable[Order]) -> tuple[list[dict[str, t.Any]], list[str]]:
     """Prove one zone after the other. Returns what was seen, and the problems of the others."""
-    guests: t.List[t.Dict[str, t.Any]] = []
-    problems: t.List[str] = []
+    guests: list[dict[str, t.Any]] = []
+    problems: list[str] = []
     for order in orders:
         try:
             guests.append(prove(client, disks, order))

@@ -12,18 +12,19 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import itertools
 import re
 import socket
-import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, string, strings
-
-Item = t.Mapping[str, t.Any]
 
 OPTIONS: dict[str, t.Any] = {
     "address": string("The host's address or name in the management network."),
@@ -66,8 +67,14 @@ _LEAVING = 1800.0
 _HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 
 
+_RETURNED = {
+    "zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate",
+}  # fmt: skip
+# A declared host: where, its zone, pod and cluster, and itself.
+_Entry = t.Tuple[str, Item, Item, Item, Item]
+
+
 def hypervisor(cluster: Item) -> str:
-    """The hypervisor of a cluster, as the server spells it."""
     return _HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
 
 
@@ -78,7 +85,7 @@ def label(host: Item) -> str:
     return re.sub(r"^[a-z]+://[^/]*/", "", str(host.get("url") or "?"))
 
 
-def each(zones: t.Sequence[Item], where: str) -> t.Iterator[tuple[str, Item, Item, Item, Item]]:
+def each(zones: t.Sequence[Item], where: str) -> t.Iterator[_Entry]:
     """Every declared host: where, zone, pod, cluster, host."""
     for z, zone in enumerate(zones):
         for p, pod in enumerate(zone.get("pods") or ()):
@@ -88,7 +95,6 @@ def each(zones: t.Sequence[Item], where: str) -> t.Iterator[tuple[str, Item, Ite
 
 
 def problems(zones: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found: list[str] = []
     seen: dict[str, tuple[str, str]] = {}
     for here, zone, pod, cluster, host in each(zones, where):
@@ -99,7 +105,7 @@ def problems(zones: t.Sequence[Item], where: str) -> list[str]:
             found.append(f"{here}: a host has an address, and a url only where it is simulated")
         if re.search(r"[\s/@]|://", str(host.get("address") or "")):
             found.append(f"{here}: address: '{host['address']}' is neither an address nor a name")
-        if any("," in tag or not tag.strip() for tag in host.get("tags") or ()):
+        if odd(host.get("tags")):
             found.append(f"{here}: tags: a tag is a word, with no comma in it")
         identity = str(host.get("url") if simulated else _plain(host.get("address")))
         place = f"{zone['name']}/{pod['name']}/{cluster['name']}"
@@ -120,13 +126,15 @@ def settle(zones: t.Sequence[Item], region: Region) -> None:
             region.addresses[address] = _resolved(address)
     if region.client is None:
         return
-    names = {zone["name"] for zone in zones}
-    deadline = time.monotonic() + _COMING_BACK
-    while time.monotonic() < deadline:
-        if not [row for row in region.rows("hosts") if row.get("zonename") in names and row.get("state") in _PASSING and declared]:
-            return
-        time.sleep(2)
-        region.again("hosts")
+    names = {zone["name"] for zone in zones} if declared else set()
+
+    def arrived() -> bool:
+        passing = any(row.get("zonename") in names and row.get("state") in _PASSING for row in region.rows("hosts"))
+        if passing:
+            region.forget("hosts")
+        return not passing
+
+    wait_until(arrived, _COMING_BACK, pause=2)
 
 
 def _resolved(address: str) -> str:
@@ -141,8 +149,7 @@ def _resolved(address: str) -> str:
 
 
 def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """The hosts of all declared clusters."""
-    clusters: dict[str, list[tuple[str, Item, Item, Item, Item]]] = {}
+    clusters: dict[str, list[_Entry]] = {}
     entries = list(each(zones, f"{draft.prefix}zones"))
     known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, draft)
     for entry in entries:
@@ -151,15 +158,11 @@ def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
         _plan_cluster(entries, known, region, draft)
 
 
-def _cluster_row(region: Region, zone: Item, pod: Item, cluster: Item) -> t.Optional[Row]:
+def _plan_cluster(entries: list[_Entry], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
+    zone, pod, cluster = entries[0][1:4]
     zone_row = region.find("zones", zone["name"])
     pod_row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
-    return region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
-
-
-def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
-    zone, pod, cluster = entries[0][1:4]
-    row = _cluster_row(region, zone, pod, cluster)
+    row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
     living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
     if cluster.get("hypervisor") == "simulator":
         pairs = _matched([entry[4] for entry in entries], living)
@@ -181,7 +184,9 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
         name = f"{zone['name']}/{label(host)}"
         if host.get("state") == "absent" and now is not None:
             # The server empties one host of a cluster at a time.
-            _plan_removal(name, cluster, now, region, draft, leaving[-1:])
+            before = {"cluster": cluster["name"], **_now(now)}
+            reason = "its guests are moved to other hosts, or stopped where none has room"
+            draft.ensure("host", name, before, None, functools.partial(_remove, region, now), risk=Risk.LOSS, reason=reason, needs=leaving[-1:])
             leaving.append(f"host/{name}")
         else:
             _plan_host(zone, pod, cluster, host, now, region, draft)
@@ -189,11 +194,7 @@ def _plan_cluster(entries: list[tuple[str, Item, Item, Item, Item]], known: t.Ma
 
 def _plain(name: t.Any) -> str:
     """An address or name as it is compared: names regardless of case, addresses in their one short spelling."""
-    text = str(name or "").strip().strip("[]").rstrip(".").lower()
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return text
+    return short(str(name or "").strip().strip("[]").rstrip(".").lower())
 
 
 def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> list[Row]:
@@ -226,7 +227,7 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[_Entry], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
@@ -252,8 +253,7 @@ def _claims(entries: t.Sequence[tuple[str, Item, Item, Item, Item]], region: Reg
 
 
 def tags_of(row: Item) -> list[str]:
-    """The tags that were given to a living host."""
-    return sorted({part.strip() for part in str(row.get("explicithosttags", row.get("hosttags")) or "").split(",") if part.strip()})
+    return words(row.get("explicithosttags", row.get("hosttags")))
 
 
 def _now(row: Item) -> dict[str, t.Any]:
@@ -263,7 +263,7 @@ def _now(row: Item) -> dict[str, t.Any]:
 def _wanted(host: Item) -> dict[str, t.Any]:
     wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
     if host.get("tags") is not None:
-        wanted["tags"] = sorted({tag.strip() for tag in host["tags"]})
+        wanted["tags"] = words(host["tags"])
     return wanted
 
 
@@ -304,21 +304,16 @@ def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional
         draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
         wanted.pop("state")
 
-    def update(after: t.Mapping[str, t.Any]) -> None:
-        changed: dict[str, t.Any] = {}
-        if "tags" in after:
-            changed["hosttags"] = ",".join(after["tags"])
-        if "state" in after:
-            changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
-        region.client.call("updateHost", id=row["id"], **changed)
-
-    draft.ensure("host", name, now, wanted, update=update)
+    draft.ensure("host", name, now, wanted, update=lambda after: _change(region, row, after))
 
 
-def _plan_removal(name: str, cluster: Item, row: Row, region: Region, draft: Draft, after: t.Sequence[str]) -> None:
-    reason = "its guests are moved to other hosts, or stopped where none has room"
-    before = {"cluster": cluster["name"], **_now(row)}
-    draft.ensure("host", name, before, None, lambda: _remove(region, row), risk=Risk.LOSS, reason=reason, needs=after)
+def _change(region: Region, row: Row, after: Item) -> None:
+    changed: dict[str, t.Any] = {}
+    if "tags" in after:
+        changed["hosttags"] = ",".join(after["tags"])
+    if "state" in after:
+        changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
+    region.client.call("updateHost", id=row["id"], **changed)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
@@ -334,45 +329,35 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
         password = Secret("simulated")  # it wants one, and looks at none
     url = host.get("url") or f"http://{host['address']}"
     try:
-        answer = client.call(
-            "addHost",
-            zoneid=zone_id,
-            podid=pod_id,
-            clusterid=cluster_id,
-            hypervisor=hypervisor(cluster),
-            url=url,
-            username=host.get("user") or "root",
-            password=password,
-            hosttags=wanted.get("tags") or None,
-            allocationstate="Disabled" if wanted["state"] == "disabled" else None,
-        )
-        row = answer["host"][0]
+        place = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster), "url": url}
+        access = {"username": host.get("user") or "root", "password": password}
+        closed = "Disabled" if wanted["state"] == "disabled" else None
+        row = client.call("addHost", **place, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
         if "already" not in str(error) or not host.get("address"):
             raise
         row = _already(error, zone, cluster_id, host, region)
     region.made("hosts", label(host), row)
-    deadline = time.monotonic() + PATIENCE
-    while row.get("state") != "Up":
-        if time.monotonic() > deadline:
-            raise TimeoutError(
-                f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
-            )
-        time.sleep(2)
-        row = next(iter(client.rows("listHosts", id=row["id"])), row)
+    # As it is in the answer, then as it is listed.
+    seen = itertools.chain([row], (next(iter(client.rows("listHosts", id=row["id"])), row) for _again in itertools.count()))
+
+    def up() -> bool:
+        row.update(next(seen))
+        return bool(row.get("state") == "Up")
+
+    def late() -> str:
+        return f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
+
+    wait_until(up, PATIENCE, late, pause=2)
     if host.get("address") and not _known(host, zone.get("name"), [row], region):
         raise RuntimeError(
             f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
             f"known_as: [{row.get('ipaddress')}]"
         )
-    update: dict[str, t.Any] = {}
-    if wanted["state"] == "disabled" and str(row.get("resourcestate")).lower() != "disabled":
-        update["allocationstate"] = "Disable"
-    if wanted.get("tags") and tags_of(row) != wanted["tags"]:
-        update["hosttags"] = ",".join(wanted["tags"])
-    if update:
-        client.call("updateHost", id=row["id"], **update)
+    lacking = differing(_now(row), {key: value for key, value in wanted.items() if value and value != "enabled"})[1]
+    if lacking:
+        _change(region, row, lacking)
 
 
 def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: Region) -> Row:
@@ -398,33 +383,21 @@ def _remove(region: Region, row: Row) -> None:
         client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
         client.job("prepareHostForMaintenance", id=row["id"])
-    deadline = time.monotonic() + _LEAVING
-    while True:
-        now = next(iter(client.rows("listHosts", id=row["id"])), None)
-        if now is None:
-            return
-        if now["resourcestate"] == "Maintenance":
-            break
-        if now["resourcestate"].startswith("Error") or time.monotonic() > deadline:
-            raise RuntimeError(f"guests do not leave it: it is {now['resourcestate']}. Move or stop them, then run again")
-        time.sleep(2)
-    client.call("deleteHost", id=row["id"])
+    state = ""
+
+    def ended() -> bool:
+        nonlocal state
+        state = str(next((one["resourcestate"] for one in client.rows("listHosts", id=row["id"])), "gone"))
+        return state in ("gone", "Maintenance") or state.startswith("Error")
+
+    wait_until(ended, _LEAVING, pause=2)
+    if state not in ("gone", "Maintenance"):
+        raise RuntimeError(f"guests do not leave it: it is {state}. Move or stop them, then run again")
+    if state == "Maintenance":
+        client.call("deleteHost", id=row["id"])
 
 
 def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """The hosts of the declared zones: zone, cluster, name, address, state (Up ...), resource_state."""
     names = {zone["name"] for zone in zones}
-    return {
-        "hosts": [
-            {
-                "zone": row.get("zonename"),
-                "cluster": row.get("clustername"),
-                "name": row.get("name"),
-                "address": row.get("ipaddress"),
-                "state": row.get("state"),
-                "resource_state": row.get("resourcestate"),
-            }
-            for row in region.rows("hosts")
-            if row.get("zonename") in names
-        ]
-    }
+    return {"hosts": [{ours: row.get(key) for ours, key in _RETURNED.items()} for row in region.rows("hosts") if row.get("zonename") in names]}

@@ -16,10 +16,10 @@ import json
 import os
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client, connect
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import NoConnection
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
 
 # What CloudStack gives the user admin. Not the option's default: as a secret it would be blacked out of every message.
 INITIAL = "password"
@@ -69,7 +69,7 @@ class Provider:
         self._prefix: str = options.get("prefix") or ""
         self._password = Secret(options["password"])
         self._initial = Secret(options.get("initial_password") or INITIAL)
-        self._client: t.Optional[Client] = None
+        self._sessions: list[Client] = []
         self._made: t.Optional[Keys] = None
 
     def __enter__(self) -> Provider:
@@ -79,24 +79,25 @@ class Provider:
         self._leave()
 
     def _leave(self) -> None:
-        if self._client is not None:
+        for client in self._sessions:
             with contextlib.suppress(ApiError, Unreachable):  # the server forgets it by itself
-                self._client.logout()
-            self._client.close()
-            self._client = None
+                client.logout()
+            client.close()
+        self._sessions.clear()
 
     def _connect(self, keys: t.Optional[Keys] = None) -> Client:
-        chosen = {name: self._options[name] for name in ("url", "validate_certs", "ca_path", "timeout") if self._options.get(name) is not None}
-        return Client(**chosen, **({"api_key": keys.key, "api_secret": keys.secret} if keys else {}))
+        own = {"api_key": keys.key, "api_secret": keys.secret} if keys else {}
+        return connect({**{name: self._options.get(name) for name in ("url", "validate_certs", "ca_path", "timeout")}, **own})
 
     def observe(self) -> Observed:
         """Log in, with the password that is declared or else with the first one, and read the keys. Raises Unreachable, Invalid."""
         file = read(self._options.get("path"))
         self._leave()
-        self._client = self._connect()
+        client = self._connect()
+        self._sessions.append(client)
         try:
-            password, user_id = self._login()
-            keys = _keys(self._client.call("getUserKeys", id=user_id))
+            password, user_id = self._login(client)
+            keys = _keys(client.call("getUserKeys", id=user_id))
             return Observed(True, file, password, user_id, keys, self._prove(keys) if keys else None)
         except NoConnection:
             # Keys that are kept tell that there was a server: then it is away, not yet to come.
@@ -108,12 +109,12 @@ class Provider:
                 raise
             raise Unreachable(f"{self._options['url']}: {error}") from error
 
-    def _login(self) -> tuple[Secret, str]:
+    def _login(self, client: Client) -> tuple[Secret, str]:
         user, domain = self._options["user"], self._options["domain"]
         said = ""
         for password in dict.fromkeys((self._password, self._initial)):
             try:
-                return password, str(self._client.login(user, password, domain)["userid"])
+                return password, str(client.login(user, password, domain)["userid"])
             except ApiError as error:
                 if error.code != _REFUSED:
                     raise
@@ -129,7 +130,8 @@ class Provider:
         """Call with the keys; returns the server's version."""
         client = self._connect(keys)
         try:
-            return client.call("listCapabilities").get("capability", {}).get("cloudstackversion")
+            version: t.Optional[str] = client.call("listCapabilities").get("capability", {}).get("cloudstackversion")
+            return version
         except AccessDenied as error:
             raise Unreachable(
                 f"user {self._options['user']} has API keys, and the server does not take them ({error.text}): is the user's API access switched off?"
@@ -140,50 +142,29 @@ class Provider:
     def plan(self, observed: Observed) -> Plan:
         """Compare: the password, then the keys, then the file that keeps them."""
         user, path = self._options["user"], self._options.get("path")
-        changes: list[Change] = []
-        warnings: list[str] = []
+        draft = Draft(self._prefix)
         if not observed.answers:
-            warnings.append(f"nothing answers at {self._options['url']} yet: what is planned is what a new server needs")
-        if observed.password != self._password:
-            before = {"password": observed.password or self._initial}
-            changes.append(Change("password", user, "update", before, {"password": self._password}, lambda: self._set_password(observed)))
+            draft.warn(f"nothing answers at {self._options['url']} yet: what is planned is what a new server needs")
+        now = {"password": observed.password or self._initial}
+        draft.ensure("password", user, now, {"password": self._password}, lambda: self._set_password(observed))
+        unknown = Keys(Secret(""), Secret(""))
         if observed.keys is None:
-            made = {"api_key": Secret(""), "api_secret": Secret("")}
-            changes.append(Change("keys", user, "create", None, made, lambda: self._register(observed), needs=frozenset({f"password/{user}"})))
+            made = {"api_key": unknown.key, "api_secret": unknown.secret}
+            draft.ensure("keys", user, None, made, lambda: self._register(observed), needs=[f"password/{user}"])
         if path:
-            change = self._plan_file(path, observed)
-            changes += [change] if change else []
-        return Plan(changes, warnings)
-
-    def _plan_file(self, path: str, observed: Observed) -> t.Optional[Change]:
-        file, keys = observed.file, observed.keys
-        after = {"url": self._options["url"], "api_key": keys.key if keys else Secret(""), "api_secret": keys.secret if keys else Secret("")}
-        after["mode"] = f"{_MODE:04o}"
-        before = None
-        if file.mode is not None:
-            before = {"url": file.url, "api_key": file.keys.key if file.keys else None, "api_secret": file.keys.secret if file.keys else None}
-            before["mode"] = f"{file.mode:04o}"
-            if before == after:
-                return None
-            differ = [name for name, value in after.items() if before[name] != value]
-            before, after = {name: before[name] for name in differ}, {name: after[name] for name in differ}
-        needs = frozenset({f"keys/{self._options['user']}"})
-        return Change("file", path, "create" if before is None else "update", before, after, lambda: self._write(path, observed), needs=needs)
+            before, after = _shown(observed.file), _shown(File(observed.keys or unknown, self._options["url"], _MODE))
+            draft.ensure("file", path, before, after, lambda: self._write(path, observed), needs=[f"keys/{user}"])
+        return draft.plan()
 
     # -- applying
 
-    def _session(self) -> Client:
-        if self._client is None:
-            raise AssertionError("nothing is applied without a server")
-        return self._client
-
     def _set_password(self, observed: Observed) -> None:
-        self._session().call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
+        self._sessions[0].call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
 
     def _register(self, observed: Observed) -> None:
         # Somebody else may have made them meanwhile; making them again would take theirs away.
-        found = _keys(self._session().call("getUserKeys", id=observed.user_id))
-        self._made = found or _keys(self._session().call("registerUserKeys", id=observed.user_id))
+        found = _keys(self._sessions[0].call("getUserKeys", id=observed.user_id))
+        self._made = found or _keys(self._sessions[0].call("registerUserKeys", id=observed.user_id))
         if self._made is None:
             raise RuntimeError("the server made no keys")
 
@@ -214,6 +195,14 @@ def read(path: t.Optional[str]) -> File:
         return File(keys, content.get("url"), os.stat(path).st_mode & 0o7777)
     except (ValueError, KeyError, TypeError):
         raise Invalid([f"path: {path} is there and does not hold keys: name another file, or remove it"]) from None
+
+
+def _shown(file: File) -> t.Optional[dict[str, t.Any]]:
+    """A file with keys as it is compared; None where it is not there."""
+    if file.mode is None:
+        return None
+    key, secret = (file.keys.key, file.keys.secret) if file.keys else (None, None)
+    return {"url": file.url, "api_key": key, "api_secret": secret, "mode": f"{file.mode:04o}"}
 
 
 def _keys(answer: t.Mapping[str, t.Any]) -> t.Optional[Keys]:

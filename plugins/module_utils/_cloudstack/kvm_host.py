@@ -154,28 +154,19 @@ def look(wanted: Wanted) -> Seen:
     now = time.time()
     with ThreadPoolExecutor(max_workers=8) as pool:
         kvm = pool.submit(probe, wanted.guest_timeout) if wanted.guest_timeout else None
-        kvm_ok = pool.submit(_kvm_ok)
-        qemu = pool.submit(_qemu_knows_rbd)
-        libvirt = pool.submit(_libvirt)
-        librados = pool.submit(_librados)
-        hostname = pool.submit(_hostname)
+        said = {name: pool.submit(ask) for name, ask in _ASKED.items()}
         servers = {server: pool.submit(_reach, server, wanted.port, wanted.timeout) for server in wanted.servers}
         ports = {bridge: _ports(bridge) for bridge in wanted.bridges}
-        unreachable = {server: result.result() for server, result in servers.items()}
         return Seen(
             kvm=kvm.result().reason if kvm else "",
-            kvm_ok=kvm_ok.result(),
             missing=tuple(program for program in _PROGRAMS if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")),
             agent=os.path.exists("/usr/bin/cloudstack-setup-agent"),
             ports=ports,
             devices={port: device for held in ports.values() for port in held or () for device in [_device(port)] if device},
-            qemu_rbd=qemu.result(),
             libvirt_rbd=bool(glob.glob("/usr/lib*/libvirt/storage-backend/*_rbd.so") + glob.glob("/usr/lib/*/libvirt/storage-backend/*_rbd.so")),
-            libvirt=libvirt.result(),
-            librados=librados.result(),
-            hostname=hostname.result(),
-            unreachable={server: why for server, why in unreachable.items() if why},
+            unreachable={server: result.result() for server, result in servers.items() if result.result()},
             skew=None if wanted.time is None else round(now - wanted.time, 1),
+            **{name: result.result() for name, result in said.items()},
         )
 
 
@@ -252,3 +243,12 @@ def _reach(server: str, port: int, timeout: float) -> str:
             return ""
     except OSError as error:
         return str(error)
+
+
+_ASKED: dict[str, t.Callable[[], t.Any]] = {
+    "kvm_ok": _kvm_ok,
+    "qemu_rbd": _qemu_knows_rbd,
+    "libvirt": _libvirt,
+    "librados": _librados,
+    "hostname": _hostname,
+}

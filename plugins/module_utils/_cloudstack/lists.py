@@ -23,7 +23,7 @@ class Listing(t.NamedTuple):
 
     command: str
     parameters: t.Mapping[str, t.Any] = {}
-    each: t.Optional[t.Tuple[str, str]] = None
+    each: t.Optional[tuple[str, str]] = None
 
 
 LISTINGS: t.Mapping[str, Listing] = {
@@ -58,15 +58,6 @@ LISTINGS: t.Mapping[str, Listing] = {
 }
 
 
-def only(answer: t.Any) -> Row:
-    """The object of an answer: {"zone": {...}} or {"host": [{...}]} -> {...}. An answer that is the object itself stays as it is."""
-    values = [value for value in answer.values() if isinstance(value, (dict, list))] if isinstance(answer, dict) else [answer]
-    if isinstance(answer, dict) and (len(values) != 1 or "id" in answer):
-        return answer
-    value = values[0]
-    return value[0] if isinstance(value, list) else value
-
-
 # Of these the server takes no two whose names differ in case only.
 _CASELESS = ("zones", "pods", "clusters")
 
@@ -80,14 +71,14 @@ class Region:
 
     def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
         self.client = client
-        self.duplicates: t.List[str] = []
-        self.addresses: t.Dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
-        self.written: t.Set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
-        self.again_allowed: t.FrozenSet[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared
+        self.duplicates: list[str] = []
+        self.addresses: dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
+        self.written: set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
+        self.again_allowed: frozenset[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared
         self._within = within
         self._empty = client is None and not lists
-        self._lists: t.Dict[str, t.List[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
-        self._made: t.List[t.Tuple[str, str, Row]] = []
+        self._lists: dict[str, list[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
+        self._made: list[tuple[str, str, Row]] = []
         self._lock = threading.Lock()
 
     @property
@@ -98,23 +89,22 @@ class Region:
     def read(self, words: t.Iterable[str]) -> Region:
         """Read lists side by side; those that hang on others after them. Returns itself."""
         wanted = {word for word in words if word not in self._lists}
-        wanted |= {LISTINGS[word].each[0] for word in wanted if LISTINGS[word].each} - set(self._lists)  # type: ignore[index]
+        wanted |= {each[0] for each in (LISTINGS[word].each for word in wanted) if each} - set(self._lists)
+
+        def ask(item: tuple[str, dict[str, str]]) -> list[Row]:
+            word, more = item
+            return [{**row, **more} for row in self.client.rows(LISTINGS[word].command, **LISTINGS[word].parameters, **more)]
+
         for hanging in (False, True):
-            batch = sorted(word for word in wanted if bool(LISTINGS[word].each) is hanging)
-            asked = [(word, {**LISTINGS[word].parameters, **more}) for word in batch for more in self._each(LISTINGS[word])]
-            if asked and self.client is not None:
-                with ThreadPoolExecutor(max_workers=_READERS) as pool:
-                    answers = list(pool.map(lambda item: self.client.rows(LISTINGS[item[0]].command, **item[1]), asked))
-            else:
-                answers = [[] for unused in asked]
-            found: t.Dict[str, t.List[Row]] = {word: [] for word in batch}
-            for (word, parameters), rows in zip(asked, answers):
-                each = LISTINGS[word].each
-                found[word] += [{**row, each[1]: parameters[each[1]]} for row in rows] if each else rows
+            found: dict[str, list[Row]] = {word: [] for word in sorted(wanted) if bool(LISTINGS[word].each) is hanging}
+            asked = [(word, more) for word in found for more in self._each(LISTINGS[word])] if self.client is not None else []
+            with ThreadPoolExecutor(max_workers=_READERS) as pool:
+                for (word, _more), rows in zip(asked, pool.map(ask, asked)):
+                    found[word] += rows
             self._lists.update(found)
         return self
 
-    def _each(self, listing: Listing) -> t.List[t.Dict[str, str]]:
+    def _each(self, listing: Listing) -> list[dict[str, str]]:
         if listing.each is None:
             return [{}]
         word, parameter = listing.each
@@ -124,18 +114,17 @@ class Region:
             rows = [row for row in rows if row.get("zonename" if word != "zones" else "name") in self._within] or rows[:1]
         return [{parameter: row["id"]} for row in rows]
 
-    def rows(self, what: str) -> t.List[Row]:
+    def rows(self, what: str) -> list[Row]:
         """A whole list, by its word in LISTINGS; read now where it was not yet."""
         if what not in self._lists:
             self.read([what])
         return self._lists[what]
 
-    def again(self, what: str) -> t.List[Row]:
-        """Read one list anew."""
+    def forget(self, what: str) -> None:
+        """Read one list anew when it is next asked for."""
         self._lists.pop(what, None)
-        return self.rows(what)
 
-    def all(self, what: str, name: str, **equal: t.Any) -> t.List[Row]:
+    def all(self, what: str, name: str, **equal: t.Any) -> list[Row]:
         """The living rows of a name whose other keys are equal to what is given."""
         return [row for row in self.rows(what) if row.get("name") == name and all(row.get(key) == value for key, value in equal.items())]
 
@@ -145,14 +134,13 @@ class Region:
         if not found and what in _CASELESS:
             living = [row for row in self.rows(what) if str(row.get("name")).casefold() == name.strip().casefold()]
             for row in [row for row in living if all(row.get(key) == value for key, value in equal.items())][:1]:
-                text = f"{what}: {name} is declared, and there is {row['name']}, which to the server is the same name: declare it as {row['name']}"
-                if text not in self.duplicates:
-                    self.duplicates.append(text)
+                self.duplicates.append(
+                    f"{what}: {name} is declared, and there is {row['name']}, which to the server is the same name: declare it as {row['name']}"
+                )
         ids = sorted({str(row.get("id")) for row in found})
         if len(ids) > 1:
-            text = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)}): delete or rename all but one, then run again"
-            if text not in self.duplicates:
-                self.duplicates.append(text)
+            told = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)})"
+            self.duplicates.append(f"{told}: delete or rename all but one, then run again")
         return found[0] if found else None
 
     def made(self, what: str, name: str, row: Row) -> Row:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import grp
 import os
 import re
@@ -24,8 +25,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import Server
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Risk, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, Unreachable
 
 CONF = "/etc/cloudstack/management"
 PROPERTIES = f"{CONF}/db.properties"
@@ -56,6 +58,21 @@ class Login:
     port: int
     user: str
     password: Secret
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.host}:{self.port}" if self.host else f"{self.user} by the local socket"
+
+    def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
+        """Return the rows, of one mysql for all of the statements. Raises CommandError, with MySQL's number of the error in its text."""
+        lines = ["[client]", f"user={self.user}"]
+        if self.password:
+            lines.append(f'password="{self.password}"')
+        if self.host is None:
+            lines.append("protocol=socket")
+        else:
+            lines += [f"host={self.host}", f"port={self.port}", "connect_timeout=10"]
+        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
+        return [line.split("\t") for line in text.splitlines()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +139,6 @@ def problems(declared: Declared) -> list[str]:
 
 
 def read_properties(text: str) -> dict[str, str]:
-    """Return the values of a file of properties by name."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, dummy, value in pairs}
 
@@ -177,47 +193,26 @@ def crypt(value: str, key: Secret, decrypt: bool = False) -> t.Optional[str]:
 
 
 def sealed(values: t.Mapping[str, str], key: Secret) -> dict[str, str]:
-    """Return the values as db.properties has them, side by side: each takes a start of Java."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        done = pool.map(lambda item: f"ENC({crypt(item[1], key)})" if item[0] in SEALED else item[1], values.items())
-        return dict(zip(values, done))
+    return _converted(values, lambda name, value: f"ENC({crypt(value, key)})" if name in SEALED else value)
 
 
 def opened(values: t.Mapping[str, str], key: Secret) -> dict[str, t.Optional[str]]:
     """The other way round; None for what can't be decrypted with this key."""
 
-    def one(item: tuple[str, str]) -> t.Optional[str]:
-        found = re.fullmatch(r"ENC\((.*)\)", item[1])
-        return item[1] if found is None else crypt(found.group(1), key, decrypt=True)
+    def one(_name: str, value: str) -> t.Optional[str]:
+        found = re.fullmatch(r"ENC\((.*)\)", value)
+        return value if found is None else crypt(found.group(1), key, decrypt=True)
 
+    return _converted(values, one)
+
+
+_Value = t.TypeVar("_Value", str, t.Optional[str])
+
+
+def _converted(values: t.Mapping[str, str], one: t.Callable[[str, str], _Value]) -> dict[str, _Value]:
+    """Convert values side by side: each takes a start of Java."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(values, pool.map(one, values.items())))
-
-
-class Client:
-    """mysql, one process for each batch of statements."""
-
-    def __init__(self, login: Login) -> None:
-        self.login = login
-
-    def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
-        """Return the rows. Raises CommandError, with MySQL's number of the error in its text."""
-        login = self.login
-        lines = ["[client]", f"user={login.user}"]
-        if login.password.reveal():
-            lines.append(f'password="{login.password.reveal()}"')
-        if login.host is None:
-            lines.append("protocol=socket")
-        else:
-            lines += [f"host={login.host}", f"port={login.port}", "connect_timeout=10"]
-        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
-        return [line.split("\t") for line in text.splitlines()]
-
-
-def number(error: process.CommandError) -> int:
-    """Return MySQL's number of an error, 0 where it has none."""
-    found = re.search(r"ERROR (\d+)", error.text)
-    return int(found.group(1)) if found else 0
+        return dict(zip(values, pool.map(one, values, values.values())))
 
 
 # Access denied in its forms, and an unknown database.
@@ -232,10 +227,10 @@ WHERE table_schema IN ('cloud', 'cloud_usage', 'simulator');
 TABLE = re.compile(r"CREATE TABLE\s+(?:IF NOT EXISTS\s+)?(?:`?simulator`?\.)?`?(\w+)`?\s*\(", re.I)
 
 
-def look(client: Client, simulator_tables: t.Collection[str]) -> Databases:
+def look(login: Login, simulator_tables: t.Collection[str]) -> Databases:
     """Return the databases as this user sees them."""
     tables: dict[str, set[str]] = {"cloud": set(), "cloud_usage": set(), "simulator": set()}
-    for row in client.run(SURVEY):
+    for row in login.run(SURVEY):
         tables[row[0]].add(row[1])
     state = "absent"
     capabilities = started = False
@@ -244,7 +239,7 @@ def look(client: Client, simulator_tables: t.Collection[str]) -> Databases:
         state = "begun" if MARK in tables["cloud"] else "foreign"
         needed = {"version", "guest_os_hypervisor", "configuration", "hypervisor_capabilities"}
         if needed <= tables["cloud"]:
-            counts = client.run(
+            counts = login.run(
                 "SELECT (SELECT COUNT(*) FROM cloud.version), (SELECT COUNT(*) FROM cloud.guest_os_hypervisor),"
                 " (SELECT COUNT(*) FROM cloud.hypervisor_capabilities WHERE hypervisor_type = 'Simulator');"
                 "SELECT name, value FROM cloud.configuration WHERE category = 'Hidden' AND name = 'ssh.publickey' AND value <> '';"
@@ -263,8 +258,8 @@ class Provider:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
-        self.user = Client(declared.database)
-        self.admin = Client(declared.admin)
+        self.user = declared.database
+        self.admin = declared.admin
 
     # -- observe
 
@@ -299,91 +294,67 @@ class Provider:
             if login and (seen.simulator or not self.declared.simulator):
                 return dataclasses.replace(seen, login=True)
         except process.CommandError as error:
-            if number(error) not in DENIED:
-                raise Unreachable(f"the database cannot be reached as {self._as(self.declared.database)}: {error}") from error
+            number = re.search(r"ERROR (\d+)", error.text)
+            if number is None or int(number.group(1)) not in DENIED:
+                raise Unreachable(f"the database cannot be reached as {self.user}: {error}") from error
         try:
             return dataclasses.replace(look(self.admin, tables), login=login)
         except process.CommandError as error:
-            user, admin = self._as(self.declared.database), self._as(self.declared.admin)
-            raise Unreachable(f"the database is not whole for {user}, and cannot be reached as {admin} to see why: {error}") from error
-
-    @staticmethod
-    def _as(login: Login) -> str:
-        return f"{login.user} at {login.host}:{login.port}" if login.host else f"{login.user} by the local socket"
+            raise Unreachable(f"the database is not whole for {self.user}, and cannot be reached as {self.admin} to see why: {error}") from error
 
     # -- plan
 
     def plan(self, observed: Observed) -> Plan:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
-        found = []
+        draft = Draft()
         if databases.state == "foreign":
-            found.append(
+            draft.problem(
                 "the database cloud is there, but not whole, and was not begun by this collection:"
                 " finish or remove it by hand. Databases are never dropped here"
             )
         if databases.state == "begun" and databases.started:
-            found.append(
+            draft.problem(
                 f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them: see by hand what they hold"
             )
         if observed.database_key_fits is False:
-            found.append("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
-        if found:
-            raise Invalid(found)
-        changes: list[Change] = []
+            draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
         if databases.state in ("absent", "begun"):
-            after: dict[str, t.Any] = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
-            before = {"databases": "begun and not finished"} if databases.state == "begun" else None
-            changes.append(Change("database", "cloud", "update" if before else "create", before, after, self._make_databases))
+            begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
+            after = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
+            draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            changes.append(Change("user", declared.database.user, "update", {"login": False}, {"login": True}, self._make_user, Risk.RESTART, reason))
+            make = functools.partial(self.admin.run, self._users())
+            draft.ensure("user", declared.database.user, {"login": False}, {"login": True}, make, risk=Risk.RESTART, reason=reason)
         if declared.simulator and not databases.simulator:
-            after = {"databases": ["simulator"]}
-            changes.append(Change("database", "simulator", "create", None, after, self._make_simulator, needs=frozenset({"database/cloud"})))
-        made = frozenset(change.id for change in changes)
+            draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
+        made = draft.ids("database", "user")
         wanted = wanted_properties(declared)
-        left, right = differing(dict(observed.properties), wanted)
-        if right:
-            action = "update" if observed.installed else "create"
-            before = shown(left) if observed.installed else None
-            changes.append(Change("file", PROPERTIES, action, before, shown(right), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"}))
-        if observed.key != declared.management_key:
-            key_before = None if observed.key is None else {"key": observed.key}
-            action = "create" if observed.key is None else "update"
-            changes.append(Change("file", KEY, action, key_before, {"key": declared.management_key}, self._write_key, needs=made))
-        service = self._service(observed, changes)
-        if service:
-            changes.append(service)
+        living = shown(observed.properties) if observed.installed else None
+        draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"})
+        key = None if observed.key is None else {"key": observed.key}
+        draft.ensure("file", KEY, key, {"key": declared.management_key}, self._write_key, needs=made)
+        self._plan_service(observed, draft)
         if declared.simulator and not databases.capabilities:
-            needs = frozenset({f"service/{UNIT}"})
-            changes.append(Change("hypervisor", "Simulator", "create", None, {"known": True}, self._make_capabilities, needs=needs))
-        return Plan(changes)
+            draft.ensure("hypervisor", "Simulator", None, {"known": True}, self._make_capabilities, needs=[f"service/{UNIT}"])
+        return draft.plan()
 
-    def _service(self, observed: Observed, changes: t.Sequence[Change]) -> t.Optional[Change]:
-        touched = any(change.kind == "file" for change in changes)
-        needs = frozenset(change.id for change in changes)
-        after = {"enabled": True, "state": "answering"}
-        if not observed.unit.active:
-            before = None if not observed.installed else {"enabled": observed.unit.enabled, "state": observed.unit.state}
-            return Change("service", UNIT, "update" if before else "create", before, after, lambda: self._start(False), needs=needs)
-        if touched or not observed.current:
-            state = {"enabled": observed.unit.enabled, "state": "runs with an older configuration"}
-            reason = "the server restarts: the API is away for half a minute, guests are not touched"
-            return Change("service", UNIT, "update", state, after, lambda: self._start(True), Risk.RESTART, reason, needs=needs)
-        if not observed.unit.enabled or not observed.answers:
-            state = {"enabled": observed.unit.enabled, "state": "answering" if observed.answers else "starting"}
-            return Change("service", UNIT, "update", state, after, lambda: self._start(False), needs=needs)
-        return None
+    def _plan_service(self, observed: Observed, draft: Draft) -> None:
+        unit = observed.unit
+        more: dict[str, t.Any] = {}
+        again = unit.active and (bool(draft.ids("file")) or not observed.current)
+        if again:
+            more = {"risk": Risk.RESTART, "reason": "the server restarts: the API is away for half a minute, guests are not touched"}
+        running = "runs with an older configuration" if again else "answering" if observed.answers else "starting"
+        now = {"enabled": unit.enabled, "state": running if unit.active else unit.state} if observed.installed or unit.active else None
+        needs = draft.ids("database", "user", "file")
+        draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), needs=needs, **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return nothing but that."""
         return {"answers": observed.answers}
 
     # -- apply
-
-    def _make_user(self) -> None:
-        self.admin.run(self._users())
 
     def _users(self) -> str:
         """Return the statements for the server's user, from this host and from others, with its rights."""
@@ -411,7 +382,10 @@ class Provider:
         done = {row[0] for row in self.admin.run(f"SELECT step FROM cloud.{MARK};")}
         if "schema" not in done:
             for name in SCHEMA:
-                self._load(name)
+                try:
+                    self.admin.run(self._setup(name))
+                except process.CommandError as error:
+                    raise RuntimeError(f"{SETUP}/{name}: {error}") from error
             self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
         if "data" not in done:
             texts = [self._setup(name) for name in DATA]
@@ -427,12 +401,6 @@ class Provider:
     def _make_capabilities(self) -> None:
         """After the first start: it is then that the table gets its columns."""
         self.user.run("USE cloud;\n" + self._setup("hypervisor_capabilities.simulator.sql"))
-
-    def _load(self, name: str) -> None:
-        try:
-            self.admin.run(self._setup(name))
-        except process.CommandError as error:
-            raise RuntimeError(f"{SETUP}/{name}: {error}") from error
 
     @staticmethod
     def _setup(name: str) -> str:
@@ -460,14 +428,17 @@ class Provider:
             systemd.restart(UNIT)
         else:
             systemd.start(UNIT)
-        end = time.monotonic() + self.declared.timeout
-        while not answers():
+
+        def ready() -> bool:
+            if answers():
+                return True
             unit = systemd.units([UNIT])[UNIT]
             if not unit.active:
                 raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
-            if time.monotonic() > end:
-                raise RuntimeError(f"the API does not answer within {self.declared.timeout} s. {last_log(begin)}")
-            time.sleep(1)
+            return False
+
+        late = f"the API does not answer within {self.declared.timeout} s."
+        wait_until(ready, self.declared.timeout, lambda: RuntimeError(f"{late} {last_log(begin)}"), pause=1)
 
 
 def _group() -> int:

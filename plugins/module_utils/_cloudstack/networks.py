@@ -14,8 +14,8 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import netmask, normal, parse_range, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address, netmask, normal, parse_range, vlans, vlans_or_none
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import presence, string
@@ -54,63 +54,52 @@ _FIELDS: dict[str, tuple[str, str, bool]] = {
 _ADDRESSES = ("gateway", "netmask", "start", "end")
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
+def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
-    seen: set[tuple[str, str]] = set()
     tagged: dict[tuple[str, str], str] = {}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item["zone"], item["name"]) in seen:
-            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
-        seen.add((item["zone"], item["name"]))
-        if item["state"] == "absent":
-            continue
+    for here, item in present(declared, where, found, zoned=True):
         if not item.get("offering"):
             found.append(f"{here}: offering is missing: name the network offering, such as DefaultL2NetworkOffering")
-        if item.get("display_text") == "":
-            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
-        if item.get("vlan") and normal(item)["vlan"] != "untagged":
+        number = normal(item).get("vlan") or "untagged"
+        if number != "untagged":
             try:
-                ((low, high),) = vlans(normal(item)["vlan"])
-                if low != high or not 1 <= low <= 4094:
-                    raise ValueError
+                ((low, high),) = vlans(number)
             except ValueError:
+                low, high = 0, 0
+            if low != high or not 1 <= low <= 4094:
                 found.append(f"{here}: vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'")
-        if item.get("vlan") and normal(item)["vlan"] != "untagged":
-            other = tagged.setdefault((item["zone"], normal(item)["vlan"]), item["name"])
+            other = tagged.setdefault((item["zone"], number), item["name"])
             if other != item["name"]:
                 found.append(f"{here}: vlan: {item['vlan']} is that of {other} too: a VLAN is one network's")
-        given = [key for key in _ADDRESSES if item.get(key)]
-        if "start" in given or "end" in given:
-            missing = [key for key in _ADDRESSES if key not in given]
-            if missing:
-                found.append(f"{here}: {', '.join(missing)}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}")
-            else:
-                parse_range(item, here, found)
-        elif given:
-            try:
-                ipaddress.IPv4Network(f"{item.get('gateway')}/{netmask(item.get('netmask')) or '?'}", strict=False)
-            except ValueError:
-                found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
-        for key in ("dns1", "dns2"):
-            try:
-                ipaddress.IPv4Address(item.get(key) or "0.0.0.0")
-            except ValueError:
-                found.append(f"{here}: {key}: '{item[key]}' is no IPv4 address")
+        _check_addresses(here, item, found)
+        found += [f"{here}: {key}: '{item[key]}' is no IPv4 address" for key in ("dns1", "dns2") if item.get(key) and address(item[key]) is None]
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
-    """Plan networks."""
+def _check_addresses(here: str, item: Item, found: list[str]) -> None:
+    missing = [key for key in _ADDRESSES if not item.get(key)]
+    if item.get("start") or item.get("end"):
+        if missing:
+            found.append(f"{here}: {', '.join(missing)}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}")
+        else:
+            parse_range(item, here, found)
+    elif item.get("gateway") or item.get("netmask"):
+        try:
+            ipaddress.IPv4Network(f"{item.get('gateway')}/{netmask(item.get('netmask')) or '?'}", strict=False)
+        except ValueError:
+            found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
+
+
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+
+    def delete(item: Item, row: Row) -> None:
+        before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
+        reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
+        name = f"{item['zone']}/{item['name']}"
+        draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
+
     zones = draft.zone_names(region)
-    for number, item in enumerate(map(normal, declared)):
-        here = f"{draft.prefix}networks[{number}] ({item['name']})"
-        row = draft.owned("networks", item, _ACCOUNTS, region, here)
-        if item["state"] == "absent":
-            if row is not None:
-                _delete(item, row, region, draft)
-            continue
+    for here, item, row in draft.each("networks", map(normal, declared), lambda item, here: draft.owned("networks", item, _ACCOUNTS, region, here), delete):
         if item["zone"] not in zones:
             draft.problem(f"{here}: there is no zone {item['zone']}")
         elif row is None:
@@ -120,7 +109,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
             _plan_living(here, item, row, region, draft)
 
 
-def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
     if region.empty:
         return
@@ -146,25 +135,21 @@ def _check_new(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Dr
         _check_vlan(here, item, region, draft)
 
 
-def _check_vlan(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_vlan(here: str, item: Item, region: Region, draft: Draft) -> None:
     """A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too."""
     number = int(item["vlan"])
     declared = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
     texts = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()]
     if not declared:
         texts = [row.get("vlan") for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
-    try:
-        dynamic = [given for text in texts if text for given in vlans(text)]
-    except ValueError:  # said where it was declared
-        dynamic = []
-    if any(low <= number <= high for low, high in dynamic):
+    if any(low <= number <= high for text in texts for low, high in vlans_or_none(text)):
         draft.problem(f"{here}: vlan: {number} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
     for row in region.rows("networks"):
         if row.get("zonename") == item["zone"] and str(row.get("vlan")) == item["vlan"]:
             draft.problem(f"{here}: vlan: {number} is that of the network {row['name']}: take another")
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _create(item: Item, region: Region, draft: Draft) -> None:
     zone = item["zone"]
     after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
 
@@ -180,11 +165,10 @@ def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
         )
         region.made("networks", item["name"], answer["network"])
 
-    needs = draft.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
-    draft.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=needs)
+    draft.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=draft.network_needs(zone))
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
     before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
     left, right = differing(normal(before), after)
@@ -206,10 +190,3 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         return
     params = {_FIELDS[option][1]: value for option, value in right.items()}
     draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))
-
-
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
-    before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
-    reason = "its addresses, rules and router go with it; the server refuses while guests are on it"
-    name = f"{item['zone']}/{item['name']}"
-    draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)

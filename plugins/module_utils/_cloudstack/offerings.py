@@ -11,9 +11,10 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, odd, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, string, strings
@@ -94,7 +95,7 @@ _FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "flag": lambda value: str(value).lower() == "true",
     "number": lambda value: None if value in (None, "") else int(value),
     "rate": lambda value: int(value or 0),
-    "words": lambda value: sorted({word.strip() for word in (value or "").split(",") if word.strip()}),
+    "words": words,
 }
 
 _VOLUME_FIELDS = (
@@ -151,55 +152,45 @@ class _Sort(t.NamedTuple):
 _DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _DISK_FIELDS)
 _SERVICE = _Sort("service_offering", "ServiceOffering", "service_offerings", _SERVICE_FIELDS)
 
-Declared = t.Sequence[t.Mapping[str, t.Any]]
+Declared = t.Sequence[Item]
 
 
 # -- the declaration alone
 
 
-def _common_problems(declared: Declared, where: str) -> t.Iterator[tuple[str, t.Mapping[str, t.Any], list[str]]]:
+def _common_problems(declared: Declared, where: str, found: list[str]) -> t.Iterator[tuple[str, Item]]:
+    """The offerings that are to be there. What is wrong with either kind is added to found."""
     seen: set[str] = set()
     for number, item in enumerate(declared):
-        found = []
-        here = f"{where}[{number}] ({item['name']})"
+        here = named(where, number, item)
         if item["name"] in seen:
             found.append(f"{here}: the name is declared twice: give one of them another, or remove it")
         seen.add(item["name"])
         if not item["name"].strip():
             found.append(f"{here}: the name is empty")
-        if item["state"] == "present":
-            if item.get("display_text") == "":
-                found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
-            found += [f"{here}: {option} is negative" for option, value in item.items() if isinstance(value, int) and value < 0]
-            for option in ("tags", "host_tags", "zones"):
-                words = item.get(option) or ()
-                found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in words if _odd(word)]
-            if item.get("zones") == []:
-                found.append(f"{here}: zones is empty: name some, or leave it out for all")
-        yield here, item, found
-
-
-def _odd(word: str) -> bool:
-    return not word.strip() or "," in word
+        if item["state"] == "absent":
+            continue
+        if item.get("display_text") == "":
+            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+        found += [f"{here}: {option} is negative" for option, value in item.items() if isinstance(value, int) and value < 0]
+        for option in ("tags", "host_tags", "zones"):
+            found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
+        if item.get("zones") == []:
+            found.append(f"{here}: zones is empty: name some, or leave it out for all")
+        yield here, item
 
 
 def disk_problems(declared: Declared, where: str) -> list[str]:
-    """What is wrong with declared disk offerings alone."""
-    problems = []
-    for here, item, found in _common_problems(declared, where):
-        problems += found
-        if item["state"] == "present" and item.get("size") == 0:
+    problems: list[str] = []
+    for here, item in _common_problems(declared, where, problems):
+        if item.get("size") == 0:
             problems.append(f"{here}: size is 0: leave it out, and whoever makes a volume says its size")
     return problems
 
 
 def service_problems(declared: Declared, where: str) -> list[str]:
-    """What is wrong with declared service offerings alone."""
-    problems = []
-    for here, item, found in _common_problems(declared, where):
-        problems += found
-        if item["state"] == "absent":
-            continue
+    problems: list[str] = []
+    for here, item in _common_problems(declared, where, problems):
         fixed = [option for option in ("cpu_number", "memory") if item.get(option) is not None]
         limits = [option for option in ("min_cpu_number", "max_cpu_number", "min_memory", "max_memory") if item.get(option) is not None]
         if len(fixed) == 1:
@@ -222,25 +213,17 @@ def service_problems(declared: Declared, where: str) -> list[str]:
 # -- against what is
 
 
-def plan_disk(declared: Declared, region: Region, draft: Draft) -> None:
-    """Plan disk offerings."""
-    _plan(_DISK, declared, region, draft)
-
-
-def plan_service(declared: Declared, region: Region, draft: Draft) -> None:
-    """Plan service offerings."""
-    _plan(_SERVICE, declared, region, draft)
-
-
 def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None:
-    for number, item in enumerate(declared):
-        here = f"{draft.prefix}{sort.word}[{number}] ({item['name']})"
-        row = region.find(sort.word, item["name"])
-        if item["state"] == "absent":
-            if row is not None:
-                _delete(sort, item["name"], row, region, draft)
-            continue
-        _check_zones(here, item, region, draft)
+    def delete(item: Item, row: Row) -> None:
+        before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
+        reason = "guests and volumes that were made of it keep it"
+        draft.ensure(sort.kind, item["name"], before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
+
+    for here, item, row in draft.each(sort.word, declared, lambda item, _here: region.find(sort.word, item["name"]), delete):
+        known = draft.zone_names(region)
+        for name in item.get("zones") or ():
+            if name not in known:
+                draft.problem(f"{here}: zones: there is no zone {name}")
         _check_tags(here, item, region, draft)
         if row is None:
             _create(sort, item, region, draft)
@@ -248,30 +231,27 @@ def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None
             _update(sort, here, item, row, region, draft)
 
 
-def _check_zones(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
-    known = draft.zone_names(region)
-    for name in item.get("zones") or ():
-        if name not in known:
-            draft.problem(f"{here}: zones: there is no zone {name}")
+plan_disk = functools.partial(_plan, _DISK)
+plan_service = functools.partial(_plan, _SERVICE)
 
 
 def pools_as_declared(region: Region, draft: Draft) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
     """The primary storages as they will be: zone, tags, and the row or the declaration."""
     found: dict[tuple[str, str], tuple[str, set[str], t.Mapping[str, t.Any]]] = {}
     for row in region.rows("storage_pools"):
-        found[(row.get("zonename", ""), row["name"])] = (row.get("zonename", ""), set(_FORMS["words"](row.get("tags"))), row)
+        found[(row.get("zonename", ""), row["name"])] = (row.get("zonename", ""), set(words(row.get("tags"))), row)
     for item in draft.declaration.get("primary_storage") or ():
         key = (item["zone"], item["name"])
         if item["state"] == "absent":
             found.pop(key, None)
         elif item.get("tags") is not None or key not in found:
-            found[key] = (item["zone"], {tag.strip() for tag in item.get("tags") or ()}, found[key][2] if key in found else item)
+            found[key] = (item["zone"], set(words(item.get("tags"))), found[key][2] if key in found else item)
     return list(found.values())
 
 
-def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_tags(here: str, item: Item, region: Region, draft: Draft) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
-    tags = {tag.strip() for tag in item.get("tags") or ()}
+    tags = set(words(item.get("tags")))
     if not tags or item["storage"] == "local":
         return
     pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, draft) if not item.get("zones") or zone in item["zones"]]
@@ -287,13 +267,13 @@ def _check_tags(here: str, item: t.Mapping[str, t.Any], region: Region, draft: D
     )
 
 
-def _after(sort: _Sort, item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _after(sort: _Sort, item: Item) -> dict[str, t.Any]:
     """What is declared, in the form in which it is compared; what is left out is not compared."""
     after: dict[str, t.Any] = {}
     for field in sort.fields:
         value = item.get(field.option)
         if value is not None:
-            after[field.option] = sorted({word.strip() for word in value}) if field.form == "words" else value
+            after[field.option] = words(value) if field.form == "words" else value
     return after
 
 
@@ -302,7 +282,7 @@ def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
     return {field.option: _FORMS[field.form](row.get(field.row, details.get(field.row))) for field in sort.fields}
 
 
-def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _create(sort: _Sort, item: Item, region: Region, draft: Draft) -> None:
     after = _after(sort, item)
     if item.get("details"):
         after["details"] = dict(item["details"])
@@ -319,7 +299,7 @@ def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region, draft: Dra
         if item.get("zones"):
             params["zoneid"] = [region.id("zones", name) for name in item["zones"]]
         for number, (key, value) in enumerate((item.get("details") or {}).items()):
-            params.update({f"serviceofferingdetails[{number}].key": key, f"serviceofferingdetails[{number}].value": _text(value)})
+            params.update({f"serviceofferingdetails[{number}].key": key, f"serviceofferingdetails[{number}].value": text(value)})
         params.setdefault("displaytext", item["name"])
         answer = region.client.call(f"create{sort.noun}", name=item["name"], **params)
         region.made(sort.word, item["name"], next(iter(answer.values())))
@@ -327,11 +307,7 @@ def _create(sort: _Sort, item: t.Mapping[str, t.Any], region: Region, draft: Dra
     draft.ensure(sort.kind, item["name"], None, after, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))
 
 
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after, before = _after(sort, item), _before(sort, row)
     custom = item.get("size") is None if sort is _DISK else item.get("memory") is None
     differs = []
@@ -348,8 +324,8 @@ def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, regio
             differs.append(f"{field.option} is limited to {left[field.option]}, and no limit (0) is declared")
     living = row.get("serviceofferingdetails") or {}
     for key, value in (item.get("details") or {}).items():
-        if living.get(key) != _text(value):
-            differs.append(f"details: {key} is {living.get(key, 'not there')}, and {_text(value)} is declared")
+        if living.get(key) != text(value):
+            differs.append(f"details: {key} is {living.get(key, 'not there')}, and {text(value)} is declared")
     if differs:
         draft.problem(
             f"{here}: {'; '.join(differs)}. CloudStack cannot change that: declare an offering of another name, or delete this one "
@@ -375,9 +351,3 @@ def _update(sort: _Sort, here: str, item: t.Mapping[str, t.Any], row: Row, regio
 def _sent(field: Field, right: t.Mapping[str, t.Any], region: Region) -> t.Any:
     value = right[field.option]
     return [region.id("zones", name) for name in value] if field.option == "zones" else value
-
-
-def _delete(sort: _Sort, name: str, row: Row, region: Region, draft: Draft) -> None:
-    before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
-    reason = "guests and volumes that were made of it keep it"
-    draft.ensure(sort.kind, name, before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)

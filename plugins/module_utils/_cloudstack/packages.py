@@ -20,7 +20,7 @@ import zipfile
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Lane, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
@@ -77,7 +77,6 @@ class Provider:
         self._done = False
 
     def observe(self) -> Observed:
-        """Ask dpkg."""
         names = {*(file.name for file in self.files), *CONNECTORS}
         try:
             # All of them: dpkg-query fails where it is asked for one that it doesn't know.
@@ -89,28 +88,22 @@ class Provider:
 
     def plan(self, observed: Observed) -> Plan:
         """Compare by version. A file with another version than the installed one wins, older or newer."""
-        changes = []
-        problems = []
+        draft = Draft()
+        wanted = {file.name: file.version for file in self.files}
         if self.wheel and not any(name in observed.versions for name in CONNECTORS):
             match = WHEEL.search(self.wheel)
             if match is None:
-                problems.append(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
+                draft.problem(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
             else:
-                changes.append(Change("package", CONNECTORS[1], "create", None, {"version": match["version"]}, self._install))
-        for file in self.files:
-            installed = observed.versions.get(file.name)
-            if installed != file.version:
-                before = None if installed is None else {"version": installed}
-                changes.append(Change("package", file.name, "update" if installed else "create", before, {"version": file.version}, self._install))
-        if problems:
-            raise Invalid(problems)
+                wanted = {CONNECTORS[1]: match["version"], **wanted}
+        for name, version in wanted.items():
+            now = observed.versions.get(name)
+            draft.ensure("package", name, {"version": now} if now else None, {"version": version}, self._install)
         if observed.left:
-            needs = frozenset(change.id for change in changes)
-            changes.append(Change("file", self.policy, "delete", {"state": "left by a run that was cut off"}, None, self._clear, needs=needs))
-        return Plan(changes, lane=Lane("apt"))
+            draft.ensure("file", self.policy, {"state": "left by a run that was cut off"}, None, self._clear, needs=draft.ids("package"))
+        return draft.plan(Lane("apt"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the versions that are installed."""
         return {"installed": dict(observed.versions)}
 
     def _clear(self) -> None:
@@ -139,7 +132,6 @@ class Provider:
 
 
 def connector(wheel: str, folder: str) -> str:
-    """Make a package of the wheel, unchanged, and return its path."""
     match = WHEEL.search(wheel)
     if match is None:
         raise ValueError(wheel)

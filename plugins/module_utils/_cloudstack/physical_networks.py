@@ -11,9 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of, state, twice, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, of, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, mapping, records, string, strings
 
@@ -53,20 +52,20 @@ _ELEMENTS = {
 
 
 def isolation(network: Item) -> list[str]:
-    """How guests are kept apart on a physical network."""
     return [method.upper() for method in network.get("isolation") or ["vlan"]]
 
 
 def providers(zone: Item, network: Item) -> dict[str, bool]:
     """Which providers are to be on, and which off: those that a zone of its type needs where guests are, and what is declared."""
-    wanted = {}
-    if any(traffic["type"] == "guest" for traffic in network.get("traffic") or ()):
-        wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True)
+    wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True) if _carries_guests(network) else {}
     return {**wanted, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
 
 
+def _carries_guests(network: Item) -> bool:
+    return any(traffic["type"] == "guest" for traffic in network.get("traffic") or ())
+
+
 def problems(zone: Item, where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     networks = zone.get("physical_networks") or []
     if not networks:
         return []
@@ -79,33 +78,28 @@ def problems(zone: Item, where: str) -> list[str]:
     if kind(zone) == "basic" and "public" in carried:
         found.append(f"{where}.physical_networks: a zone of type basic has no public traffic: take it out")
     found += [f"{where}.physical_networks: {name} traffic is carried by two networks: it can be on one" for name in twice(carried) if name != "guest"]
-    guests = [network for network in networks if any(traffic["type"] == "guest" for traffic in network.get("traffic") or ())]
-    if len(guests) > 1:
-        for network in guests:
-            if not network.get("tags"):
-                found.append(f"{where}.physical_networks: {network['name']} is one of {len(guests)} networks for guests: give each of them tags")
+    guests = [network for network in networks if _carries_guests(network)]
+    for network in guests if len(guests) > 1 else ():
+        if not network.get("tags"):
+            found.append(f"{where}.physical_networks: {network['name']} is one of {len(guests)} networks for guests: give each of them tags")
     for number, network in enumerate(networks):
         here = named(f"{where}.physical_networks", number, network)
-        for name in twice(traffic["type"] for traffic in network.get("traffic") or ()):
-            if name == "guest":
-                found.append(f"{here}: guest traffic is declared twice: keep one of them")
+        if "guest" in twice(traffic["type"] for traffic in network.get("traffic") or ()):
+            found.append(f"{here}: guest traffic is declared twice: keep one of them")
         if network.get("vlan"):
             try:
-                ranges = vlans(network["vlan"])
-                if isolation(network) == ["VLAN"] and any(low < 1 or high > 4094 for low, high in ranges):
+                if isolation(network) == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(network["vlan"])):
                     found.append(f"{here}: vlan: a VLAN is a number from 1 to 4094")
             except ValueError as error:
                 found.append(f"{here}: vlan: {error}")
             if kind(zone) == "basic":
                 found.append(f"{here}: vlan: a zone of type basic has none: take it out")
-        for name, on in (network.get("providers") or {}).items():
-            if not isinstance(on, bool):
-                found.append(f"{here}: providers: {name}: '{on}' is neither true nor false")
+        on_off = (network.get("providers") or {}).items()
+        found += [f"{here}: providers: {name}: '{on}' is neither true nor false" for name, on in on_off if not isinstance(on, bool)]
     return found
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
-    """A zone's physical networks, with all that is on them."""
     for network in zone.get("physical_networks") or ():
         _plan_network(zone, network, zone_row, region, draft)
 
@@ -117,12 +111,15 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
     if network.get("vlan"):
         wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
     if network.get("tags") is not None:
-        wanted["tags"] = sorted({tag.strip() for tag in network["tags"]})
+        wanted["tags"] = words(network["tags"])
     methods = isolation(network) if kind(zone) != "basic" or network.get("isolation") else ["L3"]
-    if row is None:
+    opened = zone_row is not None and zone_row.get("allocationstate") == "Enabled"  # the server refuses a new network in such a one
 
-        def create() -> None:
-            zone_id = region.id("zones", zone["name"])
+    def create() -> None:
+        zone_id = region.id("zones", zone["name"])
+        if opened:
+            region.client.call("updateZone", id=zone_id, allocationstate="Disabled")
+        try:
             living = region.client.rows("listPhysicalNetworks", zoneid=zone_id)
             made = next((other for other in living if other["name"] == network["name"]), None)
             if made is None:
@@ -131,38 +128,22 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
                 made = answer["physicalnetwork"]
             region.made("physical_networks", network["name"], {**made, "zoneid": zone_id})
             region.client.job("updatePhysicalNetwork", id=made["id"], state="Enabled")
-
-        def create_in_closed_zone() -> None:
-            zone_id = region.id("zones", zone["name"])
-            region.client.call("updateZone", id=zone_id, allocationstate="Disabled")
-            try:
-                create()
-            finally:
+        finally:
+            if opened:
                 region.client.call("updateZone", id=zone_id, allocationstate="Enabled")
 
-        opened = zone_row is not None and zone_row.get("allocationstate") == "Enabled"  # the server refuses it in such a one
-        draft.ensure(
-            "physical_network",
-            name,
-            None,
-            {"isolation": methods, **wanted},
-            create_in_closed_zone if opened else create,
-            reason="the zone takes no new guests for that moment" if opened else "",
-            needs=[f"zone/{zone['name']}"],
-            lane=Lane(f"closed zone {zone['name']}") if opened else None,
-        )
+    if row is None:
+        reason = "the zone takes no new guests for that moment" if opened else ""
+        lane = Lane(f"closed zone {zone['name']}") if opened else None
+        draft.ensure("physical_network", name, None, {"isolation": methods, **wanted}, create, reason=reason, needs=[f"zone/{zone['name']}"], lane=lane)
     else:
-        living_methods = sorted(part.strip().upper() for part in str(row.get("isolationmethods") or "").split(",") if part.strip())
+        living_methods = words(str(row.get("isolationmethods") or "").upper())
         if network.get("isolation") and living_methods and living_methods != sorted(methods):
             draft.problem(
                 f"{draft.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
                 f"declare it so, or make another network"
             )
-        now = {
-            "state": row.get("state"),
-            "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "",
-            "tags": sorted({part.strip() for part in str(row.get("tags") or "").split(",") if part.strip()}),
-        }
+        now = {"state": row.get("state"), "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "", "tags": words(row.get("tags"))}
 
         def update(after: t.Mapping[str, t.Any]) -> None:
             region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})

@@ -9,14 +9,12 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, normal
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, bounds, normal, sent, touch
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, network_needs, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, records, string
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
@@ -46,14 +44,12 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def problems(zone: Item, where: str) -> list[str]:
-    """What is wrong with the names alone."""
     pods = zone.get("pods") or ()
     lists = [(f"{where}.pods", pods), *((f"{where}.pods[{number}].clusters", pod.get("clusters") or ()) for number, pod in enumerate(pods))]
     return [f"{here}: {name} is declared twice: keep one of them" for here, items in lists for name in twice(item["name"] for item in items)]
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
-    """A zone's pods and their clusters."""
     for pod in zone.get("pods") or ():
         _plan_pod(zone, normal(pod), zone_row, region, draft)
 
@@ -61,25 +57,22 @@ def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) ->
 def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}"
     row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
-    wanted = {key: pod[key] for key in ("gateway", "netmask", "start", "end")}
+    wanted = {**bounds(pod), "state": state(pod.get("enabled"))}
+
+    def create() -> None:
+        zone_id = region.id("zones", zone["name"])
+        answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=wanted["state"], **sent(bounds(pod)))
+        region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
+
     if row is None:
-
-        def create() -> None:
-            zone_id = region.id("zones", zone["name"])
-            parameters = {"gateway": pod["gateway"], "netmask": pod["netmask"], "startip": pod["start"], "endip": pod["end"]}
-            answer = region.client.call("createPod", zoneid=zone_id, name=pod["name"], allocationstate=state(pod.get("enabled")), **parameters)
-            region.made("pods", pod["name"], {**answer["pod"], "zoneid": zone_id})
-
-        needs = network_needs(zone, draft) | draft.ids("guest_network", begin=f"{zone['name']}/")
-        draft.ensure("pod", name, None, {**wanted, "state": state(pod.get("enabled"))}, create, needs=needs, lane=LANE)
+        needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", begin=f"{zone['name']}/")
+        draft.ensure("pod", name, None, wanted, create, needs=needs, lane=LANE)
     else:
         start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
-        low, high = ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
-        apart = bool(start) and not (ipaddress.IPv4Address(start) <= high and low <= ipaddress.IPv4Address(end))
+        apart = bool(start) and not touch(pod, start, end)
         reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
-        update = functools.partial(_update_pod, region, row, pod, (start, end))
-        draft.ensure("pod", name, now, {**wanted, "state": state(pod.get("enabled"))}, update=update, reason=reason, lane=LANE)
+        draft.ensure("pod", name, now, wanted, update=functools.partial(_update_pod, region, row, pod, (start, end)), reason=reason, lane=LANE)
     for cluster in pod.get("clusters") or ():
         _plan_cluster(zone, pod, cluster, row, region, draft)
 
@@ -88,48 +81,43 @@ def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
     """The living range that stands for the declared one: the same, else one that it overlaps, else the first; ("", "") where there is none."""
     ranges = [(str(entry["startip"]), str(entry["endip"])) for entry in row.get("ipranges") or () if entry.get("startip") and entry.get("endip")]
     wanted = (pod["start"], pod["end"])
-    low, high = (ipaddress.IPv4Address(text) for text in wanted)
-    touching = [entry for entry in ranges if ipaddress.IPv4Address(entry[0]) <= high and low <= ipaddress.IPv4Address(entry[1])]
-    return wanted if wanted in ranges else next(iter([*touching, *ranges]), ("", ""))
+    return wanted if wanted in ranges else next(iter([*(entry for entry in ranges if touch(pod, *entry)), *ranges]), ("", ""))
 
 
-def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], after: t.Mapping[str, t.Any]) -> None:
+def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], after: Item) -> None:
     # updatePod takes a range too, and does nothing with it (4.22, seen).
     update = {{"state": "allocationstate"}.get(key, key): value for key, value in after.items() if key not in ("start", "end")}
     if update:
         region.client.call("updatePod", id=row["id"], **update)
     if not {"start", "end"} & set(after):
         return
-    client, low, high = region.client, ipaddress.IPv4Address(pod["start"]), ipaddress.IPv4Address(pod["end"])
-    if living[0] and ipaddress.IPv4Address(living[0]) <= high and low <= ipaddress.IPv4Address(living[1]):
+    if living[0] and touch(pod, *living):
         current = {"currentstartip": living[0], "currentendip": living[1]}
-        client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
+        region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
         return
     # That command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen).
-    client.job("createManagementNetworkIpRange", podid=row["id"], startip=pod["start"], endip=pod["end"], gateway=pod["gateway"], netmask=pod["netmask"])
+    region.client.job("createManagementNetworkIpRange", podid=row["id"], **sent(bounds(pod)))
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{pod['name']}/{cluster['name']}"
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
-    wanted = {"state": state(cluster.get("enabled"))}
+    hypervisor, wanted = hosts.hypervisor(cluster), {"state": state(cluster.get("enabled"))}
+
+    def create() -> None:
+        zone_id = region.id("zones", zone["name"])
+        pod_id = region.id("pods", pod["name"], zoneid=zone_id)
+        parameters = {"clustername": cluster["name"], "clustertype": "CloudManaged", "hypervisor": hypervisor}
+        answer = region.client.call("addCluster", zoneid=zone_id, podid=pod_id, allocationstate=wanted["state"], **parameters)
+        region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
+
     if row is None:
-
-        def create() -> None:
-            zone_id = region.id("zones", zone["name"])
-            pod_id = region.id("pods", pod["name"], zoneid=zone_id)
-            parameters = {"clustername": cluster["name"], "clustertype": "CloudManaged", "hypervisor": hosts.hypervisor(cluster)}
-            answer = region.client.call("addCluster", zoneid=zone_id, podid=pod_id, allocationstate=wanted["state"], **parameters)
-            region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
-
-        after = {"hypervisor": hosts.hypervisor(cluster), **wanted}
-        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *network_needs(zone, draft)})
+        after = {"hypervisor": hypervisor, **wanted}
+        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *draft.network_needs(zone["name"])})
         return
-    if row.get("hypervisortype") != hosts.hypervisor(cluster):
-        living = row.get("hypervisortype")
-        draft.problem(
-            f"{draft.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hosts.hypervisor(cluster)}: declare it so, or another name"
-        )
+    living = row.get("hypervisortype")
+    if living != hypervisor:
+        draft.problem(f"{draft.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hypervisor}: declare it so, or another name")
         return
     now = {"state": row.get("allocationstate")}
     draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))

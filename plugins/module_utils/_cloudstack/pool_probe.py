@@ -12,11 +12,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import functools
 import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import show_address
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
@@ -41,17 +43,11 @@ def probe_all(host: t.Any, pools: t.Iterable[t.Mapping[str, t.Any]], wait: float
     problems: t.List[str] = []
     end = time.monotonic() + wait
     for pool in pools:
-        while True:
-            try:
-                found.append(_probe(host, pool))
-            except NotSo as error:
-                if time.monotonic() < end:
-                    time.sleep(_PAUSE)
-                    continue
-                problems.append(f"{pool['name']}: {error}")
-            except Exception as error:  # Unreachable, and the families of libvirt's, librados' and librbd's errors
-                problems.append(f"{pool['name']}: {error}")
-            break
+        left = end - time.monotonic()
+        try:
+            found.append(retry_while(lambda error: isinstance(error, NotSo), functools.partial(_probe, host, pool), left, _PAUSE))
+        except Exception as error:  # not so, Unreachable, and the families of libvirt's, librados' and librbd's errors
+            problems.append(f"{pool['name']}: {error}")
     return found, problems
 
 

@@ -16,21 +16,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import ipaddress
 import re
-import time
 import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string, strings
 
-OPTIONS: t.Dict[str, t.Any] = {
+OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
     "state": presence(
@@ -74,7 +74,7 @@ class Source(t.NamedTuple):
     port: int
 
 
-def monitors(mon_host: str) -> t.Tuple[str, int]:
+def monitors(mon_host: str) -> tuple[str, int]:
     """The monitors of a mon_host as CloudStack wants them: ("10.0.0.1,10.0.0.2", port), port 0 for the usual ones.
 
     Always in the same order, whatever theirs is. Raises ValueError for what cannot be written in such a URL.
@@ -104,17 +104,9 @@ def url(source: Source, key: str) -> Secret:
     return Secret(f"rbd://{source.client[len('client.') :]}:{safe}@{source.monitors}{port}/{source.pool}")
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
-    """What is wrong with the declaration alone."""
-    found: t.List[str] = []
-    seen: t.Set[t.Tuple[str, str]] = set()
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item["zone"], item["name"]) in seen:
-            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
-        seen.add((item["zone"], item["name"]))
-        if item["state"] == "absent":
-            continue
+def problems(declared: t.Sequence[Item], where: str) -> list[str]:
+    found: list[str] = []
+    for here, item in present(declared, where, found, zoned=True):
         if not item.get("consumer"):
             found.append(f"{here}: consumer is missing: name the one of kind cloudstack whose pool this is")
         if item["scope"] == "cluster" and not (item.get("pod") and item.get("cluster")):
@@ -125,27 +117,23 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[
             if item.get(option) and not _PLAIN.fullmatch(item[option]):
                 found.append(f"{here}: {option}: CloudStack cannot carry '{item[option]}': letters, digits, '-', '_' and '.' only")
         for option in ("tags", "access_groups"):
-            for word in item.get(option) or ():
-                if not word.strip() or "," in word:
-                    found.append(f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry")
+            found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
         if DATA_POOL in item["details"]:
             found.append(f"{here}: details: {DATA_POOL} is what data_pool says")
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Plan the pools: those that go, then those that come or differ."""
     leaving = {
         str(row["id"]): item for item in declared if item["state"] == "absent" for row in region.all("storage_pools", item["name"], zonename=item["zone"])
     }
-    known: t.Dict[t.Tuple[str, str], t.Tuple[str, str]] = {}
-    for number, item in enumerate(declared):
-        here = f"{draft.prefix}primary_storage[{number}] ({item['name']})"
-        row = region.find("storage_pools", item["name"], zonename=item["zone"])
-        if item["state"] == "absent":
-            if row is not None:
-                _delete(item, row, region, draft)
-            continue
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(item: Item, _here: str) -> t.Optional[Row]:
+        return region.find("storage_pools", item["name"], zonename=item["zone"])
+
+    for here, item, row in draft.each("primary_storage", declared, find, lambda item, row: _delete(item, row, region, draft)):
         _check_place(here, item, region, draft)
         source = _source(here, item, region, draft)
         if source is None:
@@ -162,62 +150,54 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
             _update(here, item, source, row, region, draft)
 
 
-def returned(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region) -> t.Dict[str, t.Any]:
+def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """What hosts must have: for each pool the UUID of libvirt's pool and secret, and where it is."""
     found = []
     for item in declared:
-        rows = region.all("storage_pools", item["name"], zonename=item["zone"])
-        if item["state"] == "present" and rows:
-            row = rows[0]
-            found.append(
-                {
-                    "name": item["name"],
-                    "zone": item["zone"],
-                    "uuid": row["id"],
-                    "state": row.get("state"),
-                    "scope": str(row.get("scope", "")).lower(),
-                    "cluster": row.get("clustername"),
-                    "monitors": _monitors_of(row),
-                    "pool": _pool_of(row),
-                    "tags": _words(row.get("tags")),
-                }
-            )
+        for row in region.all("storage_pools", item["name"], zonename=item["zone"])[:1] if item["state"] == "present" else ():
+            place = {"scope": str(row.get("scope", "")).lower(), "cluster": row.get("clustername"), "monitors": _monitors_of(row), "pool": _pool_of(row)}
+            told = {"name": item["name"], "zone": item["zone"], "uuid": row["id"], "state": row.get("state")}
+            found.append({**told, **place, "tags": words(row.get("tags"))})
     return {"primary_storage": found}
 
 
 # -- what is wrong with it here
 
 
-def _check_place(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> t.Optional[Item]:
+    return next((item for item in items or () if item["name"] == name), None)
+
+
+def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
-    zones = {zone["name"]: zone for zone in draft.declaration.get("zones") or ()}
-    zone = zones.get(item["zone"], {})
-    if not region.empty and item["zone"] not in zones and region.find("zones", item["zone"]) is None:
+    if region.empty:
+        return
+    zone = _named(draft.declaration.get("zones"), item["zone"])
+    if zone is None and region.find("zones", item["zone"]) is None:
         draft.problem(f"{here}: there is no zone {item['zone']}, and none is declared")
         return
-    if item["scope"] != "cluster" or region.empty:
+    if item["scope"] != "cluster":
         return
-    pods = {pod["name"]: pod for pod in zone.get("pods") or ()}
-    pod = pods.get(item["pod"], {})
-    clusters = {cluster["name"]: cluster for cluster in pod.get("clusters") or ()}
-    if not pod and region.find("pods", item["pod"], zonename=item["zone"]) is None:
+    pod = _named((zone or {}).get("pods"), item["pod"])
+    if pod is None and region.find("pods", item["pod"], zonename=item["zone"]) is None:
         draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
         return
+    cluster = _named((pod or {}).get("clusters"), item["cluster"])
     living = region.find("clusters", item["cluster"], zonename=item["zone"])
-    if item["cluster"] not in clusters and living is None:
+    if cluster is None and living is None:
         draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
         return
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
     here_hosts = [row for row in region.rows("hosts") if living is not None and row.get("clusterid") == living["id"]]
-    if not here_hosts and not clusters.get(item["cluster"], {}).get("hosts"):
+    if not here_hosts and not (cluster or {}).get("hosts"):
         draft.problem(
             f"{here}: the cluster {item['cluster']} has no host, and CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"
         )
 
 
-def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optional[t.Tuple[str, str]]:
+def _consumer(here: str, item: Item, draft: Draft) -> t.Optional[tuple[str, str]]:
     """The client and the pool of an item's consumer; None where that is a problem."""
-    consumer = next((one for one in draft.declaration.get("consumers") or () if one["name"] == item["consumer"]), None)
+    consumer = _named(draft.declaration.get("consumers"), item["consumer"])
     if consumer is None:
         draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
         return None
@@ -238,8 +218,7 @@ def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optiona
     if item.get("data_pool") and item["data_pool"] not in names:
         draft.problem(f"{here}: the consumer {item['consumer']} may not use the data pool {item['data_pool']}: add it to the consumer's pools")
     for name in (pool, item.get("data_pool")):
-        access = next((one.get("access") or "rw" for one in consumer["pools"] if one["name"] == name), "rw")
-        if access != "rw":
+        if ((_named(consumer["pools"], name) or {}).get("access") or "rw") != "rw":
             draft.problem(f"{here}: the consumer {item['consumer']} may only read the pool {name}: CloudStack writes to it")
     client = _consumers.client_of(consumer)
     if not client.startswith("client.") or not _PLAIN.fullmatch(client):
@@ -251,7 +230,7 @@ def _consumer(here: str, item: t.Mapping[str, t.Any], draft: Draft) -> t.Optiona
     return client, pool
 
 
-def _source(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[Source]:
+def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
     found = _consumer(here, item, draft)
     if found is None:
@@ -288,9 +267,7 @@ def _check_key(here: str, client: str, draft: Draft) -> t.Optional[str]:
     return str(key)
 
 
-def _check_twins(
-    here: str, item: t.Mapping[str, t.Any], source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: t.Mapping[str, t.Any]
-) -> t.FrozenSet[str]:
+def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: Item) -> frozenset[str]:
     """Refuse a Ceph pool that is registered already; return what must be gone first, where that registration goes in this run."""
     waits = set()
     for row in region.rows("storage_pools"):
@@ -299,7 +276,7 @@ def _check_twins(
         if not set(_monitors_of(row)) & set(map(_address, source.monitors.split(","))):
             continue  # a pool of that name in another cluster
         if str(row["id"]) in leaving:
-            waits.add(_id(leaving[str(row["id"])]))
+            waits.add("primary_storage/{zone}/{name}".format(**leaving[str(row["id"])]))
             continue
         also = f", beside {item['name']}" if own is not None else ""
         draft.problem(
@@ -313,29 +290,29 @@ def _check_twins(
 # -- changes
 
 
-def _id(item: t.Mapping[str, t.Any]) -> str:
-    return f"primary_storage/{item['zone']}/{item['name']}"
-
-
-def _wanted(item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+def _wanted(item: Item) -> dict[str, t.Any]:
     """What can be changed of a pool that is there; only what was declared."""
-    wanted: t.Dict[str, t.Any] = {"enabled": item["enabled"]}
+    wanted: dict[str, t.Any] = {"enabled": item["enabled"]}
     for option in ("tags", "access_groups"):
         if item.get(option) is not None:
-            wanted[option] = sorted({word.strip() for word in item[option]})
+            wanted[option] = words(item[option])
     if item.get("data_pool") is not None:
         wanted["data_pool"] = item["data_pool"]
     if item.get("details"):
-        wanted["details"] = {str(key): _text(value) for key, value in item["details"].items()}
+        wanted["details"] = {str(key): text(value) for key, value in item["details"].items()}
     return wanted
 
 
-def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
+def _details(values: Item) -> dict[str, t.Any]:
+    return mapped("details", {**({DATA_POOL: values["data_pool"]} if "data_pool" in values else {}), **values.get("details", {})})
+
+
+def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: frozenset[str]) -> None:
     key = None if region.empty else _check_key(here, source.client, draft)
     _check_groups(here, item, region, draft)
     zone = item["zone"]
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
-    after: t.Dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
+    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
     if source.monitors:
         after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
     if source.port:
@@ -345,19 +322,13 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}
     else:
         after["hypervisor"] = HYPERVISORS[item["hypervisor"]]
-    after.update(_wanted(item))
+    wanted = _wanted(item)
+    after.update(wanted)
 
     def apply() -> None:
-        details = {**({DATA_POOL: item["data_pool"]} if item.get("data_pool") else {}), **_wanted(item).get("details", {})}
-        parameters: t.Dict[str, t.Any] = {
-            "name": item["name"],
-            "zoneid": region.id("zones", zone),
-            "scope": item["scope"],
-            "url": url(source, key or ""),
-            "tags": ",".join(_wanted(item).get("tags", [])) or None,
-            "storageaccessgroups": ",".join(_wanted(item).get("access_groups", [])) or None,
-            **mapped("details", details),
-        }
+        parameters: dict[str, t.Any] = {"name": item["name"], "zoneid": region.id("zones", zone), "scope": item["scope"], "url": url(source, key or "")}
+        parameters.update({name: ",".join(wanted.get(option, ())) or None for name, option in (("tags", "tags"), ("storageaccessgroups", "access_groups"))})
+        parameters.update(_details({option: value for option, value in wanted.items() if value}))
         if item["scope"] == "cluster":
             parameters["podid"] = region.id("pods", item["pod"], zonename=zone)
             parameters["clusterid"] = region.id("clusters", item["cluster"], zonename=zone)
@@ -371,34 +342,36 @@ def _create(here: str, item: t.Mapping[str, t.Any], source: Source, region: Regi
     draft.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _register(region: Region, parameters: t.Mapping[str, t.Any], source: Source) -> Row:
+def _register(region: Region, parameters: Item, source: Source) -> Row:
     """createStoragePool. Waits for the hosts of a server that was just started, and says more than the server does of what went wrong."""
-    end = time.monotonic() + _HOSTS_PATIENCE
-    while True:
-        try:
-            return dict(region.client.call("createStoragePool", **parameters)["storagepool"])
-        except ApiError as error:
-            if "No host up" in error.text:
-                hosts = region.client.rows("listHosts", clusterid=parameters.get("clusterid"), type="Routing", state="Up", details="min")
-                if not hosts and time.monotonic() < end:
-                    time.sleep(_PAUSE)
-                    continue
-                if hosts and parameters.get("storageaccessgroups"):
-                    raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
-            if "Failed to access storage pool" not in error.text:
-                raise
-            raise RuntimeError(
-                f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
-                f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
-            ) from error
+
+    hosts: list[Row] = []
+
+    def no_host_yet(error: Exception) -> bool:
+        if not isinstance(error, ApiError) or "No host up" not in error.text:
+            return False
+        hosts[:] = region.client.rows("listHosts", clusterid=parameters.get("clusterid"), type="Routing", state="Up", details="min")
+        return not hosts
+
+    try:
+        return dict(retry_while(no_host_yet, lambda: region.client.call("createStoragePool", **parameters)["storagepool"], _HOSTS_PATIENCE, _PAUSE))
+    except ApiError as error:
+        if hosts and parameters.get("storageaccessgroups"):
+            raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
+        if "Failed to access storage pool" not in error.text:
+            raise
+        raise RuntimeError(
+            f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
+            f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
+        ) from error
 
 
-def _check_groups(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_groups(here: str, item: Item, region: Region, draft: Draft) -> None:
     if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
         draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
 
 
-def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, region: Region, draft: Draft) -> None:
+def _update(here: str, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
     before = draft.problems[:]
     _check_fixed(here, item, source, row, draft)
@@ -414,8 +387,8 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
         return
     living = {
         "enabled": state == "Up",
-        "tags": _words(row.get("tags")),
-        "access_groups": _words(row.get("storageaccessgroups")),
+        "tags": words(row.get("tags")),
+        "access_groups": words(row.get("storageaccessgroups")),
         "data_pool": (row.get("details") or {}).get(DATA_POOL, ""),
         "details": {name: (row.get("details") or {}).get(name, "") for name in wanted.get("details", {})},
     }
@@ -426,8 +399,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
         old["details"], new["details"] = differing(old["details"], new["details"])
 
     def apply() -> None:
-        details = {**({DATA_POOL: new["data_pool"]} if "data_pool" in new else {}), **new.get("details", {})}
-        parameters: t.Dict[str, t.Any] = mapped("details", details)
+        parameters = _details(new)
         if "tags" in new:
             parameters["tags"] = ",".join(new["tags"])
         if "enabled" in new:
@@ -441,7 +413,7 @@ def _update(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, re
     draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
 
 
-def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Row, draft: Draft) -> None:
+def _check_fixed(here: str, item: Item, source: Source, row: Row, draft: Draft) -> None:
     """What the server keeps of a pool for good."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
     if _pool_of(row) != source.pool:
@@ -471,7 +443,7 @@ def _check_fixed(here: str, item: t.Mapping[str, t.Any], source: Source, row: Ro
         )
 
 
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _delete(item: Item, row: Row, region: Region, draft: Draft) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -494,27 +466,15 @@ def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft)
 # -- small things
 
 
-def _pool_of(row: t.Mapping[str, t.Any]) -> str:
+def _pool_of(row: Item) -> str:
     return str(row.get("path") or "").strip("/")
 
 
-def _monitors_of(row: t.Mapping[str, t.Any]) -> t.List[str]:
+def _monitors_of(row: Item) -> list[str]:
     return sorted(_address(part) for part in str(row.get("ipaddress") or "").split(",") if part.strip())
 
 
 def _address(text: str) -> str:
     """A monitor in one spelling: names in lower case, an address of IPv6 short and in brackets."""
-    plain = text.strip().strip("[]").lower()
-    try:
-        plain = str(ipaddress.ip_address(plain))
-    except ValueError:
-        pass
+    plain = short(text.strip().strip("[]").lower())
     return f"[{plain}]" if ":" in plain else plain
-
-
-def _words(text: t.Any) -> t.List[str]:
-    return sorted({part.strip() for part in str(text or "").split(",") if part.strip()})
-
-
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

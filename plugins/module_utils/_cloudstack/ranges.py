@@ -11,10 +11,20 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, Range, normal, parse_range, vlan, vlans_or_none
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import (
+    LANE,
+    RANGE_OPTIONS,
+    Range,
+    bounds,
+    normal,
+    parse_range,
+    sent,
+    touch,
+    vlan,
+    vlans_or_none,
+)
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, network_needs, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
 PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": string("Its VLAN.", default="untagged")}
@@ -28,6 +38,8 @@ GUEST_NETWORK_OPTIONS: dict[str, t.Any] = {
     "gateway": string("The gateway of the network."),
     "netmask": string("Its netmask."),
 }
+# What one in a zone with security groups must say.
+_GIVEN = ("vlan", "start", "end", "gateway", "netmask")
 
 
 def guest_network(zone: Item) -> t.Optional[Item]:
@@ -47,37 +59,17 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     pods: list[Range] = []
     for number, pod in enumerate(zone.get("pods") or ()):
         here = named(f"{where}.pods", number, pod)
-        parsed = parse_range(pod, here, found)
-        if parsed:
-            pods.append(parsed)
-            if guest and guest.overlaps(parsed.subnet):
-                found.append(f"{here}: its subnet {parsed.subnet} overlaps the zone's guest_cidr {guest}")
-        for count, item in enumerate(pod.get("guest_ranges") or ()):
-            found_range = parse_range(item, f"{here}.guest_ranges[{count}]", found)
-            ranges += [found_range] if found_range else []
+        own = _parsed([(pod, here)], found)
+        found += [f"{here}: its subnet {one.subnet} overlaps the zone's guest_cidr {guest}" for one in own if guest and guest.overlaps(one.subnet)]
+        pods += own
+        ranges += _parsed(((item, f"{here}.guest_ranges[{count}]") for count, item in enumerate(pod.get("guest_ranges") or ())), found)
         if pod.get("guest_ranges") and kind(zone) != "basic":
             found.append(f"{here}: guest_ranges are for a zone of type basic, this one is {kind(zone)}: take them out")
-    for number, item in enumerate(zone.get("public_ranges") or ()):
-        here = f"{where}.public_ranges[{number}]"
-        parsed = parse_range(item, here, found)
-        ranges += [parsed] if parsed else []
+    ranges += _parsed(((item, f"{where}.public_ranges[{number}]") for number, item in enumerate(zone.get("public_ranges") or ())), found)
     if zone.get("public_ranges") and kind(zone) == "basic":
         found.append(f"{where}: public_ranges are for a zone of type advanced: give the pods guest_ranges")
-    network = zone.get("guest_network")
-    if network:
-        here = f"{where}.guest_network"
-        given = [key for key in ("vlan", "start", "end", "gateway", "netmask") if network.get(key)]
-        if kind(zone) == "advanced":
-            found.append(f"{here} is for zones with security groups: declare networks instead")
-        elif kind(zone) == "basic" and given:
-            found.append(f"{here}: {', '.join(given)}: in a zone of type basic the pods have the guest_ranges: take them out")
-        elif kind(zone) == "advanced_security_groups":
-            missing = [key for key in ("vlan", "start", "end", "gateway", "netmask") if not network.get(key)]
-            if missing:
-                found.append(f"{here}: {', '.join(missing)} must be given")
-            else:
-                parsed = parse_range(network, here, found)
-                ranges += [parsed] if parsed else []
+    if zone.get("guest_network"):
+        ranges += _guest_network_range(zone, f"{where}.guest_network", found)
     dynamic = [(low, high) for physical in zone.get("physical_networks") or () for low, high in vlans_or_none(physical.get("vlan"))]
     for one in ranges:
         if one.vlan.isdigit() and any(low <= int(one.vlan) <= high for low, high in dynamic):
@@ -93,8 +85,27 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     return [*ranges, *pods]
 
 
+def _parsed(items: t.Iterable[tuple[Item, str]], found: list[str]) -> list[Range]:
+    return [one for one in (parse_range(item, where, found) for item, where in items) if one]
+
+
+def _guest_network_range(zone: Item, here: str, found: list[str]) -> list[Range]:
+    network = zone["guest_network"]
+    missing = [key for key in _GIVEN if not network.get(key)]
+    if kind(zone) == "advanced":
+        found.append(f"{here} is for zones with security groups: declare networks instead")
+    elif kind(zone) == "basic":
+        given = [key for key in _GIVEN if network.get(key)]
+        if given:
+            found.append(f"{here}: {', '.join(given)}: in a zone of type basic the pods have the guest_ranges: take them out")
+    elif missing:
+        found.append(f"{here}: {', '.join(missing)} must be given")
+    else:
+        return _parsed([(network, here)], found)
+    return []
+
+
 def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
-    """The network of guests of a zone with security groups."""
     network = guest_network(zone)
     if network is None:
         return
@@ -107,21 +118,19 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
             living = row.get("networkofferingname")
             draft.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
         return
-    given = {key: value for key, value in normal(network).items() if key in ("vlan", "start", "end", "gateway", "netmask") and value}
+    given = {key: value for key, value in normal(network).items() if key in _GIVEN and value}
 
     def create() -> None:
-        theirs = {{"start": "startip", "end": "endip"}.get(key, key): value for key, value in given.items()}
         zone_id = region.id("zones", zone["name"])
         names = {"name": network["name"], "displaytext": network["name"]}
-        answer = region.client.call("createNetwork", zoneid=zone_id, networkofferingid=region.id("network_offerings", offering), **names, **theirs)
+        answer = region.client.call("createNetwork", zoneid=zone_id, networkofferingid=region.id("network_offerings", offering), **names, **sent(given))
         region.made("networks", network["name"], {**answer["network"], "zoneid": zone_id})
 
     after = {"offering": offering, **given}
-    draft.ensure("guest_network", f"{zone['name']}/{network['name']}", None, after, create, needs=network_needs(zone, draft))
+    draft.ensure("guest_network", f"{zone['name']}/{network['name']}", None, after, create, needs=draft.network_needs(zone["name"]))
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
-    """Public addresses, and those of guests."""
     living = of(region, "vlan_ranges", zone_row)
     declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
     declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
@@ -135,32 +144,27 @@ def _plan_range(
 ) -> None:
     name = f"{zone['name']}/{item['start']}-{item['end']}"
     public = pod is None
-    start, end = ipaddress.IPv4Address(item["start"]), ipaddress.IPv4Address(item["end"])
+    ends = [(other.get("startip"), other.get("endip")) for other in living]
     # The living one: the same, else the one that it overlaps and that nothing else claims.
-    row = next((other for other in living if (other.get("startip"), other.get("endip")) == (item["start"], item["end"])), None)
-    if row is None:
-        for other in living:
-            if (other.get("startip"), other.get("endip")) in exact or not other.get("startip") or not other.get("endip"):
-                continue
-            if start <= ipaddress.IPv4Address(other["endip"]) and ipaddress.IPv4Address(other["startip"]) <= end:
-                row = other
-                break
-    wanted = {"start": item["start"], "end": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-    tagged = vlan(item.get("vlan"))
-    if row is None:
+    row = next((other for other, own in zip(living, ends) if own == (item["start"], item["end"])), None)
+    row = row or next((other for other, own in zip(living, ends) if own not in exact and all(own) and touch(item, *own)), None)
+    wanted, tagged = bounds(item), vlan(item.get("vlan"))
 
-        def create() -> None:
-            zone_id = region.id("zones", zone["name"])
-            more: dict[str, t.Any] = {"forvirtualnetwork": True}
-            if pod is not None:
-                network = t.cast(Item, guest_network(zone))
-                pod_id = region.id("pods", pod["name"], zoneid=zone_id)
-                more = {"forvirtualnetwork": False, "podid": pod_id, "networkid": region.id("networks", network["name"], zoneid=zone_id)}
-            ours = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-            region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **ours, **more)
+    def create() -> None:
+        zone_id = region.id("zones", zone["name"])
+        more: dict[str, t.Any] = {"forvirtualnetwork": True}
+        if pod is not None:
+            network = (guest_network(zone) or {})["name"]
+            more = {
+                "forvirtualnetwork": False,
+                "podid": region.id("pods", pod["name"], zoneid=zone_id),
+                "networkid": region.id("networks", network, zoneid=zone_id),
+            }
+        region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **sent(wanted), **more)
 
-        needs = network_needs(zone, draft) | draft.ids("guest_network", "pod", begin=f"{zone['name']}/")
-        after = {**wanted, **({"vlan": tagged} if public else {"pod": t.cast(Item, pod)["name"]})}
+    if row is None:
+        needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", "pod", begin=f"{zone['name']}/")
+        after = {**wanted, **({"vlan": tagged} if pod is None else {"pod": pod["name"]})}
         draft.ensure("vlan_range", name, None, after, create, needs=needs, lane=LANE)
         return
     if bool(row.get("forvirtualnetwork")) is not public or (public and vlan(row.get("vlan")) != tagged):
@@ -170,5 +174,4 @@ def _plan_range(
         )
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
-    update = {"startip": item["start"], "endip": item["end"], "gateway": item["gateway"], "netmask": item["netmask"]}
-    draft.ensure("vlan_range", name, now, wanted, lambda: region.client.call("updateVlanIpRange", id=row["id"], **update), lane=LANE)
+    draft.ensure("vlan_range", name, now, wanted, lambda: region.client.call("updateVlanIpRange", id=row["id"], **sent(wanted)), lane=LANE)

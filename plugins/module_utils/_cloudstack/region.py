@@ -35,10 +35,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
 
-def _nothing(declared: t.Any, region: Region) -> t.Dict[str, t.Any]:
-    return {}
-
-
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """One thing that can be declared of a region.
@@ -51,21 +47,14 @@ class Kind:
 
     option: str
     lists: t.Union[t.Collection[str], t.Callable[[t.Any], t.Collection[str]]]
-    problems: t.Callable[[t.Any, str], t.List[str]]
     plan: t.Callable[[t.Any, Region, Draft], None]
-    returned: t.Callable[[t.Any, Region], t.Dict[str, t.Any]] = _nothing
+    problems: t.Callable[[t.Any, str], list[str]] = lambda declared, where: []
+    returned: t.Callable[[t.Any, Region], dict[str, t.Any]] = lambda declared, region: {}
     settle: t.Optional[t.Callable[[t.Any, Region], None]] = None
-
-    def words(self, declared: t.Any) -> t.Set[str]:
-        return set(self.lists(declared) if callable(self.lists) else self.lists)
-
-
-def _no_problems(declared: t.Any, where: str) -> t.List[str]:
-    return []
 
 
 # The options of the module that declare something: those for several kinds at once, then the kinds.
-OPTIONS: t.Dict[str, t.Any] = {
+OPTIONS: dict[str, t.Any] = {
     "consumers": _consumers.CONSUMERS,
     "ceph": record(
         "The Ceph cluster that O(consumers) belong to.",
@@ -146,35 +135,35 @@ OPTIONS: t.Dict[str, t.Any] = {
 }
 
 # In the order of planning. What must be done first is said by each change itself, in its needs.
-KINDS: t.Tuple[Kind, ...] = (
-    Kind("settings", settings.LISTS, settings.problems, settings.plan),
-    Kind("zones", zones.lists, zones.problems, zones.plan, zones.returned),
-    Kind("zones", hosts.LISTS, hosts.problems, hosts.plan, hosts.returned, hosts.settle),
-    Kind("zones", (), _no_problems, system_vms.plan),
-    Kind("primary_storage", primary_storage.LISTS, primary_storage.problems, primary_storage.plan, primary_storage.returned),
-    Kind("image_stores", secondary_storage.IMAGE_LISTS, secondary_storage.image_problems, secondary_storage.plan_images),
-    Kind("staging_stores", secondary_storage.STAGING_LISTS, secondary_storage.staging_problems, secondary_storage.plan_staging),
-    Kind("object_stores", object_storage.LISTS, object_storage.problems, object_storage.plan),
-    Kind("buckets", object_storage.BUCKET_LISTS, object_storage.bucket_problems, object_storage.plan_buckets),
-    Kind("disk_offerings", offerings.DISK_LISTS, offerings.disk_problems, offerings.plan_disk),
-    Kind("service_offerings", offerings.SERVICE_LISTS, offerings.service_problems, offerings.plan_service),
-    Kind("networks", networks.LISTS, networks.problems, networks.plan),
-    Kind("templates", templates.LISTS, templates.problems, templates.plan),
-    Kind("users", users.LISTS, users.problems, users.plan),
-    Kind("zones", (), _no_problems, zones.plan_state),  # last: a zone is opened when all of it is there
+KINDS: tuple[Kind, ...] = (
+    Kind("settings", settings.LISTS, settings.plan, settings.problems),
+    Kind("zones", zones.lists, zones.plan, zones.problems, zones.returned),
+    Kind("zones", hosts.LISTS, hosts.plan, hosts.problems, hosts.returned, hosts.settle),
+    Kind("zones", (), system_vms.plan),
+    Kind("primary_storage", primary_storage.LISTS, primary_storage.plan, primary_storage.problems, primary_storage.returned),
+    Kind("image_stores", secondary_storage.IMAGE_LISTS, secondary_storage.plan_images, secondary_storage.image_problems),
+    Kind("staging_stores", secondary_storage.STAGING_LISTS, secondary_storage.plan_staging, secondary_storage.staging_problems),
+    Kind("object_stores", object_storage.LISTS, object_storage.plan, object_storage.problems),
+    Kind("buckets", object_storage.BUCKET_LISTS, object_storage.plan_buckets, object_storage.bucket_problems),
+    Kind("disk_offerings", offerings.DISK_LISTS, offerings.plan_disk, offerings.disk_problems),
+    Kind("service_offerings", offerings.SERVICE_LISTS, offerings.plan_service, offerings.service_problems),
+    Kind("networks", networks.LISTS, networks.plan, networks.problems),
+    Kind("templates", templates.LISTS, templates.plan, templates.problems),
+    Kind("users", users.LISTS, users.plan, users.problems),
+    Kind("zones", (), zones.plan_state),  # last: a zone is opened when all of it is there
 )
 
 
-def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> t.List[str]:
+def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> list[str]:
     """Everything that is wrong with a declaration by itself, each problem with the option's name. Pure."""
-    found: t.List[str] = []
+    found: list[str] = []
     for kind in KINDS:
         if declaration.get(kind.option):
             found += [text for text in kind.problems(declaration[kind.option], prefix + kind.option) if text not in found]
     return found
 
 
-def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> t.Tuple[Plan, Draft]:
+def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
     draft = Draft(declaration, prefix)
     for kind in KINDS:
@@ -196,8 +185,8 @@ class Provider:
         self._client = client
         self._prefix = prefix
         self._armed = frozenset(armed)
-        self._written: t.Set[str] = set()
-        self._restart: t.Set[str] = set()
+        self._written: set[str] = set()
+        self._restart: set[str] = set()
 
     def observe(self) -> Region:
         """Read the lists that the declared kinds need. Raises Invalid before anything is asked, and Unreachable."""
@@ -210,7 +199,7 @@ class Provider:
             return region
         declared = [(kind, self._declaration[kind.option]) for kind in KINDS if self._declaration.get(kind.option)]
         try:
-            region.read({word for kind, value in declared for word in kind.words(value)})
+            region.read({word for kind, value in declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
             for kind, value in declared:
                 if kind.settle is not None:
                     kind.settle(value, region)
@@ -221,14 +210,13 @@ class Provider:
             raise Unreachable(f"the region could not be read: {error}") from error
 
     def plan(self, observed: Region) -> Plan:
-        """Compare."""
         made, draft = plan(self._declaration, observed, self._prefix)
         self._restart.update(draft.restart)
         return made
 
-    def returned(self, observed: Region) -> t.Dict[str, t.Any]:
+    def returned(self, observed: Region) -> dict[str, t.Any]:
         """What each kind gives back, which settings wait for a restart, and how many calls were made."""
-        result: t.Dict[str, t.Any] = {"restart_needed": sorted(self._restart), "api_calls": getattr(self._client, "calls", 0)}
+        result: dict[str, t.Any] = {"restart_needed": sorted(self._restart), "api_calls": getattr(self._client, "calls", 0)}
         for kind in KINDS:
             if self._declaration.get(kind.option):
                 result.update(kind.returned(self._declaration[kind.option], observed))

@@ -12,6 +12,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -19,12 +20,12 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, presence, record, string
 
-IMAGE_OPTIONS: t.Dict[str, t.Any] = {
+IMAGE_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "state": presence("Whether it is there. V(absent) needs O(arm=image_store/NAME)."),
     "provider": choice(
@@ -51,7 +52,7 @@ IMAGE_OPTIONS: t.Dict[str, t.Any] = {
     ),
     "readonly": boolean("Whether nothing new is put there. Left alone where it is not given."),
 }
-STAGING_OPTIONS: t.Dict[str, t.Any] = {
+STAGING_OPTIONS: dict[str, t.Any] = {
     "zone": string("Its zone.", required=True),
     "url": string("Where it is, such as V(nfs://10.0.0.11/staging).", required=True),
     "state": presence("Whether it is there. V(absent) needs O(arm=staging_store/ZONE/URL)."),
@@ -72,18 +73,10 @@ S3_STATE = (
 # -- image stores
 
 
-def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
-    """What is wrong with the declaration alone."""
-    found: t.List[str] = []
-    names: t.Set[str] = set()
-    exports: t.Dict[t.Tuple[str, str], str] = {}
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if item["name"] in names:
-            found.append(f"{here}: is declared twice: keep one of them")
-        names.add(item["name"])
-        if item["state"] == "absent":
-            continue
+def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
+    found: list[str] = []
+    exports: dict[tuple[str, str], str] = {}
+    for here, item in present(declared, where, found):
         if item["provider"] == "nfs":
             if not item.get("zone") or not item.get("url"):
                 found.append(f"{here}: an NFS store belongs to a zone and has a url: give both")
@@ -91,7 +84,7 @@ def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t
                 found.append(f"{here}: s3 is for the provider s3 only")
             if item.get("url"):
                 found += _url_problems(here, item["url"])
-                twin = exports.setdefault((str(item.get("zone")), _tidy(item["url"])), item["name"])
+                twin = exports.setdefault((str(item.get("zone")), location(item["url"])), item["name"])
                 if twin != item["name"]:
                     found.append(f"{here}: has the url of {twin}, in the same zone")
             continue
@@ -112,18 +105,17 @@ def image_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t
     return found
 
 
-def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
-    """Plan the image stores."""
+def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+
+    def delete(item: Item, row: Row) -> None:
+        before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
+        reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
+        draft.ensure("image_store", item["name"], before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+
     living = region.rows("image_stores")
     leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
     waits = frozenset(f"image_store/{name}" for name in leaving)
-    for number, item in enumerate(declared):
-        here = f"{draft.prefix}image_stores[{number}] ({item['name']})"
-        row = region.find("image_stores", item["name"])
-        if item["state"] == "absent":
-            if row is not None:
-                _delete_image(item["name"], row, region, draft)
-            continue
+    for here, item, row in draft.each("image_stores", declared, lambda item, _here: region.find("image_stores", item["name"]), delete):
         if item["provider"] == "s3":
             if row is None:  # said before it is chosen, not in every run afterwards
                 draft.warn(draft.prefix + S3_STATE)
@@ -136,7 +128,7 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, dra
         if strange:
             draft.problem(f"{here}: the region has image stores of another provider, {', '.join(strange)}, and takes none of {provider} beside them")
         for other in others:
-            if provider == "NFS" and other.get("zonename") == item["zone"] and _tidy(other.get("url")) == _tidy(item["url"]):
+            if provider == "NFS" and other.get("zonename") == item["zone"] and location(other.get("url")) == location(item["url"]):
                 draft.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
         if row is None:
             _create_image(here, item, region, draft, waits)
@@ -144,9 +136,9 @@ def plan_images(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, dra
             _update_image(here, item, row, region, draft)
 
 
-def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.FrozenSet[str]) -> None:
-    parameters: t.Dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
-    after: t.Dict[str, t.Any] = {"provider": item["provider"]}
+def _create_image(here: str, item: Item, region: Region, draft: Draft, waits: frozenset[str]) -> None:
+    parameters: dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
+    after: dict[str, t.Any] = {"provider": item["provider"]}
     if item["provider"] == "nfs":
         parameters["url"] = item["url"]
         after.update(zone=item["zone"], url=item["url"])
@@ -162,15 +154,8 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, draft:
         needs = waits
         if credentials is not None:
             after.update(secret_key=credentials.secret_key)
-            details = {
-                "accesskey": credentials.access_key,
-                "secretkey": credentials.secret_key,
-                "bucket": given["bucket"],
-                "endpoint": given["endpoint"],
-                "usehttps": given["https"],
-                "s3signer": _SIGNERS[given["signer"]],
-            }
-            parameters.update(pairs("details", details))
+            details = {"accesskey": credentials.access_key, "secretkey": credentials.secret_key, "bucket": given["bucket"], "endpoint": given["endpoint"]}
+            parameters.update(pairs("details", {**details, "usehttps": given["https"], "s3signer": _SIGNERS[given["signer"]]}))
             if region.client is not None:
                 problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
                 if problem:
@@ -187,24 +172,18 @@ def _create_image(here: str, item: t.Mapping[str, t.Any], region: Region, draft:
     draft.ensure("image_store", item["name"], None, after, apply, needs=needs)
 
 
-def _update_image(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _update_image(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
     instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
     if row.get("providername") != _PROVIDERS[item["provider"]]:
         draft.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
     elif item["provider"] == "nfs":
         if row.get("zonename") != item["zone"]:
             draft.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
-        if _tidy(row.get("url")) != _tidy(item["url"]):
+        if location(row.get("url")) != location(item["url"]):
             draft.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
     wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
     now = {"readonly": bool(row.get("readonly"))}
     draft.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
-
-
-def _delete_image(name: str, row: Row, region: Region, draft: Draft) -> None:
-    before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
-    reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
-    draft.ensure("image_store", name, before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
 
 def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
@@ -223,49 +202,40 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
 # -- staging stores
 
 
-def staging_problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> t.List[str]:
-    """What is wrong with the declaration alone."""
-    found: t.List[str] = []
-    seen: t.Set[t.Tuple[str, str]] = set()
+def staging_problems(declared: t.Sequence[Item], where: str) -> list[str]:
+    found: list[str] = []
+    seen: set[tuple[str, str]] = set()
     for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['zone']})"
+        here = named(where, number, item, "zone")
         found += _url_problems(here, item["url"])
-        if (item["zone"], _tidy(item["url"])) in seen:
+        if (item["zone"], location(item["url"])) in seen:
             found.append(f"{here}: is declared twice: keep one of them")
-        seen.add((item["zone"], _tidy(item["url"])))
+        seen.add((item["zone"], location(item["url"])))
     return found
 
 
-def plan_staging(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
+def plan_staging(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
     for number, item in enumerate(declared):
-        here = f"{draft.prefix}staging_stores[{number}] ({item['zone']})"
-        name = f"{item['zone']}/{_tidy(item['url'])}"
-        rows = [row for row in region.rows("staging_stores") if row.get("zonename") == item["zone"] and _tidy(row.get("url")) == _tidy(item["url"])]
-        if item["state"] == "absent":
-            if rows:
-                _delete_staging(name, rows, region, draft)
-            continue
-        _check_zone(here, item["zone"], region, draft)
-        if not rows:
-            _create_staging(name, item, region, draft)
+        zone, url = item["zone"], item["url"]
+        rows = [row for row in region.rows("staging_stores") if row.get("zonename") == zone and location(row.get("url")) == location(url)]
+        wanted = {"zone": zone, "url": url} if item["state"] == "present" else None
+        if wanted:
+            _check_zone(named(f"{draft.prefix}staging_stores", number, item, "zone"), zone, region, draft)
+        if bool(rows) is (wanted is None):
+            apply = functools.partial(_delete_staging, region, rows) if rows else functools.partial(_create_staging, region, zone, url)
+            risk: dict[str, t.Any] = {"risk": Risk.LOSS, "reason": "a zone with an S3 image store cannot use it without one"} if rows else {}
+            now = {"zone": zone, "url": rows[0].get("url")} if rows else None
+            draft.ensure("staging_store", f"{zone}/{location(url)}", now, wanted, apply, needs=() if rows else [f"zone/{zone}"], **risk)
 
 
-def _create_staging(name: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
-    def apply() -> None:
-        zone = region.id("zones", item["zone"])
-        region.client.call("createSecondaryStagingStore", url=item["url"], zoneid=zone, provider="NFS", scope="zone")
-
-    draft.ensure("staging_store", name, None, {"zone": item["zone"], "url": item["url"]}, apply, needs=[f"zone/{item['zone']}"])
+def _create_staging(region: Region, zone: str, url: str) -> None:
+    region.client.call("createSecondaryStagingStore", url=url, zoneid=region.id("zones", zone), provider="NFS", scope="zone")
 
 
-def _delete_staging(name: str, rows: t.Sequence[Row], region: Region, draft: Draft) -> None:
-    def apply() -> None:
-        for row in rows:
-            region.client.call("deleteSecondaryStagingStore", id=row["id"])
-
-    before = {"zone": rows[0].get("zonename"), "url": rows[0].get("url")}
-    draft.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason="a zone with an S3 image store cannot use it without one")
+def _delete_staging(region: Region, rows: t.Sequence[Row]) -> None:
+    for row in rows:
+        region.client.call("deleteSecondaryStagingStore", id=row["id"])
 
 
 # -- small things
@@ -285,11 +255,7 @@ def _check_staging(here: str, region: Region, draft: Draft) -> None:
             draft.warn(f"{here}: the zone {zone['name']} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
 
 
-def _url_problems(here: str, url: str) -> t.List[str]:
+def _url_problems(here: str, url: str) -> list[str]:
     if _NFS.fullmatch(url):
         return []
     return [f"{here}: url: '{url}' is not of the form nfs://HOST/PATH"]
-
-
-def _tidy(url: t.Any) -> str:
-    return location(url)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping
@@ -44,8 +45,7 @@ def text_of(value: t.Any) -> str:
     return "" if value is None else str(value)
 
 
-def problems(declared: t.Mapping[str, t.Any], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
+def problems(declared: Item, where: str) -> list[str]:
     return [f"{where}: {name}: a mapping is no value of a setting" for name, value in declared.items() if isinstance(value, dict)]
 
 
@@ -106,23 +106,21 @@ def _same(kind: str, left: str, right: str) -> bool:
     return False
 
 
-def plan(declared: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
-    """The server's own settings."""
+def plan(declared: Item, region: Region, draft: Draft) -> None:
     compare(declared, {row["name"]: row for row in region.rows("settings")}, region, draft, f"{draft.prefix}settings")
 
 
-def plan_zone(declared: t.Mapping[str, t.Any], zone: str, region: Region, draft: Draft, where: str) -> None:
+def plan_zone(declared: Item, zone: str, region: Region, draft: Draft, where: str) -> None:
     """The settings of one zone. Values of a zone that is not there yet are not known; only the scope is."""
     row = region.find("zones", zone)
     everywhere = {entry["name"]: entry for entry in region.rows("settings")}
-    every = region.rows("zone_settings")
     # Which settings belong to a zone is told only of a zone that is there: of this one, else of any other.
-    own = {entry["name"]: entry for entry in every if row is None or entry["zoneid"] == row["id"]}
+    own = {entry["name"]: entry for entry in region.rows("zone_settings") if row is None or entry["zoneid"] == row["id"]}
     compare(declared, own if own or row else everywhere, region, draft, where, zone, new=row is None, everywhere=everywhere)
 
 
 def compare(
-    declared: t.Mapping[str, t.Any],
+    declared: Item,
     living: t.Mapping[str, Row],
     region: Region,
     draft: Draft,
@@ -135,10 +133,8 @@ def compare(
     for name, value in declared.items():
         row = living.get(name)
         if row is None and not region.empty:
-            if zone and everywhere and name in everywhere:
-                draft.problem(f"{where}: {name} is not a setting of a zone: declare it in {draft.prefix}settings")
-            else:
-                draft.problem(f"{where}: this server has no setting {name}")
+            elsewhere = f"{name} is not a setting of a zone: declare it in {draft.prefix}settings"
+            draft.problem(f"{where}: {elsewhere if name in (everywhere or ()) else f'this server has no setting {name}'}")
             continue
         row = row or {}
         kind = str(row.get("type", "String"))
@@ -167,27 +163,16 @@ def compare(
                     f"{where}: {name}: the server shows it only encrypted, so it cannot be compared, and is taken to be as declared: to set it anew, arm {id_}"
                 )
             continue
-        before: t.Dict[str, t.Any] = {"value": now}
-        after: t.Dict[str, t.Any] = {"value": text}
-        if hidden:
-            before, after = {"value": None if now is None else Secret(now)}, {"value": Secret(text)}
+        before: dict[str, t.Any] = {"value": Secret(now) if hidden and now is not None else now}
+        after: dict[str, t.Any] = {"value": Secret(text) if hidden else text}
         if not dynamic:
             draft.restart.append(name)
-        draft.ensure(
-            "setting",
-            f"{name}@{zone}" if zone else name,
-            before,
-            after,
-            _set(region, name, text, zone, id_),
-            reason="" if dynamic else "takes effect after a restart of the server",
-            needs=[f"zone/{zone}"] if zone else (),
-        )
+        apply = functools.partial(_set, region, name, text, zone, id_)
+        reason = "" if dynamic else "takes effect after a restart of the server"
+        draft.ensure("setting", id_.partition("/")[2], before, after, apply, reason=reason, needs=[f"zone/{zone}"] if zone else ())
 
 
-def _set(region: Region, name: str, value: str, zone: str, id_: str) -> t.Callable[[], t.Any]:
-    def apply() -> None:
-        where = {"zoneid": region.id("zones", zone)} if zone else {}
-        region.client.call("updateConfiguration", name=name, value=value, **where)
-        region.written.add(id_)
-
-    return apply
+def _set(region: Region, name: str, value: str, zone: str, id_: str) -> None:
+    where = {"zoneid": region.id("zones", zone)} if zone else {}
+    region.client.call("updateConfiguration", name=name, value=value, **where)
+    region.written.add(id_)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import dataclasses
+import functools
 import glob
 import hashlib
 import os
@@ -29,7 +30,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Unreachable
 
 BUNDLE = "/usr/share/cloudstack-management/templates/systemvm"
 # Of metadata.ini in BUNDLE, for hosts with KVM of this architecture; the packages have none for others.
@@ -94,18 +95,14 @@ def mounted(url: str, write: bool) -> t.Iterator[str]:
 
 
 def look(url: str) -> Seen:
-    """Look into a store."""
     try:
         with mounted(url, write=False) as folder:
             return within(folder)
     except process.CommandError as error:
-        return Seen(
-            problem=f"{socket.gethostname()} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
-        )
+        problem = f"mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
     except OSError as error:
-        return Seen(
-            problem=f"{socket.gethostname()} cannot look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
-        )
+        problem = f"look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
+    return Seen(problem=f"{socket.gethostname()} cannot {problem}")
 
 
 def _said(error: process.CommandError) -> str:
@@ -166,6 +163,16 @@ def lacking() -> list[str]:
     return found
 
 
+def _filled(stores: t.Sequence[Store]) -> dict[Store, Seen]:
+    """The store of a zone that has the template, else the first."""
+    seen = {}
+    for store in stores:
+        seen[store] = look(store.url)
+        if seen[store].template:
+            return {store: seen[store]}
+    return {store: seen[store] for store in stores[:1]}
+
+
 class Provider:
     """The image stores of zones that are to have system virtual machines.
 
@@ -195,55 +202,37 @@ class Provider:
             known = {store.url.rstrip("/") for store in living}
             new = [Store(zone["name"], url, url, True) for url in zone.get("image_stores") or () if url.rstrip("/") not in known]
             if self._seed:
-                found.update(self._living(living))
+                found.update(_filled(living))
             elif not living:  # the template is put into a zone's first store only
                 found.update((store, look(store.url)) for store in new[:1])
         return found
 
-    @staticmethod
-    def _living(stores: t.Sequence[Store]) -> dict[Store, Seen]:
-        """The store of a zone that has the template, else the first."""
-        seen = {}
-        for store in stores:
-            seen[store] = look(store.url)
-            if seen[store].template:
-                return {store: seen[store]}
-        return {store: seen[store] for store in stores[:1]}
-
     def plan(self, observed: t.Mapping[Store, Seen]) -> Plan:
-        """What must be put where. Raises Invalid."""
-        problems: list[str] = []
-        changes: list[Change] = []
-        warnings: list[str] = []
+        draft = Draft(self._prefix)
         empty = {store: seen for store, seen in observed.items() if not seen.template}
         lack = lacking() if empty else []
         if lack:
             server = f"the management server {socket.gethostname()}"
-            problems.append(f"{server} cannot put the template of the system virtual machines into an image store: {'; '.join(lack)}")
+            draft.problem(f"{server} cannot put the template of the system virtual machines into an image store: {'; '.join(lack)}")
         for store, seen in empty.items():
             here = f"{self._prefix}image_stores ({store.name}) of the zone {store.zone}"
             if seen.problem:
-                problems.append(f"{here}: {seen.problem}")
+                draft.problem(f"{here}: {seen.problem}")
             elif seen.begun and seen.age < LIMIT:
-                warnings.append(f"{here}: a copy of the template is under way in {seen.begun}: the next run will see")
+                draft.warn(f"{here}: a copy of the template is under way in {seen.begun}: the next run will see")
             elif seen.begun:
-                problems.append(f"{here}: {seen.begun} holds a copy of the template that was never ended: remove that folder from the store, then run again")
+                draft.problem(f"{here}: {seen.begun} holds a copy of the template that was never ended: remove that folder from the store, then run again")
             elif seen.free < SPACE:
-                problems.append(f"{here}: the store has {seen.free >> 10} MiB free, and the template takes {SPACE >> 10} MiB: make room")
+                draft.problem(f"{here}: the store has {seen.free >> 10} MiB free, and the template takes {SPACE >> 10} MiB: make room")
             elif self._seed:
-                changes.append(self._change(store))
-        if problems:
-            problems.append("or, for a zone that is to have no system virtual machines, say system_vms: false")
-            raise Invalid(problems)
-        return Plan(changes, warnings)
-
-    def _change(self, store: Store) -> Change:
-        reason = "the server has put none there: the store was added before the zone had a cluster, or by hand, or it failed"
-        after = {"url": store.url, "folder": f"{TEMPLATES}/{OWN}"}
-        return Change("system_template", f"{store.zone}/{store.name}", "create", None, after, lambda: fill(store.url), reason=reason)
+                reason = "the server has put none there: the store was added before the zone had a cluster, or by hand, or it failed"
+                after = {"url": store.url, "folder": f"{TEMPLATES}/{OWN}"}
+                draft.ensure("system_template", f"{store.zone}/{store.name}", None, after, functools.partial(fill, store.url), reason=reason)
+        if draft.problems:
+            draft.problem("or, for a zone that is to have no system virtual machines, say system_vms: false")
+        return draft.plan()
 
     def returned(self, observed: t.Mapping[Store, Seen]) -> dict[str, t.Any]:
-        """Where the template is, None where it is not."""
         return {"stores": [{"zone": store.zone, "name": store.name, "url": store.url, "template": seen.template or None} for store, seen in observed.items()]}
 
 

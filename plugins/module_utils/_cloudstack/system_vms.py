@@ -15,15 +15,15 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_template
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named
 
 # As the server calls them, as people do, and the memory in MiB that each takes.
 TYPES = {"secondarystoragevm": ("the secondary-storage VM", 512), "consoleproxy": ("the console proxy", 1024)}
 # Addresses of a zone's public range and of its pods' ranges that these two take.
 _ADDRESSES = 2
 _PAUSE = 5.0
+_SHOWN = {"name": "name", "state": "state", "agent_state": "agentstate", "host": "hostname", "private_ip": "privateip", "public_ip": "publicip"}
 _HYPERVISOR = "KVM"
 _AGENT_PORT = 8250
 
@@ -197,7 +197,8 @@ def prove(
             for sort in TYPES:
                 own = [row for row in vms if row.get("systemvmtype") == sort]
                 vm = next((row for row in own if up(row)), own[0] if own else None)
-                found.append(_shown(name, sort, vm))
+                row = vm or {}
+                found.append({"zone": name, "type": sort, **{ours: row.get(key) for ours, key in _SHOWN.items()}, "reasons": []})
                 if not up(vm):
                     found[-1]["lists"] = lists, vm
         waiting = [row for row in found if "lists" in row]
@@ -210,18 +211,3 @@ def prove(
         state = f"is {row['state']}, its agent {row['agent_state'] or 'not seen yet'}" if vm else "is not there"
         problems.append(f"zone {row['zone']}: {TYPES[row['type']][0]} {state}: {'; '.join(row['reasons'])}")
     return found, problems
-
-
-def _shown(zone: str, sort: str, vm: t.Optional[Row]) -> t.Dict[str, t.Any]:
-    row = vm or {}
-    return {
-        "zone": zone,
-        "type": sort,
-        "name": row.get("name"),
-        "state": row.get("state"),
-        "agent_state": row.get("agentstate"),
-        "host": row.get("hostname"),
-        "private_ip": row.get("privateip"),
-        "public_ip": row.get("publicip"),
-        "reasons": [],
-    }

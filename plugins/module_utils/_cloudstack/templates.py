@@ -17,9 +17,10 @@ import typing as t
 import urllib.request
 from urllib.parse import urlsplit
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, text
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
@@ -78,33 +79,25 @@ _PERMISSIONS = {"public": ("ispublic", "ispublic"), "featured": ("isfeatured", "
 _FIXED = {"url": "url", "format": "format", "hypervisor": "hypervisor", "direct_download": "directdownload"}
 
 
-def checksum(text: str) -> tuple[str, str]:
+def checksum(given: str) -> tuple[str, str]:
     """A checksum as its algorithm in CloudStack's spelling and its digits: "sha256:…", "{SHA-256}…" or the digits alone. Raises ValueError."""
-    match = re.fullmatch(r"(?:\{([^}]+)\}|([A-Za-z0-9-]+):)?([0-9A-Fa-f]+)", text.strip())
+    match = re.fullmatch(r"(?:\{([^}]+)\}|([A-Za-z0-9-]+):)?([0-9A-Fa-f]+)", given.strip())
     if not match or len(match.group(3)) not in _SUMS:
-        raise ValueError(f"'{text}' is no checksum, such as sha256: and 64 hexadecimal digits")
+        raise ValueError(f"'{given}' is no checksum, such as sha256: and 64 hexadecimal digits")
     algorithm = _SUMS[len(match.group(3))]
     named = match.group(1) or match.group(2)
     if named and named.upper().replace("-", "") != algorithm.replace("-", ""):
-        raise ValueError(f"'{text}' has as many digits as one of {algorithm}, not of {named}")
+        raise ValueError(f"'{given}' has as many digits as one of {algorithm}, not of {named}")
     return algorithm, match.group(3).lower()
 
 
-def _sum(item: t.Mapping[str, t.Any]) -> t.Optional[str]:
+def _sum(item: Item) -> t.Optional[str]:
     return "{{{}}}{}".format(*checksum(item["checksum"])) if item.get("checksum") else None
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
+def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
-    seen: set[tuple[str, str]] = set()
-    for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
-        if (item["zone"], item["name"]) in seen:
-            found.append(f"{here}: is declared twice in the zone {item['zone']}: keep one of them")
-        seen.add((item["zone"], item["name"]))
-        if item["state"] == "absent":
-            continue
+    for here, item in present(declared, where, found, zoned=True):
         parts = urlsplit(item.get("url") or "")
         if not item.get("url"):
             found.append(f"{here}: url is missing: say where the file is")
@@ -117,21 +110,20 @@ def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[st
                 found.append(f"{here}: checksum: {error}")
         if item["direct_download"] and item["hypervisor"] != "kvm":
             found.append(f"{here}: direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage")
-        if item.get("display_text") == "":
-            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
     return found
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
-    """Plan templates."""
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+
+    def delete(item: Item, row: Row) -> None:
+        before = {option: row.get(key) for option, key in _FIXED.items()}
+        reason = "no guest can be made of it any more; guests that were keep their disks"
+        name = f"{item['zone']}/{item['name']}"
+        remove = {"id": row["id"], "zoneid": row.get("zoneid")}
+        draft.ensure("template", name, before, None, lambda: region.client.job("deleteTemplate", **remove), risk=Risk.LOSS, reason=reason)
+
     zones = draft.zone_names(region)
-    for number, item in enumerate(declared):
-        here = f"{draft.prefix}templates[{number}] ({item['name']})"
-        row = draft.owned("templates", item, _ACCOUNTS, region, here)
-        if item["state"] == "absent":
-            if row is not None:
-                _delete(item, row, region, draft)
-            continue
+    for here, item, row in draft.each("templates", declared, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here), delete):
         if item["zone"] not in zones:
             draft.problem(f"{here}: there is no zone {item['zone']}")
             continue
@@ -145,14 +137,12 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
         _create(item, region, draft)
 
 
-def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
     if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
         return
-    declared = [pool for pool in draft.declaration.get("primary_storage") or () if pool["zone"] == item["zone"]]
-    gone = {pool["name"] for pool in declared if pool["state"] == "absent"}
-    living = [row for row in region.rows("storage_pools") if row.get("zonename") == item["zone"] and row["name"] not in gone]
-    rbd = [pool["name"] for pool in declared if pool["state"] == "present"] + [row["name"] for row in living if row.get("type") == "RBD"]
-    others = [row["name"] for row in living if row.get("type") != "RBD"]
+    pools = [pool for zone, _tags, pool in offerings.pools_as_declared(region, draft) if zone == item["zone"]]
+    rbd = [pool["name"] for pool in pools if pool.get("type", "RBD") == "RBD"]
+    others = [pool["name"] for pool in pools if pool.get("type", "RBD") != "RBD"]
     if rbd and not others:
         draft.problem(
             f"{here}: url: on RBD ({', '.join(sorted(set(rbd)))}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
@@ -162,7 +152,7 @@ def _check_storage(here: str, item: t.Mapping[str, t.Any], region: Region, draft
         draft.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
 
 
-def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_os(here: str, item: Item, region: Region, draft: Draft) -> None:
     if region.client is not None or region.rows("os_types"):
         names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
         if item["os_type"] not in names:
@@ -171,7 +161,7 @@ def _check_os(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Dra
             draft.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
 
 
-def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_hosts(here: str, item: Item, region: Region, draft: Draft) -> None:
     """A direct download is registered through a host, which looks whether the address answers.
 
     And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
@@ -185,7 +175,7 @@ def _check_hosts(here: str, item: t.Mapping[str, t.Any], region: Region, draft: 
         draft.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
 
 
-def _check_sum(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _check_sum(here: str, item: Item, region: Region, draft: Draft) -> None:
     """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
     if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
         return
@@ -208,16 +198,11 @@ def download_sum(url: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _text(value: t.Any) -> str:
-    """A detail as the server keeps it: text, and true in lower case."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _os_id(region: Region, name: str) -> str:
     return str(next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description"))))
 
 
-def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
+def _create(item: Item, region: Region, draft: Draft) -> None:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
     after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
@@ -226,7 +211,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
         params = {parameter: item[option] for option, (_key, parameter) in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
         params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], checksum=_sum(item))
-        params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: _text(value) for key, value in item["details"].items()}))
+        params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: text(value) for key, value in item["details"].items()}))
 
         def no_host_yet(error: Exception) -> bool:
             return isinstance(error, ApiError) and "find a host" in error.text
@@ -238,7 +223,7 @@ def _create(item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> None:
     draft.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
@@ -262,7 +247,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
     before: dict[str, t.Any] = {option: row.get(key) for option, (key, _parameter) in fields.items()}
     details = row.get("details") or {}
     before.update({f"details.{key}": details.get(key) for key in item["details"]})
-    after.update({f"details.{key}": _text(value) for key, value in item["details"].items()})
+    after.update({f"details.{key}": text(value) for key, value in item["details"].items()})
     left, right = differing(before, after)
     if not right:
         return
@@ -274,7 +259,7 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
         if "os_type" in right:
             own["ostypeid"] = _os_id(region, item["os_type"])
         if any(option.startswith("details.") for option in right):
-            own.update(mapped("details", {**details, **{key: _text(value) for key, value in item["details"].items()}}))
+            own.update(mapped("details", {**details, **{key: text(value) for key, value in item["details"].items()}}))
         if own:
             region.client.call("updateTemplate", id=row["id"], **own)
         permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
@@ -282,14 +267,3 @@ def _plan_living(here: str, item: t.Mapping[str, t.Any], row: Row, region: Regio
             region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
 
     draft.ensure("template", f"{item['zone']}/{item['name']}", left, right, apply)
-
-
-def _delete(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
-    before = {option: row.get(key) for option, key in _FIXED.items()}
-    reason = "no guest can be made of it any more; guests that were keep their disks"
-    name = f"{item['zone']}/{item['name']}"
-
-    def apply() -> None:
-        region.client.job("deleteTemplate", id=row["id"], zoneid=row.get("zoneid"))
-
-    draft.ensure("template", name, before, None, apply, risk=Risk.LOSS, reason=reason)

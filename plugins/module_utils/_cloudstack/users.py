@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, string
@@ -36,13 +36,12 @@ _LANE = Lane("accounts")
 _FIELDS = {"email": "email", "first_name": "firstname", "last_name": "lastname"}
 
 
-def problems(declared: t.Sequence[t.Mapping[str, t.Any]], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
+def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     seen: set[tuple[str, str]] = set()
     roles: dict[tuple[str, str], str] = {}
     for number, item in enumerate(declared):
-        here = f"{where}[{number}] ({item['name']})"
+        here = named(where, number, item)
         known = (_plain(item["domain"]), _plain(item["name"]))
         if known in seen:
             found.append(f"{here}: is declared twice in the domain {item['domain']}: keep one of them")
@@ -58,15 +57,14 @@ def _plain(name: t.Any) -> str:
     return str(name or "").strip().strip("/").casefold()
 
 
-def _account(item: t.Mapping[str, t.Any]) -> str:
+def _account(item: Item) -> str:
     return str(item.get("account") or item["name"])
 
 
-def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Draft) -> None:
-    """Plan users, and their keys."""
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     domains = {_plain(row["path"]): row["id"] for row in region.rows("domains")}
     for number, item in enumerate(declared):
-        here = f"{draft.prefix}users[{number}] ({item['name']})"
+        here = named(f"{draft.prefix}users", number, item)
         domain = domains.get(_plain(item["domain"]))
         if domain is None and not region.empty:
             draft.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
@@ -74,10 +72,8 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
         row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
         account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
         if account is not None and account.get("rolename") != item["role"]:
-            draft.problem(
-                f"{here}: role: the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared: declare it so, "
-                f"or take another account"
-            )
+            differs = f"the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared"
+            draft.problem(f"{here}: role: {differs}: declare it so, or take another account")
         if row is None:
             _plan_new(here, item, domain, region, draft)
         elif _plain(row.get("account")) != _plain(_account(item)):
@@ -86,7 +82,7 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
             _plan_living(item, row, region, draft)
 
 
-def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], region: Region, draft: Draft) -> None:
+def _plan_new(here: str, item: Item, domain: t.Optional[str], region: Region, draft: Draft) -> None:
     if not item.get("password"):
         draft.problem(f"{here}: password is missing: a new user needs one")
         return
@@ -112,14 +108,14 @@ def _plan_new(here: str, item: t.Mapping[str, t.Any], domain: t.Optional[str], r
     draft.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
 
 
-def _plan_living(item: t.Mapping[str, t.Any], row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(item: Item, row: Row, region: Region, draft: Draft) -> None:
     before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
     after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
     before["keys"] = bool(row.get("apikey"))
     if item["keys"]:
         after["keys"] = True
 
-    def update(right: t.Mapping[str, t.Any]) -> None:
+    def update(right: Item) -> None:
         person = {_FIELDS[option]: value for option, value in right.items() if option in _FIELDS}
         if person:
             region.client.call("updateUser", id=row["id"], **person)

@@ -11,14 +11,14 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import physical_networks, pods, ranges, settings
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, physical_networks, pods, ranges, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.parts import Item, kind, named, state, twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, record, records, string
 
 OPTIONS: dict[str, t.Any] = {
@@ -51,7 +51,6 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def lists(declared: t.Sequence[Item]) -> set[str]:
-    """The words of the lists that are needed to compare."""
     words = {"zones", "physical_networks", "traffic_types", "providers", "router_elements", "lb_elements", "pods", "clusters", "vlan_ranges"}
     if any(zone.get("guest_network") or kind(zone) == "basic" for zone in declared):
         words |= {"networks", "network_offerings"}
@@ -69,8 +68,11 @@ _ZONE_KEYS = {
 }  # fmt: skip
 
 
+def _living_type(row: Row) -> t.Optional[str]:
+    return next((ours for ours, theirs in _TYPES.items() if theirs == (row.get("networktype"), bool(row.get("securitygroupsenabled")))), None)
+
+
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
-    """What is wrong with the declaration alone."""
     found = [f"{where}: {name} is declared twice: keep one of them" for name in twice(zone["name"] for zone in declared)]
     for number, zone in enumerate(declared):
         found += _zone_problems(zone, named(where, number, zone))
@@ -95,13 +97,11 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     found += physical_networks.problems(zone, where)
     found += pods.problems(zone, where)
     given = ranges.problems(zone, where, guest, found)
-    for pod in zone.get("pods") or ():
-        for cluster in pod.get("clusters") or ():
-            for host in cluster.get("hosts") or ():
-                own = address(host.get("address"))
-                for taken in given:
-                    if own is not None and taken.start <= own <= taken.end:
-                        found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
+    for _here, _zone, _pod, _cluster, host in hosts.each([zone], where):
+        own = address(host.get("address"))
+        for taken in given:
+            if own is not None and taken.start <= own <= taken.end:
+                found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
     return found
 
 
@@ -111,7 +111,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         where = named(f"{draft.prefix}zones", number, zone)
         row = region.find("zones", zone["name"])
         _plan_zone(zone, row, region, draft, where)
-        if row and (row.get("networktype"), bool(row.get("securitygroupsenabled"))) != _TYPES[kind(zone)]:
+        if row and _living_type(row) != kind(zone):
             continue  # said by _plan_zone; nothing else of it can be compared
         if zone.get("settings"):
             settings.plan_zone(zone["settings"], zone["name"], region, draft, f"{where}.settings")
@@ -128,25 +128,24 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, draft: Draft, w
     wanted.setdefault("internal_dns1", zone["dns1"])
     if wanted.get("guest_cidr"):
         wanted["guest_cidr"] = str(ipaddress.IPv4Network(wanted["guest_cidr"]))  # 10.1.1.0/255.255.255.0 too
+
+    def sent(values: Item) -> Item:
+        return {_ZONE_KEYS[ours]: value for ours, value in values.items()}
+
+    def create() -> None:
+        types = {"networktype": network_type, "securitygroupenabled": groups}
+        answer = region.client.call("createZone", name=name, allocationstate="Disabled", **types, **sent(wanted))
+        region.made("zones", name, answer["zone"])
+
     if row is None:
-
-        def create() -> None:
-            from_us = {theirs: wanted[ours] for ours, theirs in _ZONE_KEYS.items() if ours in wanted}
-            answer = region.client.call("createZone", name=name, networktype=network_type, securitygroupenabled=groups, allocationstate="Disabled", **from_us)
-            region.made("zones", name, answer["zone"])
-
         draft.ensure("zone", name, None, {"type": kind(zone), **wanted}, create)
         return
-    living = next(ours for ours, theirs in _TYPES.items() if theirs[0] == row.get("networktype") and theirs[1] == bool(row.get("securitygroupsenabled")))
+    living = _living_type(row)
     if living != kind(zone):
         draft.problem(f"{where}: the zone is there and of type {living}, which cannot be changed to {kind(zone)}: declare it so, or choose another name")
         return
     now = {ours: row.get(theirs, False if ours == "local_storage" else "") for ours, theirs in _ZONE_KEYS.items()}
-
-    def update(after: t.Mapping[str, t.Any]) -> None:
-        region.client.call("updateZone", id=row["id"], **{_ZONE_KEYS[ours]: value for ours, value in after.items()})
-
-    draft.ensure("zone", name, now, wanted, update=update)
+    draft.ensure("zone", name, now, wanted, update=lambda after: region.client.call("updateZone", id=row["id"], **sent(after)))
 
 
 def plan_state(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
@@ -157,24 +156,15 @@ def plan_state(declared: t.Sequence[Item], region: Region, draft: Draft) -> None
         now = row.get("allocationstate") if row else "Disabled"
         kinds = ("physical_network", "traffic", "provider", "guest_network", "pod", "cluster", "vlan_range", "host", "primary_storage")
         needs = draft.ids(*kinds, begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
-        draft.ensure("zone_state", zone["name"], {"state": now}, {"state": wanted}, _set_state(region, zone["name"], wanted), needs=needs)
+        apply = functools.partial(_set_state, region, zone["name"], wanted)
+        draft.ensure("zone_state", zone["name"], {"state": now}, {"state": wanted}, apply, needs=needs)
 
 
-def _set_state(region: Region, name: str, wanted: str) -> t.Callable[[], t.Any]:
-    return lambda: region.client.call("updateZone", id=region.id("zones", name), allocationstate=wanted)
+def _set_state(region: Region, name: str, wanted: str) -> None:
+    region.client.call("updateZone", id=region.id("zones", name), allocationstate=wanted)
 
 
 def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """The declared zones that are there: name, id, state, type."""
     rows = [row for row in (region.find("zones", zone["name"]) for zone in declared) if row]
-    return {
-        "zones": [
-            {
-                "name": row["name"],
-                "id": row["id"],
-                "state": row.get("allocationstate"),
-                "type": next((ours for ours, theirs in _TYPES.items() if theirs == (row.get("networktype"), bool(row.get("securitygroupsenabled")))), None),
-            }
-            for row in rows
-        ]
-    }
+    return {"zones": [{"name": row["name"], "id": row["id"], "state": row.get("allocationstate"), "type": _living_type(row)} for row in rows]}

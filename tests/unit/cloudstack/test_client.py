@@ -268,8 +268,8 @@ def test_a_job_has_a_deadline(wire: t.Callable[..., Wire]) -> None:
         client.job("createPhysicalNetwork", name="pn1")
 
 
-def test_jobs_are_asked_for_by_one_thread(wire: t.Callable[..., Wire]) -> None:
-    """Twenty jobs side by side, each asked for by its own id over one connection; and the poller can be begun again."""
+def test_jobs_are_asked_for_side_by_side(wire: t.Callable[..., Wire]) -> None:
+    """Twenty jobs side by side, each asked for by its own id over the connection that began it."""
     asked: dict[str, int] = {}
     number = iter(range(1000))
 

@@ -315,7 +315,7 @@ def test_the_server_s_silence_is_explained_without_the_key() -> None:
 
 
 def test_a_server_that_was_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(primary_storage.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(primary_storage, "_PAUSE", 0)
     no_host = ApiError("createStoragePool", 530, "No host up to associate a storage pool with in cluster", "rbd")
     api = Api(createStoragePool=[no_host, {"storagepool": {"id": "new-id"}}])
     only(planned({"scope": "cluster", "pod": "p1", "cluster": "c1"}, api=api)).apply()

@@ -15,7 +15,7 @@ import yaml
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import region, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, only
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -71,11 +71,6 @@ def test_what_was_made_is_found_too() -> None:
     found.made("zones", "z1", {"id": "7", "name": "z1"})
     assert found.id("zones", "z1") == "7"
     assert found.find("zones", "z1") is None, "a plan sees only what was observed"
-
-
-@pytest.mark.parametrize("answer", [{"zone": {"id": "1"}}, {"host": [{"id": "1"}]}, {"count": 1, "cluster": [{"id": "1"}]}, {"id": "1", "details": {}}])
-def test_the_object_of_an_answer(answer: dict[str, t.Any]) -> None:
-    assert only(answer)["id"] == "1"
 
 
 # -- settings
