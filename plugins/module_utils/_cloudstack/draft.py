@@ -116,6 +116,14 @@ class Draft(_plan.Draft):
         """Everything of a zone's networks that is planned."""
         return self.ids("physical_network", "traffic", "provider", begin=f"{zone}/") | {f"zone/{zone}"}
 
+    def has_zone(self, here: str, name: str, region: Region) -> bool:
+        """Whether a zone is there or declared. Where it is neither, that is a problem."""
+        declared = {zone["name"] for zone in self.declaration.get("zones") or ()}
+        there = region.empty or name in declared or region.find("zones", name) is not None
+        if not there:
+            self.problem(f"{here}: there is no zone {name}, and none is declared")
+        return there
+
     def zone_names(self, region: Region) -> set[str]:
         """The zones that there are, or that are declared."""
         return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}

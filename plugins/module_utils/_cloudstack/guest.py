@@ -181,7 +181,10 @@ def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str],
     seen.update(uuid=guest["id"], state=guest.get("state"), host=guest.get("hostname"), pooltype=guest.get("pooltype"))
     if guest.get("state") != "Running":
         raise ProofFailed(f"the guest {name} was deployed, but is {guest.get('state')}, not Running")
-    root = _root(client, guest["id"])
+    volumes = client.rows("listVolumes", virtualmachineid=guest["id"], listall=True)
+    root = next((row for row in volumes if row.get("type") == "ROOT"), None)
+    if root is None:
+        raise ProofFailed(f"CloudStack names no disk of the guest {guest['id']}")
     storage: dict[str, t.Any] = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
     if storage.get("type") != "RBD":
         raise ProofFailed(f"the disk of the guest {name} is on {root.get('storage')} of type {storage.get('type')}, not on RBD: do the offering's tags say so?")
@@ -192,13 +195,6 @@ def _deploy(client: t.Any, disks: t.Any, order: Order, ids: t.Mapping[str, str],
     seen["parent"] = disks.parent(pool, image)
     if not seen["parent"].endswith("@" + BASE_SNAPSHOT):
         seen["notes"].append("the disk is a whole copy of the template, no clone")
-
-
-def _root(client: t.Any, guest: str) -> dict[str, t.Any]:
-    volumes = [row for row in client.rows("listVolumes", virtualmachineid=guest, listall=True) if row.get("type") == "ROOT"]
-    if not volumes:
-        raise ProofFailed(f"CloudStack names no disk of the guest {guest}")
-    return dict(volumes[0])
 
 
 def _wait_for_marker(client: t.Any, disks: t.Any, pool: str, image: str, guest: str, timeout: float, seen: dict[str, t.Any]) -> None:

@@ -334,8 +334,9 @@ def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft:
         return
 
     def apply() -> None:
-        own = {field.parameter: _sent(field, right, region) for field in sort.fields if field.update == "own" and field.option in right}
-        disk = {field.parameter: _sent(field, right, region) for field in sort.fields if field.update == "disk" and field.option in right}
+        zones = {"zones": [region.id("zones", name) for name in right["zones"]]} if "zones" in right else {}
+        changed = [(field.update, field.parameter, {**right, **zones}[field.option]) for field in sort.fields if field.option in right]
+        own, disk = ({parameter: value for update, parameter, value in changed if update == which} for which in ("own", "disk"))
         if sort is _DISK:
             region.client.call("updateDiskOffering", id=row["id"], **own, **disk)
             return
@@ -346,8 +347,3 @@ def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft:
 
     reason = "holds for volumes that are made from now on" if "tags" in right else ""
     draft.ensure(sort.kind, item["name"], left, right, apply, reason=reason, needs=(f"zone/{name}" for name in right.get("zones") or ()))
-
-
-def _sent(field: Field, right: t.Mapping[str, t.Any], region: Region) -> t.Any:
-    value = right[field.option]
-    return [region.id("zones", name) for name in value] if field.option == "zones" else value

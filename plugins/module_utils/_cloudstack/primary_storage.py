@@ -170,14 +170,9 @@ def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> t.Opti
 
 def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
-    if region.empty:
+    if region.empty or not draft.has_zone(here, item["zone"], region) or item["scope"] != "cluster":
         return
     zone = _named(draft.declaration.get("zones"), item["zone"])
-    if zone is None and region.find("zones", item["zone"]) is None:
-        draft.problem(f"{here}: there is no zone {item['zone']}, and none is declared")
-        return
-    if item["scope"] != "cluster":
-        return
     pod = _named((zone or {}).get("pods"), item["pod"])
     if pod is None and region.find("pods", item["pod"], zonename=item["zone"]) is None:
         draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")

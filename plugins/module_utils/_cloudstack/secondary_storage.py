@@ -121,7 +121,7 @@ def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> Non
                 draft.warn(draft.prefix + S3_STATE)
             _check_staging(here, region, draft)
         else:
-            _check_zone(here, item["zone"], region, draft)
+            draft.has_zone(here, item["zone"], region)
         provider = _PROVIDERS[item["provider"]]
         others = [other for other in living if other["name"] != item["name"] and other["name"] not in leaving]
         strange = sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider})
@@ -221,7 +221,7 @@ def plan_staging(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == zone and location(row.get("url")) == location(url)]
         wanted = {"zone": zone, "url": url} if item["state"] == "present" else None
         if wanted:
-            _check_zone(named(f"{draft.prefix}staging_stores", number, item, "zone"), zone, region, draft)
+            draft.has_zone(named(f"{draft.prefix}staging_stores", number, item, "zone"), zone, region)
         if bool(rows) is (wanted is None):
             apply = functools.partial(_delete_staging, region, rows) if rows else functools.partial(_create_staging, region, zone, url)
             risk: dict[str, t.Any] = {"risk": Risk.LOSS, "reason": "a zone with an S3 image store cannot use it without one"} if rows else {}
@@ -239,12 +239,6 @@ def _delete_staging(region: Region, rows: t.Sequence[Row]) -> None:
 
 
 # -- small things
-
-
-def _check_zone(here: str, name: str, region: Region, draft: Draft) -> None:
-    declared = {zone["name"] for zone in draft.declaration.get("zones") or ()}
-    if not region.empty and name not in declared and region.find("zones", name) is None:
-        draft.problem(f"{here}: there is no zone {name}, and none is declared")
 
 
 def _check_staging(here: str, region: Region, draft: Draft) -> None:
