@@ -350,3 +350,14 @@ def test_module_utils_import_in_no_circle() -> None:
         imported = set().union(*(below[name] for name in left))
         smaller = {name for name in left & imported if below[name] & left}
     assert not left, "import circles: " + ", ".join(sorted(name.replace(f"{package}.", "") for name in left))
+
+
+def test_the_walks_that_are_written_down_are_those_of_the_code() -> None:
+    """At most ten stays each, and each is a function that there is."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Two walks")[2].partition("\n## ")[0]
+    walks = [re.findall(r"^\d+\. .*", walk, re.MULTILINE) for walk in text.split("\n\n")]
+    assert [len(walk) for walk in walks if walk] == [10, 10]
+    for path, name in re.findall(r"`([\w/]+\.py):(\w+)`", text):
+        file = next(ROOT / "plugins" / folder / path for folder in ("module_utils", "modules") if (ROOT / "plugins" / folder / path).exists())
+        functions = {node.name for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)}
+        assert name in functions, f"{path} has no function {name}"
