@@ -74,7 +74,6 @@ class Provider:
         self.files = list(files)
         self.wheel = wheel
         self.policy = policy
-        self._done = False
 
     def observe(self) -> Observed:
         names = {*(file.name for file in self.files), *CONNECTORS}
@@ -96,9 +95,10 @@ class Provider:
                 draft.problem(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
             else:
                 wanted = {CONNECTORS[1]: match["version"], **wanted}
+        missing = {name for name, version in wanted.items() if observed.versions.get(name) != version}
         for name, version in wanted.items():
             now = observed.versions.get(name)
-            draft.ensure("package", name, {"version": now} if now else None, {"version": version}, self._install)
+            draft.ensure("package", name, {"version": now} if now else None, {"version": version}, lambda: self._install(missing), batch="apt-get")
         if observed.left:
             draft.ensure("file", self.policy, {"state": "left by a run that was cut off"}, None, self._clear, needs=draft.ids("package"))
         return draft.plan(Lane("apt"))
@@ -110,11 +110,8 @@ class Provider:
         with contextlib.suppress(FileNotFoundError):  # as after an installation
             os.unlink(self.policy)
 
-    def _install(self) -> None:
-        """Install whatever is missing, all in one go; the services that come with it are not started."""
-        if self._done:
-            return
-        wanted = {change.name for change in self.plan(self.observe()).changes}
+    def _install(self, wanted: t.Collection[str]) -> None:
+        """Install them in one go; the services that come with them are not started."""
         with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
             paths = [file.path for file in self.files if file.name in wanted]
             if CONNECTORS[1] in wanted and self.wheel:
@@ -128,7 +125,6 @@ class Provider:
             options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
             argv = [*quiet, "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
             run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
-        self._done = True
 
 
 def connector(wheel: str, folder: str) -> str:
