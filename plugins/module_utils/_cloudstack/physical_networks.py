@@ -72,9 +72,8 @@ def problems(zone: Item, where: str) -> list[str]:
     found = [f"{where}.physical_networks: {name} is declared twice: keep one of them" for name in twice(network["name"] for network in networks)]
     carried = [traffic["type"] for network in networks for traffic in network.get("traffic") or ()]
     needed = ["management", "guest", *(["public"] if kind(zone) == "advanced" else [])]
-    found += [
-        f"{where}.physical_networks: none of them carries {name} traffic, which a zone of type {kind(zone)} needs" for name in needed if name not in carried
-    ]
+    lacking = [name for name in needed if name not in carried]
+    found += [f"{where}.physical_networks: none of them carries {name} traffic, which a zone of type {kind(zone)} needs" for name in lacking]
     if kind(zone) == "basic" and "public" in carried:
         found.append(f"{where}.physical_networks: a zone of type basic has no public traffic: take it out")
     found += [f"{where}.physical_networks: {name} traffic is carried by two networks: it can be on one" for name in twice(carried) if name != "guest"]

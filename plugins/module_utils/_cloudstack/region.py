@@ -154,21 +154,23 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+def _declared(declaration: t.Mapping[str, t.Any]) -> list[tuple[Kind, t.Any]]:
+    return [(kind, declaration[kind.option]) for kind in KINDS if declaration.get(kind.option)]
+
+
 def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> list[str]:
     """Everything that is wrong with a declaration by itself, each problem with the option's name. Pure."""
     found: list[str] = []
-    for kind in KINDS:
-        if declaration.get(kind.option):
-            found += [text for text in kind.problems(declaration[kind.option], prefix + kind.option) if text not in found]
+    for kind, value in _declared(declaration):
+        found += [text for text in kind.problems(value, prefix + kind.option) if text not in found]
     return found
 
 
 def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
     draft = Draft(declaration, prefix)
-    for kind in KINDS:
-        if declaration.get(kind.option):
-            kind.plan(declaration[kind.option], region, draft)
+    for kind, value in _declared(declaration):
+        kind.plan(value, region, draft)
     for text in region.duplicates:
         draft.problem(text)
     return draft.plan(), draft
@@ -197,14 +199,14 @@ class Provider:
         region.written, region.again_allowed = self._written, self._armed
         if self._client is None:
             return region
-        declared = [(kind, self._declaration[kind.option]) for kind in KINDS if self._declaration.get(kind.option)]
+        declared = _declared(self._declaration)
         try:
             region.read({word for kind, value in declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
             for kind, value in declared:
                 if kind.settle is not None:
                     kind.settle(value, region)
             return region
-        except (Invalid, Unreachable):
+        except Unreachable:
             raise
         except ApiError as error:  # never read as an absence
             raise Unreachable(f"the region could not be read: {error}") from error
@@ -217,7 +219,6 @@ class Provider:
     def returned(self, observed: Region) -> dict[str, t.Any]:
         """What each kind gives back, which settings wait for a restart, and how many calls were made."""
         result: dict[str, t.Any] = {"restart_needed": sorted(self._restart), "api_calls": getattr(self._client, "calls", 0)}
-        for kind in KINDS:
-            if self._declaration.get(kind.option):
-                result.update(kind.returned(self._declaration[kind.option], observed))
+        for kind, value in _declared(self._declaration):
+            result.update(kind.returned(value, observed))
         return result
