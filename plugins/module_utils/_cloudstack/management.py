@@ -65,8 +65,8 @@ class Login:
     def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
         """Return the rows, of one mysql for all of the statements. Raises CommandError, with MySQL's number of the error in its text."""
         lines = ["[client]", f"user={self.user}"]
-        if self.password:
-            lines.append(f'password="{self.password}"')
+        if self.password.reveal():
+            lines.append(f'password="{self.password.reveal()}"')
         if self.host is None:
             lines.append("protocol=socket")
         else:

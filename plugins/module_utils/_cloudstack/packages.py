@@ -59,6 +59,8 @@ def parse(paths: t.Sequence[str]) -> list[File]:
         else:
             # A colon in a version is written so in a file's name.
             found.append(File(match["name"], match["version"].replace("%3a", ":"), path))
+    names = [file.name for file in found]
+    problems += [f"there are several files of the package {name}: name one" for name in sorted(set(names)) if names.count(name) > 1]
     if problems:
         raise Invalid(problems)
     return found

@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Databases, Declared, Login, Observed, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_values
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
@@ -177,3 +178,25 @@ def test_the_log_is_told_without_its_secrets(tmp_path: t.Any) -> None:
     said = management.last_log(0, str(log))
     assert "cannot log in" in said and "fine" not in said
     assert "geheim" not in said and "abc" not in said
+
+
+@pytest.mark.parametrize("host", [None, "db1"])
+def test_mysql_gets_the_password_by_memory(monkeypatch: pytest.MonkeyPatch, host: str | None) -> None:
+    calls: list[tuple[t.Any, ...]] = []
+
+    def complete(argv: t.Any, secret: str, *more: t.Any) -> process.Ended:
+        calls.append((argv, secret))
+        return process.Ended(0, "a\tb\nc\td\n", "")
+
+    monkeypatch.setattr(process, "complete", complete)
+    assert Login(host, 3306, "root", Secret("root-secret")).run("SELECT 1;") == [["a", "b"], ["c", "d"]]
+    ((argv, secret),) = calls
+    assert 'password="root-secret"' in secret.split("\n") and "root-secret" not in " ".join(argv)
+    assert ("host=db1" if host else "protocol=socket") in secret.split("\n")
+
+
+def test_without_a_password_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets: list[str] = []
+    monkeypatch.setattr(process, "complete", lambda argv, secret, *more: secrets.append(secret) or process.Ended(0, "", ""))
+    assert Login(None, 3306, "root", Secret("")).run("SELECT 1;") == []
+    assert "password" not in secrets[0]

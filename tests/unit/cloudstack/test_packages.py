@@ -33,6 +33,11 @@ def test_files_of_other_names_are_refused_together() -> None:
     assert len(error.value.problems) == 2
 
 
+def test_two_files_of_a_package_are_refused() -> None:
+    with pytest.raises(Invalid, match="several files of the package cloudstack-common"):
+        parse([*FILES, "/cache/cloudstack-common_4.20.1.0_all.deb"])
+
+
 def test_what_is_installed_in_that_version_is_left_alone() -> None:
     assert changes({}) == [("cloudstack-common", "create"), ("cloudstack-agent", "create")]
     assert changes({"cloudstack-common": "4.22.0.0", "cloudstack-agent": "1:4.22.0.0~rc1"}) == []
