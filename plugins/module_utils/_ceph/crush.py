@@ -164,10 +164,12 @@ def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -
 def plan_classes(draft: Draft) -> None:
     tree = current_tree(draft.maps)
     used = {rule.device_class for rule in current_rules(draft.maps).values() if rule.device_class}
+    planned: set[str] = set()
     for here, item in draft.declared("crush.device_classes"):
         for name in map(crush_map.osd_name, item["osds"]):
-            if draft.maps.empty or name is None:
+            if draft.maps.empty or name is None or name in planned:
                 continue
+            planned.add(name)
             if name not in tree:
                 draft.problem(f"{here}: {name} is not in the CRUSH map")
                 continue

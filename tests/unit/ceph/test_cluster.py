@@ -421,6 +421,11 @@ def test_racks_are_built_before_hosts_move_into_them():
     assert next(change for change in planned.changes if change.kind == "crush_location").risk is Risk.MOVEMENT
 
 
+def test_an_osd_that_is_named_twice_for_one_class_is_one_change():
+    said = {"device_classes": [{"name": "ssd", "osds": ["osd.0", "0"]}, {"name": "ssd", "osds": ["osd.0"]}]}
+    assert [change.id for change in plan(maps([]), crush=said).changes] == ["device_class/osd.0"]
+
+
 def test_what_is_wrong_with_a_crush_map():
     said = {
         "buckets": [{"name": "host0", "type": "rack"}, {"name": "x", "type": "rack", "parent": "nowhere"}, {"name": "host2", "state": "absent"}],
