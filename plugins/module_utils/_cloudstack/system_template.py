@@ -95,14 +95,14 @@ def mounted(url: str, write: bool) -> t.Iterator[str]:
 
 
 def look(url: str) -> Seen:
+    server = socket.gethostname()
     try:
         with mounted(url, write=False) as folder:
             return within(folder)
     except process.CommandError as error:
-        problem = f"mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}"
+        return Seen(problem=f"{server} cannot mount {export(url)}, as it must to put the template of the system virtual machines there: {_said(error)}")
     except OSError as error:
-        problem = f"look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)"
-    return Seen(problem=f"{socket.gethostname()} cannot {problem}")
+        return Seen(problem=f"{server} cannot look into {export(url)}: {error.strerror or error} (is root squashed? The export needs no_root_squash)")
 
 
 def _said(error: process.CommandError) -> str:
