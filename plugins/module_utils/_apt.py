@@ -227,7 +227,8 @@ class Provider:
             draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))
         for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
             was, will = {"version": before} if before else None, {"version": after} if verb == "Inst" else None
-            draft.ensure("package", name, was, will, lambda: None, needs=draft.ids("lists"))
+            action = "update" if was and will else "create" if will else "delete"  # another build of the same version is an update, too
+            draft.add(Change("package", name, action, was, will, lambda: None, needs=draft.ids("lists")))
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:

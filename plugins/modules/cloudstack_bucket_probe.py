@@ -104,10 +104,10 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False, probes=[], problems=[])
     try:
-        server = connect(params["connection"])
-        if server.rows("listObjectStoragePools"):
+        server, names = connect(params["connection"]), params["object_stores"]
+        if any(names is None or row["name"] in names for row in server.rows("listObjectStoragePools")):
             require_binding(module, "boto3", "python3-boto3")
-        probes, problems = probe_all(server, params["object_stores"], params["ca_path"], params["validate_certs"])
+        probes, problems = probe_all(server, names, params["ca_path"], params["validate_certs"])
     except (Invalid, ApiError, Unreachable) as error:
         module.fail_json(msg=str(error))
     if problems:

@@ -489,7 +489,7 @@ primary_storage:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
@@ -515,7 +515,7 @@ def main() -> None:
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if server is not None and (declaration["object_stores"] or any(store["s3"] for store in declaration["image_stores"] or ())):
-        require_binding(module, "boto3", "python3-boto3")
+        binding_or_dry_run(module, "boto3", "python3-boto3")
     reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
 
 

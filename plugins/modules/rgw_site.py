@@ -369,7 +369,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, binding_or_dry_run, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
@@ -415,7 +415,7 @@ def main() -> None:
             run_module(module, Provider(wanted, None, options))
         require_binding(module)
         if params["endpoints"]:
-            require_binding(module, "boto3", "python3-boto3")
+            binding_or_dry_run(module, "boto3", "python3-boto3")
         client = (
             Client(params["endpoints"], params["validate_certs"], params["ca_path"], options["timeout"], params["tls_names"]) if params["endpoints"] else None
         )

@@ -101,7 +101,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_objects import Provider, parse
@@ -136,8 +136,9 @@ def main() -> None:
     params = module.params
     credentials = {uid: Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"])) for uid, keys in params["s3_keys"].items() if keys}
     there = bool(params["endpoints"])
-    if there:
-        require_binding(module, "boto3", "python3-boto3")
+    if there and not binding_or_dry_run(module, "boto3", "python3-boto3"):
+        there = False
+        module.warn("objects are planned as if none were there: this host lacks the package python3-boto3, which a run installs")
     try:
         owners = credentials if there or not module.check_mode else {item["owner"] for item in params["objects"]}
         objects = parse(params["objects"], owners, module.check_mode)

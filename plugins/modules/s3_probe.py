@@ -78,7 +78,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3_probe import bucket_names, probe, sweep
@@ -99,8 +99,9 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
-    require_binding(module, "boto3", "python3-boto3")
     params = module.params
+    if not (params["endpoints"] and params["keys"] and binding_or_dry_run(module, "boto3", "python3-boto3")):
+        module.exit_json(changed=False, probes=[], problems=[])
     try:
         users = [(uid, Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"]))) for uid, keys in sorted(params["keys"].items())]
     except (IndexError, KeyError, TypeError):

@@ -196,7 +196,9 @@ def _plan(bucket: Bucket, have: t.Optional[dict[str, t.Any]], api: AdminOps, nee
 
 
 def _set(api: AdminOps, bucket: Bucket, after: t.Mapping[str, t.Any], have: t.Optional[t.Mapping[str, t.Any]]) -> None:
-    s3 = api.client.s3(api.credentials(bucket.owner))
+    s3: t.Any = None
+    if have is None or set(SETTINGS) & set(after):
+        s3 = api.client.s3(api.credentials(bucket.owner))
     if have is None:
         s3.create_bucket(Bucket=bucket.name)
     elif "owner" in after:

@@ -58,6 +58,14 @@ def require_binding(module: t.Any, name: str = "rados", package: str = "python3-
     module.fail_json(msg=f"the Python binding '{name}' is missing on this host: install the package {package}")
 
 
+def binding_or_dry_run(module: t.Any, name: str, package: str) -> bool:
+    """Require a binding; False in check mode on a host that has none yet, since a run would install it first."""
+    if module.check_mode and not binding_is_near(name):
+        return False
+    require_binding(module, name, package)
+    return True
+
+
 def binding_is_near(name: str) -> bool:
     """Tell whether this host has the binding, for this interpreter or for one that a module would hand over to."""
     return _is_here(name) or _other_interpreter(name) is not None

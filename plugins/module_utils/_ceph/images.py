@@ -145,6 +145,8 @@ def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
     fields["snapshots"] = snapshots.parse(item.get("snapshots"), found)
     source = item.get("source")
     if source:
+        if not source["path"]:
+            found.append("source.path is empty")
         digest = source.get("digest") or ""
         if digest and not (digest.startswith("sha256:") and len(digest) == 71):
             found.append("source.digest must be sha256: and 64 hexadecimal digits")

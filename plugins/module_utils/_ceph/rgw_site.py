@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
@@ -26,7 +26,9 @@ _SITE = ("realm", "zonegroup", "zone", "period")
 
 @dataclasses.dataclass
 class Observed(realm.Observed, users.Observed, buckets.Observed):
-    """What is, of all kinds."""
+    """What is, of all kinds. unseen: users and buckets were not looked at, for want of boto3 in a dry run."""
+
+    unseen: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +89,9 @@ def plan(wanted: Wanted, observed: Observed, api: AdminOps) -> Plan:
     draft = Draft()
     if wanted.site:
         realm.plan(wanted.site, observed, api.cli, draft)
+    if observed.unseen:
+        draft.warn("users and buckets are not compared: this host lacks the package python3-boto3, which a run installs")
+        return draft.plan(_LANE)
     if wanted.objects:
         users.plan_own(observed, api, wanted.admin, draft.ids(*_SITE), draft)
     ready = draft.ids(*_SITE, "user")
@@ -136,6 +141,9 @@ class Provider:
         if wanted.site and (zone is None or zone["pool"] not in pools):
             return  # no gateway has run in this zone, so it has no users
         if not wanted.site and not observed.zones:
+            return
+        if not s3.READY:
+            observed.unseen = True
             return
         if wanted.admin in api.cli("metadata", "list", "user"):
             observed.users[wanted.admin] = api.cli("user", "info", f"--uid={wanted.admin}")

@@ -34,6 +34,9 @@ try:
 except ImportError:
     boto3 = None
 
+# Whether a gateway can be asked; else only in a dry run, before the package is installed.
+READY = boto3 is not None
+
 # Gateways accept any region in the credential scope.
 REGION = "us-east-1"
 _TRIES, _PAUSE = 8, 0.5  # a gateway that takes over a new period answers 503 for a second or two

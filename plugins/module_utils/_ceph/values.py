@@ -30,7 +30,7 @@ _SECONDS = {
     "d": 86400, "day": 86400, "days": 86400, "w": 604800, "wk": 604800, "week": 604800, "weeks": 604800,
     "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
 }  # fmt: skip
-_SPAN, _SPANS = re.compile(r"(\d+)\s*([a-z]*)"), re.compile(r"(\d+\s*[a-z]*\s*)+")
+_SPAN = re.compile(r"(\d+)\s*([a-z]*)")
 # Protocol; an address in brackets, without colons, or with several; port; nonce.
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
 
@@ -161,8 +161,8 @@ def duration(value: t.Any) -> int:
     text = str(value).strip().lower()
     if not text:
         raise ValueError("an empty duration: write one such as 90, 5m or 1h30m")
-    parts = _SPAN.findall(text) if _SPANS.fullmatch(text) else []
-    if not parts or any(unit not in _SECONDS for _number, unit in parts):
+    parts = _SPAN.findall(text)
+    if not parts or _SPAN.sub("", text).strip() or any(unit not in _SECONDS for _number, unit in parts):
         raise ValueError(f"'{value}' is not a duration such as 90, 5m or 1h30m")
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 

@@ -135,6 +135,7 @@ def settle(zones: t.Sequence[Item], region: Region) -> None:
         return not passing
 
     wait_until(arrived, _COMING_BACK, pause=2)
+    region.rows("hosts")  # so that the list is read here, also where some never arrive
 
 
 def _resolved(address: str) -> str:

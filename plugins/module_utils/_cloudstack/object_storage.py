@@ -188,10 +188,20 @@ def plan(declared: t.Sequence[t.Mapping[str, t.Any]], region: Region, draft: Dra
 def _proven(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft) -> t.Optional[s3.Credentials]:
     """The keys of an item, proven at its gateway where there is a server already."""
     given = credentials(here, item, region, draft)
-    problem = prove_user(item["url"], given, owner(item)) if given is not None and region.client is not None else ""
-    if problem:
-        draft.problem(f"{here}: {problem}")
+    if given is not None and provable(here, region, draft):
+        problem = prove_user(item["url"], given, owner(item))
+        if problem:
+            draft.problem(f"{here}: {problem}")
     return given
+
+
+def provable(here: str, region: Region, draft: Draft) -> bool:
+    """Whether a gateway can be asked: where there is a server already, and, as in a dry run it may not be yet, boto3."""
+    if region.client is None:
+        return False
+    if not s3.READY:
+        draft.warn(f"{here}: whether the gateway takes its keys is not known before the package python3-boto3 is installed")
+    return s3.READY
 
 
 def _create(here: str, item: t.Mapping[str, t.Any], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:

@@ -91,7 +91,7 @@ class Provider:
         """Compare by version. A file with another version than the installed one wins, older or newer."""
         draft = Draft()
         wanted = {file.name: file.version for file in self.files}
-        if self.wheel and not any(name in observed.versions for name in CONNECTORS):
+        if self.wheel and not any(name in observed.versions or name in wanted for name in CONNECTORS):
             match = WHEEL.search(self.wheel)
             if match is None:
                 draft.problem(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
@@ -112,11 +112,11 @@ class Provider:
         with contextlib.suppress(FileNotFoundError):  # as after an installation
             os.unlink(self.policy)
 
-    def _install(self, wanted: t.Collection[str]) -> None:
+    def _install(self, wanted: set[str]) -> None:
         """Install them in one go; the services that come with them are not started."""
         with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
             paths = [file.path for file in self.files if file.name in wanted]
-            if CONNECTORS[1] in wanted and self.wheel:
+            if CONNECTORS[1] in wanted - {file.name for file in self.files} and self.wheel:
                 paths.append(connector(self.wheel, folder))
             # apt's own user must be able to read what is in the folder.
             os.chmod(folder, 0o755)

@@ -156,7 +156,7 @@ def _create_image(here: str, item: Item, region: Region, draft: Draft, waits: fr
             after.update(secret_key=credentials.secret_key)
             details = {"accesskey": credentials.access_key, "secretkey": credentials.secret_key, "bucket": given["bucket"], "endpoint": given["endpoint"]}
             parameters.update(pairs("details", {**details, "usehttps": given["https"], "s3signer": _SIGNERS[given["signer"]]}))
-            if region.client is not None:
+            if object_storage.provable(here, region, draft):
                 problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
                 if problem:
                     draft.problem(f"{here}: {problem}")

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 
@@ -17,9 +18,9 @@ def sections(text: str) -> t.Iterator[tuple[str, str]]:
     """Return the lines of a file that has sections as "[name]", each with the section that it is in: a head in its own, "" before the first."""
     section = ""
     for line in text.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("[") and stripped.endswith("]"):
-            section = stripped[1:-1].strip()
+        head = re.fullmatch(r"\[([^\]]+)\]", line.strip())
+        if head:
+            section = head[1].strip()
         yield section, line
 
 

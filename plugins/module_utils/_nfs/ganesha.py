@@ -239,8 +239,13 @@ class Provider:
             file=keyring_files.read(self.place),
             unit=units[UNIT],
             kernel_server=units[KERNEL_SERVER],
-            serves=_serves(self.patience) if units[UNIT].active else None,
+            serves=self._shown() if units[UNIT].active else None,
         )
+
+    def _shown(self) -> t.Optional[dict[str, list[str]]]:
+        if self.bare and not process.installed("showmount"):
+            return self.expected  # a dry run, before the package is there to ask with
+        return _serves(self.patience)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where this host cannot be a gateway."""

@@ -13,6 +13,7 @@ import socket
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 # Where mountd has its port everywhere, so that a firewall can know it.
 MOUNT_PORT = 20048
@@ -24,21 +25,35 @@ class Silent(Exception):
 
 
 def alive(host: str = "127.0.0.1") -> None:
-    """Return if an NFS server of version 4 answers at its port; the port mapper is not asked, as not every server has one. Raises Silent."""
+    """Return if an NFS server of version 4 answers at its port, at one of the host's addresses. Raises Silent.
+
+    The port mapper is not asked, as not every server has one. Where rpcinfo is not installed, an open port must do.
+    """
+    last: Exception = Silent("it has no address")
     try:
-        family, _type, _protocol, _name, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
-        transport = "tcp6" if family == socket.AF_INET6 else "tcp"
-        process.run(["rpcinfo", "-a", f"{address[0]}.8.1", "-T", transport, "100003", "4"], timeout=_SECONDS)  # 8.1 is port 2049
-    except (OSError, process.CommandError) as error:
-        raise Silent(f"{host}:2049: {error}") from error
+        for family, _type, _protocol, _name, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+            transport = "tcp6" if family == socket.AF_INET6 else "tcp"
+            try:
+                process.run(["rpcinfo", "-a", f"{address[0]}.8.1", "-T", transport, "100003", "4"], timeout=_SECONDS)  # 8.1 is port 2049
+                return
+            except process.CommandError as error:
+                last = error
+                if error.code == process.MISSING:
+                    socket.create_connection((host, 2049), _SECONDS).close()  # which tries all addresses
+                    return
+    except OSError as error:
+        last = error
+    raise Silent(f"{host}:2049: {last}") from last
 
 
 def exports(but: t.Container[str] = ()) -> dict[str, list[str]]:
-    """Return what this host's server exports to it: path -> the networks that may mount it, sorted, without some. Raises Silent."""
+    """Return what this host's server exports to it: path -> the networks that may mount it, sorted, without some. Raises Silent, Unreachable."""
     alive()
     try:
         return parse_exports(process.run(["showmount", "--no-headers", "-e", "127.0.0.1"], timeout=_SECONDS), but)
     except process.CommandError as error:
+        if error.code == process.MISSING:
+            raise Unreachable(f"{error}: install the package nfs-common (nfs-utils on the EL family)") from error
         raise Silent(str(error)) from error
 
 

@@ -119,6 +119,7 @@ def test_what_cannot_be_is_said_all_at_once():
         ({"size": "1M", "snapshots": [{"name": "s"}, {"name": "s"}]}, "snapshot s is declared twice"),
         ({"size": "1M", "metadata": {"cephstack.source": "x"}}, "belong to this collection"),
         ({"source": {"path": "/f", "digest": "md5:1"}}, "sha256:"),
+        ({"source": {"path": ""}}, "source.path is empty"),
         ({"size": "1M", "name": "a/b"}, "must not contain"),
     ],
 )

@@ -58,3 +58,11 @@ def test_a_user_with_buckets_stays_until_they_go():
 def test_what_is_written_wrongly(params, text):
     with pytest.raises(Invalid, match=text):
         parse({"endpoints": URLS, **params})
+
+
+def test_a_dry_run_without_boto3_says_what_it_did_not_look_at():
+    have = observed(record("u"))
+    have.unseen = True
+    result = planned(have, users=[{"uid": "v"}], buckets=[{"name": "b", "owner": "v"}])
+    assert not result.changes
+    assert ["python3-boto3" in text for text in result.warnings] == [True]

@@ -59,6 +59,11 @@ def test_a_line_is_in_the_section_whose_head_is_above_it() -> None:
     assert [(section, key(line)) for section, line in sections(SECTIONS) if key(line)] == [("", "a"), ("one", "# a"), ("one", "a"), ("two", "a")]
 
 
+def test_a_list_of_addresses_is_no_head() -> None:
+    text = "[global]\nmon_host = \\\n  [v2:10.0.0.1:3300],[v2:10.0.0.2:3300]\nfsid = f\n"
+    assert [section for section, line in sections(text) if key(line) == "fsid"] == ["global"]
+
+
 @pytest.mark.parametrize(
     ("text", "section", "after"),
     [

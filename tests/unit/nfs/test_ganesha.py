@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import exports, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha, rpc
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -149,3 +150,40 @@ def test_a_server_is_asked_at_its_port(monkeypatch, host, asked):
     monkeypatch.setattr(process, "run", lambda argv, timeout: called.append(argv))
     rpc.alive(host)
     assert called == [["rpcinfo", "-a", *asked, "100003", "4"]]
+
+
+def test_a_missing_program_is_no_silent_server(monkeypatch):
+    def missing(argv, timeout):
+        if argv[0] == "showmount":
+            raise process.CommandError(argv, process.MISSING, "not installed")
+
+    monkeypatch.setattr(process, "run", missing)
+    with pytest.raises(Unreachable, match="nfs-common"):
+        rpc.exports()
+    monkeypatch.setattr(process, "installed", lambda program: False)
+    assert provider({}, bare=True)._shown() == provider({}).expected
+
+
+def test_without_rpcinfo_an_open_port_must_do_and_each_address_is_tried(monkeypatch):
+    tried = []
+
+    def run(argv, timeout):
+        tried.append(argv[2])
+        raise process.CommandError(argv, 1, "refused") if argv[2].startswith("::1") else process.CommandError(argv, process.MISSING, "not installed")
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(
+        rpc.socket, "getaddrinfo", lambda *_args, **_more: [(rpc.socket.AF_INET6, 1, 6, "", ("::1", 0)), (rpc.socket.AF_INET, 1, 6, "", ("127.0.0.1", 0))]
+    )
+
+    def refused(address, timeout):
+        raise ConnectionRefusedError("connection refused")
+
+    monkeypatch.setattr(rpc.socket, "create_connection", refused)
+    with pytest.raises(rpc.Silent, match="refused"):
+        rpc.alive("host")
+    assert tried == ["::1.8.1", "127.0.0.1.8.1"]
+    opened = []
+    monkeypatch.setattr(rpc.socket, "create_connection", lambda address, timeout: opened.append(address) or types.SimpleNamespace(close=lambda: None))
+    rpc.alive("host")
+    assert opened == [("host", 2049)]
