@@ -154,7 +154,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION, Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.rbd import Provider, of_consumers, parse
@@ -203,9 +203,8 @@ def main() -> None:
         wanted = parse(params["fsid"], params["mon_host"], params["secrets"] + secrets, params["pools"] + pools, module.check_mode)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if module.check_mode and not binding_is_near("libvirt"):
+    if not binding_or_dry_run(module, "libvirt", "python3-libvirt"):
         run_module(module, Provider(None, wanted))
-    require_binding(module, "libvirt", "python3-libvirt")
     try:
         with Host(params["uri"]) as host:
             run_module(module, Provider(host, wanted))

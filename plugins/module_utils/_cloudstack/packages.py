@@ -18,6 +18,7 @@ import tempfile
 import typing as t
 import zipfile
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
@@ -59,8 +60,7 @@ def parse(paths: t.Sequence[str]) -> list[File]:
         else:
             # A colon in a version is written so in a file's name.
             found.append(File(match["name"], match["version"].replace("%3a", ":"), path))
-    names = [file.name for file in found]
-    problems += [f"there are several files of the package {name}: name one" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [f"there are several files of the package {name}: name one" for name in twice(file.name for file in found)]
     if problems:
         raise Invalid(problems)
     return found
