@@ -17,6 +17,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 HIDDEN = "********"
+AT_ONCE = 32  # changes of no lane that are applied side by side
 
 
 class Invalid(Exception):
@@ -203,8 +204,8 @@ class Plan:
             )
         return entries
 
-    def apply(self, workers: int = 32) -> list[Failure]:
-        """Apply stage by stage, the changes of a stage side by side, those of a lane as many at once as it takes.
+    def apply(self) -> list[Failure]:
+        """Apply stage by stage, the changes of a stage side by side: those of a lane as many at once as it takes, of all others AT_ONCE.
 
         A stage with failures is finished, then nothing further is begun. Every failure is returned.
         """
@@ -214,8 +215,8 @@ class Plan:
                 lanes.setdefault(batch[0].lane, []).append(batch)
             # Lanes first: what must wait for its turn takes longest.
             order = sorted(lanes, key=lambda lane: lane is None)
-            runs = [lanes[lane] for lane in order for _turn in range(max(1, min(lane.at_once if lane else workers, len(lanes[lane]))))]
-            with ThreadPoolExecutor(max_workers=max(1, min(workers, len(runs)))) as pool:
+            runs = [lanes[lane] for lane in order for _turn in range(max(1, min(lane.at_once if lane else AT_ONCE, len(lanes[lane]))))]
+            with ThreadPoolExecutor(max_workers=len(runs)) as pool:
                 found = {failure.id: failure for failures in pool.map(_attempt_each, runs) for failure in failures}
             if found:
                 return [found[change.id] for change in stage if change.id in found]
@@ -452,7 +453,7 @@ class Outcome:
         return {**result, **self.returned}
 
 
-def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[str] = (), workers: int = 32) -> Outcome:
+def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[str] = ()) -> Outcome:
     """Bring what is to what should be, and prove it: a second plan must be empty."""
     try:
         observed = provider.observe()
@@ -465,7 +466,7 @@ def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[
         return Outcome("refused, nothing was changed: " + "; ".join(refused), plan, diff, refused=refused)
     if check_mode or not plan:
         return Outcome("", plan, diff, returned=provider.returned(observed))
-    failures = [failure.message for failure in plan.apply(workers)]
+    failures = [failure.message for failure in plan.apply()]
     if failures:
         return Outcome("; ".join(failures), plan, diff, failures=failures)
     try:
@@ -478,9 +479,9 @@ def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[
     return Outcome("", plan, diff, returned=provider.returned(observed))
 
 
-def run_module(module: Module, provider: Provider, armed: t.Collection[str] = (), workers: int = 32) -> t.NoReturn:
+def run_module(module: Module, provider: Provider, armed: t.Collection[str] = ()) -> t.NoReturn:
     """Reconcile, and end the module with what came of it."""
-    outcome = reconcile(provider, module.check_mode, armed, workers)
+    outcome = reconcile(provider, module.check_mode, armed)
     for warning in outcome.warnings:
         module.warn(warning)
     if outcome.error:

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     HIDDEN,
     Change,
@@ -258,7 +259,8 @@ def test_the_changes_of_a_stage_run_side_by_side() -> None:
     assert Plan([change(str(number), lambda: barrier.wait(timeout=20)) for number in range(8)]).apply() == []
 
 
-def test_workers_bound_what_runs_at_once() -> None:
+def test_what_has_no_lane_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "AT_ONCE", 2)
     running, most, lock = 0, 0, threading.Lock()
     gate = threading.Event()
 
@@ -273,7 +275,7 @@ def test_workers_bound_what_runs_at_once() -> None:
         with lock:
             running -= 1
 
-    assert Plan([change(str(number), apply) for number in range(6)]).apply(workers=2) == []
+    assert Plan([change(str(number), apply) for number in range(6)]).apply() == []
     assert most == 2
 
 
@@ -339,17 +341,11 @@ def test_a_plan_s_lane_is_for_the_changes_that_name_none() -> None:
     assert Plan([change("a")]).changes[0].lane is None
 
 
-def test_workers_bound_all_lanes_together() -> None:
-    done: list[str] = []
-    plan = Plan([change("free", lambda: done.append("free")), *(change(name, lambda name=name: done.append(name), lane=Lane(name, 3)) for name in "ab")])
-    assert plan.apply(workers=1) == []
-    assert done == ["a", "b", "free"]
-
-
-def test_nonsensical_workers_are_one() -> None:
-    done: list[str] = []
-    assert Plan([change("a", lambda: done.append("a"))]).apply(workers=0) == []
-    assert done == ["a"]
+def test_a_lane_may_be_wider_than_what_bounds_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "AT_ONCE", 1)
+    counted = Counted(osds=3, free=1)
+    changes = [change(f"osd{number}", lambda: counted.run("osds"), lane=Lane("osds", 3)) for number in range(3)]
+    assert Plan([change("free", lambda: counted.run("free")), *changes]).apply() == []
 
 
 def test_a_stage_begins_when_the_one_before_has_ended() -> None:
