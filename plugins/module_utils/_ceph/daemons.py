@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ STAMP = ".cephstack-restart-on"
 # Where the manager finds what stands in bcrypt's place; see needs_shim.
 SHIM_FOLDER = "/usr/local/lib/cephstack/mgr"
 MGR_TEMPLATE = "ceph-mgr@.service"
+MGR_DROP_IN = f"drop_in/{MGR_TEMPLATE}"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager does not get along with this distribution's Python: see the file in that folder.
 [Service]
 Environment=PYTHONPATH={SHIM_FOLDER}
@@ -91,15 +93,14 @@ class State:
     running: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
+class Observed(t.NamedTuple):
     """What is there of all of them.
 
     installed: versions by program, "" where it is not there. shim_needed: why the shim is needed, "" where it is not; and its files as they are.
     """
 
     states: t.Mapping[str, State]
-    installed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    installed: t.Mapping[str, str] = {}
     shim_needed: str = ""
     shim_text: t.Optional[str] = None
     drop_in: t.Optional[str] = None
@@ -111,18 +112,16 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
     daemons: list[Daemon] = []
     problems: list[str] = []
     for number, entry in enumerate(entries):
-        identity = entry.get("id") or hostname
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", identity):
-            problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
-        if entry["type"] == "rgw" and not identity.startswith("rgw."):
-            problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
-        kind = KINDS[entry["type"]]
-        entity, folder, unit = (text.format(identity) for text in (kind.entity, kind.folder, kind.unit))
+        where, name, kind = f"daemons[{number}]", entry.get("id") or hostname, KINDS[entry["type"]]
+        entity, folder, unit = (text.format(name) for text in (kind.entity, kind.folder, kind.unit))
         present = entry.get("state", "present") == "present"
-        daemon = Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], identity, present, entry.get("restart_on"))
-        if any(other.entity == daemon.entity for other in daemons):
-            problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
-        daemons.append(daemon)
+        wrong = {
+            f"{where}.id '{name}': letters, digits, dots, dashes and underscores only": not re.fullmatch(r"[A-Za-z0-9_.-]+", name),
+            f"{where}.id '{name}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3": entry["type"] == "rgw" and not name.startswith("rgw."),
+            f"{where}: {entity} is declared twice": any(other.entity == entity for other in daemons),
+        }
+        problems += [text for text, so in wrong.items() if so]
+        daemons.append(Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], name, present, entry.get("restart_on")))
     if problems:
         raise Invalid(problems)
     return daemons
@@ -149,9 +148,8 @@ def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] =
         return ""
     if ceph < 20 and (bcrypt or 0) >= 4:
         return "this release's manager cannot load its modules beside this distribution's bcrypt"
-    if 17 <= ceph <= 20 and python >= (3, 13):
-        return "this release's manager reports a crash of nearly every module at each start with this distribution's Python"
-    return ""
+    crashes = 17 <= ceph <= 20 and python >= (3, 13)
+    return "this release's manager reports a crash of nearly every module at each start with this distribution's Python" if crashes else ""
 
 
 def python_version() -> tuple[int, ...]:
@@ -162,12 +160,9 @@ def python_version() -> tuple[int, ...]:
 
 def bcrypt_version() -> str:
     """Return the version of the distribution's bcrypt, "" where there is none. Read from its metadata, without a process."""
-    for pattern in ("/usr/lib/python3*/dist-packages/bcrypt-*-info", "/usr/lib*/python3*/site-packages/bcrypt-*-info"):
-        for path in sorted(glob.glob(pattern)):
-            found = re.match(r"bcrypt-(\d[^-]*?)(\.dist|\.egg|-)", os.path.basename(path))
-            if found:
-                return found.group(1)
-    return ""
+    paths_of_it = (sorted(glob.glob(f"/usr/{folder}/bcrypt-*-info")) for folder in ("lib/python3*/dist-packages", "lib*/python3*/site-packages"))
+    names = (re.match(r"bcrypt-(\d[^-]*?)(\.dist|\.egg|-)", os.path.basename(path)) for path in itertools.chain(*paths_of_it))
+    return next((found.group(1) for found in names if found), "")
 
 
 @dataclasses.dataclass
@@ -195,29 +190,23 @@ class Provider:
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
         units = systemd.units([daemon.unit for daemon in self.daemons])
-        programs = {daemon.program for daemon in self.daemons if daemon.present}
-        versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
-        installed = {program: installed_version(program) if program in versioned else "?" if process.installed(program) else "" for program in programs}
-        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
-        return Observed(
-            states={daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units.get(daemon.unit, systemd.NO_UNIT)) for daemon in self.daemons},
-            installed=installed,
-            shim_needed=needed,
-            shim_text=files.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
-            drop_in=files.read(systemd.drop_in_path(MGR_TEMPLATE)) if managers else None,
-            restful=restful,
-        )
+
+        def version(program: str) -> str:
+            if self.restart_outdated or (self.shim and program == "ceph-mgr"):
+                return installed_version(program)
+            return "?" if process.installed(program) else ""
+
+        installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
+        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in installed else ""
+        states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
+        texts = [files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE))]
+        return Observed(states, installed, needed, *texts, restful)
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
-        return State(
-            **known,
-            file=keyring_files.read(daemon.place),
-            stamp=files.read(f"{daemon.folder}/{STAMP}"),
-            folder=os.path.isdir(daemon.folder),
-            unit=unit,
-            running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else "",
-        )
+        running = (admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else ""
+        file, stamp, folder = keyring_files.read(daemon.place), files.read(f"{daemon.folder}/{STAMP}"), os.path.isdir(daemon.folder)
+        return State(**known, file=file, stamp=stamp, folder=folder, unit=unit, running=running)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a daemon's program is not installed."""
@@ -227,13 +216,8 @@ class Provider:
         draft = Draft()
         if any(daemon.type == "mgr" for daemon in self.daemons):
             self._plan_shim(observed, draft)
-        shared = draft.ids("drop_in", "mgr_module")
         for daemon in self.daemons:
-            state = observed.states[daemon.entity]
-            if daemon.present:
-                self._plan_present(daemon, state, observed, shared if daemon.type == "mgr" else frozenset(), draft)
-            else:
-                self._plan_absent(daemon, state, draft)
+            (self._plan_present if daemon.present else self._plan_absent)(daemon, observed, draft)
         return draft.plan()
 
     def _plan_shim(self, observed: Observed, draft: Draft) -> None:
@@ -241,29 +225,29 @@ class Provider:
             before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
             after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
             draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
-            needs, reason = [f"drop_in/{MGR_TEMPLATE}"], "it needs bcrypt itself, so it cannot load here"
+            needs, reason = [MGR_DROP_IN], "it needs bcrypt itself, so it cannot load here"
             draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, self._disable_restful, needs=needs, reason=reason)
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
             path = systemd.drop_in_path(MGR_TEMPLATE)
             draft.ensure("drop_in", MGR_TEMPLATE, {"unit": path}, None, self._remove_shim, reason="this manager loads its modules without it")
 
-    def _plan_present(self, daemon: Daemon, state: State, observed: Observed, shared: t.Collection[str], draft: Draft) -> None:
-        client = f"client/{daemon.entity}"
+    def _plan_present(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
+        state, client = observed.states[daemon.entity], f"client/{daemon.entity}"
         ensure_client(draft, self.cluster, daemon.entity, None if state.key is None else state.caps, daemon.caps)
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
         key = state.key or keyring_files.UNKNOWN
-        reasons: list[str] = []
-        if keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client]):
-            reasons.append("its keyring was missing" if state.file.key is None else "its key changed")
-        if f"drop_in/{MGR_TEMPLATE}" in shared:
-            reasons.append("its unit changed")
-        if daemon.restart_on is not None and state.stamp is not None and state.stamp != daemon.restart_on:
-            reasons.append("what it reads at its start changed")
-        wanted_version = observed.installed.get(daemon.program, "")
-        if self.restart_outdated and state.running and wanted_version and state.running != wanted_version:
-            reasons.append(f"it runs {state.running}, and {wanted_version} is installed")
+        rekeyed = keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client])
+        shared = draft.ids("drop_in", "mgr_module") if daemon.type == "mgr" else frozenset()
+        installed = observed.installed.get(daemon.program, "")
+        reasons = {
+            "its keyring was missing": rekeyed and state.file.key is None,
+            "its key changed": rekeyed and state.file.key is not None,
+            "its unit changed": MGR_DROP_IN in shared,
+            "what it reads at its start changed": state.stamp != daemon.restart_on and None not in (state.stamp, daemon.restart_on),
+            f"it runs {state.running}, and {installed} is installed": self.restart_outdated and state.running not in ("", installed) and installed,
+        }
         needs = [client, f"keyring/{daemon.keyring}", *shared]
-        reason = "; ".join(reasons)
+        reason = "; ".join(text for text, so in reasons.items() if so)
         if not (state.unit.enabled and state.unit.active):
             ensure_running(draft, daemon.unit, state.unit, state.folder, lambda: self._begin(daemon, False), needs)
         elif reason:
@@ -272,10 +256,11 @@ class Provider:
         elif daemon.restart_on is not None and state.stamp is None:
             draft.ensure("stamp", daemon.unit, None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon))
 
-    def _plan_absent(self, daemon: Daemon, state: State, draft: Draft) -> None:
-        unit = {"enabled": state.unit.enabled, "running": state.unit.active} if state.unit.enabled or state.unit.active else None
+    def _plan_absent(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
+        state = observed.states[daemon.entity]
+        unit = {"enabled": state.unit.enabled, "running": state.unit.active}
         stop = functools.partial(systemd.stop, daemon.unit)
-        draft.ensure("unit", daemon.unit, unit, None, stop, risk=Risk.RESTART, reason="the daemon stops")
+        draft.ensure("unit", daemon.unit, unit if any(unit.values()) else None, None, stop, risk=Risk.RESTART, reason="the daemon stops")
         needs = [f"unit/{daemon.unit}"]
         caps = None if state.key is None else {"caps": dict(state.caps)}
         draft.ensure("client", daemon.entity, caps, None, lambda: asked(self.cluster).command("auth del", entity=daemon.entity), needs=needs)
@@ -283,12 +268,9 @@ class Provider:
         draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        rows = []
-        for daemon in self.daemons:
-            state = observed.states[daemon.entity]
-            row = {"type": daemon.type, "id": daemon.id, "entity": daemon.entity, "unit": daemon.unit, "running": state.unit.active, "version": state.running}
-            rows.append(row)
-        return {"daemons": rows}
+        names = ("type", "id", "entity", "unit")
+        rows = [({name: getattr(daemon, name) for name in names}, observed.states[daemon.entity]) for daemon in self.daemons]
+        return {"daemons": [{**row, "running": state.unit.active, "version": state.running} for row, state in rows]}
 
     # -- apply
 
@@ -302,8 +284,7 @@ class Provider:
 
     def _add_shim(self) -> None:
         files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
-        files.write(systemd.drop_in_path(MGR_TEMPLATE), SHIM_DROP_IN, 0o644)
-        process.run(["systemctl", "daemon-reload"], timeout=120)
+        write_drop_in(MGR_TEMPLATE, SHIM_DROP_IN)
 
     def _remove_shim(self) -> None:
         os.unlink(systemd.drop_in_path(MGR_TEMPLATE))
@@ -316,23 +297,20 @@ class Provider:
 
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
-        before = systemd.units([daemon.unit])[daemon.unit].pid
-        (systemd.restart if again else systemd.start)(daemon.unit)
-        last = {"state": ""}
+        name = daemon.unit
+        before = systemd.units([name])[name].pid if again else 0
+        (systemd.restart if again else systemd.start)(name)
 
         def ready() -> bool:
-            unit = systemd.units([daemon.unit])[daemon.unit]
-            last["state"] = unit.state
+            unit = systemd.units([name])[name]
             if unit.state == "failed":
-                raise TimeoutError(f"{daemon.unit} failed: {systemd.last_words(daemon.unit)}")
-            fresh = unit.active and unit.pid and not (again and unit.pid == before)
-            return bool(fresh and admin_socket.ask(daemon.entity, "version") and self._known(daemon))
+                raise TimeoutError(f"{name} failed: {systemd.last_words(name)}")
+            return unit.active and unit.pid not in (0, before) and bool(admin_socket.ask(daemon.entity, "version")) and self._known(daemon)
 
-        wait_until(
-            ready,
-            self.wait,
-            lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {systemd.last_words(daemon.unit)}",
-        )
+        def late() -> str:
+            return f"{name} is {systemd.units([name])[name].state}, but {daemon.entity} did not report within {self.wait} s: {systemd.last_words(name)}"
+
+        wait_until(ready, self.wait, late)
         self._stamp(daemon)
 
     def _known(self, daemon: Daemon) -> bool:
@@ -347,6 +325,11 @@ class Provider:
             except CommandFailed:
                 return False
         return True
+
+
+def write_drop_in(unit: str, text: str) -> None:
+    files.write(systemd.drop_in_path(unit), text, 0o644)
+    process.run(["systemctl", "daemon-reload"], timeout=120)
 
 
 def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str]) -> None:

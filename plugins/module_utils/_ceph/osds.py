@@ -20,6 +20,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import write_drop_in
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
@@ -469,8 +470,7 @@ class Provider:
         keyring_files.write(bootstrap_place(), key)
 
     def _write_drop_in(self, device: Device, osd: Osd) -> None:
-        files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
-        process.run(["systemctl", "daemon-reload"], timeout=120)
+        write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
 
     def _make(self, device: Device, volumes: t.Mapping[Part, str]) -> None:
         """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
