@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import pwd
@@ -29,7 +30,6 @@ PROGRAM = "ceph-crash"
 UNIT = "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
 FOLDER = f"{paths.DATA}/crash"
-POSTED = "posted"
 
 
 class Observed(t.NamedTuple):
@@ -79,7 +79,7 @@ class Provider:
         self.cluster = cluster
         self.after = frozenset(after)
         self.folder = folder
-        self.posted = os.path.join(folder, POSTED)
+        self.posted = f"{folder}/posted"
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
 
@@ -91,35 +91,22 @@ class Provider:
             auth, health, manager = self.cluster.many([("auth ls", {}), ("health", {}), ("mgr stat", {})])
             known = auth_of(auth).get(self.entity, {})
             if "RECENT_CRASH" in health.get("checks", {}) and manager.get("available"):
-                reports = self.cluster.mgr_command("crash ls-new")
-                new = {report["crash_id"]: _named(report) for report in reports if report.get("utsname_hostname") == self.hostname and false_alarm(report)}
-        try:
+                own = [report for report in self.cluster.mgr_command("crash ls-new") if report.get("utsname_hostname") == self.hostname]
+                new = {report["crash_id"]: _named(report) for report in own if false_alarm(report)}
+        owner = ""
+        with contextlib.suppress(FileNotFoundError):
             owner = files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
-        except FileNotFoundError:
-            owner = ""
-        return Observed(
-            installed=process.installed(PROGRAM),
-            **known,
-            file=keyring_files.read(self.place),
-            unit=systemd.units([UNIT])[UNIT],
-            owner=owner,
-            waiting=self._waiting(),
-            new=new,
-        )
+        unit, file = systemd.units([UNIT])[UNIT], keyring_files.read(self.place)
+        return Observed(process.installed(PROGRAM), **known, file=file, unit=unit, owner=owner, waiting=self._waiting(), new=new)
 
     def _waiting(self) -> dict[str, str]:
         """Return the false alarms that lie in the folder, whole and not posted yet, by id. One that is just being written is none yet."""
-        try:
-            names = sorted(os.listdir(self.folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
         found = {}
-        for name in names:
-            text = files.read(os.path.join(self.folder, name, "meta")) if os.path.exists(os.path.join(self.folder, name, "done")) else None
+        for done in sorted(glob.glob(f"{glob.escape(self.folder)}/*/done")):
             with contextlib.suppress(ValueError):
-                report = json.loads(text or "")
+                report = json.loads(files.read(f"{os.path.dirname(done)}/meta") or "")
                 if isinstance(report, dict) and false_alarm(report):
-                    found[name] = _named(report)
+                    found[done.split("/")[-2]] = _named(report)
         return found
 
     def plan(self, observed: Observed) -> Plan:
@@ -129,20 +116,20 @@ class Provider:
         draft = Draft()
         ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
         # Debian's belongs to root: what was posted could not be moved, so the same report would be posted again and no other one ever.
-        owner = {"owner": observed.owner} if observed.owner else None
+        owner, folder = {"owner": observed.owner} if observed.owner else None, f"folder/{self.posted}"
         reason = "ceph-crash moves what it has posted there"
         draft.ensure("folder", self.posted, owner, {"owner": keyring_files.DAEMONS}, self._make_posted, reason=reason)
-        folder = f"folder/{self.posted}"
+        reports = {
+            "waiting": (observed.waiting, self._move, {*self.after, folder}),
+            "new": (observed.new, lambda: self._archive(observed.new), self.after),
+        }
         reason = "nothing has crashed: a manager reports what it trips over while it loads its modules"
-        shown = {"waiting": list(observed.waiting.values())}
-        draft.ensure("crash_reports", "waiting", shown, {"waiting": []}, self._move, needs={*self.after, folder}, reason=reason)
-        reason = "nothing has crashed: a manager has reported what it tripped over while it loaded its modules"
-        shown = {"new": list(observed.new.values())}
-        draft.ensure("crash_reports", "new", shown, {"new": []}, lambda: self._archive(observed.new), needs=self.after, reason=reason)
+        for which, (found, mend, needs) in reports.items():
+            draft.ensure("crash_reports", which, {which: list(found.values())}, {which: []}, mend, needs=needs, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
-        needs = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
+        first = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
         fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
-        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, needs)
+        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, first)
         if observed.installed:
             ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
         return draft.plan()
@@ -159,7 +146,7 @@ class Provider:
     def _move(self) -> None:
         """As ceph-crash does with what it has posted: nothing is lost, and nothing is asked about it any more."""
         for name in self._waiting():
-            os.rename(os.path.join(self.folder, name), os.path.join(self.posted, name))
+            os.rename(f"{self.folder}/{name}", f"{self.posted}/{name}")
 
     def _archive(self, reports: t.Iterable[str]) -> None:
         for report in reports:
