@@ -21,7 +21,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host import confi
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Secret, Unreachable
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
-
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
 # A key that is only going to be made.
@@ -78,14 +77,11 @@ def ensure(
     """
     if key is None and file.exists and file.key is None:
         key = UNKNOWN
-    before: dict[str, t.Any] = {"owner": file.owner, "group": file.group, "mode": file.mode}
-    after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
+    before, after = ({name: getattr(one, name) for name in ("owner", "group", "mode")} for one in (file, place))
     if key is not None:
         before["key"], after["key"] = file.key, key
-    if file.exists:
-        draft.ensure(kind, place.path, before, after, apply, needs=needs)
-    else:
-        draft.ensure(kind, place.path, None, {"client": place.client, **after}, apply, needs=needs)
+    now, wanted = (before, after) if file.exists else (None, {"client": place.client, **after})
+    draft.ensure(kind, place.path, now, wanted, apply, needs=needs)
     return key is not None and file.key != key
 
 

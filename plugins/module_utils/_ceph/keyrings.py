@@ -40,30 +40,21 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
     keyrings: list[Keyring] = []
     problems: list[str] = []
     for number, entry in enumerate(entries):
-        where = f"keyrings[{number}]"
-        client, key = entry["client"], entry.get("key") or ""
-        present = entry.get("state", "present") == "present"
-        if "." not in client:
-            problems.append(f"{where}.client '{client}' is no full name: did you mean client.{client}?")
-        if present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key):
-            problems.append(f"{where}: {client} has no key, or one that is no cephx key")
-        if isinstance(entry.get("mode"), int):
-            # 0640 has become 416 by now, and a 416 that was meant cannot be told from it
-            problems.append(f"{where}.mode {entry['mode']}: YAML reads {entry['mode']:04o} without quotes as another number: write the mode in quotes")
-        elif not re.fullmatch(r"0?[0-7]{3}", entry.get("mode") or "0600"):
-            problems.append(f"{where}.mode '{entry['mode']}' is not octal, such as 0600")
-        keyring = Keyring(
-            entry.get("path") or f"/etc/ceph/ceph.{client}.keyring",
-            client,
-            entry.get("owner") or "root",
-            entry.get("group") or "root",
-            f"{int(entry.get('mode') or '0600', 8):04o}" if not problems else "0600",
-            Secret(key),
-            present,
-        )
-        if any(other.path == keyring.path for other in keyrings):
-            problems.append(f"{where}: {keyring.path} is declared twice")
-        keyrings.append(keyring)
+        where, client, key = f"keyrings[{number}]", entry["client"], entry.get("key") or ""
+        mode = "0600" if entry.get("mode") in (None, "") else entry["mode"]
+        path, present = entry.get("path") or f"/etc/ceph/ceph.{client}.keyring", entry.get("state", "present") == "present"
+        octal = isinstance(mode, str) and re.fullmatch(r"0?[0-7]{3}", mode)
+        # Without quotes 0640 has become 416 by now, and a 416 that was meant cannot be told from it.
+        hint = "" if isinstance(mode, str) else f": YAML reads {mode:04o} without quotes as another number: write the mode in quotes"
+        wrong = {
+            f"{where}.client '{client}' is no full name: did you mean client.{client}?": "." not in client,
+            f"{where}: {client} has no key, or one that is no cephx key": present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key),
+            f"{where}.mode '{mode}' is not octal, such as 0600{hint}": not octal,
+            f"{where}: {path} is declared twice": any(other.path == path for other in keyrings),
+        }
+        problems += [text for text, so in wrong.items() if so]
+        permissions = entry.get("owner") or "root", entry.get("group") or "root", f"{int(mode, 8):04o}" if octal else "0600"
+        keyrings.append(Keyring(path, client, *permissions, Secret(key), present))
     if problems:
         raise Invalid(problems)
     return keyrings
