@@ -11,25 +11,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
-import itertools
 import os
 import re
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, maps, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
 
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
-
 # Where the manager finds what stands in bcrypt's place; see needs_shim.
-SHIM_FOLDER = "/usr/local/lib/cephstack/mgr"
-MGR_TEMPLATE = "ceph-mgr@.service"
+SHIM_FOLDER, MGR_TEMPLATE = "/usr/local/lib/cephstack/mgr", "ceph-mgr@.service"
 MGR_DROP_IN = f"drop_in/{MGR_TEMPLATE}"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager does not get along with this distribution's Python: see the file in that folder.
 [Service]
@@ -136,17 +131,13 @@ def installed_version(program: str) -> str:
 def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
     """Why a manager needs the shim, "" where it does not. Pure.
 
-    Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be
-    loaded in one, and mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
-
+    Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be loaded in one, and
+    mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
     Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later. Seen with 18.2.7 and 3.13,
     and with 20.2.4 and 3.14; not with 16.2.15.
     """
-    numbers = [re.match(r"\d+", text or "") for text in (ceph_version, bcrypt_version)]
-    ceph, bcrypt = (int(found.group()) if found else None for found in numbers)
-    if ceph is None:
-        return ""
-    if ceph < 20 and (bcrypt or 0) >= 4:
+    ceph, bcrypt = (int(text.partition(".")[0] or 0) for text in (ceph_version, bcrypt_version))
+    if 0 < ceph < 20 and bcrypt >= 4:
         return "this release's manager cannot load its modules beside this distribution's bcrypt"
     crashes = 17 <= ceph <= 20 and python >= (3, 13)
     return "this release's manager reports a crash of nearly every module at each start with this distribution's Python" if crashes else ""
@@ -160,9 +151,9 @@ def python_version() -> tuple[int, ...]:
 
 def bcrypt_version() -> str:
     """Return the version of the distribution's bcrypt, "" where there is none. Read from its metadata, without a process."""
-    paths_of_it = (sorted(glob.glob(f"/usr/{folder}/bcrypt-*-info")) for folder in ("lib/python3*/dist-packages", "lib*/python3*/site-packages"))
-    names = (re.match(r"bcrypt-(\d[^-]*?)(\.dist|\.egg|-)", os.path.basename(path)) for path in itertools.chain(*paths_of_it))
-    return next((found.group(1) for found in names if found), "")
+    folders = ("lib/python3*/dist-packages", "lib*/python3*/site-packages")
+    names = [os.path.basename(path) for folder in folders for path in sorted(glob.glob(f"/usr/{folder}/bcrypt-[0-9]*-info"))]
+    return re.split(r"-|\.dist|\.egg", names[0])[1] if names else ""
 
 
 @dataclasses.dataclass
@@ -186,7 +177,7 @@ class Provider:
         restful = False
         managers = any(daemon.type == "mgr" for daemon in self.daemons)
         if self.cluster is not None:
-            known = auth_of(self.cluster.command("auth ls"))
+            known = maps.auth_of(self.cluster.command("auth ls"))
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
         units = systemd.units([daemon.unit for daemon in self.daemons])
@@ -199,8 +190,8 @@ class Provider:
         installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
         needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in installed else ""
         states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
-        texts = [files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE))]
-        return Observed(states, installed, needed, *texts, restful)
+        shim, drop_in = (files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE)))
+        return Observed(states, installed, needed, shim, drop_in, restful)
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
@@ -268,9 +259,11 @@ class Provider:
         draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        names = ("type", "id", "entity", "unit")
-        rows = [({name: getattr(daemon, name) for name in names}, observed.states[daemon.entity]) for daemon in self.daemons]
-        return {"daemons": [{**row, "running": state.unit.active, "version": state.running} for row, state in rows]}
+        rows = []
+        for one in self.daemons:
+            state = observed.states[one.entity]
+            rows.append({"type": one.type, "id": one.id, "entity": one.entity, "unit": one.unit, "running": state.unit.active, "version": state.running})
+        return {"daemons": rows}
 
     # -- apply
 
@@ -301,35 +294,38 @@ class Provider:
         before = systemd.units([name])[name].pid if again else 0
         (systemd.restart if again else systemd.start)(name)
 
-        def ready() -> bool:
-            unit = systemd.units([name])[name]
-            if unit.state == "failed":
-                raise TimeoutError(f"{name} failed: {systemd.last_words(name)}")
+        def ready(unit: systemd.Unit) -> bool:
             return unit.active and unit.pid not in (0, before) and bool(admin_socket.ask(daemon.entity, "version")) and self._known(daemon)
 
-        def late() -> str:
-            return f"{name} is {systemd.units([name])[name].state}, but {daemon.entity} did not report within {self.wait} s: {systemd.last_words(name)}"
-
-        wait_until(ready, self.wait, late)
+        await_unit(name, ready, self.wait, f"{daemon.entity} did not report")
         self._stamp(daemon)
 
     def _known(self, daemon: Daemon) -> bool:
         """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
         if daemon.type == "mgr":
             dump = asked(self.cluster).command("mgr dump")
-            names = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))}
-            return bool(dump.get("available")) and daemon.id in names
-        if daemon.type == "mds":
-            try:
-                asked(self.cluster).command("mds metadata", who=daemon.id)
-            except CommandFailed:
-                return False
-        return True
+            return bool(dump.get("available")) and daemon.id in (dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", [])))
+        try:
+            return daemon.type != "mds" or bool(asked(self.cluster).command("mds metadata", who=daemon.id))
+        except CommandFailed:
+            return False
 
 
 def write_drop_in(unit: str, text: str) -> None:
     files.write(systemd.drop_in_path(unit), text, 0o644)
     process.run(["systemctl", "daemon-reload"], timeout=120)
+
+
+def await_unit(name: str, ready: t.Callable[[systemd.Unit], bool], seconds: int, what: str, error: t.Type[Exception] = TimeoutError) -> None:
+    """Wait until a unit that was started does what it is for. what: how it is told where it does not."""
+
+    def check() -> bool:
+        unit = systemd.units([name])[name]
+        if unit.state == "failed":
+            raise error(f"{name} failed: {systemd.last_words(name)}")
+        return ready(unit)
+
+    wait.wait_until(check, seconds, lambda: error(f"{name} is {systemd.units([name])[name].state}, but {what} after {seconds} s: {systemd.last_words(name)}"))
 
 
 def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str]) -> None:

@@ -18,15 +18,11 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import write_drop_in
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
@@ -67,12 +63,11 @@ class Known(t.NamedTuple):
     device_class: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Observed:
-    """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
+    """What is there: devices by path, units, drop-ins, keyring files by path, the cluster's OSDs and their keys by id, the host's memory in bytes.
 
-    keys: of each OSD, in the cluster. files: the keyrings by path; that of an OSD is not there where it has no data folder.
-    lost: the OSDs that were on devices which are gone or cannot be read, by the device's path.
+    files: that of an OSD is not there where it has no data folder. lost: the OSDs that were on devices which are gone or cannot be read, by its path.
     """
 
     devices: t.Mapping[str, Found]
@@ -152,7 +147,7 @@ def _device(entry: t.Mapping[str, t.Any], where: str, problems: list[str]) -> De
     for name in [name for name in ("db_size", "wal_size") if name in given]:
         text = given.pop(name)
         try:
-            given[name] = parse_size(text)
+            given[name] = values.size(text)
             if not given[name]:
                 problems.append(f"{where}.{name}: '{text}' is no room for anything")
         except ValueError as error:
@@ -268,22 +263,19 @@ class Provider:
             dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
-            keys = {entity: entry["key"] for entity, entry in auth_of(auth).items()}
+            keys = {entity: entry["key"] for entity, entry in maps.auth_of(auth).items()}
             # The mask of "osd/host:ceph1" comes back apart from its section.
             mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
         found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
-        seen = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=_memory(), memory_target=target)
-        own = {device: osd for device in self.devices for osd in [seen.own(device)] if osd is not None}
+        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=_memory(), memory_target=target)
+        own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
         numbers = [osd.id for osd in own.values()]
-        observed = dataclasses.replace(
-            seen,
-            units=systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))})),
-            drop_ins={number: files.read(systemd.drop_in_path(unit_name(number))) for number in numbers},
-            keys={number: keys.get(f"osd.{number}") for number in numbers},
-            files={one.path: keyring_files.read(one) for one in (bootstrap_place(), *map(keyring_place, numbers))},
-            lost=self._lost([device.path for device in self.devices if found[device.path].gone], known, numbers),
-        )
+        observed.units = systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))}))
+        observed.drop_ins = {number: files.read(systemd.drop_in_path(unit_name(number))) for number in numbers}
+        observed.keys = {number: keys.get(f"osd.{number}") for number in numbers}
+        observed.files = {one.path: keyring_files.read(one) for one in (bootstrap_place(), *map(keyring_place, numbers))}
+        observed.lost = self._lost([device.path for device in self.devices if found[device.path].gone], known, numbers)
         for device, osd in own.items():
             # One that runs comes up, but not where it has lost a device or its key.
             runs = observed.units[unit_name(osd.id)].active and observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
@@ -321,10 +313,8 @@ class Provider:
             number = osd.id if osd is not None else observed.lost.get(device.path)
             gone = observed.gone(device)
             if number is not None and gone and not observed.known[number].up:
-                draft.warn(
-                    f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
-                    f"cluster and {device.path} from the declared devices"
-                )
+                mend = f"bring the device back, or remove osd.{number} from the cluster and {device.path} from the declared devices"
+                draft.warn(f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: {mend}")
             elif osd is not None:
                 self._plan_kept(device, osd, observed, draft)
             else:
@@ -333,11 +323,10 @@ class Provider:
         for device, needs in making:
             self._plan_new(device, {part: chosen[part] for part in device.parts() if part in chosen}, needs, draft)
         if self.share and self.devices:
+            value, who = str(memory_target(observed.memory, self.share, len(self.devices))), f"osd/host:{self.hostname}"
             had = None if observed.memory_target is None else {"value": observed.memory_target}
-            wanted = str(memory_target(observed.memory, self.share, len(self.devices)))
-            who = f"osd/host:{self.hostname}"
-            words: dict[str, t.Any] = {"who": who, "name": MEMORY_OPTION, "value": wanted}
-            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: asked(self.cluster).command("config set", **words))
+            send = functools.partial(self._send, "config set", who=who, name=MEMORY_OPTION, value=value)
+            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": value}, send)
         return draft.plan(Lane("osd", max(4, os.cpu_count() or 1)))  # making one is work for a core and its disk
 
     def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
@@ -459,18 +448,20 @@ class Provider:
 
     # -- apply
 
+    def _send(self, prefix: str, **words: t.Any) -> t.Any:
+        return asked(self.cluster).command(prefix, **words)
+
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
-            asked(self.cluster).command("osd crush rm-device-class", ids=[str(number)])
-        words: dict[str, t.Any] = {"class": name, "ids": [str(number)]}
-        asked(self.cluster).command("osd crush set-device-class", **words)
+            self._send("osd crush rm-device-class", ids=[str(number)])
+        self._send("osd crush set-device-class", **{"class": name}, ids=[str(number)])
 
     def _write_bootstrap(self) -> None:
-        key = Secret(asked(self.cluster).command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"])
-        keyring_files.write(bootstrap_place(), key)
+        made = self._send("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)
+        keyring_files.write(bootstrap_place(), Secret(made[0]["key"]))
 
     def _write_drop_in(self, device: Device, osd: Osd) -> None:
-        write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
+        daemons.write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
 
     def _make(self, device: Device, volumes: t.Mapping[Part, str]) -> None:
         """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
@@ -509,7 +500,7 @@ class Provider:
 
         They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
         """
-        known = {entry["osd"]: entry["uuid"] for entry in asked(self.cluster).command("osd dump")["osds"]}
+        known = {entry["osd"]: entry["uuid"] for entry in self._send("osd dump")["osds"]}
         noted = [(int(tags["osd_id"]), tags.get("osd_fsid")) for tags in devices.volume_tags().values() if tags.get("osd_id", "").isdigit()]
         old = {number for number, uuid in noted if known.get(number) != uuid}
         if not old - set(known):
@@ -535,14 +526,10 @@ class Provider:
         self._wait_up(number, RuntimeError)
 
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
-        name = unit_name(number)
+        def up(_unit: systemd.Unit) -> bool:
+            return any(entry["osd"] == number and entry["up"] for entry in self._send("osd dump")["osds"])
 
-        def check() -> bool:
-            if systemd.units([name])[name].state == "failed":
-                raise error(f"{name} failed: {systemd.last_words(name)}")
-            return any(entry["osd"] == number and entry["up"] for entry in asked(self.cluster).command("osd dump")["osds"])
-
-        wait_until(check, self.wait, lambda: error(f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}"))
+        daemons.await_unit(unit_name(number), up, self.wait, f"osd.{number} is not up", error)
 
 
 def last_words(error: Exception) -> str:

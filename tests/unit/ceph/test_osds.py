@@ -87,7 +87,7 @@ def test_a_device_that_cannot_be_used_is_named_with_its_reason(found, said):
 
 
 def test_all_problems_are_told_together():
-    observed = on(devices.Found(), **{FLASH: osds.Found("/dev/sdb", holds=("partitions: sdb1",))})
+    observed = on(devices.Found(), **{FLASH: devices.Found("/dev/sdb", holds=("partitions: sdb1",))})
     assert len(problems(observed, [osds.Device(DISK, "lvm", db=FLASH)])) == 2
 
 
