@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import ipaddress
-import json
 import os
 import re
 import shutil
@@ -21,12 +20,10 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, keyring_files, paths, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, daemons, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import ensure_running
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
 
 ADMIN = "client.admin"
@@ -35,16 +32,11 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 
 # Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
 ELECTION = 10
-# The states of a monitor that is in a quorum.
-IN_QUORUM = ("leader", "peon")
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is declared: the monitor's name and address, and of the cluster what the operator fixed.
-
-    found: whether this host may found a cluster where there is none. wait: seconds until the quorum has it.
-    """
+    """What is declared. found: whether this host may found a cluster where there is none. wait: seconds until the quorum has it."""
 
     name: str
     address: str
@@ -56,9 +48,8 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there.
+    """What is there. data: whether the host holds a monitor's. unit: of the daemon. own_fsid: what the running daemon says.
 
-    data: whether the host holds a monitor's data. unit: of the daemon. own_fsid: what the running daemon says.
     monmap: addresses by monitor, None where no cluster could be asked. key, file: of client.admin, in the cluster and in the host's keyring file.
     own: the monitor's own keyring, in its data.
     """
@@ -146,7 +137,7 @@ class Provider:
         name = self.wanted.name
         data, unit = has_data(name), systemd.units([unit_name(name)])[unit_name(name)]
         runs = data and unit.active
-        own_fsid = self._in_quorum()["monmap"]["fsid"] if runs else None
+        own_fsid = _in_quorum(name, self.wanted.wait)["monmap"]["fsid"] if runs else None
         own = keyring_files.read(own_place(name)) if data else keyring_files.File()
         observed = Observed(data=data, unit=unit, own_fsid=own_fsid, file=keyring_files.read(admin_place()), own=own)
         if not self.connection and not runs:
@@ -156,16 +147,6 @@ class Provider:
         quorum = [mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]]
         key = Secret(admin["key"])
         return dataclasses.replace(observed, fsid=dump["fsid"], mon_host=mon_host_by_rank(dump), monmap=monmap, quorum=quorum, key=key)
-
-    def _in_quorum(self) -> dict[str, t.Any]:
-        """Return the daemon's own status once it is in a quorum. Raises Unreachable."""
-        status = _settled(self.wanted.name, self.wanted.wait)
-        state = status.get("state")
-        if state in IN_QUORUM:
-            return status
-        others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != self.wanted.name)
-        said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
-        raise Unreachable(f"mon.{self.wanted.name} runs, but is in no quorum after {self.wanted.wait} s: {said}")
 
     def plan(self, observed: Observed) -> Plan:
         name = self.wanted.name
@@ -179,7 +160,7 @@ class Provider:
             by = "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
             after = {"address": self.wanted.address, "fsid": observed.fsid or self.wanted.fsid or "a new one", "by": by}
             draft.ensure("mon", name, None, after, self._found if founding else self._join)
-        ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(founding and not observed.data), [mon])
+        daemons.ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(founding and not observed.data), [mon])
         keyring_files.ensure(draft, admin_place(), observed.file, observed.key, self._write_admin, [mon, f"unit/{unit}"])
         if observed.own.key:  # only the permissions: what is in it was written when its data was made
             keyring_files.ensure(draft, own_place(name), observed.own, None, functools.partial(keyring_files.permit, own_place(name)))
@@ -203,7 +184,7 @@ class Provider:
         with Connection(self.connection) as cluster, tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
             key = keyring_files.read_key(cluster, "mon.")
             # The map is binary, so it does not go through Connection.command.
-            code, data, text = cluster.rados.mon_command(json.dumps({"prefix": "mon getmap"}), b"", timeout=cluster.timeout)
+            code, data, text = cluster.rados.mon_command('{"prefix": "mon getmap"}', b"", timeout=cluster.timeout)
             if code:
                 raise Unreachable(f"ceph mon getmap: {text}")
             with open(f"{folder}/monmap", "wb") as file:
@@ -229,7 +210,7 @@ class Provider:
 
     def _start(self, founded: bool) -> None:
         systemd.start(unit_name(self.wanted.name))
-        self._in_quorum()
+        _in_quorum(self.wanted.name, self.wanted.wait)
         if founded:  # only clients older than 2021 need it, and a new cluster has none
             with Connection(self._own) as cluster:
                 cluster.command("config set", who="mon", name="auth_allow_insecure_global_id_reclaim", value="false")
@@ -252,16 +233,20 @@ def _ask(options: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.
     return dump, admin[0]
 
 
-def _settled(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
-    """Return a running monitor's status. An election takes seconds, and is no reason to call the cluster down."""
-    last: dict[str, t.Any] = {}
+def _in_quorum(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
+    """Return a running monitor's own status once it is in a quorum: an election takes seconds. Raises Unreachable."""
+    status: dict[str, t.Any] = {}
 
     def check() -> bool:
-        last.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
-        return last.get("state") in IN_QUORUM
+        status.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
+        return status.get("state") in ("leader", "peon")
 
-    wait_until(check, seconds)
-    return last
+    if wait.wait_until(check, seconds):
+        return status
+    state = status.get("state")
+    others = ", ".join(f"mon.{mon['name']}" for mon in status.get("monmap", {}).get("mons", []) if mon["name"] != name)
+    said = f"its state is {state}; are the others ({others or 'none'}) up and reachable?" if state else "it does not answer at its admin socket"
+    raise Unreachable(f"mon.{name} runs, but is in no quorum after {seconds} s: {said}")
 
 
 def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
@@ -274,21 +259,15 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     if not has_data(name):
         return result
     unit = systemd.units([unit_name(name)])[unit_name(name)]
-    status = _settled(name) if unit.active else {}
+    down = {**result, "state": "down"}
     if not unit.active:
-        reason = f"{unit_name(name)} is {unit.state}"
-    elif not status:
-        reason = f"mon.{name} does not answer at its admin socket"
-    elif status["state"] not in IN_QUORUM:
-        reason = f"mon.{name} is in no quorum ({status['state']})"
-    else:
+        return {**down, "reason": f"{unit_name(name)} is {unit.state}"}
+    try:
         # its own address, as it listens: a host's ceph.conf may be older than its cluster
-        mine = [mon for mon in status["monmap"]["mons"] if mon["name"] == name]
-        try:
-            dump, admin = _ask(own_connection(name, mon_host_by_rank({"mons": mine})))
-        except Unreachable as error:
-            return {**result, "state": "down", "reason": str(error)}
-        addresses = {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]}
-        living = {"fsid": dump["fsid"], "mon_host": mon_host_by_rank(dump), "monmap": list(addresses), "addresses": addresses, "key": admin["key"]}
-        return {**result, "state": "living", **living}
-    return {**result, "state": "down", "reason": reason}
+        mine = [mon for mon in _in_quorum(name)["monmap"]["mons"] if mon["name"] == name]
+        dump, admin = _ask(own_connection(name, mon_host_by_rank({"mons": mine})))
+    except Unreachable as error:
+        return {**down, "reason": str(error)}
+    addresses = {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]}
+    living = {"fsid": dump["fsid"], "mon_host": mon_host_by_rank(dump), "monmap": list(addresses), "addresses": addresses, "key": admin["key"]}
+    return {**result, "state": "living", **living}
