@@ -19,10 +19,8 @@ import os
 import pwd
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files, maps, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import ensure_client, ensure_running
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
 
@@ -51,26 +49,22 @@ class Observed(t.NamedTuple):
 def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
     """Whether a report is known to be of nothing that has crashed. Pure.
 
-    All of them are of managers that start and load their modules without the role's shim (see daemons.needs_shim):
-
-    - A module without NOTIFY_TYPES leaves an AttributeError behind in the interpreter, which the next import then trips over. It comes
-      from no line of Python, so it has no backtrace. The module is loaded and works.
-    - No module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter.
+    All of them are of managers that load their modules without the role's shim (see daemons.needs_shim). A module without NOTIFY_TYPES leaves an
+    AttributeError behind in the interpreter, which the next import trips over: it comes from no line of Python, so it has no backtrace, and the
+    module works. And no module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter.
     """
     if report.get("process_name") != "ceph-mgr" or report.get("mgr_module_caller") != "PyModule::load_subclass_of":
         return False
-    lines = [str(line) for line in report.get("backtrace") or []]
-    if report.get("mgr_python_exception") == "AttributeError":
+    lines, what, module = [str(line) for line in report.get("backtrace") or []], report.get("mgr_python_exception"), report.get("mgr_module")
+    if what == "AttributeError":
         return not lines
-    refused = report.get("mgr_python_exception") == "ImportError" and bool(lines) and "PyO3 modules" in lines[-1]
-    return refused and (report.get("mgr_module") == "restful" or any("import bcrypt" in line for line in lines))
+    return what == "ImportError" and "PyO3 modules" in "".join(lines[-1:]) and (module == "restful" or any("import bcrypt" in line for line in lines))
 
 
 class Provider:
-    """The crash reports of this host.
+    """The crash reports of this host. cluster: an open connection, None where there is no cluster yet (check mode only).
 
-    hostname: the host's name as it calls itself, with its domain if it has that: it is part of the client's name that ceph-crash takes.
-    cluster: an open connection, None where there is no cluster yet (check mode only).
+    hostname: as the host calls itself, with its domain if it has that: it is part of the client's name that ceph-crash takes.
     after: ids of changes that start daemons, whose reports are to be looked through before they can be posted.
     """
 
@@ -89,7 +83,7 @@ class Provider:
         new: dict[str, str] = {}
         if self.cluster is not None:
             auth, health, manager = self.cluster.many([("auth ls", {}), ("health", {}), ("mgr stat", {})])
-            known = auth_of(auth).get(self.entity, {})
+            known = maps.auth_of(auth).get(self.entity, {})
             if "RECENT_CRASH" in health.get("checks", {}) and manager.get("available"):
                 own = [report for report in self.cluster.mgr_command("crash ls-new") if report.get("utsname_hostname") == self.hostname]
                 new = {report["crash_id"]: _named(report) for report in own if false_alarm(report)}
@@ -114,24 +108,21 @@ class Provider:
         if not observed.installed and self.cluster is not None:
             raise Invalid([f"{PROGRAM} is not installed on this host: its package comes with the role ceph_common"])
         draft = Draft()
-        ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
+        daemons.ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
         # Debian's belongs to root: what was posted could not be moved, so the same report would be posted again and no other one ever.
         owner, folder = {"owner": observed.owner} if observed.owner else None, f"folder/{self.posted}"
         reason = "ceph-crash moves what it has posted there"
         draft.ensure("folder", self.posted, owner, {"owner": keyring_files.DAEMONS}, self._make_posted, reason=reason)
-        reports = {
-            "waiting": (observed.waiting, self._move, {*self.after, folder}),
-            "new": (observed.new, lambda: self._archive(observed.new), self.after),
-        }
         reason = "nothing has crashed: a manager reports what it trips over while it loads its modules"
-        for which, (found, mend, needs) in reports.items():
-            draft.ensure("crash_reports", which, {which: list(found.values())}, {which: []}, mend, needs=needs, reason=reason)
+        alarms = (("waiting", observed.waiting, self._move, (folder,)), ("new", observed.new, lambda: self._archive(observed.new), ()))
+        for which, found, mend, needs in alarms:
+            draft.ensure("crash_reports", which, {which: list(found.values())}, {which: []}, mend, needs={*self.after, *needs}, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
         first = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
         fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
         keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, first)
         if observed.installed:
-            ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
+            daemons.ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
