@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is on a host's devices: OSDs, signatures, logical volumes, mounts.
 
-It is read without ceph-volume: BlueStore's label is on the device itself, ceph-volume's own notes are LVM tags, and one
-wipefs knows every other signature. So it costs two small processes for any number of devices.
+It is read without ceph-volume, by two small processes for any number of devices: BlueStore's label is on the device itself, ceph-volume's own notes are
+LVM tags, and one wipefs knows every other signature.
 
 PRIVATE to the collection.
 """
@@ -17,22 +17,20 @@ import glob
 import io
 import json
 import os
+import pathlib
 import re
-import stat
 import struct
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
+LABEL_MAGIC = b"bluestore block device\n"
 # Where BlueStore writes its label, and, from 20 on, its copies.
 LABEL_OFFSETS = (0, 1 << 30, 10 << 30, 100 << 30, 1000 << 30)
-LABEL_MAGIC = b"bluestore block device\n"
-
 MIB = 1 << 20
 # What LVM takes for a new group unless it is told otherwise: the extents, and the space for its own notes.
 EXTENT, METADATA = 4 * MIB, MIB
-
 # How ceph-volume names groups and volumes that it makes on a device; this collection does the same.
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GROUP = re.compile(rf"ceph-(?:[a-z]+-)*{_UUID}")
@@ -91,10 +89,9 @@ class Room(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A device as it is.
+    """A device as it is. real: the node behind the name, None where there is none. volume: "VG/LV" where it is a logical volume.
 
-    real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
-    words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
+    osd: what Ceph wrote on it. holds: all that is on it, in words, empty for an empty device. busy: why it must not even be wiped.
     group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
     ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
     volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
@@ -134,13 +131,10 @@ def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
 
     def text() -> str:
         length = number()
-        data = rest.read(length)
-        if len(data) < length:
-            raise ValueError("a text longer than the label")
-        return data.decode("utf-8", "replace")
+        return bytes(struct.unpack(f"{length}s", rest.read(length))[0]).decode("utf-8", "replace")
 
     # Damaged, or not written to its end: that it is BlueStore's is certain all the same.
-    with contextlib.suppress(struct.error, ValueError):
+    with contextlib.suppress(struct.error):
         result["description"] = text()
         for dummy in range(number()):
             name, value = text(), text()
@@ -177,13 +171,15 @@ class _Host:
         self.signed: dict[str, list[str]] = {}
         self.unreadable: dict[str, str] = {}
         self._read_signatures(nodes)
-        self.volumes = logical_volumes() if nodes else []
+        rows = logical_volumes() if nodes else []
+        tags = [parse_tags(row.get("lv_tags", "")) for row in rows]
+        here = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # uuids of the OSDs whose data is on this host
+        # Each with its node, and with those that it lies on: "/dev/sdb(0),/dev/sdc(0)".
+        self.volumes = [(_volume(row, here), os.path.realpath(row.get("lv_path") or "/"), _under(row.get("devices") or "")) for row in rows]
         self.groups = volume_groups() if any("LVM2_member" in kinds for kinds in self.signed.values()) else []
-        rows = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
-        self.mounts = {row[2]: row[4] for row in rows if len(row) > 4}  # by "major:minor"
+        mounts = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
+        self.mounts = {row[2]: row[4] for row in mounts if len(row) > 4}  # by "major:minor"
         self.swaps = {os.path.realpath(line.split()[0]) for line in (files.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-        tags = [parse_tags(row.get("lv_tags", "")) for row in self.volumes]
-        self.uuids = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # of the OSDs whose data is here
 
     def _read_signatures(self, nodes: t.Sequence[str]) -> None:
         """Note the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others. Raises Unreachable."""
@@ -209,10 +205,10 @@ class _Host:
         osd, broken = self._label(real, holds)
         signatures = self.signed.get(real, ())
         row = next((row for row in self.groups if os.path.realpath(row["pv_name"]) == real), None)
+        itself = next((one for one, node, _under in self.volumes if node == real), None)
         # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
-        mine = [one for one in self.volumes if real in _devices_of(one) or (row and one["vg_name"] == row["vg_name"] and not _physical(one))]
-        itself = next((one for one in self.volumes if one.get("lv_path") and os.path.realpath(one["lv_path"]) == real), None)
-        lying = list(dict.fromkeys(_volume(one, self.uuids) for one in ([itself] if itself else mine)))  # there is a row for each segment
+        mine = [one for one, _node, under in self.volumes if real in under or (row and not under and one.name.startswith(f"{row['vg_name']}/"))]
+        lying = list(dict.fromkeys([itself] if itself else mine))  # there is a row for each segment
         for part in lying:
             if part.kind == "block" and part.osd:
                 osd = part.osd
@@ -221,7 +217,7 @@ class _Host:
                 holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
             if part.busy:
                 busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
-        found = Found(real, osd, volume=lying[0].name if itself else None, volumes=tuple(lying), broken=broken, room=_whole(system))
+        found = Found(real, osd, volume=itself.name if itself else None, volumes=tuple(lying), broken=broken, room=_whole(system))
         if "LVM2_member" in signatures:
             found = self._in_group(found, row, bool(mine))
             if osd is None:
@@ -282,6 +278,10 @@ def _whole(system: str) -> t.Optional[Room]:
     return Room(EXTENT, extents, extents) if extents else None
 
 
+def _under(text: str) -> set[str]:
+    return {os.path.realpath(path) for path in re.findall(r"(?:^|,)(/[^,]+)\(\d+\)", text)}
+
+
 def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
     """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
     tags = parse_tags(row.get("lv_tags", ""))
@@ -293,10 +293,7 @@ def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Vo
 
 def _real(path: str) -> t.Optional[str]:
     real = os.path.realpath(path)
-    try:
-        return real if stat.S_ISBLK(os.stat(real).st_mode) else None
-    except OSError:
-        return None
+    return real if pathlib.Path(real).is_block_device() else None
 
 
 def read_label(path: str) -> t.Optional[dict[str, str]]:
@@ -310,7 +307,7 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 
 def logical_volumes() -> list[dict[str, str]]:
     """Return all logical volumes with their tags, sizes in bytes and devices, by one process; none where the host has no LVM."""
-    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
+    return _lvm("lvs", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
 
 
 def volume_tags() -> dict[str, dict[str, str]]:
@@ -320,38 +317,26 @@ def volume_tags() -> dict[str, dict[str, str]]:
 
 def volume_groups() -> list[dict[str, str]]:
     """Return all volume groups, also those without volumes, with their room; a row for each of their devices."""
-    return _lvm("vgs", "vg", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
+    return _lvm("vgs", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
 
 
-def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
+def _lvm(program: str, options: str) -> list[dict[str, str]]:
     if not process.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
         text = process.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
     except process.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
-    return list(json.loads(text)["report"][0][key])
+    return list(json.loads(text)["report"][0][program[:-1]])
 
 
 def hold(volume: str) -> t.ContextManager[t.Any]:
-    """Hold a logical volume, "VG/LV", open, so that nobody can remove it or its group in the meantime, not even by force.
-
-    When ceph-volume cannot make an OSD, it removes the volumes that carry its number, also those that it was given.
-    """
+    """Hold a logical volume, "VG/LV", open: when ceph-volume cannot make an OSD, it removes the volumes that carry its number, by force."""
     return open(f"/dev/{volume}", "rb", buffering=0)  # pylint: disable=consider-using-with
 
 
 def room_of(row: t.Mapping[str, str]) -> Room:
     return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
-
-
-def _physical(row: t.Mapping[str, str]) -> bool:
-    return (row.get("devices") or "").startswith("/")
-
-
-def _devices_of(row: t.Mapping[str, str]) -> set[str]:
-    """Return the physical devices of a row of lvs: "/dev/sdb(0),/dev/sdc(0)"."""
-    return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
 
 
 def wipe(path: str) -> None:
