@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Managers, metadata servers and gateways of a host: identity, keyring, unit, and a running daemon that answers.
+"""Managers, metadata servers and gateways of a host: identity, keyring, unit, and a running daemon that answers; and what all kinds of daemons share.
 
 PRIVATE to the collection.
 """
@@ -11,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import json
 import os
 import re
 import shutil
+import socket
+import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, maps, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, maps, paths
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
@@ -89,10 +92,7 @@ class State:
 
 
 class Observed(t.NamedTuple):
-    """What is there of all of them.
-
-    installed: versions by program, "" where it is not there. shim_needed: why the shim is needed, "" where it is not; and its files as they are.
-    """
+    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not; and its files as they are."""
 
     states: t.Mapping[str, State]
     installed: t.Mapping[str, str] = {}
@@ -158,9 +158,8 @@ def bcrypt_version() -> str:
 
 @dataclasses.dataclass
 class Provider:
-    """The daemons of this host.
+    """The daemons of this host. cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
 
-    cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
     shim: the text of a bcrypt.py that imports nothing, for managers that need it.
     restart_outdated: whether a daemon whose version is not the installed one is restarted.
     """
@@ -195,7 +194,7 @@ class Provider:
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
-        running = (admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else ""
+        running = (ask(daemon.entity, "version") or {}).get("version", "") if unit.active else ""
         file, stamp, folder = keyring_files.read(daemon.place), files.read(f"{daemon.folder}/{STAMP}"), os.path.isdir(daemon.folder)
         return State(**known, file=file, stamp=stamp, folder=folder, unit=unit, running=running)
 
@@ -216,8 +215,9 @@ class Provider:
             before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
             after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
             draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
-            needs, reason = [MGR_DROP_IN], "it needs bcrypt itself, so it cannot load here"
-            draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, self._disable_restful, needs=needs, reason=reason)
+            reason = "it needs bcrypt itself, so it cannot load here"
+            disable = functools.partial(self._send, "mgr module disable", module="restful")
+            draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, disable, needs=[MGR_DROP_IN], reason=reason)
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
             path = systemd.drop_in_path(MGR_TEMPLATE)
             draft.ensure("drop_in", MGR_TEMPLATE, {"unit": path}, None, self._remove_shim, reason="this manager loads its modules without it")
@@ -254,7 +254,7 @@ class Provider:
         draft.ensure("unit", daemon.unit, unit if any(unit.values()) else None, None, stop, risk=Risk.RESTART, reason="the daemon stops")
         needs = [f"unit/{daemon.unit}"]
         caps = None if state.key is None else {"caps": dict(state.caps)}
-        draft.ensure("client", daemon.entity, caps, None, lambda: asked(self.cluster).command("auth del", entity=daemon.entity), needs=needs)
+        draft.ensure("client", daemon.entity, caps, None, functools.partial(self._send, "auth del", entity=daemon.entity), needs=needs)
         folder = {"client": daemon.entity} if state.folder else None
         draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
@@ -267,13 +267,13 @@ class Provider:
 
     # -- apply
 
+    def _send(self, prefix: str, **words: t.Any) -> t.Any:
+        return asked(self.cluster).command(prefix, **words)
+
     def _write_keyring(self, daemon: Daemon) -> None:
         key = keyring_files.read_key(asked(self.cluster), daemon.entity)
         files.make_folder(daemon.folder, 0o750, *paths.owner())
         keyring_files.write(daemon.place, key)
-
-    def _disable_restful(self) -> None:
-        asked(self.cluster).command("mgr module disable", module="restful")
 
     def _add_shim(self) -> None:
         files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
@@ -295,7 +295,7 @@ class Provider:
         (systemd.restart if again else systemd.start)(name)
 
         def ready(unit: systemd.Unit) -> bool:
-            return unit.active and unit.pid not in (0, before) and bool(admin_socket.ask(daemon.entity, "version")) and self._known(daemon)
+            return unit.active and unit.pid not in (0, before) and bool(ask(daemon.entity, "version")) and self._known(daemon)
 
         await_unit(name, ready, self.wait, f"{daemon.entity} did not report")
         self._stamp(daemon)
@@ -303,12 +303,33 @@ class Provider:
     def _known(self, daemon: Daemon) -> bool:
         """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
         if daemon.type == "mgr":
-            dump = asked(self.cluster).command("mgr dump")
+            dump = self._send("mgr dump")
             return bool(dump.get("available")) and daemon.id in (dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", [])))
         try:
-            return daemon.type != "mds" or bool(asked(self.cluster).command("mds metadata", who=daemon.id))
+            return daemon.type != "mds" or bool(self._send("mds metadata", who=daemon.id))
         except CommandFailed:
             return False
+
+
+def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
+    """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet).
+
+    The protocol: the command ended by a zero byte; the answer's length in four bytes, big-endian, and the answer.
+    """
+    path = f"{paths.RUN}/{paths.CLUSTER}-{daemon}.asok"
+    try:
+        if not os.path.exists(path):  # a client's also carries its process id and a number
+            found = (one for one in glob.glob(f"{paths.RUN}/{paths.CLUSTER}-{glob.escape(daemon)}.*.asok") if re.search(r"\.\d+\.\d+\.asok$", one))
+            path = max(found, key=os.path.getmtime, default=path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            connection.sendall(json.dumps({"prefix": prefix}).encode() + b"\0")
+            with connection.makefile("rb") as answer:
+                (length,) = struct.unpack(">I", answer.read(4))
+                return json.loads(answer.read(length))
+    except (OSError, struct.error, ValueError):
+        return None
 
 
 def write_drop_in(unit: str, text: str) -> None:

@@ -20,7 +20,7 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, daemons, keyring_files, paths, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, keyring_files, paths, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
@@ -238,7 +238,7 @@ def _in_quorum(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
     status: dict[str, t.Any] = {}
 
     def check() -> bool:
-        status.update(admin_socket.ask(f"mon.{name}", "mon_status") or {})
+        status.update(daemons.ask(f"mon.{name}", "mon_status") or {})
         return status.get("state") in ("leader", "peon")
 
     if wait.wait_until(check, seconds):

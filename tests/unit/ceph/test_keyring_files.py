@@ -18,7 +18,7 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, ceph_conf, daemons, devices, exports, keyring_files, mons, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, devices, exports, keyring_files, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
@@ -70,7 +70,7 @@ class Cluster:
 def there(monkeypatch, tmp_path):
     """A host on which everything is as it should be but its keyrings, which are in a folder of the test's own."""
     monkeypatch.setattr(systemd, "units", lambda names: {name: systemd.NO_UNIT if name == ganesha.KERNEL_SERVER else RUNS for name in names})
-    monkeypatch.setattr(admin_socket, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
+    monkeypatch.setattr(daemons, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
     monkeypatch.setattr(process, "installed", lambda program: True)
     monkeypatch.setattr(mons, "Connection", Cluster)
     monkeypatch.setattr(mons, "has_data", lambda name: True)
