@@ -240,7 +240,7 @@ class Provider:
         needs = [client, f"keyring/{daemon.keyring}", *shared]
         reason = "; ".join(text for text, so in reasons.items() if so)
         if not (state.unit.enabled and state.unit.active):
-            ensure_running(draft, daemon.unit, state.unit, state.folder, lambda: self._begin(daemon, False), needs)
+            ensure_running(draft, daemon.unit, state.unit, state.folder, functools.partial(self._begin, daemon, False), needs)
         elif reason:
             begin = functools.partial(self._begin, daemon, True)
             draft.ensure("unit", daemon.unit, {"restart": None}, {"restart": reason}, begin, needs=needs, risk=Risk.RESTART, reason=reason)
@@ -352,14 +352,14 @@ def await_unit(name: str, ready: t.Callable[[systemd.Unit], bool], seconds: int,
 def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str]) -> None:
     """Plan that an identity is there with its caps and no other. known: its caps in the cluster, None where it is not there. Pure."""
 
-    def send(prefix: str) -> None:
-        asked(cluster).command(prefix, entity=entity, caps=[part for pair in wanted.items() for part in pair])
-
-    if known is None:
-        draft.ensure("client", entity, None, {"caps": dict(wanted)}, lambda: send("auth get-or-create"))
-    else:
-        now = _one_spelling(known)
-        draft.ensure("client", entity, now, {**dict.fromkeys(now), **_one_spelling(wanted)}, lambda: send("auth caps"))
+    now: t.Optional[dict[str, str]] = None
+    desired: dict[str, t.Any] = {"caps": dict(wanted)}
+    prefix = "auth get-or-create"
+    if known is not None:
+        now, prefix = _one_spelling(known), "auth caps"
+        desired = {**dict.fromkeys(now), **_one_spelling(wanted)}
+    caps = [part for pair in wanted.items() for part in pair]
+    draft.ensure("client", entity, now, desired, lambda: asked(cluster).command(prefix, entity=entity, caps=caps))
 
 
 def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
@@ -369,6 +369,5 @@ def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
 
 def ensure_running(draft: Draft, name: str, unit: systemd.Unit, exists: bool, start: t.Callable[[], t.Any], needs: t.Iterable[str]) -> None:
     """Plan that a unit starts at boot and runs; only what is not so yet is shown. exists: whether there is what it runs."""
-    before, after = differing({"enabled": unit.enabled, "running": unit.active}, {"enabled": True, "running": True})
-    if after:
-        draft.ensure("unit", name, before if exists else None, after, start, needs=needs)
+    now, wanted = {"enabled": unit.enabled, "running": unit.active}, {"enabled": True, "running": True}
+    draft.ensure("unit", name, now if exists else None, wanted if exists else differing(now, wanted)[1] or None, start, needs=needs)

@@ -219,24 +219,19 @@ def data_path(number: t.Union[int, str]) -> str:
     return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
 
 
-def keyring_path(number: int) -> str:
-    return f"{data_path(number)}/keyring"
-
-
 def bootstrap_place() -> keyring_files.Place:
     """Where the keyring that makes OSDs belongs, and who may read it."""
     return keyring_files.of_daemons(BOOTSTRAP_KEYRING, BOOTSTRAP)
 
 
 def keyring_place(number: int) -> keyring_files.Place:
-    return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
+    return keyring_files.of_daemons(f"{data_path(number)}/keyring", f"osd.{number}")
 
 
 @dataclasses.dataclass
 class Provider:
-    """The OSDs of this host.
+    """The OSDs of this host. cluster: an open connection, None where there is none yet (check mode only). hostname: as CRUSH has it.
 
-    cluster: an open connection, None where there is none yet (check mode only). hostname: as CRUSH has it.
     share: of the host's memory for all its OSDs, 0 to leave their memory alone. armed: ids of devices that may be wiped.
     wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
     """
@@ -278,7 +273,7 @@ class Provider:
         observed.lost = self._lost([device.path for device in self.devices if found[device.path].gone], known, numbers)
         for device, osd in own.items():
             # One that runs comes up, but not where it has lost a device or its key.
-            runs = observed.units[unit_name(osd.id)].active and observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
+            runs = observed.units[unit_name(osd.id)].active and observed.files[keyring_place(osd.id).path].key == observed.keys[osd.id]
             if self.patient and runs and not known[osd.id].up and not observed.gone(device):
                 self._wait_up(osd.id, Unreachable)
                 known[osd.id] = known[osd.id]._replace(up=True)
@@ -292,12 +287,10 @@ class Provider:
         lost: dict[str, int] = {}
         for told in self.cluster.command("osd metadata"):
             number = told["id"]
-            if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
-                continue
-            drop_in, link = files.read(systemd.drop_in_path(unit_name(number))) or "", ""
-            with contextlib.suppress(OSError):
-                link = os.readlink(f"{data_path(number)}/block")
-            lost.update({path: number for path in gone if path not in lost and was_on(path, told, drop_in, link)})
+            if number in known and number not in here and (told.get("hostname") or "").partition(".")[0] in names:
+                drop_in, link = files.read(systemd.drop_in_path(unit_name(number))) or "", f"{data_path(number)}/block"
+                link = os.readlink(link) if os.path.islink(link) else ""
+                lost = {**{path: number for path in gone if was_on(path, told, drop_in, link)}, **lost}
         return lost
 
     def plan(self, observed: Observed) -> Plan:

@@ -21,7 +21,7 @@ RAW = osds.Device(DISK, "raw")
 OSD = devices.Osd(3, UUID, FSID, "raw")
 HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
 FILE = keyring_files.File(True, Secret("AQ=="), "ceph", "ceph", "0600")
-FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key=Secret("AQb==")), osds.keyring_path(3): FILE}
+FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key=Secret("AQb==")), osds.keyring_place(3).path: FILE}
 GOOD = osds.Observed(
     devices={DISK: HELD},
     fsid=FSID,
@@ -119,7 +119,7 @@ def test_a_host_made_anew_gets_its_osds_back():
 
 
 def test_a_stale_keyring_is_mended():
-    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_path(3): dataclasses.replace(FILE, key=Secret("AQbad="))}))
+    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_place(3).path: dataclasses.replace(FILE, key=Secret("AQbad="))}))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 
