@@ -70,12 +70,8 @@ class Daemon(Kind):
     restart_on: t.Optional[str] = None
 
     @property
-    def keyring(self) -> str:
-        return f"{self.folder}/keyring"
-
-    @property
     def place(self) -> keyring_files.Place:
-        return keyring_files.of_daemons(self.keyring, self.entity)
+        return keyring_files.of_daemons(f"{self.folder}/keyring", self.entity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +116,6 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
     if problems:
         raise Invalid(problems)
     return daemons
-
-
-def installed_version(program: str) -> str:
-    """Return the version of an installed Ceph program, "" where it is not installed."""
-    found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60)) if process.installed(program) else None
-    return found.group() if found else ""
 
 
 def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
@@ -182,9 +172,10 @@ class Provider:
         units = systemd.units([daemon.unit for daemon in self.daemons])
 
         def version(program: str) -> str:
-            if self.restart_outdated or (self.shim and program == "ceph-mgr"):
-                return installed_version(program)
-            return "?" if process.installed(program) else ""
+            if not process.installed(program) or not (self.restart_outdated or (self.shim and program == "ceph-mgr")):
+                return "?" if process.installed(program) else ""
+            found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60))
+            return found.group() if found else ""
 
         installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
         needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in installed else ""
@@ -237,7 +228,7 @@ class Provider:
             "what it reads at its start changed": state.stamp != daemon.restart_on and None not in (state.stamp, daemon.restart_on),
             f"it runs {state.running}, and {installed} is installed": self.restart_outdated and state.running not in ("", installed) and installed,
         }
-        needs = [client, f"keyring/{daemon.keyring}", *shared]
+        needs = [client, f"keyring/{daemon.place.path}", *shared]
         reason = "; ".join(text for text, so in reasons.items() if so)
         if not (state.unit.enabled and state.unit.active):
             ensure_running(draft, daemon.unit, state.unit, state.folder, functools.partial(self._begin, daemon, False), needs)
@@ -256,7 +247,7 @@ class Provider:
         caps = None if state.key is None else {"caps": dict(state.caps)}
         draft.ensure("client", daemon.entity, caps, None, functools.partial(self._send, "auth del", entity=daemon.entity), needs=needs)
         folder = {"client": daemon.entity} if state.folder else None
-        draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
+        draft.ensure("keyring", daemon.place.path, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []

@@ -174,8 +174,10 @@ class _Host:
         rows = logical_volumes() if nodes else []
         tags = [parse_tags(row.get("lv_tags", "")) for row in rows]
         here = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # uuids of the OSDs whose data is on this host
-        # Each with its node, and with those that it lies on: "/dev/sdb(0),/dev/sdc(0)".
-        self.volumes = [(_volume(row, here), os.path.realpath(row.get("lv_path") or "/"), _under(row.get("devices") or "")) for row in rows]
+        self.volumes: list[tuple[Volume, str, set[str]]] = []  # each with its node, and with those that it lies on
+        for row in rows:
+            under = re.findall(r"(?:^|,)(/[^,]+)\(\d+\)", row.get("devices") or "")  # of "/dev/sdb(0),/dev/sdc(0)"
+            self.volumes.append((_volume(row, here), os.path.realpath(row.get("lv_path") or "/"), set(map(os.path.realpath, under))))
         self.groups = volume_groups() if any("LVM2_member" in kinds for kinds in self.signed.values()) else []
         mounts = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
         self.mounts = {row[2]: row[4] for row in mounts if len(row) > 4}  # by "major:minor"
@@ -276,10 +278,6 @@ def _whole(system: str) -> t.Optional[Room]:
     sectors = (files.read(f"{system}/size") or "").strip()
     extents = max(0, int(sectors) * 512 - METADATA) // EXTENT if sectors.isdigit() else 0
     return Room(EXTENT, extents, extents) if extents else None
-
-
-def _under(text: str) -> set[str]:
-    return {os.path.realpath(path) for path in re.findall(r"(?:^|,)(/[^,]+)\(\d+\)", text)}
 
 
 def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:

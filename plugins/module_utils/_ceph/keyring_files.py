@@ -191,13 +191,11 @@ class Provider:
             elif file.exists:
                 draft.ensure("keyring", keyring.path, {"client": keyring.client}, None, functools.partial(os.unlink, keyring.path))
         if self.settings is not None:
-            before = {name: ceph_conf.conf_value(conf, name) for name in self.settings}
-            after = self.settings if conf is not None else differing(before, self.settings)[1]
-            draft.ensure("conf", self.conf, None if conf is None else before, after, self._write_conf)
+            settings = self.settings
+            before = {name: ceph_conf.conf_value(conf, name) for name in settings}
+            now, after = (None, differing(before, settings)[1]) if conf is None else (before, settings)
+            draft.ensure("conf", self.conf, now, after, lambda: files.write(self.conf, ceph_conf.edit_conf(files.read(self.conf), settings), 0o644))
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
-
-    def _write_conf(self) -> None:
-        files.write(self.conf, ceph_conf.edit_conf(files.read(self.conf), self.settings or {}), 0o644)

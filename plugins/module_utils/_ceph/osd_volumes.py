@@ -39,12 +39,8 @@ class Part:
 
     @property
     def link(self) -> str:
-        """What it is called in the OSD's data folder."""
+        """What it is called in the OSD's data folder, and by ceph-volume."""
         return "block" if self.kind == "block" else f"block.{self.kind}"
-
-    def options(self, data: str, path: str) -> list[str]:
-        """ceph-volume's for it. data: that for the OSD's own device."""
-        return [data if self.kind == "block" else f"--block.{self.kind}", path]
 
 
 def extents(size: t.Optional[int], slots: int, room: Room) -> int:
@@ -118,8 +114,6 @@ class Ledger:
         """Return "VG/LV" for a part: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
         state = devices.look_at([part.path], fsid)[part.path]
         block = part.kind == "block"
-        if state.gone:
-            raise RuntimeError(f"{part.path}: {state.gone}")
         if block and state.blank and state.volumes:
             old = state.volumes[0].name
         if old and not state.volume:

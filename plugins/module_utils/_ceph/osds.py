@@ -263,7 +263,8 @@ class Provider:
             mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
         found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
-        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=_memory(), memory_target=target)
+        memory = sum(int(text) << 10 for text in re.findall(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE))
+        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target)
         own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
         numbers = [osd.id for osd in own.values()]
         observed.units = systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))}))
@@ -415,13 +416,12 @@ class Provider:
         needs = [f"drop_in/{name}", f"keyring/{place.path}"]
         unit, boot = (observed.units.get(one, systemd.NO_UNIT) for one in (name, boot_unit(osd)))
         state = {"enabled": boot.enabled, "running": unit.active, "data folder": file.exists}
+        start = functools.partial(self._activate, device, osd, file.exists)
         if not all(state.values()):
-            reason = f"osd.{osd.id} on {device.path} starts"
-            start = functools.partial(self._activate, device, osd, file.exists)
-            draft.ensure("unit", name, state, dict.fromkeys(state, True), start, needs=needs, reason=reason)
+            draft.ensure("unit", name, state, dict.fromkeys(state, True), start, needs=needs, reason=f"osd.{osd.id} on {device.path} starts")
         elif stale:
-            reason = "its keyring was not the cluster's"
-            draft.ensure("unit", name, {"restart": None}, {"restart": reason}, lambda: self._restart(osd.id), needs=needs, risk=Risk.RESTART, reason=reason)
+            reason, start = "its keyring was not the cluster's", functools.partial(start, again=True)
+            draft.ensure("unit", name, {"restart": None}, {"restart": reason}, start, needs=needs, risk=Risk.RESTART, reason=reason)
         elif not known.up:
             draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
         if device.device_class:
@@ -478,7 +478,7 @@ class Provider:
             fsid = asked(self.cluster).fsid
             places = [part.path if raw else ledger.volume(part, self._slots(part.path), volumes.get(part), fsid) for part in parts]
             words = ["ceph-volume", device.type, "prepare", "--bluestore", *self._number()]
-        words += [word for part, path in zip(parts, places) for word in part.options("--data", path)]
+        words += ["--data", places[0], *(word for part, path in zip(parts[1:], places[1:]) for word in (f"--{part.link}", path))]
         words += ["--no-tmpfs"] if raw else ["--dmcrypt"] if device.encrypted else []
         words += ["--crush-device-class", device.device_class] if device.device_class else []
         with contextlib.ExitStack() as held:
@@ -502,21 +502,19 @@ class Provider:
         self._numbers.add(number)
         return ["--osd-id", str(number)]
 
-    def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
-        """Start an OSD so that it comes back after a reboot, and wait until it is up."""
-        if osd.how == "lvm":
+    def _activate(self, device: Device, osd: Osd, folder: bool, again: bool = False) -> None:
+        """Start an OSD so that it comes back after a reboot, and wait until it is up. again: it runs."""
+        if again:
+            systemd.restart(unit_name(osd.id))
+        elif osd.how == "lvm":
             process.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
         else:
             if not folder:
                 # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
-                options = [word for part in device.parts() for word in part.options("--device", part.path)]
-                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", *options], timeout=SLOW)
+                shared = [word for part in device.parts()[1:] for word in (f"--{part.link}", part.path)]
+                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *shared], timeout=SLOW)
             systemd.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
-
-    def _restart(self, number: int) -> None:
-        systemd.restart(unit_name(number))
-        self._wait_up(number, RuntimeError)
 
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
         def up(_unit: systemd.Unit) -> bool:
@@ -531,8 +529,3 @@ def last_words(error: Exception) -> str:
         return str(error)
     before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
     return str(process.CommandError(error.argv, error.code, before)) if before else str(error)
-
-
-def _memory() -> int:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0
