@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Crash reports of a host: a key of its own with which ceph-crash posts them, and no report that is none.
 
-ceph-crash runs as the user ceph (since 16.2.11, CVE-2022-3650). Every ten minutes it tries to post what lies in its folder, as
-client.crash.HOST, then as client.crash, then as client.admin, and moves what it has posted.
+Every ten minutes ceph-crash, as the user ceph (since 16.2.11, CVE-2022-3650), tries to post what lies in its folder, as client.crash.HOST, then as
+client.crash, then as client.admin, and moves what it has posted.
 
 PRIVATE to the collection.
 """
@@ -24,8 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
 
-PROGRAM = "ceph-crash"
-UNIT = "ceph-crash.service"
+PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
 FOLDER = f"{paths.DATA}/crash"
 
@@ -49,9 +48,9 @@ class Observed(t.NamedTuple):
 def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
     """Whether a report is known to be of nothing that has crashed. Pure.
 
-    All of them are of managers that load their modules without the role's shim (see daemons.needs_shim). A module without NOTIFY_TYPES leaves an
-    AttributeError behind in the interpreter, which the next import trips over: it comes from no line of Python, so it has no backtrace, and the
-    module works. And no module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter.
+    All are of managers that load their modules without the role's shim (see daemons.needs_shim). A module without NOTIFY_TYPES leaves an AttributeError
+    behind, of no line of Python and so without a backtrace, which the next import trips over: the module works. And no module can import bcrypt, and
+    restful cannot import OpenSSL, in a subinterpreter.
     """
     if report.get("process_name") != "ceph-mgr" or report.get("mgr_module_caller") != "PyModule::load_subclass_of":
         return False

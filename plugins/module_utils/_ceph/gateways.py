@@ -52,10 +52,10 @@ def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
             raise ValueError(f"{kind}: only beast and civetweb are read")
         for word in words:
             key, _sign, value = word.partition("=")
-            secure, option = key.startswith("ssl_"), key[4:] if key.startswith("ssl_") else key
+            secure, option = key.startswith("ssl_"), key.removeprefix("ssl_")
             try:
                 if kind == "civetweb" and key == "port":
-                    found += [_listener(one.endswith("s"), one[:-1] if one.endswith("s") else one) for one in value.split("+")]
+                    found += [_listener(one.endswith("s"), one.removesuffix("s")) for one in value.split("+")]
                 elif kind == "beast" and option == "port":
                     found.append(Listener(secure, None, _port(value)))
                 elif kind == "beast" and option == "endpoint":
@@ -66,7 +66,7 @@ def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
         raise ValueError("its frontends name no port or endpoint: a gateway that listens nowhere does not start")
     port, ports = int(instance["port"]), sorted({one.port for one in found})
     if port not in ports:
-        shown = ", ".join(str(one) for one in ports)
+        shown = ", ".join(map(str, ports))
         raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or mend frontends")
     return list(dict.fromkeys(found))
 
@@ -109,9 +109,8 @@ def urls(address: str, places: t.Sequence[Listener]) -> list[str]:
 
 
 def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any]], site: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Return the gateways of one host. Raises ValueError.
+    """Return the gateways of one host. host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site. Raises ValueError.
 
-    host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site.
     Each has host, urls (one for each place where it listens), names (by which clients may know it), entity (cephx client), options (of the
     configuration database) and daemon (an item of ceph_daemon's daemons).
     """

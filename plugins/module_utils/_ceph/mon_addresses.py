@@ -23,11 +23,11 @@ _ONE = re.compile(r"(?:(?:v[12]|any):)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?
 
 
 def parse_mon_host(text: str) -> tuple[Address, ...]:
-    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port).
+    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port). Raises ValueError for what it can't read.
 
-    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and
-    names, separated by commas, semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that
-    the client tries both protocols; else the v2 port, or the only one there is. Raises ValueError for what it can't read.
+    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and names, separated by commas,
+    semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that the client tries both protocols; else the v2 port, or
+    the only one there is.
     """
     found: dict[str, set[int]] = {}
     for entry in filter(None, re.split(r"[,;\s]+", _SEVERAL.sub(r"\1", text))):

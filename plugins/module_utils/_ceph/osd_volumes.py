@@ -84,14 +84,15 @@ def _spare(volume: Volume, lives: t.Callable[[Osd], bool], wiped: t.Collection[s
 
 def _taken(part: Part, state: Found, lives: t.Callable[[Osd], bool]) -> str:
     """Return what lies on a device, and what would make room."""
-    kind, owned = part.kind, [(volume, volume.osd) for volume in state.volumes if volume.osd]
-    text = "; there are " + ", ".join(f"the {volume.kind} of osd.{osd.id} ({volume.name})" for volume, osd in owned) if owned else ""
+    owned = [(volume, volume.osd) for volume in state.volumes if volume.osd]
+    there = ", ".join(f"the {volume.kind} of osd.{osd.id} ({volume.name})" for volume, osd in owned)
+    text = f"; there are {there}" if there else ""
     for volume, osd in owned:
         if volume.alone and lives(osd):
             once = f"once the cluster has it no more (ceph osd purge {osd.id}), its {volume.kind} is used again"
             text += f". The data of osd.{osd.id} is not on this host: {once}"
-    smaller = f"a smaller {kind}_size, " if state.room and state.room.free else ""
-    return f"{text}. Declare {smaller}another device, or no {kind}; {kind}_slots or {kind}_size leaves room where a device is first used"
+    size, slots = f"{part.kind}_size", f"{part.kind}_slots"
+    return f"{text}. Declare a smaller {size}, another device, or no {part.kind}; {slots} or {size} leaves room where a device is first used"
 
 
 def _shown(count: int, room: Room) -> str:

@@ -29,10 +29,9 @@ BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
 BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 
-# Ceph's own least value of osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min).
-MEMORY_FLOOR = 896 << 20
-# RAM as the kernel reports it changes a little with the kernel; the target must not.
-MEMORY_STEP = 64 << 20
+# Ceph's own least osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min), and steps larger than what
+# RAM as the kernel reports it changes by with the kernel.
+MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
 
 
@@ -164,8 +163,7 @@ def memory_target(memory: int, share: float, osds: int) -> int:
 def drop_in_text(device: Device, how: str = "raw") -> str:
     """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
 
-    For a raw OSD it does at every start what ceph-volume's own units do for the type lvm: at boot udev gives devices to root,
-    and ceph-volume links to the kernel's names, which change.
+    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change: its own units mend that for the type lvm only.
     """
     if how != "raw":
         return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
@@ -408,7 +406,7 @@ class Provider:
     def _plan_kept(self, device: Device, osd: Osd, observed: Observed, draft: Draft) -> None:
         name, known = unit_name(osd.id), observed.known[osd.id]
         text, there = drop_in_text(device, osd.how), observed.drop_ins.get(osd.id)
-        draft.ensure("drop_in", name, None if there is None else {"unit": there}, {"unit": text}, lambda: self._write_drop_in(device, osd))
+        draft.ensure("drop_in", name, None if there is None else {"unit": there}, {"unit": text}, functools.partial(daemons.write_drop_in, name, text))
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
@@ -453,9 +451,6 @@ class Provider:
         made = self._send("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)
         keyring_files.write(bootstrap_place(), Secret(made[0]["key"]))
 
-    def _write_drop_in(self, device: Device, osd: Osd) -> None:
-        daemons.write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
-
     def _make(self, device: Device, volumes: t.Mapping[Part, str]) -> None:
         """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
         ledger = Ledger()
@@ -468,7 +463,7 @@ class Provider:
         osd = devices.osd_of_label(devices.read_label(data)) if device.type == "raw" else devices.osd_of_tags(devices.volume_tags().get(data, {}))
         if osd is None:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        self._write_drop_in(device, osd)
+        daemons.write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
         self._activate(device, osd, device.type == "raw")
 
     def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger) -> str:
@@ -491,7 +486,7 @@ class Provider:
     def _number(self) -> list[str]:
         """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
 
-        They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
+        They are of an OSD that was removed, or of another cluster; when ceph-volume cannot make an OSD, it wipes whatever carries the number.
         """
         known = {entry["osd"]: entry["uuid"] for entry in self._send("osd dump")["osds"]}
         noted = [(int(tags["osd_id"]), tags.get("osd_fsid")) for tags in devices.volume_tags().values() if tags.get("osd_id", "").isdigit()]
