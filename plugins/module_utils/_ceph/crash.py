@@ -30,10 +30,7 @@ FOLDER = f"{paths.DATA}/crash"
 
 
 class Observed(t.NamedTuple):
-    """What is there. key, caps: of the client in the cluster. owner: of the folder of posted reports, "" where there is none.
-
-    waiting, new: false alarms by id, in the host's folder, and those from this host that the cluster warns of.
-    """
+    """What is there. key, caps: in the cluster. owner: of the folder of posted reports. waiting, new: false alarms here, and those the cluster warns of."""
 
     installed: bool = False
     key: t.Optional[Secret] = None
@@ -61,11 +58,7 @@ def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
 
 
 class Provider:
-    """The crash reports of this host. cluster: an open connection, None where there is no cluster yet (check mode only).
-
-    hostname: as the host calls itself, with its domain if it has that: it is part of the client's name that ceph-crash takes.
-    after: ids of changes that start daemons, whose reports are to be looked through before they can be posted.
-    """
+    """The crash reports of a host. hostname: with its domain, as ceph-crash names its client. after: ids of changes that start daemons, which may report."""
 
     def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = FOLDER) -> None:
         self.hostname = hostname

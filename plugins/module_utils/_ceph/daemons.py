@@ -121,10 +121,9 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
 def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
     """Why a manager needs the shim, "" where it does not. Pure.
 
-    Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be loaded in one, and
-    mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
-    Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later. Seen with 18.2.7 and 3.13,
-    and with 20.2.4 and 3.14; not with 16.2.15.
+    Managers before 20 run each module in a Python subinterpreter, in which bcrypt from 4.0 on (PyO3) refuses to be loaded, and each imports it: seen with
+    18.2.7 and bcrypt 4.2. Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later: seen with 18.2.7
+    and 3.13, and with 20.2.4 and 3.14; not with 16.2.15.
     """
     ceph, bcrypt = (int(text.partition(".")[0] or 0) for text in (ceph_version, bcrypt_version))
     if 0 < ceph < 20 and bcrypt >= 4:
@@ -148,10 +147,9 @@ def bcrypt_version() -> str:
 
 @dataclasses.dataclass
 class Provider:
-    """The daemons of this host. cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
+    """The daemons of this host. cluster: None where there is none yet (check mode only): all would be created.
 
-    shim: the text of a bcrypt.py that imports nothing, for managers that need it.
-    restart_outdated: whether a daemon whose version is not the installed one is restarted.
+    shim: the text of a bcrypt.py, for managers that need it. restart_outdated: whether a daemon of another version than the installed one is restarted.
     """
 
     daemons: t.Sequence[Daemon]
@@ -303,10 +301,7 @@ class Provider:
 
 
 def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
-    """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet).
-
-    The protocol: the command ended by a zero byte; the answer's length in four bytes, big-endian, and the answer.
-    """
+    """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet)."""
     path = f"{paths.RUN}/{paths.CLUSTER}-{daemon}.asok"
     try:
         if not os.path.exists(path):  # a client's also carries its process id and a number

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is on a host's devices: OSDs, signatures, logical volumes, mounts.
 
-It is read without ceph-volume, by two small processes for any number of devices: BlueStore's label is on the device itself, ceph-volume's own notes are
-LVM tags, and one wipefs knows every other signature.
+It is read without ceph-volume, by two small processes for any number of devices: BlueStore's label by itself, ceph-volume's notes by lvs, the rest by wipefs.
 
 PRIVATE to the collection.
 """
@@ -49,10 +48,7 @@ class Osd:
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal", or is to become by its name.
-
-    osd: that OSD; alone: none of whose data is on this host. opened: by whomever.
-    """
+    """A logical volume "VG/LV". kind: what it is of an OSD, or is to become by its name. alone: none of that OSD's data is here. opened: by whomever."""
 
     name: str
     size: int = 0
@@ -91,10 +87,9 @@ class Room(t.NamedTuple):
 class Found:
     """A device as it is. real: the node behind the name, None where there is none. volume: "VG/LV" where it is a logical volume.
 
-    osd: what Ceph wrote on it. holds: all that is on it, in words, empty for an empty device. busy: why it must not even be wiped.
+    osd: what Ceph wrote on it. holds: all that is on it, in words. busy: why it must not even be wiped. broken: why it cannot be read.
     group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
     ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
-    volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
     real: t.Optional[str] = None
@@ -117,14 +112,11 @@ class Found:
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
-    """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.
-
-    A text, the uuid, and then Ceph's own encoding, little-endian: two versions, length, uuid, size, time, description, and a map of notes.
-    """
+    """BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none."""
     if not block.startswith(LABEL_MAGIC):
         return None
     result = {"osd_uuid": block[len(LABEL_MAGIC) : len(LABEL_MAGIC) + 36].decode("ascii", "replace"), "description": ""}
-    rest = io.BytesIO(block[len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8 :])
+    rest = io.BytesIO(block[len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8 :])  # the uuid as text; versions and length, uuid, size, time
 
     def number() -> int:
         return int(struct.unpack("<I", rest.read(4))[0])

@@ -81,10 +81,7 @@ def read(place: Place) -> File:
 def ensure(
     draft: Draft, place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
 ) -> bool:
-    """Plan what makes a file what it should be; return whether it holds another key. Pure.
-
-    key: what is to be in it (or its digest); UNKNOWN where no file can have it yet; None where it is not known, so that any will do.
-    """
+    """Plan a file; return whether it holds another key. key: UNKNOWN where no file can have it yet, None where any will do; or its digest. Pure."""
     if key is None and file.exists and file.key is None:
         key = UNKNOWN
     before, after = ({name: getattr(one, name) for name in ("owner", "group", "mode")} for one in (file, place))

@@ -48,11 +48,7 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there. data: whether the host holds a monitor's. unit: of the daemon. own_fsid: what the running daemon says.
-
-    monmap: addresses by monitor, None where no cluster could be asked. key, file: of client.admin, in the cluster and in the host's keyring file.
-    own: the monitor's own keyring, in its data.
-    """
+    """What is there. own_fsid: of the running daemon. monmap: None where no cluster could be asked. key, file: client.admin's. own: the monitor's keyring."""
 
     data: bool = False
     unit: systemd.Unit = systemd.NO_UNIT
@@ -250,10 +246,9 @@ def _in_quorum(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
 
 
 def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
-    """Say what this host knows of its cluster, without changing anything.
+    """Say what this host knows of its cluster: state, "none" (no monitor here), "down" (and reason, why one cannot be asked) or "living".
 
-    Returns state: "none" (no monitor here), "down" (one is here, and reason says why it cannot be asked) or "living", and
-    then fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
+    Then also fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
     result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": ceph_conf.conf_value(files.read(conf), "fsid")}
     if not has_data(name):

@@ -23,10 +23,7 @@ SLOW = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of an OSD that is declared, kind "block", "db" or "wal", on a device. owner: the OSD's own device.
-
-    size: in bytes, None for an equal share; slots: how many shares the device has, None for as many as are declared.
-    """
+    """A declared "block", "db" or "wal". owner: the OSD's own device. size: bytes, None for an equal share; slots: of those, None for as many as declared."""
 
     path: str
     kind: str
@@ -49,10 +46,7 @@ def extents(size: t.Optional[int], slots: int, room: Room) -> int:
 
 
 def place(state: Found, parts: t.Sequence[Part], slots: int, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> tuple[dict[Part, Volume], list[str]]:
-    """Return the old volumes that parts on one device get, and a problem for each part that there is no room for. Pure.
-
-    slots: the equal shares of the device. lives: whether the cluster has an OSD. wiped: uuids of OSDs whose data is about to be wiped.
-    """
+    """The old volumes that parts on one device get, and why there is no room. lives: in the cluster. wiped: uuids of OSDs about to be wiped. Pure."""
     found: dict[Part, Volume] = {}
     problems: list[str] = []
     spare = [volume for volume in state.volumes if _spare(volume, lives, wiped)]

@@ -64,10 +64,7 @@ class Known(t.NamedTuple):
 
 @dataclasses.dataclass
 class Observed:
-    """What is there: devices by path, units, drop-ins, keyring files by path, the cluster's OSDs and their keys by id, the host's memory in bytes.
-
-    files: that of an OSD is not there where it has no data folder. lost: the OSDs that were on devices which are gone or cannot be read, by its path.
-    """
+    """What is there: devices, keyring files and lost OSDs by path, units by name, the rest by OSD. An OSD without a data folder has no file."""
 
     devices: t.Mapping[str, Found]
     fsid: t.Optional[str] = None
@@ -161,10 +158,7 @@ def memory_target(memory: int, share: float, osds: int) -> int:
 
 
 def drop_in_text(device: Device, how: str = "raw") -> str:
-    """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
-
-    At boot udev gives devices to root, and ceph-volume links to the kernel's names, which change: its own units mend that for the type lvm only.
-    """
+    """The drop-in of an OSD's unit: it names the device, so that it is known whose it was; for raw, it does what ceph-volume's units do for lvm."""
     if how != "raw":
         return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
     lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
@@ -184,11 +178,7 @@ def _note(path: str, how: str, link: str = "block") -> str:
 
 
 def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str = "") -> bool:
-    """Whether an OSD was on a device that is gone. Pure.
-
-    told: what the OSD told the cluster of itself when it last started ("osd metadata"): "device_ids": "sdb=MODEL_SERIAL,nvme0n1=…".
-    drop_in, link: what this host still has of it, its drop-in and where "block" in its data folder leads.
-    """
+    """Whether an OSD was on a device that is gone. told: its "osd metadata". drop_in, link: what this host has of it, and where its "block" leads. Pure."""
     if link == path or {_note(path, how) for how in ("raw", "lvm")} & set(drop_in.splitlines()):
         return True
     own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
@@ -228,10 +218,9 @@ def keyring_place(number: int) -> keyring_files.Place:
 
 @dataclasses.dataclass
 class Provider:
-    """The OSDs of this host. cluster: an open connection, None where there is none yet (check mode only). hostname: as CRUSH has it.
+    """The OSDs of this host. cluster: None where there is none yet (check mode only). hostname: as CRUSH has it. armed: ids of devices to be wiped.
 
-    share: of the host's memory for all its OSDs, 0 to leave their memory alone. armed: ids of devices that may be wiped.
-    wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
+    share: of the memory for all OSDs, 0 to leave it alone. wait: seconds until one is up. patient: also before one that runs is called down.
     """
 
     devices: t.Sequence[Device]
@@ -484,10 +473,7 @@ class Provider:
         return places[0]
 
     def _number(self) -> list[str]:
-        """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
-
-        They are of an OSD that was removed, or of another cluster; when ceph-volume cannot make an OSD, it wipes whatever carries the number.
-        """
+        """ceph-volume's option where volumes of others carry the number that the cluster would give: it wipes what carries it when it fails."""
         known = {entry["osd"]: entry["uuid"] for entry in self._send("osd dump")["osds"]}
         noted = [(int(tags["osd_id"]), tags.get("osd_fsid")) for tags in devices.volume_tags().values() if tags.get("osd_id", "").isdigit()]
         old = {number for number, uuid in noted if known.get(number) != uuid}
