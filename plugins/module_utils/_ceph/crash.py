@@ -19,14 +19,14 @@ import os
 import pwd
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files, maps, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files, maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
 
 PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
-FOLDER = f"{paths.DATA}/crash"
+FOLDER = f"{daemons.DATA}/crash"
 
 
 class Observed(t.NamedTuple):
@@ -124,7 +124,7 @@ class Provider:
 
     def _make_posted(self) -> None:
         os.makedirs(self.posted, exist_ok=True)
-        os.chown(self.posted, *paths.owner())
+        os.chown(self.posted, *daemons.owner())
 
     def _move(self) -> None:
         """As ceph-crash does with what it has posted: nothing is lost, and nothing is asked about it any more."""

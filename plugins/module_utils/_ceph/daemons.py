@@ -11,19 +11,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import grp
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
 import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, maps, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
 
+# Where Debian, Ubuntu and the EL family put what Ceph has on a host.
+DATA, RUN, CLUSTER = "/var/lib/ceph", "/run/ceph", "ceph"
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
 # Where the manager finds what stands in bcrypt's place; see needs_shim.
@@ -35,6 +39,19 @@ Environment=PYTHONPATH={SHIM_FOLDER}
 # Releases that still have the module restful cannot load it, and each attempt makes a crash report.
 Environment=CEPH_ARGS=--mgr-disabled-modules=restful
 """
+
+
+def short_hostname() -> str:
+    """The host's name without its domain, as Ceph itself names a host."""
+    return socket.gethostname().split(".")[0]
+
+
+def owner() -> tuple[int, int]:
+    """The uid and gid of Ceph's daemons on this host; root's where the packages are not there yet."""
+    try:
+        return pwd.getpwnam("ceph").pw_uid, grp.getgrnam("ceph").gr_gid
+    except KeyError:
+        return 0, 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Kind:
 
 
 def _kind(program: str, entity: str, name: str, **caps: str) -> Kind:
-    return Kind(program, entity, f"{paths.DATA}/{name}/{paths.CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
+    return Kind(program, entity, f"{DATA}/{name}/{CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
 
 
 KINDS: t.Mapping[str, Kind] = {
@@ -261,7 +278,7 @@ class Provider:
 
     def _write_keyring(self, daemon: Daemon) -> None:
         key = keyring_files.read_key(asked(self.cluster), daemon.entity)
-        files.make_folder(daemon.folder, 0o750, *paths.owner())
+        files.make_folder(daemon.folder, 0o750, *owner())
         keyring_files.write(daemon.place, key)
 
     def _add_shim(self) -> None:
@@ -275,7 +292,7 @@ class Provider:
 
     def _stamp(self, daemon: Daemon) -> None:
         if daemon.restart_on is not None:
-            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, *paths.owner())
+            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, *owner())
 
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
@@ -302,10 +319,10 @@ class Provider:
 
 def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
     """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet)."""
-    path = f"{paths.RUN}/{paths.CLUSTER}-{daemon}.asok"
+    path = f"{RUN}/{CLUSTER}-{daemon}.asok"
     try:
         if not os.path.exists(path):  # a client's also carries its process id and a number
-            found = (one for one in glob.glob(f"{paths.RUN}/{paths.CLUSTER}-{glob.escape(daemon)}.*.asok") if re.search(r"\.\d+\.\d+\.asok$", one))
+            found = (one for one in glob.glob(f"{RUN}/{CLUSTER}-{glob.escape(daemon)}.*.asok") if re.search(r"\.\d+\.\d+\.asok$", one))
             path = max(found, key=os.path.getmtime, default=path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)

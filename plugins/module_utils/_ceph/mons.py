@@ -20,7 +20,7 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, keyring_files, paths, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, keyring_files, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
@@ -63,7 +63,7 @@ class Observed:
 
 
 def data_path(name: str) -> str:
-    return f"{paths.DATA}/mon/{paths.CLUSTER}-{name}"
+    return f"{daemons.DATA}/mon/{daemons.CLUSTER}-{name}"
 
 
 def admin_place() -> keyring_files.Place:
@@ -197,7 +197,7 @@ class Provider:
         place = data_path(self.wanted.name)
         made = f"{os.path.dirname(place)}/.new-{self.wanted.name}"
         shutil.rmtree(made, ignore_errors=True)
-        files.make_folder(made, 0o750, *paths.owner())
+        files.make_folder(made, 0o750, *daemons.owner())
         words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", f"{folder}/monmap", "--keyring", "{secret}"]
         process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place):

@@ -18,7 +18,7 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, paths, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
-BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
+BOOTSTRAP_KEYRING = f"{daemons.DATA}/bootstrap-osd/{daemons.CLUSTER}.keyring"
 BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 
 # Ceph's own least osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min), and steps larger than what
@@ -127,11 +127,10 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
         problems += [
             f"{where}.{'path' if kind == 'block' else kind} '{part.path}' is no absolute path" for kind, part in parts.items() if not part.path.startswith("/")
         ]
-    problems += [
-        f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
-        for path, count in slots.items()
-        if count < shares[path]
-    ]
+    for path, count in slots.items():
+        if count < shares[path]:
+            room = f"its slots leave room for {count}: declare as many as it is to serve in the end"
+            problems.append(f"{path} is to serve {shares[path]} OSDs' parts, and {room}")
     if problems:
         raise Invalid(problems)
     return declared
@@ -204,7 +203,7 @@ def boot_unit(osd: Osd) -> str:
 
 
 def data_path(number: t.Union[int, str]) -> str:
-    return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
+    return f"{daemons.DATA}/osd/{daemons.CLUSTER}-{number}"
 
 
 def bootstrap_place() -> keyring_files.Place:
@@ -271,7 +270,7 @@ class Provider:
         """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
         if not gone or self.cluster is None:
             return {}
-        names = {self.hostname.partition(".")[0], paths.short_hostname()}
+        names = {self.hostname.partition(".")[0], daemons.short_hostname()}
         lost: dict[str, int] = {}
         for told in self.cluster.command("osd metadata"):
             number = told["id"]
@@ -475,8 +474,8 @@ class Provider:
     def _number(self) -> list[str]:
         """ceph-volume's option where volumes of others carry the number that the cluster would give: it wipes what carries it when it fails."""
         known = {entry["osd"]: entry["uuid"] for entry in self._send("osd dump")["osds"]}
-        noted = [(int(tags["osd_id"]), tags.get("osd_fsid")) for tags in devices.volume_tags().values() if tags.get("osd_id", "").isdigit()]
-        old = {number for number, uuid in noted if known.get(number) != uuid}
+        noted = filter(None, map(devices.osd_of_tags, devices.volume_tags().values()))
+        old = {osd.id for osd in noted if known.get(osd.id) != osd.uuid}
         if not old - set(known):
             return []
         number = next(number for number in itertools.count() if number not in {*known, *old, *self._numbers})
