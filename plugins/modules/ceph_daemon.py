@@ -142,8 +142,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse, short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, integer, mapping, presence, records, string

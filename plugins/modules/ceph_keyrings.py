@@ -103,7 +103,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyrings import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyring_files import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, field, filepath, mapping, presence, records, string

@@ -124,8 +124,8 @@ import dataclasses
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, string

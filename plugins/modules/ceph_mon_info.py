@@ -74,8 +74,8 @@ name:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import has_data, survey
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, string
 

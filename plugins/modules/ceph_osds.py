@@ -147,8 +147,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.paths import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, real, records, string

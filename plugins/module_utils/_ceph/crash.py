@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Crash reports of a host: a key of its own with which ceph-crash posts them, and no report that is none.
 
-ceph-crash runs as the user ceph (since 16.2.11, CVE-2022-3650). Every ten minutes it tries to post what lies in its folder, as
-client.crash.HOST, then as client.crash, then as client.admin, and moves what it has posted.
+Every ten minutes ceph-crash, as the user ceph (since 16.2.11, CVE-2022-3650), tries to post what lies in its folder, as client.crash.HOST, then as
+client.crash, then as client.admin, and moves what it has posted.
 
 PRIVATE to the collection.
 """
@@ -13,30 +13,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import pwd
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files, maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import ensure_client, ensure_running
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
 
-PROGRAM = "ceph-crash"
-UNIT = "ceph-crash.service"
+PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
-FOLDER = f"{paths.DATA}/crash"
-POSTED = "posted"
+FOLDER = f"{daemons.DATA}/crash"
 
 
 class Observed(t.NamedTuple):
-    """What is there. key, caps: of the client in the cluster. owner: of the folder of posted reports, "" where there is none.
-
-    waiting, new: false alarms by id, in the host's folder, and those from this host that the cluster warns of.
-    """
+    """What is there. key, caps: in the cluster. owner: of the folder of posted reports. waiting, new: false alarms here, and those the cluster warns of."""
 
     installed: bool = False
     key: t.Optional[Secret] = None
@@ -51,35 +45,27 @@ class Observed(t.NamedTuple):
 def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
     """Whether a report is known to be of nothing that has crashed. Pure.
 
-    All of them are of managers that start and load their modules without the role's shim (see daemons.needs_shim):
-
-    - A module without NOTIFY_TYPES leaves an AttributeError behind in the interpreter, which the next import then trips over. It comes
-      from no line of Python, so it has no backtrace. The module is loaded and works.
-    - No module can import bcrypt, and restful cannot import OpenSSL, in a subinterpreter.
+    All are of managers that load their modules without the role's shim (see daemons.needs_shim). A module without NOTIFY_TYPES leaves an AttributeError
+    behind, of no line of Python and so without a backtrace, which the next import trips over: the module works. And no module can import bcrypt, and
+    restful cannot import OpenSSL, in a subinterpreter.
     """
     if report.get("process_name") != "ceph-mgr" or report.get("mgr_module_caller") != "PyModule::load_subclass_of":
         return False
-    lines = [str(line) for line in report.get("backtrace") or []]
-    if report.get("mgr_python_exception") == "AttributeError":
+    lines, what, module = [str(line) for line in report.get("backtrace") or []], report.get("mgr_python_exception"), report.get("mgr_module")
+    if what == "AttributeError":
         return not lines
-    refused = report.get("mgr_python_exception") == "ImportError" and bool(lines) and "PyO3 modules" in lines[-1]
-    return refused and (report.get("mgr_module") == "restful" or any("import bcrypt" in line for line in lines))
+    return what == "ImportError" and "PyO3 modules" in "".join(lines[-1:]) and (module == "restful" or any("import bcrypt" in line for line in lines))
 
 
 class Provider:
-    """The crash reports of this host.
-
-    hostname: the host's name as it calls itself, with its domain if it has that: it is part of the client's name that ceph-crash takes.
-    cluster: an open connection, None where there is no cluster yet (check mode only).
-    after: ids of changes that start daemons, whose reports are to be looked through before they can be posted.
-    """
+    """The crash reports of a host. hostname: with its domain, as ceph-crash names its client. after: ids of changes that start daemons, which may report."""
 
     def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = FOLDER) -> None:
         self.hostname = hostname
         self.cluster = cluster
         self.after = frozenset(after)
         self.folder = folder
-        self.posted = os.path.join(folder, POSTED)
+        self.posted = f"{folder}/posted"
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
 
@@ -89,37 +75,24 @@ class Provider:
         new: dict[str, str] = {}
         if self.cluster is not None:
             auth, health, manager = self.cluster.many([("auth ls", {}), ("health", {}), ("mgr stat", {})])
-            known = auth_of(auth).get(self.entity, {})
+            known = maps.auth_of(auth).get(self.entity, {})
             if "RECENT_CRASH" in health.get("checks", {}) and manager.get("available"):
-                reports = self.cluster.mgr_command("crash ls-new")
-                new = {report["crash_id"]: _named(report) for report in reports if report.get("utsname_hostname") == self.hostname and false_alarm(report)}
-        try:
+                own = [report for report in self.cluster.mgr_command("crash ls-new") if report.get("utsname_hostname") == self.hostname]
+                new = {report["crash_id"]: _named(report) for report in own if false_alarm(report)}
+        owner = ""
+        with contextlib.suppress(FileNotFoundError):
             owner = files.name_of(pwd.getpwuid, os.stat(self.posted).st_uid)
-        except FileNotFoundError:
-            owner = ""
-        return Observed(
-            installed=process.installed(PROGRAM),
-            **known,
-            file=keyring_files.read(self.place),
-            unit=systemd.units([UNIT])[UNIT],
-            owner=owner,
-            waiting=self._waiting(),
-            new=new,
-        )
+        unit, file = systemd.units([UNIT])[UNIT], keyring_files.read(self.place)
+        return Observed(process.installed(PROGRAM), **known, file=file, unit=unit, owner=owner, waiting=self._waiting(), new=new)
 
     def _waiting(self) -> dict[str, str]:
         """Return the false alarms that lie in the folder, whole and not posted yet, by id. One that is just being written is none yet."""
-        try:
-            names = sorted(os.listdir(self.folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
         found = {}
-        for name in names:
-            text = files.read(os.path.join(self.folder, name, "meta")) if os.path.exists(os.path.join(self.folder, name, "done")) else None
+        for done in sorted(glob.glob(f"{glob.escape(self.folder)}/*/done")):
             with contextlib.suppress(ValueError):
-                report = json.loads(text or "")
+                report = json.loads(files.read(f"{os.path.dirname(done)}/meta") or "")
                 if isinstance(report, dict) and false_alarm(report):
-                    found[name] = _named(report)
+                    found[done.split("/")[-2]] = _named(report)
         return found
 
     def plan(self, observed: Observed) -> Plan:
@@ -127,24 +100,21 @@ class Provider:
         if not observed.installed and self.cluster is not None:
             raise Invalid([f"{PROGRAM} is not installed on this host: its package comes with the role ceph_common"])
         draft = Draft()
-        ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
+        daemons.ensure_client(draft, self.cluster, self.entity, None if observed.key is None else observed.caps, CAPS)
         # Debian's belongs to root: what was posted could not be moved, so the same report would be posted again and no other one ever.
-        owner = {"owner": observed.owner} if observed.owner else None
+        owner, folder = {"owner": observed.owner} if observed.owner else None, f"folder/{self.posted}"
         reason = "ceph-crash moves what it has posted there"
         draft.ensure("folder", self.posted, owner, {"owner": keyring_files.DAEMONS}, self._make_posted, reason=reason)
-        folder = f"folder/{self.posted}"
         reason = "nothing has crashed: a manager reports what it trips over while it loads its modules"
-        shown = {"waiting": list(observed.waiting.values())}
-        draft.ensure("crash_reports", "waiting", shown, {"waiting": []}, self._move, needs={*self.after, folder}, reason=reason)
-        reason = "nothing has crashed: a manager has reported what it tripped over while it loaded its modules"
-        shown = {"new": list(observed.new.values())}
-        draft.ensure("crash_reports", "new", shown, {"new": []}, lambda: self._archive(observed.new), needs=self.after, reason=reason)
+        alarms = (("waiting", observed.waiting, self._move, (folder,)), ("new", observed.new, lambda: self._archive(observed.new), ()))
+        for which, found, mend, needs in alarms:
+            draft.ensure("crash_reports", which, {which: list(found.values())}, {which: []}, mend, needs={*self.after, *needs}, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
-        needs = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
+        first = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
         fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
-        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, needs)
+        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, first)
         if observed.installed:
-            ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
+            daemons.ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
@@ -154,12 +124,12 @@ class Provider:
 
     def _make_posted(self) -> None:
         os.makedirs(self.posted, exist_ok=True)
-        os.chown(self.posted, *paths.owner())
+        os.chown(self.posted, *daemons.owner())
 
     def _move(self) -> None:
         """As ceph-crash does with what it has posted: nothing is lost, and nothing is asked about it any more."""
         for name in self._waiting():
-            os.rename(os.path.join(self.folder, name), os.path.join(self.posted, name))
+            os.rename(f"{self.folder}/{name}", f"{self.posted}/{name}")
 
     def _archive(self, reports: t.Iterable[str]) -> None:
         for report in reports:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Managers, metadata servers and gateways of a host: identity, keyring, unit, and a running daemon that answers.
+"""Managers, metadata servers and gateways of a host: identity, keyring, unit, and a running daemon that answers; and what all kinds of daemons share.
 
 PRIVATE to the collection.
 """
@@ -11,30 +11,47 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import grp
+import json
 import os
+import pwd
 import re
 import shutil
+import socket
+import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
 
+# Where Debian, Ubuntu and the EL family put what Ceph has on a host.
+DATA, RUN, CLUSTER = "/var/lib/ceph", "/run/ceph", "ceph"
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
-
 # Where the manager finds what stands in bcrypt's place; see needs_shim.
-SHIM_FOLDER = "/usr/local/lib/cephstack/mgr"
-MGR_TEMPLATE = "ceph-mgr@.service"
+SHIM_FOLDER, MGR_TEMPLATE = "/usr/local/lib/cephstack/mgr", "ceph-mgr@.service"
+MGR_DROP_IN = f"drop_in/{MGR_TEMPLATE}"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager does not get along with this distribution's Python: see the file in that folder.
 [Service]
 Environment=PYTHONPATH={SHIM_FOLDER}
 # Releases that still have the module restful cannot load it, and each attempt makes a crash report.
 Environment=CEPH_ARGS=--mgr-disabled-modules=restful
 """
+
+
+def short_hostname() -> str:
+    """The host's name without its domain, as Ceph itself names a host."""
+    return socket.gethostname().split(".")[0]
+
+
+def owner() -> tuple[int, int]:
+    """The uid and gid of Ceph's daemons on this host; root's where the packages are not there yet."""
+    try:
+        return pwd.getpwnam("ceph").pw_uid, grp.getgrnam("ceph").gr_gid
+    except KeyError:
+        return 0, 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Kind:
 
 
 def _kind(program: str, entity: str, name: str, **caps: str) -> Kind:
-    return Kind(program, entity, f"{paths.DATA}/{name}/{paths.CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
+    return Kind(program, entity, f"{DATA}/{name}/{CLUSTER}-{{}}", f"ceph-{name}@{{}}.service", caps)
 
 
 KINDS: t.Mapping[str, Kind] = {
@@ -70,12 +87,8 @@ class Daemon(Kind):
     restart_on: t.Optional[str] = None
 
     @property
-    def keyring(self) -> str:
-        return f"{self.folder}/keyring"
-
-    @property
     def place(self) -> keyring_files.Place:
-        return keyring_files.of_daemons(self.keyring, self.entity)
+        return keyring_files.of_daemons(f"{self.folder}/keyring", self.entity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,15 +104,11 @@ class State:
     running: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """What is there of all of them.
-
-    installed: versions by program, "" where it is not there. shim_needed: why the shim is needed, "" where it is not; and its files as they are.
-    """
+class Observed(t.NamedTuple):
+    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not; and its files as they are."""
 
     states: t.Mapping[str, State]
-    installed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    installed: t.Mapping[str, str] = {}
     shim_needed: str = ""
     shim_text: t.Optional[str] = None
     drop_in: t.Optional[str] = None
@@ -111,47 +120,33 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Dae
     daemons: list[Daemon] = []
     problems: list[str] = []
     for number, entry in enumerate(entries):
-        identity = entry.get("id") or hostname
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", identity):
-            problems.append(f"daemons[{number}].id '{identity}': letters, digits, dots, dashes and underscores only")
-        if entry["type"] == "rgw" and not identity.startswith("rgw."):
-            problems.append(f"daemons[{number}].id '{identity}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3")
-        kind = KINDS[entry["type"]]
-        entity, folder, unit = (text.format(identity) for text in (kind.entity, kind.folder, kind.unit))
+        where, name, kind = f"daemons[{number}]", entry.get("id") or hostname, KINDS[entry["type"]]
+        entity, folder, unit = (text.format(name) for text in (kind.entity, kind.folder, kind.unit))
         present = entry.get("state", "present") == "present"
-        daemon = Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], identity, present, entry.get("restart_on"))
-        if any(other.entity == daemon.entity for other in daemons):
-            problems.append(f"daemons[{number}]: {daemon.entity} is declared twice")
-        daemons.append(daemon)
+        wrong = {
+            f"{where}.id '{name}': letters, digits, dots, dashes and underscores only": not re.fullmatch(r"[A-Za-z0-9_.-]+", name),
+            f"{where}.id '{name}': a gateway's id begins with 'rgw.', such as rgw.{hostname}.s3": entry["type"] == "rgw" and not name.startswith("rgw."),
+            f"{where}: {entity} is declared twice": any(other.entity == entity for other in daemons),
+        }
+        problems += [text for text, so in wrong.items() if so]
+        daemons.append(Daemon(kind.program, entity, folder, unit, entry.get("caps") or kind.caps, entry["type"], name, present, entry.get("restart_on")))
     if problems:
         raise Invalid(problems)
     return daemons
 
 
-def installed_version(program: str) -> str:
-    """Return the version of an installed Ceph program, "" where it is not installed."""
-    found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60)) if process.installed(program) else None
-    return found.group() if found else ""
-
-
 def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] = ()) -> str:
     """Why a manager needs the shim, "" where it does not. Pure.
 
-    Managers before 20 run each module in a Python subinterpreter. bcrypt is built with PyO3 from 4.0 on, which refuses to be
-    loaded in one, and mgr_util, which every module imports, imports it at its top. Seen with 18.2.7 and bcrypt 4.2.
-
-    Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later. Seen with 18.2.7 and 3.13,
-    and with 20.2.4 and 3.14; not with 16.2.15.
+    Managers before 20 run each module in a Python subinterpreter, in which bcrypt from 4.0 on (PyO3) refuses to be loaded, and each imports it: seen with
+    18.2.7 and bcrypt 4.2. Those from 17, which came with NOTIFY_TYPES, to 20 leave an error uncleared that trips Python 3.13 and later: seen with 18.2.7
+    and 3.13, and with 20.2.4 and 3.14; not with 16.2.15.
     """
-    numbers = [re.match(r"\d+", text or "") for text in (ceph_version, bcrypt_version)]
-    ceph, bcrypt = (int(found.group()) if found else None for found in numbers)
-    if ceph is None:
-        return ""
-    if ceph < 20 and (bcrypt or 0) >= 4:
+    ceph, bcrypt = (int(text.partition(".")[0] or 0) for text in (ceph_version, bcrypt_version))
+    if 0 < ceph < 20 and bcrypt >= 4:
         return "this release's manager cannot load its modules beside this distribution's bcrypt"
-    if 17 <= ceph <= 20 and python >= (3, 13):
-        return "this release's manager reports a crash of nearly every module at each start with this distribution's Python"
-    return ""
+    crashes = 17 <= ceph <= 20 and python >= (3, 13)
+    return "this release's manager reports a crash of nearly every module at each start with this distribution's Python" if crashes else ""
 
 
 def python_version() -> tuple[int, ...]:
@@ -162,21 +157,16 @@ def python_version() -> tuple[int, ...]:
 
 def bcrypt_version() -> str:
     """Return the version of the distribution's bcrypt, "" where there is none. Read from its metadata, without a process."""
-    for pattern in ("/usr/lib/python3*/dist-packages/bcrypt-*-info", "/usr/lib*/python3*/site-packages/bcrypt-*-info"):
-        for path in sorted(glob.glob(pattern)):
-            found = re.match(r"bcrypt-(\d[^-]*?)(\.dist|\.egg|-)", os.path.basename(path))
-            if found:
-                return found.group(1)
-    return ""
+    folders = ("lib/python3*/dist-packages", "lib*/python3*/site-packages")
+    names = [os.path.basename(path) for folder in folders for path in sorted(glob.glob(f"/usr/{folder}/bcrypt-[0-9]*-info"))]
+    return re.split(r"-|\.dist|\.egg", names[0])[1] if names else ""
 
 
 @dataclasses.dataclass
 class Provider:
-    """The daemons of this host.
+    """The daemons of this host. cluster: None where there is none yet (check mode only): all would be created.
 
-    cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
-    shim: the text of a bcrypt.py that imports nothing, for managers that need it.
-    restart_outdated: whether a daemon whose version is not the installed one is restarted.
+    shim: the text of a bcrypt.py, for managers that need it. restart_outdated: whether a daemon of another version than the installed one is restarted.
     """
 
     daemons: t.Sequence[Daemon]
@@ -191,33 +181,28 @@ class Provider:
         restful = False
         managers = any(daemon.type == "mgr" for daemon in self.daemons)
         if self.cluster is not None:
-            known = auth_of(self.cluster.command("auth ls"))
+            known = maps.auth_of(self.cluster.command("auth ls"))
             if managers and self.shim:
                 restful = "restful" in self.cluster.command("mgr module ls").get("enabled_modules", [])
         units = systemd.units([daemon.unit for daemon in self.daemons])
-        programs = {daemon.program for daemon in self.daemons if daemon.present}
-        versioned = {"ceph-mgr"} & programs if self.shim and not self.restart_outdated else programs if self.restart_outdated else set()
-        installed = {program: installed_version(program) if program in versioned else "?" if process.installed(program) else "" for program in programs}
-        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in programs else ""
-        return Observed(
-            states={daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units.get(daemon.unit, systemd.NO_UNIT)) for daemon in self.daemons},
-            installed=installed,
-            shim_needed=needed,
-            shim_text=files.read(f"{SHIM_FOLDER}/bcrypt.py") if managers else None,
-            drop_in=files.read(systemd.drop_in_path(MGR_TEMPLATE)) if managers else None,
-            restful=restful,
-        )
+
+        def version(program: str) -> str:
+            if not process.installed(program) or not (self.restart_outdated or (self.shim and program == "ceph-mgr")):
+                return "?" if process.installed(program) else ""
+            found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60))
+            return found.group() if found else ""
+
+        installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
+        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in installed else ""
+        states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
+        shim, drop_in = (files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE)))
+        return Observed(states, installed, needed, shim, drop_in, restful)
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
-        return State(
-            **known,
-            file=keyring_files.read(daemon.place),
-            stamp=files.read(f"{daemon.folder}/{STAMP}"),
-            folder=os.path.isdir(daemon.folder),
-            unit=unit,
-            running=(admin_socket.ask(daemon.entity, "version") or {}).get("version", "") if unit.active else "",
-        )
+        running = (ask(daemon.entity, "version") or {}).get("version", "") if unit.active else ""
+        file, stamp, folder = keyring_files.read(daemon.place), files.read(f"{daemon.folder}/{STAMP}"), os.path.isdir(daemon.folder)
+        return State(**known, file=file, stamp=stamp, folder=folder, unit=unit, running=running)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a daemon's program is not installed."""
@@ -227,13 +212,8 @@ class Provider:
         draft = Draft()
         if any(daemon.type == "mgr" for daemon in self.daemons):
             self._plan_shim(observed, draft)
-        shared = draft.ids("drop_in", "mgr_module")
         for daemon in self.daemons:
-            state = observed.states[daemon.entity]
-            if daemon.present:
-                self._plan_present(daemon, state, observed, shared if daemon.type == "mgr" else frozenset(), draft)
-            else:
-                self._plan_absent(daemon, state, draft)
+            (self._plan_present if daemon.present else self._plan_absent)(daemon, observed, draft)
         return draft.plan()
 
     def _plan_shim(self, observed: Observed, draft: Draft) -> None:
@@ -241,69 +221,69 @@ class Provider:
             before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
             after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
             draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
-            needs, reason = [f"drop_in/{MGR_TEMPLATE}"], "it needs bcrypt itself, so it cannot load here"
-            draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, self._disable_restful, needs=needs, reason=reason)
+            reason = "it needs bcrypt itself, so it cannot load here"
+            disable = functools.partial(self._send, "mgr module disable", module="restful")
+            draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, disable, needs=[MGR_DROP_IN], reason=reason)
         elif observed.drop_in is not None and SHIM_FOLDER in observed.drop_in:
             path = systemd.drop_in_path(MGR_TEMPLATE)
             draft.ensure("drop_in", MGR_TEMPLATE, {"unit": path}, None, self._remove_shim, reason="this manager loads its modules without it")
 
-    def _plan_present(self, daemon: Daemon, state: State, observed: Observed, shared: t.Collection[str], draft: Draft) -> None:
-        client = f"client/{daemon.entity}"
+    def _plan_present(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
+        state, client = observed.states[daemon.entity], f"client/{daemon.entity}"
         ensure_client(draft, self.cluster, daemon.entity, None if state.key is None else state.caps, daemon.caps)
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
         key = state.key or keyring_files.UNKNOWN
-        reasons: list[str] = []
-        if keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client]):
-            reasons.append("its keyring was missing" if state.file.key is None else "its key changed")
-        if f"drop_in/{MGR_TEMPLATE}" in shared:
-            reasons.append("its unit changed")
-        if daemon.restart_on is not None and state.stamp is not None and state.stamp != daemon.restart_on:
-            reasons.append("what it reads at its start changed")
-        wanted_version = observed.installed.get(daemon.program, "")
-        if self.restart_outdated and state.running and wanted_version and state.running != wanted_version:
-            reasons.append(f"it runs {state.running}, and {wanted_version} is installed")
-        needs = [client, f"keyring/{daemon.keyring}", *shared]
-        reason = "; ".join(reasons)
+        rekeyed = keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client])
+        shared = draft.ids("drop_in", "mgr_module") if daemon.type == "mgr" else frozenset()
+        installed = observed.installed.get(daemon.program, "")
+        reasons = {
+            "its keyring was missing": rekeyed and state.file.key is None,
+            "its key changed": rekeyed and state.file.key is not None,
+            "its unit changed": MGR_DROP_IN in shared,
+            "what it reads at its start changed": state.stamp != daemon.restart_on and None not in (state.stamp, daemon.restart_on),
+            f"it runs {state.running}, and {installed} is installed": self.restart_outdated and state.running not in ("", installed) and installed,
+        }
+        needs = [client, f"keyring/{daemon.place.path}", *shared]
+        reason = "; ".join(text for text, so in reasons.items() if so)
         if not (state.unit.enabled and state.unit.active):
-            ensure_running(draft, daemon.unit, state.unit, state.folder, lambda: self._begin(daemon, False), needs)
+            ensure_running(draft, daemon.unit, state.unit, state.folder, functools.partial(self._begin, daemon, False), needs)
         elif reason:
             begin = functools.partial(self._begin, daemon, True)
             draft.ensure("unit", daemon.unit, {"restart": None}, {"restart": reason}, begin, needs=needs, risk=Risk.RESTART, reason=reason)
         elif daemon.restart_on is not None and state.stamp is None:
             draft.ensure("stamp", daemon.unit, None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon))
 
-    def _plan_absent(self, daemon: Daemon, state: State, draft: Draft) -> None:
-        unit = {"enabled": state.unit.enabled, "running": state.unit.active} if state.unit.enabled or state.unit.active else None
+    def _plan_absent(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
+        state = observed.states[daemon.entity]
+        unit = {"enabled": state.unit.enabled, "running": state.unit.active}
         stop = functools.partial(systemd.stop, daemon.unit)
-        draft.ensure("unit", daemon.unit, unit, None, stop, risk=Risk.RESTART, reason="the daemon stops")
+        draft.ensure("unit", daemon.unit, unit if any(unit.values()) else None, None, stop, risk=Risk.RESTART, reason="the daemon stops")
         needs = [f"unit/{daemon.unit}"]
         caps = None if state.key is None else {"caps": dict(state.caps)}
-        draft.ensure("client", daemon.entity, caps, None, lambda: asked(self.cluster).command("auth del", entity=daemon.entity), needs=needs)
+        draft.ensure("client", daemon.entity, caps, None, functools.partial(self._send, "auth del", entity=daemon.entity), needs=needs)
         folder = {"client": daemon.entity} if state.folder else None
-        draft.ensure("keyring", daemon.keyring, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
+        draft.ensure("keyring", daemon.place.path, folder, None, functools.partial(shutil.rmtree, daemon.folder), needs=needs)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []
-        for daemon in self.daemons:
-            state = observed.states[daemon.entity]
-            row = {"type": daemon.type, "id": daemon.id, "entity": daemon.entity, "unit": daemon.unit, "running": state.unit.active, "version": state.running}
-            rows.append(row)
+        for one in self.daemons:
+            state = observed.states[one.entity]
+            rows.append({"type": one.type, "id": one.id, "entity": one.entity, "unit": one.unit, "running": state.unit.active, "version": state.running})
         return {"daemons": rows}
 
     # -- apply
 
+    def _send(self, prefix: str, **words: t.Any) -> t.Any:
+        return asked(self.cluster).command(prefix, **words)
+
     def _write_keyring(self, daemon: Daemon) -> None:
         key = keyring_files.read_key(asked(self.cluster), daemon.entity)
-        files.make_folder(daemon.folder, 0o750, *paths.owner())
+        files.make_folder(daemon.folder, 0o750, *owner())
         keyring_files.write(daemon.place, key)
-
-    def _disable_restful(self) -> None:
-        asked(self.cluster).command("mgr module disable", module="restful")
 
     def _add_shim(self) -> None:
         files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
-        files.write(systemd.drop_in_path(MGR_TEMPLATE), SHIM_DROP_IN, 0o644)
-        process.run(["systemctl", "daemon-reload"], timeout=120)
+        write_drop_in(MGR_TEMPLATE, SHIM_DROP_IN)
 
     def _remove_shim(self) -> None:
         os.unlink(systemd.drop_in_path(MGR_TEMPLATE))
@@ -312,54 +292,77 @@ class Provider:
 
     def _stamp(self, daemon: Daemon) -> None:
         if daemon.restart_on is not None:
-            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, *paths.owner())
+            files.write(f"{daemon.folder}/{STAMP}", daemon.restart_on, 0o644, *owner())
 
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
-        before = systemd.units([daemon.unit])[daemon.unit].pid
-        (systemd.restart if again else systemd.start)(daemon.unit)
-        last = {"state": ""}
+        name = daemon.unit
+        before = systemd.units([name])[name].pid if again else 0
+        (systemd.restart if again else systemd.start)(name)
 
-        def ready() -> bool:
-            unit = systemd.units([daemon.unit])[daemon.unit]
-            last["state"] = unit.state
-            if unit.state == "failed":
-                raise TimeoutError(f"{daemon.unit} failed: {systemd.last_words(daemon.unit)}")
-            fresh = unit.active and unit.pid and not (again and unit.pid == before)
-            return bool(fresh and admin_socket.ask(daemon.entity, "version") and self._known(daemon))
+        def ready(unit: systemd.Unit) -> bool:
+            return unit.active and unit.pid not in (0, before) and bool(ask(daemon.entity, "version")) and self._known(daemon)
 
-        wait_until(
-            ready,
-            self.wait,
-            lambda: f"{daemon.unit} is {last['state']}, but {daemon.entity} did not report within {self.wait} s: {systemd.last_words(daemon.unit)}",
-        )
+        await_unit(name, ready, self.wait, f"{daemon.entity} did not report")
         self._stamp(daemon)
 
     def _known(self, daemon: Daemon) -> bool:
         """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
         if daemon.type == "mgr":
-            dump = asked(self.cluster).command("mgr dump")
-            names = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))}
-            return bool(dump.get("available")) and daemon.id in names
-        if daemon.type == "mds":
-            try:
-                asked(self.cluster).command("mds metadata", who=daemon.id)
-            except CommandFailed:
-                return False
-        return True
+            dump = self._send("mgr dump")
+            return bool(dump.get("available")) and daemon.id in (dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", [])))
+        try:
+            return daemon.type != "mds" or bool(self._send("mds metadata", who=daemon.id))
+        except CommandFailed:
+            return False
+
+
+def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
+    """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet)."""
+    path = f"{RUN}/{CLUSTER}-{daemon}.asok"
+    try:
+        if not os.path.exists(path):  # a client's also carries its process id and a number
+            found = (one for one in glob.glob(f"{RUN}/{CLUSTER}-{glob.escape(daemon)}.*.asok") if re.search(r"\.\d+\.\d+\.asok$", one))
+            path = max(found, key=os.path.getmtime, default=path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            connection.sendall(json.dumps({"prefix": prefix}).encode() + b"\0")
+            with connection.makefile("rb") as answer:
+                (length,) = struct.unpack(">I", answer.read(4))
+                return json.loads(answer.read(length))
+    except (OSError, struct.error, ValueError):
+        return None
+
+
+def write_drop_in(unit: str, text: str) -> None:
+    files.write(systemd.drop_in_path(unit), text, 0o644)
+    process.run(["systemctl", "daemon-reload"], timeout=120)
+
+
+def await_unit(name: str, ready: t.Callable[[systemd.Unit], bool], seconds: int, what: str, error: t.Type[Exception] = TimeoutError) -> None:
+    """Wait until a unit that was started does what it is for. what: how it is told where it does not."""
+
+    def check() -> bool:
+        unit = systemd.units([name])[name]
+        if unit.state == "failed":
+            raise error(f"{name} failed: {systemd.last_words(name)}")
+        return ready(unit)
+
+    wait.wait_until(check, seconds, lambda: error(f"{name} is {systemd.units([name])[name].state}, but {what} after {seconds} s: {systemd.last_words(name)}"))
 
 
 def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, known: t.Optional[t.Mapping[str, str]], wanted: t.Mapping[str, str]) -> None:
     """Plan that an identity is there with its caps and no other. known: its caps in the cluster, None where it is not there. Pure."""
 
-    def send(prefix: str) -> None:
-        asked(cluster).command(prefix, entity=entity, caps=[part for pair in wanted.items() for part in pair])
-
-    if known is None:
-        draft.ensure("client", entity, None, {"caps": dict(wanted)}, lambda: send("auth get-or-create"))
-    else:
-        now = _one_spelling(known)
-        draft.ensure("client", entity, now, {**dict.fromkeys(now), **_one_spelling(wanted)}, lambda: send("auth caps"))
+    now: t.Optional[dict[str, str]] = None
+    desired: dict[str, t.Any] = {"caps": dict(wanted)}
+    prefix = "auth get-or-create"
+    if known is not None:
+        now, prefix = _one_spelling(known), "auth caps"
+        desired = {**dict.fromkeys(now), **_one_spelling(wanted)}
+    caps = [part for pair in wanted.items() for part in pair]
+    draft.ensure("client", entity, now, desired, lambda: asked(cluster).command(prefix, entity=entity, caps=caps))
 
 
 def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
@@ -369,6 +372,5 @@ def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:
 
 def ensure_running(draft: Draft, name: str, unit: systemd.Unit, exists: bool, start: t.Callable[[], t.Any], needs: t.Iterable[str]) -> None:
     """Plan that a unit starts at boot and runs; only what is not so yet is shown. exists: whether there is what it runs."""
-    before, after = differing({"enabled": unit.enabled, "running": unit.active}, {"enabled": True, "running": True})
-    if after:
-        draft.ensure("unit", name, before if exists else None, after, start, needs=needs)
+    now, wanted = {"enabled": unit.enabled, "running": unit.active}, {"enabled": True, "running": True}
+    draft.ensure("unit", name, now if exists else None, wanted if exists else differing(now, wanted)[1] or None, start, needs=needs)

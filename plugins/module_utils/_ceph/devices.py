@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is on a host's devices: OSDs, signatures, logical volumes, mounts.
 
-It is read without ceph-volume: BlueStore's label is on the device itself, ceph-volume's own notes are LVM tags, and one
-wipefs knows every other signature. So it costs two small processes for any number of devices.
+It is read without ceph-volume, by two small processes for any number of devices: BlueStore's label by itself, ceph-volume's notes by lvs, the rest by wipefs.
 
 PRIVATE to the collection.
 """
@@ -13,27 +12,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import io
 import json
 import os
+import pathlib
 import re
-import stat
 import struct
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
+LABEL_MAGIC = b"bluestore block device\n"
 # Where BlueStore writes its label, and, from 20 on, its copies.
 LABEL_OFFSETS = (0, 1 << 30, 10 << 30, 100 << 30, 1000 << 30)
-LABEL_MAGIC = b"bluestore block device\n"
-
 MIB = 1 << 20
-
 # What LVM takes for a new group unless it is told otherwise: the extents, and the space for its own notes.
-EXTENT = 4 * MIB
-METADATA = MIB
-
+EXTENT, METADATA = 4 * MIB, MIB
 # How ceph-volume names groups and volumes that it makes on a device; this collection does the same.
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GROUP = re.compile(rf"ceph-(?:[a-z]+-)*{_UUID}")
@@ -52,10 +48,7 @@ class Osd:
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A logical volume. name: "VG/LV". size: in bytes. kind: what it is of an OSD, "block", "db" or "wal", or is to become by its name.
-
-    osd: that OSD; alone: none of whose data is on this host. opened: by whomever.
-    """
+    """A logical volume "VG/LV". kind: what it is of an OSD, or is to become by its name. alone: none of that OSD's data is here. opened: by whomever."""
 
     name: str
     size: int = 0
@@ -82,8 +75,7 @@ class Volume:
         return self.opened and not (self.osd and self.encrypted)
 
 
-@dataclasses.dataclass(frozen=True)
-class Room:
+class Room(t.NamedTuple):
     """The room in a volume group, or in the one that a device would become, in extents of so many bytes."""
 
     extent: int
@@ -93,13 +85,11 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A device as it is.
+    """A device as it is. real: the node behind the name, None where there is none. volume: "VG/LV" where it is a logical volume.
 
-    real: the node behind the name, None where there is none. osd: what Ceph wrote on it. holds: all that is on it, in
-    words, empty for an empty device. busy: why it must not even be wiped. volume: "VG/LV" where it is a logical volume.
+    osd: what Ceph wrote on it. holds: all that is on it, in words. busy: why it must not even be wiped. broken: why it cannot be read.
     group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
     ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
-    volumes: those that lie on it, or itself. broken: why it cannot be read; what it holds is then not known.
     """
 
     real: t.Optional[str] = None
@@ -122,40 +112,40 @@ class Found:
 
 
 def parse_label(block: bytes) -> t.Optional[dict[str, str]]:
-    """Return BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none.
-
-    The text "bluestore block device", the uuid, and then Ceph's own encoding, little-endian: version, compatible version, length,
-    uuid, size, time, description, and a map of notes.
-    """
+    """BlueStore's label of a device's first 4 KiB: osd_uuid, description and its notes (whoami, ceph_fsid, …), None where there is none."""
     if not block.startswith(LABEL_MAGIC):
         return None
     result = {"osd_uuid": block[len(LABEL_MAGIC) : len(LABEL_MAGIC) + 36].decode("ascii", "replace"), "description": ""}
-    rest = io.BytesIO(block[len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8 :])
+    rest = io.BytesIO(block[len(LABEL_MAGIC) + 37 + 6 + 16 + 8 + 8 :])  # the uuid as text; versions and length, uuid, size, time
 
     def number() -> int:
         return int(struct.unpack("<I", rest.read(4))[0])
 
     def text() -> str:
         length = number()
-        data = rest.read(length)
-        if len(data) < length:
-            raise ValueError("a text longer than the label")
-        return data.decode("utf-8", "replace")
+        return bytes(struct.unpack(f"{length}s", rest.read(length))[0]).decode("utf-8", "replace")
 
-    try:
+    # Damaged, or not written to its end: that it is BlueStore's is certain all the same.
+    with contextlib.suppress(struct.error):
         result["description"] = text()
         for dummy in range(number()):
             name, value = text(), text()
             result.setdefault(name, value)
-    except (struct.error, ValueError):
-        pass  # damaged, or not written to its end: that it is BlueStore's is certain all the same
     return result
+
+
+def osd_of_label(label: t.Optional[t.Mapping[str, str]]) -> t.Optional[Osd]:
+    return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw") if label and "whoami" in label else None
 
 
 def parse_tags(text: str) -> dict[str, str]:
     """Return ceph-volume's LVM tags: "ceph.osd_id=1,ceph.type=block" gives {"osd_id": "1", "type": "block"}."""
     pairs = (tag.partition("=") for tag in text.split(",") if tag.startswith("ceph."))
     return {name[len("ceph.") :]: value for name, dummy, value in pairs}
+
+
+def osd_of_tags(tags: t.Mapping[str, str]) -> t.Optional[Osd]:
+    return Osd(int(tags["osd_id"]), tags.get("osd_fsid", ""), tags.get("cluster_fsid", ""), "lvm") if tags.get("osd_id", "").isdigit() else None
 
 
 def look_at(paths: t.Sequence[str], fsid: t.Optional[str]) -> dict[str, Found]:
@@ -170,24 +160,49 @@ class _Host:
 
     def __init__(self, nodes: t.Sequence[str], fsid: t.Optional[str]) -> None:
         self.fsid = fsid
-        self.signed, self.unreadable = _signatures(nodes)
-        self.volumes = logical_volumes() if nodes else []
+        self.signed: dict[str, list[str]] = {}
+        self.unreadable: dict[str, str] = {}
+        self._read_signatures(nodes)
+        rows = logical_volumes() if nodes else []
+        tags = [parse_tags(row.get("lv_tags", "")) for row in rows]
+        here = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # uuids of the OSDs whose data is on this host
+        self.volumes: list[tuple[Volume, str, set[str]]] = []  # each with its node, and with those that it lies on
+        for row in rows:
+            under = re.findall(r"(?:^|,)(/[^,]+)\(\d+\)", row.get("devices") or "")  # of "/dev/sdb(0),/dev/sdc(0)"
+            self.volumes.append((_volume(row, here), os.path.realpath(row.get("lv_path") or "/"), set(map(os.path.realpath, under))))
         self.groups = volume_groups() if any("LVM2_member" in kinds for kinds in self.signed.values()) else []
-        rows = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
-        self.mounts = {row[2]: row[4] for row in rows if len(row) > 4}  # by "major:minor"
+        mounts = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
+        self.mounts = {row[2]: row[4] for row in mounts if len(row) > 4}  # by "major:minor"
         self.swaps = {os.path.realpath(line.split()[0]) for line in (files.read("/proc/swaps") or "").splitlines()[1:] if line.split()}
-        tags = [parse_tags(row.get("lv_tags", "")) for row in self.volumes]
-        self.uuids = {one.get("osd_fsid") for one in tags if one.get("type") == "block"}  # of the OSDs whose data is here
+
+    def _read_signatures(self, nodes: t.Sequence[str]) -> None:
+        """Note the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others. Raises Unreachable."""
+        try:
+            text = process.run(["wipefs", "--json", *nodes], timeout=120) if nodes else ""
+        except process.CommandError as error:
+            if error.code == process.MISSING:
+                raise Unreachable(str(error)) from error
+            if len(nodes) == 1:
+                self.unreadable[nodes[0]] = f"cannot be read: {error.text or error}"
+            else:
+                for node in nodes:
+                    self._read_signatures([node])
+            return
+        named = {os.path.basename(node): node for node in nodes}
+        for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
+            self.signed.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
 
     def look(self, real: str) -> Found:
         system = f"/sys/class/block/{os.path.basename(real)}"
-        osd, holds, busy, broken = self._outside(real, system)
+        holds: list[str] = []
+        busy = self._uses(real, system, holds)
+        osd, broken = self._label(real, holds)
         signatures = self.signed.get(real, ())
         row = next((row for row in self.groups if os.path.realpath(row["pv_name"]) == real), None)
+        itself = next((one for one, node, _under in self.volumes if node == real), None)
         # Volumes that lie on others, as cached and mirrored ones do, may be anywhere in their group.
-        mine = [one for one in self.volumes if real in _devices_of(one) or (row and one["vg_name"] == row["vg_name"] and not _physical(one))]
-        itself = next((one for one in self.volumes if one.get("lv_path") and os.path.realpath(one["lv_path"]) == real), None)
-        lying = list(dict.fromkeys(_volume(one, self.uuids) for one in ([itself] if itself else mine)))  # there is a row for each segment
+        mine = [one for one, _node, under in self.volumes if real in under or (row and not under and one.name.startswith(f"{row['vg_name']}/"))]
+        lying = list(dict.fromkeys([itself] if itself else mine))  # there is a row for each segment
         for part in lying:
             if part.kind == "block" and part.osd:
                 osd = part.osd
@@ -196,8 +211,7 @@ class _Host:
                 holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
             if part.busy:
                 busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
-        volume = f"{itself['vg_name']}/{itself['lv_name']}" if itself is not None else None
-        found = Found(real, osd, volume=volume, volumes=tuple(lying), broken=broken, room=_whole(system))
+        found = Found(real, osd, volume=itself.name if itself else None, volumes=tuple(lying), broken=broken, room=_whole(system))
         if "LVM2_member" in signatures:
             found = self._in_group(found, row, bool(mine))
             if osd is None:
@@ -205,20 +219,18 @@ class _Host:
                 holds.append(f"a physical volume of LVM ({inside})")
         if itself is None or osd is None:
             holds += [f"a signature: {kind}" for kind in signatures if kind not in ("LVM2_member", "ceph_bluestore")]
-        holders = _listed(f"{system}/holders")
+        holders = [os.path.basename(path) for path in sorted(glob.glob(f"{system}/holders/*"))]
         if holders and osd is None and not mine and not any(part.osd and part.encrypted for part in lying):
             names = [(files.read(f"/sys/class/block/{name}/dm/name") or name).strip() for name in holders]
             busy.append("in use by " + ", ".join(names))
         return dataclasses.replace(found, holds=tuple(dict.fromkeys(holds)), busy=tuple(dict.fromkeys(busy)))
 
-    def _outside(self, real: str, system: str) -> tuple[t.Optional[Osd], list[str], list[str], str]:
-        """Return what is seen without LVM: an OSD, what a device holds, why it is busy, why it cannot be read."""
-        osd: t.Optional[Osd] = None
-        label: t.Optional[dict[str, str]] = None
-        holds: list[str] = []
-        busy: list[str] = []
-        broken = self.unreadable.get(real, "")
-        partitions = sorted(entry for entry in _listed(system) if os.path.exists(f"{system}/{entry}/partition"))
+    def _uses(self, real: str, system: str, holds: list[str]) -> list[str]:
+        """Return the mounts and swap of a device and its partitions; note those in holds."""
+        partitions = sorted(path.split("/")[-2] for path in glob.glob(f"{system}/*/partition"))
+        if partitions:
+            holds.append("partitions: " + ", ".join(partitions))
+        busy = []
         for part in ["", *partitions]:
             where = f"its partition {part} is " if part else ""
             mounted = self.mounts.get((files.read(os.path.join(system, part, "dev")) or "").strip())
@@ -226,18 +238,21 @@ class _Host:
                 busy.append(f"{where}mounted at {mounted}")
             if f"/dev/{part or os.path.basename(real)}" in self.swaps:
                 busy.append(f"{where}used as swap")
-        if partitions:
-            holds.append("partitions: " + ", ".join(partitions))
+        return busy
+
+    def _label(self, real: str, holds: list[str]) -> tuple[t.Optional[Osd], str]:
+        """Return the OSD of BlueStore's label, and why the device cannot be read; note in holds what the label is of."""
+        broken, label = self.unreadable.get(real, ""), None
         try:
             label = read_label(real)
         except Unreachable as error:
             broken = broken or str(error)
-        if label is not None and "whoami" in label and label["description"] == "main":
-            osd = Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
+        osd = osd_of_label(label) if label and label["description"] == "main" else None
+        if osd is not None:
             holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
         elif label is not None:
             holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
-        return osd, holds, busy, broken
+        return osd, broken
 
     def _in_group(self, found: Found, row: t.Optional[t.Mapping[str, str]], used: bool) -> Found:
         """Return what is to be said of a physical volume. row: of its group; used: whether volumes lie on it."""
@@ -260,25 +275,15 @@ def _whole(system: str) -> t.Optional[Room]:
 def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
     """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
     tags = parse_tags(row.get("lv_tags", ""))
-    named = _VOLUME.fullmatch(row["lv_name"])
-    osd = Osd(int(tags["osd_id"]), tags.get("osd_fsid", ""), tags.get("cluster_fsid", ""), "lvm") if tags.get("osd_id", "").isdigit() else None
-    return Volume(
-        f"{row['vg_name']}/{row['lv_name']}",
-        int(row.get("lv_size") or 0),
-        tags.get("type") or (named.group("kind").rpartition("-")[2] if named else ""),
-        osd,
-        tags.get("encrypted") == "1",
-        row.get("lv_device_open") == "open",
-        osd is not None and osd.uuid not in here,
-    )
+    named, osd = _VOLUME.fullmatch(row["lv_name"]), osd_of_tags(tags)
+    kind = tags.get("type") or (named.group("kind").rpartition("-")[2] if named else "")
+    name, size, opened = f"{row['vg_name']}/{row['lv_name']}", int(row.get("lv_size") or 0), row.get("lv_device_open") == "open"
+    return Volume(name, size, kind, osd, tags.get("encrypted") == "1", opened, osd is not None and osd.uuid not in here)
 
 
 def _real(path: str) -> t.Optional[str]:
     real = os.path.realpath(path)
-    try:
-        return real if stat.S_ISBLK(os.stat(real).st_mode) else None
-    except OSError:
-        return None
+    return real if pathlib.Path(real).is_block_device() else None
 
 
 def read_label(path: str) -> t.Optional[dict[str, str]]:
@@ -292,7 +297,7 @@ def read_label(path: str) -> t.Optional[dict[str, str]]:
 
 def logical_volumes() -> list[dict[str, str]]:
     """Return all logical volumes with their tags, sizes in bytes and devices, by one process; none where the host has no LVM."""
-    return _lvm("lvs", "lv", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
+    return _lvm("lvs", "vg_name,lv_name,lv_path,lv_tags,lv_size,lv_device_open,devices")
 
 
 def volume_tags() -> dict[str, dict[str, str]]:
@@ -302,90 +307,37 @@ def volume_tags() -> dict[str, dict[str, str]]:
 
 def volume_groups() -> list[dict[str, str]]:
     """Return all volume groups, also those without volumes, with their room; a row for each of their devices."""
-    return _lvm("vgs", "vg", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
+    return _lvm("vgs", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,pv_name")
 
 
-def _lvm(program: str, key: str, options: str) -> list[dict[str, str]]:
+def _lvm(program: str, options: str) -> list[dict[str, str]]:
     if not process.installed(program) or not os.path.exists("/dev/mapper/control"):
         return []
     try:
         text = process.run([program, "--reportformat", "json", "--units", "b", "--nosuffix", "--options", options], timeout=120)
     except process.CommandError as error:
         raise Unreachable(f"LVM of this host cannot be asked: {error}") from error
-    return list(json.loads(text)["report"][0][key])
+    return list(json.loads(text)["report"][0][program[:-1]])
 
 
-@contextlib.contextmanager
-def hold(volume: str) -> t.Iterator[None]:
-    """Hold a logical volume, "VG/LV", open, so that nobody can remove it or its group in the meantime, not even by force.
-
-    When ceph-volume cannot make an OSD, it removes the volumes that carry its number, also those that it was given.
-    """
-    descriptor = os.open(f"/dev/{volume}", os.O_RDONLY)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+def hold(volume: str) -> t.ContextManager[t.Any]:
+    """Hold a logical volume, "VG/LV", open: when ceph-volume cannot make an OSD, it removes the volumes that carry its number, by force."""
+    return open(f"/dev/{volume}", "rb", buffering=0)  # pylint: disable=consider-using-with
 
 
 def room_of(row: t.Mapping[str, str]) -> Room:
     return Room(int(row["vg_extent_size"]), int(row["vg_extent_count"]), int(row["vg_free_count"]))
 
 
-def _physical(row: t.Mapping[str, str]) -> bool:
-    return (row.get("devices") or "").startswith("/")
-
-
-def _devices_of(row: t.Mapping[str, str]) -> set[str]:
-    """Return the physical devices of a row of lvs: "/dev/sdb(0),/dev/sdc(0)"."""
-    return {os.path.realpath(re.sub(r"\(\d+\)$", "", part)) for part in (row.get("devices") or "").split(",") if part}
-
-
-def _signatures(nodes: t.Sequence[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return the kinds of all signatures by device node, and why a node cannot be read: one dead disk hides none of the others.
-
-    Raises Unreachable.
-    """
-    if not nodes:
-        return {}, {}
-    try:
-        text = process.run(["wipefs", "--json", *nodes], timeout=120)
-    except process.CommandError as error:
-        if error.code == process.MISSING:
-            raise Unreachable(str(error)) from error
-        if len(nodes) == 1:
-            return {}, {nodes[0]: f"cannot be read: {error.text or error}"}
-        parts = [_signatures([node]) for node in nodes]
-        return {node: kinds for found, dummy in parts for node, kinds in found.items()}, {node: why for dummy, lost in parts for node, why in lost.items()}
-    named = {os.path.basename(node): node for node in nodes}
-    found: dict[str, list[str]] = {}
-    for entry in (json.loads(text) if text.strip() else {}).get("signatures", []):
-        found.setdefault(named.get(os.path.basename(entry["device"]), ""), []).append(entry["type"])
-    return found, {}
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
 def wipe(path: str) -> None:
     """Take every signature off a device: what wipefs knows, BlueStore's labels, and the ends, where others write copies."""
     real = os.path.realpath(path)
     process.run(["wipefs", "--all", "--force", real], timeout=120)
-    zeros = bytes(MIB)
     with open(real, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
-        for offset in LABEL_OFFSETS:
-            if offset + MIB <= size:
+        for offset in (*LABEL_OFFSETS, *range(0, min(100 * MIB, size), MIB), max(0, size - MIB)):
+            if offset < size:
                 file.seek(offset)
-                file.write(zeros)
-        file.seek(0)
-        for dummy in range(min(100, size // MIB)):
-            file.write(zeros)
-        file.seek(max(0, size - MIB))
-        file.write(zeros[: min(MIB, size)])
+                file.write(bytes(min(MIB, size - offset)))
         file.flush()
         os.fsync(file.fileno())

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disk image files read as what a guest would see: raw and qcow2, holes skipped.
 
-Reading qcow2 here, and not through qemu-img, keeps the import on the one librbd connection: no key on a command line,
-no QEMU on a monitor host, no second copy of the image on its disk.
+qcow2 is not read by qemu-img: that would put a key on a command line, QEMU on a monitor host, and a second copy of the image on its disk.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -48,16 +48,14 @@ class Raw:
 
     def pieces(self) -> t.Iterator[tuple[int, bytes]]:
         with open(self._path, "rb") as file:
-            position = 0
-            while position < self._length:
+            end = 0
+            while end < self._length:
                 try:
-                    start = os.lseek(file.fileno(), position, os.SEEK_DATA)
+                    start, end = os.lseek(file.fileno(), end, os.SEEK_DATA), self._length
                 except OSError:  # ENXIO: nothing but a hole from here on
                     return
-                try:
+                with contextlib.suppress(OSError):
                     end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-                except OSError:
-                    end = self._length
                 while start < end:
                     data = os.pread(file.fileno(), min(_PIECE - start % _PIECE, end - start), start)
                     if not data:
@@ -65,7 +63,6 @@ class Raw:
                     if any_data(data):
                         yield start, data
                     start += len(data)
-                position = end
 
 
 class Qcow2:
@@ -74,21 +71,19 @@ class Qcow2:
     def __init__(self, path: str) -> None:
         self._path = path
         with open(path, "rb") as file:
-            head = file.read(104).ljust(104, b"\0")
-            magic, version, backing, _length, self._bits, self.size, crypt, self._l1_size, self._l1_offset = struct.unpack(">4sIQIIQIIQ", head[:48])
-            if magic != _QCOW2_MAGIC or version not in (2, 3) or not 9 <= self._bits <= 21:
-                raise Invalid([f"{path} is not a qcow2 file of version 2 or 3"])
-            features = struct.unpack(">Q", head[72:80])[0] if version == 3 else 0
-            length = struct.unpack(">I", head[100:104])[0] if version == 3 else 72
-            if length > 104:
-                head += file.read(1)
+            head = file.read(105).ljust(104, b"\0")
+        magic, version, backing, _length, self._bits, self.size, crypt, self._l1_size, self._l1_offset = struct.unpack(">4sIQIIQIIQ", head[:48])
+        if magic != _QCOW2_MAGIC or version not in (2, 3) or not 9 <= self._bits <= 21:
+            raise Invalid([f"{path} is not a qcow2 file of version 2 or 3"])
+        (features,), (length,) = struct.unpack(">Q", head[72:80]) if version == 3 else (0,), struct.unpack(">I", head[100:104])
+        zstd = features & _COMPRESSION_TYPE and length > 104 and len(head) > 104 and head[104]
         cannot = {
             "needs a backing file": backing,
             "is encrypted": crypt,
             "was not closed cleanly (qemu-img check -r all mends it)": features & (_DIRTY | _CORRUPT),
             "keeps its data in another file": features & _EXTERNAL_DATA,
             "has extended L2 entries": features & _EXTENDED_L2,
-            "is compressed with zstd": features & _COMPRESSION_TYPE and len(head) > 104 and head[104],
+            "is compressed with zstd": zstd,
             "has features unknown here": features & ~(_DIRTY | _CORRUPT | _EXTERNAL_DATA | _COMPRESSION_TYPE | _EXTENDED_L2),
         }
         problems = [problem for problem, found in cannot.items() if found]
@@ -105,22 +100,19 @@ class Qcow2:
             for number, entry in enumerate(struct.unpack(f">{self._l1_size}Q", table)):
                 if not entry & _OFFSET:
                     continue
-                start = number * per_table * cluster
-                held: list[bytes] = []  # neighbouring clusters, so that RBD is written to in larger pieces
-                begun = 0
-                for index, where in enumerate(struct.unpack(f">{per_table}Q", os.pread(handle, cluster, entry & _OFFSET))):
-                    offset = start + index * cluster
+                begun, held = 0, bytearray()  # neighbouring clusters, so that RBD is written to in larger pieces
+                for index, where in enumerate(struct.unpack(f">{per_table}Q", os.pread(handle, cluster, entry & _OFFSET)), number * per_table):
+                    offset = index * cluster
                     if offset >= self.size:
                         break
                     data = self._cluster(handle, where)[: self.size - offset]
-                    if held and (not data or len(held) * cluster >= _PIECE):
-                        yield begun, b"".join(held)
-                        held = []
-                    if data:
-                        begun = begun if held else offset
-                        held.append(data)
+                    if held and (not data or len(held) >= _PIECE):
+                        yield begun, bytes(held)
+                        held = bytearray()
+                    begun = begun if held else offset
+                    held += data
                 if held:
-                    yield begun, b"".join(held)
+                    yield begun, bytes(held)
 
     def _cluster(self, handle: int, entry: int) -> bytes:
         """Return a cluster's data, or nothing where it is all zeros."""

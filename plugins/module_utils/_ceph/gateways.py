@@ -14,6 +14,8 @@ import json
 import re
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
+
 
 def short_name(inventory_hostname: str) -> str:
     """Return a host's part of its gateways' names: the name up to its first dot, a whole address with dashes."""
@@ -50,20 +52,21 @@ def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
             raise ValueError(f"{kind}: only beast and civetweb are read")
         for word in words:
             key, _sign, value = word.partition("=")
+            secure, option = key.startswith("ssl_"), key.removeprefix("ssl_")
             try:
                 if kind == "civetweb" and key == "port":
-                    found += [_listener(one.endswith("s"), one[:-1] if one.endswith("s") else one, None) for one in value.split("+")]
-                elif kind == "beast" and key in ("port", "ssl_port"):
-                    found.append(Listener(key == "ssl_port", None, _port(value)))
-                elif kind == "beast" and key in ("endpoint", "ssl_endpoint"):
-                    found.append(_listener(key == "ssl_endpoint", value, 443 if key == "ssl_endpoint" else 80))
+                    found += [_listener(one.endswith("s"), one.removesuffix("s")) for one in value.split("+")]
+                elif kind == "beast" and option == "port":
+                    found.append(Listener(secure, None, _port(value)))
+                elif kind == "beast" and option == "endpoint":
+                    found.append(_listener(secure, value, 443 if secure else 80))
             except ValueError as error:
                 raise ValueError(f"{word}: {error}") from None
     if not found:
         raise ValueError("its frontends name no port or endpoint: a gateway that listens nowhere does not start")
     port, ports = int(instance["port"]), sorted({one.port for one in found})
     if port not in ports:
-        shown = ", ".join(str(one) for one in ports)
+        shown = ", ".join(map(str, ports))
         raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or mend frontends")
     return list(dict.fromkeys(found))
 
@@ -74,23 +77,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _listener(secure: bool, text: str, default: t.Optional[int]) -> Listener:
+def _listener(secure: bool, text: str, default: int = 0) -> Listener:
     """Read "address[:port]"; with no default port, "[address:]port"."""
     if text.count(":") > 1 and not text.startswith("["):
         raise ValueError("an IPv6 address stands in brackets")
     match = re.fullmatch(r"(?:\[([^\]]*)\]|([^:]*))(?::(.*))?", text)
     if match is None:
         raise ValueError("write address:port, an IPv6 address in brackets")
-    address, port = match.group(1) or match.group(2), match.group(3)
-    if default is None and port is None:
+    address, port = match[1] or match[2] or "", match[3]
+    if not default and port is None:
         address, port = "", address
-    parsed = None
-    if address or default is not None:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            raise ValueError(f"'{address}' is no address") from None
-    return Listener(secure, parsed, default if port is None and default is not None else _port(port or ""))
+    parsed = ipaddress.ip_address(values.ip(address)) if address or default else None
+    return Listener(secure, parsed, default if port is None else _port(port))
 
 
 def urls(address: str, places: t.Sequence[Listener]) -> list[str]:
@@ -111,41 +109,27 @@ def urls(address: str, places: t.Sequence[Listener]) -> list[str]:
 
 
 def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any]], site: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Return the gateways of one host.
+    """Return the gateways of one host. host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site. Raises ValueError.
 
-    host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site.
     Each has host, urls (one for each place where it listens), names (by which clients may know it), entity (cephx client), options (of the
     configuration database) and daemon (an item of ceph_daemon's daemons).
-    Raises ValueError.
     """
     found = []
     for instance in instances:
         name = instance["name"]
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise ValueError(f"{host}: ceph_rgw_instances: '{name}' is no name for a gateway: use letters, digits, - and _")
-        if instance.get("private_key") and not instance.get("certificate"):
-            raise ValueError(f"{host}: ceph_rgw_instances: {name} has a private_key and no certificate")
         try:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError("its name is no name for a gateway: use letters, digits, - and _")
+            if instance.get("private_key") and not instance.get("certificate"):
+                raise ValueError("it has a private_key and no certificate")
             reached = urls(address, listeners(instance))
         except ValueError as error:
             raise ValueError(f"{host}: ceph_rgw_instances: {name}: {error}") from None
-        options = {
-            "rgw_frontends": frontends_of(instance),
-            "rgw_realm": site["realm"],
-            "rgw_zonegroup": site["zonegroup"],
-            "rgw_zone": site["zone"],
-            **(instance.get("options") or {}),
-        }
+        own = {"rgw_frontends": frontends_of(instance), "rgw_realm": site["realm"], "rgw_zonegroup": site["zonegroup"], "rgw_zone": site["zone"]}
+        options = {**own, **(instance.get("options") or {})}
         identity = f"rgw.{short_name(host)}.{name}"
         digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
-        found.append(
-            {
-                "host": host,
-                "urls": reached,
-                "names": sorted({*(site.get("hostnames") or []), *([options["rgw_dns_name"]] if options.get("rgw_dns_name") else [])}),
-                "entity": f"client.{identity}",
-                "options": options,
-                "daemon": {"type": "rgw", "id": identity, "restart_on": digest},
-            }
-        )
+        names = sorted({*(site.get("hostnames") or []), *filter(None, [options.get("rgw_dns_name")])})
+        daemon = {"type": "rgw", "id": identity, "restart_on": digest}
+        found.append({"host": host, "urls": reached, "names": names, "entity": f"client.{identity}", "options": options, "daemon": daemon})
     return found

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import grp
 import os
 import pwd
@@ -16,12 +17,12 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable, differing
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
-
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
 # A key that is only going to be made.
@@ -39,13 +40,21 @@ class Place:
     mode: str = "0600"
 
 
+@dataclasses.dataclass(frozen=True)
+class Keyring(Place):
+    """One that is declared, with its key."""
+
+    key: Secret = UNKNOWN
+    present: bool = True
+
+
 def of_daemons(path: str, client: str) -> Place:
     return Place(path, client, DAEMONS, DAEMONS)
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file as it is; key is None where the client is not in it. Of a file on a host that is only asked for a digest of it, key is that digest."""
+    """A file as it is; key is None where the client is not in it. On a host that is only asked for a digest of the file, key is that digest."""
 
     exists: bool = False
     key: t.Optional[Secret] = None
@@ -72,20 +81,14 @@ def read(place: Place) -> File:
 def ensure(
     draft: Draft, place: Place, file: File, key: t.Optional[Secret], apply: t.Callable[[], t.Any], needs: t.Iterable[str] = (), kind: str = "keyring"
 ) -> bool:
-    """Plan what makes a file what it should be; return whether it holds another key. Pure.
-
-    key: what is to be in it (or its digest); UNKNOWN where no file can have it yet; None where it is not known, so that any will do.
-    """
+    """Plan a file; return whether it holds another key. key: UNKNOWN where no file can have it yet, None where any will do; or its digest. Pure."""
     if key is None and file.exists and file.key is None:
         key = UNKNOWN
-    before: dict[str, t.Any] = {"owner": file.owner, "group": file.group, "mode": file.mode}
-    after: dict[str, t.Any] = {"owner": place.owner, "group": place.group, "mode": place.mode}
+    before, after = ({name: getattr(one, name) for name in ("owner", "group", "mode")} for one in (file, place))
     if key is not None:
         before["key"], after["key"] = file.key, key
-    if file.exists:
-        draft.ensure(kind, place.path, before, after, apply, needs=needs)
-    else:
-        draft.ensure(kind, place.path, None, {"client": place.client, **after}, apply, needs=needs)
+    now, wanted = (before, after) if file.exists else (None, {"client": place.client, **after})
+    draft.ensure(kind, place.path, now, wanted, apply, needs=needs)
     return key is not None and file.key != key
 
 
@@ -129,3 +132,67 @@ def _put(place: Place, text: str) -> None:
     except KeyError as error:
         raise RuntimeError(f"{place.path}: no such user or group on this host: {error}") from error
     files.write(place.path, text, int(place.mode, 8), uid, gid)
+
+
+# -- those of a host that are declared
+
+# The keyrings by path, and the text of the ceph.conf.
+Observed = t.Tuple[t.Mapping[str, File], t.Optional[str]]
+
+
+def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Keyring]:
+    """Return the declared keyrings. Raises Invalid with every problem."""
+    keyrings: list[Keyring] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries):
+        where, client, key = f"keyrings[{number}]", entry["client"], entry.get("key") or ""
+        mode = "0600" if entry.get("mode") in (None, "") else entry["mode"]
+        path, present = entry.get("path") or f"/etc/ceph/ceph.{client}.keyring", entry.get("state", "present") == "present"
+        octal = isinstance(mode, str) and re.fullmatch(r"0?[0-7]{3}", mode)
+        # Without quotes 0640 has become 416 by now, and a 416 that was meant cannot be told from it.
+        told = f"'{mode}' is not octal, such as 0600"
+        if isinstance(mode, int):
+            told = f"{mode}: YAML reads {mode:04o} without quotes as another number: write the mode in quotes"
+        wrong = {
+            f"{where}.client '{client}' is no full name: did you mean client.{client}?": "." not in client,
+            f"{where}: {client} has no key, or one that is no cephx key": present and not re.fullmatch(r"[A-Za-z0-9+/]{20,}={0,2}", key),
+            f"{where}.mode {told}": not octal,
+            f"{where}: {path} is declared twice": any(other.path == path for other in keyrings),
+        }
+        problems += [text for text, so in wrong.items() if so]
+        permissions = entry.get("owner") or "root", entry.get("group") or "root", f"{int(mode, 8):04o}" if octal else "0600"
+        keyrings.append(Keyring(path, client, *permissions, Secret(key), present))
+    if problems:
+        raise Invalid(problems)
+    return keyrings
+
+
+@dataclasses.dataclass
+class Provider:
+    """The keyring files and the ceph.conf of this host, for keys and addresses that are given. settings: of its [global]; None where it is none of ours."""
+
+    keyrings: t.Sequence[Keyring]
+    conf: str = "/etc/ceph/ceph.conf"
+    settings: t.Optional[t.Mapping[str, t.Optional[str]]] = None
+
+    def observe(self) -> Observed:
+        return {keyring.path: read(keyring) for keyring in self.keyrings}, files.read(self.conf) if self.settings is not None else None
+
+    def plan(self, observed: Observed) -> Plan:
+        there, conf = observed
+        draft = Draft()
+        for keyring in self.keyrings:
+            file = there[keyring.path]
+            if keyring.present:
+                ensure(draft, keyring, file, keyring.key, functools.partial(write, keyring, keyring.key))
+            elif file.exists:
+                draft.ensure("keyring", keyring.path, {"client": keyring.client}, None, functools.partial(os.unlink, keyring.path))
+        if self.settings is not None:
+            settings = self.settings
+            before = {name: ceph_conf.conf_value(conf, name) for name in settings}
+            now, after = (None, differing(before, settings)[1]) if conf is None else (before, settings)
+            draft.ensure("conf", self.conf, now, after, lambda: files.write(self.conf, ceph_conf.edit_conf(files.read(self.conf), settings), 0o644))
+        return draft.plan()
+
+    def returned(self, observed: Observed) -> dict[str, t.Any]:
+        return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}

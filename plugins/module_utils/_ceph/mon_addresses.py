@@ -17,35 +17,31 @@ V2_PORT, V1_PORT = 3300, 6789
 
 Address = t.Tuple[str, int]
 
+# The brackets that hold the several addresses of one monitor, each with its protocol.
+_SEVERAL = re.compile(r"\[((?:v[12]|any):(?:\[[^\]]*\]|[^\[\]])*)\]")
+_ONE = re.compile(r"(?:(?:v[12]|any):)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::(\d+))?(?:/\d+)?|([0-9A-Fa-f:]+:[0-9A-Fa-f.:]*)")
+
 
 def parse_mon_host(text: str) -> tuple[Address, ...]:
-    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port).
+    """Return the monitors of a ``mon_host`` in canonical order: sorted, each once, (address, port). Raises ValueError for what it can't read.
 
-    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and
-    names, separated by commas, semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that
-    the client tries both protocols; else the v2 port, or the only one there is. Raises ValueError for what it can't read.
+    Understands ``[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]``, ``10.0.0.1:6789``, ``[fd00::1]:6789``, bare addresses and names, separated by commas,
+    semicolons or blanks. Where every port of a monitor is a usual one, port 0 is given, so that the client tries both protocols; else the v2 port, or
+    the only one there is.
     """
     found: dict[str, set[int]] = {}
-    for entry in _entries(text):
-        match = re.fullmatch(r"(?:(v[12]|any):)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::(\d+))?(?:/\d+)?", entry)
-        if match:
-            host, port = match[2] or match[3], int(match[4] or 0)
-        elif re.fullmatch(r"[0-9A-Fa-f:]+:[0-9A-Fa-f.:]*", entry):
-            host, port = entry, 0
-        else:
+    for entry in filter(None, re.split(r"[,;\s]+", _SEVERAL.sub(r"\1", text))):
+        match = _ONE.fullmatch(entry)
+        if not match:
             raise ValueError(f"not the address of a monitor: {entry}")
+        port = int(match[3] or 0)
         if port > 65535:
             raise ValueError(f"not a port: {entry}")
-        found.setdefault(spelled(host), set()).add(port)
+        found.setdefault(spelled(match[1] or match[2] or match[4]), set()).add(port)
     result = []
     for host, ports in found.items():
-        unusual = sorted(ports - {0, V1_PORT, V2_PORT})
-        if not unusual:
-            result.append((host, 0))
-        elif V2_PORT in ports:
-            result.append((host, V2_PORT))
-        else:
-            result.extend((host, port) for port in unusual)
+        unusual = ports - {0, V1_PORT, V2_PORT}
+        result += [(host, port) for port in ({0} if not unusual else {V2_PORT} if V2_PORT in ports else unusual)]
     return tuple(sorted(result))
 
 
@@ -61,22 +57,6 @@ def show_address(address: Address) -> str:
     """Return host, or host:port where the port is not a usual one."""
     host, port = address
     return f"{host}:{port}" if port else host
-
-
-def _entries(text: str) -> t.Iterator[str]:
-    """Split a mon_host, looking into the brackets that hold the several addresses of one monitor."""
-    depth, words = 0, [""]
-    for letter in text:
-        if depth == 0 and letter in ",; \t\n":
-            words.append("")
-            continue
-        depth += {"[": 1, "]": -1}.get(letter, 0)
-        words[-1] += letter
-    for word in filter(None, words):
-        if re.match(r"\[(?:v[12]|any):", word):
-            yield from filter(None, word[1:-1].split(","))
-        else:
-            yield word
 
 
 def addrvec(address: str) -> str:

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The OSDs of a host: which device carries which, made where a device is empty, and up before anything returns.
 
-What is on the devices is read without ceph-volume (see devices.py), so that a run that changes nothing costs two small processes.
-
 PRIVATE to the collection.
 """
 
@@ -19,38 +17,27 @@ import os
 import re
 import threading
 import typing as t
-import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import auth_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import Part, extents, place
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import size as parse_size
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
-BOOTSTRAP_KEYRING = f"{paths.DATA}/bootstrap-osd/{paths.CLUSTER}.keyring"
+BOOTSTRAP_KEYRING = f"{daemons.DATA}/bootstrap-osd/{daemons.CLUSTER}.keyring"
 BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 
-# Ceph's own least value of osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min).
-MEMORY_FLOOR = 896 << 20
-# RAM as the kernel reports it changes a little with the kernel; the target must not.
-MEMORY_STEP = 64 << 20
+# Ceph's own least osd_memory_target that leaves an OSD a working cache (osd_memory_base plus osd_memory_cache_min), and steps larger than what
+# RAM as the kernel reports it changes by with the kernel.
+MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
-
-# Seconds that ceph-volume may take: minutes on a slow disk or an emulated processor. Cutting it off leaves half an OSD.
-SLOW = 3600
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices.
-
-    db_size, wal_size: in bytes, None for an equal share; db_slots, wal_slots: how many shares their device has, None for as many as are declared.
-    """
+    """What is declared of one OSD. Paths are as the operator wrote them, stable names of devices; sizes and slots are those of Part."""
 
     path: str
     type: str = "lvm"
@@ -63,29 +50,21 @@ class Device:
     db_slots: t.Optional[int] = None
     wal_slots: t.Optional[int] = None
 
-    def parts(self) -> list[tuple[str, str]]:
-        """Return what the OSD lies on: "path", "db", "wal" and their devices."""
-        return [(name, path) for name, path in (("path", self.path), ("db", self.db), ("wal", self.wal)) if path is not None]
-
-    def options(self) -> list[str]:
-        """Return ceph-volume's options for its db and wal."""
-        return [word for name, path in self.parts()[1:] for word in (f"--block.{name}", path)]
+    def parts(self) -> list[Part]:
+        """What the OSD lies on, its own device first."""
+        shared = (Part(self.db or "", "db", self.path, self.db_size, self.db_slots), Part(self.wal or "", "wal", self.path, self.wal_size, self.wal_slots))
+        return [Part(self.path, "block", self.path), *(part for part in shared if part.path)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Known:
+class Known(t.NamedTuple):
     uuid: str
     up: bool
     device_class: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Observed:
-    """What is there: devices by path, units and drop-ins by OSD id, the cluster's OSDs by id, and the host's memory in bytes.
-
-    keys: of each OSD, in the cluster. files: the keyrings by path; that of an OSD is not there where it has no data folder.
-    lost: the OSDs that were on devices which are gone or cannot be read, by the device's path.
-    """
+    """What is there: devices, keyring files and lost OSDs by path, units by name, the rest by OSD. An OSD without a data folder has no file."""
 
     devices: t.Mapping[str, Found]
     fsid: t.Optional[str] = None
@@ -99,40 +78,59 @@ class Observed:
     memory_target: t.Optional[str] = None
     lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
+    def lives(self, osd: Osd) -> bool:
+        """Whether the cluster has an OSD that was found, be it up or down."""
+        return osd.cluster == self.fsid and osd.id in self.known and self.known[osd.id].uuid == osd.uuid
+
+    def own(self, device: Device) -> t.Optional[Osd]:
+        osd = self.devices[device.path].osd
+        return osd if osd is not None and self.lives(osd) else None
+
+    def gone(self, device: Device) -> list[str]:
+        """Of which parts of an OSD nothing can be said, and why."""
+        return [f"{part}: {self.devices[part.path].gone}" for part in device.parts() if self.devices[part.path].gone]
+
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     """Return the declared devices. Raises Invalid with every problem."""
     problems: list[str] = []
     declared = [_device(entry, f"devices[{number}]", problems) for number, entry in enumerate(entries)]
-    uses: collections.Counter[str] = collections.Counter()
-    shares: collections.Counter[str] = collections.Counter()
+    own = [device.path for device in declared]
+    uses, shares = collections.Counter[str](), collections.Counter[str]()
     slots: dict[str, int] = {}
     for number, device in enumerate(declared):
-        where = f"devices[{number}]"
-        problems += [f"{where}.{name} '{path}' is no absolute path" for name, path in device.parts() if not path.startswith("/")]
-        if any(other.path == device.path for other in declared[:number]):
+        where, raw = f"devices[{number}]", device.type == "raw"
+        if device.path in own[:number]:
             problems.append(f"{where}.path {device.path} is declared twice")
-        for name, path in device.parts()[1:]:
-            if any(other.path == path for other in declared):
-                problems.append(f"{where}.{name} {path} is itself declared as an OSD's device")
-            uses[path] += 1
-            if device.type == "raw" and uses[path] > 1:
-                problems.append(f"{where}.{name} {path} is used twice: only OSDs of the type lvm can share a device")
-            problems += _share_problems(where, device, name, slots, shares)
-        own = dict(device.parts())
-        problems += [
-            f"{where}.{option}: there is no {name} that it is for"
-            for name in ("db", "wal")
-            for option in (f"{name}_size", f"{name}_slots")
-            if getattr(device, option) is not None and name not in own
-        ]
-        if device.encrypted and device.type == "raw":
+        if device.encrypted and raw:
             problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
-    problems += [
-        f"{path} is to serve {shares[path]} OSDs' parts, and its slots leave room for {count}: declare as many as it is to serve in the end"
-        for path, count in slots.items()
-        if count < shares[path]
-    ]
+        parts = {part.kind: part for part in device.parts()}
+        for kind in ("db", "wal"):
+            given = [option for option in (f"{kind}_size", f"{kind}_slots") if getattr(device, option) is not None]
+            if kind not in parts:
+                problems += [f"{where}.{option}: there is no {kind} that it is for" for option in given]
+                continue
+            path, count = parts[kind].path, parts[kind].slots
+            uses[path] += 1
+            shares[path] += parts[kind].size is None
+            if count is not None and count > 0 and len(given) == 1 and not raw:
+                slots.setdefault(path, count)
+            wrong = {
+                f"{where}.{kind} {path} is itself declared as an OSD's device": path in own,
+                f"{where}.{kind} {path} is used twice: only OSDs of the type lvm can share a device": raw and uses[path] > 1,
+                **{f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device": raw for option in given},
+                f"{where}: {kind}_size and {kind}_slots both say how large the {kind} is: declare one of them": len(given) == 2 and not raw,
+                f"{where}.{kind}_slots: {count} is not at least 1": count is not None and count < 1,
+                f"{where}.{kind}_slots: {path} has {slots.get(path)} by another entry": count and slots.get(path, count) != count,
+            }
+            problems += [text for text, found in wrong.items() if found]
+        problems += [
+            f"{where}.{'path' if kind == 'block' else kind} '{part.path}' is no absolute path" for kind, part in parts.items() if not part.path.startswith("/")
+        ]
+    for path, count in slots.items():
+        if count < shares[path]:
+            room = f"its slots leave room for {count}: declare as many as it is to serve in the end"
+            problems.append(f"{path} is to serve {shares[path]} OSDs' parts, and {room}")
     if problems:
         raise Invalid(problems)
     return declared
@@ -141,35 +139,15 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
 def _device(entry: t.Mapping[str, t.Any], where: str, problems: list[str]) -> Device:
     """Return what an entry declares; note what is wrong with its sizes."""
     given = {name: value for name, value in entry.items() if value is not None}
-    for name in ("db_size", "wal_size"):
-        text = given.pop(name, None)
+    for name in [name for name in ("db_size", "wal_size") if name in given]:
+        text = given.pop(name)
         try:
-            if text is not None:
-                given[name] = parse_size(text)
-                if not given[name]:
-                    problems.append(f"{where}.{name}: '{text}' is no room for anything")
+            given[name] = values.size(text)
+            if not given[name]:
+                problems.append(f"{where}.{name}: '{text}' is no room for anything")
         except ValueError as error:
             problems.append(f"{where}.{name}: {error}")
     return Device(**given)
-
-
-def _share_problems(where: str, device: Device, name: str, slots: dict[str, int], shares: collections.Counter[str]) -> list[str]:
-    """Return what is wrong with a part's size or slots; count the shares and note the slots of its device."""
-    path, size, count = getattr(device, name), getattr(device, f"{name}_size"), getattr(device, f"{name}_slots")
-    shares[path] += size is None
-    if device.type == "raw":
-        return [
-            f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device"
-            for option, value in ((f"{name}_size", size), (f"{name}_slots", count))
-            if value is not None
-        ]
-    if size is not None and count is not None:
-        return [f"{where}: {name}_size and {name}_slots both say how large the {name} is: declare one of them"]
-    if count is not None and count < 1:
-        return [f"{where}.{name}_slots: {count} is not at least 1"]
-    if count is not None and slots.setdefault(path, count) != count:
-        return [f"{where}.{name}_slots: {path} has {slots[path]} by another entry"]
-    return []
 
 
 def memory_target(memory: int, share: float, osds: int) -> int:
@@ -179,22 +157,14 @@ def memory_target(memory: int, share: float, osds: int) -> int:
 
 
 def drop_in_text(device: Device, how: str = "raw") -> str:
-    """Return the drop-in of an OSD's unit. It names the device, so that it is known whose it was when it is gone.
-
-    For a raw OSD it does at every start what ceph-volume's own units do for the type lvm: at boot udev gives devices to root,
-    and ceph-volume links to the kernel's names, which change.
-    """
+    """The drop-in of an OSD's unit: it names the device, so that it is known whose it was; for raw, it does what ceph-volume's units do for lvm."""
     if how != "raw":
         return f"# Made by cephstack.cloud. The OSD's device by its stable name; systemd does not read this.\n[X-Cephstack]\n{_note(device.path, how)}\n"
     lines = ["# Made by cephstack.cloud. The OSD finds its devices by their stable names, and they belong to Ceph, also after a reboot.", "[Service]"]
-    for link, name in (("block", device.path), ("block.db", device.db), ("block.wal", device.wal)):
-        if name:
-            path = _quoted(name)
-            lines += [
-                f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}",
-                f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}",
-                _note(name, how, link),
-            ]
+    for part in device.parts():
+        path = _quoted(part.path)
+        lines.append(f"ExecStartPre=-+/usr/bin/udevadm settle --timeout=60 --exit-if-exists={path}")
+        lines += [f"ExecStartPre=+/usr/bin/chown ceph:ceph {path}", _note(part.path, how, part.link)]
     return "\n".join(lines) + "\n"
 
 
@@ -207,11 +177,7 @@ def _note(path: str, how: str, link: str = "block") -> str:
 
 
 def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str = "") -> bool:
-    """Whether an OSD was on a device that is gone. Pure.
-
-    told: what the OSD told the cluster of itself when it last started ("osd metadata"): "device_ids": "sdb=MODEL_SERIAL,nvme0n1=…".
-    drop_in, link: what this host still has of it, its drop-in and where "block" in its data folder leads.
-    """
+    """Whether an OSD was on a device that is gone. told: its "osd metadata". drop_in, link: what this host has of it, and where its "block" leads. Pure."""
     if link == path or {_note(path, how) for how in ("raw", "lvm")} & set(drop_in.splitlines()):
         return True
     own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
@@ -231,17 +197,13 @@ def unit_name(number: int) -> str:
     return f"ceph-osd@{number}.service"
 
 
-def activation_unit(osd: Osd) -> str:
-    """The unit by which ceph-volume brings an OSD of the type lvm back at boot."""
-    return f"ceph-volume@lvm-{osd.id}-{osd.uuid}.service"
+def boot_unit(osd: Osd) -> str:
+    """The unit that brings an OSD back at boot: for the type lvm one of ceph-volume's."""
+    return unit_name(osd.id) if osd.how == "raw" else f"ceph-volume@lvm-{osd.id}-{osd.uuid}.service"
 
 
 def data_path(number: t.Union[int, str]) -> str:
-    return f"{paths.DATA}/osd/{paths.CLUSTER}-{number}"
-
-
-def keyring_path(number: int) -> str:
-    return f"{data_path(number)}/keyring"
+    return f"{daemons.DATA}/osd/{daemons.CLUSTER}-{number}"
 
 
 def bootstrap_place() -> keyring_files.Place:
@@ -250,25 +212,14 @@ def bootstrap_place() -> keyring_files.Place:
 
 
 def keyring_place(number: int) -> keyring_files.Place:
-    return keyring_files.of_daemons(keyring_path(number), f"osd.{number}")
-
-
-@dataclasses.dataclass
-class Ledger:
-    """What was made for one OSD, volumes as "VG/LV" and groups with their devices, and the volumes that were there before."""
-
-    volumes: list[str] = dataclasses.field(default_factory=list)
-    groups: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    found: list[str] = dataclasses.field(default_factory=list)
+    return keyring_files.of_daemons(f"{data_path(number)}/keyring", f"osd.{number}")
 
 
 @dataclasses.dataclass
 class Provider:
-    """The OSDs of this host.
+    """The OSDs of this host. cluster: None where there is none yet (check mode only). hostname: as CRUSH has it. armed: ids of devices to be wiped.
 
-    cluster: an open connection, None where there is none yet (check mode only). hostname: as CRUSH has it.
-    share: of the host's memory for all its OSDs, 0 to leave their memory alone. armed: ids of devices that may be wiped.
-    wait: seconds until an OSD is up. patient: whether one that runs is waited for before it is called down.
+    share: of the memory for all OSDs, 0 to leave it alone. wait: seconds until one is up. patient: also before one that runs is called down.
     """
 
     devices: t.Sequence[Device]
@@ -280,77 +231,54 @@ class Provider:
     patient: bool = True
 
     def __post_init__(self) -> None:
-        self.lane = Lane("osd", max(4, os.cpu_count() or 1))  # making one is work for a core and its disk
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = threading.Lock()
         self._numbers: set[int] = set()
 
     def observe(self) -> Observed:
-        """Read the cluster's maps, then every declared device, once."""
-        fsid, known, keys, target = None, {}, {}, None
+        """Read the cluster's maps, then every declared device, once. Raises Unreachable, also where an OSD that runs does not come up."""
+        fsid, keys, target = None, {}, None
+        known: dict[int, Known] = {}
         if self.cluster is not None:
             fsid = self.cluster.fsid
             dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
-            keys = {entity: entry["key"] for entity, entry in auth_of(auth).items()}
+            keys = {entity: entry["key"] for entity, entry in maps.auth_of(auth).items()}
             # The mask of "osd/host:ceph1" comes back apart from its section.
             mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
-        found = devices.look_at(sorted({path for device in self.devices for dummy, path in device.parts()}), fsid)
-        own = [found[device.path].osd for device in self.devices]
-        here = [osd for osd in own if osd is not None and osd.id in known and known[osd.id].uuid == osd.uuid]
-        names = [unit_name(osd.id) for osd in here] + [activation_unit(osd) for osd in here if osd.how == "lvm"]
-        observed = Observed(
-            devices=found,
-            fsid=fsid,
-            known=known,
-            units=systemd.units(names),
-            drop_ins={osd.id: files.read(systemd.drop_in_path(unit_name(osd.id))) for osd in here},
-            keys={osd.id: keys.get(f"osd.{osd.id}") for osd in here},
-            bootstrap_key=keys.get(BOOTSTRAP),
-            files={place.path: keyring_files.read(place) for place in (bootstrap_place(), *(keyring_place(osd.id) for osd in here))},
-            memory=_memory(),
-            memory_target=target,
-            lost=self._lost([device.path for device in self.devices if found[device.path].gone], known, {osd.id for osd in here}),
-        )
-        # What has lost a device does not come up, however long one waits.
-        whole = [osd for device, osd in zip(self.devices, own) if osd in here and not self._gone_parts(device, observed)]
-        return self._until_up(observed, whole)
+        found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
+        memory = sum(int(text) << 10 for text in re.findall(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE))
+        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target)
+        own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
+        numbers = [osd.id for osd in own.values()]
+        observed.units = systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))}))
+        observed.drop_ins = {number: files.read(systemd.drop_in_path(unit_name(number))) for number in numbers}
+        observed.keys = {number: keys.get(f"osd.{number}") for number in numbers}
+        observed.files = {one.path: keyring_files.read(one) for one in (bootstrap_place(), *map(keyring_place, numbers))}
+        observed.lost = self._lost([device.path for device in self.devices if found[device.path].gone], known, numbers)
+        for device, osd in own.items():
+            # One that runs comes up, but not where it has lost a device or its key.
+            runs = observed.units[unit_name(osd.id)].active and observed.files[keyring_place(osd.id).path].key == observed.keys[osd.id]
+            if self.patient and runs and not known[osd.id].up and not observed.gone(device):
+                self._wait_up(osd.id, Unreachable)
+                known[osd.id] = known[osd.id]._replace(up=True)
+        return observed
 
     def _lost(self, gone: t.Sequence[str], known: t.Mapping[int, Known], here: t.Collection[int]) -> dict[str, int]:
         """Return the OSDs of this host that were on devices which are gone. Those that are on other devices now are not among them."""
         if not gone or self.cluster is None:
             return {}
-        names = {self.hostname.partition(".")[0], paths.short_hostname()}
+        names = {self.hostname.partition(".")[0], daemons.short_hostname()}
         lost: dict[str, int] = {}
         for told in self.cluster.command("osd metadata"):
             number = told["id"]
-            if number not in known or number in here or (told.get("hostname") or "").partition(".")[0] not in names:
-                continue
-            drop_in, link = files.read(systemd.drop_in_path(unit_name(number))) or "", _link(f"{data_path(number)}/block")
-            lost.update({path: number for path in gone if path not in lost and was_on(path, told, drop_in, link)})
+            if number in known and number not in here and (told.get("hostname") or "").partition(".")[0] in names:
+                drop_in, link = files.read(systemd.drop_in_path(unit_name(number))) or "", f"{data_path(number)}/block"
+                link = os.readlink(link) if os.path.islink(link) else ""
+                lost = {**{path: number for path in gone if was_on(path, told, drop_in, link)}, **lost}
         return lost
-
-    @staticmethod
-    def _gone_parts(device: Device, observed: Observed) -> list[str]:
-        states = [(path, path if path == device.path else f"{path} ({name})") for name, path in device.parts()]
-        return [f"{what}: {observed.devices[path].gone}" for path, what in states if observed.devices[path].gone]
-
-    def _until_up(self, observed: Observed, here: t.Sequence[Osd]) -> Observed:
-        """Wait for OSDs that run but are not up yet. Raises Unreachable."""
-        late = [
-            osd
-            for osd in here
-            if not observed.known[osd.id].up
-            and observed.files[keyring_path(osd.id)].key == observed.keys[osd.id]
-            and observed.units.get(unit_name(osd.id), systemd.NO_UNIT).active
-        ]
-        if not late or not self.patient:
-            return observed
-        for osd in late:
-            self._wait_up(osd.id, Unreachable)
-        return dataclasses.replace(observed, known={**observed.known, **{osd.id: dataclasses.replace(observed.known[osd.id], up=True) for osd in late}})
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid with every device that cannot be used, each with its reason."""
@@ -361,143 +289,125 @@ class Provider:
         # A client that is yet to be made gets a new key: whatever the file holds is another.
         keyring_files.ensure(draft, bootstrap_place(), there, observed.bootstrap_key or keyring_files.UNKNOWN, self._write_bootstrap)
         for device in self.devices:
-            osd = self._own(device, observed)
+            osd = observed.own(device)
             number = osd.id if osd is not None else observed.lost.get(device.path)
-            gone = self._gone_parts(device, observed)
+            gone = observed.gone(device)
             if number is not None and gone and not observed.known[number].up:
-                draft.warn(
-                    f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: bring the device back, or remove osd.{number} from the "
-                    f"cluster and {device.path} from the declared devices"
-                )
+                mend = f"bring the device back, or remove osd.{number} from the cluster and {device.path} from the declared devices"
+                draft.warn(f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: {mend}")
             elif osd is not None:
                 self._plan_kept(device, osd, observed, draft)
             else:
                 making.append((device, self._plan_wipes(device, observed, unusable, draft)))
-        chosen = self._places([device for device, dummy in making], observed, unusable, draft)
+        chosen = self._plan_places([device for device, dummy in making], observed, unusable, draft)
         for device, needs in making:
-            self._plan_new(device, {name: chosen[device.path, name] for name in ("db", "wal") if (device.path, name) in chosen}, needs, draft)
+            self._plan_new(device, {part: chosen[part] for part in device.parts() if part in chosen}, needs, draft)
         if self.share and self.devices:
+            value, who = str(memory_target(observed.memory, self.share, len(self.devices))), f"osd/host:{self.hostname}"
             had = None if observed.memory_target is None else {"value": observed.memory_target}
-            wanted = str(memory_target(observed.memory, self.share, len(self.devices)))
-            who = f"osd/host:{self.hostname}"
-            words: dict[str, t.Any] = {"who": who, "name": MEMORY_OPTION, "value": wanted}
-            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": wanted}, lambda: asked(self.cluster).command("config set", **words))
-        return draft.plan(self.lane)
+            send = functools.partial(self._send, "config set", who=who, name=MEMORY_OPTION, value=value)
+            draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": value}, send)
+        return draft.plan(Lane("osd", max(4, os.cpu_count() or 1)))  # making one is work for a core and its disk
 
     def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
         """Plan to wipe what an OSD is to be made on, where that is armed; return what making it needs. unusable: noted here."""
         needs = {f"keyring/{BOOTSTRAP_KEYRING}"}
-        for name, path in device.parts():
-            state = observed.devices[path]
-            problem, wipes = self._usable(device, name, path, observed)
-            if problem:
-                draft.problem(problem)
+        for part in device.parts():
+            path, state = part.path, observed.devices[part.path]
+            # An OSD of the type lvm is made in a group that was made for one and never used, and a db or wal in a group of others.
+            fits = device.type == "lvm" and (state.blank if part.kind == "block" else state.ours)
+            refusal = self._refusal(part, fits, observed)
+            if refusal:
+                draft.problem(f"{part}: {refusal}")
                 unusable.add(path)
-            if wipes:
+            elif state.holds and not fits:
                 needs.add(f"device/{path}")
-            if wipes and f"device/{path}" not in draft.ids("device"):
-                reason = "it holds " + " and ".join(state.holds)
-                erase = functools.partial(_erase, path, state)
-                draft.ensure("device", path, {"holds": list(state.holds)}, None, erase, risk=Risk.LOSS, reason=reason)
+                if f"device/{path}" not in draft.ids("device"):
+                    reason = "it holds " + " and ".join(state.holds)
+                    wipe = functools.partial(erase, path, state)
+                    draft.ensure("device", path, {"holds": list(state.holds)}, None, wipe, risk=Risk.LOSS, reason=reason)
         return needs
 
-    def _plan_new(self, device: Device, chosen: t.Mapping[str, Volume], needs: set[str], draft: Draft) -> None:
-        """Plan to make an OSD. chosen: the old volumes that its parts get."""
-        for name, volume in chosen.items():
-            if volume.osd:
-                needs.add(f"volume/{volume.name}")
-                was = f"osd.{volume.osd.id}"
-                reason = f"it was the {volume.kind} of {was}, which the cluster no longer has and whose data is gone from this host"
-                take = functools.partial(clear, volume.name)
-                draft.add(Change("volume", volume.name, "update", {volume.kind: was}, {name: device.path}, take, reason=reason))
-        shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-        make = functools.partial(self._make, device, {name: volume.name for name, volume in chosen.items()})
-        draft.ensure("osd", device.path, None, shown, make, needs=needs)
+    def _refusal(self, part: Part, fits: bool, observed: Observed) -> str:
+        """Why nothing can be made on a part's device, "" where it can; then what it holds is wiped, unless it fits."""
+        path, state = part.path, observed.devices[part.path]
+        if state.gone:
+            lost = observed.lost.get(path)
+            return state.gone + ("" if lost is None else f". osd.{lost}, which was on it, is up: declare the device by the name that it has now")
+        living = [f"the {one.kind} of osd.{one.osd.id}" for one in state.volumes if one.osd and observed.lives(one.osd)]
+        mine, busy, holds, others = (" and ".join(words) for words in (living, state.busy, state.holds, state.others))
+        where = "it is" if state.volume else "it carries"
+        refusals = (
+            (mine, f"{where} {mine} of this cluster. Declare another device, or remove the OSD from the cluster first"),
+            (busy, f"it is {busy}"),
+            (holds and others, f"its volume group {state.group} lies on {others} as well. Take it out of the group first (vgreduce)"),
+            (holds and f"device/{path}" not in self.armed, f"it holds {holds}. To wipe it, arm it by name: device/{path}"),
+        )
+        return "" if fits else next((f"refused, {text}" for so, text in refusals if so), "")
 
-    def _own(self, device: Device, observed: Observed) -> t.Optional[Osd]:
-        osd = observed.devices[device.path].osd
-        return osd if osd is not None and self._lives(osd, observed) else None
-
-    def _places(self, making: t.Sequence[Device], observed: Observed, unusable: t.Collection[str], draft: Draft) -> dict[tuple[str, str], Volume]:
+    def _plan_places(self, making: t.Sequence[Device], observed: Observed, unusable: t.Collection[str], draft: Draft) -> dict[Part, Volume]:
         """Return the old volumes that parts of the OSDs to be made get; note a problem for each part that there is no room for."""
-        parts: dict[str, list[Part]] = {}
+        wanted: dict[str, list[Part]] = {}
         for device in making:
-            for name, path in device.parts()[1:]:
-                if device.type == "lvm" and path not in unusable and not observed.devices[path].volume:
-                    parts.setdefault(path, []).append(Part(device.path, name, getattr(device, f"{name}_size")))
-        for path in dict.fromkeys(path for device in making for dummy, path in device.parts()[1:]):
-            sharers = [device.path for device in self.devices for dummy, part in device.parts() if part == path]
-            if observed.devices[path].volume and len(sharers) > 1:
-                draft.problem(f"{path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+            for part in device.parts()[1:]:
+                if observed.devices[part.path].volume:
+                    sharers = [one.owner for one in self._parts_on(part.path)]
+                    if len(sharers) > 1:
+                        draft.problem(f"{part.path} is a logical volume, which only one OSD can have: {' and '.join(sharers)} name it")
+                elif device.type == "lvm" and part.path not in unusable:
+                    wanted.setdefault(part.path, []).append(part)
         wiped = [change.name for change in draft.changes if change.kind == "device"]
         gone = {volume.osd.uuid for path in wiped for volume in observed.devices[path].volumes if volume.osd and volume.kind == "block"}
-        found: dict[tuple[str, str], Volume] = {}
-        for path, wanted in parts.items():
+        found: dict[Part, Volume] = {}
+        for path, parts in wanted.items():
             state = observed.devices[path]
             if path in wiped:
-                state = dataclasses.replace(state, volumes=(), room=state.room and dataclasses.replace(state.room, free=state.room.total))
-            placed, full = place(path, state, wanted, self._slots(path), lambda osd: self._lives(osd, observed), gone)
+                state = dataclasses.replace(state, volumes=(), room=state.room and state.room._replace(free=state.room.total))
+            placed, full = place(state, parts, self._slots(path), observed.lives, gone)
             found.update(placed)
             for problem in full:
                 draft.problem(problem)
         return found
 
+    def _plan_new(self, device: Device, chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:
+        """Plan to make an OSD. chosen: the old volumes that its parts get."""
+        for part, volume in chosen.items():
+            if volume.osd:
+                needs.add(f"volume/{volume.name}")
+                was = f"osd.{volume.osd.id}"
+                reason = f"it was the {volume.kind} of {was}, which the cluster no longer has and whose data is gone from this host"
+                take = functools.partial(clear, volume.name)
+                draft.add(Change("volume", volume.name, "update", {volume.kind: was}, {part.kind: device.path}, take, reason=reason))
+        shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
+        make = functools.partial(self._make, device, {part: volume.name for part, volume in chosen.items()})
+        draft.ensure("osd", device.path, None, shown, make, needs=needs)
+
+    def _parts_on(self, path: str) -> list[Part]:
+        """The dbs and wals that are declared to be on a device."""
+        return [part for device in self.devices for part in device.parts()[1:] if part.path == path]
+
     def _slots(self, path: str) -> int:
         """Return into how many equal shares a db or wal device is divided."""
-        declared = [getattr(device, f"{name}_slots") for device in self.devices for name, part in device.parts()[1:] if part == path]
+        declared = [part.slots for part in self._parts_on(path)]
         return next((count for count in declared if count is not None), len(declared))
-
-    @staticmethod
-    def _lives(osd: Osd, observed: Observed) -> bool:
-        """Whether the cluster has an OSD that was found, be it up or down."""
-        known = observed.known.get(osd.id)
-        return osd.cluster == observed.fsid and known is not None and known.uuid == osd.uuid
-
-    def _usable(self, device: Device, name: str, path: str, observed: Observed) -> tuple[str, bool]:
-        """Return what is wrong with a device on which something is to be made, "" where nothing is, and whether it is to be wiped first."""
-        state = observed.devices[path]
-        what = path if name == "path" else f"{path} ({name} of {device.path})"
-        if state.gone:
-            number = observed.lost.get(path)
-            hint = "" if number is None else f". osd.{number}, which was on it, is up: declare the device by the name that it has now"
-            return f"{what}: {state.gone}{hint}", False
-        if device.type == "lvm" and (state.blank if name == "path" else state.ours):
-            return "", False
-        living = [f"the {part.kind} of osd.{part.osd.id}" for part in state.volumes if part.osd and self._lives(part.osd, observed)]
-        if living:
-            where = "it is" if state.volume else "it carries"
-            return f"{what}: refused, {where} {' and '.join(living)} of this cluster. Declare another device, or remove the OSD from the cluster first", False
-        if state.busy:
-            return f"{what}: refused, it is {' and '.join(state.busy)}", False
-        if not state.holds:
-            return "", False
-        if state.others:
-            others = " and ".join(state.others)
-            return f"{what}: refused, its volume group {state.group} lies on {others} as well. Take it out of the group first (vgreduce)", False
-        if f"device/{path}" not in self.armed:
-            return f"{what}: refused, it holds {' and '.join(state.holds)}. To wipe it, arm it by name: device/{path}", False
-        return "", True
 
     def _plan_kept(self, device: Device, osd: Osd, observed: Observed, draft: Draft) -> None:
         name, known = unit_name(osd.id), observed.known[osd.id]
-        unit = observed.units.get(name, systemd.NO_UNIT)
         text, there = drop_in_text(device, osd.how), observed.drop_ins.get(osd.id)
-        draft.ensure("drop_in", name, None if there is None else {"unit": there}, {"unit": text}, lambda: self._write_drop_in(device, osd))
+        draft.ensure("drop_in", name, None if there is None else {"unit": there}, {"unit": text}, functools.partial(daemons.write_drop_in, name, text))
         place = keyring_place(osd.id)
         file = observed.files.get(place.path, keyring_files.File())
         # Without its data folder the OSD is given one, keyring and all, when it is activated.
         stale = file.exists and keyring_files.ensure(draft, place, file, observed.keys.get(osd.id), functools.partial(keyring_files.fetch, self.cluster, place))
         needs = [f"drop_in/{name}", f"keyring/{place.path}"]
-        enabled = unit.enabled if osd.how == "raw" else observed.units.get(activation_unit(osd), systemd.NO_UNIT).enabled
-        state = {"enabled": enabled, "running": unit.active, "data folder": file.exists}
+        unit, boot = (observed.units.get(one, systemd.NO_UNIT) for one in (name, boot_unit(osd)))
+        state = {"enabled": boot.enabled, "running": unit.active, "data folder": file.exists}
+        start = functools.partial(self._activate, device, osd, file.exists)
         if not all(state.values()):
-            reason = f"osd.{osd.id} on {device.path} starts"
-            start = functools.partial(self._activate, device, osd, file.exists)
-            draft.ensure("unit", name, state, dict.fromkeys(state, True), start, needs=needs, reason=reason)
+            draft.ensure("unit", name, state, dict.fromkeys(state, True), start, needs=needs, reason=f"osd.{osd.id} on {device.path} starts")
         elif stale:
-            reason = "its keyring was not the cluster's"
-            restart = functools.partial(self._restart, osd.id)
-            draft.ensure("unit", name, {"restart": None}, {"restart": reason}, restart, needs=needs, risk=Risk.RESTART, reason=reason)
+            reason, start = "its keyring was not the cluster's", functools.partial(start, again=True)
+            draft.ensure("unit", name, {"restart": None}, {"restart": reason}, start, needs=needs, risk=Risk.RESTART, reason=reason)
         elif not known.up:
             draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
         if device.device_class:
@@ -509,7 +419,7 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []
         for device in self.devices:
-            osd = self._own(device, observed)
+            osd = observed.own(device)
             number = osd.id if osd else observed.lost.get(device.path)
             up = number is not None and observed.known[number].up
             rows.append({"path": device.path, "id": number, "type": osd.how if osd else device.type, "up": up})
@@ -517,163 +427,80 @@ class Provider:
 
     # -- apply
 
+    def _send(self, prefix: str, **words: t.Any) -> t.Any:
+        return asked(self.cluster).command(prefix, **words)
+
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
-            asked(self.cluster).command("osd crush rm-device-class", ids=[str(number)])
-        words: dict[str, t.Any] = {"class": name, "ids": [str(number)]}
-        asked(self.cluster).command("osd crush set-device-class", **words)
+            self._send("osd crush rm-device-class", ids=[str(number)])
+        self._send("osd crush set-device-class", **{"class": name}, ids=[str(number)])
 
     def _write_bootstrap(self) -> None:
-        key = Secret(asked(self.cluster).command("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)[0]["key"])
-        keyring_files.write(bootstrap_place(), key)
+        made = self._send("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)
+        keyring_files.write(bootstrap_place(), Secret(made[0]["key"]))
 
-    def _write_drop_in(self, device: Device, osd: Osd) -> None:
-        files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
-        process.run(["systemctl", "daemon-reload"], timeout=120)
-
-    def _make(self, device: Device, volumes: t.Mapping[str, str]) -> None:
-        try:
-            osd = self._prepare_raw(device) if device.type == "raw" else self._prepare_lvm(device, volumes)
-            self._write_drop_in(device, osd)
-        except (process.CommandError, OSError, Unreachable) as error:
-            raise RuntimeError(f"an OSD could not be made on {device.path}: {last_words(error)}") from error
-        self._activate(device, osd, device.type == "raw")
-
-    def _prepare_raw(self, device: Device) -> Osd:
-        words = ["ceph-volume", "raw", "prepare", "--bluestore", "--no-tmpfs", "--data", device.path, *device.options()]
-        words += ["--crush-device-class", device.device_class] if device.device_class else []
-        with self._lvm:
-            words += self._number()
-        try:
-            process.run(words, timeout=SLOW)
-        except process.CommandError as error:
-            # It was empty when this began; a label without an OSD would be refused by the next run.
-            left = [problem for dummy, path in device.parts() for problem in _attempt(devices.wipe, path)]
-            raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        label = devices.read_label(device.path)
-        if not label or "whoami" not in label:
-            raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        return Osd(int(label["whoami"]), label["osd_uuid"], label.get("ceph_fsid", ""), "raw")
-
-    def _prepare_lvm(self, device: Device, volumes: t.Mapping[str, str]) -> Osd:
+    def _make(self, device: Device, volumes: t.Mapping[Part, str]) -> None:
         """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
         ledger = Ledger()
         try:
-            with self._lvm:
-                used = {name: self._volume(device, name, path, volumes.get(name), ledger) for name, path in device.parts()}
-                data = used.pop("path")
-                number = self._number()
-            words = ["ceph-volume", "lvm", "prepare", "--bluestore", "--data", data]
-            words += [word for name, volume in used.items() for word in (f"--block.{name}", volume)]
-            words += ["--dmcrypt"] if device.encrypted else []
-            words += ["--crush-device-class", device.device_class] if device.device_class else []
-            words += number
-            with contextlib.ExitStack() as held:
-                for volume in ledger.found:
-                    held.enter_context(devices.hold(volume))
-                process.run(words, timeout=SLOW)
+            data = self._prepare(device, volumes, ledger)
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
-            left = self._take_back(ledger)
+            with self._lvm:
+                left = ledger.take_back()
             raise RuntimeError("; ".join([f"an OSD could not be made on {device.path}: {last_words(error)}", *left])) from error
-        tags = devices.volume_tags()[data]
-        return Osd(int(tags["osd_id"]), tags["osd_fsid"], tags.get("cluster_fsid", ""), "lvm")
+        osd = devices.osd_of_label(devices.read_label(data)) if device.type == "raw" else devices.osd_of_tags(devices.volume_tags().get(data, {}))
+        if osd is None:
+            raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
+        daemons.write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
+        self._activate(device, osd, device.type == "raw")
+
+    def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger) -> str:
+        """Put an OSD on what it lies on, and return where its data is. ledger: what is made for it."""
+        parts, raw = device.parts(), device.type == "raw"
+        with self._lvm:
+            fsid = asked(self.cluster).fsid
+            places = [part.path if raw else ledger.volume(part, self._slots(part.path), volumes.get(part), fsid) for part in parts]
+            words = ["ceph-volume", device.type, "prepare", "--bluestore", *self._number()]
+        words += ["--data", places[0], *(word for part, path in zip(parts[1:], places[1:]) for word in (f"--{part.link}", path))]
+        words += ["--no-tmpfs"] if raw else ["--dmcrypt"] if device.encrypted else []
+        words += ["--crush-device-class", device.device_class] if device.device_class else []
+        with contextlib.ExitStack() as held:
+            for volume in ledger.found:
+                held.enter_context(devices.hold(volume))
+            ledger.whole = places if raw else []
+            process.run(words, timeout=SLOW)
+        return places[0]
 
     def _number(self) -> list[str]:
-        """Return ceph-volume's option for an OSD's number where volumes of this host carry the one that the cluster would give it.
-
-        They are of an OSD that was removed, or of another cluster. When ceph-volume cannot make an OSD, it wipes whatever carries the number.
-        """
-        known = {entry["osd"]: entry["uuid"] for entry in asked(self.cluster).command("osd dump")["osds"]}
-        old = {
-            int(one["osd_id"])
-            for one in devices.volume_tags().values()
-            if one.get("osd_id", "").isdigit() and known.get(int(one["osd_id"])) != one.get("osd_fsid")
-        }
+        """ceph-volume's option where volumes of others carry the number that the cluster would give: it wipes what carries it when it fails."""
+        known = {entry["osd"]: entry["uuid"] for entry in self._send("osd dump")["osds"]}
+        noted = filter(None, map(devices.osd_of_tags, devices.volume_tags().values()))
+        old = {osd.id for osd in noted if known.get(osd.id) != osd.uuid}
         if not old - set(known):
             return []
-        number = next(number for number in itertools.count() if number not in known and number not in old and number not in self._numbers)
+        number = next(number for number in itertools.count() if number not in {*known, *old, *self._numbers})
         self._numbers.add(number)
         return ["--osd-id", str(number)]
 
-    def _take_back(self, ledger: Ledger) -> list[str]:
-        """Remove what the making of an OSD added, and nothing else; return what could not be removed, in words."""
-        problems: list[str] = []
-        with self._lvm:
-            try:
-                tags = devices.volume_tags()
-                for volume in ledger.found:
-                    if tags.get(volume):  # ceph-volume got as far as to write on it
-                        problems += _attempt(clear, volume)
-                for volume in ledger.volumes:
-                    if tags.get(volume):  # it may be mounted, and decrypted
-                        problems += _attempt(_zap, volume)
-                    if volume in tags:  # newer releases of ceph-volume have removed it themselves
-                        problems += _attempt(process.run, ["lvremove", "--yes", volume], timeout=120)
-                groups = {row["vg_name"] for row in devices.volume_groups()} - {row["vg_name"] for row in devices.logical_volumes()}
-                for group, path in ledger.groups:
-                    if group in groups:  # and nobody else has a volume in it by now: without --yes LVM sees to that, too
-                        left = _attempt(process.run, ["vgremove", group], timeout=120)
-                        problems += left or _attempt(process.run, ["pvremove", "--yes", path], timeout=120)
-            except Unreachable as error:
-                problems.append(str(error))
-        return [f"what was made for it could not be taken back: {problem}" for problem in problems]
-
-    def _volume(self, device: Device, name: str, path: str, old: t.Optional[str], ledger: Ledger) -> str:
-        """Return "VG/LV" for a part of an OSD: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
-        state = devices.look_at([path], asked(self.cluster).fsid)[path]
-        if state.gone:
-            raise RuntimeError(f"{path}: {state.gone}")
-        if state.volume:
-            ledger.found.append(state.volume)
-            return state.volume
-        if name == "path" and state.blank and state.volumes:
-            old = state.volumes[0].name
-        if old:
-            held = devices.look_at([f"/dev/{old}"], None)[f"/dev/{old}"].holds
-            if held:
-                raise RuntimeError(f"the volume {old} on {path} holds {' and '.join(held)} by now")
-            ledger.found.append(old)
-            return old
-        group = state.group if state.blank or name != "path" else None
-        if group is None:
-            if state.holds:
-                raise RuntimeError(f"{path} holds {' and '.join(state.holds)} by now")
-            group = f"ceph-{uuid.uuid4()}"
-            process.run(["vgcreate", "--yes", group, path], timeout=120)
-            ledger.groups.append((group, path))
-        kind, size = "block", "100%FREE"
-        if name != "path":
-            room = devices.room_of(next(row for row in devices.volume_groups() if row["vg_name"] == group))
-            kind, size = name, str(extents(getattr(device, f"{name}_size"), self._slots(path), room))
-        volume = f"osd-{kind}-{uuid.uuid4()}"
-        process.run(["lvcreate", "--yes", "--extents", size, "--name", volume, group], timeout=120)
-        ledger.volumes.append(f"{group}/{volume}")
-        return f"{group}/{volume}"
-
-    def _activate(self, device: Device, osd: Osd, folder: bool) -> None:
-        """Start an OSD so that it comes back after a reboot, and wait until it is up."""
-        if osd.how == "lvm":
+    def _activate(self, device: Device, osd: Osd, folder: bool, again: bool = False) -> None:
+        """Start an OSD so that it comes back after a reboot, and wait until it is up. again: it runs."""
+        if again:
+            systemd.restart(unit_name(osd.id))
+        elif osd.how == "lvm":
             process.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
         else:
             if not folder:
                 # The system disk was made anew, and the OSD's folder with it: the device knows all that was in it.
-                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *device.options()], timeout=SLOW)
+                shared = [word for part in device.parts()[1:] for word in (f"--{part.link}", part.path)]
+                process.run(["ceph-volume", "raw", "activate", "--no-systemd", "--no-tmpfs", "--device", device.path, *shared], timeout=SLOW)
             systemd.start(unit_name(osd.id))
         self._wait_up(osd.id, RuntimeError)
 
-    def _restart(self, number: int) -> None:
-        systemd.restart(unit_name(number))
-        self._wait_up(number, RuntimeError)
-
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
-        name = unit_name(number)
+        def up(_unit: systemd.Unit) -> bool:
+            return any(entry["osd"] == number and entry["up"] for entry in self._send("osd dump")["osds"])
 
-        def check() -> bool:
-            if systemd.units([name])[name].state == "failed":
-                raise error(f"{name} failed: {systemd.last_words(name)}")
-            return any(entry["osd"] == number and entry["up"] for entry in asked(self.cluster).command("osd dump")["osds"])
-
-        wait_until(check, self.wait, lambda: error(f"{name} runs, but osd.{number} is not up after {self.wait} s: {systemd.last_words(name)}"))
+        daemons.await_unit(unit_name(number), up, self.wait, f"osd.{number} is not up", error)
 
 
 def last_words(error: Exception) -> str:
@@ -682,46 +509,3 @@ def last_words(error: Exception) -> str:
         return str(error)
     before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
     return str(process.CommandError(error.argv, error.code, before)) if before else str(error)
-
-
-def clear(volume: str) -> None:
-    """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
-    _zap(volume)
-    devices.wipe(f"/dev/{volume}")
-
-
-def _zap(volume: str) -> None:
-    process.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
-
-
-def _attempt(step: t.Callable[..., t.Any], *args: t.Any, **options: t.Any) -> list[str]:
-    """Do a step of a roll-back, the rest of which goes on; return what went wrong."""
-    try:
-        step(*args, **options)
-    except (process.CommandError, OSError) as error:
-        return [str(error)]
-    return []
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
-def _memory() -> int:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0
-
-
-def _erase(path: str, state: Found) -> None:
-    if state.volume:
-        clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
-    elif state.volumes:
-        process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
-    elif state.group:
-        process.run(["vgremove", state.group], timeout=120)
-        devices.wipe(path)
-    else:
-        devices.wipe(path)

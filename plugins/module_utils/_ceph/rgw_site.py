@@ -16,7 +16,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import bucke
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
 
@@ -51,11 +50,10 @@ class Wanted:
         """Of the declared users and of the buckets' owners."""
         return frozenset({user.uid for user in self.users} | {bucket.owner for bucket in self.buckets})
 
-    def pruned_users(self, observed: Observed) -> list[str]:
-        return sorted(observed.uids - {user.uid for user in self.users} - {self.admin}) if "users" in self.prune else []
-
-    def pruned_buckets(self, observed: Observed) -> list[str]:
-        return sorted(observed.bucket_ids - {bucket.id for bucket in self.buckets}) if "buckets" in self.prune else []
+    def pruned(self, kind: str, there: t.FrozenSet[str]) -> list[str]:
+        """What there is of users or buckets that goes for not being declared."""
+        declared = {user.uid for user in self.users} | {self.admin} if kind == "users" else {bucket.id for bucket in self.buckets}
+        return sorted(there - declared) if kind in self.prune else []
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Wanted:
@@ -70,15 +68,15 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
         frozenset(params.get("prune") or ()),
         admin,
     )
-    for kind, names in (("user", [user.uid for user in wanted.users]), ("bucket", [bucket.id for bucket in wanted.buckets])):
-        problems.extend(f"{kind} {name} is declared twice" for name in sorted(values.duplicates(names)))
-    given_keys = [key for user in wanted.users for key in user.keys or ()]
-    problems.extend(f"the access key {key} is given to two users" for key in sorted(values.duplicates(given_keys)))
+    problems += [f"user {uid} is declared twice" for uid in sorted(values.duplicates(user.uid for user in wanted.users))]
+    problems += [f"bucket {name} is declared twice" for name in sorted(values.duplicates(bucket.id for bucket in wanted.buckets))]
+    keys = values.duplicates(key for user in wanted.users for key in user.keys or ())
+    problems += [f"the access key {key} is given to two users" for key in sorted(keys)]
     absent = {user.uid for user in wanted.users if not user.present}
-    problems.extend(f"bucket {one.name}: its owner {one.owner} is declared absent" for one in wanted.buckets if one.present and one.owner in absent)
+    problems += [f"bucket {one.name}: its owner {one.owner} is declared absent" for one in wanted.buckets if one.present and one.owner in absent]
     if wanted.objects and not endpoints:
         problems.append("users and buckets need endpoints: the addresses of the gateways")
-    problems.extend(f"endpoint {url} is not a URL such as http://10.0.0.1:8080" for url in endpoints if not url.startswith(("http://", "https://")))
+    problems += [f"endpoint {url} is not a URL such as http://10.0.0.1:8080" for url in endpoints if not url.startswith(("http://", "https://"))]
     if problems:
         raise Invalid(problems)
     return wanted
@@ -95,52 +93,48 @@ def plan(wanted: Wanted, observed: Observed, api: AdminOps) -> Plan:
     if wanted.objects:
         users.plan_own(observed, api, wanted.admin, draft.ids(*_SITE), draft)
     ready = draft.ids(*_SITE, "user")
-    pruned = wanted.pruned_buckets(observed)
+    pruned = wanted.pruned("buckets", observed.bucket_ids)
     going = {*pruned, *(bucket.id for bucket in wanted.buckets if not bucket.present)}
     owners = {user.uid for user in wanted.users} | set(observed.users)
     for name in pruned:
         buckets.plan_deletion(name, observed, api, draft, "it is not declared; ")
-    users.plan(wanted.users, observed, wanted.pruned_users(observed), going, api, ready, draft)
+    users.plan(wanted.users, observed, wanted.pruned("users", observed.uids), going, api, ready, draft)
     buckets.plan(wanted.buckets, observed, owners, api, ready, draft)
     if observed.led_elsewhere(wanted.site):
         # What another zone than the realm's master changes of these, the master never learns of: the zones would tell different things.
+        where = f"users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there"
+        mend = "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
         for change in draft.changes:
             if change.kind in ("user", "bucket"):
-                draft.problem(
-                    f"{change.action} {change.id}: users and buckets are changed in the realm's master zone, {observed.lead_zone}, and come here from there. "
-                    "Declare it for the gateways of that zone; where it is declared there already, wait until it has come"
-                )
+                draft.problem(f"{change.action} {change.id}: {where}. {mend}")
     return draft.plan(_LANE)
 
 
 class Provider:
     """The site, users and buckets of one module call. connection: None where there is no cluster yet (check mode only)."""
 
-    def __init__(self, wanted: Wanted, connection: t.Optional[Connection], options: t.Mapping[str, t.Any], client: t.Optional[Client] = None) -> None:
+    def __init__(self, wanted: Wanted, connection: t.Optional[Connection], options: t.Mapping[str, t.Any], client: t.Optional[s3.Client] = None) -> None:
         self._wanted = wanted
         self._connection = connection
         self._api = AdminOps(wanted.admin, RadosgwAdmin(options, wanted.site.arguments if wanted.site else []), client)
 
     def observe(self) -> Observed:
         observed = Observed()
-        if self._connection is None:
-            return observed
         try:
-            pools = pool_names(self._connection)
+            pools = pool_names(self._connection) if self._connection else ()
             if ROOT_POOL in pools:
                 realm.observe(observed, self._wanted.site, self._api.cli)
                 if self._wanted.objects:
                     self._observe_objects(observed, pools)
-        except ApiFailed as error:
+        except s3.ApiFailed as error:
             raise Unreachable(str(error)) from error
         return observed
 
     def _observe_objects(self, observed: Observed, pools: t.Collection[str]) -> None:
         wanted, api = self._wanted, self._api
         zone = observed.zones.get(wanted.site.zone) if wanted.site else None
-        if wanted.site and (zone is None or zone["pool"] not in pools):
-            return  # no gateway has run in this zone, so it has no users
-        if not wanted.site and not observed.zones:
+        # Without a zone, or where no gateway has run in it, there are no users.
+        if (zone is None or zone["pool"] not in pools) if wanted.site else not observed.zones:
             return
         if not s3.READY:
             observed.unseen = True
@@ -154,9 +148,9 @@ class Provider:
         with ThreadPoolExecutor(max_workers=_LANE.at_once) as pool:
             listed = pool.map(lambda kind: api("GET", f"metadata/{kind}"), ("user", "bucket"))
             observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)
-            leaving = [user.uid for user in wanted.users if not user.present and user.uid in observed.uids] + wanted.pruned_users(observed)
+            leaving = [user.uid for user in wanted.users if not user.present and user.uid in observed.uids] + wanted.pruned("users", observed.uids)
             users.observe(observed, wanted.uids, leaving, api, pool)
-            buckets.observe(observed, wanted.buckets, wanted.pruned_buckets(observed), api, pool)
+            buckets.observe(observed, wanted.buckets, wanted.pruned("buckets", observed.bucket_ids), api, pool)
 
     def _without_own_user(self, observed: Observed) -> None:
         """Read with radosgw-admin what the gateways won't tell, as long as nobody is there who may ask them."""
@@ -177,9 +171,6 @@ class Provider:
         return plan(self._wanted, observed, self._api)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        found = [
-            {key: value for key, value in {"uid": uid, **users.current(record)}.items() if key != "keys"}
-            for uid, record in sorted(observed.users.items())
-            if uid != self._wanted.admin
-        ]
+        own = sorted((uid, users.current(record)) for uid, record in observed.users.items() if uid != self._wanted.admin)
+        found = [{"uid": uid, **{key: value for key, value in facts.items() if key != "keys"}} for uid, facts in own]
         return {"users": found, "buckets": [{"name": name, **facts} for name, facts in sorted(observed.buckets.items())]}

@@ -16,7 +16,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import paths
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
@@ -113,7 +113,7 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
 
 
 def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
-    mine = f"{_FILE}{paths.short_hostname()}-"
+    mine = f"{_FILE}{daemons.short_hostname()}-"
     name = os.path.join(folder, mine + secrets.token_hex(4))
     try:
         with _timed(report, "list"):

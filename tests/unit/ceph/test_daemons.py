@@ -131,4 +131,4 @@ def test_names_of_a_gateway():
     (daemon,) = daemons.parse([{"type": "rgw", "id": "rgw.ceph1.s3"}], "ceph1")
     assert daemon.entity == "client.rgw.ceph1.s3"
     assert daemon.unit == "ceph-radosgw@rgw.ceph1.s3.service"
-    assert daemon.keyring == "/var/lib/ceph/radosgw/ceph-rgw.ceph1.s3/keyring"
+    assert daemon.place.path == "/var/lib/ceph/radosgw/ceph-rgw.ceph1.s3/keyring"

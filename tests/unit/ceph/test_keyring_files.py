@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import grp
+import io
+import json
 import os
 import pathlib
 import pwd
@@ -15,10 +18,10 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import admin_socket, daemons, devices, exports, keyring_files, keyrings, mons, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, devices, exports, keyring_files, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesha
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
 
 KEY = "AQCnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
 OTHER = "AQBnHAFr99LKIxAAlqP26g3z9oHITcab29xzEw=="
@@ -67,7 +70,7 @@ class Cluster:
 def there(monkeypatch, tmp_path):
     """A host on which everything is as it should be but its keyrings, which are in a folder of the test's own."""
     monkeypatch.setattr(systemd, "units", lambda names: {name: systemd.NO_UNIT if name == ganesha.KERNEL_SERVER else RUNS for name in names})
-    monkeypatch.setattr(admin_socket, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
+    monkeypatch.setattr(daemons, "ask", lambda *_args: {"state": "leader", "monmap": {"fsid": FSID}, "version": "18.2.7"})
     monkeypatch.setattr(process, "installed", lambda program: True)
     monkeypatch.setattr(mons, "Connection", Cluster)
     monkeypatch.setattr(mons, "has_data", lambda name: True)
@@ -96,7 +99,7 @@ def osd(_folder):
 
 
 def consumer(folder):
-    return keyrings.Provider([keyrings.Keyring(str(folder / "a.keyring"), "client.a", key=Secret(KEY))])
+    return keyring_files.Provider([keyring_files.Keyring(str(folder / "a.keyring"), "client.a", key=Secret(KEY))])
 
 
 def gateway(folder):
@@ -223,3 +226,101 @@ def test_keys_of_a_keyring_with_several_clients():
     text = keyring_files.keyring_text("client.a", Secret(KEY), {"mon": "allow r"}) + keyring_files.keyring_text("mon.", Secret(OTHER))
     assert keyring_files.keyring_keys(text) == {"client.a": Secret(KEY), "mon.": Secret(OTHER)}
     assert keyring_files.keyring_keys(None) == {}
+
+
+# -- those that are declared
+
+
+def declared(path, **more):
+    return keyring_files.parse([{"client": "client.a", "key": KEY, "path": str(path), **more}])[0]
+
+
+def mine_of(keyring):
+    """The same file, owned by whoever runs the tests."""
+    owner, group = me()
+    return keyring_files.Keyring(keyring.path, keyring.client, owner, group, keyring.mode, keyring.key, keyring.present)
+
+
+def test_a_keyring_is_made_kept_and_mended(tmp_path):
+    keyring = mine_of(declared(tmp_path / "a.keyring", mode="0640"))
+    provider = keyring_files.Provider([keyring])
+    made = provider.plan(provider.observe())
+    assert [change.action for change in made.changes] == ["create"]
+    assert KEY not in str(made.diff())
+    assert made.apply() == []
+    assert not provider.plan(provider.observe())
+    assert stat.S_IMODE(os.stat(keyring.path).st_mode) == 0o640
+    assert keyring_files.keyring_keys(files.read(keyring.path)) == {"client.a": Secret(KEY)}
+
+    (tmp_path / "a.keyring").write_text(keyring_files.keyring_text("client.a", Secret(OTHER)))
+    (change,) = provider.plan(provider.observe()).changes
+    assert (change.action, list(change.after)) == ("update", ["key"])
+    change.apply()
+    os.chmod(keyring.path, 0o644)
+    (change,) = provider.plan(provider.observe()).changes
+    assert change.before == {"mode": "0644"}
+
+    gone = keyring_files.Provider([keyring_files.Keyring(keyring.path, "client.a", present=False)])
+    assert gone.plan(gone.observe()).apply() == []
+    assert not gone.plan(gone.observe())
+
+
+def ran(check=False, **options):
+    """The module as Ansible runs it; returns its exit, and every word that it said."""
+    from ansible.module_utils.testing import patch_module_args
+
+    from ansible_collections.cephstack.cloud.plugins.modules import ceph_keyrings
+
+    out, err = io.StringIO(), io.StringIO()
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 3}
+    with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.suppress(SystemExit):
+        ceph_keyrings.main()
+    return json.loads(out.getvalue()), out.getvalue() + err.getvalue()
+
+
+def test_a_plan_names_the_keyring_and_says_no_key(tmp_path):
+    """As the roles call it: nothing is hidden but the keys, whatever happens, in check mode or not."""
+    path = tmp_path / "a.keyring"
+    mine = mine_of(declared(path))
+    entry = {"client": "client.a", "key": KEY, "path": str(path), "owner": mine.owner, "group": mine.group}
+    said = []
+    for check in (True, False, True):
+        result, text = ran(check, keyrings=[entry])
+        said.append(text)
+        assert result["changed"] is (check is False or not path.exists())
+        assert [(row["action"], row["name"]) for row in result["changes"]] == [("create", str(path))] * result["changed"]
+    result, text = ran(keyrings=[{**entry, "key": OTHER, "mode": "0640"}], check=True)
+    said.append(text)
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ({"mode": "0600", "key": "********"}, {"mode": "0640", "key": "******** (another)"})
+    result, text = ran(keyrings=[{**entry, "client": "a"}])  # an error is told, too
+    said.append(text)
+    assert "did you mean client.a?" in result["msg"]
+    result, text = ran(keyrings=[{**entry, "state": "gone"}])  # even where the arguments are no good
+    said.append(text)
+    assert result["failed"] and "gone" in result["msg"]
+    assert "client.a" in said[0] and not [text for text in said if KEY in text or OTHER in text]
+
+
+def test_bad_declarations_are_told_together():
+    with pytest.raises(Invalid) as error:
+        keyring_files.parse([{"client": "a", "key": KEY}, {"client": "client.b", "key": "none"}, {"client": "client.c", "key": KEY, "mode": "rw"}])
+    assert len(error.value.problems) == 3
+
+
+def test_settings_of_a_new_conf(tmp_path):
+    path = tmp_path / "ceph.conf"
+    provider = keyring_files.Provider([], str(path), {"fsid": "x", "mon_host": "10.0.0.1", "cluster_network": None})
+    assert provider.plan(provider.observe()).apply() == []
+    assert path.read_text() == "[global]\nfsid = x\nmon_host = 10.0.0.1\n"
+    assert not provider.plan(provider.observe())
+
+
+def test_an_operators_conf_is_kept():
+    text = "# mine\n[global]\nfsid = old\nmon host = a ; two\nlog file = /x\n\n[client]\nfsid = other\n"
+    assert ceph_conf.edit_conf(text, {"fsid": "new", "mon_host": "a", "log_file": None, "public_network": "n"}) == (
+        "# mine\n[global]\nfsid = new\nmon host = a ; two\npublic_network = n\n\n[client]\nfsid = other\n"
+    )
+
+
+def test_a_conf_without_global():
+    assert ceph_conf.edit_conf("[client]\na = b\n", {"fsid": "x"}) == "[global]\nfsid = x\n\n[client]\na = b\n"

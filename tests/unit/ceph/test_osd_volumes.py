@@ -182,7 +182,7 @@ class Lvm:
         elif words[:3] == ["ceph-volume", "lvm", "activate"]:
             self.known[int(words[3])] = words[4]
             self.down.discard(int(words[3]))
-            self.files[osds.keyring_path(int(words[3]))] = f"[osd.{words[3]}]\nkey = AQ==\n"
+            self.files[osds.keyring_place(int(words[3])).path] = f"[osd.{words[3]}]\nkey = AQ==\n"
         elif argv == ["systemctl", "daemon-reload"]:
             pass
         else:

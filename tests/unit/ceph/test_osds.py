@@ -21,7 +21,7 @@ RAW = osds.Device(DISK, "raw")
 OSD = devices.Osd(3, UUID, FSID, "raw")
 HELD = devices.Found("/dev/sda", OSD, (f"osd.3 of the cluster {FSID}",))
 FILE = keyring_files.File(True, Secret("AQ=="), "ceph", "ceph", "0600")
-FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key=Secret("AQb==")), osds.keyring_path(3): FILE}
+FILES = {osds.BOOTSTRAP_KEYRING: dataclasses.replace(FILE, key=Secret("AQb==")), osds.keyring_place(3).path: FILE}
 GOOD = osds.Observed(
     devices={DISK: HELD},
     fsid=FSID,
@@ -87,7 +87,7 @@ def test_a_device_that_cannot_be_used_is_named_with_its_reason(found, said):
 
 
 def test_all_problems_are_told_together():
-    observed = on(devices.Found(), **{FLASH: osds.Found("/dev/sdb", holds=("partitions: sdb1",))})
+    observed = on(devices.Found(), **{FLASH: devices.Found("/dev/sdb", holds=("partitions: sdb1",))})
     assert len(problems(observed, [osds.Device(DISK, "lvm", db=FLASH)])) == 2
 
 
@@ -119,7 +119,7 @@ def test_a_host_made_anew_gets_its_osds_back():
 
 
 def test_a_stale_keyring_is_mended():
-    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_path(3): dataclasses.replace(FILE, key=Secret("AQbad="))}))
+    made = plan(dataclasses.replace(GOOD, files={**FILES, osds.keyring_place(3).path: dataclasses.replace(FILE, key=Secret("AQbad="))}))
     assert [(change.kind, change.risk) for change in made.changes] == [("keyring", Risk.NONE), ("unit", Risk.RESTART)]
     assert "AQ" not in str(made.diff())
 

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
     images,
-    keyrings,
+    keyring_files,
     librbd,
     mon_addresses,
     mons,
@@ -72,8 +72,8 @@ def test_tags_and_policies_of_buckets_in_s3_s_words():
 def test_a_mode_that_yaml_read_as_octal():
     key = "AQ" + "A" * 36 + "=="
     with pytest.raises(Invalid, match=r"keyrings\[0\]\.mode 416: YAML reads 0640 without quotes as another number"):
-        keyrings.parse([{"client": "client.a", "key": key, "mode": 0o640}])
-    assert keyrings.parse([{"client": "client.a", "key": key, "mode": "640"}])[0].mode == "0640"
+        keyring_files.parse([{"client": "client.a", "key": key, "mode": 0o640}])
+    assert keyring_files.parse([{"client": "client.a", "key": key, "mode": "640"}])[0].mode == "0640"
 
 
 # -- servers
