@@ -12,13 +12,14 @@ import dataclasses
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 _LANE = Lane("object gateways", 16)
 _SITE = ("realm", "zonegroup", "zone", "period")
@@ -71,9 +72,9 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
         admin,
     )
     for kind, names in (("user", [user.uid for user in wanted.users]), ("bucket", [bucket.id for bucket in wanted.buckets])):
-        problems.extend(f"{kind} {name} is declared twice" for name in sorted(values.duplicates(names)))
+        problems.extend(f"{kind} {name} is declared twice" for name in twice(names))
     given_keys = [key for user in wanted.users for key in user.keys or ()]
-    problems.extend(f"the access key {key} is given to two users" for key in sorted(values.duplicates(given_keys)))
+    problems.extend(f"the access key {key} is given to two users" for key in twice(given_keys))
     absent = {user.uid for user in wanted.users if not user.present}
     problems.extend(f"bucket {one.name}: its owner {one.owner} is declared absent" for one in wanted.buckets if one.present and one.owner in absent)
     if wanted.objects and not endpoints:

@@ -10,13 +10,14 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import collections
 import datetime
 import ipaddress
 import math
 import re
 import typing as t
 import uuid
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 # Of everything that can be declared to be gone.
 
@@ -196,12 +197,7 @@ def item_problems(
     gone_too: bool = False,
 ) -> t.Iterator[str]:
     """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
-    yield from (f"{where}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared))
+    yield from (f"{where}: {name} is declared twice: keep one of them" for name in twice(item["name"] for item in declared))
     for number, item in enumerate(declared):
         if gone_too or item.get("state") != "absent":
             yield from (f"{where}[{number}] ({item['name']}): {text}" for text in problems(item))
-
-
-def duplicates(names: t.Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, each once, in their order."""
-    return [name for name, times in collections.Counter(names).items() if times > 1]
