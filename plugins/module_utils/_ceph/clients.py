@@ -18,8 +18,7 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, record, string, strings
 

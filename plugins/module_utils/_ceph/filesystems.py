@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, presence, string, strings
 

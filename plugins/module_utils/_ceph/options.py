@@ -14,8 +14,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
@@ -169,7 +168,7 @@ def plan(draft: Draft) -> None:
     for here, item, has in draft.walk("options", living, _delete, kept, declared):
         option, value = item["option"], item["value"]
         about = maps.help.get(option)
-        if about is None and option.startswith("mgr/") and not maps.mgr_available and not maps.empty:
+        if about is None and option.startswith("mgr/") and not any(maps.mgr_modules.values()) and not maps.empty:
             draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
         elif about is None and not maps.empty:
             draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
