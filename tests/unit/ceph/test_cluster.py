@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import struct
 import threading
+import time
 import uuid
 
 import pytest
@@ -804,6 +805,7 @@ def test_everything_wrong_with_a_declaration_at_once():
             "arm": ["pool/x"],
         },
         hosts=3,
+        now=time.time(),
     )  # fmt: skip
     text = "\n".join(found)
     for part in (
