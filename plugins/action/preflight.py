@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -60,7 +61,7 @@ class ActionModule(ActionBase):
         mons = groups.get(roles["mons"], [])
         if mons:
             declared = self._declaration(hostvars[mons[0]])
-            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX)
+            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX, now=time.time())
         gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
         packages = ceph.get("packages") or {}

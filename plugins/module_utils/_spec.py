@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
 import typing as t
@@ -56,3 +57,8 @@ def arguments(fields: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.Any]:
         if "options" in one:
             spec[name]["options"] = arguments(one["options"])
     return spec
+
+
+def twice(names: t.Iterable[str]) -> list[str]:
+    """The names that occur more than once in what was declared, sorted."""
+    return sorted(name for name, times in collections.Counter(names).items() if times > 1)

@@ -15,11 +15,11 @@ import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, mapping, presence, record, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, mapping, presence, record, records, string, twice
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the bucket.", required=True),
@@ -110,10 +110,9 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
         settings["versioning"] = item["versioning"]
     if item.get("lifecycle") is not None:
         settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
-        twice = values.duplicates(rule["id"] for rule in settings["lifecycle"])
         for text in (
             *(text for rule in item["lifecycle"] for text in s3_bucket_settings.rule_problems(rule)),
-            *(f"lifecycle rule {name} is declared twice" for name in sorted(twice)),
+            *(f"lifecycle rule {name} is declared twice" for name in twice(rule["id"] for rule in settings["lifecycle"])),
         ):
             problem(text)
     if item.get("policy") is not None:

@@ -18,14 +18,12 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, cost, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, record, string, strings
 
-SERVICES = ("mon", "osd", "mgr", "mds")
-# The key types, by the number that stands at the beginning of a key, and the length of their secrets in bytes.
-KEY_TYPES = {1: ("aes", 16), 2: ("aes256k", 32)}
+# The key types: the number that stands at the beginning of a key, and the length of its secret in bytes.
+KEY_TYPES = {"aes": (1, 16), "aes256k": (2, 32)}
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("The full name, for example V(client.backup).", required=True),
@@ -62,12 +60,11 @@ _NAME = re.compile(r"client\.[^\s\[\]=]+")
 _SERVICE = re.compile(r"(?!client\.).*|client\.(admin|bootstrap-.*|rgw\..*|crash.*|ceph-exporter.*|rbd-mirror.*|nfs\..*|iscsi\..*|cephfs-mirror.*)")
 # Commas and semicolons within quotes, which may be left open, separate nothing.
 _CLAUSE = re.compile(r"""(?:"[^"]*"?|'[^']*'?|[^,;"'])+""")
-_TOKEN = re.compile(r'"[^"]*"|\'[^\']*\'|=|[^\s="\']+')
+# A word, or a pair such as pool=a.
+_TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[^\s="']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s="']+))?""")
+_QUOTES = "\"'"
 _PAIRS = {"pool", "namespace", "object_prefix", "path", "fsname", "uid", "gids", "network"}
 _PERMISSIONS = re.compile(r"[rwxps]+|\*|all|class-read|class-write|root_squash")
-
-
-# -- caps
 
 
 def normalise(caps: str) -> frozenset[tuple[str, ...]]:
@@ -77,32 +74,29 @@ def normalise(caps: str) -> frozenset[tuple[str, ...]]:
     """
     clauses = set()
     for clause in _CLAUSE.findall(caps):
-        tokens = [token if token == "=" else token.strip("\"'") for token in _TOKEN.findall(clause)]
-        joined: list[str] = []
-        while tokens:
-            token = tokens.pop(0)
-            if len(tokens) >= 2 and tokens[0] == "=":
-                token, tokens = f"{token}={tokens[1]}", tokens[2:]
-            elif token in _PAIRS and tokens and joined[:1] == ["allow"]:
-                token = f"{token}={tokens.pop(0)}"  # "pool a" is the old spelling of "pool=a"
-            joined.append(token)
-        if joined[:2] == ["allow", "profile"]:
-            joined = joined[1:]
-        plain = all("=" in token or _PERMISSIONS.fullmatch(token) for token in joined[1:])
-        if joined[:1] == ["allow"] and plain:
-            rights = sorted({_letters(token) for token in joined[1:] if "=" not in token})
-            joined = ["allow", *rights, *sorted(token for token in joined[1:] if "=" in token)]
-        elif joined[:1] == ["profile"]:
-            joined = [*joined[:2], *sorted(joined[2:])]
-        if joined:
-            clauses.add(tuple(joined))
+        words: list[str] = []
+        for word, value in _TOKEN.findall(clause):
+            plain = word.strip(_QUOTES)
+            if value:
+                words.append(f"{plain}={value.strip(_QUOTES)}")
+            elif words[:1] == ["allow"] and words[-1] in _PAIRS:
+                words[-1] += f"={plain}"  # "pool a" is the old spelling of "pool=a"
+            else:
+                words.append(plain)
+        if words[:2] == ["allow", "profile"]:
+            words = words[1:]
+        pairs, rights = [word for word in words[1:] if "=" in word], [word for word in words[1:] if "=" not in word]
+        if words[:1] == ["allow"] and all(map(_PERMISSIONS.fullmatch, rights)):
+            words = ["allow", *sorted(set(map(_letters, rights))), *sorted(pairs)]
+        elif words[:1] == ["profile"]:
+            words = [*words[:2], *sorted(words[2:])]
+        if words:
+            clauses.add(tuple(words))
     return frozenset(clauses)
 
 
-def _letters(token: str) -> str:
-    if token == "all":
-        return "*"
-    return "".join(sorted(token)) if re.fullmatch(r"[rwxps]+", token) else token
+def _letters(right: str) -> str:
+    return "*" if right == "all" else "".join(sorted(right)) if re.fullmatch(r"[rwxps]+", right) else right
 
 
 def same_caps(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
@@ -116,9 +110,6 @@ def pools_in(caps: t.Mapping[str, t.Optional[str]]) -> list[str]:
     return list(dict.fromkeys(token[5:] for token in tokens if token.startswith("pool=")))
 
 
-# -- keys
-
-
 def key_parts(key: str) -> tuple[str, float]:
     """The type of a cephx key and the moment it was made, in seconds since 1970. Raises ValueError.
 
@@ -126,19 +117,19 @@ def key_parts(key: str) -> tuple[str, float]:
     """
     try:
         raw = base64.b64decode(key.strip(), validate=True)
-        kind, seconds, nanoseconds, length = struct.unpack("<HIIH", raw[:12])
+        number, seconds, nanoseconds, length = struct.unpack("<HIIH", raw[:12])
     except (ValueError, struct.error):
         raise ValueError("it is not a cephx key") from None
-    if kind not in KEY_TYPES or length != KEY_TYPES[kind][1] or len(raw) != 12 + length:
+    kind = next((name for name, known in KEY_TYPES.items() if known == (number, length)), None)
+    if kind is None or len(raw) != 12 + length:
         raise ValueError("it is not a cephx key of a known type")
-    return KEY_TYPES[kind][0], seconds + nanoseconds / 1e9
+    return kind, seconds + nanoseconds / 1e9
 
 
 def new_key(kind: str = "aes") -> str:
     """A new key of a type, made now."""
-    number, length = next((number, length) for number, (name, length) in KEY_TYPES.items() if name == kind)
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return base64.b64encode(struct.pack("<HIIH", number, seconds, nanoseconds, length) + os.urandom(length)).decode()
+    number, length = KEY_TYPES[kind]
+    return base64.b64encode(struct.pack("<HIIH", number, *divmod(time.time_ns(), 10**9), length) + os.urandom(length)).decode()
 
 
 def moment(text: t.Any) -> float:
@@ -150,41 +141,33 @@ def moment(text: t.Any) -> float:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.timezone.utc)).timestamp()
 
 
-# -- the declaration alone
-
-
-def problems(item: Declared) -> t.Iterator[str]:
-    """What is wrong with a declared client alone."""
-    name, caps = str(item["name"]), item.get("caps") or {}
+def problems(item: Declared, now: t.Optional[float] = None) -> t.Iterator[str]:
+    """What is wrong with a declared client alone. now: in seconds since 1970; where it is not given, rotate_before is not compared with it."""
+    name, made, before = str(item["name"]), None, None
     if not _NAME.fullmatch(name):
         mend = name if re.fullmatch(r"[\w-]+", name) else "NAME"
         yield f"the name of a client begins with 'client.': write client.{mend}"
     if name == "client.admin":
         yield "client.admin is the cluster's own: it is not declared here"
-    for service, text in caps.items():
-        if service not in SERVICES:
-            yield f"caps for '{service}', which is not one of {', '.join(SERVICES)}"
+    for service, text in (item.get("caps") or {}).items():
         for clause in normalise(text or ""):
             if clause[0] not in ("allow", "profile"):
                 yield f"caps.{service}: '{' '.join(clause)}' is no cap: a cap begins with allow or profile"
-    made = None
-    if item.get("key"):
-        try:
+    try:
+        if item.get("key"):
             kind, made = key_parts(item["key"])
             if item.get("key_type") and item["key_type"] != kind:
                 yield f"key is of type {kind}, and key_type is {item['key_type']}"
-        except ValueError as error:
-            yield f"key: {error}"
-    if item.get("rotate_before"):
-        try:
-            before = moment(item["rotate_before"])
-        except ValueError as error:
-            yield f"rotate_before: {error}"
-            return
-        if before > time.time():
-            yield f"rotate_before {item['rotate_before']} lies ahead: every run would make a new key; name a moment that is past"
-        if made is not None and made < before:
-            yield "the given key was made before rotate_before: leave out one of them"
+    except ValueError as error:
+        yield f"key: {error}"
+    try:
+        before = moment(item["rotate_before"]) if item.get("rotate_before") else None
+    except ValueError as error:
+        yield f"rotate_before: {error}"
+    if before is not None and now is not None and before > now:
+        yield f"rotate_before {item['rotate_before']} lies ahead: every run would make a new key; name a moment that is past"
+    if before is not None and made is not None and made < before:
+        yield "the given key was made before rotate_before: leave out one of them"
 
 
 def cephx_problems(declared: Declared, where: str) -> t.Iterator[str]:
@@ -195,9 +178,6 @@ def cephx_problems(declared: Declared, where: str) -> t.Iterator[str]:
     for key in ("preferred", "service"):
         if declared.get(key) and allowed and declared[key] not in allowed:
             yield f"{where}.{key} is {declared[key]}, which {where}.allowed does not name"
-
-
-# -- against what is
 
 
 def plan(draft: Draft) -> None:
@@ -226,75 +206,56 @@ def plan(draft: Draft) -> None:
 def _create(item: Declared, caps: dict[str, str], kind: t.Optional[str], draft: Draft) -> None:
     name, given = item["name"], (item.get("key") or "").strip()
     after = {"caps": caps, **({"key_type": kind} if kind else {}), **({"key": Secret(given)} if given else {})}
-    apply = functools.partial(draft.send, "auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
+    apply = draft.later("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
     if given:
-        apply = functools.partial(_import, draft, name, Secret(given), caps)
-    draft.ensure("client", name, None, after, apply, needs=_needs(draft))
+        apply = functools.partial(_import, draft, name, caps, Secret(given))
+    draft.ensure("client", name, None, after, apply, needs=["cephx/allowed"])
 
 
 def _update(item: Declared, caps: dict[str, str], kind: t.Optional[str], living: Declared, draft: Draft) -> None:
-    name, given = item["name"], (item.get("key") or "").strip()
+    name, given, has = item["name"], (item.get("key") or "").strip(), living["key"].reveal()
     after: dict[str, t.Any] = {}
     if item.get("caps") is None:
         caps = dict(living["caps"])
     elif not same_caps(living["caps"], caps):
         after["caps"] = caps
-    has, made = _parts(living["key"].reveal())
+    try:
+        has_kind, made = key_parts(has)
+    except ValueError:
+        has_kind, made = "", 0.0
     reason = ""
-    if given and given != living["key"].reveal():
+    if given and given != has:
         reason = "the key that was given takes the place of the old one"
-    elif not given and kind and kind != has:
+    elif not given and kind and kind != has_kind:
         reason, after["key_type"] = f"its key becomes one of type {kind}", kind
     elif not given and item.get("rotate_before") and made < moment(item["rotate_before"]):
         reason = f"its key was made before {item['rotate_before']}"
-    risk = Risk.NONE
+    apply = draft.later("auth caps", entity=name, caps=_flat(caps))
+    costs = cost(Risk.LOSS, "it loses all its caps" if name.startswith("client.") and not caps else "")
     if reason:
         after["key"] = Secret(given or "new")
-        risk, reason = Risk.RESTART, f"{reason}: whoever uses it needs the new one"
-    elif name.startswith("client.") and not caps:
-        risk, reason = Risk.LOSS, "it loses all its caps"
-
-    def apply() -> t.Any:
-        if "key" in after:
-            return _import(draft, name, Secret(given or new_key(kind or has or "aes")), caps)
-        return draft.send("auth caps", entity=name, caps=_flat(caps))
-
-    before = {"caps": living["caps"], "key_type": has, "key": living["key"]}
-    draft.ensure("client", name, before, after, apply, risk=risk, reason=reason, needs=_needs(draft))
-
-
-def _parts(key: str) -> tuple[str, float]:
-    try:
-        return key_parts(key)
-    except ValueError:
-        return "", 0.0
-
-
-def _needs(draft: Draft) -> t.Sequence[str]:
-    return ["cephx/allowed"] if draft.declaration["cephx"].get("allowed") else []
+        apply = functools.partial(_import, draft, name, caps, Secret(given), kind or has_kind or "aes")
+        costs = cost(Risk.RESTART, f"{reason}: whoever uses it needs the new one")
+    before = {"caps": living["caps"], "key_type": has_kind, "key": living["key"]}
+    draft.ensure("client", name, before, after, apply, needs=["cephx/allowed"], **costs)
 
 
 def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
     if name == draft.me:
         draft.problem(f"{here}: it is the client that this very run uses: it cannot be deleted by itself")
         return
-    remove = functools.partial(draft.send, "auth del", entity=name)
-    draft.remove("client", name, {"caps": dict(living["caps"])}, remove, pruned, "whoever uses its key is locked out")
+    draft.remove("client", name, {"caps": dict(living["caps"])}, draft.later("auth del", entity=name), pruned, "whoever uses its key is locked out")
 
 
 def _flat(caps: t.Mapping[str, str]) -> list[str]:
     return [part for service, text in sorted(caps.items()) for part in (service, text)]
 
 
-def _import(draft: Draft, name: str, key: Secret, caps: t.Mapping[str, str]) -> t.Any:
-    """Give a client this key and these caps, at once. The keyring travels in the command's body."""
+def _import(draft: Draft, name: str, caps: t.Mapping[str, str], given: Secret, kind: str = "") -> t.Any:
+    """Give a client these caps and this key, else a new one of a kind, at once. The keyring travels in the command's body."""
     quoted = {service: text.replace("\\", "\\\\").replace('"', '\\"') for service, text in sorted(caps.items())}
-    keyring = f"[{name}]\n\tkey = {key.reveal()}\n" + "".join(f'\tcaps {service} = "{text}"\n' for service, text in quoted.items())
+    keyring = f"[{name}]\n\tkey = {given.reveal() or new_key(kind)}\n" + "".join(f'\tcaps {service} = "{text}"\n' for service, text in quoted.items())
     return draft.send("auth import", keyring.encode())
-
-
-# How the monitors name what can be declared of the ciphers.
-_CIPHERS = {"allowed": "auth_allowed_ciphers", "preferred": "auth_preferred_cipher", "service": "auth_service_cipher"}
 
 
 @view
@@ -308,30 +269,28 @@ def future_allowed(draft: Draft) -> t.Optional[list[str]]:
 
 def plan_cephx(draft: Draft) -> None:
     """Plan the ciphers."""
-    maps, allowed = draft.maps, future_allowed(draft)
+    maps, allowed, here = draft.maps, future_allowed(draft), f"{draft.prefix}cephx"
     wanted = {key: value for key, value in draft.declaration["cephx"].items() if value is not None}
     if allowed is None:
         if not maps.empty and any(value not in ("aes", ["aes"]) for value in wanted.values()):
-            draft.too_old(f"{draft.prefix}cephx: other ciphers than aes need", CIPHERS_SINCE)
+            draft.too_old(f"{here}: other ciphers than aes need", CIPHERS_SINCE)
         return
     before = maps.ciphers
     future = {**before, **wanted, "allowed": allowed}
-    shuts = set(before["allowed"]) - set(allowed)
+    shut = sorted(set(before["allowed"]) - set(allowed))
+    shuts = f"clients with keys of type {', '.join(shut)} are locked out" if shut else ""
     for key in ("preferred", "service"):
         if future[key] and future[key] not in allowed:
-            draft.problem(f"{draft.prefix}cephx: {key} is {future[key]}, and allowed would be {', '.join(allowed)}: declare {key} too")
+            draft.problem(f"{here}: {key} is {future[key]}, and allowed would be {', '.join(allowed)}: declare {key} too")
     if "aes" in allowed and "aes" not in before["allowed"]:
         draft.warn(
-            f"{draft.prefix}cephx.allowed names aes: keys of that type can be forged by whoever holds one of the cluster's (CVE-2025-30156); "
+            f"{here}.allowed names aes: keys of that type can be forged by whoever holds one of the cluster's (CVE-2025-30156); "
             "clients older than 20.2.4 know no other. Take it back when the last of them is gone"
         )
-    for key, after in differing(before, future)[1].items():
-        risk, reason = Risk.NONE, ""
-        if key == "allowed" and shuts:
-            risk, reason = Risk.LOSS, f"clients with keys of type {', '.join(sorted(shuts))} are locked out"
-        # What is opened is opened first; what is shut is shut last.
-        needs: t.Sequence[str] = ()
-        if (key == "allowed") == bool(shuts):
-            needs = ("cephx/preferred", "cephx/service") if shuts else ("cephx/allowed",)
-        apply = functools.partial(draft.send, "mon set", name=_CIPHERS[key], value=",".join(after) if key == "allowed" else after)
-        draft.ensure("cephx", key, {key: before[key]}, {key: after}, apply, risk=risk, reason=reason, needs=needs)
+    # What is opened is opened first; what is shut is shut last.
+    apply, costs = draft.later("mon set", name="auth_allowed_ciphers", value=",".join(allowed)), cost(Risk.LOSS, shuts)
+    needs = ["cephx/preferred", "cephx/service"] if shuts else []
+    draft.ensure("cephx", "allowed", {"allowed": before["allowed"]}, {"allowed": allowed}, apply, needs=needs, **costs)
+    for key in ("preferred", "service"):
+        apply = draft.later("mon set", name=f"auth_{key}_cipher", value=future[key])
+        draft.ensure("cephx", key, {key: before[key]}, {key: future[key]}, apply, needs=[] if shuts else ["cephx/allowed"])

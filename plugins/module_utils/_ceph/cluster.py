@@ -10,42 +10,24 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
-    clients,
-    crush,
-    erasure_profiles,
-    filesystems,
-    flags,
-    mgr_modules,
-    options,
-    pools,
-    values,
-)
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, mgr_modules, options, pools
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import declared_problems
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, read
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import fsid, shown
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 
 # The kinds, each after those that it must know of.
 _PLANNERS: tuple[t.Callable[[Draft], None], ...] = (
-    clients.plan_cephx,
-    options.plan,
-    filesystems.plan,
-    pools.plan,
-    erasure_profiles.plan,
-    crush.plan_rules,
-    crush.plan_classes,
-    crush.plan_buckets,
-    clients.plan,
-    flags.plan,
-    flags.plan_client,
-    mgr_modules.plan,
-)
+    clients.plan_cephx, options.plan, filesystems.plan, pools.plan, erasure_profiles.plan, crush.plan_rules, crush.plan_classes, crush.plan_buckets,
+    clients.plan, flags.plan, flags.plan_client, mgr_modules.plan,
+)  # fmt: skip
 
 
 class ClusterProvider:
@@ -55,8 +37,7 @@ class ClusterProvider:
     """
 
     def __init__(self, declaration: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any], check_mode: bool = False, prefix: str = "") -> None:
-        self._declaration = declaration
-        self._prefix = prefix
+        self._declaration, self._prefix = declaration, prefix
         self._waits = check_mode and nowhere(connection)
         self._connection = Connection(connection)
 
@@ -68,7 +49,7 @@ class ClusterProvider:
 
     def observe(self) -> Maps:
         """Read the maps; empty ones in check mode where no cluster has been made yet. Raises Unreachable, and Invalid before it connects."""
-        found = declared_problems(self._declaration, prefix=self._prefix)
+        found = declared_problems(self._declaration, prefix=self._prefix, now=time.time())
         if found:
             raise Invalid(found)
         if self._waits:
@@ -84,9 +65,9 @@ class ClusterProvider:
     def plan(self, observed: Maps) -> Plan:
         """Compare what is declared with what is. Pure. Raises Invalid with all problems."""
         draft = Draft(self._declaration, observed, self._connection, self._prefix)
-        fsid = self._declaration.get("fsid")
-        if fsid and observed.fsid and values.fsid(fsid) != values.fsid(observed.fsid):
-            draft.problem(f"ceph.fsid is {fsid}, and the cluster that answers is {observed.fsid}: mend the variable, or the monitors' addresses")
+        wanted, found = self._declaration.get("fsid"), observed.fsid
+        if wanted and found and fsid(wanted) != fsid(found):
+            draft.problem(f"ceph.fsid is {wanted}, and the cluster that answers is {found}: mend the variable, or the monitors' addresses")
             return draft.plan()
         mons = len(observed.mon.get("mons", []))
         if mons and mons % 2 == 0:
@@ -98,7 +79,7 @@ class ClusterProvider:
     def returned(self, observed: Maps) -> dict[str, t.Any]:
         """The cluster in short, and what hosts need of each consumer (no keys)."""
         return {
-            "cluster": {"fsid": observed.fsid, "version": values.shown(observed.release), "mon_host": mon_host(observed.mon)},
+            "cluster": {"fsid": observed.fsid, "version": shown(observed.release), "mon_host": mon_host(observed.mon)},
             "consumers": _consumers.derived(self._declaration["consumers"], observed.fsid),
         }
 

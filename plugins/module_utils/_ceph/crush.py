@@ -13,8 +13,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush_map, erasure_profiles
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map import SPREAD_CLIENT, SPREAD_SINCE, Rule, current_rules, current_tree
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, cost, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, records, string, strings
@@ -60,9 +59,6 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-# -- the declaration alone
-
-
 def bucket_problems(item: Declared) -> t.Iterator[str]:
     if (item.get("state") or "present") == "present" and not item.get("type"):
         yield "type is missing: write host, rack, root or another type of bucket"
@@ -82,17 +78,13 @@ def class_problems(declared: t.Sequence[Declared], where: str) -> t.Iterator[str
 
 
 def rule_problems(item: Declared) -> t.Iterator[str]:
-    if (item.get("type") or "replicated") == "erasure":
-        if not item.get("erasure_profile"):
-            yield "a rule of type erasure needs erasure_profile"
-        for key in ("root", "failure_domain", "device_class"):
-            if item.get(key):
-                yield f"{key} of an erasure rule comes from its profile: say it there"
-    elif item.get("erasure_profile"):
+    erasure = item.get("type") == "erasure"
+    if erasure and not item.get("erasure_profile"):
+        yield "a rule of type erasure needs erasure_profile"
+    if not erasure and item.get("erasure_profile"):
         yield "erasure_profile is for rules of type erasure"
-
-
-# -- against what is
+    said = [key for key in ("root", "failure_domain", "device_class") if erasure and item.get(key)]
+    yield from (f"{key} of an erasure rule comes from its profile: say it there" for key in said)
 
 
 @view
@@ -110,45 +102,30 @@ def future_rules(draft: Draft) -> dict[str, Rule]:
 def plan_buckets(draft: Draft) -> None:
     tree, living = crush_map.future_tree(draft), current_tree(draft.maps)
     for here, item, kind in draft.walk("crush.buckets", living.types, _delete_bucket):
-        name, parent = item["name"], item.get("parent")
-        if parent and parent not in tree:
-            draft.problem(f"{here}: parent {parent} is neither in the CRUSH map nor declared in crush.buckets")
-        elif kind is None:
-            apply = functools.partial(draft.send, "osd crush add-bucket", name=name, type=item["type"], args=_place(parent, draft) if parent else None)
-            after = {"type": item["type"], **({"parent": parent} if parent else {})}
-            draft.ensure("crush_bucket", name, None, after, apply, needs=[f"crush_bucket/{parent}"] if parent else ())
-        elif kind != item["type"]:
-            draft.problem(f"{here}: it is a {kind}, and Ceph cannot make a {item['type']} of it: give the {item['type']} another name")
+        name, parent, type_ = item["name"], item.get("parent"), item["type"]
+        if draft.unknown(here, "parent", parent, tree, "crush.buckets"):
+            continue
+        if kind is None:
+            apply = draft.later("osd crush add-bucket", name=name, type=type_, args=[f"{tree.types[parent]}={parent}"] if parent else None)
+            after = {"type": type_, **({"parent": parent} if parent else {})}
+            draft.ensure("crush_bucket", name, None, after, apply, needs=[f"crush_bucket/{parent}"])
+        elif kind != type_:
+            draft.problem(f"{here}: it is a {kind}, and Ceph cannot make a {type_} of it: give the {type_} another name")
         elif parent:
             _move(name, parent, draft)
-    for here, item in draft.declared("crush.locations"):
-        if draft.maps.empty:
-            continue
+    for here, item in () if draft.maps.empty else draft.declared("crush.locations"):
         if item["name"] not in living:
             draft.problem(f"{here}: {item['name']} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
-        elif item["parent"] not in tree:
-            draft.problem(f"{here}: parent {item['parent']} is neither in the CRUSH map nor declared in crush.buckets")
-        else:
+        elif not draft.unknown(here, "parent", item["parent"], tree, "crush.buckets"):
             _move(item["name"], item["parent"], draft)
-
-
-def _place(parent: str, draft: Draft) -> list[str]:
-    return [f"{crush_map.future_tree(draft).types[parent]}={parent}"]
 
 
 def _move(name: str, parent: str, draft: Draft) -> None:
     tree = current_tree(draft.maps)
-    moves = bool(tree.osds(name)) and bool(draft.maps.osd.get("pools"))
-    draft.ensure(
-        "crush_location",
-        name,
-        {"parent": tree.parents.get(name)},
-        {"parent": parent},
-        functools.partial(draft.send, "osd crush move", name=name, args=_place(parent, draft)),
-        risk=Risk.MOVEMENT if moves else Risk.NONE,
-        reason=f"the data of {len(tree.osds(name))} OSDs is placed anew" if moves else "",
-        needs=[f"crush_bucket/{parent}"],
-    )
+    osds = tree.osds(name) if draft.maps.osd.get("pools") else []
+    apply = draft.later("osd crush move", name=name, args=[f"{crush_map.future_tree(draft).types[parent]}={parent}"])
+    costs = cost(Risk.MOVEMENT, f"the data of {len(osds)} OSDs is placed anew" if osds else "")
+    draft.ensure("crush_location", name, {"parent": tree.parents.get(name)}, {"parent": parent}, apply, needs=[f"crush_bucket/{parent}"], **costs)
 
 
 def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -> None:
@@ -158,32 +135,21 @@ def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -
         return
     needs = {f"crush_location/{child}" for child in current_tree(draft.maps).children(name)}
     needs |= draft.ids("crush_rule", action="delete") | draft.ids("crush_rule", action="update")
-    draft.remove("crush_bucket", name, {"type": kind}, functools.partial(draft.send, "osd crush remove", name=name), pruned, needs=needs)
+    draft.remove("crush_bucket", name, {"type": kind}, draft.later("osd crush remove", name=name), pruned, needs=needs)
 
 
 def plan_classes(draft: Draft) -> None:
     tree = current_tree(draft.maps)
     used = {rule.device_class for rule in current_rules(draft.maps).values() if rule.device_class}
-    planned: set[str] = set()
-    for here, item in draft.declared("crush.device_classes"):
-        for name in map(crush_map.osd_name, item["osds"]):
-            if draft.maps.empty or name is None or name in planned:
-                continue
-            planned.add(name)
-            if name not in tree:
-                draft.problem(f"{here}: {name} is not in the CRUSH map")
-                continue
-            before = tree.classes.get(name, "")
-            moves = bool({before, item["name"]} & used)
-            draft.ensure(
-                "device_class",
-                name,
-                {"class": before},
-                {"class": item["name"]},
-                functools.partial(_set_class, draft, name, before, item["name"]),
-                risk=Risk.MOVEMENT if moves else Risk.NONE,
-                reason="rules choose by this class, so data moves" if moves else "",
-            )
+    for here, item in () if draft.maps.empty else draft.declared("crush.device_classes"):
+        after = item["name"]
+        for osd in filter(None, map(crush_map.osd_name, item["osds"])):
+            before = tree.classes.get(osd, "")
+            costs = cost(Risk.MOVEMENT, "rules choose by this class, so data moves" if {before, after} & used else "")
+            if osd not in tree:
+                draft.problem(f"{here}: {osd} is not in the CRUSH map")
+            elif f"device_class/{osd}" not in draft.ids("device_class"):
+                draft.ensure("device_class", osd, {"class": before}, {"class": after}, functools.partial(_set_class, draft, osd, before, after), **costs)
 
 
 def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
@@ -196,7 +162,7 @@ def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
 @view
 def _users(draft: Draft) -> dict[str, list[str]]:
     """The pools of each rule."""
-    return draft.maps.pools_by(lambda pool: draft.maps.rule_names.get(pool["crush_rule"], ""))
+    return {draft.maps.rule_names.get(number, ""): pools for number, pools in draft.maps.pools_by("crush_rule").items()}
 
 
 def plan_rules(draft: Draft) -> None:
@@ -206,34 +172,24 @@ def plan_rules(draft: Draft) -> None:
     kept = {*_users(draft), *(item.get("rule") for item in draft.declaration["pools"] if item["state"] == "present"), "replicated_rule"}
     for here, item, living in draft.walk("crush.rules", current_rules(maps), _delete_rule, kept):
         name, wanted, profile = item["name"], future_rules(draft)[item["name"]], item.get("erasure_profile")
-        if profile and profile not in erasure_profiles.future(draft):
-            draft.problem(f"{here}: erasure_profile {profile} is neither there nor declared in {draft.prefix}erasure_profiles")
+        if draft.unknown(here, "erasure_profile", profile, erasure_profiles.future(draft), "erasure_profiles"):
             continue
-        if wanted.root not in tree:
-            draft.problem(f"{here}: root {wanted.root} is neither in the CRUSH map nor declared in crush.buckets")
+        if draft.unknown(here, "root", wanted.root, tree, "crush.buckets"):
             continue
         if wanted.device_class and not maps.empty and not wanted.osds(tree):
             draft.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
             continue
         if living == wanted:
             continue
-        needs = placed | ({f"erasure_profile/{profile}"} if profile else set()) | client_needs(wanted, draft, f"{here}: it")
+        needs = placed | {f"erasure_profile/{profile}"} | client_needs(wanted, draft, f"{here}: it")
         if living is not None and living.type != wanted.type:
             draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         using = _users(draft).get(name, [])
-        draft.ensure(
-            "crush_rule",
-            name,
-            living.shown(wanted) if living else None,
-            wanted.shown(living),
-            functools.partial(_make_rule, draft, wanted, profile, name),
-            functools.partial(_replace_rule, draft, wanted, profile, using),
-            risk=Risk.MOVEMENT if using else Risk.NONE,
-            reason=f"the data of {', '.join(using)} is placed anew" if using else "",
-            moved_bytes=sum(maps.used_bytes(pool) for pool in using) or None,
-            needs=needs,
-        )
+        make, replace = functools.partial(_make, draft, wanted, profile, name), functools.partial(_replace, draft, wanted, profile, using)
+        costs = cost(Risk.MOVEMENT, f"the data of {', '.join(using)} is placed anew" if using else "")
+        moved, before = sum(map(maps.used_bytes, using)) or None, living.shown(wanted) if living else None
+        draft.ensure("crush_rule", name, before, wanted.shown(living), make, replace, needs, moved_bytes=moved, **costs)
 
 
 def client_needs(rule: Rule, draft: Draft, here: str) -> set[str]:
@@ -252,21 +208,11 @@ def client_needs(rule: Rule, draft: Draft, here: str) -> set[str]:
     return {"cluster/require_min_compat_client"}
 
 
-def _delete_rule(draft: Draft, _here: str, name: str, living: Rule, pruned: str) -> None:
-    """A rule can go once its pools are deleted or have another."""
-    users = _users(draft).get(name, [])
-    leaving = {
-        change.name for change in draft.changes if change.kind == "pool" and (change.action == "delete" or (change.after or {}).get("rule", name) != name)
-    }
-    left = [pool for pool in users if pool not in leaving]
-    if left:
-        draft.problem(f"{draft.prefix}crush.rules ({name}): it cannot go, the pools {', '.join(left)} use it: give them another rule first")
-        return
-    remove = functools.partial(draft.send, "osd crush rule rm", name=name)
-    draft.remove("crush_rule", name, living.shown(), remove, pruned, needs=[f"pool/{pool}" for pool in users])
+def _delete_rule(draft: Draft, here: str, name: str, living: Rule, pruned: str) -> None:
+    draft.remove_of_pools(here, "crush_rule", "rule", name, living.shown(), "osd crush rule rm", pruned, _users(draft).get(name, []))
 
 
-def _make_rule(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) -> None:
+def _make(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) -> None:
     if rule.type == "erasure":
         draft.send("osd crush rule create-erasure", name=name, profile=profile)
     else:
@@ -274,10 +220,10 @@ def _make_rule(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) ->
         draft.send("osd crush rule create-replicated", **arguments)
 
 
-def _replace_rule(draft: Draft, rule: Rule, profile: t.Optional[str], pools: t.Sequence[str], _after: Declared) -> None:
+def _replace(draft: Draft, rule: Rule, profile: t.Optional[str], pools: t.Sequence[str], _after: Declared) -> None:
     """Ceph cannot change a rule: a new one is made beside it, the pools go over, the old one goes, the new one gets its name."""
     beside = f"{rule.name}.cephstack-new"
-    _make_rule(draft, rule, profile, beside)
+    _make(draft, rule, profile, beside)
     for pool in pools:
         draft.send("osd pool set", pool=pool, var="crush_rule", val=beside)
     draft.send("osd crush rule rm", name=rule.name)

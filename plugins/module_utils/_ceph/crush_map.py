@@ -11,15 +11,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, Raw
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import count
 
 
 class Tree:
     """Where every bucket and OSD stands. Shadow buckets (default~ssd) are not in it: classes are."""
 
-    def __init__(self, dump: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, dump: Raw) -> None:
         """dump: what `osd crush dump` gives; {} for an empty cluster, which has a root named default."""
         devices = {device["id"]: device for device in dump.get("devices", [])}
         buckets = {bucket["id"]: bucket for bucket in dump.get("buckets", []) if "~" not in bucket["name"]}
@@ -35,36 +35,31 @@ class Tree:
 
     @property
     def has_osds(self) -> bool:
-        """Whether any OSD stands in it."""
         return "osd" in self.types.values()
 
     def __contains__(self, name: object) -> bool:
         return name in self.types
 
-    def above(self, name: str) -> list[str]:
-        """The name's ancestors, the nearest first."""
+    def upwards(self, name: str) -> list[str]:
+        """The name and its ancestors, the nearest first."""
         found: list[str] = []
-        parent = self.parents.get(name)
-        while parent is not None and parent not in found:
-            found.append(parent)
-            parent = self.parents.get(parent)
+        here: t.Optional[str] = name
+        while here is not None and here not in found:
+            found.append(here)
+            here = self.parents.get(here)
         return found
 
     def osds(self, root: str, device_class: str = "") -> list[str]:
         """The OSDs below a bucket, of one class if one is given."""
-        return [
-            name
-            for name, kind in self.types.items()
-            if kind == "osd" and root in (name, *self.above(name)) and (not device_class or self.classes.get(name) == device_class)
-        ]
+        below = [name for name, kind in self.types.items() if kind == "osd" and root in self.upwards(name)]
+        return [name for name in below if device_class in ("", self.classes.get(name))]
 
     def children(self, name: str) -> list[str]:
-        """What stands directly in a bucket."""
         return [child for child, parent in self.parents.items() if parent == name]
 
     def domains(self, root: str, kind: str, device_class: str = "") -> list[str]:
         """The buckets (or OSDs) of a type below a root that hold at least one OSD (of the class)."""
-        found = [name for osd in self.osds(root, device_class) for name in (osd, *self.above(osd)) if self.types.get(name) == kind]
+        found = [name for osd in self.osds(root, device_class) for name in self.upwards(osd) if self.types.get(name) == kind]
         return list(dict.fromkeys(found))
 
 
@@ -95,17 +90,18 @@ class Rule:
         """Whether it places several copies in one failure domain, for which clients must be new enough."""
         return self.osds_per_domain > 1
 
+    def osds(self, tree: Tree) -> list[str]:
+        """The OSDs it places on."""
+        return tree.osds(self.root, self.device_class)
+
     def full_domains(self, tree: Tree) -> int:
         """How many failure domains can take all the copies that it would give one."""
         return self._room(tree).count(self.osds_per_domain)
 
     def _room(self, tree: Tree) -> list[int]:
         """How many copies each failure domain takes, the roomiest first."""
-        names = tree.domains(self.root, self.failure_domain, self.device_class)
-        if not self.spreads:
-            return [1] * len(names)
-        ours = set(self.osds(tree))
-        return sorted((min(len(ours & set(tree.osds(name))), self.osds_per_domain) for name in names), reverse=True)
+        ours, domains = set(self.osds(tree)), tree.domains(self.root, self.failure_domain, self.device_class)
+        return sorted((min(len(ours & set(tree.osds(name))), self.osds_per_domain) for name in domains), reverse=True)
 
     def capacity(self, tree: Tree) -> t.Optional[int]:
         """How many copies or chunks it can place apart from each other. None where that cannot be told."""
@@ -118,10 +114,6 @@ class Rule:
         with_osds = f"{self.osds_per_domain} OSDs{of_class} each" if self.spreads else f"OSDs{of_class}"
         return f"{-(-size // self.osds_per_domain)} of {self.failure_domain} with {with_osds} below {self.root}"
 
-    def osds(self, tree: Tree) -> list[str]:
-        """The OSDs it places on."""
-        return tree.osds(self.root, self.device_class)
-
     def shown(self, beside: t.Optional[Rule] = None) -> dict[str, t.Any]:
         """What a person compares. beside: the rule with which it is compared."""
         if self.steps:
@@ -132,39 +124,32 @@ class Rule:
         return shown
 
 
-def rule_of(raw: t.Mapping[str, t.Any]) -> Rule:
+def rule_of(raw: Raw) -> Rule:
     """Parse one rule of `osd crush dump`."""
-    kind = "erasure" if raw["type"] in _ERASURE_TYPES else "replicated"
     steps = [step for step in raw["steps"] if not step["op"].startswith("set_")]
-    takes = [step for step in steps if step["op"] == "take"]
+    takes = [step["item_name"] for step in steps if step["op"] == "take"]
     chooses = [step for step in steps if step["op"].startswith("choose")]
-    root, dummy, device_class = (takes[0]["item_name"] if takes else "").partition("~")
-    if len(takes) == 1 and all(step["num"] >= 0 for step in chooses):
-        ops, kinds, numbers = ([step[key] for step in chooses] for key in ("op", "type", "num"))
+    ops, kinds, numbers = ([step[key] for step in chooses] for key in ("op", "type", "num"))
+    root, dummy, device_class = (takes or [""])[0].partition("~")
+    rule = Rule(raw["rule_name"], "erasure" if raw["type"] in _ERASURE_TYPES else "replicated", root, (kinds or ["osd"])[0], device_class)
+    if len(takes) == 1 and all(number >= 0 for number in numbers):
         if len(chooses) == 1 and (ops[0].startswith("chooseleaf") or (kinds[0] == "osd" and ops[0] != "choosemsr")):
-            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=numbers[0])
+            return dataclasses.replace(rule, domains=numbers[0])
         if ops == ["choosemsr"] * 2 and kinds[1] == "osd" != kinds[0] and numbers[1]:
-            return Rule(raw["rule_name"], kind, root, kinds[0], device_class, domains=numbers[0], osds_per_domain=numbers[1])
+            return dataclasses.replace(rule, domains=numbers[0], osds_per_domain=numbers[1])
     texts = tuple(" ".join(str(step[key]) for key in ("op", "item_name", "num", "type") if key in step) for step in steps)
-    return Rule(raw["rule_name"], kind, root, chooses[0]["type"] if chooses else "osd", device_class, texts)
+    return dataclasses.replace(rule, steps=texts)
 
 
-def declared_rule(item: t.Mapping[str, t.Any], profiles: t.Mapping[str, t.Mapping[str, t.Any]]) -> Rule:
+def declared_rule(item: Declared, profiles: t.Mapping[str, Raw]) -> Rule:
     """The rule that a declaration means. An erasure rule takes from its profile what it doesn't say itself."""
     profile = profiles.get(item.get("erasure_profile") or "", {}) if item["type"] == "erasure" else {}
-    domains, osds = spread_of(profile)
-    return Rule(
-        name=item["name"],
-        type=item["type"],
-        root=item.get("root") or profile.get("crush-root") or "default",
-        failure_domain=item.get("failure_domain") or profile.get("crush-failure-domain") or "host",
-        device_class=item.get("device_class") or profile.get("crush-device-class") or "",
-        domains=domains,
-        osds_per_domain=osds,
-    )
+    root = item.get("root") or profile.get("crush-root") or "default"
+    domain = item.get("failure_domain") or profile.get("crush-failure-domain") or "host"
+    return Rule(item["name"], item["type"], root, domain, item.get("device_class") or profile.get("crush-device-class") or "", (), *spread_of(profile))
 
 
-def spread_of(profile: t.Mapping[str, t.Any]) -> tuple[int, int]:
+def spread_of(profile: Raw) -> tuple[int, int]:
     """Of a profile in Ceph's words: in how many failure domains at most (0: not said), and how many chunks in each. Raises ValueError."""
     domains, osds = (count(profile.get(key) or 0) for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain"))
     return max(0, domains), max(1, osds)
@@ -179,7 +164,6 @@ def osd_name(text: t.Any) -> t.Optional[str]:
 
 @view
 def current_tree(maps: Maps) -> Tree:
-    """Where buckets and OSDs stand."""
     return Tree(maps.crush)
 
 
@@ -194,12 +178,9 @@ def future_tree(draft: Draft) -> Tree:
     """Where they will stand once the declaration is applied."""
     declared, tree = draft.declaration["crush"], Tree(draft.maps.crush)
     for item in declared["buckets"]:
+        tree.types[item["name"]], tree.parents[item["name"]] = item["type"], item.get("parent") or tree.parents.get(item["name"])
         if item["state"] == "absent":
-            tree.types.pop(item["name"], None)
-            tree.parents.pop(item["name"], None)
-        else:
-            tree.types[item["name"]] = item["type"]
-            tree.parents[item["name"]] = item.get("parent") or tree.parents.get(item["name"])
+            del tree.types[item["name"]], tree.parents[item["name"]]
     for item in declared["locations"]:
         if item["name"] in tree:
             tree.parents[item["name"]] = item["parent"]

@@ -13,16 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
-    clients,
-    crush,
-    erasure_profiles,
-    filesystems,
-    flags,
-    options,
-    pools,
-    values,
-)
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, options, pools, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
 # What may be named in prune: undeclared objects of these kinds are deleted (armed).
@@ -56,34 +47,41 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_") -> list[str]:
+def declared_problems(
+    declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_", now: t.Optional[float] = None
+) -> list[str]:
     """Return everything that is wrong with a declaration by itself, each with the variable's name and the mend.
 
     declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in); arm is passed over.
-    hosts: how many hosts will have OSDs, where that is known.
+    hosts: how many hosts will have OSDs, and now: the time in seconds since 1970, where they are known.
     prefix: what stands before each name; "consumers" never has one.
     """
+    found: list[str] = []
+    for key, value in declaration.items():
+        name = key if key == "consumers" else f"{prefix}{key}"
+        if key not in OPTIONS and key != "arm":
+            found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
+        elif key != "arm" and value is not None:
+            found += shape_of(value, OPTIONS[key], name)
+    if found:  # what follows relies on lists being lists and on names being there
+        return found
 
     def get(key: str) -> t.Any:
         return declaration.get(key) or ([] if OPTIONS[key]["type"] == "list" else {})
 
-    found = _shape(declaration, prefix)
-    if found:  # what follows relies on lists being lists and on names being there
-        return found
-    each, of_crush = values.item_problems, get("crush")
-    buckets, locations, rules, classes = (of_crush.get(key) or [] for key in ("buckets", "locations", "rules", "device_classes"))
+    each, of_crush = values.item_problems, {key: get("crush").get(key) or [] for key in crush.OPTIONS}
     found += each(get("pools"), f"{prefix}pools", lambda item: pools.problems(item, get("erasure_profiles"), hosts))
     found += each(get("erasure_profiles"), f"{prefix}erasure_profiles", lambda item: erasure_profiles.problems(item, hosts))
-    found += each(buckets, f"{prefix}crush.buckets", crush.bucket_problems, gone_too=True)
-    found += each(locations, f"{prefix}crush.locations")
-    found += each(rules, f"{prefix}crush.rules", crush.rule_problems)
-    found += crush.class_problems(classes, f"{prefix}crush.device_classes")
-    found += each(get("clients"), f"{prefix}clients", clients.problems, gone_too=True)
+    found += each(of_crush["buckets"], f"{prefix}crush.buckets", crush.bucket_problems, gone_too=True)
+    found += each(of_crush["locations"], f"{prefix}crush.locations")
+    found += each(of_crush["rules"], f"{prefix}crush.rules", crush.rule_problems)
+    found += crush.class_problems(of_crush["device_classes"], f"{prefix}crush.device_classes")
+    found += each(get("clients"), f"{prefix}clients", lambda item: clients.problems(item, now), gone_too=True)
     found += each(get("filesystems"), f"{prefix}filesystems", lambda item: filesystems.problems(item, get("filesystems"), get("pools")))
     found += each(get("consumers"), "consumers", lambda item: _consumers.problems(item, get("consumers")))
     found += clients.cephx_problems(get("cephx"), f"{prefix}cephx")
-    twice = {item["name"] for item in get("clients")} & {_consumers.client_of(item) for item in get("consumers")}
-    found += [f"{prefix}clients: {name} is also the client of a consumer, whose caps are derived: take it out of one of them" for name in sorted(twice)]
+    both = {item["name"] for item in get("clients")} & {_consumers.client_of(item) for item in get("consumers")}
+    found += [f"{prefix}clients: {name} is also the client of a consumer, whose caps are derived: take it out of one of them" for name in sorted(both)]
     found += options.problems(get("options"), f"{prefix}options")
     found += flags.problems(get("flags"), f"{prefix}flags")
     found += flags.client_problems(declaration.get("require_min_compat_client"), f"{prefix}require_min_compat_client")
@@ -92,58 +90,38 @@ def declared_problems(declaration: t.Mapping[str, t.Any], hosts: t.Optional[int]
     return found
 
 
-def _shape(declaration: t.Mapping[str, t.Any], prefix: str) -> list[str]:
-    """What an argument spec would say too: unknown names, missing names, wrong containers."""
-    found = []
-    for key, value in declaration.items():
-        spec = OPTIONS.get(key)
-        name = key if key == "consumers" else f"{prefix}{key}"
-        if key == "arm":
-            continue
-        if spec is None:
-            found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
-        elif value is not None:
-            found += shape_of(value, spec, name)
-    return found
-
-
 def shape_of(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
-    """What an argument spec would say of one option's raw value."""
+    """What an argument spec would say of one option's raw value: unknown names, missing names, wrong containers; and words that YAML reads as truth values."""
     kind, choices = spec["type"], spec.get("choices") or ()
-    if kind == "list":
-        if not isinstance(value, (list, tuple)):
-            return [f"{name}: a list is wanted"]
+    wrong = ""
+    if kind == "list" and isinstance(value, (list, tuple)):
         items = enumerate(value if "options" in spec else ())
         return [problem for number, item in items for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
-    if kind == "dict":
-        return _shape_of_dict(value, spec, name)
-    if isinstance(value, (dict, list)):
-        return [f"{name}: one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"]
-    if kind == "int" and not str(value).lstrip("-").isdigit():
-        return [f"{name}: '{value}' is not a whole number"]
-    if kind == "float":
+    if kind == "dict" and isinstance(value, dict):
+        return _shape_of_dict(value, spec.get("options"), name)
+    if kind in ("list", "dict"):
+        wrong = f"a {'list' if kind == 'list' else 'dictionary'} is wanted"
+    elif isinstance(value, (dict, list)):
+        wrong = f"one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"
+    elif kind == "int" and not str(value).lstrip("-").isdigit():
+        wrong = f"'{value}' is not a whole number"
+    elif kind == "str" and isinstance(value, bool) and values.word(value, choices) not in choices:
+        wanted = f"which is none of {', '.join(choices)}" if choices else "and a text is wanted"
+        wrong = f"YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"
+    elif choices and not isinstance(value, bool) and str(value) not in choices:
+        wrong = f"'{value}' is not one of {', '.join(choices)}"
+    if kind == "float" and not wrong:
         try:
             float(value)
         except ValueError:
-            return [f"{name}: '{value}' is not a number"]
-    if isinstance(value, bool):
-        if kind == "str" and values.word(value, choices) not in choices:
-            wanted = f"which is none of {', '.join(choices)}" if choices else "and a text is wanted"
-            return [f"{name}: YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"]
-    elif choices and str(value) not in choices:
-        return [f"{name}: '{value}' is not one of {', '.join(choices)}"]
-    return []
+            wrong = f"'{value}' is not a number"
+    return [f"{name}: {wrong}"] if wrong else []
 
 
-def _shape_of_dict(value: t.Any, spec: t.Mapping[str, t.Any], name: str) -> list[str]:
-    if not isinstance(value, dict):
-        return [f"{name}: a dictionary is wanted"]
-    options = spec.get("options")
-    if options is None:
-        return []
+def _shape_of_dict(value: t.Mapping[str, t.Any], options: t.Optional[t.Mapping[str, t.Any]], name: str) -> list[str]:
     shown = f"{name} ({value['name']})" if value.get("name") else name
-    found = [f"{shown}: unknown option '{key}': one of {', '.join(options)}" for key in value if key not in options]
-    for key, sub in options.items():
+    found = [f"{shown}: unknown option '{key}': one of {', '.join(options)}" for key in value if options is not None and key not in options]
+    for key, sub in (options or {}).items():
         if value.get(key) is not None:
             found += shape_of(value[key], sub, f"{shown}.{key}")
         elif sub.get("required"):

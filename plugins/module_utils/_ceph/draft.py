@@ -10,30 +10,31 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import errno
 import functools
 import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
-# How long a mon may take to hear of an option that was just set (it learns of it by the next proposal).
-_PATIENCE = 10.0
 _KINDS = (
     "client", "cluster", "cephx", "crush_bucket", "crush_location", "crush_rule", "device_class", "erasure_profile", "filesystem", "flag", "mgr_module",
     "option", "pool",
 )  # fmt: skip
+Declared = t.Mapping[str, t.Any]
+# Has what follows from the maps, or from a draft, be made once for each of them.
+view = functools.lru_cache(maxsize=8)
+
+
+def cost(risk: _plan.Risk, reason: str) -> dict[str, t.Any]:
+    """What a change costs where there is a reason, for Draft.ensure."""
+    return {"risk": risk, "reason": reason} if reason else {}
 
 
 class Gates:
-    """Options that must be true while something dangerous is done, and that are as they were afterwards.
-
-    Those who need one may come and go side by side: the first sets it, the last takes it back.
-    """
+    """Options of the mons that are true while something dangerous is done, and as they were afterwards. Those who need one may come and go side by side."""
 
     def __init__(self, send: t.Callable[..., t.Any]) -> None:
         self._send = send
@@ -43,7 +44,7 @@ class Gates:
 
     @contextlib.contextmanager
     def open(self, option: str) -> t.Iterator[None]:
-        """Hold an option of the mons true."""
+        """Hold an option true: the first sets it, the last takes it back."""
         with self._lock:
             if not self._open[option]:
                 self._shut[option] = self._set(option)
@@ -56,36 +57,27 @@ class Gates:
                 if not self._open[option]:
                     self._shut.pop(option)()
 
-    def _set(self, option: str) -> t.Callable[[], t.Any]:
+    def _set(self, name: str) -> t.Callable[[], t.Any]:
         """Set it where it isn't; return what takes that back."""
         entries = options_of(self._send("config dump"))
-        before = entries.get(("mon", option))
-        if values.boolean(entries.get(("global", option), "") if before is None else before):
+        before = entries.get(("mon", name))
+        if values.boolean(entries.get(("global", name), "") if before is None else before):
             return lambda: None
-        self._send("config set", who="mon", name=option, value="true")
-        if before is None:
-            return functools.partial(self._send, "config rm", who="mon", name=option)
-        return functools.partial(self._send, "config set", who="mon", name=option, value=before)
-
-
-Declared = t.Mapping[str, t.Any]
-Living = t.TypeVar("Living")
+        self._send("config set", who="mon", name=name, value="true")
+        back: dict[str, str] = {} if before is None else {"value": before}
+        return functools.partial(self._send, "config set" if back else "config rm", who="mon", name=name, **back)
 
 
 class Draft(_plan.Draft):
     """What planning writes on, and what the kinds must know of each other: all that is declared, and all that is.
 
-    declaration: complete, as an argument spec gives it. me: the client that asks. send, many: those of the connection, for when changes are applied.
+    declaration: complete, as an argument spec gives it. me: the client that asks. send, many, gates: for when changes are applied.
     """
 
     def __init__(self, declaration: Declared, maps: Maps, connection: Connection, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
-        self.declaration = declaration
-        self.maps = maps
-        self.me = connection.client
-        self.send = connection.command
-        self.many = connection.many
-        self._gates = Gates(self.send)
+        self.declaration, self.maps, self.me = declaration, maps, connection.client
+        self.send, self.many, self.gates = connection.command, connection.many, Gates(connection.command)
 
     def declared(self, part: str) -> t.Iterator[tuple[str, Declared]]:
         """What is declared of a part, "pools" or "crush.rules": where it is said, and the item."""
@@ -96,17 +88,12 @@ class Draft(_plan.Draft):
             yield f"{self.prefix}{part}[{number}] ({item['name']})", item
 
     def walk(
-        self,
-        part: str,
-        living: t.Mapping[str, Living],
-        delete: t.Callable[[Draft, str, str, Living, str], None],
-        kept: t.Collection[str] = (),
-        declared: t.Optional[t.Iterable[tuple[str, Declared]]] = None,
-    ) -> t.Iterator[tuple[str, Declared, t.Optional[Living]]]:
+        self, part: str, living: Declared, delete: t.Callable[..., None], kept: t.Collection[t.Any] = (), declared: t.Optional[t.Iterable[t.Any]] = None
+    ) -> t.Iterator[tuple[str, Declared, t.Any]]:
         """What is declared to be of a part: where that is said, the item, and what there is of it by its name, None where it is new.
 
-        delete: plans that one goes, given where that is said, its name, what there is, and why where prune says it; not those of kept.
-        declared: where it isn't found by the part's name.
+        delete: plans that one goes, given the draft, where that is said, its name, what there is, and why where prune says it; not those of kept.
+        declared: as declared() gives it, where it isn't found by the part's name.
         """
         known = set(kept)
         for here, item in self.declared(part) if declared is None else declared:
@@ -121,10 +108,32 @@ class Draft(_plan.Draft):
             if name not in known:
                 delete(self, f"{self.prefix}prune ({name})", name, living[name], f"it is not declared, and prune names {noun}")
 
+    def later(self, prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
+        """A command to the monitors, for when the change is applied."""
+        return functools.partial(self.send, prefix, **arguments)
+
     def remove(self, kind: str, name: str, living: Declared, apply: t.Callable[[], t.Any], pruned: str, loss: str = "", needs: t.Iterable[str] = ()) -> None:
         """Plan that something goes. pruned: why, where prune says it; loss: what is lost with it."""
-        risk = _plan.Risk.LOSS if pruned or loss else _plan.Risk.NONE
-        self.ensure(kind, name, living, None, apply, needs=needs, risk=risk, reason=": ".join(text for text in (pruned, loss) if text))
+        reason = ": ".join(text for text in (pruned, loss) if text)
+        self.ensure(kind, name, living, None, apply, needs=needs, **cost(_plan.Risk.LOSS, reason))
+
+    def remove_of_pools(self, here: str, kind: str, key: str, name: str, living: Declared, prefix: str, pruned: str, users: t.Sequence[str]) -> None:
+        """The same of what pools name by a key: it can go once they are deleted or have another. prefix: the command. users: those pools."""
+        stay = set(users)
+        for change in self.changes:
+            if change.kind == "pool" and (change.action == "delete" or (change.after or {}).get(key, name) != name):
+                stay.discard(change.name)
+        if stay:
+            self.problem(f"{here}: it cannot go, the pools {', '.join(sorted(stay))} use it: delete them or give them another first")
+        else:
+            self.remove(kind, name, living, self.later(prefix, name=name), pruned, needs=[f"pool/{pool}" for pool in users])
+
+    def unknown(self, here: str, what: str, name: t.Optional[str], known: t.Container[str], part: str) -> bool:
+        """Find a problem where something that is named is neither there nor declared. part: where it could be declared."""
+        missing = bool(name) and name not in known
+        if missing:
+            self.problem(f"{here}: {what} {name} is neither there nor declared in {self.prefix}{part}")
+        return missing
 
     def too_old(self, what: str, since: tuple[int, ...], mend: str = ": leave it out") -> None:
         """Find a problem: the cluster's release has not what is declared. what: "pools[0] (a): bulk needs"."""
@@ -133,20 +142,5 @@ class Draft(_plan.Draft):
     @functools.cached_property
     def pool_names(self) -> set[str]:
         """The pools that there will be."""
-        declared = self.declaration["pools"]
-        names = {pool["pool_name"] for pool in self.maps.osd.get("pools", [])} | {item["name"] for item in declared}
-        return names - {item["name"] for item in declared if item["state"] == "absent"}
-
-    # -- used when changes are applied
-
-    def gate(self, option: str, needed: bool = True) -> t.ContextManager[None]:
-        """Hold a dangerous option true for as long as it is needed."""
-        return self._gates.open(option) if needed else contextlib.nullcontext()
-
-    def patiently(self, prefix: str, **arguments: t.Any) -> t.Any:
-        """Send a command that may be refused until the mons have heard of the gate's option."""
-
-        def not_heard(error: Exception) -> bool:
-            return isinstance(error, CommandFailed) and error.code == errno.EPERM
-
-        return retry_while(not_heard, lambda: self.send(prefix, **arguments), _PATIENCE, 0.1)
+        states = {item["name"]: item["state"] for item in self.declaration["pools"]}
+        return {name for name in (*self.maps.pools_by("pool_name"), *states) if states.get(name) != "absent"}

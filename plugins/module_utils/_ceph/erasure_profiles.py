@@ -14,8 +14,7 @@ import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crush_map, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, mapping, presence, string
 
@@ -40,67 +39,61 @@ OPTIONS: dict[str, t.Any] = {
 _ASSUMED = {
     "crush-failure-domain": "host", "crush-root": "default", "crush-device-class": "", "crush-num-failure-domains": "0", "crush-osds-per-failure-domain": "0",
 }  # fmt: skip
-_KEYS = {
-    "k": "k", "m": "m", "plugin": "plugin", "technique": "technique", "failure_domain": "crush-failure-domain", "root": "crush-root",
-    "device_class": "crush-device-class",
-}  # fmt: skip
+_CRUSH = {"failure_domain": "crush-failure-domain", "root": "crush-root", "device_class": "crush-device-class"}
 
 
 def problems(item: Declared, hosts: t.Optional[int] = None) -> t.Iterator[str]:
-    """What is wrong with a declared profile alone. hosts: how many hosts will have OSDs, where that is known."""
+    """What is wrong with a declared profile alone, and whether its chunks have a place. hosts: how many hosts will have OSDs, where that is known."""
     for key, least in (("k", 2), ("m", 1)):
         if item.get(key) is None:
             yield f"{key} is missing: a profile needs k (chunks of data) and m (chunks that may be lost)"
         elif int(item[key]) < least:
             yield f"{key} {item[key]} is too small: k is at least 2 and m at least 1"
-    if item.get("k") and item.get("m"):
-        yield from _spread_problems(full(item, None), hosts)
-
-
-def _spread_problems(profile: t.Mapping[str, str], hosts: t.Optional[int]) -> t.Iterator[str]:
-    """What is wrong with where the chunks of a whole profile shall go, and whether so many hosts suffice."""
+    if not item.get("k") or not item.get("m"):
+        return
+    profile = full(item, None)
     try:
         domains, each = crush_map.spread_of(profile)
     except ValueError as error:
         yield f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"
         return
     total, domain = chunks(profile), profile["crush-failure-domain"]
-    needed, s, sum_is = -(-total // each), "s" if domains > 1 else "", f"{_sum(profile)} is {total}"
+    needed, sum_is = -(-total // each), f"{_sum(profile)} is {total}"
     if each > 1 and not domains:
         yield "crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"
     elif each > 1 and domain == "osd":
         yield "crush-osds-per-failure-domain: one OSD takes one chunk: choose failure_domain host or another type of bucket"
     elif domains and domains * each < total:
-        hold = f"with {each} OSDs each hold {domains * each} chunks" if each > 1 else f"hold{'' if s else 's'} {domains} chunk{s}"
-        mend = "raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"
-        yield f"{domains} failure domain{s} {hold}, and {sum_is}: {mend}"
+        filled = f" with {each} OSDs each" if each > 1 else ""
+        hold = f"{domains} failure domain{'s' if domains > 1 else ''}{filled} hold {domains * each} chunks"
+        yield f"{hold}, and {sum_is}: raise crush-num-failure-domains or crush-osds-per-failure-domain, or lower k or m"
     elif hosts is not None and domain == "host" and needed > hosts:
-        if each > 1:
-            sum_is += f" with up to {each} chunks on each host, which needs {needed} hosts with OSDs, and there are {hosts}"
-            yield f"{sum_is}: lower k or m, add hosts, or choose failure_domain osd"
-        else:
-            yield f"{sum_is}, and there are {hosts} hosts with OSDs: lower them, or choose failure_domain osd"
+        spread = f" with up to {each} chunks on each host, which needs {needed} hosts with OSDs" if each > 1 else ""
+        yield f"{sum_is}{spread}, and there are {hosts}{'' if spread else ' hosts with OSDs'}: lower k or m, add hosts, or choose failure_domain osd"
 
 
 def chunks(profile: t.Mapping[str, t.Any]) -> int:
-    """How many chunks an object becomes by a profile in Ceph's words: the size of its pools. The plugin lrc adds one to each group of l."""
+    """How many chunks an object becomes by a profile in Ceph's words: the size of its pools."""
     if profile.get("plugin") == "lrc" and profile.get("mapping"):
         return len(profile["mapping"])
-    total = int(profile.get("k") or 2) + int(profile.get("m") or 2)
-    return total + (total // int(profile["l"]) if _has_groups(profile) else 0)
+    total, group = int(profile.get("k") or 2) + int(profile.get("m") or 2), _group(profile)
+    return total + (total // group if group else 0)
 
 
-def _has_groups(profile: t.Mapping[str, t.Any]) -> bool:
-    return profile.get("plugin") == "lrc" and str(profile.get("l", "")).isdigit() and int(profile["l"]) > 0
+def _group(profile: t.Mapping[str, t.Any]) -> int:
+    """How large the groups are to each of which the plugin lrc adds a chunk; 0 for none."""
+    text = str(profile.get("l", ""))
+    return int(text) if profile.get("plugin") == "lrc" and text.isdigit() else 0
 
 
 def _sum(profile: t.Mapping[str, t.Any]) -> str:
-    return "k+m with the local chunks of lrc" if _has_groups(profile) else "k+m"
+    return "k+m with the local chunks of lrc" if _group(profile) else "k+m"
 
 
 def _said(item: t.Mapping[str, t.Any]) -> dict[str, str]:
     """What a declaration says of a profile, in Ceph's words: strings. The plugin lrc has its layers in JSON."""
-    said = {theirs: str(item[ours]) for ours, theirs in _KEYS.items() if item.get(ours) is not None}
+    ours = ("k", "m", "plugin", "technique", *_CRUSH)
+    said = {_CRUSH.get(key, key): str(item[key]) for key in ours if item.get(key) is not None}
     for key, value in (item.get("extra") or {}).items():
         if value is not None:
             said[str(key)] = json.dumps(value) if isinstance(value, (list, dict)) else values.word(value)
@@ -140,13 +133,12 @@ def future(draft: Draft) -> dict[str, dict[str, str]]:
 
 def plan(draft: Draft) -> None:
     maps, tree = draft.maps, crush_map.future_tree(draft)
-    kept = {*_users(draft), *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
+    users, has_osds = maps.pools_by("erasure_code_profile"), crush_map.current_tree(maps).has_osds
+    kept = {*users, *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
     for here, item, living in draft.walk("erasure_profiles", maps.profiles, _delete, kept):
         name, said, whole = item["name"], _said(item), future(draft)[item["name"]]
         apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
-        if whole["crush-root"] not in tree:
-            draft.problem(f"{here}: root {whole['crush-root']} is neither in the CRUSH map nor declared in crush.buckets")
-        elif crush_map.current_tree(maps).has_osds:
+        if not draft.unknown(here, "root", whole["crush-root"], tree, "crush.buckets") and has_osds:
             _check_room(here, name, draft)
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
         if spread and () < maps.release < crush_map.SPREAD_SINCE:
@@ -156,29 +148,21 @@ def plan(draft: Draft) -> None:
             current = {**_ASSUMED, **living}
             said = {key: value for key, value in said.items() if key not in current or _meaning(key, current[key]) != _meaning(key, value)}
             before, after = differing(living, said)
-            if after and name in _users(draft):
-                keys = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after)
-                using = ", ".join(_users(draft)[name])
+            if after and name in users:
+                keys, using = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after), ", ".join(users[name])
                 draft.problem(f"{here}: {keys}: the profile of existing pools ({using}) cannot change: declare a new profile and a new pool")
                 continue
         draft.ensure("erasure_profile", name, living, said, apply, needs=crush_map.bucket_ids(draft))
-
-
-@view
-def _users(draft: Draft) -> dict[str, list[str]]:
-    """The pools of each profile."""
-    return draft.maps.pools_by(lambda pool: pool.get("erasure_code_profile") or "")
 
 
 def _check_room(here: str, name: str, draft: Draft) -> None:
     """Find a problem where the chunks cannot all be placed."""
     profile, tree = future(draft)[name], crush_map.future_tree(draft)
     rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, future(draft)), chunks(profile)
-    if total <= (rule.capacity(tree) or 0):
-        return
-    there = rule.full_domains(tree)
-    lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
-    draft.problem(f"{here}: {_sum(profile)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
+    if total > (rule.capacity(tree) or 0):
+        there = rule.full_domains(tree)
+        lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
+        draft.problem(f"{here}: {_sum(profile)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
 
 
 def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> None:
@@ -188,9 +172,5 @@ def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> 
 
 
 def _delete(draft: Draft, here: str, name: str, living: t.Mapping[str, str], pruned: str) -> None:
-    users = {f"pool/{pool}": pool for pool in _users(draft).get(name, [])}
-    left = [pool for id_, pool in users.items() if id_ not in draft.ids("pool", action="delete")]
-    if left:
-        draft.problem(f"{draft.prefix}erasure_profiles ({name}): it cannot go, the pools {', '.join(left)} use it")
-        return
-    draft.remove("erasure_profile", name, living, functools.partial(draft.send, "osd erasure-code-profile rm", name=name), pruned, needs=users)
+    users = draft.maps.pools_by("erasure_code_profile").get(name, [])
+    draft.remove_of_pools(here, "erasure_profile", "erasure_profile", name, living, "osd erasure-code-profile rm", pruned, users)

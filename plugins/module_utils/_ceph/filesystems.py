@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, cost, view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, presence, string, strings
 
@@ -31,10 +31,8 @@ _SETTINGS = ("max_mds", "standby_count_wanted", "allow_standby_replay")
 @view
 def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     """The filesystems, as {name: what the declaration says of one}. pool_ids holds the numbers."""
-    pool_names = {pool["pool"]: pool["pool_name"] for pool in maps.osd.get("pools", [])}
-    found = {}
-    for entry in maps.fs.get("filesystems", []):
-        mds = entry["mdsmap"]
+    pool_names, found = {pool["pool"]: pool["pool_name"] for pool in maps.osd.get("pools", [])}, {}
+    for mds in (entry["mdsmap"] for entry in maps.fs.get("filesystems", [])):
         found[mds["fs_name"]] = {
             "metadata_pool": pool_names.get(mds["metadata_pool"]),
             "data_pools": [pool_names.get(number, str(number)) for number in mds["data_pools"]],
@@ -88,20 +86,12 @@ def plan(draft: Draft) -> None:
             both = f"{living['metadata_pool']} and {has[0]}"
             draft.problem(f"{here}: its metadata pool and first data pool are {both}, and cannot change: declare another filesystem")
             continue
-        gone = [pool for pool in has if pool not in data]
-        said = {key: item[key] for key in _SETTINGS if item.get(key) is not None}
-        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if living else data, **said}
-        draft.ensure(
-            "filesystem",
-            name,
-            {**living, "data_pools": sorted(has)} if living else None,
-            desired,
-            functools.partial(_create, draft, name, desired),
-            functools.partial(_update, draft, name, [pool for pool in data if pool not in has], gone),
-            needs=[f"pool/{pool}" for pool in _pools(item)],
-            risk=Risk.LOSS if gone else Risk.NONE,
-            reason=f"files in {', '.join(gone)} are lost" if gone else "",
-        )
+        added, gone = [pool for pool in data if pool not in has], [pool for pool in has if pool not in data]
+        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if living else data}
+        desired.update((key, item[key]) for key in _SETTINGS if item.get(key) is not None)
+        make, update = functools.partial(_create, draft, name, desired), functools.partial(_update, draft, name, added, gone)
+        costs, needs = cost(Risk.LOSS, f"files in {', '.join(gone)} are lost" if gone else ""), [f"pool/{pool}" for pool in _pools(item)]
+        draft.ensure("filesystem", name, {**living, "data_pools": sorted(has)} if living else None, desired, make, update, needs, **costs)
 
 
 def _create(draft: Draft, name: str, after: Declared) -> None:
@@ -111,10 +101,9 @@ def _create(draft: Draft, name: str, after: Declared) -> None:
 
 
 def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[str], after: Declared) -> None:
-    for pool in added:
-        draft.send("fs add_data_pool", fs_name=name, pool=pool)
-    for pool in gone:
-        draft.send("fs rm_data_pool", fs_name=name, pool=pool)
+    for action, pools in (("add", added), ("rm", gone)):
+        for pool in pools:
+            draft.send(f"fs {action}_data_pool", fs_name=name, pool=pool)
     for key in _SETTINGS:
         if key in after:
             draft.send("fs set", fs_name=name, var=key, val=str(after[key]).lower())

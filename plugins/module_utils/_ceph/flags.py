@@ -8,11 +8,10 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, cost
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 # What the operator may set and unset. pause is two flags in the map.
@@ -33,16 +32,9 @@ def plan(draft: Draft) -> None:
     """Plan flags: true is set, false is not set; what is not named is left alone."""
     for name, value in draft.declaration["flags"].items():
         wanted = values.boolean(value)
-        stops = name == "pause" and wanted
-        draft.ensure(
-            "flag",
-            name,
-            {"set": ("pauserd" if name == "pause" else name) in draft.maps.flags},
-            {"set": wanted},
-            functools.partial(draft.send, "osd set" if wanted else "osd unset", key=name),
-            risk=Risk.LOSS if stops else Risk.NONE,
-            reason="all clients' I/O stops" if stops else "",
-        )
+        current = {"set": ("pauserd" if name == "pause" else name) in draft.maps.osd.get("flags", "").split(",")}
+        apply = draft.later("osd set" if wanted else "osd unset", key=name)
+        draft.ensure("flag", name, current, {"set": wanted}, apply, **cost(Risk.LOSS, "all clients' I/O stops" if name == "pause" and wanted else ""))
 
 
 def client_problems(release: t.Any, where: str) -> t.Iterator[str]:
@@ -60,11 +52,6 @@ def plan_client(draft: Draft) -> None:
         draft.problem(f"{draft.prefix}require_min_compat_client: {release} is newer than this Ceph, {values.shown(has)}")
         return
     raises = values.RELEASES[release] > values.RELEASES.get(current, 0)
-    draft.ensure(
-        "cluster",
-        "require_min_compat_client",
-        {"release": current or None},
-        {"release": release},
-        functools.partial(draft.send, "osd set-require-min-compat-client", version=release),
-        reason=f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "",
-    )
+    costs = cost(Risk.NONE, f"clients older than {release} cannot connect any more; Ceph refuses while one is connected" if raises else "")
+    apply = draft.later("osd set-require-min-compat-client", version=release)
+    draft.ensure("cluster", "require_min_compat_client", {"release": current or None}, {"release": release}, apply, **costs)

@@ -22,6 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, mask_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.snapshots import Snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 try:
     import rados
@@ -127,7 +128,7 @@ def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
         problems.extend(f"image {one.spec}: {text}" for text in found)
         if not found:
             wanted.append(one)
-    problems.extend(f"image {name} is declared twice" for name in sorted(values.duplicates(one.spec for one in wanted)))
+    problems.extend(f"image {name} is declared twice" for name in twice(one.spec for one in wanted))
     if problems:
         raise Invalid(problems)
     return wanted

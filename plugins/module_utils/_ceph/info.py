@@ -19,10 +19,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, strings
 
+# What must not be there, of what is waited for.
+_SEVERE = {"HEALTH_OK": ("HEALTH_WARN", "HEALTH_ERR"), "HEALTH_WARN": ("HEALTH_ERR",)}
 WAIT_OPTIONS: dict[str, t.Any] = {
     "health": choice(
-        "V(HEALTH_OK) waits until there is neither warning nor error, V(HEALTH_WARN) until there is no error. What is muted does not count.",
-        ["HEALTH_OK", "HEALTH_WARN"],
+        "V(HEALTH_OK) waits until there is neither warning nor error, V(HEALTH_WARN) until there is no error. What is muted does not count.", [*_SEVERE]
     ),
     "ignore": strings("Health checks that do not count, for example V(MON_DISK_LOW).", default=[]),
     "osds_up": integer("At least so many OSDs are up."),
@@ -31,43 +32,35 @@ WAIT_OPTIONS: dict[str, t.Any] = {
     "clean": boolean("All placement groups are active and clean."),
     "timeout": integer("How many seconds to wait.", default=120),
 }
-# Between two looks; a look costs a few milliseconds.
-_PAUSE = 0.5
 
 
 def look(connection: Connection) -> dict[str, t.Any]:
     """Ask for everything at once, and put the answers of the monitors into the module's words."""
     status, mons, osd, versions, fs = connection.many([("status", {}), ("mon dump", {}), ("osd dump", {}), ("versions", {}), ("fs dump", {})])
-    quorum = set(status.get("quorum_names", []))
-    health = status.get("health", {})
-    checks = {
-        code: {"severity": check["severity"], "summary": check["summary"]["message"], "muted": bool(check.get("muted"))}
-        for code, check in health.get("checks", {}).items()
-    }
-    osds = osd.get("osds", [])
-    states = status.get("pgmap", {}).get("pgs_by_state", [])
+    quorum, osds = status.get("quorum_names", []), osd.get("osds", [])
+    health, mgr, pgs = (status.get(key, {}) for key in ("health", "mgrmap", "pgmap"))
+    mdsmaps = [entry["mdsmap"] for entry in fs.get("filesystems", [])]
     return {
         "fsid": status.get("fsid"),
         "version": shown(version_of(versions)),
         "versions": versions,
         "mon_host": mon_host(mons),
         "mons": [
-            {
-                "name": mon["name"],
-                "in_quorum": mon["name"] in quorum,
-                "addresses": {entry["type"]: entry["addr"] for entry in mon["public_addrs"]["addrvec"]},
-            }
+            {"name": mon["name"], "in_quorum": mon["name"] in quorum, "addresses": {entry["type"]: entry["addr"] for entry in mon["public_addrs"]["addrvec"]}}
             for mon in mons.get("mons", [])
         ],
-        "health": {"status": health.get("status"), "checks": checks},
-        "mgr": {"available": bool(status.get("mgrmap", {}).get("available")), "standbys": status.get("mgrmap", {}).get("num_standbys", 0)},
+        "health": {
+            "status": health.get("status"),
+            "checks": {
+                code: {"severity": check["severity"], "summary": check["summary"]["message"], "muted": bool(check.get("muted"))}
+                for code, check in health.get("checks", {}).items()
+            },
+        },
+        "mgr": {"available": bool(mgr.get("available")), "standbys": mgr.get("num_standbys", 0)},
         "osds": {"total": len(osds), "up": sum(one["up"] for one in osds), "in": sum(one["in"] for one in osds)},
-        "pgs": {"total": status.get("pgmap", {}).get("num_pgs", 0), "states": {state["state_name"]: state["count"] for state in states}},
+        "pgs": {"total": pgs.get("num_pgs", 0), "states": {state["state_name"]: state["count"] for state in pgs.get("pgs_by_state", [])}},
         "pools": sorted(pool["pool_name"] for pool in osd.get("pools", [])),
-        "filesystems": [
-            {"name": entry["mdsmap"]["fs_name"], "up": len(entry["mdsmap"].get("up", {})), "max_mds": entry["mdsmap"]["max_mds"]}
-            for entry in fs.get("filesystems", [])
-        ],
+        "filesystems": [{"name": mds["fs_name"], "up": len(mds.get("up", {})), "max_mds": mds["max_mds"]} for mds in mdsmaps],
         "flags": sorted(flag for flag in osd.get("flags", "").split(",") if flag),
         "require_min_compat_client": osd.get("require_min_compat_client"),
     }
@@ -75,38 +68,30 @@ def look(connection: Connection) -> dict[str, t.Any]:
 
 def missing(info: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> list[str]:
     """What is not yet as it is waited for, one sentence each."""
-    found = []
-    if wanted.get("mons") is not None:
-        have = sum(mon["in_quorum"] for mon in info["mons"])
-        if have < wanted["mons"]:
-            found.append(f"{have} of {wanted['mons']} monitors are in quorum")
-    if wanted.get("mgr") and not info["mgr"]["available"]:
-        found.append("no manager is active")
-    if wanted.get("osds_up") is not None and info["osds"]["up"] < wanted["osds_up"]:
-        found.append(f"{info['osds']['up']} of {wanted['osds_up']} OSDs are up")
-    if wanted.get("clean"):
-        unclean = {state: count for state, count in info["pgs"]["states"].items() if not state.startswith("active+clean")}
-        if unclean:
-            found.append("not clean: " + ", ".join(f"{count} placement groups {state}" for state, count in sorted(unclean.items())))
-    if wanted.get("health"):
-        severe = ("HEALTH_ERR",) if wanted["health"] == "HEALTH_WARN" else ("HEALTH_WARN", "HEALTH_ERR")
-        checks = info["health"]["checks"]
-        left = {
-            code: check for code, check in checks.items() if check["severity"] in severe and not check["muted"] and code not in (wanted.get("ignore") or [])
-        }
-        found += [f"{code}: {check['summary']}" for code, check in sorted(left.items())]
-    return found
+    mons, osds = wanted.get("mons") or 0, wanted.get("osds_up") or 0
+    quorum, up = sum(mon["in_quorum"] for mon in info["mons"]), info["osds"]["up"]
+    unclean = [f"{count} placement groups {state}" for state, count in sorted(info["pgs"]["states"].items()) if not state.startswith("active+clean")]
+    severe, ignored = _SEVERE.get(wanted.get("health") or "", ()), wanted.get("ignore") or []
+    checks = [(code, check) for code, check in sorted(info["health"]["checks"].items()) if code not in ignored and not check["muted"]]
+    found = (
+        (quorum < mons, f"{quorum} of {mons} monitors are in quorum"),
+        (wanted.get("mgr") and not info["mgr"]["available"], "no manager is active"),
+        (up < osds, f"{up} of {osds} OSDs are up"),
+        (wanted.get("clean") and unclean, f"not clean: {', '.join(unclean)}"),
+        *((check["severity"] in severe, f"{code}: {check['summary']}") for code, check in checks),
+    )
+    return [text for lacking, text in found if lacking]
 
 
 def wait(connection: Connection, wanted: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
     """Look until nothing is missing, or until the time is up. Returns the last look and what was missing then."""
     info: dict[str, t.Any] = {}
 
-    def left() -> list[str]:
+    def well() -> bool:
         info.update(look(connection))
-        return missing(info, wanted)
+        return not missing(info, wanted)
 
-    wait_until(lambda: not left(), wanted.get("timeout") or 120, pause=_PAUSE)
+    wait_until(well, wanted.get("timeout") or 120, pause=0.5)  # a look costs a few milliseconds
     return info, missing(info, wanted)
 
 

@@ -19,8 +19,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import value
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
+Raw = t.Mapping[str, t.Any]
+# What is asked, by the name that it has in Maps.
+_WHOLE = {
+    "osd": "osd dump", "crush": "osd crush dump", "mon": "mon dump", "fs": "fs dump", "mgr_modules": "mgr module ls", "release": "versions",
+    "options": "config dump", "auth": "auth ls", "df": "df",
+}  # fmt: skip
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Maps:
     """What a cluster is, as its monitors say. A cluster that isn't there yet has empty maps (Maps()).
 
@@ -30,15 +37,15 @@ class Maps:
 
     fsid: t.Optional[str] = None
     release: t.Tuple[int, ...] = ()
-    osd: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    crush: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    mon: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    fs: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    mgr_modules: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    df: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    auth: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
+    osd: Raw = dataclasses.field(default_factory=dict)
+    crush: Raw = dataclasses.field(default_factory=dict)
+    mon: Raw = dataclasses.field(default_factory=dict)
+    fs: Raw = dataclasses.field(default_factory=dict)
+    mgr_modules: Raw = dataclasses.field(default_factory=dict)
+    df: Raw = dataclasses.field(default_factory=dict)
+    auth: t.Mapping[str, Raw] = dataclasses.field(default_factory=dict)
     options: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
-    help: t.Mapping[str, t.Optional[t.Mapping[str, t.Any]]] = dataclasses.field(default_factory=dict)
+    help: t.Mapping[str, t.Optional[Raw]] = dataclasses.field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -50,11 +57,11 @@ class Maps:
         """The names of the CRUSH rules, by number."""
         return {raw["rule_id"]: raw["rule_name"] for raw in self.crush.get("rules", [])}
 
-    def pools_by(self, key: t.Callable[[t.Mapping[str, t.Any]], str]) -> dict[str, list[str]]:
+    def pools_by(self, key: str) -> dict[t.Any, list[str]]:
         """The pools' names, by something that `osd dump` has of them."""
-        found: dict[str, list[str]] = {}
+        found: dict[t.Any, list[str]] = {}
         for raw in self.osd.get("pools", []):
-            found.setdefault(key(raw), []).append(raw["pool_name"])
+            found.setdefault(raw.get(key), []).append(raw["pool_name"])
         return found
 
     @property
@@ -63,20 +70,10 @@ class Maps:
         return dict(self.osd.get("erasure_code_profiles", {}))
 
     @property
-    def flags(self) -> set[str]:
-        """The cluster-wide flags that are set."""
-        return {flag for flag in self.osd.get("flags", "").split(",") if flag}
-
-    @property
     def require_min_compat_client(self) -> str:
         """The release that clients must have at least, "" where none is required."""
         name = str(self.osd.get("require_min_compat_client", ""))
         return name if name in values.RELEASES else ""
-
-    @property
-    def mgr_available(self) -> bool:
-        """Whether a manager has told its modules."""
-        return any(self.mgr_modules.get(f"{kind}_modules") for kind in ("always_on", "enabled", "disabled"))
 
     @property
     def default_rule(self) -> t.Optional[str]:
@@ -97,34 +94,14 @@ class Maps:
         """Raw bytes that a pool takes up, copies included; 0 where that is not known."""
         return next((int(entry["stats"].get("bytes_used", 0)) for entry in self.df.get("pools", []) if entry["name"] == pool), 0)
 
-    @functools.cached_property
+    @property
     def ciphers(self) -> dict[str, t.Any]:
         """The ciphers of cephx, {} on releases that know one only."""
         allowed = self.mon.get("auth_allowed_ciphers")
         if allowed is None:
             return {}
-        return {
-            "allowed": sorted(_cipher(entry) for entry in (allowed.replace(",", " ").split() if isinstance(allowed, str) else allowed)),
-            "preferred": _cipher(self.mon.get("auth_preferred_cipher", "")),
-            "service": _cipher(self.mon.get("auth_service_cipher", "")),
-        }
-
-
-Of = t.TypeVar("Of")
-View = t.TypeVar("View")
-
-
-def view(make: t.Callable[[Of], View]) -> t.Callable[[Of], View]:
-    """Have what follows from the maps, or from a draft, be made once for each of them, and be kept with it."""
-
-    @functools.wraps(make)
-    def found(of: Of) -> View:
-        made: dict[t.Any, View] = vars(of).setdefault("_views", {})
-        if make not in made:
-            made[make] = make(of)
-        return made[make]
-
-    return found
+        found: dict[str, t.Any] = {key: _cipher(self.mon.get(f"auth_{key}_cipher", "")) for key in ("preferred", "service")}
+        return {"allowed": sorted(map(_cipher, allowed.replace(",", " ").split() if isinstance(allowed, str) else allowed)), **found}
 
 
 def _cipher(value: t.Any) -> str:
@@ -133,12 +110,12 @@ def _cipher(value: t.Any) -> str:
     return {"1": "aes", "2": "aes256k"}.get(str(value), str(value))
 
 
-def auth_of(dump: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+def auth_of(dump: Raw) -> dict[str, dict[str, t.Any]]:
     """`auth ls` as {entity: {key, caps}}."""
     return {entry["entity"]: {"key": Secret(entry.get("key", "")), "caps": entry.get("caps", {})} for entry in dump["auth_dump"]}
 
 
-def version_of(versions: t.Mapping[str, t.Any]) -> tuple[int, ...]:
+def version_of(versions: Raw) -> tuple[int, ...]:
     """The oldest release among the monitors, of `versions`; of all daemons where no mon says one."""
     found = []
     for text in versions.get("mon") or versions.get("overall") or {}:
@@ -147,7 +124,7 @@ def version_of(versions: t.Mapping[str, t.Any]) -> tuple[int, ...]:
     return min(found, default=())
 
 
-def options_of(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], str]:
+def options_of(dump: t.Sequence[Raw]) -> dict[tuple[str, str], str]:
     """`config dump`, as {(section with its masks in their order, option): value}."""
     found = {}
     for entry in dump:
@@ -158,7 +135,6 @@ def options_of(dump: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str],
 
 def read(connection: Connection, asked: t.Iterable[str] = ()) -> Maps:
     """Read all maps, side by side. asked: the options of which the types are wanted."""
-    whole = ("osd dump", "osd crush dump", "mon dump", "fs dump", "mgr module ls", "versions", "config dump", "auth ls", "df")
     names = sorted({"mon_max_pg_per_osd", "osd_pool_default_size", "osd_pool_default_pg_num", *asked})
 
     def ask(prefix: str, key: t.Optional[str] = None) -> t.Any:
@@ -172,19 +148,8 @@ def read(connection: Connection, asked: t.Iterable[str] = ()) -> Maps:
             raise
 
     with ThreadPoolExecutor(max_workers=32) as pool:
-        maps = pool.map(ask, whole)
-        found_help = pool.map(ask, ["config help"] * len(names), names)
-    osd, crush_dump, mon, fs, mgr_modules, versions, config, auth, df = maps
-    return Maps(
-        fsid=osd.get("fsid") or connection.fsid,
-        release=version_of(versions),
-        osd=osd,
-        crush=crush_dump,
-        mon=mon,
-        fs=fs,
-        mgr_modules=mgr_modules,
-        df=df if isinstance(df, dict) else {},
-        auth=auth_of(auth),
-        options=options_of(config),
-        help=dict(zip(names, found_help)),
-    )
+        maps = pool.map(ask, _WHOLE.values())
+        about = pool.map(ask, ["config help"] * len(names), names)
+    found: dict[str, t.Any] = dict(zip(_WHOLE, maps))
+    found.update(release=version_of(found["release"]), options=options_of(found["options"]), auth=auth_of(found["auth"]), df=found["df"] or {})
+    return Maps(found["osd"].get("fsid") or connection.fsid, **found, help=dict(zip(names, about)))

@@ -8,10 +8,8 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import functools
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft, cost
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 
@@ -30,12 +28,6 @@ def plan(draft: Draft) -> None:
         elif wanted and name not in enabled and not disabled.get(name, {}).get("can_run", True):
             draft.problem(f"{here}: the managers cannot run it: {disabled[name].get('error_string')}")
         else:
-            draft.ensure(
-                "mgr_module",
-                name,
-                {"enabled": name in enabled},
-                {"enabled": wanted},
-                functools.partial(draft.send, "mgr module enable" if wanted else "mgr module disable", module=name),
-                risk=Risk.RESTART,
-                reason="the managers restart themselves; clients' I/O goes on",
-            )
+            apply = draft.later("mgr module enable" if wanted else "mgr module disable", module=name)
+            costs = cost(Risk.RESTART, "the managers restart themselves; clients' I/O goes on")
+            draft.ensure("mgr_module", name, {"enabled": name in enabled}, {"enabled": wanted}, apply, **costs)

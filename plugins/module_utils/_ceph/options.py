@@ -9,13 +9,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import view
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft, cost, view
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret
 
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
@@ -29,10 +27,14 @@ _OF_DAEMON = re.compile(r"client\.|(mon|mgr|osd|mds)\.")
 # These decide what a pool may be or becomes.
 _OF_POOLS = ("osd_pool_default_", "mon_max_p", "mon_allow_")
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
-# rbd_default_features is kept as a number; the bits of librbd's features.
-_FEATURES = {
-    "layering": 1, "striping": 2, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64, "data-pool": 128,
-    "operations": 256, "migrating": 512,
+# rbd_default_features is kept as a number, in the order of librbd's bits.
+_FEATURES = (
+    "layering", "striping", "exclusive-lock", "object-map", "fast-diff", "deep-flatten", "journaling", "data-pool", "operations", "migrating",
+)  # fmt: skip
+# How each of the cluster's own types is read. Texts are not among them.
+_FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "bool": values.boolean, "int": values.count, "uint": values.count, "size": values.size, "float": values.decimals, "secs": values.duration,
+    "millisecs": values.count, "addr": values.address, "addrvec": values.addresses,
 }  # fmt: skip
 
 
@@ -50,35 +52,7 @@ def split_section(text: str) -> tuple[str, str]:
 
 def who(text: str) -> str:
     """The one spelling of a section with its masks. Raises ValueError."""
-    section, masks = split_section(text)
-    return f"{section}/{masks}" if masks else section
-
-
-def _unsigned(value: t.Any) -> int:
-    number = values.count(value)
-    if number < 0:
-        raise ValueError(f"'{value}' is less than 0")
-    return number
-
-
-def _feature(text: str) -> int:
-    if text.strip() not in _FEATURES:
-        raise ValueError(f"'{text.strip()}' is no image feature")
-    return _FEATURES[text.strip()]
-
-
-# How each of the cluster's own types is read. Texts are not among them.
-_FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
-    "bool": values.boolean,
-    "int": values.count,
-    "uint": _unsigned,
-    "size": values.size,
-    "float": values.decimals,
-    "secs": values.duration,
-    "millisecs": values.count,
-    "addr": values.address,
-    "addrvec": values.addresses,
-}
+    return "/".join(filter(None, split_section(text)))
 
 
 def normalise(name: str, value: t.Any, about: t.Optional[Declared]) -> t.Any:
@@ -88,7 +62,11 @@ def normalise(name: str, value: t.Any, about: t.Optional[Declared]) -> t.Any:
         return _FORMS[kind](value)
     text = values.word(value, (about or {}).get("enum_values") or ())
     if name == "rbd_default_features":
-        return int(text) if text.isdigit() else sum({_feature(part) for part in text.replace("+", ",").split(",") if part.strip()})
+        names = set(filter(None, map(str.strip, re.split("[+,]", text))))
+        unknown = sorted(names - {*_FEATURES})
+        if unknown and not text.isdigit():
+            raise ValueError(f"'{unknown[0]}' is no image feature")
+        return int(text) if text.isdigit() else sum(1 << _FEATURES.index(name) for name in names)
     levels = re.fullmatch(r"(\d+)(?:/(\d+))?", text) if name.startswith("debug_") else None
     if levels:
         return f"{int(levels[1])}/{int(levels[2] or levels[1])}"
@@ -111,7 +89,7 @@ def flat(declared: Declared) -> list[tuple[str, str, t.Any]]:
     return [(section, _option_name(name), value) for section, options in declared.items() for name, value in (options or {}).items()]
 
 
-def declared_int(declared: t.Mapping[str, t.Mapping[str, t.Any]], name: str, otherwise: int) -> int:
+def declared_int(declared: Declared, name: str, otherwise: int) -> int:
     """An option of the mons as the declaration will have it, the given where it says nothing."""
     for section, option, value in flat(declared):
         if option == name and section in ("global", "mon") and value is not None:
@@ -159,17 +137,14 @@ def plan(draft: Draft) -> None:
     maps = draft.maps
     living = {f"{section}/{option}": (section, option, value) for (section, option), value in maps.options.items()}
     kept = [id_ for id_, (section, option, _value) in living.items() if _SERVICE.fullmatch(option) or _OF_DAEMON.match(section)]
-    declared = [
-        (
-            f"{draft.prefix}options.{section}.{option}",
-            {"name": f"{who(section)}/{option}", "state": "absent" if value is None else "present", "section": who(section), "option": option, "value": value},
-        )
-        for section, option, value in flat(draft.declaration["options"])
-    ]
+    declared: list[tuple[str, Declared]] = []
+    for section, option, value in flat(draft.declaration["options"]):
+        item = {"name": f"{who(section)}/{option}", "state": "absent" if value is None else "present", "who": who(section), "option": option, "value": value}
+        declared.append((f"{draft.prefix}options.{section}.{option}", item))
     for here, item, has in draft.walk("options", living, _delete, kept, declared):
         option, value = item["option"], item["value"]
         about = maps.help.get(option)
-        if about is None and option.startswith("mgr/") and not maps.mgr_available and not maps.empty:
+        if about is None and option.startswith("mgr/") and not any(maps.mgr_modules.values()) and not maps.empty:
             draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
         elif about is None and not maps.empty:
             draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
@@ -181,14 +156,12 @@ def plan(draft: Draft) -> None:
             draft.problem(f"{here}: {wrong}")
         elif has is None or not _same(option, has[2], value, about):
             text = written(option, value, about)
-            apply = functools.partial(draft.send, "config set", who=item["section"], name=option, value=text)
-            draft.ensure("option", item["name"], has and _shown(option, has[2]), _shown(option, text), apply, **_takes_effect(about))
+            apply = draft.later("config set", who=item["who"], name=option, value=text)
+            draft.ensure("option", item["name"], has and _shown(option, has[2]), _shown(option, text), apply, **_restart(about))
 
 
-def _takes_effect(about: t.Optional[Declared]) -> dict[str, t.Any]:
-    if about is None or about.get("can_update_at_runtime", True):
-        return {}
-    return {"risk": Risk.RESTART, "reason": "it takes effect once the daemons it is for have been restarted"}
+def _restart(about: t.Optional[Declared]) -> dict[str, t.Any]:
+    return cost(Risk.RESTART, "" if (about or {}).get("can_update_at_runtime", True) else "it takes effect once the daemons it is for have been restarted")
 
 
 def _shown(option: str, text: str) -> dict[str, t.Any]:
@@ -197,11 +170,11 @@ def _shown(option: str, text: str) -> dict[str, t.Any]:
 
 def _delete(draft: Draft, _here: str, name: str, living: tuple[str, str, str], pruned: str) -> None:
     section, option, value = living
-    apply = functools.partial(draft.send, "config rm", who=section, name=option)
+    apply = draft.later("config rm", who=section, name=option)
     if pruned:
         draft.remove("option", name, _shown(option, value), apply, pruned, "its default applies from then on")
     else:
-        draft.ensure("option", name, _shown(option, value), None, apply, **_takes_effect(draft.maps.help.get(option)))
+        draft.ensure("option", name, _shown(option, value), None, apply, **_restart(draft.maps.help.get(option)))
 
 
 def check(option: str, value: t.Any, about: t.Optional[Declared]) -> str:
@@ -217,6 +190,8 @@ def check(option: str, value: t.Any, about: t.Optional[Declared]) -> str:
         return f"'{meant}' is not one of {', '.join(allowed)}{quotes}"
     if about.get("type") == "float" and not meant and values.number(value):
         return f"'{value}' would become 0: Ceph keeps six decimals"
+    if about.get("type") == "uint" and meant < 0:
+        return f"'{value}' is less than 0"
     if isinstance(meant, (int, float)) and not isinstance(meant, bool):
         for key, sign, what in (("min", 1, "less than its least"), ("max", -1, "more than its greatest")):
             with contextlib.suppress(ValueError):  # not every bound is a number

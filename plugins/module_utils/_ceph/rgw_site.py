@@ -12,12 +12,13 @@ import dataclasses
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 _LANE = Lane("object gateways", 16)
 _SITE = ("realm", "zonegroup", "zone", "period")
@@ -68,10 +69,9 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
         frozenset(params.get("prune") or ()),
         admin,
     )
-    problems += [f"user {uid} is declared twice" for uid in sorted(values.duplicates(user.uid for user in wanted.users))]
-    problems += [f"bucket {name} is declared twice" for name in sorted(values.duplicates(bucket.id for bucket in wanted.buckets))]
-    keys = values.duplicates(key for user in wanted.users for key in user.keys or ())
-    problems += [f"the access key {key} is given to two users" for key in sorted(keys)]
+    problems += [f"user {uid} is declared twice" for uid in twice(user.uid for user in wanted.users)]
+    problems += [f"bucket {name} is declared twice" for name in twice(bucket.id for bucket in wanted.buckets)]
+    problems += [f"the access key {key} is given to two users" for key in twice(key for user in wanted.users for key in user.keys or ())]
     absent = {user.uid for user in wanted.users if not user.present}
     problems += [f"bucket {one.name}: its owner {one.owner} is declared absent" for one in wanted.buckets if one.present and one.owner in absent]
     if wanted.objects and not endpoints:

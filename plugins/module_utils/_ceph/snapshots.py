@@ -12,9 +12,9 @@ import dataclasses
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, spec
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Snapshot:
 def parse(items: t.Optional[t.Iterable[t.Mapping[str, t.Any]]], problems: list[str]) -> tuple[Snapshot, ...]:
     """Return the declared snapshots of an image."""
     snapshots = tuple(Snapshot(one["name"], one.get("state", "present") == "present", one.get("protected")) for one in items or ())
-    problems.extend(f"snapshot {name} is declared twice" for name in sorted(values.duplicates(one.name for one in snapshots)))
+    problems.extend(f"snapshot {name} is declared twice" for name in twice(one.name for one in snapshots))
     return snapshots
 
 

@@ -10,26 +10,27 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import collections
 import datetime
+import fractions
 import ipaddress
 import math
 import re
 import typing as t
 import uuid
 
-# Of everything that can be declared to be gone.
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
+Item = t.Mapping[str, t.Any]
 # Ceph reads K and Ki alike, as 1024 (strict_iec_cast); plain counts take decimal prefixes (strict_si_cast).
 _UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?B?)", re.IGNORECASE)
 _COUNT = re.compile(r"([+-]?\d+)([KMGTPE]?)")
 # The units of Ceph's parse_timespan.
-_SECONDS = {
-    "": 1, "s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
-    "d": 86400, "day": 86400, "days": 86400, "w": 604800, "wk": 604800, "week": 604800, "weeks": 604800,
-    "mo": 2592000, "month": 2592000, "months": 2592000, "y": 31536000, "yr": 31536000, "year": 31536000, "years": 31536000,
+_SPANS = {
+    "s sec second seconds": 1, "m min minute minutes": 60, "h hr hour hours": 3600, "d day days": 86400, "w wk week weeks": 604800,
+    "mo month months": 2592000, "y yr year years": 31536000,
 }  # fmt: skip
+_SECONDS = {"": 1, **{unit: seconds for units, seconds in _SPANS.items() for unit in units.split()}}
 _SPAN = re.compile(r"(\d+)\s*([a-z]*)")
 # Protocol; an address in brackets, without colons, or with several; port; nonce.
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
@@ -42,34 +43,23 @@ RELEASES = {
 
 def size(value: t.Any) -> int:
     """Bytes of "4G", "4GiB", "512K" or 4294967296."""
-    if isinstance(value, bool):
-        raise ValueError(f"'{value}' is not a size such as 4G")
-    whole = _whole(value)
-    if whole is not None and whole < 0:
-        raise ValueError(f"'{whole}' is not a size such as 4G: it is less than nothing")
-    if whole is not None:
-        return whole
-    match = _SIZE.fullmatch(str(value).strip())
+    whole = None if isinstance(value, bool) else _whole(value)
+    match = _SIZE.fullmatch(str(value if whole is None else whole).strip())
     if not match:
         raise ValueError(f"'{value}' is not a size: write a number with K, M, G, T or P, such as 4G")
-    unit: int = 1024 ** _UNITS[match[2].upper()]
-    if "." not in match[1]:
-        return int(match[1]) * unit
-    if unit == 1 and not float(match[1]).is_integer():
+    found = fractions.Fraction(match[1]) * 1024 ** _UNITS[match[2].upper()]
+    if not match[2] and found.denominator > 1:
         raise ValueError(f"'{value}' is no whole number of bytes")
-    return int(float(match[1]) * unit)
+    return int(found)
 
 
 def count(value: t.Any) -> int:
     """An integer; "2K" is 2000."""
     whole = _whole(value)
-    if whole is not None:
-        return whole
-    match = _COUNT.fullmatch(str(value).strip())
+    match = _COUNT.fullmatch(str(value if whole is None else whole).strip())
     if not match:
         raise ValueError(f"'{value}' is not a whole number")
-    unit: int = 1000 ** _UNITS[match[2]]
-    return int(match[1]) * unit
+    return int(match[1]) * int(1000 ** _UNITS[match[2]])
 
 
 def _whole(value: t.Any) -> t.Optional[int]:
@@ -98,9 +88,9 @@ def word(value: t.Any, allowed: t.Collection[str] = ()) -> str:
 def boolean(value: t.Any) -> bool:
     """A truth value in any of its spellings."""
     text = str(value).strip().lower()
-    if text not in ("true", "yes", "on", "1", "y", "t", "false", "no", "off", "0", "n", "f", ""):
+    if text not in (*_TRUE, "y", "t", *_FALSE, "n", "f", ""):
         raise ValueError(f"'{value}' is neither true nor false")
-    return text in ("true", "yes", "on", "1", "y", "t")
+    return text in (*_TRUE, "y", "t")
 
 
 def number(value: t.Any) -> float:
@@ -159,8 +149,6 @@ def addresses(text: t.Any) -> tuple[str, ...]:
 def duration(value: t.Any) -> int:
     """Seconds of "90", "5m", "1h30m" or "2 days"."""
     text = str(value).strip().lower()
-    if not text:
-        raise ValueError("an empty duration: write one such as 90, 5m or 1h30m")
     parts = _SPAN.findall(text)
     if not parts or _SPAN.sub("", text).strip() or any(unit not in _SECONDS for _number, unit in parts):
         raise ValueError(f"'{value}' is not a duration such as 90, 5m or 1h30m")
@@ -180,7 +168,7 @@ def shown(numbers: t.Sequence[int]) -> str:
     return ".".join(str(part) for part in numbers)
 
 
-def not_boolean(declared: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
+def not_boolean(declared: Item, where: str) -> t.Iterator[str]:
     """What is wrong with a dictionary of truth values."""
     for name, value in declared.items():
         try:
@@ -190,18 +178,10 @@ def not_boolean(declared: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
 
 
 def item_problems(
-    declared: t.Sequence[t.Mapping[str, t.Any]],
-    where: str,
-    problems: t.Callable[[t.Mapping[str, t.Any]], t.Iterable[str]] = lambda item: (),
-    gone_too: bool = False,
+    declared: t.Sequence[Item], where: str, problems: t.Callable[[Item], t.Iterable[str]] = lambda item: (), gone_too: bool = False
 ) -> t.Iterator[str]:
     """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
-    yield from (f"{where}: {name} is declared twice: keep one of them" for name in duplicates(item["name"] for item in declared))
+    yield from (f"{where}: {name} is declared twice: keep one of them" for name in twice(item["name"] for item in declared))
     for number, item in enumerate(declared):
         if gone_too or item.get("state") != "absent":
             yield from (f"{where}[{number}] ({item['name']}): {text}" for text in problems(item))
-
-
-def duplicates(names: t.Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, each once, in their order."""
-    return [name for name, times in collections.Counter(names).items() if times > 1]

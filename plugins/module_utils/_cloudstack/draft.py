@@ -47,12 +47,6 @@ def text(value: t.Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def twice(names: t.Iterable[str]) -> list[str]:
-    """The names that occur more than once."""
-    every = list(names)
-    return sorted({name for name in every if every.count(name) > 1})
-
-
 def named(where: str, number: int, item: Item, key: str = "name") -> str:
     """Where a thing of a list was declared: zones[0] (zone1)."""
     return f"{where}[{number}] ({item.get(key)})"

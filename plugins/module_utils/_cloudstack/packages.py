@@ -18,10 +18,10 @@ import tempfile
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")

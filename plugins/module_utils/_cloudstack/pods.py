@@ -13,9 +13,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, bounds, normal, sent, touch
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, state, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, state
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, records, string, twice
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
     "name": string("The cluster's name.", required=True),

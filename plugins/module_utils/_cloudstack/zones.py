@@ -17,9 +17,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import hosts, physical_networks, pods, ranges, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, record, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, record, records, string, twice
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("The zone's name.", required=True),

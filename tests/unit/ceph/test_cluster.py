@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import struct
 import threading
+import time
 import uuid
 
 import pytest
@@ -18,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, twice
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
 FSID = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
@@ -118,7 +119,7 @@ def test_booleans_counts_numbers_versions():
     assert values.version("ceph version 18.2.7 (6b0e) reef (stable)") == (18, 2, 7)
     with pytest.raises(ValueError, match="names no version"):
         values.version("reef")
-    assert values.duplicates(["a", "b", "a", "a"]) == ["a"]
+    assert twice(["a", "b", "a", "a"]) == ["a"]
 
 
 # -- caps and keys
@@ -804,6 +805,7 @@ def test_everything_wrong_with_a_declaration_at_once():
             "arm": ["pool/x"],
         },
         hosts=3,
+        now=time.time(),
     )  # fmt: skip
     text = "\n".join(found)
     for part in (
