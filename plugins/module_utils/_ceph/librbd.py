@@ -24,6 +24,10 @@ except ImportError:
 FEATURES = {"layering": 1, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64}
 
 
+# A pool and a namespace in it, "" for none.
+Place = t.Tuple[str, str]
+
+
 @dataclasses.dataclass
 class Image:
     """An image as it is. snapshots: name -> protected. parent: "pool/name@snapshot". children, watchers: who holds on to it."""
@@ -45,15 +49,18 @@ def spec(pool: str, namespace: str, name: str) -> str:
 
 
 class SnapshotName(t.NamedTuple):
-    """pool/[namespace/]image@snapshot, taken apart. place: pool and namespace. path: the image's name."""
+    """pool/[namespace/]image@snapshot, taken apart. path: the image's name."""
 
-    place: tuple[str, str]
+    place: Place
     image: str
     snapshot: str
 
     @property
     def path(self) -> str:
         return spec(*self.place, self.image)
+
+    def __str__(self) -> str:
+        return f"{self.path}@{self.snapshot}"
 
 
 def split_snapshot(text: str) -> SnapshotName:
@@ -70,13 +77,13 @@ def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
 
 
 class Librbd:
-    """The images of one cluster, opened over one connection. A place is a pool and a namespace, "" for none."""
+    """The images of one cluster, opened over one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._contexts: dict[tuple[str, str], t.Any] = {}
+        self._contexts: dict[Place, t.Any] = {}
 
-    def context(self, place: tuple[str, str]) -> t.Any:
+    def context(self, place: Place) -> t.Any:
         """Return the I/O context of a place. Raises rados.ObjectNotFound where there is no such pool."""
         if place not in self._contexts:
             context = self.connection.rados.open_ioctx(place[0])
@@ -90,10 +97,10 @@ class Librbd:
         while self._contexts:
             self._contexts.popitem()[1].close()
 
-    def open(self, place: tuple[str, str], name: str) -> t.Any:
+    def open(self, place: Place, name: str) -> t.Any:
         return rbd.Image(self.context(place), name)
 
-    def read(self, place: tuple[str, str], name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
+    def read(self, place: Place, name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
         """Return one image, or None where it has gone since it was listed."""
         try:
             image = rbd.Image(self.context(place), name, read_only=True)
