@@ -73,10 +73,9 @@ def binding_is_near(name: str) -> bool:
 
 def _is_here(name: str) -> bool:
     try:
-        __import__(name)
+        return bool(__import__(name))
     except ImportError:
         return False
-    return True
 
 
 def _other_interpreter(name: str) -> t.Optional[str]:
@@ -84,15 +83,10 @@ def _other_interpreter(name: str) -> t.Optional[str]:
 
 
 class CommandFailed(Exception):
-    """The cluster was reached and said no.
-
-    code: a positive errno (errno.ENOENT where the cluster says that the thing is not there).
-    """
+    """The cluster was reached and said no. code: a positive errno (errno.ENOENT where the cluster says that the thing is not there)."""
 
     def __init__(self, prefix: str, code: int, text: str) -> None:
-        self.prefix = prefix
-        self.code = abs(code)
-        self.text = text.strip()
+        self.prefix, self.code, self.text = prefix, abs(code), text.strip()
         name = errno.errorcode.get(self.code, str(self.code))
         super().__init__(f"ceph {prefix}: {name}: {self.text or os.strerror(self.code)}")
 
@@ -106,10 +100,9 @@ class Connection:
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.client: str = options.get("client") or "client.admin"
         self.timeout: int = options.get("timeout") or 30
-        self._mon_host = options.get("mon_host")
+        self._mon_host, self._keyring = options.get("mon_host"), options.get("keyring")
         self._conf = options.get("conf") or "/etc/ceph/ceph.conf"
         self._key = Secret(options.get("key") or "")
-        self._keyring = options.get("keyring")
         self.rados: t.Any = None  # the rados.Rados itself, for librbd and I/O contexts
 
     def __enter__(self) -> Connection:
@@ -119,16 +112,13 @@ class Connection:
         conffile = None if self._mon_host else self._conf
         if conffile and not os.path.exists(conffile):
             raise Unreachable(f"no Ceph configuration at {conffile}: name it (conf), or the monitors (mon_host)")
-        cluster = None
         try:
-            cluster = rados.Rados(name=self.client, conffile=conffile, conf=settings)
-            cluster.connect(timeout=self.timeout)
+            self.rados = rados.Rados(name=self.client, conffile=conffile, conf=settings)
+            self.rados.connect(timeout=self.timeout)
         except Exception as error:  # rados.Error, and its own subclasses of OSError
-            where = self._mon_host or (cluster.conf_get("mon_host") if cluster is not None else None) or f"the monitors of {conffile}"
-            if cluster is not None:
-                cluster.shutdown()
+            where = self._mon_host or (self.rados and self.rados.conf_get("mon_host")) or f"the monitors of {conffile}"
+            self.__exit__()
             raise Unreachable(f"cannot connect to Ceph at {where} as {self.client} within {self.timeout} s: {_explain(error)}") from error
-        self.rados = cluster
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -168,10 +158,8 @@ class Connection:
         if code != 0:
             raise CommandFailed(prefix, code, text)
         body = out.decode("utf-8", "replace").strip()
-        if not body:
-            return text.strip()
         try:
-            return json.loads(body)
+            return json.loads(body) if body else text.strip()
         except ValueError:
             return body
 
@@ -184,13 +172,14 @@ def asked(cluster: t.Optional[Connection]) -> Connection:
 
 
 def _explain(error: Exception) -> str:
-    code = getattr(error, "errno", None)
     denied = "access denied; the key is not this client's, or the client does not exist"
-    meaning = {
+    meanings = {
         errno.ETIMEDOUT: "no monitor answered; are they up, and is the address right?",
         errno.EACCES: denied,
         errno.EPERM: denied,
         errno.ENOENT: "no keyring with this client's key was found",
         errno.EINVAL: "the key or the configuration is malformed (a key of type aes256k needs a client library of 20.2.4 or newer)",
-    }.get(abs(code) if isinstance(code, int) else 0)
+    }
+    code = getattr(error, "errno", None)
+    meaning = meanings.get(abs(code)) if isinstance(code, int) else None
     return f"{error}: {meaning}" if meaning else str(error)
