@@ -121,10 +121,7 @@ def _path_problems(name: str, path: str) -> t.Iterator[str]:
 
 
 def declared_problems(declared: t.Mapping[str, t.Any], where: str = "nfs_gateway_exports") -> list[str]:
-    """Everything that is wrong with what gateways are declared to export, each problem once, with the hosts that have it.
-
-    declared: by host, raw as the operator wrote it; None where nothing is declared.
-    """
+    """What is wrong with what gateways are declared to export (by host, as written; None: nothing), each problem once, with the hosts that have it."""
     found: dict[str, list[str]] = {}
     for host, entries in declared.items():
         problems = shape_of([] if entries is None else entries, {"type": "list", "elements": "dict", "options": OPTIONS}, where)

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RBD images and clones, with their snapshots: declared, observed, planned and applied over one librbd connection.
 
-An imported image carries the digest of its file in its metadata. It is filled under another name and renamed when it
-is whole, so that an import that was cut off never looks like an image.
+An imported image carries its file's digest. It is filled under another name and renamed when it is whole, so that half an import never looks like an image.
 
 PRIVATE to the collection.
 """
@@ -45,10 +44,7 @@ _WRITERS = 8  # of one import; twice as many pieces are in memory
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A declared image. What is None is left as it is (or to the cluster's defaults where it is created).
-
-    path: a file to import, of that format. digest: "sha256:<hex>" where the operator gave it; it is computed otherwise.
-    """
+    """A declared image. None: as it is, or as the cluster makes it. path: a file to import. digest: "sha256:<hex>", if the operator gave it."""
 
     pool: str
     name: str
@@ -179,10 +175,7 @@ def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
 
 
 def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False) -> Plan:
-    """Compare. check: what doesn't exist yet may still come, so that is a warning, not a problem.
-
-    Raises Invalid with every problem.
-    """
+    """Compare. check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
     draft = Draft()
     for text in observed.unread:
         draft.problem(text)

@@ -1,11 +1,9 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proof that a consumer can do what it was promised, and nothing else.
+"""The proof that a consumer can do what it was promised, and nothing else: with its own key, from the host that it runs on.
 
-With the consumer's own key, from the host that it runs on: write, read, snapshot, clone and remove in its pools, and be refused
-everywhere else. Whatever is made here has the host's name in its own, is removed whatever happens, and what a killed run left
-behind is removed by the next.
+Whatever is made here has the host's name in its own and is removed whatever happens, by the next run where one was killed.
 
 PRIVATE to the collection.
 """
@@ -36,12 +34,10 @@ except ImportError:
     rados = None
     rbd = None
 
-# Every probe object's and image's name begins so, followed by the host's name.
-PREFIX = "cephstack-probe."
+PREFIX = "cephstack-probe."  # of every probe object's and image's name, before the host's name
 _IMAGE_SIZE = 4 << 20
 
-# Commands to the monitors that only an administrator may give. Each is harmless where it is wrongly allowed: one reads, the others
-# remove what does not exist.
+# What only an administrator may tell the monitors. Harmless where it is wrongly allowed: one reads, the others remove what does not exist.
 ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
     ("auth ls", {}),
     ("auth rm", {"entity": "client.cephstack-probe-nobody"}),
@@ -90,10 +86,7 @@ class Fault(Exception):
 
 
 def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: int, write: bool = True) -> Report:
-    """Prove what one client can and cannot do. write: False to read only, in check mode.
-
-    Raises Unreachable where the cluster does not answer. Everything else that is not as promised is a problem of the report.
-    """
+    """Prove what one client can and cannot do; what is not as promised is a problem of the report. write: False to read only. Raises Unreachable."""
     report = Report(connection.client)
     name = PREFIX + socket.gethostname()
     there = set(connection.rados.list_pools())
@@ -252,10 +245,7 @@ class Probe(t.NamedTuple):
 
 
 def plan_probes(connection: t.Mapping[str, t.Any], consumers: t.Iterable[t.Mapping[str, t.Any]]) -> list[Probe]:
-    """Return one probe a client, in the order of the declaration. Two consumers may share a client: then it has the pools of both.
-
-    connection: of the shape of CONNECTION_OPTIONS; its key is only used for a consumer of its very client, its keyring for all of them.
-    """
+    """One probe a client, with the pools of all its consumers. connection: its key is used for its very client only, its keyring for all."""
     pools: dict[str, dict[str, PoolAccess]] = {}
     for consumer in consumers:
         known = pools.setdefault(client_of(consumer), {})

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two ways to ask for users, buckets and the site, and to change them: radosgw-admin and the gateways' Admin Ops API.
 
-radosgw-admin makes the site and the first user, for which there is no other way; it has no key on its command line.
-Everything else goes through the gateways' Admin Ops and S3 APIs, a call of which costs a few milliseconds.
+radosgw-admin makes the site and the first user, for which there is no other way; a call of the APIs costs a few milliseconds.
 
 PRIVATE to the collection.
 """
@@ -31,8 +30,7 @@ TRUST: dict[str, t.Any] = {
     ),
 }
 
-# radosgw-admin would make the pools that it misses: it is asked for nothing where there is nothing
-ROOT_POOL = ".rgw.root"
+ROOT_POOL = ".rgw.root"  # radosgw-admin would make the pools that it misses: it is asked for nothing where there is nothing
 
 
 class RadosgwAdmin:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Object gateways: the S3 API by boto3, and Ceph's Admin Ops API, whose requests are signed in the same way.
 
-boto3's requests go over this collection's own connections, for gateways are asked by their addresses and have certificates for names.
+boto3's go over this collection's own connections, for gateways are asked by their addresses and have certificates for names.
 
 PRIVATE to the collection.
 """
@@ -81,10 +81,7 @@ def _session() -> t.Any:
 
 
 class Client:
-    """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
-
-    endpoints: such as "http://10.77.0.11:8080". names: those of Trust. Raises Invalid.
-    """
+    """The gateways of one zone, "http://10.77.0.11:8080"; any will do. Safe in threads, each has its connection. names: those of Trust. Raises Invalid."""
 
     def __init__(
         self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30, names: t.Sequence[str] = ()
@@ -108,10 +105,7 @@ class Client:
         return self._gateways[0].request("an unsigned read", "GET", quote(path, safe="/-_.~"), safe=True).status
 
     def s3(self, owner: Owner) -> t.Any:
-        """Make boto3's client of S3 as a user, which may be used from threads, but not made: sessions are not for several at once.
-
-        Its calls raise ApiFailed and Unreachable.
-        """
+        """Make boto3's client of S3 as a user, for threads, but not in them: sessions are not. Its calls raise ApiFailed and Unreachable."""
         options: dict[str, t.Any] = {"signature_version": UNSIGNED, "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}}
         if "request_checksum_calculation" in Config.OPTION_DEFAULTS:  # gateways before Ceph 20 know no checksums behind a body
             options.update(request_checksum_calculation="when_required", response_checksum_validation="when_required")

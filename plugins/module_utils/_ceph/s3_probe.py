@@ -22,10 +22,7 @@ _OBJECT = "object"
 
 
 def prove_object(client: Client, s3: t.Any, bucket: str, where: str, watch: Stopwatch) -> t.Iterator[str]:
-    """Put an object, get it, and try to read it without a key; yield what is not as it should be. It is left there. Raises ApiFailed, Unreachable.
-
-    s3: that of a user, made by the client.
-    """
+    """Put an object, get it, and try to read it without a key; yield what is wrong. It is left there. s3: a user's. Raises ApiFailed, Unreachable."""
     body = secrets.token_bytes(4096)
     with watch.measure("put"):
         s3.put_object(Bucket=bucket, Key=_OBJECT, Body=body)
@@ -54,10 +51,7 @@ def _missing_is_fine() -> t.Iterator[None]:
 
 
 def probe(endpoint: str, uid: str, client: Client, s3: t.Any) -> tuple[dict[str, t.Any], list[str]]:
-    """Make a bucket, put, get and remove an object, and try to read it without a key.
-
-    Return ({endpoint, uid, latency: {operation: milliseconds}}, problems). Leaves nothing behind, whatever happens.
-    """
+    """Prove a bucket and an object, and leave neither behind. Return ({endpoint, uid, latency: {operation: milliseconds}}, problems)."""
     bucket, where, watch = PREFIX + secrets.token_hex(8), f"{uid} at {endpoint}", Stopwatch()
     problems: list[str] = []
     try:

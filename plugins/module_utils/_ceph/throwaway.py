@@ -32,10 +32,7 @@ def throwaway_images(io_context: t.Any, *names: str) -> t.Iterator[None]:
 
 
 def remove_images(io_context: t.Any, *names: str) -> None:
-    """Remove images with their snapshots, however far their making had come.
-
-    A process that was just stopped may hold one for a moment; one that was killed, for half a minute.
-    """
+    """Remove images with their snapshots, however far their making had come. One that a killed process held is in use for half a minute."""
     end = time.monotonic() + 40
     for name in names:
         with contextlib.suppress(rbd.ImageNotFound):

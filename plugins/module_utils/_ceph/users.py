@@ -148,10 +148,7 @@ def observe(observed: Observed, asked: t.Collection[str], leaving: t.Sequence[st
 
 
 def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence[str]) -> dict[str, t.Optional[list[dict[str, str]]]]:
-    """The keys of users, [{access_key, secret_key}]; None for one that is not there. Raises ApiFailed, Unreachable, Invalid: never read as an absence.
-
-    connection: an open one. admin: a RadosgwAdmin.
-    """
+    """The keys of users, [{access_key, secret_key}]; None for one that is not there. admin: a RadosgwAdmin. Raises ApiFailed, Unreachable, Invalid."""
     found: dict[str, t.Optional[list[dict[str, str]]]] = dict.fromkeys(uids)
     pools = pool_names(connection)
     if ROOT_POOL not in pools or not admin("zone", "list")["zones"]:

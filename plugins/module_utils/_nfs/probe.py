@@ -75,10 +75,7 @@ def probe_all(exports: t.Iterable[t.Mapping[str, t.Any]], timeout: int = 60) -> 
 
 
 def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t.Any], list[str]]:
-    """Mount an export, write, read back and remove a file as far as its access goes, and unmount.
-
-    Return ({server, path, access, version, latency: {what: milliseconds}, available: bytes}, problems). Leaves nothing behind.
-    """
+    """Mount an export, use it as far as its access goes, and unmount. Return ({server, path, access, version, latency, available: bytes}, problems)."""
     server, path, access, version = export["server"], export["path"], export.get("access") or "rw", export.get("version")
     source = f"{f'[{server}]' if ':' in server else server}:{path}"
     report: dict[str, t.Any] = {"server": server, "path": path, "access": access, "version": None, "latency": {}}
