@@ -99,9 +99,7 @@ class Bucket:
 
 @dataclasses.dataclass
 class Observed:
-    """buckets: id -> settings and facts; bucket_ids: all."""
-
-    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # by id: settings and facts
     bucket_ids: t.FrozenSet[str] = frozenset()
 
 

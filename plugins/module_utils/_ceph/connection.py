@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import typing as t
@@ -19,10 +20,16 @@ from ansible.module_utils.common.respawn import has_respawned, probe_interpreter
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import filepath, integer, record, string
 
-try:
-    import rados
-except ImportError:
-    rados = None
+
+def binding(name: str) -> t.Any:
+    """The Python module of that name, None where this interpreter has none."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+rados = binding("rados")
 
 # The options of every module that talks to a cluster (documented in the fragment cephstack.cloud.connection).
 CONNECTION_OPTIONS: dict[str, t.Any] = {
@@ -47,7 +54,7 @@ _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/p
 
 def require_binding(module: t.Any, name: str = "rados", package: str = "python3-rados") -> None:
     """Go on under an interpreter that has the binding, or end the module and name the package."""
-    if _is_here(name):
+    if binding(name):
         return
     interpreter = _other_interpreter(name)
     if interpreter:
@@ -65,14 +72,7 @@ def binding_or_dry_run(module: t.Any, name: str, package: str) -> bool:
 
 def binding_is_near(name: str) -> bool:
     """Tell whether this host has the binding, for this interpreter or for one that a module would hand over to."""
-    return _is_here(name) or _other_interpreter(name) is not None
-
-
-def _is_here(name: str) -> bool:
-    try:
-        return bool(__import__(name))
-    except ImportError:
-        return False
+    return bool(binding(name) or _other_interpreter(name))
 
 
 def _other_interpreter(name: str) -> t.Optional[str]:

@@ -19,16 +19,13 @@ import stat
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import shape_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, records, string, strings
 
-try:
-    import cephfs
-except ImportError:
-    cephfs = None
+cephfs = binding("cephfs")
 
 OPTIONS: dict[str, t.Any] = {
     "path": string("The folder in the filesystem, such as V(/secondary). It is made if it is not there.", required=True),
@@ -161,17 +158,13 @@ def folders_in(caps: t.Mapping[str, str]) -> set[tuple[str, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What the cluster has of it.
+    """What the cluster has of it."""
 
-    filesystems: by name, how many of their metadata servers are active. standbys: how many wait to become so.
-    folders: (filesystem, path) -> "folder", "file" or "" where nothing is; empty where it could not be looked at.
-    caps: of the client, None where there is none.
-    """
-
-    filesystems: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
-    standbys: int = 0
+    filesystems: t.Mapping[str, int] = dataclasses.field(default_factory=dict)  # by name: how many of their metadata servers are active
+    standbys: int = 0  # how many wait to become so
+    # (filesystem, path) -> "folder", "file" or "" where nothing is; empty where it could not be looked at
     folders: t.Mapping[t.Tuple[str, str], str] = dataclasses.field(default_factory=dict)
-    caps: t.Optional[t.Mapping[str, str]] = None
+    caps: t.Optional[t.Mapping[str, str]] = None  # of the client, None where there is none
 
 
 def active(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, int], int, dict[str, int]]:
@@ -184,20 +177,14 @@ def active(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, int], int, dict[str, 
 
 @dataclasses.dataclass
 class Provider:
-    """The client of one gateway, and the folders that it exports.
-
-    cluster: an open connection, None where there is no cluster yet (check mode only): all would be created.
-    gone: folders, (filesystem, path), that may be exported no more.
-    coming: filesystems that are declared, and so will be there when this is not only a dry run.
-    wait: seconds that a metadata server may take to become active.
-    """
+    """The client of one gateway, and the folders that it exports."""
 
     exports: t.Sequence[Export]
     client: str
-    cluster: t.Optional[Connection]
-    gone: t.Collection[t.Tuple[str, str]] = ()
-    coming: t.Collection[str] = ()
-    wait: float = 60
+    cluster: t.Optional[Connection]  # open; None where there is no cluster yet (check mode only): all would be created
+    gone: t.Collection[t.Tuple[str, str]] = ()  # folders, (filesystem, path), that may be exported no more
+    coming: t.Collection[str] = ()  # filesystems that are declared, and so will be there when this is not only a dry run
+    wait: float = 60  # seconds that a metadata server may take to become active
     where: str = "exports"
 
     def observe(self) -> Observed:

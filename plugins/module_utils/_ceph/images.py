@@ -19,16 +19,11 @@ import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files, snapshots, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, Place, SnapshotName, mask_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
 
-try:
-    import rados
-    import rbd
-except ImportError:
-    rados = None
-    rbd = None
+rados, rbd = binding("rados"), binding("rbd")
 
 _SWITCHED_ON_LATER = {"exclusive-lock", "object-map", "fast-diff", "journaling"}
 _SWITCHED_OFF_LATER = _SWITCHED_ON_LATER | {"deep-flatten"}
@@ -44,7 +39,7 @@ _WRITERS = 8  # of one import; twice as many pieces are in memory
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A declared image. None: as it is, or as the cluster makes it. path: a file to import. digest: "sha256:<hex>", if the operator gave it."""
+    """A declared image. What is None is left as it is, or to the cluster's defaults where it is created."""
 
     pool: str
     name: str
@@ -58,9 +53,9 @@ class Wanted:
     snapshots: t.Tuple[snapshots.Snapshot, ...] = ()
     clone_of: t.Optional[SnapshotName] = None
     flatten: bool = False
-    path: str = ""
+    path: str = ""  # a file to import
     format: str = "auto"
-    digest: t.Optional[str] = None
+    digest: t.Optional[str] = None  # "sha256:<hex>" where the operator gave it; it is computed otherwise
     delete: bool = False
     trash_delay: int = 0
 
@@ -80,18 +75,14 @@ class Wanted:
 
 @dataclasses.dataclass
 class Observed:
-    """What is. pools, namespaces: None where no cluster could be asked because there is none yet (check mode only).
+    """What is."""
 
-    images: spec -> the image, for those declared, cloned from, or filled aside. sources: path -> digest and size of the disk in it.
-    unread: problems of source files.
-    """
-
-    pools: t.Optional[t.FrozenSet[str]] = None
+    pools: t.Optional[t.FrozenSet[str]] = None  # None where no cluster could be asked because there is none yet (check mode only)
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
-    images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)
-    sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)
+    images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)  # by spec: those declared, cloned from, or filled aside
+    sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)  # by path: digest and size of the disk in it
     clones_v2: bool = True
-    unread: t.List[str] = dataclasses.field(default_factory=list)
+    unread: t.List[str] = dataclasses.field(default_factory=list)  # problems of source files
 
 
 # -- what was declared
@@ -434,17 +425,11 @@ def _stamp(path: str) -> tuple[int, int]:
 
 
 class Provider:
-    """The images of one module call. connection: None where there is no cluster yet (check mode only)."""
+    """The images of one module call. librbd: None where there is no cluster yet (check mode only)."""
 
-    def __init__(self, connection: t.Optional[Connection], wanted: t.Sequence[Wanted], check: bool = False) -> None:
-        self._wanted, self._check = wanted, check
-        self._librbd = Librbd(connection) if connection is not None else None
+    def __init__(self, librbd: t.Optional[Librbd], wanted: t.Sequence[Wanted], check: bool = False) -> None:
+        self._librbd, self._wanted, self._check = librbd, wanted, check
         self._digests: dict[str, str] = {}
-
-    def close(self) -> None:
-        """Close what was opened over the connection. Must come before the connection's own end."""
-        if self._librbd is not None:
-            self._librbd.close()
 
     def observe(self) -> Observed:
         observed = Observed()

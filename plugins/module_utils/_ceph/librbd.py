@@ -13,12 +13,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 # librbd's feature bits (include/rbd/features.h). Those that nobody declares (striping, data-pool, operations, migrating) are left out.
 FEATURES = {"layering": 1, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64}
@@ -94,6 +91,7 @@ class Librbd:
         return self._contexts[place]
 
     def close(self) -> None:
+        """Close what was opened. Must come before the connection's own end."""
         while self._contexts:
             self._contexts.popitem()[1].close()
 

@@ -21,18 +21,13 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
-try:
-    import rados
-    import rbd
-except ImportError:
-    rados = None
-    rbd = None
+rados, rbd = binding("rados"), binding("rbd")
 
 PREFIX = "cephstack-probe."  # of every probe object's and image's name, before the host's name
 _IMAGE_SIZE = 4 << 20

@@ -46,19 +46,15 @@ OPTIONS: dict[str, t.Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """The declared realm, with one zonegroup and one zone of it.
-
-    master: whether the zone shall be its zonegroup's master; None: as it is, and the first zone of a zonegroup is.
-    system_key: the access key and the secret with which zones of the realm ask each other. None: as it is.
-    """
+    """The declared realm, with one zonegroup and one zone of it. What is None is left as it is."""
 
     realm: str
     zonegroup: str
     zone: str
     endpoints: t.Tuple[str, ...] = ()
     hostnames: t.Optional[t.Tuple[str, ...]] = None
-    master: t.Optional[bool] = None
-    system_key: t.Optional[t.Mapping[str, t.Any]] = None
+    master: t.Optional[bool] = None  # whether the zone shall be its zonegroup's master; the first zone of a zonegroup is
+    system_key: t.Optional[t.Mapping[str, t.Any]] = None  # the access key and the secret with which zones of the realm ask each other
 
     @property
     def arguments(self) -> list[str]:
@@ -68,25 +64,17 @@ class Site:
 
 @dataclasses.dataclass
 class Observed:
-    """What is.
-
-    realms, zonegroups, zones: name -> as radosgw-admin tells it; other zones than the declared one only by name (None).
-    The declared zonegroup has master (the name of its master zone, None where it has none yet), leads (whether it is the realm's master
-    zonegroup) and members (the names of all its zones, those of other clusters too).
-    period: the declared zonegroup as the realm's current period has it.
-    lead_zonegroup, lead_zone: the names of the realm's master zonegroup and of its master zone, which has the say over users and buckets, as the
-    current period has them. None where there are none yet.
-    default_realm: whether the declared realm is the cluster's default; another_default: the name of the realm that is it instead.
-    """
+    """What is. realms, zonegroups, zones: name -> as radosgw-admin tells it; others than the declared ones only by name (None)."""
 
     realms: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    # The declared one has master (the name of its master zone, if any), leads (whether it is the realm's master) and members (the names of all its zones).
     zonegroups: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
     zones: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
-    period: t.Optional[t.Dict[str, t.Any]] = None
-    lead_zonegroup: t.Optional[str] = None
-    lead_zone: t.Optional[str] = None
-    default_realm: bool = True
-    another_default: t.Optional[str] = None
+    period: t.Optional[t.Dict[str, t.Any]] = None  # the declared zonegroup as the realm's current period has it
+    lead_zonegroup: t.Optional[str] = None  # the realm's master in that period, if any
+    lead_zone: t.Optional[str] = None  # the master of that one, which has the say over users and buckets
+    default_realm: bool = True  # whether the declared realm is the cluster's default
+    another_default: t.Optional[str] = None  # the name of the realm that is it instead
 
     def led_elsewhere(self, site: t.Optional[Site]) -> bool:
         """Whether another zone than the declared one has the say over users and buckets."""

@@ -13,12 +13,10 @@ import functools
 import time
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 
 @contextlib.contextmanager

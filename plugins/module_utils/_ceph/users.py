@@ -49,26 +49,20 @@ _PERMISSIONS = {"*": "*", "read,write": "*", "read": "read", "write": "write"}
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """A declared user. What is None is left as it is.
-
-    fields: of _FIELDS, _FLAGS, caps (type -> perm) and _QUOTAS what was declared, as current has it.
-    keys: access key -> secret; None: any will do, one is generated.
-    """
+    """A declared user."""
 
     uid: str
     present: bool = True
-    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    keys: t.Optional[t.Mapping[str, Secret]] = None
+    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)  # what was declared, as current has it
+    keys: t.Optional[t.Mapping[str, Secret]] = None  # access key -> secret; None: any will do, one is generated
     exclusive_keys: bool = False
 
 
 @dataclasses.dataclass
 class Observed:
-    """users: uid -> as the metadata tell it, for those declared and this collection's own user; uids: all. owned: uid -> ids of buckets, of who is to go."""
-
-    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
-    uids: t.FrozenSet[str] = frozenset()
-    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
+    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # by uid, as the metadata tell them: those declared and our own
+    uids: t.FrozenSet[str] = frozenset()  # all
+    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)  # by uid: ids of buckets, of who is to go
 
 
 def parse(item: t.Mapping[str, t.Any], admin: str, problems: list[str]) -> User:

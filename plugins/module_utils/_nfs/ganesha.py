@@ -186,7 +186,7 @@ def unloaded(loaded: t.Optional[str], stamp: str) -> tuple[list[str], list[str]]
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there of it. serves: the exports that the server shows, None where it does not answer."""
+    """What is there of it."""
 
     installed: bool = False
     flusher_refused: bool = False
@@ -196,24 +196,19 @@ class Observed:
     file: keyring_files.File = keyring_files.File()
     unit: systemd.Unit = systemd.NO_UNIT
     kernel_server: systemd.Unit = systemd.NO_UNIT
-    serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
+    serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None  # the exports that the server shows, None where it does not answer
 
 
 @dataclasses.dataclass
 class Provider:
-    """The gateway of this host.
-
-    key: the client's key; None in check mode where the client is not there yet.
-    bare: in check mode the server need not be installed.
-    wait: seconds that the server may take to serve what it was told to. patience: those that one which is found running may take to answer.
-    """
+    """The gateway of this host."""
 
     exports: t.Sequence[Export]
     client: str
-    key: t.Optional[Secret]
-    bare: bool = False
-    wait: float = 60
-    patience: float = 5
+    key: t.Optional[Secret]  # the client's; None in check mode where the client is not there yet
+    bare: bool = False  # in check mode the server need not be installed
+    wait: float = 60  # seconds that the server may take to serve what it was told to
+    patience: float = 5  # seconds that one which is found running may take to answer
 
     def __post_init__(self) -> None:
         self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
