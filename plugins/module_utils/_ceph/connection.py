@@ -48,6 +48,13 @@ CONNECTION: dict[str, t.Any] = record(
     apply_defaults=True,
 )
 
+# What librados means by an error.
+_MEANINGS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "access denied; the key is not this client's, or the client does not exist"),
+    errno.ETIMEDOUT: "no monitor answered; are they up, and is the address right?",
+    errno.ENOENT: "no keyring with this client's key was found",
+    errno.EINVAL: "the key or the configuration is malformed (a key of type aes256k needs a client library of 20.2.4 or newer)",
+}
 # Distributions build the bindings for their own interpreter only.
 _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python3.9", "/usr/bin/python3.11", "/usr/bin/python3.12")
 
@@ -94,15 +101,14 @@ class Connection:
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.client: str = options.get("client") or "client.admin"
         self.timeout: int = options.get("timeout") or 30
-        self._mon_host, self._keyring = options.get("mon_host"), options.get("keyring")
-        self._conf = options.get("conf") or "/etc/ceph/ceph.conf"
+        self._conf, self._mon_host, self._keyring = options.get("conf") or "/etc/ceph/ceph.conf", options.get("mon_host"), options.get("keyring")
         self._key = Secret(options.get("key") or "")
         self.rados: t.Any = None  # the rados.Rados itself, for librbd and I/O contexts
 
     def __enter__(self) -> Connection:
-        settings = dict.fromkeys(("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"), str(self.timeout))
+        timeouts = dict.fromkeys(("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout"), str(self.timeout))
         given = {"mon_host": self._mon_host, "keyring": self._keyring, "key": self._key.reveal()}
-        settings.update({name: value for name, value in given.items() if value})
+        settings = {**timeouts, **{name: value for name, value in given.items() if value}}
         conffile = None if self._mon_host else self._conf
         if conffile and not os.path.exists(conffile):
             raise Unreachable(f"no Ceph configuration at {conffile}: name it (conf), or the monitors (mon_host)")
@@ -163,14 +169,6 @@ def asked(cluster: t.Optional[Connection]) -> Connection:
 
 
 def _explain(error: Exception) -> str:
-    denied = "access denied; the key is not this client's, or the client does not exist"
-    meanings = {
-        errno.ETIMEDOUT: "no monitor answered; are they up, and is the address right?",
-        errno.EACCES: denied,
-        errno.EPERM: denied,
-        errno.ENOENT: "no keyring with this client's key was found",
-        errno.EINVAL: "the key or the configuration is malformed (a key of type aes256k needs a client library of 20.2.4 or newer)",
-    }
     code = getattr(error, "errno", None)
-    meaning = meanings.get(abs(code)) if isinstance(code, int) else None
+    meaning = _MEANINGS.get(abs(code)) if isinstance(code, int) else None
     return f"{error}: {meaning}" if meaning else str(error)

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -105,11 +106,9 @@ class Librbd:
         except rbd.ImageNotFound:
             return None
         with image:
-            bits = image.features()
-            try:
+            bits, parent = image.features(), None
+            with contextlib.suppress(rbd.ImageNotFound):
                 parent = image.get_parent_image_spec()
-            except rbd.ImageNotFound:
-                parent = None
             # A snapshot that was removed while it has clones lives on for them alone, and is nobody's by name.
             snapshots = [snap["name"] for snap in image.list_snaps() if snap.get("namespace", 0) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
             children = [child for child in image.list_children2() if not child.get("trash")]

@@ -78,13 +78,9 @@ def digest(path: str, whole: bool = False) -> dict[str, t.Any]:
 
 
 def _md5(file: t.BinaryIO, length: int) -> bytes:
-    summed = hashlib.md5()  # S3's own name for content, no protection
-    while length > 0:
-        piece = file.read(min(length, 4 << 20))
-        if not piece:
-            break
+    summed, end = hashlib.md5(), file.tell() + length  # S3's own name for content, no protection
+    for piece in iter(lambda: file.read(min(end - file.tell(), 4 << 20)), b""):
         summed.update(piece)
-        length -= len(piece)
     return summed.digest()
 
 

@@ -113,11 +113,9 @@ def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
 def current(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a user's record as the gateways tell it in the form in which users are declared."""
     return {
-        "display_name": record.get("display_name", ""),
-        "email": record.get("email", ""),
+        **{key: record.get(key, "") for key in ("display_name", "email")},
         "max_buckets": record.get("max_buckets"),
-        "suspended": is_true(record.get("suspended", 0)),
-        **{flag: is_true(record.get(flag, False)) for flag in _FLAGS},
+        **{flag: is_true(record.get(flag, False)) for flag in ("suspended", *_FLAGS)},
         "caps": _caps(record),
         **{key: quotas.current(record[key]) for key in _QUOTAS},
         "keys": keys_of(record),
@@ -145,10 +143,9 @@ def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence
     """The keys of users, [{access_key, secret_key}]; None for one that is not there. admin: a RadosgwAdmin. Raises ApiFailed, Unreachable, Invalid."""
     found: dict[str, t.Optional[list[dict[str, str]]]] = dict.fromkeys(uids)
     pools = pool_names(connection)
-    if ROOT_POOL not in pools or not admin("zone", "list")["zones"]:
+    # Where no gateway has run in this zone, it has no pool for users, and none of them.
+    if ROOT_POOL not in pools or not admin("zone", "list")["zones"] or admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
         return found
-    if admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
-        return found  # no gateway has run in this zone, so it has no users
     living = frozenset(admin("metadata", "list", "user"))
     there = [uid for uid in found if uid in living]
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -233,7 +230,7 @@ def _mend_own(api: AdminOps, uid: str, after: t.Mapping[str, t.Any]) -> None:
 
 def _create(api: AdminOps, user: User, after: t.Mapping[str, t.Any]) -> None:
     api("PUT", "user", uid=user.uid, display_name=after["display_name"], email=after.get("email"), generate_key=user.keys is None)
-    done = {"display_name", "email"} | ({"keys"} if user.keys is None else set())
+    done = {"display_name", "email", *(["keys"] if user.keys is None else [])}
     _update(api, user, {key: value for key, value in after.items() if key not in done})
 
 
