@@ -104,8 +104,6 @@ class Observed:
 
 
 def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
-    """Return a declared bucket."""
-
     def problem(text: str) -> None:
         problems.append(f"bucket {item['name']}: {text}")
 
@@ -156,9 +154,6 @@ def _settings(s3: t.Any, name: str) -> dict[str, t.Any]:
                 raise
             found[key] = setting.none
     return found
-
-
-# -- what must change
 
 
 def plan_deletion(name: str, observed: Observed, api: AdminOps, draft: Draft, why: str = "") -> None:

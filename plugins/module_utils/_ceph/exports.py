@@ -158,8 +158,6 @@ def folders_in(caps: t.Mapping[str, str]) -> set[tuple[str, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What the cluster has of it."""
-
     filesystems: t.Mapping[str, int] = dataclasses.field(default_factory=dict)  # by name: how many of their metadata servers are active
     standbys: int = 0  # how many wait to become so
     # (filesystem, path) -> "folder", "file" or "" where nothing is; empty where it could not be looked at

@@ -75,17 +75,12 @@ class Wanted:
 
 @dataclasses.dataclass
 class Observed:
-    """What is."""
-
     pools: t.Optional[t.FrozenSet[str]] = None  # None where no cluster could be asked because there is none yet (check mode only)
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
     images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)  # by spec: those declared, cloned from, or filled aside
     sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)  # by path: digest and size of the disk in it
     clones_v2: bool = True
     unread: t.List[str] = dataclasses.field(default_factory=list)  # problems of source files
-
-
-# -- what was declared
 
 
 def _features(names: t.Iterable[str]) -> frozenset[str]:
@@ -160,9 +155,6 @@ def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
         if wrong
     )
     return one
-
-
-# -- what must change
 
 
 def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False) -> Plan:
@@ -299,8 +291,6 @@ class _Worker:
         """Those of some fields that are declared, as they are compared."""
         found = {key: getattr(self._one, key) for key in keys if getattr(self._one, key) is not None}
         return {key: sorted(value) if key == "features" else value for key, value in found.items()}
-
-    # -- what changes it
 
     @property
     def _context(self) -> t.Any:

@@ -42,7 +42,6 @@ class Image:
 
 
 def spec(pool: str, namespace: str, name: str) -> str:
-    """Return the name of an image as Ceph writes it."""
     return "/".join(part for part in (pool, namespace, name) if part)
 
 
@@ -75,8 +74,6 @@ def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
 
 
 class Librbd:
-    """The images of one cluster, opened over one connection."""
-
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._contexts: dict[Place, t.Any] = {}

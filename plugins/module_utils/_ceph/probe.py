@@ -60,8 +60,6 @@ class Report:
 
 
 class Stopwatch:
-    """Collects how long operations take."""
-
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 

@@ -83,7 +83,6 @@ class AdminOps:
             raise
 
     def user(self, uid: str) -> t.Optional[dict[str, t.Any]]:
-        """Return a user's record, None where there is none."""
         return (self.find("metadata/user", key=uid) or {}).get("data")
 
     def keep(self, uid: str, record: t.Mapping[str, t.Any]) -> None:

@@ -93,9 +93,6 @@ def parse(given: t.Mapping[str, t.Any], endpoints: t.Iterable[str]) -> Site:
     )
 
 
-# -- what is
-
-
 def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> None:
     def get(kind: str, *names: str) -> t.Any:
         return cli(kind, "get", *names, place=False)
@@ -153,9 +150,6 @@ def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     names, master = {zone["id"]: zone["name"] for zone in group["zones"]}, group.get("master_zone")
     more = {"master": names.get(master, master) or None, "leads": is_true(group.get("is_master", False)), "members": sorted(names.values())}
     return {**_tidy_place(group, group.get("realm_id")), **more}
-
-
-# -- what must change
 
 
 def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
@@ -254,9 +248,6 @@ def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> t.Iterato
         yield f"zone {site.zone}: master is false, and it is the master of the zonegroup {site.zonegroup}: make another zone its master first"
     elif site.zone not in observed.zones and site.zone in (observed.zonegroups.get(site.zonegroup) or {}).get("members", ()):
         yield f"zone {site.zone}: the zonegroup {site.zonegroup} has a zone of that name on another cluster: give this cluster's zone another name"
-
-
-# -- what changes them
 
 
 def _set_place(cli: RadosgwAdmin, kind: str, site: Site, new: bool, over: bool, after: t.Mapping[str, t.Any]) -> None:

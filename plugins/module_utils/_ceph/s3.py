@@ -40,8 +40,6 @@ _TRIES, _PAUSE = 8, 0.5  # a gateway that takes over a new period answers 503 fo
 
 
 class Credentials(t.NamedTuple):
-    """An access key and its secret."""
-
     access_key: str
     secret_key: Secret
 

@@ -106,7 +106,6 @@ class Provider:
         self._s3: dict[str, t.Any] = {}
 
     def observe(self) -> dict[str, Listed]:
-        """Return the lists of all declared buckets."""
         owners = {one.bucket: one.owner for one in self._objects}
         if self._client is None:
             return dict.fromkeys(owners)
@@ -134,5 +133,4 @@ class Provider:
             s3.upload_file(one.path, one.bucket, one.key, Config=TransferConfig(multipart_threshold=part, multipart_chunksize=part, use_threads=large))
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
-        """Return nothing further."""
         return {}

@@ -79,5 +79,4 @@ def sweep(s3: t.Any, names: t.Iterable[str]) -> None:
 
 
 def bucket_names(s3: t.Any) -> list[str]:
-    """Return the names of a user's buckets. Raises ApiFailed, Unreachable."""
     return [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]

@@ -27,7 +27,6 @@ class Snapshot:
 
 
 def parse(items: t.Optional[t.Iterable[t.Mapping[str, t.Any]]], problems: list[str]) -> tuple[Snapshot, ...]:
-    """Return the declared snapshots of an image."""
     snapshots = tuple(Snapshot(one["name"], one.get("state", "present") == "present", one.get("protected")) for one in items or ())
     problems.extend(f"snapshot {name} is declared twice" for name in sorted(values.duplicates(one.name for one in snapshots)))
     return snapshots

@@ -49,8 +49,6 @@ _PERMISSIONS = {"*": "*", "read,write": "*", "read": "read", "write": "write"}
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """A declared user."""
-
     uid: str
     present: bool = True
     fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)  # what was declared, as current has it
@@ -103,9 +101,6 @@ def tidy_perm(perm: str) -> str:
     return _PERMISSIONS[words]
 
 
-# -- what is
-
-
 def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
     return {cap["type"]: tidy_perm(cap["perm"]) for cap in record.get("caps", ())}
 
@@ -154,9 +149,6 @@ def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence
     return found
 
 
-# -- what must change
-
-
 def plan_own(observed: Observed, api: AdminOps, uid: str, needs: t.FrozenSet[str], draft: Draft) -> None:
     """Make this collection's own user, or mend it."""
     have, current = observed.users.get(uid), None
@@ -203,9 +195,6 @@ def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, 
         have["keys"], wish["keys"] = None, "generated"
     before = None if record is None else have
     draft.ensure("user", user.uid, before, wish, functools.partial(_create, api, user, wish), functools.partial(_update, api, user), needs, **lost)
-
-
-# -- what changes them
 
 
 def _caps_text(caps: t.Mapping[str, str]) -> str:

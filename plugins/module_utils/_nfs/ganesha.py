@@ -112,7 +112,6 @@ CEPH {{
 
 
 def export_text(export: Export, number: int, client: str) -> str:
-    """One export."""
     return f"""EXPORT {{
     Export_Id = {number};
     Path = {export.path};
@@ -153,7 +152,6 @@ class Wanted:
 
 
 def wanted(exports: t.Sequence[Export], client: str, flusher_refused: bool) -> Wanted:
-    """The configuration of the exports."""
     numbers = export_ids(export.pseudo for export in exports)
     # A session keeps the rights with which it began, so a wider or narrower access takes a new one.
     fixed = {export.pseudo: f"{numbers[export.pseudo]} {export.folder} {export.access} {client}" for export in exports}
@@ -186,8 +184,6 @@ def unloaded(loaded: t.Optional[str], stamp: str) -> tuple[list[str], list[str]]
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there of it."""
-
     installed: bool = False
     flusher_refused: bool = False
     conf: t.Optional[str] = None
@@ -201,8 +197,6 @@ class Observed:
 
 @dataclasses.dataclass
 class Provider:
-    """The gateway of this host."""
-
     exports: t.Sequence[Export]
     client: str
     key: t.Optional[Secret]  # the client's; None in check mode where the client is not there yet
@@ -273,7 +267,6 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what clients mount."""
         rows = [{"path": export.pseudo, "folder": export.folder, "access": export.access, "clients": list(export.clients)} for export in self.exports]
         return {"client": self.client, "exports": rows, "running": observed.unit.active}
 
