@@ -174,7 +174,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES, Librbd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
     ARM,
@@ -255,8 +255,8 @@ def main() -> None:
         run_module(module, Provider(None, wanted, check=True), armed=params["arm"])
     require_binding(module, "rbd", "python3-rbd")
     try:
-        with Connection(params["connection"]) as connection, closing(Provider(connection, wanted, check=module.check_mode)) as provider:
-            run_module(module, provider, armed=params["arm"])
+        with Connection(params["connection"]) as connection, closing(Librbd(connection)) as librbd:
+            run_module(module, Provider(librbd, wanted, check=module.check_mode), armed=params["arm"])
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

@@ -106,19 +106,20 @@ def main() -> None:
         users = [(uid, Credentials(keys[0]["access_key"], Secret(keys[0]["secret_key"]))) for uid, keys in sorted(params["keys"].items())]
     except (IndexError, KeyError, TypeError):
         module.fail_json(msg="keys: each user needs a list of at least one key, with access_key and secret_key")
-    clients = {}
+    probes = []
     for endpoint in params["endpoints"]:
         try:
-            clients[endpoint] = client = Client([endpoint], params["validate_certs"], params["ca_path"], names=params["tls_names"])
-            for _uid, credentials in users:
-                names = bucket_names(client, credentials)
+            client = Client([endpoint], params["validate_certs"], params["ca_path"], names=params["tls_names"])
+            for uid, credentials in users:
+                s3 = client.s3(credentials)
+                names = bucket_names(s3)
                 if not module.check_mode:
-                    sweep(client, credentials, names)
+                    sweep(s3, names)
+                    probes.append((endpoint, uid, client, s3))
         except (ApiFailed, Invalid, Unreachable) as error:
             module.fail_json(msg=f"{endpoint}: {error}", probes=[], problems=[f"{endpoint}: {error}"])
-    pairs = [] if module.check_mode else [(endpoint, uid, credentials) for endpoint in clients for uid, credentials in users]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        done = list(pool.map(lambda pair: probe(*pair, clients[pair[0]]), pairs))
+        done = list(pool.map(lambda one: probe(*one), probes))
     problems = [problem for _report, found in done for problem in found]
     result = {"changed": False, "probes": [report for report, _found in done], "problems": problems}
     if problems:

@@ -50,7 +50,7 @@ def prove(run, gateway, keys):
 
 
 def buckets(gateway, uid):
-    return bucket_names(gateway.client, gateway.credentials(uid))
+    return bucket_names(gateway.client.s3(gateway.credentials(uid)))
 
 
 def test_every_user_is_proven_and_nothing_is_left(prove, gateway, keys):

@@ -11,11 +11,13 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas, s3_bucket_settings
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import quotas
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3_bucket_settings as documents
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import AdminOps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
@@ -28,9 +30,39 @@ OPTIONS: dict[str, t.Any] = {
     "versioning": boolean("Whether former versions of objects are kept. V(false) suspends it where it was ever on. Left as it is by default."),
     "public": boolean("Whether O(buckets[].policy) may let everybody in.", default=False),
     "policy": mapping("The bucket's policy, as S3 knows it. V({}) takes it away. Compared by its meaning. Left as it is by default."),
-    "lifecycle": records("All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.", s3_bucket_settings.LIFECYCLE_RULE),
+    "lifecycle": records("All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.", documents.LIFECYCLE_RULE),
     "quota": record("What the bucket may hold.", quotas.QUOTA),
 }
+
+
+def _read_versioning(s3: t.Any, name: str) -> bool:
+    return bool(s3.get_bucket_versioning(Bucket=name).get("Status") == "Enabled")  # never switched on and suspended are the same in this
+
+
+def _write_versioning(s3: t.Any, name: str, enabled: bool) -> None:
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled" if enabled else "Suspended"})
+
+
+def _read_lifecycle(s3: t.Any, name: str) -> list[dict[str, t.Any]]:
+    return documents.lifecycle_from_s3(s3.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", ()))
+
+
+def _write_lifecycle(s3: t.Any, name: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    if rules:
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": documents.lifecycle_to_s3(rules)})
+    else:
+        s3.delete_bucket_lifecycle(Bucket=name)
+
+
+def _read_policy(s3: t.Any, name: str) -> t.Optional[dict[str, t.Any]]:
+    return documents.tidy_policy(s3.get_bucket_policy(Bucket=name)["Policy"].encode())
+
+
+def _write_policy(s3: t.Any, name: str, policy: t.Optional[t.Mapping[str, t.Any]]) -> None:
+    if policy:
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    else:
+        s3.delete_bucket_policy(Bucket=name)
 
 
 class _Setting(t.NamedTuple):
@@ -42,36 +74,10 @@ class _Setting(t.NamedTuple):
     none: t.Any = None
 
 
-def _write_versioning(s3: t.Any, name: str, enabled: bool) -> None:
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled" if enabled else "Suspended"})
-
-
-def _write_lifecycle(s3: t.Any, name: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> None:
-    if rules:
-        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": s3_bucket_settings.lifecycle_to_s3(rules)})
-    else:
-        s3.delete_bucket_lifecycle(Bucket=name)
-
-
-def _write_policy(s3: t.Any, name: str, policy: t.Optional[t.Mapping[str, t.Any]]) -> None:
-    if policy:
-        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
-    else:
-        s3.delete_bucket_policy(Bucket=name)
-
-
 SETTINGS = {
-    # Never switched on and suspended are the same in this.
-    "versioning": _Setting(lambda s3, name: s3.get_bucket_versioning(Bucket=name).get("Status") == "Enabled", _write_versioning),
-    "lifecycle": _Setting(
-        lambda s3, name: s3_bucket_settings.lifecycle_from_s3(s3.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", ())),
-        _write_lifecycle,
-        "NoSuchLifecycleConfiguration",
-        [],
-    ),
-    "policy": _Setting(
-        lambda s3, name: s3_bucket_settings.tidy_policy(s3.get_bucket_policy(Bucket=name)["Policy"].encode()), _write_policy, "NoSuchBucketPolicy"
-    ),
+    "versioning": _Setting(_read_versioning, _write_versioning),
+    "lifecycle": _Setting(_read_lifecycle, _write_lifecycle, "NoSuchLifecycleConfiguration", []),
+    "policy": _Setting(_read_policy, _write_policy, "NoSuchBucketPolicy"),
 }
 
 
@@ -93,15 +99,11 @@ class Bucket:
 
 @dataclasses.dataclass
 class Observed:
-    """buckets: id -> settings and facts; bucket_ids: all."""
-
-    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    buckets: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # by id: settings and facts
     bucket_ids: t.FrozenSet[str] = frozenset()
 
 
 def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
-    """Return a declared bucket."""
-
     def problem(text: str) -> None:
         problems.append(f"bucket {item['name']}: {text}")
 
@@ -109,16 +111,16 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
     if item.get("versioning") is not None:
         settings["versioning"] = item["versioning"]
     if item.get("lifecycle") is not None:
-        settings["lifecycle"] = sorted((s3_bucket_settings.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
+        settings["lifecycle"] = sorted((documents.tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
         for text in (
-            *(text for rule in item["lifecycle"] for text in s3_bucket_settings.rule_problems(rule)),
+            *(text for rule in item["lifecycle"] for text in documents.rule_problems(rule)),
             *(f"lifecycle rule {name} is declared twice" for name in twice(rule["id"] for rule in settings["lifecycle"])),
         ):
             problem(text)
     if item.get("policy") is not None:
         try:
-            settings["policy"] = s3_bucket_settings.tidy_policy(item["policy"])
-            if s3_bucket_settings.is_public(settings["policy"]) and not item.get("public"):
+            settings["policy"] = documents.tidy_policy(item["policy"])
+            if documents.is_public(settings["policy"]) and not item.get("public"):
                 problem("its policy lets everybody in; say public: true if that is meant")
         except ValueError as error:
             problem(str(error))
@@ -127,77 +129,59 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
     return Bucket(item["name"], item.get("owner") or "", item.get("state", "present") == "present", settings)
 
 
-# -- what is
-
-
 def observe(observed: Observed, buckets: t.Iterable[Bucket], pruned: t.Iterable[str], api: AdminOps, pool: ThreadPoolExecutor) -> None:
     """Read the declared buckets and those that go because they are not declared. bucket_ids has been read."""
-    deep = {bucket.id: bucket.present and len(bucket.settings.keys() - {"quota"}) > 0 for bucket in buckets}
-    names = sorted((set(deep) | set(pruned)) & observed.bucket_ids)
-    for name, found in zip(names, pool.map(lambda name: _read(api, name, deep.get(name, False)), names)):
-        if found is not None:
-            observed.buckets[name] = found
+    declared = {bucket.id: bucket for bucket in buckets}
+    names = sorted((set(declared) | set(pruned)) & observed.bucket_ids)
+    for name, stats in zip(names, pool.map(lambda name: api.find("bucket", bucket=name, stats=True), names)):
+        if stats is not None:
+            objects = sum(usage.get("num_objects", 0) for usage in stats.get("usage", {}).values())
+            observed.buckets[name] = {"id": stats["id"], "owner": stats["owner"], "objects": objects, "quota": quotas.current(stats["bucket_quota"])}
+    # What only its owner may ask.
+    asked = [name for name in observed.buckets if name in declared and declared[name].present and declared[name].settings.keys() - {"quota"}]
+    api.open_s3({observed.buckets[name]["owner"] for name in asked})
+    for name, settings in zip(asked, pool.map(lambda name: _settings(api.s3(observed.buckets[name]["owner"]), name.rpartition("/")[2]), asked)):
+        observed.buckets[name].update(settings)
 
 
-def _read(api: AdminOps, name: str, deep: bool) -> t.Optional[dict[str, t.Any]]:
-    """Return a bucket's settings in the form in which they are declared; None where it isn't there. deep: also what only its owner may ask."""
-    try:
-        stats = api("GET", "bucket", bucket=name, stats=True)
-    except ApiFailed as error:
-        if error.status == 404:
-            return None
-        raise
-    have: dict[str, t.Any] = {
-        "id": stats["id"],
-        "owner": stats["owner"],
-        "objects": sum(usage.get("num_objects", 0) for usage in stats.get("usage", {}).values()),
-        "quota": quotas.current(stats["bucket_quota"]),
-    }
-    if deep:
-        s3 = api.client.s3(api.credentials(stats["owner"]))
-        for key, setting in SETTINGS.items():
-            try:
-                have[key] = setting.read(s3, name.rpartition("/")[2])
-            except ApiFailed as error:
-                if error.code != setting.missing:
-                    raise
-                have[key] = setting.none
-    return have
-
-
-# -- what must change
+def _settings(s3: t.Any, name: str) -> dict[str, t.Any]:
+    found: dict[str, t.Any] = {}
+    for key, setting in SETTINGS.items():
+        try:
+            found[key] = setting.read(s3, name)
+        except ApiFailed as error:
+            if error.code != setting.missing:
+                raise
+            found[key] = setting.none
+    return found
 
 
 def plan_deletion(name: str, observed: Observed, api: AdminOps, draft: Draft, why: str = "") -> None:
     have = observed.buckets.get(name, {})
-    count = have.get("objects", 0)
-    before, reason = {"owner": have.get("owner"), "objects": count}, f"{why}its {count} objects would be deleted"
-    draft.ensure("bucket", name, before, None, lambda: api("DELETE", "bucket", bucket=name, purge_objects=True), risk=Risk.LOSS, reason=reason)
+    before = {"owner": have.get("owner"), "objects": have.get("objects", 0)}
+    apply = functools.partial(api, "DELETE", "bucket", bucket=name, purge_objects=True)
+    draft.ensure("bucket", name, before, None, apply, risk=Risk.LOSS, reason=f"{why}its {before['objects']} objects would be deleted")
 
 
 def plan(buckets: t.Iterable[Bucket], observed: Observed, owners: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
     """owners: uids that are declared or there."""
     for bucket in buckets:
+        have = observed.buckets.get(bucket.id)
         if not bucket.present:
-            if bucket.id in observed.buckets:
+            if have is not None:
                 plan_deletion(bucket.id, observed, api, draft)
         elif bucket.owner not in owners:
             draft.problem(f"bucket {bucket.name}: its owner {bucket.owner} is neither declared nor there")
         else:
-            _plan(bucket, observed.buckets.get(bucket.id), api, needs | {f"user/{bucket.owner}"}, draft)
+            wish = quotas.without_off(have or {}, {"owner": bucket.owner, **bucket.settings}, ["quota"])
+            if have is None:
+                wish = {key: value for key, value in wish.items() if value not in (None, [], False)}
+            create, update = functools.partial(_set, api, bucket, None, wish), functools.partial(_set, api, bucket, have)
+            draft.ensure("bucket", bucket.id, have, wish, create, update, needs | {f"user/{bucket.owner}"})
 
 
-def _plan(bucket: Bucket, have: t.Optional[dict[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
-    wish = quotas.without_off(have or {}, {"owner": bucket.owner, **bucket.settings}, ["quota"])
-    if have is None:
-        wish = {key: value for key, value in wish.items() if value not in (None, [], False)}
-    draft.ensure("bucket", bucket.id, have, wish, lambda: _set(api, bucket, wish, None), lambda after: _set(api, bucket, after, have), needs)
-
-
-def _set(api: AdminOps, bucket: Bucket, after: t.Mapping[str, t.Any], have: t.Optional[t.Mapping[str, t.Any]]) -> None:
-    s3: t.Any = None
-    if have is None or set(SETTINGS) & set(after):
-        s3 = api.client.s3(api.credentials(bucket.owner))
+def _set(api: AdminOps, bucket: Bucket, have: t.Optional[t.Mapping[str, t.Any]], after: t.Mapping[str, t.Any]) -> None:
+    s3 = api.s3(bucket.owner)
     if have is None:
         s3.create_bucket(Bucket=bucket.name)
     elif "owner" in after:

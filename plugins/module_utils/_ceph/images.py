@@ -3,33 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RBD images and clones, with their snapshots: declared, observed, planned and applied over one librbd connection.
 
-An imported image carries the digest of its file in its metadata. It is filled under another name and renamed when it
-is whole, so that an import that was cut off never looks like an image.
+An imported image carries its file's digest. It is filled under another name and renamed when it is whole, so that half an import never looks like an image.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import functools
 import os
 import typing as t
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files, snapshots, values
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, mask_of, spec, split_snapshot
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.snapshots import Snapshot
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, Place, SnapshotName, mask_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
-try:
-    import rados
-    import rbd
-except ImportError:
-    rados = None
-    rbd = None
+rados, rbd = binding("rados"), binding("rbd")
 
 _SWITCHED_ON_LATER = {"exclusive-lock", "object-map", "fast-diff", "journaling"}
 _SWITCHED_OFF_LATER = _SWITCHED_ON_LATER | {"deep-flatten"}
@@ -39,14 +34,13 @@ _TOGETHER = frozenset({"object-map", "fast-diff"})  # librbd switches on both wh
 DIGEST = "cephstack.source"  # the metadata key of an imported image: "sha256:<hex>" of the file
 _PARTIAL = ".cephstack-import."  # an image of this name is filled by an import, or was until it was cut off
 _LANE = Lane("librbd", 16)  # beyond this, 50 clones get no faster (one librbd connection, measured)
+_OBJECT_SIZES = [1 << order for order in range(12, 26)]
+_WRITERS = 8  # of one import; twice as many pieces are in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A declared image. What is None is left as it is (or to the cluster's defaults where it is created).
-
-    path: a file to import, of that format. digest: "sha256:<hex>" where the operator gave it; it is computed otherwise.
-    """
+    """A declared image. What is None is left as it is, or to the cluster's defaults where it is created."""
 
     pool: str
     name: str
@@ -57,17 +51,17 @@ class Wanted:
     data_pool: t.Optional[str] = None
     object_size: t.Optional[int] = None
     metadata: t.Mapping[str, t.Optional[str]] = dataclasses.field(default_factory=dict)
-    snapshots: t.Tuple[Snapshot, ...] = ()
-    clone_of: t.Optional[str] = None
+    snapshots: t.Tuple[snapshots.Snapshot, ...] = ()
+    clone_of: t.Optional[SnapshotName] = None
     flatten: bool = False
-    path: str = ""
+    path: str = ""  # a file to import
     format: str = "auto"
-    digest: t.Optional[str] = None
+    digest: t.Optional[str] = None  # "sha256:<hex>" where the operator gave it; it is computed otherwise
     delete: bool = False
     trash_delay: int = 0
 
     @property
-    def place(self) -> tuple[str, str]:
+    def place(self) -> Place:
         return self.pool, self.namespace
 
     @property
@@ -82,21 +76,12 @@ class Wanted:
 
 @dataclasses.dataclass
 class Observed:
-    """What is. pools, namespaces: None where no cluster could be asked because there is none yet (check mode only).
-
-    images: spec -> the image, for those declared, cloned from, or filled aside. sources: path -> digest and size of the disk in it.
-    unread: problems of source files.
-    """
-
-    pools: t.Optional[t.FrozenSet[str]] = None
+    pools: t.Optional[t.FrozenSet[str]] = None  # None where no cluster could be asked because there is none yet (check mode only)
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
-    images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)
-    sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)
+    images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)  # by spec: those declared, cloned from, or filled aside
+    sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)  # by path: digest and size of the disk in it
     clones_v2: bool = True
-    unread: t.List[str] = dataclasses.field(default_factory=list)
-
-
-# -- what was declared
+    unread: t.List[str] = dataclasses.field(default_factory=list)  # problems of source files
 
 
 def _features(names: t.Iterable[str]) -> frozenset[str]:
@@ -107,14 +92,19 @@ def _metadata(pairs: t.Mapping[str, t.Any]) -> dict[str, t.Optional[str]]:
     return {key: None if value is None else values.word(value) for key, value in pairs.items()}
 
 
+def _clone_of(text: str) -> t.Optional[SnapshotName]:
+    return split_snapshot(text) if text else None
+
+
 # How what is declared is read; raises ValueError.
 _READ: dict[str, t.Callable[[t.Any], t.Any]] = {
-    **dict.fromkeys(("pool", "namespace", "name", "data_pool", "clone_of"), str),
+    **dict.fromkeys(("pool", "namespace", "name", "data_pool"), str),
     **dict.fromkeys(("size", "object_size"), values.size),
     "trash_delay": values.duration,
     "flatten": bool,
     "features": _features,
     "metadata": _metadata,
+    "clone_of": _clone_of,
 }
 
 
@@ -135,59 +125,41 @@ def parse(images: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
 
 
 def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
-    fields: dict[str, t.Any] = {}
+    fields: dict[str, t.Any] = {"present": item.get("state", "present") == "present", "delete": item.get("removal") == "delete"}
     for key, read in _READ.items():
         try:
             if item.get(key) is not None:
                 fields[key] = read(item[key])
         except ValueError as error:
             found.append(f"{key}: {error}")
-    found.extend(f"{key} must not contain / or @" for key in ("pool", "namespace", "name") if any(sign in fields.get(key, "") for sign in "/@"))
     fields["snapshots"] = snapshots.parse(item.get("snapshots"), found)
-    source = item.get("source")
+    source = item.get("source") or {}
     if source:
-        if not source["path"]:
-            found.append("source.path is empty")
-        digest = source.get("digest") or ""
-        if digest and not (digest.startswith("sha256:") and len(digest) == 71):
-            found.append("source.digest must be sha256: and 64 hexadecimal digits")
-        fields.update(path=source["path"], format=source.get("format") or "auto", digest=digest.lower() or None)
-    wanted = Wanted(present=item.get("state", "present") == "present", delete=item.get("removal") == "delete", **fields)
-    found.extend(_contradictions(wanted, item.get("size") is not None))
-    return wanted
-
-
-def _contradictions(one: Wanted, sized: bool) -> t.Iterator[str]:
-    """What cannot be, whatever the cluster has. sized: whether a size is declared, right or wrong."""
-    for needs, needed in _REQUIRED_BY.items():
-        if one.features and needs in one.features and needed not in one.features:
-            yield f"feature {needs} needs {needed}"
-    if one.object_size is not None and (one.object_size & (one.object_size - 1) or not 4096 <= one.object_size <= 32 << 20):
-        yield "object_size must be a power of two from 4K to 32M"
-    if one.clone_of:
-        try:
-            if split_snapshot(one.clone_of).path == one.spec:
-                yield "an image cannot be a clone of itself"
-        except ValueError as error:
-            yield f"clone_of: {error}"
-        if one.features is not None and "layering" not in one.features:
-            yield "a clone needs the feature layering"
-    if one.clone_of and one.path:
-        yield "clone_of and source exclude each other"
-    if one.present and not one.clone_of and not one.path and not sized:
-        yield "an image needs a size, a source or a clone_of"
-    if any(key.startswith("cephstack.") for key in one.metadata):
-        yield "metadata keys that begin with cephstack. belong to this collection"
-
-
-# -- what must change
+        fields.update(path=source["path"], format=source.get("format") or "auto", digest=(source.get("digest") or "").lower() or None)
+    one = Wanted(**fields)
+    features = one.features or ()
+    made_of = [key for key in ("size", "source", "clone_of") if item.get(key)]
+    found.extend(
+        text
+        for wrong, text in (
+            *((any(sign in fields.get(key, "") for sign in "/@"), f"{key} must not contain / or @") for key in ("pool", "namespace", "name")),
+            (source and not one.path, "source.path is empty"),
+            (one.digest and not (one.digest.startswith("sha256:") and len(one.digest) == 71), "source.digest must be sha256: and 64 hexadecimal digits"),
+            *((key in features and other not in features, f"feature {key} needs {other}") for key, other in _REQUIRED_BY.items()),
+            (one.object_size is not None and one.object_size not in _OBJECT_SIZES, "object_size must be a power of two from 4K to 32M"),
+            (one.clone_of and one.clone_of.path == one.spec, "an image cannot be a clone of itself"),
+            (one.clone_of and one.features is not None and "layering" not in features, "a clone needs the feature layering"),
+            (one.clone_of and source, "clone_of and source exclude each other"),
+            (one.present and not made_of, "an image needs a size, a source or a clone_of"),
+            (any(key.startswith("cephstack.") for key in one.metadata), "metadata keys that begin with cephstack. belong to this collection"),
+        )
+        if wrong
+    )
+    return one
 
 
 def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False) -> Plan:
-    """Compare. check: what doesn't exist yet may still come, so that is a warning, not a problem.
-
-    Raises Invalid with every problem.
-    """
+    """Compare. check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
     draft = Draft()
     for text in observed.unread:
         draft.problem(text)
@@ -200,24 +172,27 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
             draft.ensure("namespace", f"{pool}/{namespace}", None, {"name": namespace}, make)
 
     # Clones of format 1 need a protected parent.
-    protect = {one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2}
+    cloned = [one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2]
+    protect = {str(parent) for parent in cloned}
     declared = {one.spec: one for one in wanted}
     for one in wanted:
-        _Planner(one, declared, observed, librbd, check, draft).plan(protect)
+        _Worker(one, declared, observed, librbd, check, draft).plan(protect)
     # A parent may be somebody else's image, that isn't declared here.
-    for place, name in sorted({split_snapshot(parent)[:2] for parent in protect}):
-        path = spec(*place, name)
+    for path, place, name in sorted({(parent.path, parent.place, parent.image) for parent in cloned}):
         if path not in declared and path in observed.images:
-            snapshots.plan(place, name, (), observed.images[path], protect, librbd, draft.problem, draft)
+            snapshots.plan(draft, librbd, place, name, (), observed.images[path], protect)
     return draft.plan(_LANE)
 
 
-class _Planner:
-    """Plans one image. declared: all of them by their names."""
+def _create_namespace(librbd: Librbd, pool: str, namespace: str) -> None:
+    rbd.RBD().namespace_create(librbd.context((pool, "")), namespace)
+
+
+class _Worker:
+    """Plans one image, and changes it. declared: all of them by their names."""
 
     def __init__(self, one: Wanted, declared: t.Mapping[str, Wanted], observed: Observed, librbd: t.Any, check: bool, draft: Draft) -> None:
-        self._one, self._declared, self._observed, self._librbd = one, declared, observed, librbd
-        self._draft = draft
+        self._one, self._declared, self._observed, self._librbd, self._draft = one, declared, observed, librbd, draft
         self._ensure = functools.partial(draft.ensure, "image", one.spec)
         self._missing = draft.warn if check else self._problem
         # Digest of the file to import and size of the disk in it, as far as they are known.
@@ -239,7 +214,39 @@ class _Planner:
             image = None  # another takes its name, and that has no snapshots yet
         else:
             self._plan_update(image)
-        snapshots.plan(one.place, one.name, one.snapshots, image, protect, self._librbd, self._problem, self._draft)
+        snapshots.plan(self._draft, self._librbd, one.place, one.name, one.snapshots, image, protect)
+
+    def _plan_creation(self) -> None:
+        one, after = self._one, self._wanted("size", "data_pool", "object_size", "features")
+        apply, needs = self._create, {f"namespace/{one.pool}/{one.namespace}"}
+        if one.clone_of:
+            for text in self._no_clone(one.clone_of):
+                self._problem(text)
+            apply, after["clone_of"] = self._clone, str(one.clone_of)
+            needs |= {f"snapshot/{one.clone_of}", f"image/{one.clone_of.path}"}
+            if one.flatten:
+                after["flatten"] = True
+        if one.path:
+            self._check_file()
+            apply, after["source"] = self._import, self._source[0]
+        metadata = {key: value for key, value in one.metadata.items() if value is not None}
+        if metadata:
+            after["metadata"] = metadata
+        self._ensure(None, after, apply, needs=needs)
+
+    def _no_clone(self, wanted: SnapshotName) -> t.Iterator[str]:
+        """Why it cannot be made a clone."""
+        size, parent, mother = self._one.size, self._observed.images.get(wanted.path), self._declared.get(wanted.path)
+        promised = {snap.present for snap in mother.snapshots if snap.name == wanted.snapshot} if mother else set()
+        if mother and (not mother.present or False in promised):
+            yield f"cannot be cloned: {wanted} is declared absent"
+        elif True not in promised and self._observed.pools is not None:
+            if parent is None:
+                yield f"cannot be cloned: the image {wanted.path} is not there"
+            elif wanted.snapshot not in parent.snapshots:
+                yield f"cannot be cloned: the image {wanted.path} has no snapshot {wanted.snapshot}"
+        if parent is not None and size is not None and size < parent.size:
+            yield f"a clone cannot be smaller than its parent ({size} < {parent.size} bytes)"
 
     def _check_file(self) -> None:
         one, size = self._one, self._source[1]
@@ -248,63 +255,24 @@ class _Planner:
         if one.size is not None and size is not None and one.size < size:
             self._problem(f"the disk in {one.path} has {size} bytes and does not fit into {one.size}")
 
-    def _plan_creation(self) -> None:
-        one = self._one
-        after: dict[str, t.Any] = {}
-        needs = {f"namespace/{one.pool}/{one.namespace}"}
-        if one.clone_of:
-            for text in self._no_clone(one.clone_of):
-                self._problem(text)
-            after["clone_of"] = one.clone_of
-            needs |= {f"snapshot/{one.clone_of}", f"image/{split_snapshot(one.clone_of).path}"}
-            if one.flatten:
-                after["flatten"] = True
-        if one.path:
-            self._check_file()
-            after["source"] = self._source[0]
-        after.update(_declared(one, "size", "data_pool", "object_size", "features"))
-        metadata = {key: value for key, value in one.metadata.items() if value is not None}
-        if metadata:
-            after["metadata"] = metadata
-        self._ensure(
-            None, after, functools.partial(_clone if one.clone_of else _import if one.path else _create, self._librbd, one, self._observed), needs=needs
-        )
-
-    def _no_clone(self, clone_of: str) -> t.Iterator[str]:
-        """Why it cannot be made a clone."""
-        wanted = split_snapshot(clone_of)
-        size, parent, mother = self._one.size, self._observed.images.get(wanted.path), self._declared.get(wanted.path)
-        promised = [snap.present for snap in mother.snapshots if snap.name == wanted.snapshot] if mother is not None else []
-        if not (mother and mother.present and True in promised) and (mother is None or mother.present) and self._observed.pools is not None:
-            if parent is None:
-                yield f"cannot be cloned: the image {wanted.path} is not there"
-            elif wanted.snapshot not in parent.snapshots:
-                yield f"cannot be cloned: the image {wanted.path} has no snapshot {wanted.snapshot}"
-        if mother is not None and (not mother.present or False in promised):
-            yield f"cannot be cloned: {clone_of} is declared absent"
-        if parent is not None and size is not None and size < parent.size:
-            yield f"a clone cannot be smaller than its parent ({size} < {parent.size} bytes)"
-
     def _plan_replacement(self, held: t.Optional[str]) -> None:
         self._check_file()
         why = "it was imported from another file" if held else "it holds something that was not imported from a file by this collection"
         why += "; it would go to the trash and the file take its name (another name keeps both)"
-        replace = functools.partial(_import, self._librbd, self._one, self._observed, replace=True)
-        self._ensure({"source": held}, {"source": self._source[0]}, replace, risk=Risk.LOSS, reason=why)
+        self._ensure({"source": held}, {"source": self._source[0]}, functools.partial(self._import, replace=True), risk=Risk.LOSS, reason=why)
 
     def _plan_update(self, image: Image) -> None:
-        one = self._one
+        one, want = self._one, self._wanted("size", "features")
         for text in _unchangeable(one, image):
             self._problem(text)
         have: dict[str, t.Any] = {"size": image.size, "features": sorted(image.features), "clone_of": image.parent}
-        want = _declared(one, "size", "features")
         have["metadata"], want["metadata"] = differing({key: image.metadata.get(key) for key in one.metadata}, one.metadata)
         if one.flatten:
             want["clone_of"] = None
         loss: dict[str, t.Any] = {}
         if one.size is not None and one.size < image.size:
             loss = {"risk": Risk.LOSS, "reason": f"it would be cut from {image.size} to {one.size} bytes"}
-        self._ensure(have, want, update=functools.partial(_apply_update, self._librbd, one, image), **loss)
+        self._ensure(have, want, update=functools.partial(self._update, image), **loss)
 
     def _plan_removal(self, image: Image) -> None:
         one, declared = self._one, self._declared
@@ -314,17 +282,105 @@ class _Planner:
         staying = sorted(set(image.children) - {child for child in going if declared[child].delete})
         if one.delete and staying:
             self._problem(f"has clones that need it: {', '.join(staying[:5])}{' …' if len(staying) > 5 else ''}")
-        apply, risk, reason = functools.partial(_trash, self._librbd, one), Risk.NONE, "goes to the trash, and can be restored from there"
+        apply, risk, reason = self._trash, Risk.NONE, "goes to the trash, and can be restored from there"
         if one.delete:
-            apply, risk, reason = functools.partial(_delete, self._librbd, one, image), Risk.LOSS, "its data would be deleted"
+            apply, risk, reason = functools.partial(self._delete, image), Risk.LOSS, "its data would be deleted"
         before = {"size": image.size, "snapshots": sorted(image.snapshots)}
         self._ensure(before, None, apply, needs=[f"image/{child}" for child in going], risk=risk, reason=reason)
 
+    def _wanted(self, *keys: str) -> dict[str, t.Any]:
+        """Those of some fields that are declared, as they are compared."""
+        found = {key: getattr(self._one, key) for key in keys if getattr(self._one, key) is not None}
+        return {key: sorted(value) if key == "features" else value for key, value in found.items()}
 
-def _declared(one: Wanted, *keys: str) -> dict[str, t.Any]:
-    """Those of some fields that are declared, as they are compared."""
-    found = {key: getattr(one, key) for key in keys if getattr(one, key) is not None}
-    return {key: sorted(value) if key == "features" else value for key, value in found.items()}
+    @property
+    def _context(self) -> t.Any:
+        return self._librbd.context(self._one.place)
+
+    @property
+    def _shape(self) -> dict[str, t.Any]:
+        """How it is made, in librbd's words."""
+        one = self._one
+        return {"order": one.object_size and one.object_size.bit_length() - 1, "features": mask_of(one.features), "data_pool": one.data_pool}
+
+    def _create(self) -> None:
+        one = self._one
+        rbd.RBD().create(self._context, one.name, one.size or 0, old_format=False, **self._shape)
+        if one.metadata:
+            with self._librbd.open(one.place, one.name) as image:
+                _set_metadata(image, one.metadata)
+
+    def _clone(self) -> None:
+        one, parent = self._one, t.cast(SnapshotName, self._one.clone_of)
+        rbd.RBD().clone(self._librbd.context(parent.place), parent.image, parent.snapshot, self._context, one.name, **self._shape)
+        with self._librbd.open(one.place, one.name) as image:
+            if one.size is not None:
+                if one.size < image.size():
+                    raise ValueError(f"a clone cannot be smaller than its parent ({one.size} < {image.size()} bytes)")
+                if one.size > image.size():
+                    image.resize(one.size)
+            # A clone takes over its parent's metadata; where it came from is not this image's.
+            _set_metadata(image, {DIGEST: None, **one.metadata})
+            if one.flatten:
+                image.flatten()
+
+    def _import(self, replace: bool = False) -> None:
+        """Import under another name, and give it its own when it is whole. replace: the old image goes to the trash then."""
+        one, digest = self._one, self._observed.sources[self._one.path][0]
+        half = self._observed.images.get(spec(*one.place, one.aside))
+        # Where it is whole, it was cut off just before it got its name.
+        if half is None or half.metadata.get(DIGEST) != digest:
+            if half is not None:
+                try:
+                    rbd.RBD().remove(self._context, one.aside)
+                except rbd.ImageBusy:
+                    raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {one.aside} is in use)") from None
+            self._fill_aside(digest)
+        if replace:
+            self._trash()
+        rbd.RBD().rename(self._context, one.aside, one.name)
+
+    def _fill_aside(self, digest: str) -> None:
+        one = self._one
+        disk, stamp = disk_files.open_disk(one.path, one.format), _stamp(one.path)
+        rbd.RBD().create(self._context, one.aside, disk.size, old_format=False, **self._shape)
+        with self._librbd.open(one.place, one.aside) as image:
+            with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
+                running: t.Deque[Future[t.Any]] = collections.deque()
+                for offset, data in disk.pieces():
+                    if len(running) == 2 * _WRITERS:
+                        running.popleft().result()
+                    running.append(pool.submit(image.write, data, offset))
+                for written in running:
+                    written.result()
+            image.flush()
+            if one.size is not None and one.size > disk.size:
+                image.resize(one.size)
+            _set_metadata(image, one.metadata)
+            if _stamp(one.path) != stamp:
+                raise RuntimeError(f"{one.path} was changed while it was read; run again")
+            image.metadata_set(DIGEST, digest)
+
+    def _update(self, was: Image, after: t.Mapping[str, t.Any]) -> None:
+        with self._librbd.open(self._one.place, self._one.name) as image:
+            if "size" in after:
+                image.resize(after["size"], after["size"] < was.size)
+            if "features" in after:
+                wanted = frozenset(after["features"])
+                for mask, enabled in ((mask_of(was.features - wanted), False), (mask_of(wanted - was.features), True)):
+                    if mask:
+                        image.update_features(mask, enabled)
+            if "clone_of" in after:
+                image.flatten()
+            _set_metadata(image, after.get("metadata", {}))
+
+    def _trash(self) -> None:
+        rbd.RBD().trash_move(self._context, self._one.name, self._one.trash_delay)
+
+    def _delete(self, was: Image) -> None:
+        for name, protected in was.snapshots.items():
+            snapshots.change(self._librbd, self._one.place, self._one.name, name, protected, None)
+        rbd.RBD().remove(self._context, self._one.name)
 
 
 def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
@@ -339,96 +395,10 @@ def _unchangeable(one: Wanted, image: Image) -> t.Iterator[str]:
         yield f"its data is in pool {image.data_pool or one.pool} and cannot be moved to {one.data_pool}"
     if one.object_size is not None and one.object_size != image.object_size:
         yield f"its objects have {image.object_size} bytes, which cannot be changed to {one.object_size}"
-    if one.clone_of and image.parent is not None and image.parent != one.clone_of:
+    if one.clone_of and image.parent is not None and image.parent != str(one.clone_of):
         yield f"is a clone of {image.parent}, not of {one.clone_of}"
     if one.clone_of and image.parent is None and not one.flatten:
         yield f"is there, but is no clone of {one.clone_of} (flatten: true takes it as it is)"
-
-
-# -- what changes them
-
-
-def _create_namespace(librbd: Librbd, pool: str, namespace: str) -> None:
-    rbd.RBD().namespace_create(librbd.context((pool, "")), namespace)
-
-
-def _create(librbd: Librbd, one: Wanted, _observed: Observed) -> None:
-    _make(librbd, one, one.name, one.size or 0)
-    if one.metadata:
-        with librbd.open(one.place, one.name) as image:
-            _set_metadata(image, one.metadata)
-
-
-def _make(librbd: Librbd, one: Wanted, name: str, size: int) -> None:
-    rbd.RBD().create(librbd.context(one.place), name, size, old_format=False, **_shape(one))
-
-
-def _shape(one: Wanted) -> dict[str, t.Any]:
-    """How it is made, in librbd's words."""
-    order = None if one.object_size is None else one.object_size.bit_length() - 1
-    return {"order": order, "features": mask_of(one.features), "data_pool": one.data_pool}
-
-
-def _clone(librbd: Librbd, one: Wanted, _observed: Observed) -> None:
-    parent = split_snapshot(t.cast(str, one.clone_of))
-    rbd.RBD().clone(librbd.context(parent.place), parent.image, parent.snapshot, librbd.context(one.place), one.name, **_shape(one))
-    with librbd.open(one.place, one.name) as image:
-        if one.size is not None:
-            if one.size < image.size():
-                raise ValueError(f"a clone cannot be smaller than its parent ({one.size} < {image.size()} bytes)")
-            if one.size > image.size():
-                image.resize(one.size)
-        # A clone takes over its parent's metadata; where it came from is not this image's.
-        _set_metadata(image, {**({DIGEST: None} if DIGEST in dict(image.metadata_list()) else {}), **one.metadata})
-        if one.flatten:
-            image.flatten()
-
-
-def _import(librbd: Librbd, one: Wanted, observed: Observed, replace: bool = False) -> None:
-    """Import under another name, and give it its own when it is whole. replace: the old image goes to the trash then."""
-    digest = observed.sources[one.path][0]
-    half = observed.images.get(spec(*one.place, one.aside))
-    # Where it is whole, it was cut off just before it got its name.
-    if half is None or half.metadata.get(DIGEST) != digest:
-        _fill_aside(librbd, one, digest, half is not None)
-    if replace:
-        _trash(librbd, one)
-    rbd.RBD().rename(librbd.context(one.place), one.aside, one.name)
-
-
-def _fill_aside(librbd: Librbd, one: Wanted, digest: str, begun: bool) -> None:
-    """begun: whether another import has left something."""
-    if begun:
-        try:
-            rbd.RBD().remove(librbd.context(one.place), one.aside)
-        except rbd.ImageBusy:
-            raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {one.aside} is in use)") from None
-    disk = disk_files.open_disk(one.path, one.format)
-    stamp = _stamp(one.path)
-    _make(librbd, one, one.aside, disk.size)
-    with librbd.open(one.place, one.aside) as image:
-        _fill(image, disk)
-        image.flush()
-        if one.size is not None and one.size > disk.size:
-            image.resize(one.size)
-        _set_metadata(image, one.metadata)
-        if _stamp(one.path) != stamp:
-            raise RuntimeError(f"{one.path} was changed while it was read; run again")
-        image.metadata_set(DIGEST, digest)
-
-
-def _apply_update(librbd: Librbd, one: Wanted, was: Image, after: t.Mapping[str, t.Any]) -> None:
-    with librbd.open(one.place, one.name) as image:
-        if "size" in after:
-            image.resize(one.size, after["size"] < was.size)
-        if "features" in after:
-            wanted = frozenset(after["features"])
-            for mask, enabled in ((mask_of(was.features - wanted), False), (mask_of(wanted - was.features), True)):
-                if mask:
-                    image.update_features(mask, enabled)
-        if "clone_of" in after:
-            image.flatten()
-        _set_metadata(image, after.get("metadata", {}))
 
 
 def _set_metadata(image: t.Any, wanted: t.Mapping[str, t.Optional[str]]) -> None:
@@ -436,21 +406,8 @@ def _set_metadata(image: t.Any, wanted: t.Mapping[str, t.Optional[str]]) -> None
         if value is not None:
             image.metadata_set(key, value)
         else:
-            try:
+            with contextlib.suppress(KeyError):
                 image.metadata_remove(key)
-            except KeyError:
-                pass
-
-
-def _trash(librbd: Librbd, one: Wanted) -> None:
-    rbd.RBD().trash_move(librbd.context(one.place), one.name, one.trash_delay)
-
-
-def _delete(librbd: Librbd, one: Wanted, was: Image) -> None:
-    for name, protected in was.snapshots.items():
-        with librbd.open(one.place, one.name) as image:
-            snapshots.remove(image, name, protected)
-    rbd.RBD().remove(librbd.context(one.place), one.name)
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -458,56 +415,38 @@ def _stamp(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _fill(image: t.Any, disk: disk_files.DiskFile) -> None:
-    """Write what a disk file holds, a few pieces at a time; at most twice as many pieces as writers are in memory."""
-    writers = 8
-    with ThreadPoolExecutor(max_workers=writers) as pool:
-        running: set[t.Any] = set()
-        for offset, data in disk.pieces():
-            if len(running) >= 2 * writers:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for one in done:
-                    one.result()
-            running.add(pool.submit(image.write, data, offset))
-        for one in running:
-            one.result()
-
-
 class Provider:
-    """The images of one module call. connection: None where there is no cluster yet (check mode only)."""
+    """The images of one module call. librbd: None where there is no cluster yet (check mode only)."""
 
-    def __init__(self, connection: t.Optional[Connection], wanted: t.Sequence[Wanted], check: bool = False) -> None:
-        self._connection = connection
-        self._wanted = wanted
-        self._check = check
-        self._librbd = Librbd(connection) if connection is not None else None
+    def __init__(self, librbd: t.Optional[Librbd], wanted: t.Sequence[Wanted], check: bool = False) -> None:
+        self._librbd, self._wanted, self._check = librbd, wanted, check
         self._digests: dict[str, str] = {}
-
-    def close(self) -> None:
-        """Close what was opened over the connection. Must come before the connection's own end."""
-        if self._librbd is not None:
-            self._librbd.close()
 
     def observe(self) -> Observed:
         observed = Observed()
-        if self._connection is not None and self._librbd is not None:
+        if self._librbd is not None:
             try:
-                self._ask(observed, self._connection, self._librbd)
+                self._ask(observed, self._librbd)
             except (rados.Error, rbd.Error) as error:
-                raise Unreachable(f"the images cannot be read as {self._connection.client}: {error}") from error
-        self._read_sources(observed)
+                raise Unreachable(f"the images cannot be read as {self._librbd.connection.client}: {error}") from error
+        for one in self._wanted:
+            image = observed.images.get(one.spec)
+            # A digest that was given and that the image carries spares even reading the file; that there is none, the plan says where it matters.
+            known = one.digest and image is not None and image.metadata.get(DIGEST) == one.digest
+            if one.present and not known and one.path not in observed.sources and os.path.isfile(one.path):
+                self._read_source(one, observed)
         return observed
 
-    def _ask(self, observed: Observed, connection: Connection, librbd: Librbd) -> None:
-        osdmap = connection.command("osd dump")
+    def _ask(self, observed: Observed, librbd: Librbd) -> None:
+        osdmap = librbd.connection.command("osd dump")
         pools = {pool["pool"]: pool["pool_name"] for pool in osdmap["pools"]}
         observed.pools = frozenset(pools.values())
         observed.clones_v2 = values.RELEASES.get(osdmap.get("require_min_compat_client", ""), 0) >= values.RELEASES["mimic"]
         # Said once for all clones of this call: the binding of Ceph 16 cannot say it for each.
-        connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
+        librbd.connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
         wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, one.aside) for one in self._wanted if one.path}
-        wanted |= {split_snapshot(one.clone_of)[:2] for one in self._wanted if one.clone_of}
-        there: set[tuple[tuple[str, str], str]] = set()
+        wanted |= {(one.clone_of.place, one.clone_of.image) for one in self._wanted if one.clone_of}
+        there: set[tuple[Place, str]] = set()
         for pool in {pool for (pool, _unused), _name in wanted if pool in observed.pools}:
             observed.namespaces[pool] = frozenset(rbd.RBD().namespace_list(librbd.context((pool, ""))))
         for place in {place for place, _name in wanted}:
@@ -519,38 +458,30 @@ class Provider:
                 if image is not None:
                     observed.images[spec(*place, name)] = image
 
-    def _read_sources(self, observed: Observed) -> None:
-        """Digest the files, each once in a call. A digest that was given and that the image carries spares even that."""
-        for one in self._wanted:
-            path, image = one.path, observed.images.get(one.spec)
-            if not path or not one.present or path in observed.sources:
-                continue
-            if one.digest and image is not None and image.metadata.get(DIGEST) == one.digest:
-                continue
-            if not os.path.isfile(path):
-                continue  # the plan says so where it matters
-            try:
-                size = disk_files.open_disk(path, one.format).size
-                if path not in self._digests:
-                    self._digests[path] = disk_files.sha256(path)
-            except Invalid as error:
-                observed.unread.extend(error.problems)
-                continue
-            except OSError as error:
-                observed.unread.append(f"{path} cannot be read: {error}")
-                continue
-            if one.digest and one.digest != self._digests[path]:
-                observed.unread.append(f"{path} is not what was declared: its digest is {self._digests[path]}")
-            observed.sources[path] = (self._digests[path], size)
+    def _read_source(self, one: Wanted, observed: Observed) -> None:
+        """Digest a file, once in a call."""
+        path = one.path
+        try:
+            size = disk_files.open_disk(path, one.format).size
+            digest = self._digests[path] = self._digests.get(path) or disk_files.sha256(path)
+        except Invalid as error:
+            observed.unread.extend(error.problems)
+        except OSError as error:
+            observed.unread.append(f"{path} cannot be read: {error}")
+        else:
+            if one.digest and one.digest != digest:
+                observed.unread.append(f"{path} is not what was declared: its digest is {digest}")
+            observed.sources[path] = (digest, size)
 
     def plan(self, observed: Observed) -> Plan:
         return plan(self._wanted, observed, self._librbd, self._check)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        return {"images": [_told(one, observed.images[one.spec]) for one in self._wanted if one.spec in observed.images]}
-
-
-def _told(one: Wanted, image: Image) -> dict[str, t.Any]:
-    named = {"pool": one.pool, "namespace": one.namespace, "name": one.name, "size": image.size, "features": sorted(image.features)}
-    data = {"data_pool": image.data_pool, "clone_of": image.parent, "snapshots": sorted(image.snapshots), "source": image.metadata.get(DIGEST)}
-    return {**named, **data}
+        rows = []
+        for one in self._wanted:
+            if one.spec in observed.images:
+                image = observed.images[one.spec]
+                row = {"pool": one.pool, "namespace": one.namespace, "name": one.name, "size": image.size, "features": sorted(image.features)}
+                data = {"data_pool": image.data_pool, "clone_of": image.parent, "snapshots": sorted(image.snapshots), "source": image.metadata.get(DIGEST)}
+                rows.append({**row, **data})
+        return {"images": rows}

@@ -10,18 +10,20 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 # librbd's feature bits (include/rbd/features.h). Those that nobody declares (striping, data-pool, operations, migrating) are left out.
 FEATURES = {"layering": 1, "exclusive-lock": 4, "object-map": 8, "fast-diff": 16, "deep-flatten": 32, "journaling": 64}
+
+
+# A pool and a namespace in it, "" for none.
+Place = t.Tuple[str, str]
 
 
 @dataclasses.dataclass
@@ -40,20 +42,22 @@ class Image:
 
 
 def spec(pool: str, namespace: str, name: str) -> str:
-    """Return the name of an image as Ceph writes it."""
     return "/".join(part for part in (pool, namespace, name) if part)
 
 
 class SnapshotName(t.NamedTuple):
-    """pool/[namespace/]image@snapshot, taken apart. place: pool and namespace. path: the image's name."""
+    """pool/[namespace/]image@snapshot, taken apart. path: the image's name."""
 
-    place: tuple[str, str]
+    place: Place
     image: str
     snapshot: str
 
     @property
     def path(self) -> str:
         return spec(*self.place, self.image)
+
+    def __str__(self) -> str:
+        return f"{self.path}@{self.snapshot}"
 
 
 def split_snapshot(text: str) -> SnapshotName:
@@ -70,13 +74,11 @@ def mask_of(features: t.Optional[t.Iterable[str]]) -> t.Optional[int]:
 
 
 class Librbd:
-    """The images of one cluster, opened over one connection. A place is a pool and a namespace, "" for none."""
-
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._contexts: dict[tuple[str, str], t.Any] = {}
+        self._contexts: dict[Place, t.Any] = {}
 
-    def context(self, place: tuple[str, str]) -> t.Any:
+    def context(self, place: Place) -> t.Any:
         """Return the I/O context of a place. Raises rados.ObjectNotFound where there is no such pool."""
         if place not in self._contexts:
             context = self.connection.rados.open_ioctx(place[0])
@@ -87,24 +89,23 @@ class Librbd:
         return self._contexts[place]
 
     def close(self) -> None:
+        """Close what was opened. Must come before the connection's own end."""
         while self._contexts:
             self._contexts.popitem()[1].close()
 
-    def open(self, place: tuple[str, str], name: str) -> t.Any:
+    def open(self, place: Place, name: str) -> t.Any:
         return rbd.Image(self.context(place), name)
 
-    def read(self, place: tuple[str, str], name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
+    def read(self, place: Place, name: str, pools: t.Mapping[int, str]) -> t.Optional[Image]:
         """Return one image, or None where it has gone since it was listed."""
         try:
             image = rbd.Image(self.context(place), name, read_only=True)
         except rbd.ImageNotFound:
             return None
         with image:
-            bits = image.features()
-            try:
+            bits, parent = image.features(), None
+            with contextlib.suppress(rbd.ImageNotFound):
                 parent = image.get_parent_image_spec()
-            except rbd.ImageNotFound:
-                parent = None
             # A snapshot that was removed while it has clones lives on for them alone, and is nobody's by name.
             snapshots = [snap["name"] for snap in image.list_snaps() if snap.get("namespace", 0) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
             children = [child for child in image.list_children2() if not child.get("trash")]

@@ -1,11 +1,9 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proof that a consumer can do what it was promised, and nothing else.
+"""The proof that a consumer can do what it was promised, and nothing else: with its own key, from the host that it runs on.
 
-With the consumer's own key, from the host that it runs on: write, read, snapshot, clone and remove in its pools, and be refused
-everywhere else. Whatever is made here has the host's name in its own, is removed whatever happens, and what a killed run left
-behind is removed by the next.
+Whatever is made here has the host's name in its own and is removed whatever happens, by the next run where one was killed.
 
 PRIVATE to the collection.
 """
@@ -23,24 +21,18 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rados, rbd = binding("rados"), binding("rbd")
 
-# Every probe object's and image's name begins so, followed by the host's name.
-PREFIX = "cephstack-probe."
+PREFIX = "cephstack-probe."  # of every probe object's and image's name, before the host's name
 _IMAGE_SIZE = 4 << 20
-_REFUSED = (errno.EPERM, errno.EACCES)
 
-# Commands to the monitors that only an administrator may give. Each is harmless where it is wrongly allowed: one reads, the others
-# remove what does not exist.
+# What only an administrator may tell the monitors. Harmless where it is wrongly allowed: one reads, the others remove what does not exist.
 ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
     ("auth ls", {}),
     ("auth rm", {"entity": "client.cephstack-probe-nobody"}),
@@ -68,8 +60,6 @@ class Report:
 
 
 class Stopwatch:
-    """Collects how long operations take."""
-
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
@@ -84,11 +74,12 @@ class Stopwatch:
         return {operation: round(statistics.median(values) * 1000, 2) for operation, values in self.seconds.items()}
 
 
-def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: int, write: bool = True) -> Report:
-    """Prove what one client can and cannot do. write: False to read only, in check mode.
+class Fault(Exception):
+    """Something is not as promised."""
 
-    Raises Unreachable where the cluster does not answer. Everything else that is not as promised is a problem of the report.
-    """
+
+def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: int, write: bool = True) -> Report:
+    """Prove what one client can and cannot do; what is not as promised is a problem of the report. write: False to read only. Raises Unreachable."""
     report = Report(connection.client)
     name = PREFIX + socket.gethostname()
     there = set(connection.rados.list_pools())
@@ -96,41 +87,26 @@ def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: 
         if pool.name not in there:
             report.problems.append(f"{connection.client}: the pool {pool.name} is not there")
             continue
-        watch = Stopwatch()
+        watch, access = Stopwatch(), "rw" if pool.write else "ro"
+        prove = _PROOFS[pool.kind, pool.write and write]
         try:
             with contextlib.closing(connection.rados.open_ioctx(pool.name)) as io_context:
-                _prove_pool(io_context, pool, name, rounds, write, watch)
-                if not pool.write and write:
-                    report.refused.append(f"write to {pool.name}")
+                prove(io_context, name, rounds, watch)
         except Fault as fault:
             report.problems.append(f"{connection.client}: {fault}")
         except Exception as error:  # librados and librbd have families of errors of their own
             _reraise_unreachable(error, connection)
-            report.problems.append(f"{connection.client}: pool {pool.name} ({'rw' if pool.write else 'ro'}): {error}")
-        report.pools.append({"name": pool.name, "access": "rw" if pool.write else "ro", "kind": pool.kind, "latency": watch.milliseconds()})
-    _prove_refusals(connection, sorted(there - {pool.name for pool in pools}), name, write, report)
+            report.problems.append(f"{connection.client}: pool {pool.name} ({access}): {error}")
+        report.pools.append({"name": pool.name, "access": access, "kind": pool.kind, "latency": watch.milliseconds()})
+    _prove_refusals(connection, pools, there, name, write, report)
     return report
-
-
-class Fault(Exception):
-    """Something is not as promised."""
-
-
-def _prove_pool(io_context: t.Any, pool: PoolAccess, name: str, rounds: int, write: bool, watch: Stopwatch) -> None:
-    if pool.write and write:
-        (_write_images if pool.kind == "rbd" else _write_objects)(io_context, name, rounds, watch)
-    else:
-        (_read_images if pool.kind == "rbd" else _read_objects)(io_context, watch)
-    if not pool.write and write:
-        _must_refuse(f"a write to the read-only pool {pool.name}", lambda: _touch(io_context, name))
 
 
 def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
     with throwaway_images(io_context, name + ".clone", name):
-        api = rbd.RBD()
+        api, block = rbd.RBD(), os.urandom(4096)
         with watch.measure("create"):
             api.create(io_context, name, _IMAGE_SIZE)
-        block = os.urandom(4096)
         with rbd.Image(io_context, name) as image:
             for number in range(rounds):
                 with watch.measure("write"):
@@ -172,15 +148,11 @@ def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) 
             if found != block:
                 raise Fault(f"object {name}: what was read is not what was written")
     finally:
-        _remove_object(io_context, name)
+        with contextlib.suppress(rados.ObjectNotFound):
+            io_context.remove_object(name)
 
 
-def _remove_object(io_context: t.Any, name: str) -> None:
-    with _missing_is_fine():
-        io_context.remove_object(name)
-
-
-def _read_images(io_context: t.Any, watch: Stopwatch) -> None:
+def _read_images(io_context: t.Any, _name: str, _rounds: int, watch: Stopwatch) -> None:
     with watch.measure("list"):
         names = rbd.RBD().list(io_context)
     for name in names[:1]:
@@ -188,7 +160,7 @@ def _read_images(io_context: t.Any, watch: Stopwatch) -> None:
             image.read(0, min(4096, image.size()))
 
 
-def _read_objects(io_context: t.Any, watch: Stopwatch) -> None:
+def _read_objects(io_context: t.Any, _name: str, _rounds: int, watch: Stopwatch) -> None:
     with watch.measure("list"):
         first = next(iter(io_context.list_objects()), None)
     if first is not None:
@@ -196,68 +168,58 @@ def _read_objects(io_context: t.Any, watch: Stopwatch) -> None:
             io_context.read(first.key, 4096)
 
 
+# By what is in a pool, and whether it may be written to.
+_PROOFS = {("rbd", True): _write_images, ("rbd", False): _read_images, ("rados", True): _write_objects, ("rados", False): _read_objects}
+
+
 def _touch(io_context: t.Any, name: str) -> None:
     """Write an object; if that succeeds, remove it again."""
     io_context.write_full(name, b"probe")
-    _remove_object(io_context, name)
+    with contextlib.suppress(rados.ObjectNotFound):
+        io_context.remove_object(name)
 
 
-def _must_refuse(what: str, act: t.Callable[[], t.Any]) -> None:
-    try:
-        act()
-    except Exception as error:
-        if _errno(error) in _REFUSED:
-            return
-        raise
-    raise Fault(f"{what} was not refused")
+def _read_nothing(io_context: t.Any, name: str) -> None:
+    """Read an object that is not there: who may read is told so, who may not is refused."""
+    with contextlib.suppress(rados.ObjectNotFound):
+        io_context.read(name, 1)
 
 
-def _prove_refusals(connection: Connection, foreign: t.Sequence[str], name: str, write: bool, report: Report) -> None:
-    """Everything that was not promised must be refused: all other pools, and the commands of an administrator."""
+def _prove_refusals(connection: Connection, pools: t.Sequence[PoolAccess], there: set[str], name: str, write: bool, report: Report) -> None:
+    """Everything that was not promised must be refused: writes to pools that are to be read, all other pools, and the commands of an administrator."""
 
     def in_pool(pool: str, act: t.Callable[[t.Any, str], t.Any]) -> None:
         with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context:
             act(io_context, name)
 
-    def prove(act: tuple[str, t.Callable[[], t.Any]]) -> str:
+    def prove(act: tuple[str, str, t.Callable[[], t.Any]]) -> str:
         """Return what is wrong, "" where it is refused as it should be."""
-        what = f"{connection.client}: {act[0]} should be refused, and"
+        what, allowed, do = act
         try:
-            _must_refuse(*act)
-        except Fault:
-            return f"{what} is allowed"
+            do()
         except Exception as error:
+            if _errno(error) in (errno.EPERM, errno.EACCES):
+                return ""
             _reraise_unreachable(error, connection)
-            return f"{what} failed otherwise: {error}"
-        return ""
+            return f"{connection.client}: {what} should be refused, and failed otherwise: {error}"
+        return f"{connection.client}: {allowed or f'{what} should be refused, and is allowed'}"
 
-    touches = (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]
-    acts: list[tuple[str, t.Callable[[], t.Any]]] = [(f"{what} {pool}", functools.partial(in_pool, pool, act)) for pool in foreign for what, act in touches]
-    acts += [(prefix, functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
+    acts: list[tuple[str, str, t.Callable[[], t.Any]]] = []
+    for pool in pools:
+        if write and not pool.write and pool.name in there:
+            allowed = f"a write to the read-only pool {pool.name} was not refused"
+            acts.append((f"write to {pool.name}", allowed, functools.partial(in_pool, pool.name, _touch)))
+    for foreign in sorted(there - {pool.name for pool in pools}):
+        for what, act in (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]:
+            acts.append((f"{what} {foreign}", "", functools.partial(in_pool, foreign, act)))
+    acts += [(prefix, "", functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
     with ThreadPoolExecutor(max_workers=16) as workers:
-        for (what, _act), problem in zip(acts, workers.map(prove, acts)):
+        for (what, _allowed, _do), problem in zip(acts, workers.map(prove, acts)):
             (report.problems if problem else report.refused).append(problem or what)
 
 
-def _read_nothing(io_context: t.Any, name: str) -> None:
-    """Read an object that is not there: who may read is told so, who may not is refused."""
-    with _missing_is_fine():
-        io_context.read(name, 1)
-
-
-@contextlib.contextmanager
-def _missing_is_fine() -> t.Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if _errno(error) != errno.ENOENT:
-            raise
-
-
 def _errno(error: Exception) -> int:
-    if isinstance(error, CommandFailed):
-        return error.code
-    code = getattr(error, "errno", None)
+    code = getattr(error, "code", getattr(error, "errno", None))  # that of a command, or of librados
     return abs(code) if isinstance(code, int) else 0
 
 
@@ -268,8 +230,7 @@ def _reraise_unreachable(error: Exception, connection: Connection) -> None:
         raise Unreachable(f"{connection.client}: the cluster did not answer within {connection.timeout} s: {error}") from error
 
 
-@dataclasses.dataclass(frozen=True)
-class Probe:
+class Probe(t.NamedTuple):
     """One client to probe: how to connect as it, and all that its consumers were promised together."""
 
     options: t.Mapping[str, t.Any]
@@ -277,24 +238,15 @@ class Probe:
 
 
 def plan_probes(connection: t.Mapping[str, t.Any], consumers: t.Iterable[t.Mapping[str, t.Any]]) -> list[Probe]:
-    """Return one probe a client, in the order of the declaration. Two consumers may share a client: then it has the pools of both.
-
-    connection: a dict of the shape of CONNECTION_OPTIONS; its key is only used for a consumer of its very client,
-    its keyring for all of them.
-    """
-    options: dict[str, dict[str, t.Any]] = {}
+    """One probe a client, with the pools of all its consumers. connection: its key is used for its very client only, its keyring for all."""
     pools: dict[str, dict[str, PoolAccess]] = {}
     for consumer in consumers:
-        client = client_of(consumer)
-        own = options.setdefault(client, {**connection, "client": client})
-        if client != connection.get("client"):
-            own["key"] = None
-        kind = KINDS[consumer.get("kind") or "rbd"]
-        known = pools.setdefault(client, {})
+        known = pools.setdefault(client_of(consumer), {})
         for pool in consumer.get("pools") or ():
             write = pool.get("access", "rw") == "rw" or (pool["name"] in known and known[pool["name"]].write)
-            known[pool["name"]] = PoolAccess(pool["name"], write, kind)
-    return [Probe(options[client], tuple(pools[client].values())) for client in options]
+            known[pool["name"]] = PoolAccess(pool["name"], write, KINDS[consumer.get("kind") or "rbd"])
+    keys = {connection.get("client"): connection.get("key")}
+    return [Probe({**connection, "client": client, "key": keys.get(client)}, tuple(known.values())) for client, known in pools.items()]
 
 
 def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Report]:
@@ -311,11 +263,6 @@ def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Repor
         return list(workers.map(one, probes))
 
 
-def _read_part(io_context: t.Any, marker: t.Mapping[str, t.Any]) -> bytes:
-    with rbd.Image(io_context, marker["image"], read_only=True) as image:
-        return bytes(image.read(marker["offset"], marker["length"]))
-
-
 def read_markers(
     connection: t.Mapping[str, t.Any], probes: t.Sequence[Probe], markers: t.Sequence[t.Mapping[str, t.Any]]
 ) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -325,12 +272,14 @@ def read_markers(
     problems: list[str] = []
     for marker in markers:
         client = marker.get("client") or connection.get("client") or "client.admin"
-        options = known.get(client) or {**connection, "client": client}
+        place = {"pool": marker["pool"], "image": marker["image"]}
         try:
-            with Connection(options) as opened, contextlib.closing(opened.rados.open_ioctx(marker["pool"])) as io_context:
-                data = _read_part(io_context, marker)
+            with contextlib.ExitStack() as stack:
+                opened = stack.enter_context(Connection(known.get(client) or {**connection, "client": client}))
+                io_context = stack.enter_context(contextlib.closing(opened.rados.open_ioctx(marker["pool"])))
+                image = stack.enter_context(rbd.Image(io_context, marker["image"], read_only=True))
+                data = bytes(image.read(marker["offset"], marker["length"]))
+            found.append({**place, "text": readable(data), "hex": data.hex()})
         except Exception as error:  # Unreachable, and the families of librados and librbd
-            problems.append(f"{marker['pool']}/{marker['image']} could not be read as {client}: {error}")
-            continue
-        found.append({"pool": marker["pool"], "image": marker["image"], "text": readable(data), "hex": data.hex()})
+            problems.append(f"{'/'.join(place.values())} could not be read as {client}: {error}")
     return found, problems

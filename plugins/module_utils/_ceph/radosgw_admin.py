@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two ways to ask for users, buckets and the site, and to change them: radosgw-admin and the gateways' Admin Ops API.
 
-radosgw-admin makes the site and the first user, for which there is no other way; it has no key on its command line.
-Everything else goes through the gateways' Admin Ops and S3 APIs, a call of which costs a few milliseconds.
+radosgw-admin makes the site and the first user, for which there is no other way; a call of the APIs costs a few milliseconds.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 
@@ -30,91 +30,84 @@ TRUST: dict[str, t.Any] = {
     ),
 }
 
-# radosgw-admin would make the pools that it misses: it is asked for nothing where there is nothing
-ROOT_POOL = ".rgw.root"
+ROOT_POOL = ".rgw.root"  # radosgw-admin would make the pools that it misses: it is asked for nothing where there is nothing
 
 
 class RadosgwAdmin:
     """radosgw-admin as the client of a connection. The key reaches it through memory, never its command line or a file."""
 
     def __init__(self, connection: t.Mapping[str, t.Any], place: t.Sequence[str] = ()) -> None:
-        self._client = connection.get("client") or "client.admin"
-        key = connection.get("key")
-        self._keyring = f"[{self._client}]\nkey = {key}\n" if key else ""
-        self._place = list(place)
+        self._client, self._place = connection.get("client") or "client.admin", place
         self._timeout = 4 * (connection.get("timeout") or 30)
-        base = ["radosgw-admin", "--name", self._client]
-        base += (
-            ["-c", "/dev/null", "--mon-host", connection["mon_host"]] if connection.get("mon_host") else ["-c", connection.get("conf") or "/etc/ceph/ceph.conf"]
-        )
-        if key or connection.get("keyring"):
-            base += ["--keyring", "{secret}" if key else connection["keyring"]]
-        self._base = base
+        key, keyring, mon_host = (connection.get(name) for name in ("key", "keyring", "mon_host"))
+        self._keyring = f"[{self._client}]\nkey = {key}\n" if key else ""
+        where = ["-c", "/dev/null", "--mon-host", str(mon_host)] if mon_host else ["-c", connection.get("conf") or "/etc/ceph/ceph.conf"]
+        how = ["--keyring", "{secret}" if key else str(keyring)] if key or keyring else []
+        self._base = ["radosgw-admin", "--name", self._client, *where, *how]
 
     def __call__(self, *arguments: str, place: bool = True, body: t.Optional[str] = None) -> t.Any:
         """Run one command; return its parsed JSON (None where it says nothing). Raises ApiFailed, Unreachable, Invalid."""
-        argv = [*self._base, *arguments, *(self._place if place else ())]
+        what = f"radosgw-admin {' '.join(arguments[:2])}"
         try:
-            done = process.complete(argv, self._keyring, self._timeout, body or "")
+            done = process.complete([*self._base, *arguments, *(self._place if place else ())], self._keyring, self._timeout, body or "")
         except process.CommandError as error:
             if error.code == process.MISSING:
                 raise Invalid(["radosgw-admin is missing on this host: install the package radosgw"]) from None
-            raise Unreachable(f"radosgw-admin {' '.join(arguments[:2])} as {self._client}: no answer within {self._timeout} s") from None
+            raise Unreachable(f"{what} as {self._client}: no answer within {self._timeout} s") from None
         if done.code:
             said = [line for line in done.err.strip().splitlines() if line.strip()]
-            raise ApiFailed(f"radosgw-admin {' '.join(arguments[:2])}", done.code, "failed", said[-1] if said else "")
+            raise ApiFailed(what, done.code, "failed", said[-1] if said else "")
         return json.loads(done.out) if done.out.strip().startswith(("{", "[")) else None
 
 
 class AdminOps:
-    """The Admin Ops API as one of its users. cli: radosgw-admin, for what this API hasn't. client: None where no gateway was named."""
+    """The Admin Ops API as one of its users. cli: radosgw-admin, for what this API hasn't."""
 
-    def __init__(self, uid: str, cli: RadosgwAdmin, client: t.Optional[Client]) -> None:
-        self.uid = uid
-        self.cli = cli
-        self._client = client
+    def __init__(self, uid: str, cli: RadosgwAdmin, client: Client) -> None:
+        self.uid, self.cli, self._client = uid, cli, client
         self._credentials: dict[str, Credentials] = {}
-
-    @property
-    def client(self) -> Client:
-        if self._client is None:
-            raise Unreachable("no object gateway was named")
-        return self._client
+        self._s3: dict[str, t.Any] = {}
 
     def __call__(self, method: str, path: str, body: bytes = b"", **query: t.Any) -> t.Any:
         """Return the parsed answer, None where it is empty. Raises ApiFailed, Unreachable."""
         texts = {key.replace("_", "-"): str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items() if value is not None}
-        return self.client.json(self._credentials[self.uid], method, f"/admin/{path}", texts, body)
+        return self._client.json(self._credentials[self.uid], method, f"/admin/{path}", texts, body)
 
-    def user(self, uid: str) -> t.Optional[dict[str, t.Any]]:
-        """Return a user's record, None where there is none."""
+    def find(self, path: str, **query: t.Any) -> t.Any:
+        """Read something; None where it is not there."""
         try:
-            record: dict[str, t.Any] = self("GET", "metadata/user", key=uid)["data"]
+            return self("GET", path, **query)
         except ApiFailed as error:
             if error.status == 404:
                 return None
             raise
-        return record
 
-    def keep(self, record: t.Mapping[str, t.Any]) -> None:
+    def user(self, uid: str) -> t.Optional[dict[str, t.Any]]:
+        return (self.find("metadata/user", key=uid) or {}).get("data")
+
+    def keep(self, uid: str, record: t.Mapping[str, t.Any]) -> None:
         """Remember with which key a user's requests are signed."""
         keys = keys_of(record)
         if keys:
-            tenant = record.get("tenant") or ""
-            uid = record["user_id"] if "$" in record["user_id"] or not tenant else f"{tenant}${record['user_id']}"
-            access = sorted(keys)[0]
+            access = min(keys)
             self._credentials[uid] = Credentials(access, keys[access])
 
     def credentials(self, uid: str) -> Credentials:
         """Return the credentials of a user, asked for where they aren't known yet."""
         if uid not in self._credentials:
-            record = self.user(uid)
-            if record is not None:
-                self.keep(record)
-        try:
-            return self._credentials[uid]
-        except KeyError:
-            raise RuntimeError(f"the user {uid} has no key to sign with") from None
+            self.keep(uid, self.user(uid) or {"user_id": uid})
+        if uid not in self._credentials:
+            raise RuntimeError(f"the user {uid} has no key to sign with")
+        return self._credentials[uid]
+
+    def open_s3(self, uids: t.Iterable[str]) -> None:
+        """Make the clients by which s3() asks as some users, be they there yet or not; before any thread does so."""
+        for uid in uids:
+            if uid not in self._s3:
+                self._s3[uid] = self._client.s3(functools.partial(self.credentials, uid))
+
+    def s3(self, uid: str) -> t.Any:
+        return self._s3[uid]
 
 
 def pool_names(connection: t.Any) -> set[str]:

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -45,19 +46,15 @@ OPTIONS: dict[str, t.Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """The declared realm, with one zonegroup and one zone of it.
-
-    master: whether the zone shall be its zonegroup's master; None: as it is, and the first zone of a zonegroup is.
-    system_key: the access key and the secret with which zones of the realm ask each other. None: as it is.
-    """
+    """The declared realm, with one zonegroup and one zone of it. What is None is left as it is."""
 
     realm: str
     zonegroup: str
     zone: str
     endpoints: t.Tuple[str, ...] = ()
     hostnames: t.Optional[t.Tuple[str, ...]] = None
-    master: t.Optional[bool] = None
-    system_key: t.Optional[t.Mapping[str, t.Any]] = None
+    master: t.Optional[bool] = None  # whether the zone shall be its zonegroup's master; the first zone of a zonegroup is
+    system_key: t.Optional[t.Mapping[str, t.Any]] = None  # the access key and the secret with which zones of the realm ask each other
 
     @property
     def arguments(self) -> list[str]:
@@ -67,25 +64,17 @@ class Site:
 
 @dataclasses.dataclass
 class Observed:
-    """What is.
-
-    realms, zonegroups, zones: name -> as radosgw-admin tells it; other zones than the declared one only by name (None).
-    The declared zonegroup has master (the name of its master zone, None where it has none yet), leads (whether it is the realm's master
-    zonegroup) and members (the names of all its zones, those of other clusters too).
-    period: the declared zonegroup as the realm's current period has it.
-    lead_zonegroup, lead_zone: the names of the realm's master zonegroup and of its master zone, which has the say over users and buckets, as the
-    current period has them. None where there are none yet.
-    default_realm: whether the declared realm is the cluster's default; another_default: the name of the realm that is it instead.
-    """
+    """What is. realms, zonegroups, zones: name -> as radosgw-admin tells it; others than the declared ones only by name (None)."""
 
     realms: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    # The declared one has master (the name of its master zone, if any), leads (whether it is the realm's master) and members (the names of all its zones).
     zonegroups: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
     zones: t.Dict[str, t.Any] = dataclasses.field(default_factory=dict)
-    period: t.Optional[t.Dict[str, t.Any]] = None
-    lead_zonegroup: t.Optional[str] = None
-    lead_zone: t.Optional[str] = None
-    default_realm: bool = True
-    another_default: t.Optional[str] = None
+    period: t.Optional[t.Dict[str, t.Any]] = None  # the declared zonegroup as the realm's current period has it
+    lead_zonegroup: t.Optional[str] = None  # the realm's master in that period, if any
+    lead_zone: t.Optional[str] = None  # the master of that one, which has the say over users and buckets
+    default_realm: bool = True  # whether the declared realm is the cluster's default
+    another_default: t.Optional[str] = None  # the name of the realm that is it instead
 
     def led_elsewhere(self, site: t.Optional[Site]) -> bool:
         """Whether another zone than the declared one has the say over users and buckets."""
@@ -96,43 +85,41 @@ def parse(given: t.Mapping[str, t.Any], endpoints: t.Iterable[str]) -> Site:
     """Return the declared site. endpoints: of the gateways, where the site has none of its own."""
     hostnames, own, key = given.get("hostnames"), given.get("endpoints"), given.get("system_key")
     return Site(
-        given["realm"],
-        given["zonegroup"],
-        given["zone"],
-        tuple(endpoints if own is None else own),
-        None if hostnames is None else tuple(sorted(hostnames)),
-        given.get("master"),
-        {**key, "secret_key": Secret(key["secret_key"])} if key else None,
+        **{kind: given[kind] for kind in ("realm", "zonegroup", "zone")},
+        endpoints=tuple(endpoints if own is None else own),
+        hostnames=None if hostnames is None else tuple(sorted(hostnames)),
+        master=given.get("master"),
+        system_key={**key, "secret_key": Secret(key["secret_key"])} if key else None,
     )
 
 
-# -- what is
-
-
 def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> None:
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        realms, groups, zones = pool.map(lambda kind: cli(kind, "list", place=False), ("realm", "zonegroup", "zone"))
-    observed.realms = dict.fromkeys(realms["realms"])
-    observed.zonegroups = dict.fromkeys(groups["zonegroups"])
-    observed.zones = dict.fromkeys(zones["zones"])
-    if site is None:
-        return
-    realm = [f"--rgw-realm={site.realm}"] if site.realm in observed.realms else []
-    asked: list[tuple[str, ...]] = []
-    if realm:
-        asked += [("realm", "get", *realm), ("period", "get", *realm)]
-    if site.zonegroup in observed.zonegroups:
-        asked.append(("zonegroup", "get", *realm, f"--rgw-zonegroup={site.zonegroup}"))
-    if site.zone in observed.zones:
-        asked.append(("zone", "get", *realm, f"--rgw-zone={site.zone}"))
+    def get(kind: str, *names: str) -> t.Any:
+        return cli(kind, "get", *names, place=False)
+
     with ThreadPoolExecutor(max_workers=4) as pool:
-        found = dict(zip((one[0] for one in asked), pool.map(lambda one: cli(*one, place=False), asked)))
+        realms, groups, zones = pool.map(lambda kind: cli(kind, "list", place=False), ("realm", "zonegroup", "zone"))
+        observed.realms, observed.zonegroups, observed.zones = (
+            dict.fromkeys(known[key]) for known, key in ((realms, "realms"), (groups, "zonegroups"), (zones, "zones"))
+        )
+        if site is None:
+            return
+        in_realm, in_group, in_zone = site.arguments
+        named = [in_realm] if site.realm in observed.realms else []
+        asked = {
+            **({"realm": named, "period": named} if named else {}),
+            **({"zonegroup": [*named, in_group]} if site.zonegroup in observed.zonegroups else {}),
+            **({"zone": [*named, in_zone]} if site.zone in observed.zones else {}),
+        }
+        found = dict(zip(asked, pool.map(lambda kind: get(kind, *asked[kind]), asked)))
     group, zone, period = (found.get(kind) or {} for kind in ("zonegroup", "zone", "period"))
+    default = realms["default_info"]
     if "realm" in found:
         observed.realms[site.realm] = found["realm"]
-        observed.default_realm = realms["default_info"] == found["realm"]["id"]
-    if realms["default_info"] and not observed.default_realm:
-        observed.another_default = _realm_name(realms, cli)
+        observed.default_realm = default == found["realm"]["id"]
+    if default and not observed.default_realm:  # which is told by its id
+        others = (get("realm", f"--rgw-realm={name}") for name in realms["realms"])
+        observed.another_default = str(next((one["name"] for one in others if one["id"] == default), default))
     if group:
         observed.zonegroups[site.zonegroup] = _tidy_group(group)
     if zone:
@@ -146,18 +133,13 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
             "system_key": {"access_key": key["access_key"], "secret_key": Secret(key["secret_key"])} if key.get("access_key") else None,
         }
     for one in period.get("period_map", {}).get("zonegroups", ()):
+        tidy = _tidy_group(one)
         if one["id"] == period["master_zonegroup"]:
-            observed.lead_zonegroup, observed.lead_zone = one["name"], _tidy_group(one)["master"]
+            observed.lead_zonegroup, observed.lead_zone = one["name"], tidy["master"]
         if one["name"] == site.zonegroup:
-            places = {place["name"]: place for place in one["zones"]}
-            observed.period = {**_tidy_group(one), "zonegroup": site.zonegroup, "zone": site.zone if site.zone in places else None}
-            observed.period["zone_endpoints"] = sorted(places.get(site.zone, {}).get("endpoints", ()))
-
-
-def _realm_name(realms: t.Mapping[str, t.Any], cli: RadosgwAdmin) -> str:
-    """The name of the default realm, which is told by its id."""
-    found = (cli("realm", "get", f"--rgw-realm={name}", place=False) for name in realms["realms"])
-    return str(next((one["name"] for one in found if one["id"] == realms["default_info"]), realms["default_info"]))
+            places = {place["name"]: sorted(place.get("endpoints", ())) for place in one["zones"]}
+            where = {"zonegroup": site.zonegroup, "zone": site.zone if site.zone in places else None}
+            observed.period = {**tidy, **where, "zone_endpoints": places.get(site.zone, [])}
 
 
 def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict[str, t.Any]:
@@ -165,17 +147,9 @@ def _tidy_place(place: t.Mapping[str, t.Any], realm_id: t.Optional[str]) -> dict
 
 
 def _tidy_group(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    names = {zone["id"]: zone["name"] for zone in group["zones"]}
-    master = group.get("master_zone")
-    return {
-        **_tidy_place(group, group.get("realm_id")),
-        "master": names.get(master, master) or None,
-        "leads": is_true(group.get("is_master", False)),
-        "members": sorted(names.values()),
-    }
-
-
-# -- what must change
+    names, master = {zone["id"]: zone["name"] for zone in group["zones"]}, group.get("master_zone")
+    more = {"master": names.get(master, master) or None, "leads": is_true(group.get("is_master", False)), "members": sorted(names.values())}
+    return {**_tidy_place(group, group.get("realm_id")), **more}
 
 
 def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
@@ -203,6 +177,7 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> Non
     realm = (observed.realms.get(site.realm) or {}).get("id")
     _plan_place("zonegroup", site, realm, {**group, "master": group["leads"]} if group else {}, group_want, leads, over, cli, draft)
     _plan_place("zone", site, realm, zone, zone_want, master, lost, cli, draft)
+
     period = {"zonegroup": site.zonegroup, "zone": site.zone, **group_want, **({} if master or not endpoints else {"zone_endpoints": endpoints["endpoints"]})}
     before, after = differing(committed, period)
     # Which realm is the default is this cluster's own affair
@@ -216,12 +191,9 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> Non
     elif group.get("leads") and not leads:
         reason = f"the zonegroup {site.zonegroup} is staged to be the realm's master instead of {lead}"
     # What has been staged takes effect with the next period; also what an earlier run staged and could not commit, where nothing differs.
-    action, old, needs = "update" if observed.period else "create", before if observed.period else None, draft.ids("realm", "zonegroup", "zone")
-
-    def commit() -> None:
-        cli("period", "update", "--commit", *site.arguments, place=False)
-
-    draft.add(Change("period", site.realm, action, old, after, commit, needs=needs, **_loss(reason)))
+    action, old = ("update", before) if observed.period else ("create", None)
+    commit = functools.partial(cli, "period", "update", "--commit", *site.arguments, place=False)
+    draft.add(Change("period", site.realm, action, old, after, commit, needs=draft.ids("realm", "zonegroup", "zone"), **_loss(reason)))
     commits_here = not observed.led_elsewhere(site) or (leads and master)
     if not commits_here and site.system_key is None and not zone.get("system_key"):
         draft.problem(
@@ -236,66 +208,49 @@ def _loss(reason: str) -> dict[str, t.Any]:
 
 
 def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
-    name, reason = f"--rgw-realm={site.realm}", ""
+    there, others, reason = observed.realms.get(site.realm) is not None, sorted(set(observed.zones) - {site.zone}), ""
     if observed.another_default:
         reason = f"{observed.another_default} would no longer be the default realm: gateways and tools that name no realm would leave it"
-    if observed.realms.get(site.realm) is not None:
-        default = {"default": observed.default_realm}
-        draft.ensure("realm", site.realm, default, {"default": True}, lambda: cli("realm", "default", name, place=False), **_loss(reason))
-        return
     # Gateways that ran without a realm keep their users and buckets in a zone that a realm with another zone would hide.
-    others = sorted(set(observed.zones) - {site.zone})
-    if others and not observed.realms and observed.zones.get(site.zone) is None:
+    if not there and others and not observed.realms and observed.zones.get(site.zone) is None:
         reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
-    draft.ensure("realm", site.realm, None, {"name": site.realm}, lambda: cli("realm", "create", name, "--default", place=False), **_loss(reason))
+    default, named = observed.default_realm, f"--rgw-realm={site.realm}"
+    have, wish, command = ({"default": default}, {"default": True}, ["default"]) if there else (None, {"name": site.realm}, ["create", "--default"])
+    draft.ensure("realm", site.realm, have, wish, functools.partial(cli, "realm", *command, named, place=False), **_loss(reason))
 
 
 def _plan_place(
     kind: str, site: Site, realm: t.Any, have: dict[str, t.Any], wish: dict[str, t.Any], master: bool, reason: str, cli: RadosgwAdmin, draft: Draft
 ) -> None:
     """Make or change the zonegroup or the zone. realm: its id. have: empty where it is not there. master: of what is above it. reason: why it is a loss."""
-    name = site.zonegroup if kind == "zonegroup" else site.zone
+    name, before = site.zonegroup if kind == "zonegroup" else site.zone, None
     if not have:
         wish = {"name": name, **wish, "master": master}
+    elif have.get("realm_id") and realm and have["realm_id"] != realm:
+        draft.problem(f"the {kind} {name} belongs to another realm")
+        return
     else:
-        if have.get("realm_id") and realm and have["realm_id"] != realm:
-            draft.problem(f"the {kind} {name} belongs to another realm")
-            return
-        if not have.get("realm_id") or not realm:
-            wish = {"realm": site.realm, **wish}
-        if master:
-            wish = {**wish, "master": True}
-    draft.ensure(
-        kind,
-        name,
-        {**have, "realm": None, "hostnames": have.get("hostnames", [])} if have else None,
-        wish,
-        lambda: _set_place(cli, kind, site, True, wish, bool(reason)),
-        lambda after: _set_place(cli, kind, site, False, after, bool(reason)),
-        needs=draft.ids("realm", "zonegroup"),
-        **_loss(reason),
-    )
+        before = {**have, "realm": None, "hostnames": have.get("hostnames", [])}
+        own = {} if have.get("realm_id") and realm else {"realm": site.realm}
+        wish = {**own, **wish, **({"master": True} if master else {})}
+    change = functools.partial(_set_place, cli, kind, site, not have, bool(reason))
+    draft.ensure(kind, name, before, wish, functools.partial(change, wish), change, needs=draft.ids("realm", "zonegroup"), **_loss(reason))
 
 
-def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> list[str]:
+def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> t.Iterator[str]:
     """What of the declaration goes against what the realm is. now: the zonegroup's master zone, None where it has none."""
     if site.master is False and now is None:
-        return [
+        yield (
             f"zone {site.zone}: master is false, and the zonegroup {site.zonegroup} has no master on this cluster's knowledge: pull the realm first "
             f"(radosgw-admin realm pull --rgw-realm={site.realm} --url=… on a host of the gateways), or leave master out"
-        ]
-    if site.master is False and now == site.zone:
-        return [f"zone {site.zone}: master is false, and it is the master of the zonegroup {site.zonegroup}: make another zone its master first"]
-    group = observed.zonegroups.get(site.zonegroup) or {}
-    if site.zone not in observed.zones and site.zone in group.get("members", ()):
-        return [f"zone {site.zone}: the zonegroup {site.zonegroup} has a zone of that name on another cluster: give this cluster's zone another name"]
-    return []
+        )
+    elif site.master is False and now == site.zone:
+        yield f"zone {site.zone}: master is false, and it is the master of the zonegroup {site.zonegroup}: make another zone its master first"
+    elif site.zone not in observed.zones and site.zone in (observed.zonegroups.get(site.zonegroup) or {}).get("members", ()):
+        yield f"zone {site.zone}: the zonegroup {site.zonegroup} has a zone of that name on another cluster: give this cluster's zone another name"
 
 
-# -- what changes them
-
-
-def _set_place(cli: RadosgwAdmin, kind: str, site: Site, new: bool, after: t.Mapping[str, t.Any], over: bool) -> None:
+def _set_place(cli: RadosgwAdmin, kind: str, site: Site, new: bool, over: bool, after: t.Mapping[str, t.Any]) -> None:
     """Make or change the zonegroup or the zone. after: what differs; of the rest nothing is said. over: whether it takes another's place."""
     where = site.arguments if kind == "zone" else site.arguments[:2]
     arguments = [*where, *(["--master"] if after.get("master") else [])]
@@ -306,15 +261,10 @@ def _set_place(cli: RadosgwAdmin, kind: str, site: Site, new: bool, after: t.Map
     cli(kind, "create" if new else "modify", *arguments, place=False)
     if new and kind == "zone":  # Ceph 16 forgets the realm of a new zone, though it says that it kept it
         cli(kind, "modify", *arguments, place=False)
-    if "hostnames" in after:
-        _set_in(cli, kind, where, "hostnames", after["hostnames"])
-    if "system_key" in after:
-        key = after["system_key"]
-        _set_in(cli, kind, where, "system_key", {"access_key": key["access_key"], "secret_key": key["secret_key"].reveal()})
-
-
-def _set_in(cli: RadosgwAdmin, kind: str, where: t.Sequence[str], key: str, value: t.Any) -> None:
-    """Set what no option sets, or only on the command line, where a secret is seen."""
-    have = cli(kind, "get", *where, place=False)
-    if have.get(key) != value:
-        cli(kind, "set", *where, place=False, body=json.dumps({**have, key: value}))
+    # What no option sets, or only on the command line, where a secret is seen.
+    documents = {key: after[key] for key in ("hostnames", "system_key") if key in after}
+    if documents.get("system_key"):
+        documents["system_key"] = {**documents["system_key"], "secret_key": documents["system_key"]["secret_key"].reveal()}
+    have = cli(kind, "get", *where, place=False) if documents else {}
+    if any(have.get(key) != value for key, value in documents.items()):
+        cli(kind, "set", *where, place=False, body=json.dumps({**have, **documents}))

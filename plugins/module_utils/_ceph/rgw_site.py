@@ -116,10 +116,12 @@ class Provider:
     def __init__(self, wanted: Wanted, connection: t.Optional[Connection], options: t.Mapping[str, t.Any], client: t.Optional[s3.Client] = None) -> None:
         self._wanted = wanted
         self._connection = connection
-        self._api = AdminOps(wanted.admin, RadosgwAdmin(options, wanted.site.arguments if wanted.site else []), client)
+        self._api = AdminOps(wanted.admin, RadosgwAdmin(options, wanted.site.arguments if wanted.site else []), client or s3.Client([]))
 
     def observe(self) -> Observed:
         observed = Observed()
+        if self._connection and s3.READY:
+            self._api.open_s3(bucket.owner for bucket in self._wanted.buckets if bucket.present)
         try:
             pools = pool_names(self._connection) if self._connection else ()
             if ROOT_POOL in pools:
@@ -144,7 +146,7 @@ class Provider:
         if wanted.admin not in observed.users or not users.may_ask(observed.users[wanted.admin]):
             self._without_own_user(observed)
             return
-        api.keep(observed.users[wanted.admin])
+        api.keep(wanted.admin, observed.users[wanted.admin])
         with ThreadPoolExecutor(max_workers=_LANE.at_once) as pool:
             listed = pool.map(lambda kind: api("GET", f"metadata/{kind}"), ("user", "bucket"))
             observed.uids, observed.bucket_ids = (frozenset(names) for names in listed)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Object gateways: the S3 API by boto3, and Ceph's Admin Ops API, whose requests are signed in the same way.
 
-boto3's requests go over this collection's own connections, for gateways are asked by their addresses and have certificates for names.
+boto3's go over this collection's own connections, for gateways are asked by their addresses and have certificates for names.
 
 PRIVATE to the collection.
 """
@@ -34,22 +34,18 @@ try:
 except ImportError:
     boto3 = None
 
-# Whether a gateway can be asked; else only in a dry run, before the package is installed.
-READY = boto3 is not None
-
-# Gateways accept any region in the credential scope.
-REGION = "us-east-1"
+READY = boto3 is not None  # whether a gateway can be asked; else only in a dry run, before the package is installed
+REGION = "us-east-1"  # gateways accept any in the credential scope
 _TRIES, _PAUSE = 8, 0.5  # a gateway that takes over a new period answers 503 for a second or two
 
 
-_LOCK = threading.Lock()
-
-
 class Credentials(t.NamedTuple):
-    """An access key and its secret."""
-
     access_key: str
     secret_key: Secret
+
+
+# Of a user, or what gives them where a request is signed: a user may be yet to be made.
+Owner = t.Union[Credentials, t.Callable[[], Credentials]]
 
 
 class ApiFailed(Exception):
@@ -62,7 +58,7 @@ class ApiFailed(Exception):
 
 
 def canonical_query(query: t.Mapping[str, str]) -> str:
-    """Return the query string in the order and encoding that is signed."""
+    """The query string in the order and encoding that is signed."""
     return "&".join(sorted(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in query.items()))
 
 
@@ -83,10 +79,7 @@ def _session() -> t.Any:
 
 
 class Client:
-    """The gateways of one zone. Any of them will do; safe to use from threads (each keeps a connection of its own).
-
-    endpoints: such as "http://10.77.0.11:8080". names: those of Trust. Raises Invalid.
-    """
+    """The gateways of one zone, "http://10.77.0.11:8080"; any will do. Safe in threads, each has its connection. names: those of Trust. Raises Invalid."""
 
     def __init__(
         self, endpoints: t.Sequence[str], validate_certs: bool = True, ca_path: t.Optional[str] = None, timeout: float = 30, names: t.Sequence[str] = ()
@@ -94,38 +87,23 @@ class Client:
         trust = Trust(validate_certs, ca_path, names)
         self._gateways = [Server(endpoint, trust, timeout, f"{endpoint}:") for endpoint in endpoints]
         self._local = threading.local()
-        self._of: dict[Credentials, t.Any] = {}
 
     def wait(self, seconds: float) -> None:
         """Wait until every gateway answers a request of nobody's. Raises Unreachable, naming those that don't."""
-        silent = dict.fromkeys(self._gateways, "")
+        silent: list[str] = []
 
         def all_answer() -> bool:
-            for gateway in list(silent):
-                try:
-                    status = gateway.request("an unsigned read", "GET", gateway.path or "/", safe=True).status
-                except Unreachable as error:
-                    silent[gateway] = str(error)
-                    continue
-                silent[gateway] = f"{gateway} HTTP status {status}"
-                if status < 500:
-                    del silent[gateway]
+            silent[:] = filter(None, map(_trouble, self._gateways))
             return not silent
 
-        wait_until(all_answer, seconds, lambda: Unreachable(f"object gateways do not answer within {seconds} s: " + "; ".join(silent.values())), _PAUSE)
+        wait_until(all_answer, seconds, lambda: Unreachable(f"object gateways do not answer within {seconds} s: {'; '.join(silent)}"), _PAUSE)
 
     def status_without_key(self, path: str) -> int:
-        """Return the HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""
+        """The HTTP status of an unsigned read at the first gateway. path: not yet encoded. Raises Unreachable."""
         return self._gateways[0].request("an unsigned read", "GET", quote(path, safe="/-_.~"), safe=True).status
 
-    def s3(self, credentials: Credentials) -> t.Any:
-        """Return boto3's client of S3 as a user. Its calls raise ApiFailed and Unreachable."""
-        with _LOCK:  # sessions are not for several threads at once
-            if credentials not in self._of:
-                self._of[credentials] = self._make(credentials)
-            return self._of[credentials]
-
-    def _make(self, credentials: Credentials) -> t.Any:
+    def s3(self, owner: Owner) -> t.Any:
+        """Make boto3's client of S3 as a user, for threads, but not in them: sessions are not. Its calls raise ApiFailed and Unreachable."""
         options: dict[str, t.Any] = {"signature_version": UNSIGNED, "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}}
         if "request_checksum_calculation" in Config.OPTION_DEFAULTS:  # gateways before Ceph 20 know no checksums behind a body
             options.update(request_checksum_calculation="when_required", response_checksum_validation="when_required")
@@ -136,9 +114,10 @@ class Client:
         def send(request: t.Any, **_more: t.Any) -> t.Any:
             body = request.body.read() if hasattr(request.body, "read") else request.body or b""
             parts = urlsplit(request.url)
-            # Nobody would wait for what this header asks for.
-            headers = {key: _text(value) for key, value in request.headers.items() if key.lower() not in ("expect", "content-length")}
-            answer = self._send(credentials, request.method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
+            # Nobody would wait for what the header "expect" asks for.
+            texts = {key: value.decode() if isinstance(value, bytes) else str(value) for key, value in request.headers.items()}
+            headers = {key: text for key, text in texts.items() if key.lower() not in ("expect", "content-length")}
+            answer = self._send(owner, request.method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
             raw = urllib3.HTTPResponse(io.BytesIO(answer.body), preload_content=False)
             return awsrequest.AWSResponse(request.url, answer.status, awsrequest.HeadersDict(answer.headers.items()), raw)
 
@@ -156,53 +135,54 @@ class Client:
                 gateway.open()
             except Unreachable as error:
                 failures.append(str(error))
-                continue
-            self._local.gateway = gateway
-            return gateway
+            else:
+                self._local.gateway = gateway
+                return gateway
         raise Unreachable("no object gateway answers: " + "; ".join(failures or ["no endpoint was given"]))
 
-    def _send(self, credentials: Credentials, method: str, target: str, body: bytes, headers: t.Mapping[str, str], sign_body: bool = True) -> Answer:
+    def _send(self, owner: Owner, method: str, target: str, body: bytes, headers: t.Mapping[str, str], sign_body: bool = True) -> Answer:
         """target: path and query, percent-encoded."""
         path, _sign, query = target.partition("?")
         what = f"{method} {unquote(path)}{'?' + '&'.join(sorted(word.partition('=')[0] for word in query.split('&'))) if query else ''}"
-        for remaining in reversed(range(_TRIES)):
+        credentials = owner() if callable(owner) else owner
+        for last in (*[False] * (_TRIES - 1), True):
             gateway = self._gateway()
             signed = sign(credentials, method, f"http://{gateway.netloc}{target}", body, headers, sign_body)
             try:
                 answer = gateway.request(what, method, target, body, signed, safe=True)
+                if answer.status < 300:
+                    return answer
+                if answer.status != 503 or last:
+                    raise ApiFailed(what, answer.status, *_said(answer.body))
             except Unreachable:
                 self._local.gateway = None
-                if not remaining:
+                if last:
                     raise
-                time.sleep(_PAUSE)
-                continue
-            if answer.status == 503 and remaining:
-                time.sleep(_PAUSE)
-                continue
-            if answer.status >= 300:
-                raise ApiFailed(what, answer.status, *_said(answer.body))
-            return answer
-        raise AssertionError("unreachable")
+            time.sleep(_PAUSE)
+        raise AssertionError("the last try returns or raises")
 
-    def request(
-        self, credentials: Credentials, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"", sign_body: bool = True
-    ) -> bytes:
+    def request(self, owner: Owner, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"", sign_body: bool = True) -> bytes:
         """Send one request; return the body of its answer. path: not yet encoded. Raises ApiFailed, Unreachable."""
-        return self._send(credentials, method, quote(path) + ("?" + canonical_query(query) if query else ""), body, {}, sign_body).body
+        return self._send(owner, method, quote(path) + ("?" + canonical_query(query) if query else ""), body, {}, sign_body).body
 
-    def json(self, credentials: Credentials, method: str, path: str, query: t.Optional[t.Mapping[str, str]] = None, body: bytes = b"") -> t.Any:
+    def json(self, owner: Owner, method: str, path: str, query: t.Mapping[str, str], body: bytes = b"") -> t.Any:
         """The same, for the Admin Ops API: return the parsed answer, None where it is empty."""
         # The gateways answer 501 to a signed body in this API (rgw_auth_s3: "completion for this operation NOT IMPLEMENTED")
-        data = self.request(credentials, method, path, {"format": "json", **(query or {})}, body, sign_body=not body)
+        data = self.request(owner, method, path, {"format": "json", **query}, body, sign_body=not body)
         return json.loads(data) if data.strip() else None
 
 
-def _text(value: t.Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _trouble(gateway: Server) -> str:
+    """Why a gateway does not answer a request of nobody's, "" where it does."""
+    try:
+        status = gateway.request("an unsigned read", "GET", gateway.path or "/", safe=True).status
+    except Unreachable as error:
+        return str(error)
+    return f"{gateway} HTTP status {status}" if status >= 500 else ""
 
 
 def _said(data: bytes) -> tuple[str, str]:
-    """Return the code and the message of an error, which is JSON from one API and XML from the other."""
+    """The code and the message of an error, which is JSON from one API and XML from the other."""
     text = data.decode("utf-8", "replace")
     try:
         parsed = json.loads(text)

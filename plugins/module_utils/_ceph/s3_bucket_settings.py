@@ -38,6 +38,8 @@ _DAYS = {
 }
 _SINGLE = {**_DAYS, "expire_delete_markers": ("Expiration", "ExpiredObjectDeleteMarker")}
 _MOVES = {"transitions": ("Transitions", "Days"), "noncurrent_transitions": ("NoncurrentVersionTransitions", "NoncurrentDays")}
+# What a statement of a policy may have as a text or as a list of texts, in any order.
+_LISTS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -45,31 +47,26 @@ def tidy_rule(rule: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     tidy: dict[str, t.Any] = {"id": rule["id"], "enabled": bool(rule.get("enabled", True)), "prefix": rule.get("prefix") or ""}
     if rule.get("tags"):
         tidy["tags"] = {values.word(key): values.word(value) for key, value in rule["tags"].items()}
-    for key in _DAYS:
-        if rule.get(key) is not None:
-            tidy[key] = int(rule[key])
+    tidy.update({key: int(rule[key]) for key in _DAYS if rule.get(key) is not None})
     if rule.get("expire_delete_markers"):
         tidy["expire_delete_markers"] = True
-    for key in _MOVES:
-        if rule.get(key):
-            tidy[key] = sorted(({"days": int(move["days"]), "storage_class": move["storage_class"]} for move in rule[key]), key=_move_order)
+    tidy.update({key: _tidy_moves((int(move["days"]), move["storage_class"]) for move in rule[key]) for key in _MOVES if rule.get(key)})
     return tidy
 
 
-def _move_order(move: t.Mapping[str, t.Any]) -> tuple[int, str]:
-    return move["days"], move["storage_class"] or ""
+def _tidy_moves(moves: t.Iterable[tuple[int, t.Any]]) -> list[dict[str, t.Any]]:
+    """moves: after how many days, and where to."""
+    return [{"days": days, "storage_class": where} for days, where in sorted(moves, key=lambda move: (move[0], move[1] or ""))]
 
 
 def rule_problems(rule: t.Mapping[str, t.Any]) -> list[str]:
     """Return what S3 would not accept of a rule."""
-    tidy = tidy_rule(rule)
-    found = []
-    if not any(key in tidy for key in (*_DAYS, *_MOVES, "expire_delete_markers")):
+    tidy, found = tidy_rule(rule), []
+    if not any(key in tidy for key in (*_SINGLE, *_MOVES)):
         found.append(f"lifecycle rule {rule['id']} does nothing: say what expires or moves")
     if "expiration_days" in tidy and "expire_delete_markers" in tidy:
         found.append(f"lifecycle rule {rule['id']}: expiration_days and expire_delete_markers exclude each other")
-    found.extend(f"lifecycle rule {rule['id']}: {key} must be 1 or more" for key in _DAYS if tidy.get(key, 1) < 1)
-    return found
+    return found + [f"lifecycle rule {rule['id']}: {key} must be 1 or more" for key in _DAYS if tidy.get(key, 1) < 1]
 
 
 def lifecycle_to_s3(rules: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -109,10 +106,11 @@ def lifecycle_from_s3(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str
             if value:
                 rule[key] = value
         for key, (outer, inner) in _MOVES.items():
-            moves = [{"days": move[inner], "storage_class": move.get("StorageClass")} for move in rest.get(outer, ()) if inner in move]
-            rest[outer] = [move for move in rest.get(outer, ()) if inner not in move]
-            if moves:
-                rule[key] = sorted(moves, key=_move_order)
+            moves = rest.pop(outer, [])
+            rest[outer] = [move for move in moves if inner not in move]
+            known = _tidy_moves((move[inner], move.get("StorageClass")) for move in moves if inner in move)
+            if known:
+                rule[key] = known
         other = sorted(f"{key}: {json.dumps(value, default=str)}" for key, value in rest.items() if value)
         rules.append({**rule, "other": other} if other else rule)
     return sorted(rules, key=lambda rule: rule["id"])
@@ -135,27 +133,21 @@ def tidy_policy(policy: t.Union[str, bytes, t.Mapping[str, t.Any], None]) -> t.O
         return None
     if not isinstance(policy, dict):
         raise ValueError("the policy is not a mapping")
-    statements = policy.get("Statement")
-    if isinstance(statements, dict):
-        statements = [statements]
+    said = policy.get("Statement")
+    statements = [said] if isinstance(said, dict) else said
     if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
         raise ValueError("the policy has no Statement")
-    tidy: dict[str, t.Any] = {"Version": values.word(policy.get("Version", version)), "Statement": [_tidy_statement(one) for one in statements]}
-    if policy.get("Id"):
-        tidy["Id"] = policy["Id"]
-    return tidy
+    named = {"Id": policy["Id"]} if policy.get("Id") else {}
+    return {"Version": values.word(policy.get("Version", version)), "Statement": [_tidy_statement(one) for one in statements], **named}
 
 
 def _tidy_statement(statement: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    tidy: dict[str, t.Any] = {}
-    for key, value in statement.items():
-        if key in ("Principal", "NotPrincipal"):
-            value = {"AWS": ["*"]} if value == "*" else {kind: _texts(names) for kind, names in value.items()}
-        elif key in ("Action", "NotAction", "Resource", "NotResource"):
-            value = _texts(value)
-        elif key == "Condition":
-            value = {operator: {name: _texts(values) for name, values in pairs.items()} for operator, pairs in value.items()}
-        tidy[key] = value
+    tidy: dict[str, t.Any] = {key: _texts(value) if key in _LISTS else value for key, value in statement.items()}
+    for key in ("Principal", "NotPrincipal"):
+        if key in tidy:
+            tidy[key] = {"AWS": ["*"]} if tidy[key] == "*" else {kind: _texts(names) for kind, names in tidy[key].items()}
+    if "Condition" in tidy:
+        tidy["Condition"] = {operator: {name: _texts(one) for name, one in pairs.items()} for operator, pairs in tidy["Condition"].items()}
     return tidy
 
 
@@ -165,8 +157,7 @@ def _texts(value: t.Any) -> list[str]:
 
 def is_public(policy: t.Optional[t.Mapping[str, t.Any]]) -> bool:
     """Say whether a tidy policy allows everybody something, without a condition."""
-    for statement in (policy or {}).get("Statement", ()):
-        names = {name for names in statement.get("Principal", {}).values() for name in names}
-        if statement.get("Effect") == "Allow" and "*" in names and not statement.get("Condition"):
-            return True
-    return False
+    return any(
+        one.get("Effect") == "Allow" and not one.get("Condition") and any("*" in names for names in one.get("Principal", {}).values())
+        for one in (policy or {}).get("Statement", ())
+    )

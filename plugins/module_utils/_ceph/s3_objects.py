@@ -8,7 +8,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import os
@@ -26,8 +25,7 @@ except ImportError:
 _PART, _PARTS = 16 << 20, 10000
 
 
-@dataclasses.dataclass(frozen=True)
-class Object:
+class Object(t.NamedTuple):
     """One object as declared. path: the file that it holds; None where it must not be there."""
 
     bucket: str
@@ -42,23 +40,21 @@ class Object:
 
 def parse(declared: t.Sequence[t.Mapping[str, t.Any]], owners: t.Collection[str], check_mode: bool = False) -> list[Object]:
     """Return the objects. Raises Invalid with every mistake. In check mode a file may be one that is yet to be made."""
-    found, problems, seen = [], [], set()
+    found: list[Object] = []
+    problems: list[str] = []
+    seen: set[str] = set()
     for number, item in enumerate(declared):
-        present = item["state"] == "present"
-        one = Object(item["bucket"], item["key"].lstrip("/"), item["owner"], item["path"] if present else None)
-        here = f"objects[{number}] ({one.id})"
-        if one.id in seen:
-            problems.append(f"{here}: declared twice: keep one of them")
+        present, path = item["state"] == "present", item["path"]
+        one = Object(item["bucket"], item["key"].lstrip("/"), item["owner"], path if present else None)
+        for wrong, text in (
+            (one.id in seen, "declared twice: keep one of them"),
+            (one.owner not in owners, f"there is no key of the user {one.owner}: declare it among the users"),
+            (present and not path, "path is missing: name the file on this host"),
+            (present and path and not check_mode and not os.path.isfile(path), f"there is no file {path} on this host"),
+        ):
+            if wrong:
+                problems.append(f"objects[{number}] ({one.id}): {text}")
         seen.add(one.id)
-        if one.owner not in owners:
-            problems.append(f"{here}: there is no key of the user {one.owner}: declare it among the users")
-        if present and not item["path"]:
-            problems.append(f"{here}: path is missing: name the file on this host")
-        elif present and not os.path.isfile(item["path"]):
-            if check_mode:
-                found.append(one)
-                continue
-            problems.append(f"{here}: there is no file {item['path']} on this host")
         found.append(one)
     if problems:
         raise Invalid(problems)
@@ -74,30 +70,27 @@ def digest(path: str, whole: bool = False) -> dict[str, t.Any]:
     if not os.path.isfile(path):
         return {"size": None, "etag": None}
     size, part = os.path.getsize(path), _part_size(path)
-    sums = []  # MD5 is S3's own name for content, no protection
     with open(path, "rb") as file:
         if whole or size < part:
-            return {"size": size, "etag": _md5(file, size)}
-        for _unused in range(0, size, part):
-            sums.append(_md5(file, part))
-    return {"size": size, "etag": f"{hashlib.md5(bytes.fromhex(''.join(sums))).hexdigest()}-{len(sums)}"}
+            return {"size": size, "etag": _md5(file, size).hex()}
+        sums = [_md5(file, part) for _unused in range(0, size, part)]
+    return {"size": size, "etag": f"{hashlib.md5(b''.join(sums)).hexdigest()}-{len(sums)}"}
 
 
-def _md5(file: t.BinaryIO, length: int) -> str:
-    summed = hashlib.md5()
-    while length > 0:
-        piece = file.read(min(length, 4 << 20))
-        if not piece:
-            break
+def _md5(file: t.BinaryIO, length: int) -> bytes:
+    summed, end = hashlib.md5(), file.tell() + length  # S3's own name for content, no protection
+    for piece in iter(lambda: file.read(min(end - file.tell(), 4 << 20)), b""):
         summed.update(piece)
-        length -= len(piece)
-    return summed.hexdigest()
+    return summed.digest()
 
 
-def listed(client: Client, credentials: Credentials, bucket: str) -> t.Optional[dict[str, dict[str, t.Any]]]:
+Listed = t.Optional[t.Dict[str, t.Dict[str, t.Any]]]
+
+
+def _list(s3: t.Any, bucket: str) -> Listed:
     """Return every object of a bucket by key, with size and etag; None where there is no such bucket. Raises ApiFailed, Unreachable."""
     try:
-        pages = client.s3(credentials).get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {entry["Key"]: {"size": entry["Size"], "etag": entry["ETag"].strip('"')} for page in pages for entry in page.get("Contents", ())}
     except ApiFailed as error:
         if error.code == "NoSuchBucket":
@@ -109,16 +102,17 @@ class Provider:
     """Keeps the declared objects. One list a bucket, whatever the number of objects."""
 
     def __init__(self, client: t.Optional[Client], credentials: t.Mapping[str, Credentials], objects: t.Sequence[Object]) -> None:
-        self._client = client
-        self._credentials = credentials
-        self._objects = objects
+        self._client, self._credentials, self._objects = client, credentials, objects
+        self._s3: dict[str, t.Any] = {}
 
-    def observe(self) -> dict[str, t.Optional[dict[str, dict[str, t.Any]]]]:
-        """Return the lists of all declared buckets."""
+    def observe(self) -> dict[str, Listed]:
         owners = {one.bucket: one.owner for one in self._objects}
-        return {bucket: listed(self._client, self._credentials[owner], bucket) if self._client else None for bucket, owner in owners.items()}
+        if self._client is None:
+            return dict.fromkeys(owners)
+        self._s3 = self._s3 or {owner: self._client.s3(self._credentials[owner]) for owner in {one.owner for one in self._objects}}
+        return {bucket: _list(self._s3[owner], bucket) for bucket, owner in owners.items()}
 
-    def plan(self, observed: t.Mapping[str, t.Optional[t.Mapping[str, t.Mapping[str, t.Any]]]]) -> Plan:
+    def plan(self, observed: t.Mapping[str, Listed]) -> Plan:
         """An object differs where its size or sum does. A bucket that is not there yet is a mistake, but in check mode with no gateway."""
         missing = sorted(bucket for bucket, have in observed.items() if have is None)
         if self._client and missing:
@@ -131,7 +125,7 @@ class Provider:
         return draft.plan()
 
     def _write(self, one: Object) -> None:
-        s3 = t.cast(Client, self._client).s3(self._credentials[one.owner])  # without a gateway nothing is applied
+        s3 = self._s3[one.owner]
         if one.path is None:
             s3.delete_object(Bucket=one.bucket, Key=one.key)
         else:
@@ -139,5 +133,4 @@ class Provider:
             s3.upload_file(one.path, one.bucket, one.key, Config=TransferConfig(multipart_threshold=part, multipart_chunksize=part, use_threads=large))
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
-        """Return nothing further."""
         return {}

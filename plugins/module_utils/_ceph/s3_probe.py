@@ -13,7 +13,7 @@ import secrets
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import Stopwatch
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 # The name by which what a killed run left behind is known to the next one.
@@ -21,9 +21,9 @@ PREFIX = "cephstack-probe-"
 _OBJECT = "object"
 
 
-def prove_object(client: Client, credentials: Credentials, bucket: str, where: str, watch: Stopwatch) -> t.Iterator[str]:
-    """Put an object, get it, and try to read it without a key; yield what is not as it should be. It is left there. Raises ApiFailed, Unreachable."""
-    s3, body = client.s3(credentials), secrets.token_bytes(4096)
+def prove_object(client: Client, s3: t.Any, bucket: str, where: str, watch: Stopwatch) -> t.Iterator[str]:
+    """Put an object, get it, and try to read it without a key; yield what is wrong. It is left there. s3: a user's. Raises ApiFailed, Unreachable."""
+    body = secrets.token_bytes(4096)
     with watch.measure("put"):
         s3.put_object(Bucket=bucket, Key=_OBJECT, Body=body)
     with watch.measure("get"):
@@ -35,10 +35,10 @@ def prove_object(client: Client, credentials: Credentials, bucket: str, where: s
         yield f"{where}: a private object answers {status}, not 403, to somebody without a key"
 
 
-def remove_object(client: Client, credentials: Credentials, bucket: str) -> None:
+def remove_object(s3: t.Any, bucket: str) -> None:
     """Remove the object, where it is there. Raises ApiFailed, Unreachable."""
     with _missing_is_fine():
-        client.s3(credentials).delete_object(Bucket=bucket, Key=_OBJECT)
+        s3.delete_object(Bucket=bucket, Key=_OBJECT)
 
 
 @contextlib.contextmanager
@@ -50,40 +50,33 @@ def _missing_is_fine() -> t.Iterator[None]:
             raise
 
 
-def probe(endpoint: str, uid: str, credentials: Credentials, client: Client) -> tuple[dict[str, t.Any], list[str]]:
-    """Make a bucket, put, get and remove an object, and try to read it without a key.
-
-    Return ({endpoint, uid, latency: {operation: milliseconds}}, problems). Leaves nothing behind, whatever happens.
-    """
-    s3, bucket, where, watch = client.s3(credentials), PREFIX + secrets.token_hex(8), f"{uid} at {endpoint}", Stopwatch()
+def probe(endpoint: str, uid: str, client: Client, s3: t.Any) -> tuple[dict[str, t.Any], list[str]]:
+    """Prove a bucket and an object, and leave neither behind. Return ({endpoint, uid, latency: {operation: milliseconds}}, problems)."""
+    bucket, where, watch = PREFIX + secrets.token_hex(8), f"{uid} at {endpoint}", Stopwatch()
     problems: list[str] = []
     try:
         with watch.measure("create bucket"):
             s3.create_bucket(Bucket=bucket)
-    except (ApiFailed, Unreachable) as error:
-        return {"endpoint": endpoint, "uid": uid, "latency": {}}, [f"{where}: {error}"]
-    try:
-        problems.extend(prove_object(client, credentials, bucket, where, watch))
-    except (ApiFailed, Unreachable) as error:
-        problems.append(f"{where}: {error}")
-    finally:
         try:
-            with watch.measure("remove"):
-                sweep(client, credentials, [bucket])
+            problems.extend(prove_object(client, s3, bucket, where, watch))
         except (ApiFailed, Unreachable) as error:
-            problems.append(f"{where}: /{bucket} was left behind: {error}")
+            problems.append(f"{where}: {error}")
+        finally:
+            with watch.measure("remove"):
+                sweep(s3, [bucket])
+    except (ApiFailed, Unreachable) as error:
+        problems.append(f"{where}: the bucket {bucket} could not be made, or not be removed: {error}")
     return {"endpoint": endpoint, "uid": uid, "latency": watch.milliseconds()}, problems
 
 
-def bucket_names(client: Client, credentials: Credentials) -> list[str]:
-    """Return the names of a user's buckets. Raises ApiFailed, Unreachable."""
-    return [bucket["Name"] for bucket in client.s3(credentials).list_buckets()["Buckets"]]
-
-
-def sweep(client: Client, credentials: Credentials, names: t.Iterable[str]) -> None:
+def sweep(s3: t.Any, names: t.Iterable[str]) -> None:
     """Remove what killed runs left behind: of the named buckets of a user, those that are probes'."""
     for name in names:
         if name.startswith(PREFIX):
-            remove_object(client, credentials, name)
+            remove_object(s3, name)
             with _missing_is_fine():
-                client.s3(credentials).delete_bucket(Bucket=name)
+                s3.delete_bucket(Bucket=name)
+
+
+def bucket_names(s3: t.Any) -> list[str]:
+    return [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]

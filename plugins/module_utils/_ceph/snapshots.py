@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, spec
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, Place, spec
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
@@ -27,66 +27,44 @@ class Snapshot:
 
 
 def parse(items: t.Optional[t.Iterable[t.Mapping[str, t.Any]]], problems: list[str]) -> tuple[Snapshot, ...]:
-    """Return the declared snapshots of an image."""
     snapshots = tuple(Snapshot(one["name"], one.get("state", "present") == "present", one.get("protected")) for one in items or ())
     problems.extend(f"snapshot {name} is declared twice" for name in twice(one.name for one in snapshots))
     return snapshots
 
 
 def plan(
-    place: tuple[str, str],
-    image_name: str,
-    wanted: tuple[Snapshot, ...],
-    image: t.Optional[Image],
-    protect: t.Collection[t.Any],
-    librbd: Librbd,
-    problem: t.Callable[[str], None],
-    draft: Draft,
+    draft: Draft, librbd: Librbd, place: Place, image_name: str, wanted: tuple[Snapshot, ...], image: t.Optional[Image], protect: t.Collection[t.Any]
 ) -> None:
-    """place: pool and namespace. image: None where it is to be made. protect: the names of snapshots of which a clone of format 1 is to be made."""
+    """image: None where it is to be made. protect: the names of snapshots of which a clone of format 1 is to be made."""
     path = spec(*place, image_name)
     have, children = ({}, ()) if image is None else (image.snapshots, image.children)
-    named = {snap.name for snap in wanted}
     # Snapshots that nobody declared here, but that a clone of format 1 is to be made of.
-    undeclared = tuple(Snapshot(name) for name in sorted(have) if name not in named and f"{path}@{name}" in protect)
-    for snap in wanted + undeclared:
+    undeclared = have.keys() - {snap.name for snap in wanted}
+    for snap in (*wanted, *(Snapshot(name) for name in sorted(undeclared) if f"{path}@{name}" in protect)):
         name, living = f"{path}@{snap.name}", have.get(snap.name)
         protected = True if name in protect else snap.protected
-        current = None if living is None else {"protected": living}
         desired: t.Optional[dict[str, t.Any]] = {} if protected is None else {"protected": protected}
-        apply: t.Callable[[t.Any, str, bool], None] = _protect
         more: dict[str, t.Any] = {}
         if not snap.present:
-            if children and living:
-                problem(f"snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
-            apply, protected, desired = remove, living, None
-            more = {"risk": Risk.LOSS, "reason": "the state that it keeps would be lost"}
+            desired, more = None, {"risk": Risk.LOSS, "reason": "the state that it keeps would be lost"}
+            if living and children:
+                draft.problem(f"image {path}: snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
         elif living is None:
-            apply, desired = _create, {"name": snap.name, **({"protected": True} if protected else {})}
-            more = {"needs": [f"image/{path}"]}
+            desired, more = {"name": snap.name, **({"protected": True} if protected else {})}, {"needs": [f"image/{path}"]}
         elif living and protected is False and children:
-            problem(f"snapshot {snap.name} has clones and cannot be unprotected")
-        do = functools.partial(_in_image, librbd, place, image_name, apply, snap.name, bool(protected))
-        draft.ensure("snapshot", name, current, desired, do, **more)
+            draft.problem(f"image {path}: snapshot {snap.name} has clones and cannot be unprotected")
+        do = functools.partial(change, librbd, place, image_name, snap.name, living, bool(protected) if snap.present else None)
+        draft.ensure("snapshot", name, None if living is None else {"protected": living}, desired, do, **more)
 
 
-def _in_image(librbd: Librbd, place: tuple[str, str], image_name: str, do: t.Callable[[t.Any, str, bool], None], name: str, protected: bool) -> None:
+def change(librbd: Librbd, place: Place, image_name: str, name: str, before: t.Optional[bool], after: t.Optional[bool]) -> None:
+    """Bring a snapshot from one state to another: None where it is not there, else whether it is protected."""
     with librbd.open(place, image_name) as image:
-        do(image, name, protected)
-
-
-def _create(image: t.Any, name: str, protected: bool) -> None:
-    image.create_snap(name)
-    if protected:
-        image.protect_snap(name)
-
-
-def _protect(image: t.Any, name: str, protected: bool) -> None:
-    (image.protect_snap if protected else image.unprotect_snap)(name)
-
-
-def remove(image: t.Any, name: str, protected: bool) -> None:
-    """image: opened. protected: whether it is."""
-    if protected:
-        image.unprotect_snap(name)
-    image.remove_snap(name)
+        if before is None:
+            image.create_snap(name)
+        if before and not after:
+            image.unprotect_snap(name)
+        if after and not before:
+            image.protect_snap(name)
+        if after is None:
+            image.remove_snap(name)

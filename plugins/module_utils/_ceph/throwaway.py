@@ -13,12 +13,10 @@ import functools
 import time
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 
 @contextlib.contextmanager
@@ -32,21 +30,13 @@ def throwaway_images(io_context: t.Any, *names: str) -> t.Iterator[None]:
 
 
 def remove_images(io_context: t.Any, *names: str) -> None:
-    """Remove images with their snapshots, however far their making had come.
-
-    A process that was just stopped may hold one for a moment; one that was killed, for half a minute.
-    """
+    """Remove images with their snapshots, however far their making had come. One that a killed process held is in use for half a minute."""
     end = time.monotonic() + 40
     for name in names:
-        with contextlib.suppress(rbd.ImageNotFound):
-            _remove_snapshots(io_context, name)
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(io_context, name) as image:
+            for snapshot in list(image.list_snaps()):
+                if image.is_protected_snap(snapshot["name"]):
+                    image.unprotect_snap(snapshot["name"])
+                image.remove_snap(snapshot["name"])
         with contextlib.suppress(rbd.ImageNotFound):
             retry_while(lambda error: isinstance(error, rbd.ImageBusy), functools.partial(rbd.RBD().remove, io_context, name), end - time.monotonic(), 0.2)
-
-
-def _remove_snapshots(io_context: t.Any, name: str) -> None:
-    with rbd.Image(io_context, name) as image:
-        for snapshot in list(image.list_snaps()):
-            if image.is_protected_snap(snapshot["name"]):
-                image.unprotect_snap(snapshot["name"])
-            image.remove_snap(snapshot["name"])

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -43,30 +44,23 @@ ADMIN_CAPS = {"buckets": "*", "metadata": "*", "usage": "read", "users": "*"}
 _FIELDS = ("display_name", "email", "max_buckets", "suspended")
 _FLAGS = ("system", "admin")
 _QUOTAS = {"user_quota": "user", "bucket_quota": "bucket"}
+_PERMISSIONS = {"*": "*", "read,write": "*", "read": "read", "write": "write"}
 
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """A declared user. What is None is left as it is.
-
-    fields: of _FIELDS, _FLAGS, caps (type -> perm) and _QUOTAS what was declared, as current has it.
-    keys: access key -> secret; None: any will do, one is generated.
-    """
-
     uid: str
     present: bool = True
-    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    keys: t.Optional[t.Mapping[str, Secret]] = None
+    fields: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)  # what was declared, as current has it
+    keys: t.Optional[t.Mapping[str, Secret]] = None  # access key -> secret; None: any will do, one is generated
     exclusive_keys: bool = False
 
 
 @dataclasses.dataclass
 class Observed:
-    """users: uid -> as the metadata tell it, for those declared and this collection's own user; uids: all. owned: uid -> ids of buckets, of who is to go."""
-
-    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)
-    uids: t.FrozenSet[str] = frozenset()
-    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)
+    users: t.Dict[str, t.Dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # by uid, as the metadata tell them: those declared and our own
+    uids: t.FrozenSet[str] = frozenset()  # all
+    owned: t.Dict[str, t.List[str]] = dataclasses.field(default_factory=dict)  # by uid: ids of buckets, of who is to go
 
 
 def parse(item: t.Mapping[str, t.Any], admin: str, problems: list[str]) -> User:
@@ -91,27 +85,20 @@ def parse(item: t.Mapping[str, t.Any], admin: str, problems: list[str]) -> User:
             except ValueError as error:
                 problem(str(error))
     fields.update({key: quotas.parse(item[key], problem) for key in _QUOTAS if item.get(key) is not None})
-    keys = None
-    if item.get("keys"):
-        keys = {key["access_key"]: Secret(key["secret_key"]) for key in item["keys"]}
-        if len(keys) < len(item["keys"]):
-            problem("an access key is given twice")
-    elif item.get("exclusive_keys"):
+    keys = {key["access_key"]: Secret(key["secret_key"]) for key in item.get("keys") or ()}
+    if len(keys) < len(item.get("keys") or ()):
+        problem("an access key is given twice")
+    if item.get("exclusive_keys") and not keys:
         problem("exclusive_keys needs keys")
-    return User(item["uid"], item.get("state", "present") == "present", fields, keys, bool(item.get("exclusive_keys")))
+    return User(item["uid"], item.get("state", "present") == "present", fields, keys or None, bool(item.get("exclusive_keys")))
 
 
 def tidy_perm(perm: str) -> str:
     """Return a capability's permission as the gateways write it: read, write or *. Raises ValueError."""
-    words = {word.strip() for word in str(perm).split(",")}
-    if words == {"*"} or words == {"read", "write"}:
-        return "*"
-    if words in ({"read"}, {"write"}):
-        return words.pop()
-    raise ValueError(f"'{perm}' is not a permission: write read, write or *")
-
-
-# -- what is
+    words = ",".join(sorted({word.strip() for word in str(perm).split(",")}))
+    if words not in _PERMISSIONS:
+        raise ValueError(f"'{perm}' is not a permission: write read, write or *")
+    return _PERMISSIONS[words]
 
 
 def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -121,11 +108,9 @@ def _caps(record: t.Mapping[str, t.Any]) -> dict[str, str]:
 def current(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a user's record as the gateways tell it in the form in which users are declared."""
     return {
-        "display_name": record.get("display_name", ""),
-        "email": record.get("email", ""),
+        **{key: record.get(key, "") for key in ("display_name", "email")},
         "max_buckets": record.get("max_buckets"),
-        "suspended": is_true(record.get("suspended", 0)),
-        **{flag: is_true(record.get(flag, False)) for flag in _FLAGS},
+        **{flag: is_true(record.get(flag, False)) for flag in ("suspended", *_FLAGS)},
         "caps": _caps(record),
         **{key: quotas.current(record[key]) for key in _QUOTAS},
         "keys": keys_of(record),
@@ -143,23 +128,19 @@ def observe(observed: Observed, asked: t.Collection[str], leaving: t.Sequence[st
     for uid, found in zip(uids, pool.map(api.user, uids)):
         if found is not None:
             observed.users[uid] = found
-            api.keep({**found, "user_id": uid})
+            api.keep(uid, found)
     for uid, names in zip(leaving, pool.map(lambda uid: api("GET", "bucket", uid=uid), leaving)):
         tenant = uid.partition("$")[0] + "/" if "$" in uid else ""
         observed.owned[uid] = [tenant + name for name in names or ()]
 
 
 def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence[str]) -> dict[str, t.Optional[list[dict[str, str]]]]:
-    """The keys of users, [{access_key, secret_key}]; None for one that is not there. Raises ApiFailed, Unreachable, Invalid: never read as an absence.
-
-    connection: an open one. admin: a RadosgwAdmin.
-    """
+    """The keys of users, [{access_key, secret_key}]; None for one that is not there. admin: a RadosgwAdmin. Raises ApiFailed, Unreachable, Invalid."""
     found: dict[str, t.Optional[list[dict[str, str]]]] = dict.fromkeys(uids)
     pools = pool_names(connection)
-    if ROOT_POOL not in pools or not admin("zone", "list")["zones"]:
+    # Where no gateway has run in this zone, it has no pool for users, and none of them.
+    if ROOT_POOL not in pools or not admin("zone", "list")["zones"] or admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
         return found
-    if admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
-        return found  # no gateway has run in this zone, so it has no users
     living = frozenset(admin("metadata", "list", "user"))
     there = [uid for uid in found if uid in living]
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -168,30 +149,34 @@ def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence
     return found
 
 
-# -- what must change
-
-
 def plan_own(observed: Observed, api: AdminOps, uid: str, needs: t.FrozenSet[str], draft: Draft) -> None:
     """Make this collection's own user, or mend it."""
-    have, current, caps = observed.users.get(uid), None, ADMIN_CAPS
+    have, current = observed.users.get(uid), None
+    wish: dict[str, t.Any] = {"caps": ADMIN_CAPS, "keys": "generated"}
     if have is not None:
         lacking, caps = differing(_caps(have), ADMIN_CAPS)
         current = {"caps": lacking, "suspended": bool(have.get("suspended")), "keys": "generated" if have.get("keys") else None}
-    wish = {"caps": caps, "keys": "generated", **({} if have is None else {"suspended": False})}
-    draft.ensure("user", uid, current, wish, lambda: _create_own(api, uid), lambda after: _mend_own(api, uid, after), needs)
+        wish.update(caps=caps, suspended=False)
+    draft.ensure("user", uid, current, wish, functools.partial(_mend_own, api, uid, {"user": True}), functools.partial(_mend_own, api, uid), needs)
 
 
 def plan(
     users: t.Iterable[User], observed: Observed, pruned: t.Iterable[str], going: t.Collection[str], api: AdminOps, needs: t.FrozenSet[str], draft: Draft
 ) -> None:
     """pruned: uids that go because they are not declared. going: ids of the buckets that are deleted in the same plan."""
+    leaving = dict.fromkeys(pruned, "it is not declared; ")
     for user in users:
         if user.present:
             _plan(user, observed.users.get(user.uid), api, needs, draft)
         elif user.uid in observed.users:
-            _plan_deletion(user.uid, observed, going, api, draft, "")
-    for uid in pruned:
-        _plan_deletion(uid, observed, going, api, draft, "it is not declared; ")
+            leaving[user.uid] = ""
+    for uid, why in leaving.items():
+        owned = sorted(observed.owned.get(uid, []))
+        left = [name for name in owned if name not in going]
+        if left:
+            draft.problem(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
+        apply, needed = functools.partial(api, "DELETE", "user", uid=uid), [f"bucket/{name}" for name in owned]
+        draft.ensure("user", uid, {"buckets": owned}, None, apply, needs=needed, risk=Risk.LOSS, reason=f"{why}its keys would be gone")
 
 
 def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, needs: t.FrozenSet[str], draft: Draft) -> None:
@@ -209,44 +194,32 @@ def _plan(user: User, record: t.Optional[t.Mapping[str, t.Any]], api: AdminOps, 
     elif not keys:
         have["keys"], wish["keys"] = None, "generated"
     before = None if record is None else have
-    draft.ensure("user", user.uid, before, wish, lambda: _create(api, user, wish), lambda after: _update(api, user, after), needs, **lost)
-
-
-def _plan_deletion(uid: str, observed: Observed, going: t.Collection[str], api: AdminOps, draft: Draft, why: str) -> None:
-    owned = observed.owned.get(uid, [])
-    left = sorted(name for name in owned if name not in going)
-    if left:
-        draft.problem(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
-    needs = {f"bucket/{name}" for name in owned}
-    reason = f"{why}its keys would be gone"
-    draft.ensure("user", uid, {"buckets": sorted(owned)}, None, lambda: api("DELETE", "user", uid=uid), needs=needs, risk=Risk.LOSS, reason=reason)
-
-
-# -- what changes them
+    draft.ensure("user", user.uid, before, wish, functools.partial(_create, api, user, wish), functools.partial(_update, api, user), needs, **lost)
 
 
 def _caps_text(caps: t.Mapping[str, str]) -> str:
     return ";".join(f"{kind}={perm}" for kind, perm in sorted(caps.items()))
 
 
-def _create_own(api: AdminOps, uid: str) -> None:
-    record = api.cli("user", "create", f"--uid={uid}", "--display-name=Ansible collection cephstack.cloud", f"--caps={_caps_text(ADMIN_CAPS)}")
-    api.keep(record)
+# How this collection's own user is made, and what of it is mended, by radosgw-admin.
+_OWN = {
+    "user": ("user", "create", "--display-name=Ansible collection cephstack.cloud", f"--caps={_caps_text(ADMIN_CAPS)}"),
+    "suspended": ("user", "enable"),
+    "keys": ("key", "create", "--key-type=s3", "--gen-access-key", "--gen-secret"),
+    "caps": ("caps", "add", f"--caps={_caps_text(ADMIN_CAPS)}"),
+}
 
 
 def _mend_own(api: AdminOps, uid: str, after: t.Mapping[str, t.Any]) -> None:
-    if "suspended" in after:
-        api.cli("user", "enable", f"--uid={uid}")
-    if "keys" in after:
-        api.cli("key", "create", f"--uid={uid}", "--key-type=s3", "--gen-access-key", "--gen-secret")
-    if "caps" in after:
-        api.cli("caps", "add", f"--uid={uid}", f"--caps={_caps_text(ADMIN_CAPS)}")
-    api.keep(api.cli("user", "info", f"--uid={uid}"))
+    for key, command in _OWN.items():
+        if key in after:
+            api.cli(*command, f"--uid={uid}")
+    api.keep(uid, api.cli("user", "info", f"--uid={uid}"))
 
 
 def _create(api: AdminOps, user: User, after: t.Mapping[str, t.Any]) -> None:
     api("PUT", "user", uid=user.uid, display_name=after["display_name"], email=after.get("email"), generate_key=user.keys is None)
-    done = {"display_name", "email"} | ({"keys"} if user.keys is None else set())
+    done = {"display_name", "email", *(["keys"] if user.keys is None else [])}
     _update(api, user, {key: value for key, value in after.items() if key not in done})
 
 
@@ -260,27 +233,24 @@ def _update(api: AdminOps, user: User, after: t.Mapping[str, t.Any]) -> None:
         for method, caps in (("DELETE", gone), ("PUT", after["caps"])):
             if caps:
                 api(method, "user", caps="", uid=uid, user_caps=_caps_text(caps))
-    for key, kind in _QUOTAS.items():
-        if key in after:
-            api("PUT", "user", quota="", uid=uid, quota_type=kind, **quotas.query(after[key]))
-    for flag in _FLAGS:
-        if flag in after:
-            api.cli("user", "modify", f"--uid={uid}", f"--{flag}={str(after[flag]).lower()}")
-    if "keys" in after:
-        _set_keys(api, user)
+    for key in [key for key in _QUOTAS if key in after]:
+        api("PUT", "user", quota="", uid=uid, quota_type=_QUOTAS[key], **quotas.query(after[key]))
+    for flag in [flag for flag in _FLAGS if flag in after]:
+        api.cli("user", "modify", f"--uid={uid}", f"--{flag}={str(after[flag]).lower()}")
+    if "keys" in after and user.keys is None:
+        api("PUT", "user", key="", uid=uid, key_type="s3", generate_key=True)
+    elif "keys" in after:
+        _set_keys(api, user, user.keys or {})
 
 
-def _set_keys(api: AdminOps, user: User) -> None:
-    if user.keys is None:
-        api("PUT", "user", key="", uid=user.uid, key_type="s3", generate_key=True)
-        return
+def _set_keys(api: AdminOps, user: User, given: t.Mapping[str, Secret]) -> None:
     whole = api("GET", "metadata/user", key=user.uid)
     own = without_tenant(whole["data"]["user_id"])
     keys = {key["access_key"]: key for key in whole["data"].get("keys", ())}
     if user.exclusive_keys:
         # Subusers' keys are theirs
-        keys = {access: key for access, key in keys.items() if access in user.keys or without_tenant(key["user"]) != own}
-    for access, secret in user.keys.items():
+        keys = {access: key for access, key in keys.items() if access in given or without_tenant(key["user"]) != own}
+    for access, secret in given.items():
         keys[access] = {**keys.get(access, {"user": user.uid}), "access_key": access, "secret_key": secret.reveal()}
     whole["data"]["keys"] = list(keys.values())
     api("PUT", "metadata/user", body=json.dumps(whole).encode(), key=user.uid)

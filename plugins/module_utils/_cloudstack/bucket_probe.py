@@ -42,15 +42,15 @@ def _probe(client: t.Any, store: t.Mapping[str, t.Any], ca_path: t.Optional[str]
     def remove(only: str = s3_probe.PREFIX) -> None:
         for row in _buckets(client, store, only):
             if row.get("url") and row.get("usersecretkey"):
-                s3_probe.remove_object(*_access(row, ca_path, validate_certs))  # CloudStack deletes only an empty one
+                s3_probe.remove_object(*_access(row, ca_path, validate_certs)[1:])  # CloudStack deletes only an empty one
             client.call("deleteBucket", id=row["id"])
 
     remove()
     try:
         with watch.measure("create bucket"):
             client.job("createBucket", name=name, objectstorageid=store["id"], quota=1)
-        gateway, credentials, bucket = _access(next(_buckets(client, store, name)), ca_path, validate_certs)
-        problems.extend(s3_probe.prove_object(gateway, credentials, bucket, f"object store {store['name']}", watch))
+        gateway, as_owner, bucket = _access(next(_buckets(client, store, name)), ca_path, validate_certs)
+        problems.extend(s3_probe.prove_object(gateway, as_owner, bucket, f"object store {store['name']}", watch))
     finally:
         with watch.measure("remove"):
             remove(name)
@@ -63,8 +63,9 @@ def _buckets(client: t.Any, store: t.Mapping[str, t.Any], begin: str) -> t.Itera
     return (row for row in rows if row.get("objectstorageid") == store["id"] and str(row["name"]).startswith(begin))
 
 
-def _access(row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[s3.Client, s3.Credentials, str]:
-    """How to use a bucket: as CloudStack tells its owner."""
+def _access(row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[s3.Client, t.Any, str]:
+    """How to use a bucket: as CloudStack tells its owner. The gateway, boto3's client of S3 as the owner, and the bucket's name there."""
     parts = urllib.parse.urlsplit(str(row["url"]))
     credentials = s3.Credentials(row["accesskey"].reveal(), row["usersecretkey"])
-    return s3.Client([f"{parts.scheme}://{parts.netloc}"], validate_certs, ca_path), credentials, parts.path.strip("/")
+    gateway = s3.Client([f"{parts.scheme}://{parts.netloc}"], validate_certs, ca_path)
+    return gateway, gateway.s3(credentials), parts.path.strip("/")

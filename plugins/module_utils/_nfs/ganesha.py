@@ -50,19 +50,16 @@ RestartSec=5
 """
 
 
-def io_flusher_refused() -> bool:
-    """Whether this host forbids PR_SET_IO_FLUSHER, without which the server does not start unless it is told to go on.
+def io_flusher_refused(installed: bool) -> bool:
+    """Whether this host forbids PR_SET_IO_FLUSHER, without which a server that asks for it does not start unless it is told to go on.
 
     It takes CAP_SYS_RESOURCE, which containers may lack. Reading the setting (PR_GET_IO_FLUSHER, 58) takes the same and changes nothing.
+    A server that does not ask for it, such as 4.3, does not know the option to go on either.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.prctl(58, 0, 0, 0, 0) == -1 and ctypes.get_errno() == errno.EPERM)
-
-
-def knows_io_flusher() -> bool:
-    """Whether the installed server asks for it at all, and so knows the option to go on without. 4.3 does not."""
+    if ctypes.CDLL(None, use_errno=True).prctl(58, 0, 0, 0, 0) != -1 or ctypes.get_errno() != errno.EPERM:
+        return False
     libraries = pathlib.Path("/usr").glob("lib*/ganesha/libganesha_nfsd.so*")
-    return any(b"allow_set_io_flusher_fail" in path.read_bytes().lower() for path in libraries)
+    return not installed or any(b"allow_set_io_flusher_fail" in path.read_bytes().lower() for path in libraries)
 
 
 def export_ids(pseudos: t.Iterable[str]) -> dict[str, int]:
@@ -115,7 +112,6 @@ CEPH {{
 
 
 def export_text(export: Export, number: int, client: str) -> str:
-    """One export."""
     return f"""EXPORT {{
     Export_Id = {number};
     Path = {export.path};
@@ -156,14 +152,10 @@ class Wanted:
 
 
 def wanted(exports: t.Sequence[Export], client: str, flusher_refused: bool) -> Wanted:
-    """The configuration of the exports."""
     numbers = export_ids(export.pseudo for export in exports)
-    found = {}
-    for export in exports:
-        number = numbers[export.pseudo]
-        # A session keeps the rights with which it began, so a wider or narrower access takes a new one.
-        found[export.pseudo] = f"{number} {export.folder} {export.access} {client}", export_text(export, number, client)
-    return Wanted(head_text(flusher_refused), found)
+    # A session keeps the rights with which it began, so a wider or narrower access takes a new one.
+    fixed = {export.pseudo: f"{numbers[export.pseudo]} {export.folder} {export.access} {client}" for export in exports}
+    return Wanted(head_text(flusher_refused), {one.pseudo: (fixed[one.pseudo], export_text(one, numbers[one.pseudo], client)) for one in exports})
 
 
 def _digest(*texts: str) -> str:
@@ -174,27 +166,24 @@ def unloaded(loaded: t.Optional[str], stamp: str) -> tuple[list[str], list[str]]
     """What the running server does not know yet, out of two stamps: (reasons for a restart, reasons for a reload)."""
     try:
         before = json.loads(loaded or "")
-        start, known = before["start"], {pseudo: tuple(digests) for pseudo, digests in before["exports"].items()}
+        start, known = before["start"], dict(before["exports"])
     except (ValueError, KeyError, TypeError):
         return ["it has not read this configuration"], []
     after = json.loads(stamp)
     restart = ["its settings or its key changed"] if start != after["start"] else []
-    reload = []
-    for pseudo, (fixed, text) in after["exports"].items():
+    reload = [f"{pseudo} is not declared any more" for pseudo in known if pseudo not in after["exports"]]
+    for pseudo, digests in after["exports"].items():
         if pseudo not in known:
             reload.append(f"{pseudo} is new")
-        elif known[pseudo][0] != fixed:
+        elif known[pseudo][0] != digests[0]:
             restart.append(f"{pseudo} is another folder now, or its access is another")
-        elif known[pseudo][1] != text:
+        elif known[pseudo] != digests:
             reload.append(f"{pseudo} changed")
-    reload += [f"{pseudo} is not declared any more" for pseudo in known if pseudo not in after["exports"]]
     return restart, reload
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there of it. serves: the exports that the server shows, None where it does not answer."""
-
     installed: bool = False
     flusher_refused: bool = False
     conf: t.Optional[str] = None
@@ -203,24 +192,17 @@ class Observed:
     file: keyring_files.File = keyring_files.File()
     unit: systemd.Unit = systemd.NO_UNIT
     kernel_server: systemd.Unit = systemd.NO_UNIT
-    serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None
+    serves: t.Optional[t.Mapping[str, t.Sequence[str]]] = None  # the exports that the server shows, None where it does not answer
 
 
 @dataclasses.dataclass
 class Provider:
-    """The gateway of this host.
-
-    key: the client's key; None in check mode where the client is not there yet.
-    bare: in check mode the server need not be installed.
-    wait: seconds that the server may take to serve what it was told to. patience: those that one which is found running may take to answer.
-    """
-
     exports: t.Sequence[Export]
     client: str
-    key: t.Optional[Secret]
-    bare: bool = False
-    wait: float = 60
-    patience: float = 5
+    key: t.Optional[Secret]  # the client's; None in check mode where the client is not there yet
+    bare: bool = False  # in check mode the server need not be installed
+    wait: float = 60  # seconds that the server may take to serve what it was told to
+    patience: float = 5  # seconds that one which is found running may take to answer
 
     def __post_init__(self) -> None:
         self.place = keyring_files.Place(f"/etc/ceph/ceph.{self.client}.keyring", self.client)
@@ -228,59 +210,63 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files and units, and ask the server what it serves."""
-        units = systemd.units([UNIT, KERNEL_SERVER])
-        installed = process.installed(PROGRAM)
+        units, installed = systemd.units([UNIT, KERNEL_SERVER]), process.installed(PROGRAM)
         return Observed(
             installed=installed,
-            flusher_refused=io_flusher_refused() and (not installed or knows_io_flusher()),
+            flusher_refused=io_flusher_refused(installed),
             conf=files.read(CONF),
             drop_in=files.read(systemd.drop_in_path(UNIT)),
             loaded=files.read(STAMP),
             file=keyring_files.read(self.place),
             unit=units[UNIT],
             kernel_server=units[KERNEL_SERVER],
-            serves=self._shown() if units[UNIT].active else None,
+            serves=self._shown(self.patience) if units[UNIT].active else None,
         )
 
-    def _shown(self) -> t.Optional[dict[str, list[str]]]:
+    def _shown(self, patience: float = 0) -> t.Optional[dict[str, list[str]]]:
+        """What the server, which may be just starting, shows this host. None where it does not answer."""
         if self.bare and not process.installed("showmount"):
             return self.expected  # a dry run, before the package is there to ask with
-        return _serves(self.patience)
+        try:
+            return retry_while(lambda error: isinstance(error, rpc.Silent), lambda: rpc.exports(but=(_SELF_NETWORK,)), patience, 0.25)
+        except rpc.Silent:
+            return None
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where this host cannot be a gateway."""
         draft = Draft()
-        if not observed.installed and not self.bare:
-            draft.problem(f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph")
-        if observed.kernel_server.active:
-            draft.problem(f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host")
-        if self.key is None and not self.bare:
-            draft.problem(f"{self.client} has no key")
-        aim = wanted(self.exports, self.client, observed.flusher_refused)
-        write = functools.partial(keyring_files.write, self.place, self.key or keyring_files.UNKNOWN)
-        keyring_files.ensure(draft, self.place, observed.file, self.key, write)
-        had = {name: None if text is None else {"text": text} for name, text in (("drop_in", observed.drop_in), ("conf", observed.conf))}
-        draft.ensure("drop_in", UNIT, had["drop_in"], {"text": DROP_IN}, _write_drop_in)
-        draft.ensure("conf", CONF, had["conf"], {"text": aim.text}, lambda: files.write(CONF, aim.text, 0o644))
-        self._plan_unit(observed, aim.stamp(self.key or keyring_files.UNKNOWN), draft)
-        return draft.plan()
+        for wrong, text in (
+            (not observed.installed and not self.bare, f"{PROGRAM} is not installed on this host: install the packages nfs-ganesha and nfs-ganesha-ceph"),
+            (
+                observed.kernel_server.active,
+                f"{KERNEL_SERVER} runs on this host, and there can be one NFS server only: stop and disable it, or take another host",
+            ),
+            (self.key is None and not self.bare, f"{self.client} has no key"),
+        ):
+            if wrong:
+                draft.problem(text)
+        aim, key = wanted(self.exports, self.client, observed.flusher_refused), self.key or keyring_files.UNKNOWN
+        keyring_files.ensure(draft, self.place, observed.file, self.key, functools.partial(keyring_files.write, self.place, key))
+        for kind, name, had, text, write in (
+            ("drop_in", UNIT, observed.drop_in, DROP_IN, _write_drop_in),
+            ("conf", CONF, observed.conf, aim.text, lambda: files.write(CONF, aim.text, 0o644)),
+        ):
+            draft.ensure(kind, name, None if had is None else {"text": had}, {"text": text}, write)
 
-    def _plan_unit(self, observed: Observed, stamp: str, draft: Draft) -> None:
-        unit, needs = observed.unit, [change.id for change in draft.changes]
+        unit, stamp, needs = observed.unit, aim.stamp(key), [change.id for change in draft.changes]
         restart, reload = unloaded(observed.loaded, stamp)
         if not restart and not reload and unit.active and observed.serves != self.expected:
             lost = sorted(pseudo for pseudo, groups in self.expected.items() if (observed.serves or {}).get(pseudo) != groups)
             restart.append("it does not answer" if observed.serves is None else f"it does not serve {', '.join(lost) or 'only these'} as it was told to")
         if not (unit.enabled and unit.active):
-            verb = "restart" if unit.active else "start"
-            before = {"enabled": unit.enabled, "running": unit.active}
-            draft.ensure("unit", UNIT, before, {"enabled": True, "running": True}, lambda: self._begin(verb, stamp), needs=needs)
+            how, before = "restart" if unit.active else "start", {"enabled": unit.enabled, "running": unit.active}
+            draft.ensure("unit", UNIT, before, {"enabled": True, "running": True}, lambda: self._begin(how, stamp), needs=needs)
         elif restart or reload:
             how, reason, risk = ("restart", "; ".join(restart), Risk.RESTART) if restart else ("reload", "; ".join(reload), Risk.NONE)
             draft.ensure("unit", UNIT, {how: None}, {how: reason}, lambda: self._begin(how, stamp), needs=needs, reason=reason, risk=risk)
+        return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what clients mount."""
         rows = [{"path": export.pseudo, "folder": export.folder, "access": export.access, "clients": list(export.clients)} for export in self.exports]
         return {"client": self.client, "exports": rows, "running": observed.unit.active}
 
@@ -301,19 +287,11 @@ class Provider:
             unit = systemd.units([UNIT])[UNIT]
             if unit.state == "failed":
                 raise TimeoutError(f"{UNIT} failed: {last_words()}")
-            shown = _serves(patience=0) if unit.active else None
+            shown = self._shown() if unit.active else None
             return shown == self.expected
 
         wait_until(ready, self.wait, lambda: f"after {how} the server serves {shown or 'nothing'} and not {self.expected} within {self.wait} s: {last_words()}")
         files.write(STAMP, stamp, 0o600)
-
-
-def _serves(patience: float) -> t.Optional[dict[str, list[str]]]:
-    """What the server shows this host; it may be just starting. None where it does not answer."""
-    try:
-        return retry_while(lambda error: isinstance(error, rpc.Silent), lambda: rpc.exports(but=(_SELF_NETWORK,)), patience, 0.25)
-    except rpc.Silent:
-        return None
 
 
 def _write_drop_in() -> None:

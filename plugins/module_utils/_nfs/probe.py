@@ -44,13 +44,10 @@ def obstacle() -> str:
         return "only root can mount"
     if not process.installed("mount.nfs"):
         return "mount.nfs is not installed: install the package nfs-common (nfs-utils on the EL family)"
-    if not _kernel_has_nfs():
-        if process.installed("modprobe"):
-            with contextlib.suppress(process.CommandError):
-                process.run(["modprobe", "-q", "nfs"], timeout=60)
-        if not _kernel_has_nfs():
-            return "this host's kernel has no NFS client"
-    return ""
+    if not _kernel_has_nfs() and process.installed("modprobe"):
+        with contextlib.suppress(process.CommandError):
+            process.run(["modprobe", "-q", "nfs"], timeout=60)
+    return "" if _kernel_has_nfs() else "this host's kernel has no NFS client"
 
 
 def _kernel_has_nfs() -> bool:
@@ -59,7 +56,8 @@ def _kernel_has_nfs() -> bool:
 
 def probe_all(exports: t.Iterable[t.Mapping[str, t.Any]], timeout: int = 60) -> tuple[list[dict[str, t.Any]], list[str]]:
     """Probe exports one after the other, as probe() does, while no other run does so on this host. Clears away what killed ones left mounted."""
-    reports, problems = [], []
+    reports: list[dict[str, t.Any]] = []
+    problems: list[str] = []
     try:
         with alone("nfs-probe"):
             for folder in glob.glob(_FOLDER + "*/"):
@@ -77,27 +75,20 @@ def probe_all(exports: t.Iterable[t.Mapping[str, t.Any]], timeout: int = 60) -> 
 
 
 def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t.Any], list[str]]:
-    """Mount an export, write, read back and remove a file as far as its access goes, and unmount.
-
-    Return ({server, path, access, version, latency: {what: milliseconds}, available: bytes}, problems). Leaves nothing behind.
-    """
-    server, path, access = export["server"], export["path"], export.get("access") or "rw"
+    """Mount an export, use it as far as its access goes, and unmount. Return ({server, path, access, version, latency, available: bytes}, problems)."""
+    server, path, access, version = export["server"], export["path"], export.get("access") or "rw", export.get("version")
     source = f"{f'[{server}]' if ':' in server else server}:{path}"
     report: dict[str, t.Any] = {"server": server, "path": path, "access": access, "version": None, "latency": {}}
     try:
         rpc.alive(server)
     except rpc.Silent as error:
         return report, [f"{source}: no NFS server answers there: {error}"]
+    options = _PATIENT + (f",vers={version}" if version else "") + (",nolock" if version == "3" else "")
     folder = tempfile.mkdtemp(prefix=os.path.basename(_FOLDER), dir=os.path.dirname(_FOLDER))
     problems: list[str] = []
     try:
-        version = export.get("version")
-        options = _PATIENT + (f",vers={version}" if version else "") + (",nolock" if version == "3" else "")
-        try:
-            with _timed(report, "mount"):
-                process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
-        except process.CommandError as error:
-            return report, [] if access == "none" and error.code != process.LATE else [f"{source} could not be mounted: {_said(error)}"]
+        with _timed(report, "mount"):
+            process.run(["mount", "-t", "nfs", "-o", options, source, folder], timeout=timeout)
         try:
             if access == "none":
                 problems.append(f"{source} should be refused to this host, and could be mounted")
@@ -106,39 +97,40 @@ def probe(export: t.Mapping[str, t.Any], timeout: int = 60) -> tuple[dict[str, t
                 problems += [f"{source}: {problem}" for problem in _use(folder, access == "rw", report)]
         finally:
             problems += _unmount(folder, source)
+    except process.CommandError as error:
+        if access != "none" or error.code == process.LATE:
+            problems.append(f"{source} could not be mounted: {_said(error)}")
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(folder)
     return report, problems
 
 
-def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
+def _use(folder: str, write: bool, report: dict[str, t.Any]) -> t.Iterator[str]:
+    """What is not as it should be in the mounted folder."""
     mine = f"{_FILE}{daemons.short_hostname()}-"
     name = os.path.join(folder, mine + secrets.token_hex(4))
     try:
         with _timed(report, "list"):
-            left = [entry for entry in os.listdir(folder) if entry.startswith(mine)]
+            entries = os.listdir(folder)
         space = os.statvfs(folder)
         report["available"] = space.f_bavail * space.f_frsize
     except OSError as error:
-        return [f"it cannot be listed: {error.strerror}"]
+        yield f"it cannot be listed: {error.strerror}"
+        return
     if not write:
-        try:
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except OSError:
-            return []
-        os.unlink(name)
-        return ["writing should be refused, and is allowed"]
-    for entry in left:
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(folder, entry))
-    problems: list[str] = []
-    data = secrets.token_bytes(_SIZE)
-    step = "written"
-    made = False
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            yield "writing should be refused, and is allowed"
+            os.unlink(name)
+        return
+    for entry in entries:
+        if entry.startswith(mine):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, entry))
+    step, data = "written", secrets.token_bytes(_SIZE)
     try:
         with open(name, "x+b", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            made = True
             with _timed(report, "write"):
                 file.write(data)
                 file.flush()
@@ -150,26 +142,27 @@ def _use(folder: str, write: bool, report: dict[str, t.Any]) -> list[str]:
                 file.seek(0)
                 back = file.read(_SIZE)
             if back != data:
-                problems.append("what was read is not what was written")
+                yield "what was read is not what was written"
     except OSError as error:
-        problems.append(f"a file cannot be {step}: {error.strerror}")
-    if made:
-        try:
-            with _timed(report, "remove"):
-                os.unlink(name)
-        except OSError as error:
-            problems.append(f"{os.path.basename(name)} was left behind: {error.strerror}")
-    return problems
+        yield f"a file cannot be {step}: {error.strerror}"
+    try:
+        with _timed(report, "remove"):
+            os.unlink(name)
+    except FileNotFoundError:
+        pass  # it could not be made
+    except OSError as error:
+        yield f"{os.path.basename(name)} was left behind: {error.strerror}"
 
 
 def _unmount(folder: str, source: str) -> list[str]:
+    said = ""
     for force in ([], ["-f", "-l"]):
         try:
             process.run(["umount", *force, folder], timeout=60)
             return []
         except process.CommandError as error:
-            last = error
-    return [f"{source} could not be unmounted: {_said(last)}"]
+            said = _said(error)
+    return [f"{source} could not be unmounted: {said}"]
 
 
 def _version(folder: str) -> t.Optional[str]:

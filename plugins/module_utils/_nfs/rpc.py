@@ -25,25 +25,27 @@ class Silent(Exception):
 
 
 def alive(host: str = "127.0.0.1") -> None:
-    """Return if an NFS server of version 4 answers at its port, at one of the host's addresses. Raises Silent.
-
-    The port mapper is not asked, as not every server has one. Where rpcinfo is not installed, an open port must do.
-    """
+    """Return if an NFS server of version 4 answers at its port, at one of the host's addresses. Raises Silent."""
     last: Exception = Silent("it has no address")
     try:
-        for family, _type, _protocol, _name, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-            transport = "tcp6" if family == socket.AF_INET6 else "tcp"
+        for family, _type, _protocol, _name, (address, *_more) in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
             try:
-                process.run(["rpcinfo", "-a", f"{address[0]}.8.1", "-T", transport, "100003", "4"], timeout=_SECONDS)  # 8.1 is port 2049
-                return
-            except process.CommandError as error:
+                return _ask(str(address), "tcp6" if family == socket.AF_INET6 else "tcp")
+            except (process.CommandError, OSError) as error:
                 last = error
-                if error.code == process.MISSING:
-                    socket.create_connection((host, 2049), _SECONDS).close()  # which tries all addresses
-                    return
     except OSError as error:
         last = error
     raise Silent(f"{host}:2049: {last}") from last
+
+
+def _ask(address: str, transport: str) -> None:
+    """The port mapper is not asked, as not every server has one. Where rpcinfo is not installed, an open port must do."""
+    try:
+        process.run(["rpcinfo", "-a", f"{address}.8.1", "-T", transport, "100003", "4"], timeout=_SECONDS)  # 8.1 is port 2049
+    except process.CommandError as error:
+        if error.code != process.MISSING:
+            raise
+        socket.create_connection((address, 2049), _SECONDS).close()
 
 
 def exports(but: t.Container[str] = ()) -> dict[str, list[str]]:
@@ -59,11 +61,11 @@ def exports(but: t.Container[str] = ()) -> dict[str, list[str]]:
 
 def parse_exports(text: str, but: t.Container[str] = ()) -> dict[str, list[str]]:
     """Read what showmount prints: a line for each path, with its networks between commas. Pure."""
-    rows = (line.split() for line in text.splitlines() if line.strip())
-    return {
-        path: sorted(network for network in map(_network, ",".join(groups).split(",")) if network not in ("", "(everyone)") and network not in but)
-        for path, *groups in rows
-    }
+    found = {}
+    for path, *groups in (line.split() for line in text.splitlines() if line.strip()):
+        networks = [_network(group) for group in ",".join(groups).split(",") if group not in ("", "(everyone)")]
+        found[path] = sorted(network for network in networks if network not in but)
+    return found
 
 
 def _network(group: str) -> str:

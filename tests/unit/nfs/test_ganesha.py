@@ -186,4 +186,4 @@ def test_without_rpcinfo_an_open_port_must_do_and_each_address_is_tried(monkeypa
     opened = []
     monkeypatch.setattr(rpc.socket, "create_connection", lambda address, timeout: opened.append(address) or types.SimpleNamespace(close=lambda: None))
     rpc.alive("host")
-    assert opened == [("host", 2049)]
+    assert opened == [("127.0.0.1", 2049)]
