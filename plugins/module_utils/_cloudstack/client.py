@@ -11,11 +11,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.cookies
 import json
-import threading
 import time
 import typing as t
 from urllib.parse import urlencode
@@ -46,8 +46,8 @@ _AWAY = 60.0
 _READS = ("list", "get", "query", "find")
 # What the server calls secrets in its answers (listBuckets gives keys in clear).
 _SECRET_KEYS = frozenset(
-    ("accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey")
-    + ("secretcode", "secretkey", "sessionkey", "usersecretkey", "zonetoken")
+    ("accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey", "secretcode", "secretkey", "sessionkey")
+    + ("usersecretkey", "zonetoken")
 )
 # What tells a person which object a call was about, the first that was given.
 _NAMING = ("name", "clustername", "username", "url", "displaytext", "traffictype", "id")
@@ -56,10 +56,7 @@ _ASKED_SINGLY = 5
 
 
 class ApiError(Exception):
-    """The server refused a call, or a job of it failed.
-
-    command: as sent. code: CloudStack's error code, mostly the HTTP status (431 a parameter, 530 internal …). text: what it said. name: of the object.
-    """
+    """The server refused a call, or a job of it failed. code: CloudStack's, mostly the HTTP status (431 a parameter, 530 internal …)."""
 
     def __init__(self, command: str, code: int, text: str, name: str = "") -> None:
         self.command, self.code, self.text, self.name = command, code, text, name
@@ -70,23 +67,31 @@ class AccessDenied(ApiError, Unreachable):
     """The server answers, but not to these keys (or has no such command: it does not tell the difference)."""
 
 
+@contextlib.contextmanager
+def reading(what: str) -> t.Iterator[None]:
+    """While something is read an error of the server is never an absence: it is raised as Unreachable."""
+    try:
+        yield
+    except Unreachable:
+        raise
+    except ApiError as error:
+        raise Unreachable(f"{what}: {error}") from error
+
+
 def sign(params: t.Mapping[str, str], secret: str) -> str:
-    """Return the signature of a call: HMAC-SHA1 over its sorted parameters in lower case."""
+    """The signature of a call: HMAC-SHA1 over its sorted parameters in lower case."""
     text = "&".join(f"{name}={encode(value)}" for name, value in sorted(params.items())).lower()
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
 def pairs(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return parameters of the form details[0].key=a, details[0].value=1 (image stores, object stores)."""
-    found: dict[str, t.Any] = {}
-    for number, (key, value) in enumerate(values.items()):
-        found[f"{parameter}[{number}].key"] = key
-        found[f"{parameter}[{number}].value"] = value
-    return found
+    """Parameters of the form details[0].key=a, details[0].value=1 (image stores, object stores)."""
+    parts = [{f"{parameter}[{number}].key": key, f"{parameter}[{number}].value": value} for number, (key, value) in enumerate(values.items())]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def mapped(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return parameters of the form details[0].a=1 (storage pools, templates)."""
+    """Parameters of the form details[0].a=1 (storage pools, templates)."""
     return {f"{parameter}[0].{key}": value for key, value in values.items()}
 
 
@@ -120,37 +125,36 @@ class Client:
         timeout: float = 900,
         job_timeout: float = 1800,
     ) -> None:
-        self.url = url
-        self.calls = 0
-        self.job_timeout = job_timeout
+        self.url, self.job_timeout = url, job_timeout
         trust = Trust(validate_certs, ca_path, option="connection.ca_path:", remedy=": name the authority that signed it (ca_path)")
         self._server = Server(url, trust, timeout, option="connection.url:")
         self._path = self._server.path if self._server.path.strip("/") else "/client/api"
         self._key, self._secret = (None if value is None else Secret(_reveal(value)) for value in (api_key, api_secret))
-        self._lock = threading.Lock()
+        self._called: list[str] = []
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
         self._accepted = False
         self._apis: dict[str, t.Optional[t.FrozenSet[str]]] = {}
         self._all_apis = False
 
-    # -- calls
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return len(self._called)
 
     def call(self, command: str, **params: t.Any) -> dict[str, t.Any]:
         """Call and return what is inside the answer's one key. Raises ApiError, Unreachable.
 
         None is left out, a bool is true or false, a list is joined by commas, a Secret is revealed on the wire.
         """
-        sent = {name: _wire(value) for name, value in params.items() if value is not None}
-        name = _named(params)
-        status, body = self._exchange(command, sent, params)
+        status, body = self._exchange(command, {name: _wire(value) for name, value in params.items() if value is not None})
         if status == 401:
-            raise AccessDenied(command, 401, self._denied(body), name)
+            raise AccessDenied(command, 401, self._denied(body), _named(params))
         if status >= 400 or ("errorcode" in body and "errortext" in body):
-            raise ApiError(command, int(body.get("errorcode") or status), self._clean(body.get("errortext") or f"HTTP status {status}", params), name)
+            raise _failed(command, params, int(body.get("errorcode") or status), body.get("errortext") or f"HTTP status {status}")
         self._accepted = True
-        if str(body.get("success", "true")).lower() == "false":
-            raise ApiError(command, status, self._clean(body.get("displaytext") or "the server says that it did not succeed", params), name)
+        if _refused(body):
+            raise _failed(command, params, status, body.get("displaytext") or "the server says that it did not succeed")
         return {key: _guarded(key, value) for key, value in body.items()}
 
     def rows(self, command: str, **params: t.Any) -> list[dict[str, t.Any]]:
@@ -158,8 +162,7 @@ class Client:
         body = self.call(command, **params)
         found = _list(body)
         size, total = len(found), int(body.get("count") or 0)
-        # No size is asked for: the first answer is a page of the server's own size, whatever it was set to.
-        page = 1
+        page = 1  # no size is asked for: the first answer is a page of the server's own size, whatever it was set to
         while size and _distinct(found) < total:
             page += 1
             more = _list(self.call(command, page=page, pagesize=size, **params))
@@ -169,17 +172,16 @@ class Client:
         return found
 
     def job(self, command: str, **params: t.Any) -> dict[str, t.Any]:
-        """Call an asynchronous command, wait for its job and return its result. Raises ApiError where the job fails or takes too long."""
+        """Call an asynchronous command and return its job's result. Raises ApiError where the job fails or takes too long."""
         started = self.call(command, **params)
         if "jobid" not in started:
             return started
-        name = _named(params)
         try:
             result = self._result(started["jobid"])
         except ApiError as error:
-            raise ApiError(command, error.code, self._clean(error.text, params), name)
-        if str(result.get("success", "true")).lower() == "false":
-            raise ApiError(command, 530, self._clean(result.get("displaytext") or "the job ended without success", params), name)
+            raise _failed(command, params, error.code, error.text)
+        if _refused(result):
+            raise _failed(command, params, 530, result.get("displaytext") or "the job ended without success")
         return result
 
     def _result(self, jobid: str) -> dict[str, t.Any]:
@@ -196,8 +198,7 @@ class Client:
                     raise
                 continue
             away = None
-            result = state.get("jobresult")
-            result = result if isinstance(result, dict) else {}
+            result = state["jobresult"] if isinstance(state.get("jobresult"), dict) else {}
             if state.get("jobstatus") == 1:
                 return result
             if state.get("jobstatus") == 2:
@@ -223,13 +224,8 @@ class Client:
         has = self._apis.get(command)
         return has is not None and (parameter is None or parameter in has)
 
-    # -- sessions, for first contact only
-
     def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> dict[str, t.Any]:
-        """Begin a session, in which all further calls are made, and return what the server says of it (userid …).
-
-        Raises ApiError (531: wrong user or password).
-        """
+        """Begin a session, in which all further calls are made; returns what is said of it (userid …). Raises ApiError (531: wrong user or password)."""
         self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
         if str(body.get("is2faenabled", "")).lower() == "true" and str(body.get("is2faverified", "")).lower() != "true":
@@ -244,9 +240,7 @@ class Client:
             finally:
                 self._session, self._cookies = None, {}
 
-    # -- the wire
-
-    def _exchange(self, command: str, sent: dict[str, str], params: t.Mapping[str, t.Any]) -> tuple[int, dict[str, t.Any]]:
+    def _exchange(self, command: str, sent: dict[str, str]) -> tuple[int, dict[str, t.Any]]:
         sent = {**sent, "command": command, "response": "json"}
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Accept": "application/json"}
         if self._session is not None or command == "login":
@@ -257,8 +251,7 @@ class Client:
         elif self._key is not None and self._secret is not None:
             sent.update(apikey=self._key.reveal(), signatureversion="3", expires=time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + _VALID)))
             sent["signature"] = sign(sent, self._secret.reveal())
-        with self._lock:
-            self.calls += 1
+        self._called.append(command)
         status, answered, raw = self._server.request(command, "POST", self._path, urlencode(sent).encode(), headers, safe=command.startswith(_READS))
         for value in answered.get_all("Set-Cookie") or () if command == "login" else ():
             for name, morsel in http.cookies.SimpleCookie(value).items():
@@ -277,27 +270,31 @@ class Client:
         """Close this thread's connection; the next call opens another."""
         self._server.close()
 
-    # -- what is said
-
     def _denied(self, body: t.Mapping[str, t.Any]) -> str:
-        said = body.get("errortext") or "not authorised"
         if self._session is not None:
-            return f"{said} (this user may not do it, or the server has no such command)"
-        if self._key is None or self._secret is None:
-            return f"{said} (api_key and api_secret are needed)"
-        if self._accepted:
-            return f"{said} (the keys are right: the server has no such command, or this user may not use it)"
-        return f"{said} (wrong api_key or api_secret, a disabled user, or a clock that is more than {_VALID // 60} minutes wrong)"
+            why = "this user may not do it, or the server has no such command"
+        elif self._key is None or self._secret is None:
+            why = "api_key and api_secret are needed"
+        elif self._accepted:
+            why = "the keys are right: the server has no such command, or this user may not use it"
+        else:
+            why = f"wrong api_key or api_secret, a disabled user, or a clock that is more than {_VALID // 60} minutes wrong"
+        return f"{body.get('errortext') or 'not authorised'} ({why})"
 
-    def _clean(self, text: t.Any, params: t.Mapping[str, t.Any]) -> str:
-        """What the server said, without the secrets that it may repeat."""
-        secrets: list[str] = []
-        for name, value in params.items():
-            if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
-                plain = _reveal(value)
-                credentials = plain.partition("://")[2].rpartition("@")[0]
-                secrets += plain, credentials.partition(":")[2]
-        return hide(text, secrets)
+
+def _refused(body: t.Mapping[str, t.Any]) -> bool:
+    return str(body.get("success", "true")).lower() == "false"
+
+
+def _failed(command: str, params: t.Mapping[str, t.Any], code: int, said: t.Any) -> ApiError:
+    """The error of a call, without the secrets of its parameters that the server may repeat."""
+    secrets: list[str] = []
+    for name, value in params.items():
+        if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
+            plain = _reveal(value)
+            credentials = plain.partition("://")[2].rpartition("@")[0]
+            secrets += plain, credentials.partition(":")[2]
+    return ApiError(command, code, hide(said, secrets), _named(params))
 
 
 def _named(params: t.Mapping[str, t.Any]) -> str:
