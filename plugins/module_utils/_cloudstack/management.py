@@ -301,7 +301,7 @@ class Provider:
         reason = "the server restarts: the API is away for half a minute, guests are not touched" if again else ""
         running = "runs with an older configuration" if again else "answering" if observed.answers else "starting"
         now = {"enabled": unit.enabled, "state": running if unit.active else unit.state} if observed.installed or unit.active else None
-        more = {"needs": draft.ids("database", "user", "file"), "risk": Risk.RESTART if again else Risk.NONE, "reason": reason}
+        more: dict[str, t.Any] = {"needs": draft.ids("database", "user", "file"), "risk": Risk.RESTART if again else Risk.NONE, "reason": reason}
         draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:

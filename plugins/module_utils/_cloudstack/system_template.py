@@ -3,12 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The template of the system virtual machines, in the image stores of zones.
 
-The server puts it there itself, at one moment only: when a zone's first NFS store is added, for the clusters that the zone then has. It mounts
-the store for that, unpacks 2 GB, and says nothing where any of it fails; in its database the template is ready all the same. So it is proven
-beforehand that the server can do it; and a store that has none (added too early, by hand, or where it failed) is found by looking into it,
-and filled with the server's own script.
+The server puts it there itself, at one moment only: when a zone's first NFS store is added, for the clusters that the zone then has. It says nothing
+where that fails, and takes the template for ready all the same. So it is proven beforehand that the server can do it; and a store that has none is
+found by looking into it, and filled with the server's own script. Runs on a management server, as root.
 
-Runs on a management server, as root. PRIVATE to the collection.
+PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ import typing as t
 import uuid
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import reading
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan
 
 BUNDLE = "/usr/share/cloudstack-management/templates/systemvm"
 # Of metadata.ini in BUNDLE, for hosts with KVM of this architecture; the packages have none for others.
@@ -49,30 +48,33 @@ USER = "cloud"
 
 
 class Store(t.NamedTuple):
-    """An NFS image store. new: whether it is only going to be added."""
+    """An NFS image store."""
 
     zone: str
     name: str
     url: str
-    new: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What is in a store. template: its path in the store, "" for none. begun: a copy that was not ended, with its age in seconds. free: KiB."""
+    """What is in a store. template: its path in the store, "" for none. begun: a copy that was not ended, with its age in seconds. free: KiB.
+
+    problem: why it could not be looked into. lack: why this server could not fill it.
+    """
 
     template: str = ""
     begun: str = ""
     age: float = 0.0
     free: int = 0
     problem: str = ""
+    lack: str = ""
 
 
 def export(url: str) -> str:
     """nfs://HOST/PATH as the server mounts it: HOST:/PATH. A port in it is not looked at."""
     parts = urlsplit(url)
     name = parts.hostname or ""
-    return f"[{name}]:{unquote(parts.path)}" if ":" in name else f"{name}:{unquote(parts.path)}"
+    return f"{f'[{name}]' if ':' in name else name}:{unquote(parts.path)}"
 
 
 @contextlib.contextmanager
@@ -163,16 +165,6 @@ def lacking() -> list[str]:
     return found
 
 
-def _filled(stores: t.Sequence[Store]) -> dict[Store, Seen]:
-    """The store of a zone that has the template, else the first."""
-    seen = {}
-    for store in stores:
-        seen[store] = look(store.url)
-        if seen[store].template:
-            return {store: seen[store]}
-    return {store: seen[store] for store in stores[:1]}
-
-
 class Provider:
     """The image stores of zones that are to have system virtual machines.
 
@@ -181,39 +173,38 @@ class Provider:
     """
 
     def __init__(self, zones: t.Sequence[t.Mapping[str, t.Any]], client: t.Any, seed: bool, prefix: str = "") -> None:
-        self._zones = zones
-        self._client = client
-        self._seed = seed
-        self._prefix = prefix
+        self._zones, self._client, self._seed, self._prefix = zones, client, seed, prefix
 
     def observe(self) -> dict[Store, Seen]:
-        """Look into the stores: of each zone the first one, or those that are new. Raises Unreachable."""
+        """Look into the stores: of each zone the one that has the template, else the first, or those that are new. Raises Unreachable."""
         if self._client is None or not self._zones:
             return {}
-        try:
+        with reading("the image stores could not be read"):
             rows = [row for row in self._client.rows("listImageStores") if row.get("providername") == "NFS"]
-        except Unreachable:
-            raise
-        except ApiError as error:
-            raise Unreachable(f"the image stores could not be read: {error}") from error
         found: dict[Store, Seen] = {}
         for zone in self._zones:
-            living = [Store(zone["name"], row["name"], row["url"], False) for row in rows if row.get("zonename") == zone["name"]]
-            known = {store.url.rstrip("/") for store in living}
-            new = [Store(zone["name"], url, url, True) for url in zone.get("image_stores") or () if url.rstrip("/") not in known]
-            if self._seed:
-                found.update(_filled(living))
-            elif not living:  # the template is put into a zone's first store only
-                found.update((store, look(store.url)) for store in new[:1])
+            living = [Store(zone["name"], row["name"], row["url"]) for row in rows if row.get("zonename") == zone["name"]]
+            # Where none is to be put there now: the server does it itself, into the first store of a zone.
+            new = [] if living else [Store(zone["name"], url, url) for url in zone.get("image_stores") or ()][:1]
+            seen: dict[Store, Seen] = {}
+            for store in living if self._seed else new:
+                seen[store] = look(store.url)
+                if seen[store].template:
+                    seen = {store: seen[store]}
+                    break
+            found.update(list(seen.items())[:1])
+        if not all(seen.template for seen in found.values()):
+            lack = "; ".join(lacking())
+            server = f"the management server {socket.gethostname()} cannot put the template of the system virtual machines into an image store"
+            found = {store: dataclasses.replace(seen, lack=f"{server}: {lack}" if lack else "") for store, seen in found.items()}
         return found
 
     def plan(self, observed: t.Mapping[Store, Seen]) -> Plan:
         draft = Draft(self._prefix)
         empty = {store: seen for store, seen in observed.items() if not seen.template}
-        lack = lacking() if empty else []
-        if lack:
-            server = f"the management server {socket.gethostname()}"
-            draft.problem(f"{server} cannot put the template of the system virtual machines into an image store: {'; '.join(lack)}")
+        for seen in empty.values():
+            if seen.lack:
+                draft.problem(seen.lack)
         for store, seen in empty.items():
             here = f"{self._prefix}image_stores ({store.name}) of the zone {store.zone}"
             if seen.problem:
@@ -233,7 +224,7 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: t.Mapping[Store, Seen]) -> dict[str, t.Any]:
-        return {"stores": [{"zone": store.zone, "name": store.name, "url": store.url, "template": seen.template or None} for store, seen in observed.items()]}
+        return {"stores": [{**store._asdict(), "template": seen.template or None} for store, seen in observed.items()]}
 
 
 def fill(url: str) -> None:
