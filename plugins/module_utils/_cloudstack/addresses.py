@@ -46,11 +46,12 @@ def short(text: str) -> str:
 
 def netmask(text: t.Any) -> t.Optional[str]:
     """A netmask as the server has it, 255.255.255.0, also of a prefix's length, 24; None where it is none. 0.0.0.255 is none."""
+    plain = str(text).strip().lstrip("/")
     try:
-        mask = ipaddress.IPv4Network(f"0.0.0.0/{str(text).strip().lstrip('/')}").netmask
+        network = ipaddress.IPv4Network(f"0.0.0.0/{plain}")
     except ValueError:
         return None
-    return str(mask) if str(text).strip().lstrip("/") in (str(mask), str(ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen)) else None
+    return str(network.netmask) if plain in (str(network.netmask), str(network.prefixlen)) else None
 
 
 def vlan(text: t.Any) -> str:
@@ -61,12 +62,8 @@ def vlan(text: t.Any) -> str:
 
 def normal(item: Item) -> dict[str, t.Any]:
     """A declared range as the server would show it."""
-    found = dict(item)
-    if item.get("netmask"):
-        found["netmask"] = netmask(item["netmask"]) or item["netmask"]
-    if item.get("vlan"):
-        found["vlan"] = vlan(item["vlan"])
-    return found
+    mask, tag = item.get("netmask"), item.get("vlan")
+    return {**item, **({"netmask": netmask(mask) or mask} if mask else {}), **({"vlan": vlan(tag)} if tag else {})}
 
 
 def bounds(item: Item) -> dict[str, t.Any]:
@@ -81,7 +78,8 @@ def sent(item: Item) -> dict[str, t.Any]:
 
 def touch(item: Item, first: t.Any, last: t.Any) -> bool:
     """Whether a declared range and a living one have addresses in common."""
-    return ipaddress.IPv4Address(item["start"]) <= ipaddress.IPv4Address(last) and ipaddress.IPv4Address(first) <= ipaddress.IPv4Address(item["end"])
+    start, end, first, last = map(ipaddress.IPv4Address, (item["start"], item["end"], first, last))
+    return bool(start <= last and first <= end)
 
 
 # Ports that say nothing where they stand in a URL of this scheme.
@@ -121,21 +119,19 @@ class Range(t.NamedTuple):
 
 def parse_range(item: Item, where: str, found: list[str]) -> t.Optional[Range]:
     """A declared range; None where it is none, with what is wrong added to found."""
-    wrong = [key for key in ("start", "end", "gateway") if address(item.get(key)) is None]
-    found += [f"{where}: {key}: '{item.get(key)}' is no IPv4 address" for key in wrong]
+    start, end, gateway = (address(item.get(key)) for key in ("start", "end", "gateway"))
+    for key, value in (("start", start), ("end", end), ("gateway", gateway)):
+        if value is None:
+            found.append(f"{where}: {key}: '{item.get(key)}' is no IPv4 address")
     mask = netmask(item.get("netmask"))
-    try:
-        subnet = ipaddress.IPv4Network(f"{item.get('gateway')}/{mask or '?'}", strict=False)
-    except ValueError:
-        if "gateway" not in wrong:
-            found.append(f"{where}: netmask: '{item.get('netmask')}' is none, such as 255.255.255.0")
+    if mask is None and gateway:
+        found.append(f"{where}: netmask: '{item.get('netmask')}' is none, such as 255.255.255.0")
+    if not (start and end and gateway and mask):
         return None
-    if wrong:
-        return None
-    start, end, gateway = (t.cast(ipaddress.IPv4Address, address(item[key])) for key in ("start", "end", "gateway"))
     if start > end:
         found.append(f"{where}: the range begins at {start} and ends before it, at {end}")
         return None
+    subnet = ipaddress.IPv4Network(f"{gateway}/{mask}", strict=False)
     for key, value in (("start", start), ("end", end)):
         if value not in subnet:
             found.append(f"{where}: {key}: {value} is not in the subnet {subnet} of the gateway")
@@ -153,16 +149,16 @@ def vlans(text: str) -> list[tuple[int, int]]:
         match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
         if not match:
             raise ValueError(f"'{part}' is no range such as 100-200")
-        low, high = int(match.group(1)), int(match.group(2) or match.group(1))
+        low, high = int(match[1]), int(match[2] or match[1])
         if low > high:
             raise ValueError(f"'{part}' ends before it begins")
         found.append((low, high))
     merged: list[tuple[int, int]] = []
     for low, high in sorted(found):
         if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
+            low, end = merged.pop()
+            high = max(high, end)
+        merged.append((low, high))
     return merged
 
 

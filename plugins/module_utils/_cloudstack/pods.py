@@ -68,11 +68,11 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", begin=f"{zone['name']}/")
         draft.ensure("pod", name, None, wanted, create, needs=needs, lane=LANE)
     else:
-        start, end = _pod_range(pod, row)
+        living = start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
         apart = bool(start) and not touch(pod, start, end)
         reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
-        draft.ensure("pod", name, now, wanted, update=functools.partial(_update_pod, region, row, pod, (start, end)), reason=reason, lane=LANE)
+        draft.ensure("pod", name, now, wanted, update=functools.partial(_update_pod, region, row, pod, living), reason=reason, lane=LANE)
     for cluster in pod.get("clusters") or ():
         _plan_cluster(zone, pod, cluster, row, region, draft)
 
@@ -80,8 +80,8 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
 def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
     """The living range that stands for the declared one: the same, else one that it overlaps, else the first; ("", "") where there is none."""
     ranges = [(str(entry["startip"]), str(entry["endip"])) for entry in row.get("ipranges") or () if entry.get("startip") and entry.get("endip")]
-    wanted = (pod["start"], pod["end"])
-    return wanted if wanted in ranges else next(iter([*(entry for entry in ranges if touch(pod, *entry)), *ranges]), ("", ""))
+    same = [one for one in ranges if one == (pod["start"], pod["end"])]
+    return next(iter([*same, *(one for one in ranges if touch(pod, *one)), *ranges]), ("", ""))
 
 
 def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], after: Item) -> None:
@@ -91,12 +91,12 @@ def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], af
         region.client.call("updatePod", id=row["id"], **update)
     if not {"start", "end"} & set(after):
         return
-    if living[0] and touch(pod, *living):
-        current = {"currentstartip": living[0], "currentendip": living[1]}
-        region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], newstartip=pod["start"], newendip=pod["end"], **current)
-        return
-    # That command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen).
-    region.client.job("createManagementNetworkIpRange", podid=row["id"], **sent(bounds(pod)))
+    start, end = living
+    if start and touch(pod, start, end):
+        new = {"newstartip": pod["start"], "newendip": pod["end"]}
+        region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], currentstartip=start, currentendip=end, **new)
+    else:  # that command leaves addresses behind where nothing of the old range stays, and a pod's first range cannot be deleted (4.22, seen)
+        region.client.job("createManagementNetworkIpRange", podid=row["id"], **sent(bounds(pod)))
 
 
 def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row], region: Region, draft: Draft) -> None:
@@ -106,18 +106,17 @@ def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row]
 
     def create() -> None:
         zone_id = region.id("zones", zone["name"])
-        pod_id = region.id("pods", pod["name"], zoneid=zone_id)
+        where = {"zoneid": zone_id, "podid": region.id("pods", pod["name"], zoneid=zone_id)}
         parameters = {"clustername": cluster["name"], "clustertype": "CloudManaged", "hypervisor": hypervisor}
-        answer = region.client.call("addCluster", zoneid=zone_id, podid=pod_id, allocationstate=wanted["state"], **parameters)
-        region.made("clusters", cluster["name"], {**answer["cluster"][0], "podid": pod_id, "zoneid": zone_id})
+        answer = region.client.call("addCluster", allocationstate=wanted["state"], **where, **parameters)
+        region.made("clusters", cluster["name"], {**answer["cluster"][0], **where})
 
     if row is None:
-        after = {"hypervisor": hypervisor, **wanted}
-        draft.ensure("cluster", name, None, after, create, needs={f"pod/{zone['name']}/{pod['name']}", *draft.network_needs(zone["name"])})
-        return
-    living = row.get("hypervisortype")
-    if living != hypervisor:
-        draft.problem(f"{draft.prefix}zones: the cluster {name} is of {living}, which cannot be changed to {hypervisor}: declare it so, or another name")
-        return
-    now = {"state": row.get("allocationstate")}
-    draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))
+        needs = {f"pod/{zone['name']}/{pod['name']}", *draft.network_needs(zone["name"])}
+        draft.ensure("cluster", name, None, {"hypervisor": hypervisor, **wanted}, create, needs=needs)
+    elif row.get("hypervisortype") != hypervisor:
+        living = f"the cluster {name} is of {row.get('hypervisortype')}, which cannot be changed to {hypervisor}"
+        draft.problem(f"{draft.prefix}zones: {living}: declare it so, or another name")
+    else:
+        now = {"state": row.get("allocationstate")}
+        draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))

@@ -11,18 +11,8 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import (
-    LANE,
-    RANGE_OPTIONS,
-    Range,
-    bounds,
-    normal,
-    parse_range,
-    sent,
-    touch,
-    vlan,
-    vlans_or_none,
-)
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import addresses
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, Range, bounds, normal, sent, touch, vlan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
@@ -45,12 +35,10 @@ _GIVEN = ("vlan", "start", "end", "gateway", "netmask")
 def guest_network(zone: Item) -> t.Optional[Item]:
     """The network of guests that a zone with security groups has from the beginning."""
     network = zone.get("guest_network")
-    if network is None and kind(zone) == "basic" and any(pod.get("guest_ranges") for pod in zone.get("pods") or ()):
-        network = {}
-    if network is None:
+    if network is None and (kind(zone) != "basic" or not any(pod.get("guest_ranges") for pod in zone.get("pods") or ())):
         return None
     defaults = {key: option["default"] for key, option in GUEST_NETWORK_OPTIONS.items() if "default" in option}
-    return {**defaults, **{key: value for key, value in network.items() if value is not None}}
+    return {**defaults, **{key: value for key, value in (network or {}).items() if value is not None}}
 
 
 def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], found: list[str]) -> list[Range]:
@@ -59,18 +47,18 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     pods: list[Range] = []
     for number, pod in enumerate(zone.get("pods") or ()):
         here = named(f"{where}.pods", number, pod)
-        own = _parsed([(pod, here)], found)
+        own = _parsed([pod], here, found)
         found += [f"{here}: its subnet {one.subnet} overlaps the zone's guest_cidr {guest}" for one in own if guest and guest.overlaps(one.subnet)]
         pods += own
-        ranges += _parsed(((item, f"{here}.guest_ranges[{count}]") for count, item in enumerate(pod.get("guest_ranges") or ())), found)
+        ranges += _parsed(pod.get("guest_ranges"), f"{here}.guest_ranges[%s]", found)
         if pod.get("guest_ranges") and kind(zone) != "basic":
             found.append(f"{here}: guest_ranges are for a zone of type basic, this one is {kind(zone)}: take them out")
-    ranges += _parsed(((item, f"{where}.public_ranges[{number}]") for number, item in enumerate(zone.get("public_ranges") or ())), found)
+    ranges += _parsed(zone.get("public_ranges"), f"{where}.public_ranges[%s]", found)
     if zone.get("public_ranges") and kind(zone) == "basic":
         found.append(f"{where}: public_ranges are for a zone of type advanced: give the pods guest_ranges")
     if zone.get("guest_network"):
         ranges += _guest_network_range(zone, f"{where}.guest_network", found)
-    dynamic = [(low, high) for physical in zone.get("physical_networks") or () for low, high in vlans_or_none(physical.get("vlan"))]
+    dynamic = [(low, high) for physical in zone.get("physical_networks") or () for low, high in addresses.vlans_or_none(physical.get("vlan"))]
     for one in ranges:
         if one.vlan.isdigit() and any(low <= int(one.vlan) <= high for low, high in dynamic):
             found.append(f"{one.where}: the VLAN {one.vlan} is among those that guests' networks are given: take it out of physical_networks[].vlan")
@@ -85,23 +73,23 @@ def problems(zone: Item, where: str, guest: t.Optional[ipaddress.IPv4Network], f
     return [*ranges, *pods]
 
 
-def _parsed(items: t.Iterable[tuple[Item, str]], found: list[str]) -> list[Range]:
-    return [one for one in (parse_range(item, where, found) for item, where in items) if one]
+def _parsed(items: t.Optional[t.Iterable[Item]], where: str, found: list[str]) -> list[Range]:
+    """The ranges of a list that are right; %s in where stands for the number of each."""
+    parsed = [addresses.parse_range(item, where.replace("%s", str(number)), found) for number, item in enumerate(items or ())]
+    return [one for one in parsed if one]
 
 
 def _guest_network_range(zone: Item, here: str, found: list[str]) -> list[Range]:
-    network = zone["guest_network"]
-    missing = [key for key in _GIVEN if not network.get(key)]
-    if kind(zone) == "advanced":
+    network, sort = zone["guest_network"], kind(zone)
+    given = [key for key in _GIVEN if network.get(key)]
+    if sort == "advanced":
         found.append(f"{here} is for zones with security groups: declare networks instead")
-    elif kind(zone) == "basic":
-        given = [key for key in _GIVEN if network.get(key)]
-        if given:
-            found.append(f"{here}: {', '.join(given)}: in a zone of type basic the pods have the guest_ranges: take them out")
-    elif missing:
-        found.append(f"{here}: {', '.join(missing)} must be given")
-    else:
-        return _parsed([(network, here)], found)
+    elif sort == "basic" and given:
+        found.append(f"{here}: {', '.join(given)}: in a zone of type basic the pods have the guest_ranges: take them out")
+    elif sort != "basic" and len(given) < len(_GIVEN):
+        found.append(f"{here}: {', '.join(key for key in _GIVEN if key not in given)} must be given")
+    elif sort != "basic":
+        return _parsed([network], here, found)
     return []
 
 
@@ -115,15 +103,15 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
         draft.problem(f"{where}.guest_network: there is no network offering {offering}")
     if row is not None:
         if row.get("networkofferingname") != offering:
-            living = row.get("networkofferingname")
-            draft.problem(f"{where}.guest_network: {network['name']} is of the offering {living}, which cannot be changed to {offering}: declare it so")
+            living = f"{network['name']} is of the offering {row.get('networkofferingname')}, which cannot be changed to {offering}"
+            draft.problem(f"{where}.guest_network: {living}: declare it so")
         return
     given = {key: value for key, value in normal(network).items() if key in _GIVEN and value}
 
     def create() -> None:
-        zone_id = region.id("zones", zone["name"])
+        zone_id, offering_id = region.id("zones", zone["name"]), region.id("network_offerings", offering)
         names = {"name": network["name"], "displaytext": network["name"]}
-        answer = region.client.call("createNetwork", zoneid=zone_id, networkofferingid=region.id("network_offerings", offering), **names, **sent(given))
+        answer = region.client.call("createNetwork", zoneid=zone_id, networkofferingid=offering_id, **names, **sent(given))
         region.made("networks", network["name"], {**answer["network"], "zoneid": zone_id})
 
     after = {"offering": offering, **given}
@@ -132,34 +120,28 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
     living = of(region, "vlan_ranges", zone_row)
-    declared = [(normal(item), None) for item in zone.get("public_ranges") or ()]
+    declared: list[tuple[Item, t.Optional[Item]]] = [(normal(item), None) for item in zone.get("public_ranges") or ()]
     declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
-    exact = {(item["start"], item["end"]) for item, unused in declared}
+    claimed = {(item["start"], item["end"]) for item, _pod in declared}
     for item, pod in declared:
-        _plan_range(zone, item, pod, living, exact, region, draft, where)
+        # The living one: the same, else the one that it overlaps and that nothing else claims.
+        ends = [(row.get("startip"), row.get("endip")) for row in living]
+        same = [row for row, own in zip(living, ends) if own == (item["start"], item["end"])]
+        alike = [row for row, own in zip(living, ends) if own not in claimed and all(own) and touch(item, *own)]
+        _plan_range(zone, item, pod, next(iter([*same, *alike]), None), region, draft, where)
 
 
-def _plan_range(
-    zone: Item, item: Item, pod: t.Optional[Item], living: list[Row], exact: set[tuple[str, str]], region: Region, draft: Draft, where: str
-) -> None:
+def _plan_range(zone: Item, item: Item, pod: t.Optional[Item], row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
+    """pod: whose the range is; None for a public one."""
     name = f"{zone['name']}/{item['start']}-{item['end']}"
-    public = pod is None
-    ends = [(other.get("startip"), other.get("endip")) for other in living]
-    # The living one: the same, else the one that it overlaps and that nothing else claims.
-    row = next((other for other, own in zip(living, ends) if own == (item["start"], item["end"])), None)
-    row = row or next((other for other, own in zip(living, ends) if own not in exact and all(own) and touch(item, *own)), None)
     wanted, tagged = bounds(item), vlan(item.get("vlan"))
 
     def create() -> None:
         zone_id = region.id("zones", zone["name"])
-        more: dict[str, t.Any] = {"forvirtualnetwork": True}
+        more: dict[str, t.Any] = {"forvirtualnetwork": pod is None}
         if pod is not None:
             network = (guest_network(zone) or {})["name"]
-            more = {
-                "forvirtualnetwork": False,
-                "podid": region.id("pods", pod["name"], zoneid=zone_id),
-                "networkid": region.id("networks", network, zoneid=zone_id),
-            }
+            more.update(podid=region.id("pods", pod["name"], zoneid=zone_id), networkid=region.id("networks", network, zoneid=zone_id))
         region.client.call("createVlanIpRange", zoneid=zone_id, vlan=tagged, **sent(wanted), **more)
 
     if row is None:
@@ -167,11 +149,10 @@ def _plan_range(
         after = {**wanted, **({"vlan": tagged} if pod is None else {"pod": pod["name"]})}
         draft.ensure("vlan_range", name, None, after, create, needs=needs, lane=LANE)
         return
-    if bool(row.get("forvirtualnetwork")) is not public or (public and vlan(row.get("vlan")) != tagged):
-        draft.problem(
-            f"{where}: the range {row['startip']}-{row['endip']} is there, {'public' if row.get('forvirtualnetwork') else 'for guests'} with the VLAN "
-            f"{vlan(row.get('vlan'))}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first"
-        )
+    public, living = bool(row.get("forvirtualnetwork")), vlan(row.get("vlan"))
+    if public != (pod is None) or (public and living != tagged):
+        there = f"the range {row['startip']}-{row['endip']} is there, {'public' if public else 'for guests'} with the VLAN {living}"
+        draft.problem(f"{where}: {there}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first")
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
     draft.ensure("vlan_range", name, now, wanted, lambda: region.client.call("updateVlanIpRange", id=row["id"], **sent(wanted)), lane=LANE)

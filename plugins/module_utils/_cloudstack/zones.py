@@ -80,11 +80,8 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def _zone_problems(zone: Item, where: str) -> list[str]:
-    found = [
-        f"{where}: {key}: '{zone[key]}' is no IPv4 address"
-        for key in ("dns1", "dns2", "internal_dns1", "internal_dns2")
-        if zone.get(key) and address(zone[key]) is None
-    ]
+    servers = [(key, zone.get(key)) for key in ("dns1", "dns2", "internal_dns1", "internal_dns2")]
+    found = [f"{where}: {key}: '{value}' is no IPv4 address" for key, value in servers if value and address(value) is None]
     guest = None
     if zone.get("guest_cidr"):
         try:
@@ -94,14 +91,11 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
         if kind(zone) != "advanced":
             found.append(f"{where}: guest_cidr is for a zone of type advanced, this one is {kind(zone)}: take it out")
     found += settings.problems(zone.get("settings") or {}, f"{where}.settings")
-    found += physical_networks.problems(zone, where)
-    found += pods.problems(zone, where)
+    found += physical_networks.problems(zone, where) + pods.problems(zone, where)
     given = ranges.problems(zone, where, guest, found)
-    for _here, _zone, _pod, _cluster, host in hosts.each([zone], where):
-        own = address(host.get("address"))
-        for taken in given:
-            if own is not None and taken.start <= own <= taken.end:
-                found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
+    for own in (address(host.get("address")) for _here, _zone, _pod, _cluster, host in hosts.each([zone], where)):
+        taken = [one for one in given if own is not None and one.start <= own <= one.end]
+        found += [f"{one.where}: the host {own} is inside the range, which the server gives away: leave it out of the range" for one in taken]
     return found
 
 
@@ -123,9 +117,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
 
 def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
     name = zone["name"]
-    network_type, groups = _TYPES[kind(zone)]
-    wanted = {ours: zone[ours] for ours in _ZONE_KEYS if zone.get(ours) is not None}
-    wanted.setdefault("internal_dns1", zone["dns1"])
+    wanted = {"internal_dns1": zone["dns1"], **{ours: zone[ours] for ours in _ZONE_KEYS if zone.get(ours) is not None}}
     if wanted.get("guest_cidr"):
         wanted["guest_cidr"] = str(ipaddress.IPv4Network(wanted["guest_cidr"]))  # 10.1.1.0/255.255.255.0 too
 
@@ -133,31 +125,30 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, draft: Draft, w
         return {_ZONE_KEYS[ours]: value for ours, value in values.items()}
 
     def create() -> None:
+        network_type, groups = _TYPES[kind(zone)]
         types = {"networktype": network_type, "securitygroupenabled": groups}
         answer = region.client.call("createZone", name=name, allocationstate="Disabled", **types, **sent(wanted))
         region.made("zones", name, answer["zone"])
 
     if row is None:
         draft.ensure("zone", name, None, {"type": kind(zone), **wanted}, create)
-        return
-    living = _living_type(row)
-    if living != kind(zone):
-        draft.problem(f"{where}: the zone is there and of type {living}, which cannot be changed to {kind(zone)}: declare it so, or choose another name")
-        return
-    now = {ours: row.get(theirs, False if ours == "local_storage" else "") for ours, theirs in _ZONE_KEYS.items()}
-    draft.ensure("zone", name, now, wanted, update=lambda after: region.client.call("updateZone", id=row["id"], **sent(after)))
+    elif _living_type(row) != kind(zone):
+        living = f"the zone is there and of type {_living_type(row)}, which cannot be changed to {kind(zone)}"
+        draft.problem(f"{where}: {living}: declare it so, or choose another name")
+    else:
+        now = {ours: row.get(theirs, False if ours == "local_storage" else "") for ours, theirs in _ZONE_KEYS.items()}
+        draft.ensure("zone", name, now, wanted, update=lambda after: region.client.call("updateZone", id=row["id"], **sent(after)))
 
 
 def plan_state(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Whether zones take guests: after everything else that is planned of them."""
+    kinds = ("physical_network", "traffic", "provider", "guest_network", "pod", "cluster", "vlan_range", "host", "primary_storage")
     for zone in declared:
-        row = region.find("zones", zone["name"])
-        wanted = state(zone.get("enabled"))
+        name, wanted = zone["name"], state(zone.get("enabled"))
+        row = region.find("zones", name)
         now = row.get("allocationstate") if row else "Disabled"
-        kinds = ("physical_network", "traffic", "provider", "guest_network", "pod", "cluster", "vlan_range", "host", "primary_storage")
-        needs = draft.ids(*kinds, begin=f"{zone['name']}/") | {f"zone/{zone['name']}"}
-        apply = functools.partial(_set_state, region, zone["name"], wanted)
-        draft.ensure("zone_state", zone["name"], {"state": now}, {"state": wanted}, apply, needs=needs)
+        apply = functools.partial(_set_state, region, name, wanted)
+        draft.ensure("zone_state", name, {"state": now}, {"state": wanted}, apply, needs=draft.ids(*kinds, begin=f"{name}/") | {f"zone/{name}"})
 
 
 def _set_state(region: Region, name: str, wanted: str) -> None:
