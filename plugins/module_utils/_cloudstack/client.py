@@ -43,13 +43,13 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
 _VALID = 600
 # Seconds for which the server may be away while a job runs.
 _AWAY = 60.0
+_Text = t.Union[str, Secret, None]
 _READS = ("list", "get", "query", "find")
 # What the server calls secrets in its answers (listBuckets gives keys in clear).
-_SECRET_KEYS = frozenset(
-    ("accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey", "secretcode", "secretkey", "sessionkey")
-    + ("usersecretkey", "zonetoken")
-)
-# What tells a person which object a call was about, the first that was given.
+_SECRET_KEYS = (
+    "accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey", "secretcode", "secretkey", "sessionkey", "usersecretkey",
+    "zonetoken",
+)  # fmt: skip
 _NAMING = ("name", "clustername", "username", "url", "displaytext", "traffictype", "id")
 # More commands than this are asked for by one listApis without a name (about a second) instead of one by one.
 _ASKED_SINGLY = 5
@@ -110,16 +110,13 @@ def connect(options: t.Mapping[str, t.Any]) -> Client:
 
 
 class Client:
-    """One management server. Safe in threads: each has its own kept connection.
-
-    url: of the API, http://HOST:8080/client/api. timeout, job_timeout: seconds, for one call and for one asynchronous job.
-    """
+    """One management server, by the options of CONNECTION_SPEC. Safe in threads: each has its own kept connection."""
 
     def __init__(
         self,
         url: str,
-        api_key: t.Union[str, Secret, None] = None,
-        api_secret: t.Union[str, Secret, None] = None,
+        api_key: _Text = None,
+        api_secret: _Text = None,
         validate_certs: bool = True,
         ca_path: t.Optional[str] = None,
         timeout: float = 900,
@@ -130,12 +127,11 @@ class Client:
         self._server = Server(url, trust, timeout, option="connection.url:")
         self._path = self._server.path if self._server.path.strip("/") else "/client/api"
         self._key, self._secret = (None if value is None else Secret(_reveal(value)) for value in (api_key, api_secret))
-        self._called: list[str] = []
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
-        self._accepted = False
+        self._accepted = self._all_apis = False
         self._apis: dict[str, t.Optional[t.FrozenSet[str]]] = {}
-        self._all_apis = False
+        self._called: list[str] = []
 
     @property
     def calls(self) -> int:
@@ -160,15 +156,12 @@ class Client:
     def rows(self, command: str, **params: t.Any) -> list[dict[str, t.Any]]:
         """Call a list command and return all that it lists, over all pages; [] where there is nothing."""
         body = self.call(command, **params)
-        found = _list(body)
-        size, total = len(found), int(body.get("count") or 0)
-        page = 1  # no size is asked for: the first answer is a page of the server's own size, whatever it was set to
-        while size and _distinct(found) < total:
+        found = more = _list(body)
+        page, size = 1, len(found)  # no size is asked for: the first answer is a page of the server's own size, whatever it was set to
+        while more and _distinct(found) < int(body.get("count") or 0):
             page += 1
             more = _list(self.call(command, page=page, pagesize=size, **params))
-            if not more:
-                break
-            found += more
+            found = found + more
         return found
 
     def job(self, command: str, **params: t.Any) -> dict[str, t.Any]:
@@ -176,55 +169,48 @@ class Client:
         started = self.call(command, **params)
         if "jobid" not in started:
             return started
-        try:
-            result = self._result(started["jobid"])
-        except ApiError as error:
-            raise _failed(command, params, error.code, error.text)
-        if _refused(result):
-            raise _failed(command, params, 530, result.get("displaytext") or "the job ended without success")
-        return result
-
-    def _result(self, jobid: str) -> dict[str, t.Any]:
-        """Wait for a job: it is asked for after a quarter of its age, soon what is quick, every five seconds what is slow."""
-        began = time.monotonic()
-        away: t.Optional[float] = None
+        jobid, began, away = started["jobid"], time.monotonic(), 0.0
         while True:
+            # After a quarter of its age: soon what is quick, every five seconds what is slow.
             time.sleep(min(5.0, max(0.1, (time.monotonic() - began) / 4)))
             try:
                 state = self.call("queryAsyncJobResult", jobid=jobid)
-            except Unreachable as error:
+            except ApiError as error:
+                raise _failed(command, params, error.code, error.text)
+            except Unreachable:
                 away = away or time.monotonic()
-                if isinstance(error, ApiError) or time.monotonic() - away >= _AWAY:
+                if time.monotonic() - away >= _AWAY:
                     raise
                 continue
-            away = None
-            result = state["jobresult"] if isinstance(state.get("jobresult"), dict) else {}
-            if state.get("jobstatus") == 1:
-                return result
+            away = 0.0
+            result: dict[str, t.Any] = state["jobresult"] if isinstance(state.get("jobresult"), dict) else {}
             if state.get("jobstatus") == 2:
                 code = int(result.get("errorcode") or state.get("jobresultcode") or 530)
-                raise ApiError("", code, result.get("errortext") or "the job failed without saying why")
+                raise _failed(command, params, code, result.get("errortext") or "the job failed without saying why")
+            if state.get("jobstatus") == 1 and _refused(result):
+                raise _failed(command, params, 530, result.get("displaytext") or "the job ended without success")
+            if state.get("jobstatus") == 1:
+                return result
             if time.monotonic() - began > self.job_timeout:
-                raise ApiError("", 504, f"still running after {self.job_timeout:g} s (job {jobid}); it goes on, the next run will see")
+                late = f"still running after {self.job_timeout:g} s (job {jobid}); it goes on, the next run will see"
+                raise _failed(command, params, 504, late)
 
     def offers(self, command: str, parameter: t.Optional[str] = None) -> bool:
         """Whether this server has a command for this user, and a parameter of it. Asked of the server, once."""
         if command not in self._apis and not self._all_apis:
             many = len(self._apis) >= _ASKED_SINGLY
+            rows: list[dict[str, t.Any]] = []
             try:
                 rows = self.rows("listApis", **({} if many else {"name": command}))
-            except AccessDenied:
-                raise
-            except ApiError as error:
+            except ApiError as error:  # by some codes it says that it has no such command
                 if many or error.code not in (430, 431, 530):
                     raise
-                rows = []  # this is how it says that it has no such command
             self._all_apis = many
             self._apis.update({command: None, **{row["name"]: frozenset(param["name"] for param in row.get("params", [])) for row in rows}})
         has = self._apis.get(command)
         return has is not None and (parameter is None or parameter in has)
 
-    def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> dict[str, t.Any]:
+    def login(self, user: str, password: _Text, domain: str = "/") -> dict[str, t.Any]:
         """Begin a session, in which all further calls are made; returns what is said of it (userid …). Raises ApiError (531: wrong user or password)."""
         self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
@@ -244,21 +230,17 @@ class Client:
         sent = {**sent, "command": command, "response": "json"}
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Accept": "application/json"}
         if self._session is not None or command == "login":
-            if self._session is not None:
-                sent["sessionkey"] = self._session.reveal()
-            if self._cookies:
-                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            sent.update({"sessionkey": self._session.reveal()} if self._session is not None else {})
+            headers.update({"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())} if self._cookies else {})
         elif self._key is not None and self._secret is not None:
             sent.update(apikey=self._key.reveal(), signatureversion="3", expires=time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + _VALID)))
             sent["signature"] = sign(sent, self._secret.reveal())
         self._called.append(command)
         status, answered, raw = self._server.request(command, "POST", self._path, urlencode(sent).encode(), headers, safe=command.startswith(_READS))
         for value in answered.get_all("Set-Cookie") or () if command == "login" else ():
-            for name, morsel in http.cookies.SimpleCookie(value).items():
-                self._cookies[name] = morsel.value
+            self._cookies.update((name, morsel.value) for name, morsel in http.cookies.SimpleCookie(value).items())
         try:
-            envelope = json.loads(raw.decode("utf-8", "replace"))
-            (body,) = envelope.values()
+            (body,) = json.loads(raw.decode("utf-8", "replace")).values()
             if not isinstance(body, dict):
                 raise ValueError
         except (ValueError, AttributeError):
@@ -292,12 +274,12 @@ def _failed(command: str, params: t.Mapping[str, t.Any], code: int, said: t.Any)
     for name, value in params.items():
         if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
             plain = _reveal(value)
-            credentials = plain.partition("://")[2].rpartition("@")[0]
-            secrets += plain, credentials.partition(":")[2]
+            secrets += plain, plain.partition("://")[2].rpartition("@")[0].partition(":")[2]
     return ApiError(command, code, hide(said, secrets), _named(params))
 
 
 def _named(params: t.Mapping[str, t.Any]) -> str:
+    """The object that a call was about, the first that tells it to a person."""
     value = next((params[key] for key in _NAMING if isinstance(params.get(key), str) and params[key]), "")
     return without_user(value) if "://" in value else value
 

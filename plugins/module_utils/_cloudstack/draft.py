@@ -82,8 +82,7 @@ def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: boo
 class Draft(_plan.Draft):
     """What planning writes on.
 
-    declaration: the module's parameters, whole, for kinds that must know of another.
-    restart: names of settings that are changed and take effect only after a restart of the server.
+    declaration: the module's parameters, whole, for kinds that must know of another. restart: names of changed settings that wait for the server's.
     """
 
     def __init__(self, declaration: Item, prefix: str = "") -> None:
@@ -110,7 +109,7 @@ class Draft(_plan.Draft):
         if len(ids) > 1:
             several = f"there are {len(ids)} {what} of this name in the zone {item['zone']} ({', '.join(ids)})"
             self.problem(f"{here}: {several}: delete or rename all but one, then run again")
-        return rows[0] if rows else None
+        return next(iter(rows), None)
 
     def network_needs(self, zone: str) -> frozenset[str]:
         """Everything of a zone's networks that is planned."""
@@ -126,4 +125,4 @@ class Draft(_plan.Draft):
 
     def zone_names(self, region: Region) -> set[str]:
         """The zones that there are, or that are declared."""
-        return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}
+        return {zone["name"] for zone in (*region.rows("zones"), *(self.declaration.get("zones") or ()))}

@@ -15,6 +15,8 @@ Row = t.Dict[str, t.Any]
 
 # As many lists are asked for at a time. The server has far more threads; its database is what limits.
 _READERS = 8
+# Of these the server takes no two whose names differ in case only.
+_CASELESS = ("zones", "pods", "clusters")
 
 
 class Listing(t.NamedTuple):
@@ -57,10 +59,6 @@ LISTINGS: t.Mapping[str, Listing] = {
 }
 
 
-# Of these the server takes no two whose names differ in case only.
-_CASELESS = ("zones", "pods", "clusters")
-
-
 class Region:
     """What is, as whole lists, each read once; and what this run has made since.
 
@@ -95,6 +93,7 @@ class Region:
         return self
 
     def _each(self, listing: Listing) -> list[dict[str, str]]:
+        """What a list is asked for by, once for each."""
         if listing.each is None:
             return [{}]
         word, parameter = listing.each
@@ -121,14 +120,14 @@ class Region:
         """The living row of a name, None where there is none. Several of one name become a problem of the plan."""
         found = self.all(what, name, **equal)
         if not found and what in _CASELESS:
-            names = {str(row.get("name")) for row in self.rows(what)}
-            for alike in [one for one in sorted(names) if one.casefold() == name.strip().casefold() and self.all(what, one, **equal)][:1]:
+            names = sorted({str(row.get("name")) for row in self.rows(what)})
+            for alike in [one for one in names if one.casefold() == name.strip().casefold() and self.all(what, one, **equal)][:1]:
                 self.duplicates.append(f"{what}: {name} is declared, and there is {alike}, which to the server is the same name: declare it as {alike}")
         ids = sorted({str(row.get("id")) for row in found})
         if len(ids) > 1:
-            told = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)})"
-            self.duplicates.append(f"{told}: delete or rename all but one, then run again")
-        return found[0] if found else None
+            several = f"there are {len(ids)} of the name {name} ({', '.join(ids)})"
+            self.duplicates.append(f"{what.replace('_', ' ')}: {several}: delete or rename all but one, then run again")
+        return next(iter(found), None)
 
     def made(self, what: str, name: str, row: Row) -> Row:
         """Remember what an apply has just made, so that what hangs on it finds its id."""
