@@ -143,7 +143,7 @@ class Client:
 
         None is left out, a bool is true or false, a list is joined by commas, a Secret is revealed on the wire.
         """
-        status, body = self._exchange(command, {name: _wire(value) for name, value in params.items() if value is not None})
+        status, body = self._exchange(command, {name: wire(value) for name, value in params.items() if value is not None})
         if status == 401:
             raise AccessDenied(command, 401, self._denied(body), _named(params))
         if status >= 400 or ("errorcode" in body and "errortext" in body):
@@ -288,11 +288,12 @@ def _reveal(value: t.Any) -> str:
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
-def _wire(value: t.Any) -> str:
+def wire(value: t.Any) -> str:
+    """A value as the server takes it."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return ",".join(_wire(item) for item in value)
+        return ",".join(wire(item) for item in value)
     return _reveal(value)
 
 

@@ -92,10 +92,8 @@ class Declared:
 class Databases:
     """The databases as they are.
 
-    state: absent, begun (by this collection, not finished), whole, or foreign (something is there, but not all of it).
-    login: whether the declared user can log in with the declared password and sees them.
-    simulator: whether the simulator's tables are there; capabilities: whether the hypervisor Simulator is known.
-    sample: an encrypted value, "" where there is none yet.
+    state: absent, begun (by this collection, not finished), whole, or foreign (something is there, but not all of it). login: whether the declared user
+    sees them with the declared password. capabilities: whether the hypervisor Simulator is known. sample: an encrypted value, "" where there is none yet.
     """
 
     state: str = "absent"
@@ -172,19 +170,14 @@ def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 6
 
 
 def crypt(value: str, key: Secret, decrypt: bool = False) -> t.Optional[str]:
-    """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key."""
-
-    def quoted(word: str) -> str:
-        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
+    """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key. Neither has a quote in it."""
     words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key.reveal(), "-e", "V2"]
     try:
-        return private(["java", "@{secret}"], " ".join(map(quoted, words)) + "\n", timeout=120).strip()
+        return private(["java", "@{secret}"], " ".join(f'"{word}"' for word in words) + "\n", timeout=120).strip()
     except process.CommandError:
         if decrypt:
             return None
-        # What it said may hold what it was given.
-        raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None
+        raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None  # it may have said the value
 
 
 def sealed(values: t.Mapping[str, str], key: Secret) -> dict[str, str]:
@@ -267,21 +260,23 @@ class Provider:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
         draft = Draft()
-        if databases.state == "foreign":
-            whose = "is there, but not whole, and was not begun by this collection"
-            draft.problem(f"the database cloud {whose}: finish or remove it by hand. Databases are never dropped here")
-        if databases.state == "begun" and databases.started:
-            half = f"were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them"
-            draft.problem(f"the databases {half}: see by hand what they hold")
-        if observed.database_key_fits is False:
-            draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
+        for wrong, text in (
+            (databases.state == "foreign", "the database cloud is there, but not whole, and was not begun by this collection: finish or remove it by hand. "
+             "Databases are never dropped here"),
+            (databases.state == "begun" and databases.started, f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a "
+             "server has used them: see by hand what they hold"),
+            (observed.database_key_fits is False, "database_key is not the one with which the living database is encrypted: the server could not read its "
+             "own secrets"),
+        ):  # fmt: skip
+            if wrong:
+                draft.problem(text)
         if databases.state in ("absent", "begun"):
             begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
             after = {"databases": ["cloud", "cloud_usage"], "user": self.user.user}
             draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            draft.ensure("user", self.user.user, {"login": False}, {"login": True}, self._make_user, risk=Risk.RESTART, reason=reason)
+            draft.ensure("user", self.user.user, {"login": False}, {"login": True}, lambda: self.admin.run(self._users()), risk=Risk.RESTART, reason=reason)
         if declared.simulator and not databases.simulator:
             draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
         made = draft.ids("database", "user")
@@ -289,7 +284,7 @@ class Provider:
         living = shown(observed.properties) if observed.installed else None
         draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs={*made, f"file/{KEY}"})
         key = None if observed.key is None else {"key": observed.key}
-        draft.ensure("file", KEY, key, {"key": declared.management_key}, self._write_key, needs=made)
+        draft.ensure("file", KEY, key, {"key": declared.management_key}, lambda: _write(KEY, declared.management_key.reveal()), needs=made)
         self._plan_service(observed, draft)
         if declared.simulator and not databases.capabilities:
             draft.ensure("hypervisor", "Simulator", None, {"known": True}, self._make_capabilities, needs=[f"service/{UNIT}"])
@@ -316,9 +311,6 @@ class Provider:
             text += f"GRANT PROCESS ON *.* TO {who};\n"
         return text
 
-    def _make_user(self) -> None:
-        self.admin.run(self._users())
-
     def _make_databases(self) -> None:
         """Make them, or go on where an earlier run was cut off: no server has used them yet, or this is not called.
 
@@ -330,12 +322,12 @@ class Provider:
         if "schema" not in done:
             for name in SCHEMA:
                 try:
-                    self.admin.run(self._setup(name))
+                    self.admin.run(_script(name))
                 except process.CommandError as error:
                     raise RuntimeError(f"{SETUP}/{name}: {error}") from error
             self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
         if "data" not in done:
-            text = "\n".join(map(self._setup, DATA))
+            text = "\n".join(map(_script, DATA))
             extra = files.read(os.path.join(SETUP, "schema-level.sql"))
             self.admin.run(f"SET autocommit = 0;\n{text}\nINSERT INTO cloud.{MARK} VALUES ('data');\nCOMMIT;\n{extra or ''}")
         self.admin.run(f"DROP TABLE cloud.{MARK};")
@@ -343,29 +335,15 @@ class Provider:
     def _make_simulator(self) -> None:
         # Its file has no DROP for this one table.
         begin = "CREATE DATABASE IF NOT EXISTS simulator;\nUSE simulator;\nDROP TABLE IF EXISTS mockconfiguration;\n"
-        self.admin.run(begin + self._setup(SIMULATOR) + "\n" + self._users())
+        self.admin.run(begin + _script(SIMULATOR) + "\n" + self._users())
 
     def _make_capabilities(self) -> None:
         """After the first start: it is then that the table gets its columns."""
-        self.user.run("USE cloud;\n" + self._setup("hypervisor_capabilities.simulator.sql"))
-
-    @staticmethod
-    def _setup(name: str) -> str:
-        path = os.path.join(SETUP, name)
-        text = files.read(path)
-        if text is None:
-            raise RuntimeError(f"{path} is not there: is this package of CloudStack whole?")
-        return text
-
-    def _write_key(self) -> None:
-        files.write(KEY, self.declared.management_key.reveal(), 0o640, gid=_group())
+        self.user.run("USE cloud;\n" + _script("hypervisor_capabilities.simulator.sql"))
 
     def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
-        text = files.read(PROPERTIES)
-        if text is None:
-            raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
         values = sealed(wanted, self.declared.management_key)
-        files.write(PROPERTIES, config_files.put_values(text, values, "{}={}"), 0o640, gid=_group())
+        _write(PROPERTIES, config_files.put_values(files.read(PROPERTIES) or "", values, "{}={}"))
 
     def _start(self, again: bool) -> None:
         """Start or restart it and wait until its API answers; say what its log says where it doesn't."""
@@ -374,22 +352,27 @@ class Provider:
         (systemd.restart if again else systemd.start)(UNIT)
 
         def ready() -> bool:
-            if answers():
-                return True
             unit = systemd.units([UNIT])[UNIT]
             if not unit.active:
                 raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
-            return False
+            return answers()
 
         late = f"the API does not answer within {self.declared.timeout} s."
         wait_until(ready, self.declared.timeout, lambda: RuntimeError(f"{late} {last_log(begin)}"), pause=1)
 
 
-def _group() -> int:
-    try:
-        return grp.getgrnam("cloud").gr_gid
-    except KeyError as error:
-        raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from error
+def _script(name: str) -> str:
+    text = files.read(os.path.join(SETUP, name))
+    if text is None:
+        raise RuntimeError(f"{SETUP}/{name} is not there: is this package of CloudStack whole?")
+    return text
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that the server's group reads."""
+    if not os.path.exists(PROPERTIES):
+        raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
+    files.write(path, text, 0o640, gid=grp.getgrnam("cloud").gr_gid)
 
 
 def is_current(unit: systemd.Unit) -> bool:

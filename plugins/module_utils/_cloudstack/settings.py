@@ -13,6 +13,7 @@ import contextlib
 import typing as t
 import uuid
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import wire
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
@@ -43,15 +44,6 @@ _CHECKS: dict[str, tuple[t.Callable[[str], t.Any], str]] = {
 }
 
 
-def text_of(value: t.Any) -> str:
-    """A value as the server keeps it: true, 1.5, "a,b"."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(text_of, value))
-    return "" if value is None else str(value)
-
-
 def problems(declared: Item, where: str) -> list[str]:
     return [f"{where}: {name}: a mapping is no value of a setting" for name, value in declared.items() if isinstance(value, dict)]
 
@@ -60,7 +52,7 @@ def _normal(kind: str, text: str) -> str:
     """A value as the server wants it: of a boolean it takes true and false only, of a number no 100.0, and outer blanks it takes away."""
     text = text.strip()
     if kind == "Boolean" and text.lower() in (*_TRUE, *_FALSE):
-        return text_of(text.lower() in _TRUE)
+        return wire(text.lower() in _TRUE)
     with contextlib.suppress(ValueError, OverflowError):
         if kind == "Number" and not text.lstrip("+-").isdigit() and float(text) == int(float(text)):
             return str(int(float(text)))
@@ -130,7 +122,7 @@ def _plan_one(name: str, value: t.Any, row: t.Optional[Row], region: Region, dra
         return
     row = row or {}
     kind = str(row.get("type", "String"))
-    text = _normal(kind, text_of(value))
+    text = _normal(kind, "" if value is None else wire(value))
     wrong = _wrong(kind, text, [part.strip() for part in str(row.get("options") or "").split(",") if part.strip()])
     if wrong:
         draft.problem(f"{where}: {name}: '{text}' does not fit: it is {wrong}")
