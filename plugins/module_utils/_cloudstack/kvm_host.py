@@ -36,11 +36,8 @@ SKEW = 120.0
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What a host is to be asked for.
-
-    bridges: those that the traffic labels name. vlans: the highest VLAN of each, 0 for none; None for not known. servers: addresses of management
-    servers. port: of the agents. time: theirs now, in seconds since 1970; None for not known. guest_timeout: 0: no guest is run. timeouts in seconds.
-    """
+    """bridges: those that the traffic labels name. vlans: the highest VLAN of each, 0 for none; None for not known. servers: addresses of management
+    servers. port: of the agents. time: theirs now, in seconds since 1970; None for not known. guest_timeout: 0: no guest is run. timeouts in seconds."""
 
     bridges: tuple[str, ...] = ()
     vlans: t.Optional[t.Mapping[str, int]] = None
@@ -140,18 +137,20 @@ def look(wanted: Wanted) -> Seen:
         kvm = pool.submit(probe, wanted.guest_timeout) if wanted.guest_timeout else None
         said = {name: pool.submit(ask) for name, ask in _ASKED.items()}
         servers = {server: pool.submit(_reach, server, wanted.port, wanted.timeout) for server in wanted.servers}
-        ports = {bridge: _ports(bridge) for bridge in wanted.bridges}
-        return Seen(
-            kvm=kvm.result().reason if kvm else "",
-            missing=tuple(program for program in _PROGRAMS if not process.installed(program)),
-            agent=os.path.exists("/usr/bin/cloudstack-setup-agent"),
-            ports=ports,
-            devices={port: device for held in ports.values() for port in held or () for device in [_device(port)] if device},
-            libvirt_rbd=bool(glob.glob("/usr/lib*/libvirt/storage-backend/*_rbd.so") + glob.glob("/usr/lib/*/libvirt/storage-backend/*_rbd.so")),
-            unreachable={server: result.result() for server, result in servers.items() if result.result()},
-            skew=None if wanted.time is None else round(now - wanted.time, 1),
-            **{name: result.result() for name, result in said.items()},
-        )
+    ports = {bridge: _ports(bridge) for bridge in wanted.bridges}
+    devices = {port: _device(port) for held in ports.values() for port in held or ()}
+    drivers = [glob.glob(f"/usr/lib{folder}/libvirt/storage-backend/*_rbd.so") for folder in ("*", "/*")]
+    return Seen(
+        kvm=kvm.result().reason if kvm else "",
+        missing=tuple(program for program in _PROGRAMS if not process.installed(program)),
+        agent=os.path.exists("/usr/bin/cloudstack-setup-agent"),
+        ports=ports,
+        devices={port: device for port, device in devices.items() if device},
+        libvirt_rbd=any(drivers),
+        unreachable={server: result.result() for server, result in servers.items() if result.result()},
+        skew=None if wanted.time is None else round(now - wanted.time, 1),
+        **{name: result.result() for name, result in said.items()},
+    )
 
 
 def _ports(bridge: str) -> t.Optional[tuple[str, ...]]:
@@ -167,12 +166,12 @@ def _device(interface: str) -> str:
     return next((line.split()[1] for line in lines if line.startswith("Device:")), "")
 
 
-def _run(argv: t.Sequence[str], timeout: float = 60) -> tuple[int, str]:
-    """Return a command's exit code and what it said; (-1, why) where it could not be run."""
+def _run(argv: t.Sequence[str]) -> tuple[int, str]:
+    """A command's exit code and what it said; (-1, why) where it could not be run."""
     try:
-        done = process.complete(argv, timeout=timeout)
+        done = process.complete(argv, timeout=60)
     except process.CommandError as error:
-        return -1, f"{argv[0]} " + ("is not installed" if error.code == process.MISSING else f"did not end in {timeout:g} s")
+        return -1, f"{argv[0]} " + ("is not installed" if error.code == process.MISSING else "did not end in 60 s")
     return done.code, (done.out + done.err).strip()
 
 
@@ -181,9 +180,8 @@ def _kvm_ok() -> str:
     if not os.path.exists("/etc/debian_version"):
         return "" if os.path.isdir("/sys/module/kvm") else "the module kvm is not loaded"
     code, said = _run(["kvm-ok"])
-    if code == -1:
-        return said + " (package cpu-checker)"
-    return "" if code == 0 else "; ".join(line.strip() for line in said.splitlines() if line.strip()) or f"exit code {code}"
+    lines = "; ".join(line.strip() for line in said.splitlines() if line.strip())
+    return "" if code == 0 else f"{said} (package cpu-checker)" if code == -1 else lines or f"exit code {code}"
 
 
 def _qemu_knows_rbd() -> bool:

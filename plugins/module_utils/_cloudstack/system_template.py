@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import dataclasses
 import functools
-import glob
-import hashlib
 import os
+import pathlib
 import shutil
 import socket
 import tempfile
@@ -37,12 +35,10 @@ SECTION = "kvm-x86_64"
 SCRIPT = "/usr/share/cloudstack-common/scripts/storage/secondary/setup-sysvm-tmplt"
 # Templates in a store, and the one that every database has for KVM.
 TEMPLATES, OWN = "template/tmpl/1", "3"
-# What the script wants to be free in KiB, both here and in the store; it unpacks in /tmp. And how long it may take, as with the server itself.
-SPACE = 2120000
-SCRATCH = "/tmp"
-LIMIT = 1800
+# What the script wants to be free in KiB, both here, where it unpacks, and in the store; and how long it may take, as with the server itself.
+SPACE, SCRATCH, LIMIT = 2120000, "/tmp", 1800
 _MOUNT_TIMEOUT = 60
-# What the server calls, and the package that has it.
+# What the server calls, and the package that has it; and as whom it calls sudo.
 TOOLS = {"mount.nfs": "nfs-common", "sudo": "sudo", "bunzip2": "bzip2", "file": "file", "qemu-img": "qemu-utils"}
 USER = "cloud"
 
@@ -55,8 +51,7 @@ class Store(t.NamedTuple):
     url: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Seen:
+class Seen(t.NamedTuple):
     """What is in a store. template: its path in the store, "" for none. begun: a copy that was not ended, with its age in seconds. free: KiB.
 
     problem: why it could not be looked into. lack: why this server could not fill it.
@@ -114,18 +109,16 @@ def _said(error: process.CommandError) -> str:
 
 def within(folder: str) -> Seen:
     """The same of a folder. A template is whole when its properties, which are written last, are there. Raises OSError."""
-    place = os.path.join(folder, TEMPLATES)
-    free = shutil.disk_usage(folder).free // 1024
-    begun, age = "", 0.0
-    for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
-        images = sorted(glob.glob(os.path.join(glob.escape(os.path.join(place, name)), "*.qcow2")))
-        properties = files.read(os.path.join(place, name, "template.properties"))
-        if images and properties is not None and "uniquename=routing-" in properties:
-            return Seen(template=os.path.relpath(images[0], folder), free=free)
-        if name == OWN and (images or properties is not None):
-            begun = f"{TEMPLATES}/{OWN}"
-            age = time.time() - max(os.stat(path).st_mtime for path in [*images, os.path.join(place, name)])
-    return Seen(begun=begun, age=age, free=free)
+    seen = Seen(free=shutil.disk_usage(folder).free // 1024)
+    templates = pathlib.Path(folder, TEMPLATES)
+    for place in sorted(templates.iterdir()) if templates.is_dir() else ():
+        images = sorted(place.glob("*.qcow2"))
+        properties = files.read(str(place / "template.properties"))
+        if images and "uniquename=routing-" in (properties or ""):
+            return seen._replace(template=str(images[0].relative_to(folder)), begun="")
+        if place.name == OWN and (images or properties is not None):
+            seen = seen._replace(begun=f"{TEMPLATES}/{OWN}", age=time.time() - max(path.stat().st_mtime for path in [*images, place]))
+    return seen
 
 
 class Bundle(t.NamedTuple):
@@ -137,14 +130,13 @@ class Bundle(t.NamedTuple):
 
 def bundle() -> t.Optional[Bundle]:
     """The template of this server's release; None where its package has none."""
-    text = files.read(os.path.join(BUNDLE, "metadata.ini"))
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(text or "")
-        path = os.path.join(BUNDLE, parser[SECTION]["filename"].strip())
-        return Bundle(path, parser[SECTION]["checksum"].strip().lower()) if os.path.exists(path) else None
+        parser.read_string(files.read(f"{BUNDLE}/metadata.ini") or "")
+        found = Bundle(os.path.join(BUNDLE, parser[SECTION]["filename"].strip()), parser[SECTION]["checksum"].strip().lower())
     except (KeyError, configparser.Error):
         return None
+    return found if os.path.exists(found.path) else None
 
 
 def lacking() -> list[str]:
@@ -196,7 +188,7 @@ class Provider:
         if not all(seen.template for seen in found.values()):
             lack = "; ".join(lacking())
             server = f"the management server {socket.gethostname()} cannot put the template of the system virtual machines into an image store"
-            found = {store: dataclasses.replace(seen, lack=f"{server}: {lack}" if lack else "") for store, seen in found.items()}
+            found = {store: seen._replace(lack=f"{server}: {lack}" if lack else "") for store, seen in found.items()}
         return found
 
     def plan(self, observed: t.Mapping[Store, Seen]) -> Plan:
@@ -232,11 +224,7 @@ def fill(url: str) -> None:
     found = bundle()
     if found is None:
         raise RuntimeError(f"{BUNDLE} has no template for {SECTION}")
-    digest = hashlib.sha512()
-    with open(found.path, "rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    if digest.hexdigest() != found.checksum:
+    if process.run(["sha512sum", "--binary", found.path]).split()[0] != found.checksum:
         raise RuntimeError(f"{found.path} is not the file that its package says (SHA-512): install cloudstack-management again")
     with mounted(url, write=True) as folder:
         place = os.path.join(folder, TEMPLATES, OWN)
