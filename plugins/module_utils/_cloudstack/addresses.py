@@ -24,9 +24,7 @@ RANGE_OPTIONS: dict[str, t.Any] = {
     "gateway": string("The gateway of their subnet.", required=True),
     "netmask": string("Its netmask.", required=True),
 }
-
 PUBLIC_OPTIONS: dict[str, t.Any] = {**RANGE_OPTIONS, "vlan": string("Its VLAN.", default="untagged")}
-
 GUEST_NETWORK_OPTIONS: dict[str, t.Any] = {
     "name": string("The network's name.", default="defaultGuestNetwork"),
     "offering": string("Its network offering.", default="DefaultSharedNetworkOfferingWithSGService"),
@@ -106,17 +104,14 @@ def location(url: t.Any) -> str:
     text = str(url or "").strip()
     parts = urlsplit(text)
     try:
-        host, port = parts.hostname or "", parts.port
+        host, port = short(parts.hostname or ""), parts.port
     except ValueError:
         return text
     if not parts.scheme or not host:
         return text.rstrip("/")
-    host = short(host)
-    shown = f"[{host}]" if ":" in host else host
-    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
-    more = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
-    return f"{parts.scheme}://{user}{shown}{'' if port in (None, _USUAL.get(parts.scheme)) else f':{port}'}{path}{more}"
+    user = "".join(parts.netloc.rpartition("@")[:2])
+    netloc = f"{user}{f'[{host}]' if ':' in host else host}{'' if port in (None, _USUAL.get(parts.scheme)) else f':{port}'}"
+    return parts._replace(netloc=netloc, path=re.sub(r"/{2,}", "/", parts.path).rstrip("/")).geturl()
 
 
 class Range(t.NamedTuple):

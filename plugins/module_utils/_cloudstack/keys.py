@@ -61,29 +61,20 @@ class Observed(t.NamedTuple):
     version: t.Optional[str] = None
 
 
-class Provider:
+class Provider(contextlib.ExitStack):
     """A user's password and keys. Use as a context manager: it ends its sessions.
 
     options: those of the module cloudstack_keys. check_mode: a server that is not there yet is one that will be.
     """
 
     def __init__(self, options: t.Mapping[str, t.Any], check_mode: bool = False) -> None:
+        super().__init__()
         self._options, self._check_mode = options, check_mode
         self._url, self._user, self._path = options["url"], options["user"], options.get("path")
         self._prefix: str = options.get("prefix") or ""
         self._password, self._initial = Secret(options["password"]), Secret(options.get("initial_password") or INITIAL)
-        self._sessions: list[Client] = []
+        self._session: Client
         self._made = _NOT_YET
-
-    def __enter__(self) -> Provider:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        for client in self._sessions:
-            with contextlib.suppress(ApiError, Unreachable):  # the server forgets it by itself
-                client.logout()
-            client.close()
-        self._sessions.clear()
 
     def _connect(self, keys: t.Optional[Keys] = None) -> Client:
         own = {"api_key": keys.key, "api_secret": keys.secret} if keys else {}
@@ -92,9 +83,9 @@ class Provider:
     def observe(self) -> Observed:
         """Log in, with the password that is declared or else with the first one, and read the keys. Raises Unreachable, Invalid."""
         file = read(self._path)
-        self.__exit__()
-        client = self._connect()
-        self._sessions.append(client)
+        self.close()
+        client = self._session = self._connect()
+        self.callback(_leave, client)
         try:
             with reading(self._url):
                 password, user_id = self._login(client)
@@ -144,11 +135,12 @@ class Provider:
         return draft.plan()
 
     def _set_password(self, observed: Observed) -> None:
-        self._sessions[0].call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
+        self._session.call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
 
     def _register(self, observed: Observed) -> None:
         # Somebody else may have made them meanwhile; making them again would take theirs away.
-        made = _keys(self._sessions[0].call("getUserKeys", id=observed.user_id)) or _keys(self._sessions[0].call("registerUserKeys", id=observed.user_id))
+        asked = (self._session.call(command, id=observed.user_id) for command in ("getUserKeys", "registerUserKeys"))
+        made = next((keys for keys in map(_keys, asked) if keys), None)
         if made is None:
             raise RuntimeError("the server made no keys")
         self._made = made
@@ -163,6 +155,12 @@ class Provider:
         told = {"url": self._url, "user_id": observed.user_id or None, "cloudstack_version": observed.version}
         key, secret = (one.reveal() for one in observed.keys) if observed.keys else (None, None)
         return {**told, "api_key": key, "api_secret": secret} if self._options.get("return_keys", True) else told
+
+
+def _leave(client: Client) -> None:
+    with contextlib.suppress(ApiError, Unreachable):  # the server forgets a session by itself
+        client.logout()
+    client.close()
 
 
 def read(path: t.Optional[str]) -> File:
