@@ -139,10 +139,7 @@ class Client:
         return len(self._called)
 
     def call(self, command: str, **params: t.Any) -> dict[str, t.Any]:
-        """Call and return what is inside the answer's one key. Raises ApiError, Unreachable.
-
-        None is left out, a bool is true or false, a list is joined by commas, a Secret is revealed on the wire.
-        """
+        """Call and return what is inside the answer's one key. A parameter that is None is left out. Raises ApiError, Unreachable."""
         status, body = self._exchange(command, {name: wire(value) for name, value in params.items() if value is not None})
         if status == 401:
             raise AccessDenied(command, 401, self._denied(body), _named(params))
@@ -289,7 +286,7 @@ def _reveal(value: t.Any) -> str:
 
 
 def wire(value: t.Any) -> str:
-    """A value as the server takes it."""
+    """A value as the server takes it: true or false, a list joined by commas, a Secret revealed."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):

@@ -80,15 +80,12 @@ def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: boo
 
 
 class Draft(_plan.Draft):
-    """What planning writes on.
-
-    declaration: the module's parameters, whole, for kinds that must know of another. restart: names of changed settings that wait for the server's.
-    """
+    """What planning writes on. declaration: the module's parameters, whole, for kinds that must know of another."""
 
     def __init__(self, declaration: Item, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
         self.declaration = declaration
-        self.restart: list[str] = []
+        self.restart: list[str] = []  # names of changed settings that wait for a restart of the server
 
     def each(
         self, what: str, declared: t.Iterable[Item], find: t.Callable[[Item, str], t.Optional[Row]], delete: t.Callable[[Item, Row], None]

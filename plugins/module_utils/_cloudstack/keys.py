@@ -62,10 +62,7 @@ class Observed(t.NamedTuple):
 
 
 class Provider(contextlib.ExitStack):
-    """A user's password and keys. Use as a context manager: it ends its sessions.
-
-    options: those of the module cloudstack_keys. check_mode: a server that is not there yet is one that will be.
-    """
+    """A user's password and keys, by the options of cloudstack_keys; its sessions end with it. check_mode: a server may be yet to come."""
 
     def __init__(self, options: t.Mapping[str, t.Any], check_mode: bool = False) -> None:
         super().__init__()

@@ -60,11 +60,7 @@ LISTINGS: t.Mapping[str, Listing] = {
 
 
 class Region:
-    """What is, as whole lists, each read once; and what this run has made since.
-
-    client: of client.py; None for a region that is given as lists (tests), or that has no server yet.
-    lists: {word: rows} that are known already. within: names of the zones of which lists of a zone's parts are read; all where None.
-    """
+    """client: None where lists are given (tests), or where there is no server yet. within: the zones of which lists of parts are read; all where None."""
 
     def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
         self.client = client

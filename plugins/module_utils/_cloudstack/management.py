@@ -90,11 +90,7 @@ class Declared:
 
 @dataclasses.dataclass(frozen=True)
 class Databases:
-    """The databases as they are.
-
-    state: absent, begun (by this collection, not finished), whole, or foreign (something is there, but not all of it). login: whether the declared user
-    sees them with the declared password. capabilities: whether the hypervisor Simulator is known. sample: an encrypted value, "" where there is none yet.
-    """
+    """state: absent, begun (by this collection, not finished), whole, or foreign (not all of it is there). sample: an encrypted value, or none."""
 
     state: str = "absent"
     login: bool = False
@@ -312,10 +308,7 @@ class Provider:
         return text
 
     def _make_databases(self) -> None:
-        """Make them, or go on where an earlier run was cut off: no server has used them yet, or this is not called.
-
-        The first half makes tables anew, so it is repeated whole; the second is one transaction.
-        """
+        """Make them, or go on where a run was cut off: the first half makes tables anew, so it is repeated whole; the second is one transaction."""
         mark = f"CREATE TABLE IF NOT EXISTS cloud.{MARK} (step varchar(64) PRIMARY KEY);\n"
         self.admin.run("CREATE DATABASE IF NOT EXISTS cloud; CREATE DATABASE IF NOT EXISTS cloud_usage;\n" + mark + self._users())
         done = {row[0] for row in self.admin.run(f"SELECT step FROM cloud.{MARK};")}

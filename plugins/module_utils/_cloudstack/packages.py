@@ -70,10 +70,7 @@ def parse(paths: t.Sequence[str]) -> list[File]:
 
 
 class Provider:
-    """The packages of some files, installed by one run of apt-get.
-
-    wheel: the connector's wheel from PyPI on this host, made into a package where no connector is installed; None to leave it alone.
-    """
+    """The packages of some files. wheel: the connector's of PyPI on this host, made into a package where no connector is installed; or None."""
 
     def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None, policy: str = POLICY) -> None:
         self.files, self.wheel, self.policy = list(files), wheel, policy
@@ -141,10 +138,7 @@ def package_wheel(wheel: str, version: str, folder: str) -> str:
 
 @contextlib.contextmanager
 def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
-    """Keep maintainer scripts from starting services: CloudStack's would begin without its database. Another's policy is left as it is.
-
-    Where this process is killed, its policy allows everything again.
-    """
+    """Keep maintainer scripts from starting services, CloudStack's without its database, until this process ends. Another's policy is left."""
     text = read(policy)
     if text is not None and MARK not in text:
         yield

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A region: which kinds of things there are of all that one CloudStack server looks after, and the plan that leads to what is declared.
 
-A kind (zones, offerings, …) is one line of KINDS. Nothing is asked or sent for an object that is as it should be, so that
-the number of calls depends on the kinds that are declared, never on how many objects there are.
+A kind is one line of KINDS. The number of calls depends on the kinds that are declared, never on how many objects there are: these are read whole.
 
 PRIVATE to the collection.
 """
@@ -174,10 +173,7 @@ def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -
 
 
 class Provider:
-    """Everything declared of one region, for the engine.
-
-    declaration: the module's parameters. client: of client.py, None in check mode where there is no server yet. armed: ids that may be changed.
-    """
+    """Everything declared of one region. client: None in check mode where there is no server yet. armed: ids that may be changed."""
 
     def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "", armed: t.Collection[str] = ()) -> None:
         self._declaration, self._client, self._prefix, self._armed = declaration, client, prefix, frozenset(armed)

@@ -3,11 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """System virtual machines: which zones are to have them, whether they are up, and why they are not; and their template, in the image stores of zones.
 
-CloudStack starts them by itself when all is there that they need, and says of what is missing nothing that a person finds.
-
-The template, too, it puts there itself, at one moment only: when a zone's first NFS store is added, for the clusters that the zone then has. It says
-nothing where that fails, and takes the template for ready all the same. So it is proven beforehand that the server can do it; and a store that has
-none is found by looking into it, and filled with the server's own script. That runs on a management server, as root.
+CloudStack starts them by itself when all is there that they need, and says of what is missing nothing that a person finds. The template it puts there
+itself too, when a zone's first NFS store is added, for the clusters that the zone then has. It says nothing where that fails. So it is proven that the
+server can do it; and a store that has none is found by looking into it, and filled with the server's own script, as root on a management server.
 
 PRIVATE to the collection.
 """
@@ -59,10 +57,7 @@ USER = "cloud"
 
 
 def zones(declaration: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The zones of a declared region that are to have them, with the urls of the NFS stores that are declared for each.
-
-    Those that say so; else those with an NFS image store and a cluster of KVM.
-    """
+    """The zones that are to have them: by their word, else by an NFS image store and a cluster of KVM; with the urls of their NFS stores."""
     found = []
     stores = [one for one in declaration.get("image_stores") or () if one.get("url") and one.get("state") != "absent" and one.get("provider") in (None, "nfs")]
     for zone in declaration.get("zones") or ():
@@ -215,11 +210,7 @@ def lacking() -> list[str]:
 
 
 class Provider:
-    """The image stores of zones that are to have system virtual machines.
-
-    zones: {name, image_stores: [urls]}s, as declared. seed: whether what is missing is put there; else it is only proven that the server can
-    fill those that are not added yet.
-    """
+    """zones: {name, image_stores: [urls]}s, as declared. seed: fill stores that have no template; else prove that the server can fill new ones."""
 
     def __init__(self, zones: t.Sequence[t.Mapping[str, t.Any]], client: t.Any, seed: bool, prefix: str = "") -> None:
         self._zones, self._client, self._seed, self._prefix = zones, client, seed, prefix
@@ -313,10 +304,10 @@ def why(sort: str, vm: t.Optional[Row], lists: Lists, look: t.Callable[[str], Se
     found = _missing(sort, lists)
     if not found:
         # What the server says of the template is no proof; the file is.
-        seen = {str(store["name"]): look(str(store.get("url"))) for store in lists.stores}
+        seen = [(store["name"], look(str(store.get("url")))) for store in lists.stores]
         none = "it has no template of system virtual machines: the server puts it there only when the store is added after a cluster"
-        if not any(one.template for one in seen.values()):
-            found = [f"image store {name}: {one.problem or none} (the role cloudstack_region puts it there)" for name, one in seen.items()]
+        if not any(one.template for _name, one in seen):
+            found = [f"image store {name}: {one.problem or none} (the role cloudstack_region puts it there)" for name, one in seen]
     if vm is not None and vm.get("state") == "Starting":
         begun = f"it is starting on {vm.get('hostname') or 'a host'}: a new one takes two minutes there"
         found.append(f"{begun}. Where it never ends, that host only emulates KVM, or has no /usr/share/cloudstack-common/vms/agent.zip")

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users, each in an account, with API keys.
 
-A user that is there keeps its password, and keys that are there are never replaced. What a user owns goes with its account, so
-nothing is taken away here.
+A user that is there keeps its password and its keys. What a user owns goes with its account, so nothing is taken away here.
 
 PRIVATE to the collection.
 """

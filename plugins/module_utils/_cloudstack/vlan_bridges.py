@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bridges that CloudStack's agent makes for VLANs, named after the interface that the bridge of a traffic label holds.
 
-For the VLAN 1996 of eth0 the agent makes the interface eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name
-of an interface that has more than 15 characters: with such a name no guest of that network starts. A VXLAN's are vxlan<id> and brvx-<id>, which always fit.
-
-It runs on the controller and on the hosts.
+For the VLAN 1996 of eth0 the agent makes eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name of an interface
+that has more than 15 characters: with one no guest of that network starts. A VXLAN's names always fit. It runs on the controller and on the hosts.
 
 PRIVATE to the collection.
 """
