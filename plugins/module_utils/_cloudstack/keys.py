@@ -122,7 +122,8 @@ class Provider(contextlib.ExitStack):
         if not observed.answers:
             draft.warn(f"nothing answers at {self._url} yet: what is planned is what a new server needs")
         now = {"password": observed.password or self._initial}
-        draft.ensure("password", self._user, now, {"password": self._password}, lambda: self._set_password(observed))
+        change = {"id": observed.user_id, "currentpassword": observed.password, "password": self._password}
+        draft.ensure("password", self._user, now, {"password": self._password}, lambda: self._session.call("updateUser", **change))
         if observed.keys is None:
             made = {"api_key": _NOT_YET.key, "api_secret": _NOT_YET.secret}
             draft.ensure("keys", self._user, None, made, lambda: self._register(observed), needs=[f"password/{self._user}"])
@@ -130,9 +131,6 @@ class Provider(contextlib.ExitStack):
             wanted = File(observed.keys or _NOT_YET, self._url, _MODE).shown()
             draft.ensure("file", self._path, observed.file.shown(), wanted, lambda: self._write(observed), needs=[f"keys/{self._user}"])
         return draft.plan()
-
-    def _set_password(self, observed: Observed) -> None:
-        self._session.call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
 
     def _register(self, observed: Observed) -> None:
         # Somebody else may have made them meanwhile; making them again would take theirs away.

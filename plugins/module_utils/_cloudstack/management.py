@@ -256,16 +256,14 @@ class Provider:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
         draft = Draft()
-        for wrong, text in (
-            (databases.state == "foreign", "the database cloud is there, but not whole, and was not begun by this collection: finish or remove it by hand. "
-             "Databases are never dropped here"),
-            (databases.state == "begun" and databases.started, f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a "
-             "server has used them: see by hand what they hold"),
-            (observed.database_key_fits is False, "database_key is not the one with which the living database is encrypted: the server could not read its "
-             "own secrets"),
-        ):  # fmt: skip
-            if wrong:
-                draft.problem(text)
+        if databases.state == "foreign":
+            whose = "is there, but not whole, and was not begun by this collection"
+            draft.problem(f"the database cloud {whose}: finish or remove it by hand. Databases are never dropped here")
+        if databases.state == "begun" and databases.started:
+            half = f"were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them"
+            draft.problem(f"the databases {half}: see by hand what they hold")
+        if observed.database_key_fits is False:
+            draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
         if databases.state in ("absent", "begun"):
             begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
             after = {"databases": ["cloud", "cloud_usage"], "user": self.user.user}
