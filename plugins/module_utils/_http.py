@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP to servers' APIs: addresses, trust in certificates, kept connections, and why one failed. With the standard library alone.
-
-No proxy stands between a server and the host that asks it.
+"""HTTP to servers' APIs: addresses, trust in certificates, kept connections, and why one failed. With the standard library alone, and by no proxy.
 
 PRIVATE to the collection.
 """
@@ -67,10 +65,9 @@ def hide(text: t.Any, secrets: t.Iterable[str]) -> str:
 class Trust:
     """Which certificates are believed.
 
-    names: those that a certificate may be for where a server is asked by its address. A certificate that clients verify has the name by which
-    they know the servers, and no address in it.
-    fingerprints: SHA-256, 64 hexadecimal digits in lower case: certificates that have one are believed, and no others, whoever signed them.
-    option, remedy: how a message names ca_path, and what it adds where a certificate is not trusted.
+    names: those that a certificate may be for where a server is asked by its address: one that clients verify has the name by which they know the
+    servers, and no address in it. fingerprints: SHA-256, 64 hexadecimal digits in lower case: certificates that have one are believed, and no others,
+    whoever signed them. option, remedy: how a message names ca_path, and what it adds where a certificate is not trusted.
     """
 
     validate_certs: bool = True
@@ -125,18 +122,17 @@ class Server:
         return self._shown
 
     def open(self) -> http.client.HTTPConnection:
-        """Return this thread's connection, which is opened where there is none. Raises Unreachable."""
+        """This thread's connection, which is opened where there is none. Raises Unreachable."""
         connection: t.Optional[http.client.HTTPConnection] = getattr(self._local, "connection", None)
         if connection is None or connection.sock is None:
-            connection = self._connect()
-            self._local.connection, self._local.used = connection, time.monotonic()
+            connection = self._local.connection = self._connect()
+            self._local.used = time.monotonic()
         return connection
 
     def close(self) -> None:
         """Close this thread's connection; the next request opens another."""
-        connection = getattr(self._local, "connection", None)
+        connection, self._local.connection = getattr(self._local, "connection", None), None
         if connection is not None:
-            self._local.connection = None
             connection.close()
 
     def request(
@@ -155,6 +151,8 @@ class Server:
                 connection.request(method, path, body, dict(headers or {}))
                 response = connection.getresponse()
                 answer = Answer(response.status, response.headers, response.read())
+                self._local.used = time.monotonic()
+                return answer
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 late = isinstance(error, (socket.timeout, TimeoutError))
@@ -162,8 +160,6 @@ class Server:
                     continue
                 how = f"gave no answer to {what} within {self._timeout:g} s" if late else f"broke off when asked for {what}: {_why(error)}"
                 raise Unreachable(f"{self} {how}{'' if safe else '; whether it was done is not known, the next run will see'}") from None
-            self._local.used = time.monotonic()
-            return answer
 
     def _connect(self) -> http.client.HTTPConnection:
         refusals = []
@@ -179,6 +175,8 @@ class Server:
                     if self._trust.fingerprints and found not in self._trust.fingerprints:
                         connection.close()
                         raise Unreachable(f"{self} is refused: the fingerprint of its certificate is {found}, which is none of fingerprints")
+                connection.sock.settimeout(self._timeout)
+                return connection
             except ssl.SSLCertVerificationError as error:
                 refusals.append(f"as {name}: {error.verify_message.rstrip('.')}")
             except ssl.SSLError as error:
@@ -187,9 +185,6 @@ class Server:
                 raise NoConnection(f"{self} cannot be reached: {_why(error)}") from None
             except ValueError as error:  # which is no name that a certificate could have
                 refusals.append(f"as {name}: {error}")
-            else:
-                connection.sock.settimeout(self._timeout)
-                return connection
         raise Unreachable(f"{self} is refused: its certificate is not trusted ({'; '.join(refusals)}){self._trust.remedy}")
 
 

@@ -98,7 +98,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC, connect
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_vms import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, records, string, strings

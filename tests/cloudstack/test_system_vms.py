@@ -11,7 +11,7 @@ import pytest
 from conftest import PREFIX, Failed
 from test_region_storage import CEPH, CONSUMERS, POOL
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, system_template, system_vms
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, system_vms
 
 
 def image_store(zone: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -121,13 +121,13 @@ def test_a_store_without_the_template_is_found_by_its_files(run: t.Any, server: 
     kvm["zones"][0]["pods"][0]["clusters"] = clusters
     run(**kvm)
     name = kvm["zones"][0]["name"]
-    monkeypatch.setattr(system_template, "look", lambda url: system_template.Seen(free=1 << 30))
-    monkeypatch.setattr(system_template, "lacking", list)
+    monkeypatch.setattr(system_vms, "look", lambda url: system_vms.Seen(free=1 << 30))
+    monkeypatch.setattr(system_vms, "lacking", list)
     zones = system_vms.zones(kvm)
     assert [zone["name"] for zone in zones] == [name]
-    provider = system_template.Provider(zones, server, seed=True)
+    provider = system_vms.Provider(zones, server, seed=True)
     assert [change.id for change in provider.plan(provider.observe()).changes] == [f"system_template/{name}/{name}-nfs"]
-    assert "it has no template of system virtual machines" in system_vms.prove(server, [name], 0, lambda url: system_template.Seen())[1][0]
+    assert "it has no template of system virtual machines" in system_vms.prove(server, [name], 0, lambda url: system_vms.Seen())[1][0]
 
 
 def test_what_they_could_not_come_up_with_is_refused(run: t.Any, server: client.Client, kvm: dict[str, t.Any]) -> None:

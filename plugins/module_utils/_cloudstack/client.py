@@ -11,11 +11,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.cookies
 import json
-import threading
 import time
 import typing as t
 from urllib.parse import urlencode
@@ -43,23 +43,20 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
 _VALID = 600
 # Seconds for which the server may be away while a job runs.
 _AWAY = 60.0
+_Text = t.Union[str, Secret, None]
 _READS = ("list", "get", "query", "find")
 # What the server calls secrets in its answers (listBuckets gives keys in clear).
-_SECRET_KEYS = frozenset(
-    ("accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey")
-    + ("secretcode", "secretkey", "sessionkey", "usersecretkey", "zonetoken")
-)
-# What tells a person which object a call was about, the first that was given.
+_SECRET_KEYS = (
+    "accesskey", "apikey", "encryptedpassword", "password", "presharedkey", "privatekey", "secretcode", "secretkey", "sessionkey", "usersecretkey",
+    "zonetoken",
+)  # fmt: skip
 _NAMING = ("name", "clustername", "username", "url", "displaytext", "traffictype", "id")
 # More commands than this are asked for by one listApis without a name (about a second) instead of one by one.
 _ASKED_SINGLY = 5
 
 
 class ApiError(Exception):
-    """The server refused a call, or a job of it failed.
-
-    command: as sent. code: CloudStack's error code, mostly the HTTP status (431 a parameter, 530 internal …). text: what it said. name: of the object.
-    """
+    """The server refused a call, or a job of it failed. code: CloudStack's, mostly the HTTP status (431 a parameter, 530 internal …)."""
 
     def __init__(self, command: str, code: int, text: str, name: str = "") -> None:
         self.command, self.code, self.text, self.name = command, code, text, name
@@ -70,23 +67,31 @@ class AccessDenied(ApiError, Unreachable):
     """The server answers, but not to these keys (or has no such command: it does not tell the difference)."""
 
 
+@contextlib.contextmanager
+def reading(what: str) -> t.Iterator[None]:
+    """While something is read an error of the server is never an absence: it is raised as Unreachable."""
+    try:
+        yield
+    except Unreachable:
+        raise
+    except ApiError as error:
+        raise Unreachable(f"{what}: {error}") from error
+
+
 def sign(params: t.Mapping[str, str], secret: str) -> str:
-    """Return the signature of a call: HMAC-SHA1 over its sorted parameters in lower case."""
+    """The signature of a call: HMAC-SHA1 over its sorted parameters in lower case."""
     text = "&".join(f"{name}={encode(value)}" for name, value in sorted(params.items())).lower()
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
 def pairs(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return parameters of the form details[0].key=a, details[0].value=1 (image stores, object stores)."""
-    found: dict[str, t.Any] = {}
-    for number, (key, value) in enumerate(values.items()):
-        found[f"{parameter}[{number}].key"] = key
-        found[f"{parameter}[{number}].value"] = value
-    return found
+    """Parameters of the form details[0].key=a, details[0].value=1 (image stores, object stores)."""
+    parts = [{f"{parameter}[{number}].key": key, f"{parameter}[{number}].value": value} for number, (key, value) in enumerate(values.items())]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def mapped(parameter: str, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return parameters of the form details[0].a=1 (storage pools, templates)."""
+    """Parameters of the form details[0].a=1 (storage pools, templates)."""
     return {f"{parameter}[0].{key}": value for key, value in values.items()}
 
 
@@ -105,131 +110,105 @@ def connect(options: t.Mapping[str, t.Any]) -> Client:
 
 
 class Client:
-    """One management server. Safe in threads: each has its own kept connection.
-
-    url: of the API, http://HOST:8080/client/api. timeout, job_timeout: seconds, for one call and for one asynchronous job.
-    """
+    """One management server, by the options of CONNECTION_SPEC. Safe in threads: each has its own kept connection."""
 
     def __init__(
         self,
         url: str,
-        api_key: t.Union[str, Secret, None] = None,
-        api_secret: t.Union[str, Secret, None] = None,
+        api_key: _Text = None,
+        api_secret: _Text = None,
         validate_certs: bool = True,
         ca_path: t.Optional[str] = None,
         timeout: float = 900,
         job_timeout: float = 1800,
     ) -> None:
-        self.url = url
-        self.calls = 0
-        self.job_timeout = job_timeout
+        self.url, self.job_timeout = url, job_timeout
         trust = Trust(validate_certs, ca_path, option="connection.ca_path:", remedy=": name the authority that signed it (ca_path)")
         self._server = Server(url, trust, timeout, option="connection.url:")
         self._path = self._server.path if self._server.path.strip("/") else "/client/api"
         self._key, self._secret = (None if value is None else Secret(_reveal(value)) for value in (api_key, api_secret))
-        self._lock = threading.Lock()
         self._cookies: dict[str, str] = {}
         self._session: t.Optional[Secret] = None
-        self._accepted = False
+        self._accepted = self._all_apis = False
         self._apis: dict[str, t.Optional[t.FrozenSet[str]]] = {}
-        self._all_apis = False
+        self._called: list[str] = []
 
-    # -- calls
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return len(self._called)
 
     def call(self, command: str, **params: t.Any) -> dict[str, t.Any]:
-        """Call and return what is inside the answer's one key. Raises ApiError, Unreachable.
-
-        None is left out, a bool is true or false, a list is joined by commas, a Secret is revealed on the wire.
-        """
-        sent = {name: _wire(value) for name, value in params.items() if value is not None}
-        name = _named(params)
-        status, body = self._exchange(command, sent, params)
+        """Call and return what is inside the answer's one key. A parameter that is None is left out. Raises ApiError, Unreachable."""
+        status, body = self._exchange(command, {name: wire(value) for name, value in params.items() if value is not None})
         if status == 401:
-            raise AccessDenied(command, 401, self._denied(body), name)
+            raise AccessDenied(command, 401, self._denied(body), _named(params))
         if status >= 400 or ("errorcode" in body and "errortext" in body):
-            raise ApiError(command, int(body.get("errorcode") or status), self._clean(body.get("errortext") or f"HTTP status {status}", params), name)
+            raise _failed(command, params, int(body.get("errorcode") or status), body.get("errortext") or f"HTTP status {status}")
         self._accepted = True
-        if str(body.get("success", "true")).lower() == "false":
-            raise ApiError(command, status, self._clean(body.get("displaytext") or "the server says that it did not succeed", params), name)
+        if _refused(body):
+            raise _failed(command, params, status, body.get("displaytext") or "the server says that it did not succeed")
         return {key: _guarded(key, value) for key, value in body.items()}
 
     def rows(self, command: str, **params: t.Any) -> list[dict[str, t.Any]]:
         """Call a list command and return all that it lists, over all pages; [] where there is nothing."""
         body = self.call(command, **params)
-        found = _list(body)
-        size, total = len(found), int(body.get("count") or 0)
-        # No size is asked for: the first answer is a page of the server's own size, whatever it was set to.
-        page = 1
-        while size and _distinct(found) < total:
+        found = more = _list(body)
+        page, size = 1, len(found)  # no size is asked for: the first answer is a page of the server's own size, whatever it was set to
+        while more and _distinct(found) < int(body.get("count") or 0):
             page += 1
             more = _list(self.call(command, page=page, pagesize=size, **params))
-            if not more:
-                break
-            found += more
+            found = found + more
         return found
 
     def job(self, command: str, **params: t.Any) -> dict[str, t.Any]:
-        """Call an asynchronous command, wait for its job and return its result. Raises ApiError where the job fails or takes too long."""
+        """Call an asynchronous command and return its job's result. Raises ApiError where the job fails or takes too long."""
         started = self.call(command, **params)
         if "jobid" not in started:
             return started
-        name = _named(params)
-        try:
-            result = self._result(started["jobid"])
-        except ApiError as error:
-            raise ApiError(command, error.code, self._clean(error.text, params), name)
-        if str(result.get("success", "true")).lower() == "false":
-            raise ApiError(command, 530, self._clean(result.get("displaytext") or "the job ended without success", params), name)
-        return result
-
-    def _result(self, jobid: str) -> dict[str, t.Any]:
-        """Wait for a job: it is asked for after a quarter of its age, soon what is quick, every five seconds what is slow."""
-        began = time.monotonic()
-        away: t.Optional[float] = None
+        jobid, began, away = started["jobid"], time.monotonic(), 0.0
         while True:
+            # After a quarter of its age: soon what is quick, every five seconds what is slow.
             time.sleep(min(5.0, max(0.1, (time.monotonic() - began) / 4)))
             try:
                 state = self.call("queryAsyncJobResult", jobid=jobid)
-            except Unreachable as error:
+            except ApiError as error:
+                raise _failed(command, params, error.code, error.text)
+            except Unreachable:
                 away = away or time.monotonic()
-                if isinstance(error, ApiError) or time.monotonic() - away >= _AWAY:
+                if time.monotonic() - away >= _AWAY:
                     raise
                 continue
-            away = None
-            result = state.get("jobresult")
-            result = result if isinstance(result, dict) else {}
-            if state.get("jobstatus") == 1:
-                return result
+            away = 0.0
+            result: dict[str, t.Any] = state["jobresult"] if isinstance(state.get("jobresult"), dict) else {}
             if state.get("jobstatus") == 2:
                 code = int(result.get("errorcode") or state.get("jobresultcode") or 530)
-                raise ApiError("", code, result.get("errortext") or "the job failed without saying why")
+                raise _failed(command, params, code, result.get("errortext") or "the job failed without saying why")
+            if state.get("jobstatus") == 1 and _refused(result):
+                raise _failed(command, params, 530, result.get("displaytext") or "the job ended without success")
+            if state.get("jobstatus") == 1:
+                return result
             if time.monotonic() - began > self.job_timeout:
-                raise ApiError("", 504, f"still running after {self.job_timeout:g} s (job {jobid}); it goes on, the next run will see")
+                late = f"still running after {self.job_timeout:g} s (job {jobid}); it goes on, the next run will see"
+                raise _failed(command, params, 504, late)
 
     def offers(self, command: str, parameter: t.Optional[str] = None) -> bool:
         """Whether this server has a command for this user, and a parameter of it. Asked of the server, once."""
         if command not in self._apis and not self._all_apis:
             many = len(self._apis) >= _ASKED_SINGLY
+            rows: list[dict[str, t.Any]] = []
             try:
                 rows = self.rows("listApis", **({} if many else {"name": command}))
-            except AccessDenied:
-                raise
-            except ApiError as error:
+            except ApiError as error:  # by some codes it says that it has no such command
                 if many or error.code not in (430, 431, 530):
                     raise
-                rows = []  # this is how it says that it has no such command
             self._all_apis = many
             self._apis.update({command: None, **{row["name"]: frozenset(param["name"] for param in row.get("params", [])) for row in rows}})
         has = self._apis.get(command)
         return has is not None and (parameter is None or parameter in has)
 
-    # -- sessions, for first contact only
-
-    def login(self, user: str, password: t.Union[str, Secret], domain: str = "/") -> dict[str, t.Any]:
-        """Begin a session, in which all further calls are made, and return what the server says of it (userid …).
-
-        Raises ApiError (531: wrong user or password).
-        """
+    def login(self, user: str, password: _Text, domain: str = "/") -> dict[str, t.Any]:
+        """Begin a session, in which all further calls are made; returns what is said of it (userid …). Raises ApiError (531: wrong user or password)."""
         self._session, self._cookies = None, {}
         body = self.call("login", username=user, password=Secret(_reveal(password)), domain=domain)
         if str(body.get("is2faenabled", "")).lower() == "true" and str(body.get("is2faverified", "")).lower() != "true":
@@ -244,28 +223,21 @@ class Client:
             finally:
                 self._session, self._cookies = None, {}
 
-    # -- the wire
-
-    def _exchange(self, command: str, sent: dict[str, str], params: t.Mapping[str, t.Any]) -> tuple[int, dict[str, t.Any]]:
+    def _exchange(self, command: str, sent: dict[str, str]) -> tuple[int, dict[str, t.Any]]:
         sent = {**sent, "command": command, "response": "json"}
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Accept": "application/json"}
         if self._session is not None or command == "login":
-            if self._session is not None:
-                sent["sessionkey"] = self._session.reveal()
-            if self._cookies:
-                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            sent.update({"sessionkey": self._session.reveal()} if self._session is not None else {})
+            headers.update({"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())} if self._cookies else {})
         elif self._key is not None and self._secret is not None:
             sent.update(apikey=self._key.reveal(), signatureversion="3", expires=time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + _VALID)))
             sent["signature"] = sign(sent, self._secret.reveal())
-        with self._lock:
-            self.calls += 1
+        self._called.append(command)
         status, answered, raw = self._server.request(command, "POST", self._path, urlencode(sent).encode(), headers, safe=command.startswith(_READS))
         for value in answered.get_all("Set-Cookie") or () if command == "login" else ():
-            for name, morsel in http.cookies.SimpleCookie(value).items():
-                self._cookies[name] = morsel.value
+            self._cookies.update((name, morsel.value) for name, morsel in http.cookies.SimpleCookie(value).items())
         try:
-            envelope = json.loads(raw.decode("utf-8", "replace"))
-            (body,) = envelope.values()
+            (body,) = json.loads(raw.decode("utf-8", "replace")).values()
             if not isinstance(body, dict):
                 raise ValueError
         except (ValueError, AttributeError):
@@ -277,30 +249,34 @@ class Client:
         """Close this thread's connection; the next call opens another."""
         self._server.close()
 
-    # -- what is said
-
     def _denied(self, body: t.Mapping[str, t.Any]) -> str:
-        said = body.get("errortext") or "not authorised"
         if self._session is not None:
-            return f"{said} (this user may not do it, or the server has no such command)"
-        if self._key is None or self._secret is None:
-            return f"{said} (api_key and api_secret are needed)"
-        if self._accepted:
-            return f"{said} (the keys are right: the server has no such command, or this user may not use it)"
-        return f"{said} (wrong api_key or api_secret, a disabled user, or a clock that is more than {_VALID // 60} minutes wrong)"
+            why = "this user may not do it, or the server has no such command"
+        elif self._key is None or self._secret is None:
+            why = "api_key and api_secret are needed"
+        elif self._accepted:
+            why = "the keys are right: the server has no such command, or this user may not use it"
+        else:
+            why = f"wrong api_key or api_secret, a disabled user, or a clock that is more than {_VALID // 60} minutes wrong"
+        return f"{body.get('errortext') or 'not authorised'} ({why})"
 
-    def _clean(self, text: t.Any, params: t.Mapping[str, t.Any]) -> str:
-        """What the server said, without the secrets that it may repeat."""
-        secrets: list[str] = []
-        for name, value in params.items():
-            if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
-                plain = _reveal(value)
-                credentials = plain.partition("://")[2].rpartition("@")[0]
-                secrets += plain, credentials.partition(":")[2]
-        return hide(text, secrets)
+
+def _refused(body: t.Mapping[str, t.Any]) -> bool:
+    return str(body.get("success", "true")).lower() == "false"
+
+
+def _failed(command: str, params: t.Mapping[str, t.Any], code: int, said: t.Any) -> ApiError:
+    """The error of a call, without the secrets of its parameters that the server may repeat."""
+    secrets: list[str] = []
+    for name, value in params.items():
+        if isinstance(value, Secret) or name.lower().split(".")[-1] in _SECRET_KEYS:
+            plain = _reveal(value)
+            secrets += plain, plain.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    return ApiError(command, code, hide(said, secrets), _named(params))
 
 
 def _named(params: t.Mapping[str, t.Any]) -> str:
+    """The object that a call was about, the first that tells it to a person."""
     value = next((params[key] for key in _NAMING if isinstance(params.get(key), str) and params[key]), "")
     return without_user(value) if "://" in value else value
 
@@ -309,11 +285,12 @@ def _reveal(value: t.Any) -> str:
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
-def _wire(value: t.Any) -> str:
+def wire(value: t.Any) -> str:
+    """A value as the server takes it: true or false, a list joined by commas, a Secret revealed."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return ",".join(_wire(item) for item in value)
+        return ",".join(wire(item) for item in value)
     return _reveal(value)
 
 

@@ -74,16 +74,12 @@ def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: boo
 
 
 class Draft(_plan.Draft):
-    """What planning writes on.
-
-    declaration: the module's parameters, whole, for kinds that must know of another.
-    restart: names of settings that are changed and take effect only after a restart of the server.
-    """
+    """What planning writes on. declaration: the module's parameters, whole, for kinds that must know of another."""
 
     def __init__(self, declaration: Item, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
         self.declaration = declaration
-        self.restart: list[str] = []
+        self.restart: list[str] = []  # names of changed settings that wait for a restart of the server
 
     def each(
         self, what: str, declared: t.Iterable[Item], find: t.Callable[[Item, str], t.Optional[Row]], delete: t.Callable[[Item, Row], None]
@@ -104,7 +100,7 @@ class Draft(_plan.Draft):
         if len(ids) > 1:
             several = f"there are {len(ids)} {what} of this name in the zone {item['zone']} ({', '.join(ids)})"
             self.problem(f"{here}: {several}: delete or rename all but one, then run again")
-        return rows[0] if rows else None
+        return next(iter(rows), None)
 
     def network_needs(self, zone: str) -> frozenset[str]:
         """Everything of a zone's networks that is planned."""
@@ -120,4 +116,4 @@ class Draft(_plan.Draft):
 
     def zone_names(self, region: Region) -> set[str]:
         """The zones that there are, or that are declared."""
-        return {row["name"] for row in region.rows("zones")} | {zone["name"] for zone in self.declaration.get("zones") or ()}
+        return {zone["name"] for zone in (*region.rows("zones"), *(self.declaration.get("zones") or ()))}

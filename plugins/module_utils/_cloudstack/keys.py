@@ -11,12 +11,11 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client, connect
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import AccessDenied, ApiError, Client, connect, reading
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import NoConnection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
@@ -28,25 +27,30 @@ _MODE = 0o600
 _REFUSED = 531
 
 
-@dataclasses.dataclass(frozen=True)
-class Keys:
+class Keys(t.NamedTuple):
     """A user's keys."""
 
     key: Secret
     secret: Secret
 
 
-@dataclasses.dataclass(frozen=True)
-class File:
+_NOT_YET = Keys(Secret(""), Secret(""))
+
+
+class File(t.NamedTuple):
     """Where keys are kept: what it says, None where it says none, and its mode, None where it is not there."""
 
     keys: t.Optional[Keys] = None
     url: t.Optional[str] = None
     mode: t.Optional[int] = None
 
+    def shown(self) -> t.Optional[dict[str, t.Any]]:
+        """As it is compared; None where it is not there."""
+        key, secret = self.keys or (None, None)
+        return None if self.mode is None else {"url": self.url, "api_key": key, "api_secret": secret, "mode": f"{self.mode:04o}"}
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
+
+class Observed(t.NamedTuple):
     """answers: False where no server is there yet (check mode only). password: the one that the user has now."""
 
     answers: bool
@@ -57,33 +61,17 @@ class Observed:
     version: t.Optional[str] = None
 
 
-class Provider:
-    """A user's password and keys. Use as a context manager: it ends its sessions.
-
-    options: those of the module cloudstack_keys. check_mode: a server that is not there yet is one that will be.
-    """
+class Provider(contextlib.ExitStack):
+    """A user's password and keys, by the options of cloudstack_keys; its sessions end with it. check_mode: a server may be yet to come."""
 
     def __init__(self, options: t.Mapping[str, t.Any], check_mode: bool = False) -> None:
-        self._options = options
-        self._check_mode = check_mode
+        super().__init__()
+        self._options, self._check_mode = options, check_mode
+        self._url, self._user, self._path = options["url"], options["user"], options.get("path")
         self._prefix: str = options.get("prefix") or ""
-        self._password = Secret(options["password"])
-        self._initial = Secret(options.get("initial_password") or INITIAL)
-        self._sessions: list[Client] = []
-        self._made: t.Optional[Keys] = None
-
-    def __enter__(self) -> Provider:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
-        for client in self._sessions:
-            with contextlib.suppress(ApiError, Unreachable):  # the server forgets it by itself
-                client.logout()
-            client.close()
-        self._sessions.clear()
+        self._password, self._initial = Secret(options["password"]), Secret(options.get("initial_password") or INITIAL)
+        self._session: Client
+        self._made = _NOT_YET
 
     def _connect(self, keys: t.Optional[Keys] = None) -> Client:
         own = {"api_key": keys.key, "api_secret": keys.secret} if keys else {}
@@ -91,97 +79,83 @@ class Provider:
 
     def observe(self) -> Observed:
         """Log in, with the password that is declared or else with the first one, and read the keys. Raises Unreachable, Invalid."""
-        file = read(self._options.get("path"))
-        self._leave()
-        client = self._connect()
-        self._sessions.append(client)
+        file = read(self._path)
+        self.close()
+        client = self._session = self._connect()
+        self.callback(_leave, client)
         try:
-            password, user_id = self._login(client)
-            keys = _keys(client.call("getUserKeys", id=user_id))
-            return Observed(True, file, password, user_id, keys, self._prove(keys) if keys else None)
+            with reading(self._url):
+                password, user_id = self._login(client)
+                keys = _keys(client.call("getUserKeys", id=user_id))
+                return Observed(True, file, password, user_id, keys, self._prove(keys) if keys else None)
         except NoConnection:
             # Keys that are kept tell that there was a server: then it is away, not yet to come.
             if not self._check_mode or file.keys is not None:
                 raise
             return Observed(False, file)
-        except ApiError as error:
-            if isinstance(error, Unreachable):
-                raise
-            raise Unreachable(f"{self._options['url']}: {error}") from error
 
     def _login(self, client: Client) -> tuple[Secret, str]:
-        user, domain = self._options["user"], self._options["domain"]
         said = ""
         for password in dict.fromkeys((self._password, self._initial)):
             try:
-                return password, str(client.login(user, password, domain)["userid"])
+                return password, str(client.login(self._user, password, self._options["domain"])["userid"])
             except ApiError as error:
                 if error.code != _REFUSED:
                     raise
                 said = error.text
-        raise Invalid(
-            [
-                f"{self._prefix}password: {self._options['url']} refuses user {user} of domain {domain} with it, and with the password of a new server too "
-                f"({said}): give it the password that the user has"
-            ]
-        )
+        refuses = f"{self._url} refuses user {self._user} of domain {self._options['domain']} with it, and with the password of a new server too ({said})"
+        raise Invalid([f"{self._prefix}password: {refuses}: give it the password that the user has"])
 
     def _prove(self, keys: Keys) -> t.Optional[str]:
         """Call with the keys; returns the server's version."""
-        client = self._connect(keys)
-        try:
-            version: t.Optional[str] = client.call("listCapabilities").get("capability", {}).get("cloudstackversion")
-            return version
-        except AccessDenied as error:
-            raise Unreachable(
-                f"user {self._options['user']} has API keys, and the server does not take them ({error.text}): is the user's API access switched off?"
-            ) from error
-        finally:
-            client.close()
+        with contextlib.closing(self._connect(keys)) as client:
+            try:
+                version: t.Optional[str] = client.call("listCapabilities").get("capability", {}).get("cloudstackversion")
+                return version
+            except AccessDenied as error:
+                denied = f"user {self._user} has API keys, and the server does not take them ({error.text})"
+                raise Unreachable(f"{denied}: is the user's API access switched off?") from error
 
     def plan(self, observed: Observed) -> Plan:
         """Compare: the password, then the keys, then the file that keeps them."""
-        user, path = self._options["user"], self._options.get("path")
         draft = Draft(self._prefix)
         if not observed.answers:
-            draft.warn(f"nothing answers at {self._options['url']} yet: what is planned is what a new server needs")
+            draft.warn(f"nothing answers at {self._url} yet: what is planned is what a new server needs")
         now = {"password": observed.password or self._initial}
-        draft.ensure("password", user, now, {"password": self._password}, lambda: self._set_password(observed))
-        unknown = Keys(Secret(""), Secret(""))
+        change = {"id": observed.user_id, "currentpassword": observed.password, "password": self._password}
+        draft.ensure("password", self._user, now, {"password": self._password}, lambda: self._session.call("updateUser", **change))
         if observed.keys is None:
-            made = {"api_key": unknown.key, "api_secret": unknown.secret}
-            draft.ensure("keys", user, None, made, lambda: self._register(observed), needs=[f"password/{user}"])
-        if path:
-            before, after = _shown(observed.file), _shown(File(observed.keys or unknown, self._options["url"], _MODE))
-            draft.ensure("file", path, before, after, lambda: self._write(path, observed), needs=[f"keys/{user}"])
+            made = {"api_key": _NOT_YET.key, "api_secret": _NOT_YET.secret}
+            draft.ensure("keys", self._user, None, made, lambda: self._register(observed), needs=[f"password/{self._user}"])
+        if self._path:
+            wanted = File(observed.keys or _NOT_YET, self._url, _MODE).shown()
+            draft.ensure("file", self._path, observed.file.shown(), wanted, lambda: self._write(observed), needs=[f"keys/{self._user}"])
         return draft.plan()
-
-    # -- applying
-
-    def _set_password(self, observed: Observed) -> None:
-        self._sessions[0].call("updateUser", id=observed.user_id, currentpassword=observed.password, password=self._password)
 
     def _register(self, observed: Observed) -> None:
         # Somebody else may have made them meanwhile; making them again would take theirs away.
-        found = _keys(self._sessions[0].call("getUserKeys", id=observed.user_id))
-        self._made = found or _keys(self._sessions[0].call("registerUserKeys", id=observed.user_id))
-        if self._made is None:
+        asked = (self._session.call(command, id=observed.user_id) for command in ("getUserKeys", "registerUserKeys"))
+        made = next((keys for keys in map(_keys, asked) if keys), None)
+        if made is None:
             raise RuntimeError("the server made no keys")
+        self._made = made
 
-    def _write(self, path: str, observed: Observed) -> None:
-        keys = observed.keys or self._made
-        if keys is None:
-            raise RuntimeError("there are no keys to be kept")
-        text = json.dumps({"url": self._options["url"], "api_key": keys.key.reveal(), "api_secret": keys.secret.reveal()}, indent=2) + "\n"
-        files.write(path, text, _MODE, os.geteuid(), os.getegid())
+    def _write(self, observed: Observed) -> None:
+        key, secret = observed.keys or self._made
+        text = json.dumps({"url": self._url, "api_key": key.reveal(), "api_secret": secret.reveal()}, indent=2) + "\n"
+        files.write(str(self._path), text, _MODE, os.geteuid(), os.getegid())
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """The server; and where they are asked for the keys, in clear: the task must say no_log. None where they are not made yet (check mode)."""
-        keys = observed.keys
-        told = {"url": self._options["url"], "user_id": observed.user_id or None, "cloudstack_version": observed.version}
-        if not self._options.get("return_keys", True):
-            return told
-        return {**told, "api_key": keys.key.reveal() if keys else None, "api_secret": keys.secret.reveal() if keys else None}
+        told = {"url": self._url, "user_id": observed.user_id or None, "cloudstack_version": observed.version}
+        key, secret = (one.reveal() for one in observed.keys) if observed.keys else (None, None)
+        return {**told, "api_key": key, "api_secret": secret} if self._options.get("return_keys", True) else told
+
+
+def _leave(client: Client) -> None:
+    with contextlib.suppress(ApiError, Unreachable):  # the server forgets a session by itself
+        client.logout()
+    client.close()
 
 
 def read(path: t.Optional[str]) -> File:
@@ -197,16 +171,6 @@ def read(path: t.Optional[str]) -> File:
         raise Invalid([f"path: {path} is there and does not hold keys: name another file, or remove it"]) from None
 
 
-def _shown(file: File) -> t.Optional[dict[str, t.Any]]:
-    """A file with keys as it is compared; None where it is not there."""
-    if file.mode is None:
-        return None
-    key, secret = (file.keys.key, file.keys.secret) if file.keys else (None, None)
-    return {"url": file.url, "api_key": key, "api_secret": secret, "mode": f"{file.mode:04o}"}
-
-
 def _keys(answer: t.Mapping[str, t.Any]) -> t.Optional[Keys]:
     found = answer.get("userkeys") or {}
-    if not found.get("apikey") or not found.get("secretkey"):
-        return None
-    return Keys(found["apikey"], found["secretkey"])
+    return Keys(found["apikey"], found["secretkey"]) if found.get("apikey") and found.get("secretkey") else None

@@ -8,7 +8,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,8 @@ Row = t.Dict[str, t.Any]
 
 # As many lists are asked for at a time. The server has far more threads; its database is what limits.
 _READERS = 8
+# Of these the server takes no two whose names differ in case only.
+_CASELESS = ("zones", "pods", "clusters")
 
 
 class Listing(t.NamedTuple):
@@ -58,16 +59,8 @@ LISTINGS: t.Mapping[str, Listing] = {
 }
 
 
-# Of these the server takes no two whose names differ in case only.
-_CASELESS = ("zones", "pods", "clusters")
-
-
 class Region:
-    """What is, as whole lists, each read once; and what this run has made since.
-
-    client: of client.py; None for a region that is given as lists (tests), or that has no server yet.
-    lists: {word: rows} that are known already. within: names of the zones of which lists of a zone's parts are read; all where None.
-    """
+    """client: None where lists are given (tests), or where there is no server yet. within: the zones of which lists of parts are read; all where None."""
 
     def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
         self.client = client
@@ -75,42 +68,33 @@ class Region:
         self.addresses: dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
         self.written: set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
         self.again_allowed: frozenset[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared
+        self.empty = client is None and not lists  # there is no server yet: everything is planned as new
         self._within = within
-        self._empty = client is None and not lists
         self._lists: dict[str, list[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
         self._made: list[tuple[str, str, Row]] = []
-        self._lock = threading.Lock()
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no server yet: everything is planned as new."""
-        return self._empty
 
     def read(self, words: t.Iterable[str]) -> Region:
         """Read lists side by side; those that hang on others after them. Returns itself."""
         wanted = {word for word in words if word not in self._lists}
         wanted |= {each[0] for each in (LISTINGS[word].each for word in wanted) if each} - set(self._lists)
 
-        def ask(item: tuple[str, dict[str, str]]) -> list[Row]:
-            word, more = item
+        def ask(word: str, more: dict[str, str]) -> list[Row]:
             return [{**row, **more} for row in self.client.rows(LISTINGS[word].command, **LISTINGS[word].parameters, **more)]
 
-        for hanging in (False, True):
-            found: dict[str, list[Row]] = {word: [] for word in sorted(wanted) if bool(LISTINGS[word].each) is hanging}
-            asked = [(word, more) for word in found for more in self._each(LISTINGS[word])] if self.client is not None else []
-            with ThreadPoolExecutor(max_workers=_READERS) as pool:
-                for (word, _more), rows in zip(asked, pool.map(ask, asked)):
-                    found[word] += rows
-            self._lists.update(found)
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            for hanging in (False, True):
+                turn = [word for word in sorted(wanted) if bool(LISTINGS[word].each) is hanging]
+                asked = {word: [pool.submit(ask, word, more) for more in self._each(LISTINGS[word])] if self.client is not None else [] for word in turn}
+                self._lists.update({word: [row for answer in answers for row in answer.result()] for word, answers in asked.items()})
         return self
 
     def _each(self, listing: Listing) -> list[dict[str, str]]:
+        """What a list is asked for by, once for each."""
         if listing.each is None:
             return [{}]
         word, parameter = listing.each
         rows = self._lists.get(word, [])
-        if self._within is not None:
-            # Where none of them is there yet, one of the others tells what belongs to a zone.
+        if self._within is not None:  # where none of them is there yet, one of the others tells what belongs to a zone
             rows = [row for row in rows if row.get("zonename" if word != "zones" else "name") in self._within] or rows[:1]
         return [{parameter: row["id"]} for row in rows]
 
@@ -132,27 +116,23 @@ class Region:
         """The living row of a name, None where there is none. Several of one name become a problem of the plan."""
         found = self.all(what, name, **equal)
         if not found and what in _CASELESS:
-            living = [row for row in self.rows(what) if str(row.get("name")).casefold() == name.strip().casefold()]
-            for row in [row for row in living if all(row.get(key) == value for key, value in equal.items())][:1]:
-                self.duplicates.append(
-                    f"{what}: {name} is declared, and there is {row['name']}, which to the server is the same name: declare it as {row['name']}"
-                )
+            names = sorted({str(row.get("name")) for row in self.rows(what)})
+            for alike in [one for one in names if one.casefold() == name.strip().casefold() and self.all(what, one, **equal)][:1]:
+                self.duplicates.append(f"{what}: {name} is declared, and there is {alike}, which to the server is the same name: declare it as {alike}")
         ids = sorted({str(row.get("id")) for row in found})
         if len(ids) > 1:
-            told = f"{what.replace('_', ' ')}: there are {len(ids)} of the name {name} ({', '.join(ids)})"
-            self.duplicates.append(f"{told}: delete or rename all but one, then run again")
-        return found[0] if found else None
+            several = f"there are {len(ids)} of the name {name} ({', '.join(ids)})"
+            self.duplicates.append(f"{what.replace('_', ' ')}: {several}: delete or rename all but one, then run again")
+        return next(iter(found), None)
 
     def made(self, what: str, name: str, row: Row) -> Row:
         """Remember what an apply has just made, so that what hangs on it finds its id."""
-        with self._lock:
-            self._made.append((what, name, row))
+        self._made.append((what, name, row))
         return row
 
     def id(self, what: str, name: str, **equal: t.Any) -> str:
         """The id of what lives, or was made in this run. Raises LookupError where it is neither."""
-        with self._lock:
-            made = [row for word, known, row in self._made if word == what and known == name]
+        made = [row for word, known, row in list(self._made) if word == what and known == name]
         for row in [*made, *self.all(what, name)]:
             if all(row.get(key) == value for key, value in equal.items()):
                 return str(row["id"])

@@ -1,27 +1,24 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A management server: its databases, its configuration, and that it answers.
+"""A management server: its databases, its configuration, and that it answers. What is secret goes by pipe or by a file in memory.
 
-CloudStack's own cloudstack-setup-databases does the first half too, but takes passwords and keys on its command line only, and hands
-them on to the command lines of mysql and java; and its way to begin is DROP DATABASE. So the same files are loaded here, in the same
-order, into databases that are only ever created; the same program encrypts (com.cloud.utils.crypt.EncryptionCLI); and whatever is
-secret goes by pipe or by a file in memory.
+CloudStack's cloudstack-setup-databases takes secrets on command lines, and begins with DROP DATABASE. So its files are loaded here, in its order,
+into databases that are only ever created; and its program encrypts (com.cloud.utils.crypt.EncryptionCLI).
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import grp
 import os
 import re
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
@@ -45,9 +42,17 @@ DATA = ("server-setup.sql", "templates.sql")
 SIMULATOR = "create-schema-simulator.sql"
 # Says that the databases are being made, and by whom: taken away as the last step.
 MARK = "cephstack_setup"
-
 # The values that are kept encrypted, by their names in db.properties.
 SEALED = ("db.cloud.password", "db.usage.password", "db.cloud.encrypt.secret")
+# What MySQL says to a user that it denies something, in its forms, and to one that asks for an unknown database.
+_DENIED = ("1044", "1045", "1049", "1142", "1143", "1370", "1698")
+_SURVEY = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('cloud', 'cloud_usage', 'simulator');"
+_USED = """
+SELECT (SELECT COUNT(*) FROM cloud.version), (SELECT COUNT(*) FROM cloud.guest_os_hypervisor),
+ (SELECT COUNT(*) FROM cloud.hypervisor_capabilities WHERE hypervisor_type = 'Simulator');
+SELECT name, value FROM cloud.configuration WHERE category = 'Hidden' AND name = 'ssh.publickey' AND value <> '';
+"""
+_TABLE = re.compile(r"CREATE TABLE\s+(?:IF NOT EXISTS\s+)?(?:`?simulator`?\.)?`?(\w+)`?\s*\(", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +69,9 @@ class Login:
 
     def run(self, statements: str, timeout: int = 900) -> list[list[str]]:
         """Return the rows, of one mysql for all of the statements. Raises CommandError, with MySQL's number of the error in its text."""
-        lines = ["[client]", f"user={self.user}"]
-        if self.password.reveal():
-            lines.append(f'password="{self.password.reveal()}"')
-        if self.host is None:
-            lines.append("protocol=socket")
-        else:
-            lines += [f"host={self.host}", f"port={self.port}", "connect_timeout=10"]
-        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], "\n".join(lines) + "\n", statements, timeout)
+        password, where = self.password.reveal(), f"host={self.host}\nport={self.port}\nconnect_timeout=10" if self.host else "protocol=socket"
+        options = f"[client]\nuser={self.user}\n" + (f'password="{password}"\n' if password else "") + f"{where}\n"
+        text = private(["mysql", "--defaults-file={secret}", "--batch", "--skip-column-names"], options, statements, timeout)
         return [line.split("\t") for line in text.splitlines()]
 
 
@@ -90,13 +90,7 @@ class Declared:
 
 @dataclasses.dataclass(frozen=True)
 class Databases:
-    """The databases as they are.
-
-    state: absent, begun (by this collection, not finished), whole, or foreign (something is there, but not all of it).
-    login: whether the declared user can log in with the declared password and sees them.
-    simulator: whether the simulator's tables are there; capabilities: whether the hypervisor Simulator is known.
-    sample: an encrypted value, "" where there is none yet.
-    """
+    """state: absent, begun (by this collection, not finished), whole, or foreign (not all of it is there). sample: an encrypted value, or none."""
 
     state: str = "absent"
     login: bool = False
@@ -108,7 +102,7 @@ class Databases:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """The server as it is. installed: whether its package is. properties: of db.properties, None for a sealed one that can't be opened."""
+    """The server as it is. properties: of db.properties, None for a sealed one that can't be opened."""
 
     installed: bool = False
     databases: Databases = Databases()
@@ -121,12 +115,13 @@ class Observed:
 
 
 def problems(declared: Declared) -> list[str]:
-    """Return what can't be done with the declaration as it stands."""
-    found = []
+    """What can't be done with the declaration as it stands."""
     required = {"database.password": declared.database.password, "management_key": declared.management_key, "database_key": declared.database_key}
-    for what, value in {**required, "database.admin_password": declared.admin.password}.items():
-        if re.search(r"""[\s'"`\\]""", value.reveal()):
-            found.append(f"{what} has a space, a quote or a backslash, which CloudStack's own tools don't take")
+    found = [
+        f"{what} has a space, a quote or a backslash, which CloudStack's own tools don't take"
+        for what, value in {**required, "database.admin_password": declared.admin.password}.items()
+        if re.search(r"""[\s'"`\\]""", value.reveal())
+    ]
     found += [f"{what} is empty" for what, value in required.items() if not value.reveal()]
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", declared.database.user):
         found.append(f"database.user '{declared.database.user}' is no name of letters, digits and _ . -")
@@ -135,37 +130,31 @@ def problems(declared: Declared) -> list[str]:
     return found
 
 
-# -- db.properties
-
-
 def read_properties(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, dummy, value in pairs}
 
 
 def wanted_properties(declared: Declared) -> dict[str, str]:
-    """Return the values that db.properties should have, the sealed ones in clear."""
-    values = {
+    """The values that db.properties should have, the sealed ones in clear."""
+    login = declared.database
+    access = {"host": login.host or "localhost", "port": str(login.port), "username": login.user, "password": login.password.reveal()}
+    return {
         "cluster.node.IP": declared.address,
         "db.cloud.encryption.type": "file",
         "db.cloud.encryptor.version": "V2",
         "db.cloud.encrypt.secret": declared.database_key.reveal(),
+        **{f"db.{name}.{key}": value for name in _databases_of(declared) for key, value in access.items()},
     }
-    for name in ("cloud", "usage", *(["simulator"] if declared.simulator else [])):
-        values[f"db.{name}.host"] = declared.database.host or "localhost"
-        values[f"db.{name}.port"] = str(declared.database.port)
-        values[f"db.{name}.username"] = declared.database.user
-        values[f"db.{name}.password"] = declared.database.password.reveal()
-    return values
+
+
+def _databases_of(declared: Declared, second: str = "usage") -> list[str]:
+    return ["cloud", second, *(["simulator"] if declared.simulator else [])]
 
 
 def shown(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return them fit for a diff."""
-    secret = ("password", "secret", "key")
-    return {name: Secret(value) if isinstance(value, str) and name.endswith(secret) else value for name, value in values.items()}
-
-
-# -- programs that get secrets
+    """Properties fit for a diff."""
+    return {name: Secret(value) if isinstance(value, str) and name.endswith(("password", "secret", "key")) else value for name, value in values.items()}
 
 
 def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 600) -> str:
@@ -177,116 +166,77 @@ def private(argv: t.Sequence[str], secret: str, text: str = "", timeout: int = 6
 
 
 def crypt(value: str, key: Secret, decrypt: bool = False) -> t.Optional[str]:
-    """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key."""
-
-    def quoted(word: str) -> str:
-        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
+    """Encrypt or decrypt a value with CloudStack's own program; None where a value cannot be decrypted with this key. Neither has a quote in it."""
     words = ["-classpath", CIPHER, "com.cloud.utils.crypt.EncryptionCLI", *(["-d"] if decrypt else []), "-i", value, "-p", key.reveal(), "-e", "V2"]
     try:
-        return private(["java", "@{secret}"], " ".join(map(quoted, words)) + "\n", timeout=120).strip()
+        return private(["java", "@{secret}"], " ".join(f'"{word}"' for word in words) + "\n", timeout=120).strip()
     except process.CommandError:
         if decrypt:
             return None
-        # What it said may hold what it was given.
-        raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None
+        raise RuntimeError("a value could not be encrypted: java or CloudStack's program for it failed") from None  # it may have said the value
 
 
 def sealed(values: t.Mapping[str, str], key: Secret) -> dict[str, str]:
-    return _converted(values, lambda name, value: f"ENC({crypt(value, key)})" if name in SEALED else value)
+    """Properties as they are written: those of SEALED encrypted, side by side, since each takes a start of Java."""
+    with ThreadPoolExecutor() as pool:
+        return {**values, **dict(zip(SEALED, pool.map(lambda name: f"ENC({crypt(values[name], key)})", SEALED)))}
 
 
 def opened(values: t.Mapping[str, str], key: Secret) -> dict[str, t.Optional[str]]:
     """The other way round; None for what can't be decrypted with this key."""
 
-    def one(_name: str, value: str) -> t.Optional[str]:
-        found = re.fullmatch(r"ENC\((.*)\)", value)
-        return value if found is None else crypt(found.group(1), key, decrypt=True)
+    def clear(name: str) -> t.Optional[str]:
+        found = re.fullmatch(r"ENC\((.*)\)", values.get(name, ""))
+        return crypt(found[1], key, decrypt=True) if found else values.get(name, "")
 
-    return _converted(values, one)
-
-
-_Value = t.TypeVar("_Value", str, t.Optional[str])
-
-
-def _converted(values: t.Mapping[str, str], one: t.Callable[[str, str], _Value]) -> dict[str, _Value]:
-    """Convert values side by side: each takes a start of Java."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(values, pool.map(one, values, values.values())))
-
-
-# Access denied in its forms, and an unknown database.
-DENIED = (1044, 1045, 1049, 1142, 1143, 1370, 1698)
-
-SURVEY = """
-SELECT table_schema, table_name FROM information_schema.tables
-WHERE table_schema IN ('cloud', 'cloud_usage', 'simulator');
-"""
-
-# The simulator's database is whole when every table of its file is there.
-TABLE = re.compile(r"CREATE TABLE\s+(?:IF NOT EXISTS\s+)?(?:`?simulator`?\.)?`?(\w+)`?\s*\(", re.I)
+    with ThreadPoolExecutor() as pool:
+        return {**values, **dict(zip(SEALED, pool.map(clear, SEALED)))}
 
 
 def look(login: Login, simulator_tables: t.Collection[str]) -> Databases:
-    """Return the databases as this user sees them."""
+    """The databases as this user sees them. simulator_tables: what its file makes; the simulator's database is whole when all of them are there."""
     tables: dict[str, set[str]] = {"cloud": set(), "cloud_usage": set(), "simulator": set()}
-    for row in login.run(SURVEY):
-        tables[row[0]].add(row[1])
-    state = "absent"
-    capabilities = started = False
+    for schema, table in login.run(_SURVEY):
+        tables[schema].add(table)
+    cloud, usage = tables["cloud"], tables["cloud_usage"]
+    state = "absent" if not cloud | usage else "begun" if MARK in cloud else "foreign"
+    versions = systems = simulators = 0
     sample = ""
-    if tables["cloud"] or tables["cloud_usage"]:
-        state = "begun" if MARK in tables["cloud"] else "foreign"
-        needed = {"version", "guest_os_hypervisor", "configuration", "hypervisor_capabilities"}
-        if needed <= tables["cloud"]:
-            counts = login.run(
-                "SELECT (SELECT COUNT(*) FROM cloud.version), (SELECT COUNT(*) FROM cloud.guest_os_hypervisor),"
-                " (SELECT COUNT(*) FROM cloud.hypervisor_capabilities WHERE hypervisor_type = 'Simulator');"
-                "SELECT name, value FROM cloud.configuration WHERE category = 'Hidden' AND name = 'ssh.publickey' AND value <> '';"
-            )
-            versions, systems, simulators = (int(value) for value in counts[0])
-            started, capabilities = versions > 1, simulators > 0
-            sample = counts[1][1] if len(counts) > 1 else ""
-            if state == "foreign" and versions and systems and tables["cloud_usage"]:
-                state = "whole"
-    present = bool(simulator_tables) and set(simulator_tables) <= tables["simulator"]
-    return Databases(state, False, present, capabilities, started, sample)
+    if {"version", "guest_os_hypervisor", "configuration", "hypervisor_capabilities"} <= cloud:
+        counts, *keys = login.run(_USED)
+        versions, systems, simulators = map(int, counts)
+        sample = keys[0][1] if keys else ""
+        if state == "foreign" and versions and systems and usage:
+            state = "whole"
+    return Databases(state, False, bool(simulator_tables) and set(simulator_tables) <= tables["simulator"], simulators > 0, versions > 1, sample)
 
 
 class Provider:
     """One management server and the databases that it shares with the others."""
 
     def __init__(self, declared: Declared) -> None:
-        self.declared = declared
-        self.user = declared.database
-        self.admin = declared.admin
-
-    # -- observe
+        self.declared, self.user, self.admin = declared, declared.database, declared.admin
 
     def observe(self) -> Observed:
         """Read the files, the databases, the unit, and whether it answers."""
         found = problems(self.declared)
         if found:
             raise Invalid(found)
-        text = files.read(PROPERTIES)
+        text, key = files.read(PROPERTIES), files.read(KEY)
         if text is None:
             return Observed(databases=self._databases() if process.installed("mysql") else Databases())
-        values = read_properties(text)
-        file = files.read(KEY)
-        key = None if file is None else Secret(file)
         databases = self._databases()
         # With the declared key: what was encrypted with another is to be written anew, as is the key's own file.
-        living: dict[str, t.Optional[str]] = {**values, **opened({name: values.get(name, "") for name in SEALED}, self.declared.management_key)}
+        living = opened(read_properties(text), self.declared.management_key)
         fits = None
-        if databases.sample and living.get("db.cloud.encrypt.secret") != self.declared.database_key.reveal():
+        if databases.sample and living["db.cloud.encrypt.secret"] != self.declared.database_key.reveal():
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
         unit = systemd.units([UNIT])[UNIT]
-        return Observed(True, databases, living, key, fits, unit, is_current(unit), unit.active and answers())
+        return Observed(True, databases, living, None if key is None else Secret(key), fits, unit, is_current(unit), unit.active and answers())
 
     def _databases(self) -> Databases:
         """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
-        path = os.path.join(SETUP, SIMULATOR)
-        tables = TABLE.findall(files.read(path) or "") if self.declared.simulator else []
+        tables = _TABLE.findall(files.read(os.path.join(SETUP, SIMULATOR)) or "") if self.declared.simulator else []
         login = False
         try:
             seen = look(self.user, tables)
@@ -295,46 +245,40 @@ class Provider:
                 return dataclasses.replace(seen, login=True)
         except process.CommandError as error:
             number = re.search(r"ERROR (\d+)", error.text)
-            if number is None or int(number.group(1)) not in DENIED:
+            if number is None or number[1] not in _DENIED:
                 raise Unreachable(f"the database cannot be reached as {self.user}: {error}") from error
         try:
             return dataclasses.replace(look(self.admin, tables), login=login)
         except process.CommandError as error:
             raise Unreachable(f"the database is not whole for {self.user}, and cannot be reached as {self.admin} to see why: {error}") from error
 
-    # -- plan
-
     def plan(self, observed: Observed) -> Plan:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
         draft = Draft()
         if databases.state == "foreign":
-            draft.problem(
-                "the database cloud is there, but not whole, and was not begun by this collection:"
-                " finish or remove it by hand. Databases are never dropped here"
-            )
+            whose = "is there, but not whole, and was not begun by this collection"
+            draft.problem(f"the database cloud {whose}: finish or remove it by hand. Databases are never dropped here")
         if databases.state == "begun" and databases.started:
-            draft.problem(
-                f"the databases were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them: see by hand what they hold"
-            )
+            half = f"were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them"
+            draft.problem(f"the databases {half}: see by hand what they hold")
         if observed.database_key_fits is False:
             draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
         if databases.state in ("absent", "begun"):
             begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
-            after = {"databases": ["cloud", "cloud_usage"], "user": declared.database.user}
+            after = {"databases": ["cloud", "cloud_usage"], "user": self.user.user}
             draft.ensure("database", "cloud", begun, after, self._make_databases)
         elif not databases.login:
             reason = "other management servers use this user too"
-            make = functools.partial(self.admin.run, self._users())
-            draft.ensure("user", declared.database.user, {"login": False}, {"login": True}, make, risk=Risk.RESTART, reason=reason)
+            draft.ensure("user", self.user.user, {"login": False}, {"login": True}, lambda: self.admin.run(self._users()), risk=Risk.RESTART, reason=reason)
         if declared.simulator and not databases.simulator:
             draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
         made = draft.ids("database", "user")
         wanted = wanted_properties(declared)
         living = shown(observed.properties) if observed.installed else None
-        draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs=made | {f"file/{KEY}"})
+        draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs={*made, f"file/{KEY}"})
         key = None if observed.key is None else {"key": observed.key}
-        draft.ensure("file", KEY, key, {"key": declared.management_key}, self._write_key, needs=made)
+        draft.ensure("file", KEY, key, {"key": declared.management_key}, lambda: _write(KEY, declared.management_key.reveal()), needs=made)
         self._plan_service(observed, draft)
         if declared.simulator and not databases.capabilities:
             draft.ensure("hypervisor", "Simulator", None, {"known": True}, self._make_capabilities, needs=[f"service/{UNIT}"])
@@ -342,110 +286,84 @@ class Provider:
 
     def _plan_service(self, observed: Observed, draft: Draft) -> None:
         unit = observed.unit
-        more: dict[str, t.Any] = {}
         again = unit.active and (bool(draft.ids("file")) or not observed.current)
-        if again:
-            more = {"risk": Risk.RESTART, "reason": "the server restarts: the API is away for half a minute, guests are not touched"}
+        reason = "the server restarts: the API is away for half a minute, guests are not touched" if again else ""
         running = "runs with an older configuration" if again else "answering" if observed.answers else "starting"
         now = {"enabled": unit.enabled, "state": running if unit.active else unit.state} if observed.installed or unit.active else None
-        needs = draft.ids("database", "user", "file")
-        draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), needs=needs, **more)
+        more: dict[str, t.Any] = {"needs": draft.ids("database", "user", "file"), "risk": Risk.RESTART if again else Risk.NONE, "reason": reason}
+        draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"answers": observed.answers}
 
-    # -- apply
-
     def _users(self) -> str:
-        """Return the statements for the server's user, from this host and from others, with its rights."""
-        login = self.declared.database
-        statements = []
-        for source in ("localhost", "%"):
-            who = f"'{login.user}'@'{source}'"
-            statements += [
-                f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{login.password.reveal()}'",
-                f"ALTER USER {who} IDENTIFIED BY '{login.password.reveal()}'",
-                *(f"GRANT ALL ON {name}.* TO {who}" for name in ("cloud", "cloud_usage", *(["simulator"] if self.declared.simulator else []))),
-                f"GRANT PROCESS ON *.* TO {who}",
-            ]
-        return ";\n".join(statements) + ";\n"
+        """The statements for the server's user, from this host and from others, with its rights."""
+        text, password = "", self.user.password.reveal()
+        for who in (f"'{self.user.user}'@'localhost'", f"'{self.user.user}'@'%'"):
+            text += f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{password}';\nALTER USER {who} IDENTIFIED BY '{password}';\n"
+            text += "".join(f"GRANT ALL ON {name}.* TO {who};\n" for name in _databases_of(self.declared, "cloud_usage"))
+            text += f"GRANT PROCESS ON *.* TO {who};\n"
+        return text
 
     def _make_databases(self) -> None:
-        """Make them, or go on where an earlier run was cut off: no server has used them yet, or this is not called.
-
-        The first half makes tables anew, so it is repeated whole; the second is one transaction.
-        """
-        self.admin.run(
-            "CREATE DATABASE IF NOT EXISTS cloud; CREATE DATABASE IF NOT EXISTS cloud_usage;\n"
-            f"CREATE TABLE IF NOT EXISTS cloud.{MARK} (step varchar(64) PRIMARY KEY);\n" + self._users()
-        )
+        """Make them, or go on where a run was cut off: the first half makes tables anew, so it is repeated whole; the second is one transaction."""
+        mark = f"CREATE TABLE IF NOT EXISTS cloud.{MARK} (step varchar(64) PRIMARY KEY);\n"
+        self.admin.run("CREATE DATABASE IF NOT EXISTS cloud; CREATE DATABASE IF NOT EXISTS cloud_usage;\n" + mark + self._users())
         done = {row[0] for row in self.admin.run(f"SELECT step FROM cloud.{MARK};")}
         if "schema" not in done:
             for name in SCHEMA:
                 try:
-                    self.admin.run(self._setup(name))
+                    self.admin.run(_script(name))
                 except process.CommandError as error:
                     raise RuntimeError(f"{SETUP}/{name}: {error}") from error
             self.admin.run(f"INSERT INTO cloud.{MARK} VALUES ('schema');")
         if "data" not in done:
-            texts = [self._setup(name) for name in DATA]
+            text = "\n".join(map(_script, DATA))
             extra = files.read(os.path.join(SETUP, "schema-level.sql"))
-            self.admin.run("SET autocommit = 0;\n" + "\n".join(texts) + f"\nINSERT INTO cloud.{MARK} VALUES ('data');\nCOMMIT;\n" + (extra or ""))
+            self.admin.run(f"SET autocommit = 0;\n{text}\nINSERT INTO cloud.{MARK} VALUES ('data');\nCOMMIT;\n{extra or ''}")
         self.admin.run(f"DROP TABLE cloud.{MARK};")
 
     def _make_simulator(self) -> None:
         # Its file has no DROP for this one table.
         begin = "CREATE DATABASE IF NOT EXISTS simulator;\nUSE simulator;\nDROP TABLE IF EXISTS mockconfiguration;\n"
-        self.admin.run(begin + self._setup(SIMULATOR) + "\n" + self._users())
+        self.admin.run(begin + _script(SIMULATOR) + "\n" + self._users())
 
     def _make_capabilities(self) -> None:
         """After the first start: it is then that the table gets its columns."""
-        self.user.run("USE cloud;\n" + self._setup("hypervisor_capabilities.simulator.sql"))
-
-    @staticmethod
-    def _setup(name: str) -> str:
-        path = os.path.join(SETUP, name)
-        text = files.read(path)
-        if text is None:
-            raise RuntimeError(f"{path} is not there: is this package of CloudStack whole?")
-        return text
-
-    def _write_key(self) -> None:
-        files.write(KEY, self.declared.management_key.reveal(), 0o640, gid=_group())
+        self.user.run("USE cloud;\n" + _script("hypervisor_capabilities.simulator.sql"))
 
     def _write_properties(self, wanted: t.Mapping[str, str]) -> None:
-        text = files.read(PROPERTIES)
-        if text is None:
-            raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
         values = sealed(wanted, self.declared.management_key)
-        files.write(PROPERTIES, config_files.put_values(text, values, "{}={}"), 0o640, gid=_group())
+        _write(PROPERTIES, config_files.put_values(files.read(PROPERTIES) or "", values, "{}={}"))
 
     def _start(self, again: bool) -> None:
         """Start or restart it and wait until its API answers; say what its log says where it doesn't."""
         begin = time.time()
         process.run(["systemctl", "enable", UNIT], timeout=180)
-        if again:
-            systemd.restart(UNIT)
-        else:
-            systemd.start(UNIT)
+        (systemd.restart if again else systemd.start)(UNIT)
 
         def ready() -> bool:
-            if answers():
-                return True
             unit = systemd.units([UNIT])[UNIT]
             if not unit.active:
                 raise RuntimeError(f"the server does not run ({unit.state}). {last_log(begin)}")
-            return False
+            return answers()
 
         late = f"the API does not answer within {self.declared.timeout} s."
         wait_until(ready, self.declared.timeout, lambda: RuntimeError(f"{late} {last_log(begin)}"), pause=1)
 
 
-def _group() -> int:
-    try:
-        return grp.getgrnam("cloud").gr_gid
-    except KeyError as error:
-        raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from error
+def _script(name: str) -> str:
+    text = files.read(os.path.join(SETUP, name))
+    if text is None:
+        raise RuntimeError(f"{SETUP}/{name} is not there: is this package of CloudStack whole?")
+    return text
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that the server's group reads."""
+    if not os.path.exists(PROPERTIES):
+        raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
+    files.write(path, text, 0o640, gid=grp.getgrnam("cloud").gr_gid)
 
 
 def is_current(unit: systemd.Unit) -> bool:
@@ -463,16 +381,16 @@ def answers(port: int = 8080) -> bool:
 
 
 def last_log(since: float, path: str = LOG) -> str:
-    """Return the last errors of the server's log, without what might be secret."""
+    """The last errors of the server's log, without what might be secret."""
     try:
-        if os.stat(path).st_mtime < since:
-            return f"It wrote nothing to {path}; see also journalctl -u {UNIT}: {systemd.last_words(UNIT)}"
         with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 65536))
+            wrote = os.fstat(file.fileno()).st_mtime >= since
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
-        return f"It has no log {path}; see also journalctl -u {UNIT}: {systemd.last_words(UNIT)}"
+        wrote, lines = False, []
+    if not wrote:
+        return f"It wrote nothing to {path}; see also journalctl -u {UNIT}: {systemd.last_words(UNIT)}"
     telling = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|Exception|Caused by", line)] or lines
     hidden = [re.sub(r"(?i)((?:password|secret|key|signature)\w*\s*[=:]\s*)\S+", r"\1********", line)[:300] for line in telling[-6:]]
     return f"{path} ends with: " + " / ".join(hidden)

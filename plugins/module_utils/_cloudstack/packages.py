@@ -9,11 +9,8 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import glob
 import os
 import re
-import shutil
 import tempfile
 import typing as t
 import zipfile
@@ -27,13 +24,25 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
 WHEEL = re.compile(r"mysql_connector_python-(?P<version>[0-9.]+)-py2\.py3-none-any\.whl$")
 DEB = re.compile(r"(?P<name>[a-z0-9][a-z0-9.+-]+)_(?P<version>[^_]+)_[a-z0-9]+\.deb")
+_CONTROL = f"""Package: {CONNECTORS[1]}
+Version: %s-0cephstack1
+Architecture: all
+Depends: python3
+Section: python
+Priority: optional
+Maintainer: cephstack.cloud on this host <root@localhost>
+Description: MySQL's connector for Python, as it is on PyPI
+ Made by the Ansible collection cephstack.cloud, because CloudStack depends on it and Debian does not have it.
+"""
 # Asked by maintainer scripts whether they may start a service. MARK: what tells ours from another's.
 POLICY = "/usr/sbin/policy-rc.d"
 MARK = "# Made by cephstack.cloud"
+# dpkg's database says when a run of it was cut off: apt-get does nothing until that is mended.
+_CUT_OFF = "/var/lib/dpkg/updates"
+_OPTIONS = ("DPkg::Lock::Timeout=300", "APT::Sandbox::User=root", "Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold")
 
 
-@dataclasses.dataclass(frozen=True)
-class File:
+class File(t.NamedTuple):
     """A .deb file on this host and what is in it."""
 
     name: str
@@ -41,25 +50,19 @@ class File:
     path: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """What is there. versions: the installed packages', by name. left: whether a run that was cut off has left its policy."""
+class Observed(t.NamedTuple):
+    """versions: the installed packages', by name. left: whether a run that was cut off has left its policy."""
 
     versions: t.Mapping[str, str]
     left: bool = False
 
 
 def parse(paths: t.Sequence[str]) -> list[File]:
-    """Return the files by what their names say. Raises Invalid with every problem."""
-    found = []
-    problems = []
-    for path in paths:
-        match = DEB.fullmatch(os.path.basename(path))
-        if match is None:
-            problems.append(f"{path} is not named NAME_VERSION_ARCH.deb")
-        else:
-            # A colon in a version is written so in a file's name.
-            found.append(File(match["name"], match["version"].replace("%3a", ":"), path))
+    """The files by what their names say. Raises Invalid with every problem."""
+    matches = [(path, DEB.fullmatch(os.path.basename(path))) for path in paths]
+    # A colon in a version is written so in a file's name.
+    found = [File(match["name"], match["version"].replace("%3a", ":"), path) for path, match in matches if match]
+    problems = [f"{path} is not named NAME_VERSION_ARCH.deb" for path, match in matches if not match]
     problems += [f"there are several files of the package {name}: name one" for name in twice(file.name for file in found)]
     if problems:
         raise Invalid(problems)
@@ -67,15 +70,10 @@ def parse(paths: t.Sequence[str]) -> list[File]:
 
 
 class Provider:
-    """The packages of some files, installed by one run of apt-get.
-
-    wheel: the connector's wheel from PyPI on this host, made into a package where no connector is installed; None to leave it alone.
-    """
+    """The packages of some files. wheel: the connector's of PyPI on this host, made into a package where no connector is installed; or None."""
 
     def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None, policy: str = POLICY) -> None:
-        self.files = list(files)
-        self.wheel = wheel
-        self.policy = policy
+        self.files, self.wheel, self.policy = list(files), wheel, policy
 
     def observe(self) -> Observed:
         names = {*(file.name for file in self.files), *CONNECTORS}
@@ -91,16 +89,19 @@ class Provider:
         """Compare by version. A file with another version than the installed one wins, older or newer."""
         draft = Draft()
         wanted = {file.name: file.version for file in self.files}
+        connector = ""
         if self.wheel and not any(name in observed.versions or name in wanted for name in CONNECTORS):
             match = WHEEL.search(self.wheel)
             if match is None:
                 draft.problem(f"{os.path.basename(self.wheel)} is no mysql_connector_python-VERSION-py2.py3-none-any.whl")
             else:
-                wanted = {CONNECTORS[1]: match["version"], **wanted}
-        missing = {name for name, version in wanted.items() if observed.versions.get(name) != version}
+                connector = match["version"]
+                wanted = {CONNECTORS[1]: connector, **wanted}
+        paths = [file.path for file in self.files if observed.versions.get(file.name) != file.version]
         for name, version in wanted.items():
             now = observed.versions.get(name)
-            draft.ensure("package", name, {"version": now} if now else None, {"version": version}, lambda: self._install(missing), batch="apt-get")
+            current = {"version": now} if now else None
+            draft.ensure("package", name, current, {"version": version}, lambda: self._install(paths, connector), batch="apt-get")
         if observed.left:
             draft.ensure("file", self.policy, {"state": "left by a run that was cut off"}, None, self._clear, needs=draft.ids("package"))
         return draft.plan(Lane("apt"))
@@ -112,63 +113,40 @@ class Provider:
         with contextlib.suppress(FileNotFoundError):  # as after an installation
             os.unlink(self.policy)
 
-    def _install(self, wanted: set[str]) -> None:
-        """Install them in one go; the services that come with them are not started."""
+    def _install(self, paths: t.Sequence[str], connector: str) -> None:
+        """Install files in one go; the services that come with them are not started. connector: the version of that of the wheel, "" for none."""
         with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
-            paths = [file.path for file in self.files if file.name in wanted]
-            if CONNECTORS[1] in wanted - {file.name for file in self.files} and self.wheel:
-                paths.append(connector(self.wheel, folder))
-            # apt's own user must be able to read what is in the folder.
-            os.chmod(folder, 0o755)
+            made = [package_wheel(self.wheel, connector, folder)] if self.wheel and connector else []
+            os.chmod(folder, 0o755)  # apt's own user must be able to read what is in it
             quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
-            # After a run that was cut off apt-get does nothing until this was done. It does not wait for dpkg's lock, as apt-get does.
-            if os.listdir("/var/lib/dpkg/updates"):
+            if os.listdir(_CUT_OFF):  # it does not wait for dpkg's lock, as apt-get does
                 run([*quiet, "dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], timeout=3600)
-            options = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Options::=--force-confdef"]
-            argv = [*quiet, "apt-get", *options, "-o", "Dpkg::Options::=--force-confold"]
-            run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths], timeout=3600)
+            argv = [*quiet, "apt-get", *(word for option in _OPTIONS for word in ("-o", option))]
+            run([*argv, "--yes", "--allow-downgrades", "--no-install-recommends", "install", *paths, *made], timeout=3600)
 
 
-def connector(wheel: str, folder: str) -> str:
-    match = WHEEL.search(wheel)
-    if match is None:
-        raise ValueError(wheel)
-    root = os.path.join(folder, "root")
-    modules = os.path.join(root, "usr/lib/python3/dist-packages")
-    control = os.path.join(root, "DEBIAN")
-    os.makedirs(modules)
-    os.makedirs(control)
+def package_wheel(wheel: str, version: str, folder: str) -> str:
+    """Make the connector's wheel into a package in a folder; returns its path."""
+    root, path = os.path.join(folder, "root"), os.path.join(folder, f"{CONNECTORS[1]}.deb")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(modules)
-    for path in glob.glob(os.path.join(root, "**"), recursive=True):
-        os.chmod(path, 0o755 if os.path.isdir(path) else 0o644)
-    with open(os.path.join(control, "control"), "w", encoding="utf-8") as file:
-        file.write(
-            f"Package: {CONNECTORS[1]}\nVersion: {match['version']}-0cephstack1\nArchitecture: all\nDepends: python3\nSection: python\nPriority: optional\n"
-            "Maintainer: cephstack.cloud on this host <root@localhost>\n"
-            "Description: MySQL's connector for Python, as it is on PyPI\n"
-            " Made by the Ansible collection cephstack.cloud, because CloudStack depends on it and Debian does not have it.\n"
-        )
-    path = os.path.join(folder, f"{CONNECTORS[1]}.deb")
+        archive.extractall(os.path.join(root, "usr/lib/python3/dist-packages"))
+    write(os.path.join(root, "DEBIAN/control"), _CONTROL % version, 0o644, os.geteuid(), os.getegid())
+    run(["chmod", "--recursive", "u=rwX,go=rX", root])
     run(["dpkg-deb", "-Zgzip", "--root-owner-group", "--build", root, path])
-    shutil.rmtree(root)
     return path
 
 
 @contextlib.contextmanager
 def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
-    """Keep maintainer scripts from starting services: CloudStack's would begin without its database. Another's policy is left as it is.
-
-    Where this process is killed, its policy allows everything again.
-    """
+    """Keep maintainer scripts from starting services, CloudStack's without its database, until this process ends. Another's policy is left."""
     text = read(policy)
     if text is not None and MARK not in text:
         yield
         return
     pid = os.getpid()
     begun = f'"$(sed "s/.*) //" /proc/{pid}/stat 2>/dev/null | cut -d " " -f 20)"'
-    lines = ("#!/bin/sh", f"{MARK} while it installs CloudStack.", f"[ {begun} != {start_ticks(pid)} ] || exit 101")
-    write(policy, "".join(f"{line}\n" for line in lines), 0o755, os.geteuid(), os.getegid())
+    script = f"#!/bin/sh\n{MARK} while it installs CloudStack.\n[ {begun} != {start_ticks(pid)} ] || exit 101\n"
+    write(policy, script, 0o755, os.geteuid(), os.getegid())
     try:
         yield
     finally:

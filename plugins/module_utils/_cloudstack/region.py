@@ -3,15 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A region: which kinds of things there are of all that one CloudStack server looks after, and the plan that leads to what is declared.
 
-A kind (zones, offerings, …) is one line of KINDS. Nothing is asked or sent for an object that is as it should be, so that
-the number of calls depends on the kinds that are declared, never on how many objects there are.
+A kind is one line of KINDS. The number of calls depends on the kinds that are declared, never on how many objects there are: these are read whole.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
@@ -28,20 +26,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
     users,
     zones,
 )
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import reading
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
+class Kind(t.NamedTuple):
     """One thing that can be declared of a region.
 
-    option: its name among the module's options.
-    lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
-    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, draft), writes changes and problems on the draft.
+    option: its name among the module's options. lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
+    plan: (declared, region, draft), writes changes and problems on the draft. problems: (declared, where) -> what is wrong with the declaration alone.
     returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
     """
 
@@ -50,7 +46,7 @@ class Kind:
     plan: t.Callable[[t.Any, Region, Draft], None]
     problems: t.Callable[[t.Any, str], list[str]] = lambda declared, where: []
     returned: t.Callable[[t.Any, Region], dict[str, t.Any]] = lambda declared, region: {}
-    settle: t.Optional[t.Callable[[t.Any, Region], None]] = None
+    settle: t.Callable[[t.Any, Region], None] = lambda declared, region: None
 
 
 # The options of the module that declare something: those for several kinds at once, then the kinds.
@@ -177,16 +173,11 @@ def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -
 
 
 class Provider:
-    """Everything declared of one region, for the engine.
-
-    declaration: the module's parameters. client: of client.py, None in check mode where there is no server yet. armed: ids that may be changed.
-    """
+    """Everything declared of one region. client: None in check mode where there is no server yet. armed: ids that may be changed."""
 
     def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "", armed: t.Collection[str] = ()) -> None:
-        self._declaration = declaration
-        self._client = client
-        self._prefix = prefix
-        self._armed = frozenset(armed)
+        self._declaration, self._client, self._prefix, self._armed = declaration, client, prefix, frozenset(armed)
+        self._declared = _declared(declaration)
         self._written: set[str] = set()
         self._restart: set[str] = set()
 
@@ -197,19 +188,12 @@ class Provider:
             raise Invalid(found)
         region = Region(self._client, within={zone["name"] for zone in self._declaration.get("zones") or ()})
         region.written, region.again_allowed = self._written, self._armed
-        if self._client is None:
-            return region
-        declared = _declared(self._declaration)
-        try:
-            region.read({word for kind, value in declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
-            for kind, value in declared:
-                if kind.settle is not None:
+        if self._client is not None:
+            with reading("the region could not be read"):
+                region.read({word for kind, value in self._declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
+                for kind, value in self._declared:
                     kind.settle(value, region)
-            return region
-        except Unreachable:
-            raise
-        except ApiError as error:  # never read as an absence
-            raise Unreachable(f"the region could not be read: {error}") from error
+        return region
 
     def plan(self, observed: Region) -> Plan:
         made, draft = plan(self._declaration, observed, self._prefix)
@@ -219,6 +203,6 @@ class Provider:
     def returned(self, observed: Region) -> dict[str, t.Any]:
         """What each kind gives back, which settings wait for a restart, and how many calls were made."""
         result: dict[str, t.Any] = {"restart_needed": sorted(self._restart), "api_calls": getattr(self._client, "calls", 0)}
-        for kind, value in _declared(self._declaration):
+        for kind, value in self._declared:
             result.update(kind.returned(value, observed))
         return result

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users, each in an account, with API keys.
 
-A user that is there keeps its password, and keys that are there are never replaced. What a user owns goes with its account, so
-nothing is taken away here.
+A user that is there keeps its password and its keys. What a user owns goes with its account, so nothing is taken away here.
 
 PRIVATE to the collection.
 """
@@ -41,12 +40,11 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     seen: set[tuple[str, str]] = set()
     roles: dict[tuple[str, str], str] = {}
     for number, item in enumerate(declared):
-        here = named(where, number, item)
-        known = (_plain(item["domain"]), _plain(item["name"]))
-        if known in seen:
+        here, domain = named(where, number, item), _plain(item["domain"])
+        if (domain, _plain(item["name"])) in seen:
             found.append(f"{here}: is declared twice in the domain {item['domain']}: keep one of them")
-        seen.add(known)
-        role = roles.setdefault((known[0], _plain(_account(item))), item["role"])
+        seen.add((domain, _plain(item["name"])))
+        role = roles.setdefault((domain, _plain(_account(item))), item["role"])
         if role != item["role"]:
             found.append(f"{here}: role: an account has one role, and {_account(item)} is declared with {role} too")
     return found
@@ -69,8 +67,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         if domain is None and not region.empty:
             draft.problem(f"{here}: there is no domain {item['domain']} (there are: {', '.join(sorted(row['path'] for row in region.rows('domains')))})")
             continue
-        row = next((one for one in region.rows("users") if _plain(one["username"]) == _plain(item["name"]) and one.get("domainid") == domain), None)
-        account = next((one for one in region.rows("accounts") if _plain(one["name"]) == _plain(_account(item)) and one.get("domainid") == domain), None)
+        row = _find(region.rows("users"), "username", item["name"], domain)
+        account = _find(region.rows("accounts"), "name", _account(item), domain)
         if account is not None and account.get("rolename") != item["role"]:
             differs = f"the account {_account(item)} has {account.get('rolename')}, and {item['role']} is declared"
             draft.problem(f"{here}: role: {differs}: declare it so, or take another account")
@@ -82,38 +80,40 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             _plan_living(item, row, region, draft)
 
 
+def _find(rows: t.Sequence[Row], key: str, name: str, domain: t.Optional[str]) -> t.Optional[Row]:
+    return next((row for row in rows if _plain(row[key]) == _plain(name) and row.get("domainid") == domain), None)
+
+
 def _plan_new(here: str, item: Item, domain: t.Optional[str], region: Region, draft: Draft) -> None:
     if not item.get("password"):
         draft.problem(f"{here}: password is missing: a new user needs one")
         return
-    if region.client is not None and item["role"] not in [row["name"] for row in region.rows("roles")]:
-        draft.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(sorted(row['name'] for row in region.rows('roles')))})")
+    roles = sorted(row["name"] for row in region.rows("roles")) if region.client is not None else [item["role"]]
+    if item["role"] not in roles:
+        draft.problem(f"{here}: role: there is no role {item['role']} (there are: {', '.join(roles)})")
         return
-    after = {"account": _account(item), "role": item["role"], "password": Secret(item["password"]), "keys": item["keys"]}
-    after.update({option: item[option] for option in _FIELDS if item.get(option)})
-    name = item["name"]
+    name, account, password = item["name"], _account(item), Secret(item["password"])
+    given = {option: item[option] for option in _FIELDS if item.get(option)}
 
     def apply() -> None:
-        person = {"email": item.get("email") or f"{name}@localhost", "firstname": item.get("first_name") or name, "lastname": item.get("last_name") or name}
-        common = {"username": name, "account": _account(item), "domainid": domain, "password": Secret(item["password"]), **person}
-        accounts = region.client.rows("listAccounts", name=_account(item), domainid=domain, details="min", listall=True)
-        if any(_plain(row["name"]) == _plain(_account(item)) for row in accounts):
-            user = region.client.call("createUser", **common)["user"]
+        person = {_FIELDS[option]: value for option, value in {"email": f"{name}@localhost", "first_name": name, "last_name": name, **given}.items()}
+        person.update(username=name, account=account, domainid=domain, password=password)
+        accounts = region.client.rows("listAccounts", name=account, domainid=domain, details="min", listall=True)
+        if any(_plain(row["name"]) == _plain(account) for row in accounts):
+            user = region.client.call("createUser", **person)["user"]
         else:
-            made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **common)["account"]
+            made = region.client.call("createAccount", roleid=region.id("roles", item["role"]), **person)["account"]
             user = next(one for one in made["user"] if one["username"] == name)
         if item["keys"]:
             region.client.call("registerUserKeys", id=user["id"])
 
+    after = {"account": account, "role": item["role"], "password": password, "keys": item["keys"], **given}
     draft.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
 
 
 def _plan_living(item: Item, row: Row, region: Region, draft: Draft) -> None:
-    before: dict[str, t.Any] = {option: row.get(key) for option, key in _FIELDS.items()}
-    after: dict[str, t.Any] = {option: item[option] for option in _FIELDS if item.get(option)}
-    before["keys"] = bool(row.get("apikey"))
-    if item["keys"]:
-        after["keys"] = True
+    before = {**{option: row.get(key) for option, key in _FIELDS.items()}, "keys": bool(row.get("apikey"))}
+    after = {option: item[option] for option in (*_FIELDS, "keys") if item.get(option)}
 
     def update(right: Item) -> None:
         person = {_FIELDS[option]: value for option, value in right.items() if option in _FIELDS}

@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bridges that CloudStack's agent makes for VLANs, named after the interface that the bridge of a traffic label holds.
 
-For the VLAN 1996 of eth0 the agent makes the interface eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name
-of an interface that has more than 15 characters: with such a name no guest of that network starts. A VXLAN's are vxlan<id> and brvx-<id>, which always fit.
-
-Pure: it runs on the controller and on the hosts.
+For the VLAN 1996 of eth0 the agent makes eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name of an interface
+that has more than 15 characters: with one no guest of that network starts. A VXLAN's names always fit. It runs on the controller and on the hosts.
 
 PRIVATE to the collection.
 """
@@ -29,21 +27,15 @@ _MEND = (
 )
 
 
-def name_of(interface: str, vlan: int) -> str:
-    """The bridge that the agent makes, the longer one of the two names."""
-    return f"br{interface}-{vlan}"
-
-
 def too_long(bridge: str, interfaces: t.Iterable[str], highest: t.Optional[int]) -> list[str]:
     """What is wrong with the interfaces of a bridge that carries VLANs up to highest. 0: none. None: it isn't known which."""
     vlan = HIGHEST if highest is None else highest
-    if not vlan:
-        return []
+    names = {interface: f"br{interface}-{vlan}" for interface in interfaces}  # the longer one of the two
     return [
-        f"the bridge {bridge} holds {interface}, for which CloudStack makes {name_of(interface, vlan)} where a network has the VLAN {vlan}: that has "
-        f"{len(name_of(interface, vlan))} characters, Linux takes {LONGEST}, and the network's guests would not start; {_MEND}"
-        for interface in interfaces
-        if len(name_of(interface, vlan)) > LONGEST
+        f"the bridge {bridge} holds {interface}, for which CloudStack makes {name} where a network has the VLAN {vlan}: that has {len(name)} characters, "
+        f"Linux takes {LONGEST}, and the network's guests would not start; {_MEND}"
+        for interface, name in names.items()
+        if vlan and len(name) > LONGEST
     ]
 
 
@@ -76,7 +68,7 @@ def of_host(names: t.Iterable[str], region: Item) -> dict[str, int]:
     found: dict[str, int] = {}
     for zone in region.get("zones") or ():
         clusters = [cluster for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
-        if any(str(host.get("address") or "").lower() in known for cluster in clusters for host in cluster.get("hosts") or ()):
+        if known & {str(host.get("address") or "").lower() for cluster in clusters for host in cluster.get("hosts") or ()}:
             for label, vlan in highest_vlans(zone, region.get("networks") or ()).items():
                 found[label] = max(found.get(label, 0), vlan)
     return found
@@ -99,10 +91,9 @@ def warnings(name: str, variables: Item) -> list[str]:
     found = []
     for bridge in variables.get("kvm_host_bridges") or [{"name": UNLABELLED}]:
         seen = facts.get(str(bridge["name"]).replace("-", "_").replace(".", "_"))
-        # Of a bridge that is there only names of cards are looked at: the rest are guests'.
-        ports = [port for port in (seen or {}).get("interfaces") or () if re.match(r"e(?:th|n|m)|p\d|bond|team", port)]
         default = bridge.get("interface") or (facts.get("default_ipv4") or {}).get("interface")
-        if seen is None and default:
-            ports = [default]
+        ports = [default] if seen is None and default else (seen or {}).get("interfaces") or ()
+        if seen is not None:  # of a bridge that is there only names of cards are looked at: the rest are guests'
+            ports = [port for port in ports if re.match(r"e(?:th|n|m)|p\d|bond|team", port)]
         found += [f"{name}: {problem}" for problem in too_long(bridge["name"], ports, highest.get(bridge["name"], 0))]
     return found

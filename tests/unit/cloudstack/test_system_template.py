@@ -14,8 +14,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_template
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Provider, Seen, export, within
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import system_vms
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_vms import Provider, Seen, export, within
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
@@ -57,14 +57,14 @@ def store(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
     script = tmp_path / "setup-sysvm-tmplt"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    monkeypatch.setattr(system_template, "BUNDLE", str(image.parent))
-    monkeypatch.setattr(system_template, "SCRIPT", str(script))
-    monkeypatch.setattr(system_template, "SPACE", 1)
-    monkeypatch.setattr(system_template, "TOOLS", {"sh": "dash"})
-    monkeypatch.setattr(system_template, "USER", "root")
+    monkeypatch.setattr(system_vms, "BUNDLE", str(image.parent))
+    monkeypatch.setattr(system_vms, "SCRIPT", str(script))
+    monkeypatch.setattr(system_vms, "SPACE", 1)
+    monkeypatch.setattr(system_vms, "TOOLS", {"sh": "dash"})
+    monkeypatch.setattr(system_vms, "USER", "root")
     run = process.run
     monkeypatch.setattr(process, "run", lambda argv, **more: "" if argv[0] == "runuser" else run(argv, **more))
-    monkeypatch.setattr(system_template, "mounted", lambda url, write: contextlib.nullcontext(str(folder)))
+    monkeypatch.setattr(system_vms, "mounted", lambda url, write: contextlib.nullcontext(str(folder)))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_a_store_without_the_template_is_seeded_once(store: pathlib.Path) -> Non
 
 def test_a_store_that_has_it_is_left_alone_whatever_the_number_of_its_folder(store: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole(store, 213)
-    monkeypatch.setattr(system_template, "lacking", lambda: ["not asked where nothing is to be done"])
+    monkeypatch.setattr(system_vms, "lacking", lambda: ["not asked where nothing is to be done"])
     made = provider(Api(("zone1", URL)))
     assert not made.plan(made.observe())
 
@@ -104,13 +104,13 @@ def test_templates_of_guests_are_not_it(store: pathlib.Path) -> None:
 
 
 def test_one_of_several_stores_is_enough(store: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_template, "look", lambda url: Seen(template="t" if url.endswith("2") else "", free=1 << 30))
+    monkeypatch.setattr(system_vms, "look", lambda url: Seen(template="t" if url.endswith("2") else "", free=1 << 30))
     made = provider(Api(("zone1", URL), ("zone1", URL + "2"), ("zone2", URL + "3")))
     assert not made.plan(made.observe())
 
 
 def test_stores_that_are_there_are_not_proven_again_and_others_zones_not_at_all(store: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_template, "look", lambda url: pytest.fail("nothing is to be mounted"))
+    monkeypatch.setattr(system_vms, "look", lambda url: pytest.fail("nothing is to be mounted"))
     assert provider(Api(("zone1", URL + "/")), seed=False).observe() == {}
     assert provider(Api(("zone2", URL)), seed=True).observe() == {}
     assert Provider([{"name": "zone1", "image_stores": [URL]}], None, True).observe() == {}
@@ -124,10 +124,10 @@ def test_a_new_store_is_proven_and_not_filled(store: pathlib.Path) -> None:
 
 
 def test_all_that_is_lacking_is_said_together(store: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setattr(system_template, "TOOLS", {"no-such-tool": "some-package", "sudo-not-there": "sudo"})
-    monkeypatch.setattr(system_template, "BUNDLE", str(tmp_path / "none"))
-    monkeypatch.setattr(system_template, "SCRIPT", str(tmp_path / "no-script"))
-    monkeypatch.setattr(system_template, "SPACE", 1 << 60)
+    monkeypatch.setattr(system_vms, "TOOLS", {"no-such-tool": "some-package", "sudo-not-there": "sudo"})
+    monkeypatch.setattr(system_vms, "BUNDLE", str(tmp_path / "none"))
+    monkeypatch.setattr(system_vms, "SCRIPT", str(tmp_path / "no-script"))
+    monkeypatch.setattr(system_vms, "SPACE", 1 << 60)
     for seed in (True, False):
         made = provider(Api(("zone1", URL)) if seed else Api(), seed=seed)
         with pytest.raises(Invalid) as refused:
@@ -144,7 +144,7 @@ def test_a_store_that_cannot_be_mounted(monkeypatch: pytest.MonkeyPatch) -> None
         )
 
     monkeypatch.setattr(process, "run", refuse)
-    seen = system_template.look(URL)
+    seen = system_vms.look(URL)
     assert "cannot mount 10.0.0.1:/secondary" in seen.problem
     assert "unknown filesystem type 'nfs'" in seen.problem
     assert "dmesg" not in seen.problem
@@ -165,7 +165,7 @@ def test_a_copy_that_was_not_ended(store: pathlib.Path) -> None:
 
 
 def test_a_template_that_is_not_the_package_s_is_not_put_there(store: pathlib.Path) -> None:
-    found = system_template.bundle()
+    found = system_vms.bundle()
     assert found is not None
     pathlib.Path(found.path).write_bytes(b"another")
     made = provider(Api(("zone1", URL)))

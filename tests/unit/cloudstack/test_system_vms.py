@@ -10,8 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_template import Seen
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_vms import Lists, up, why, zones
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.system_vms import Lists, Seen, up, why, zones
 
 NFS = {"name": "nfs", "zone": "zone1", "url": "nfs://h/p"}
 KVM = [{"name": "pod1", "clusters": [{"name": "c"}]}]
