@@ -48,10 +48,8 @@ PLANNER = re.compile(r"_?(plan|planned|problems|wanted)(_\w+)?|\w+_(problems|cha
 # Steps on the ways from planners that ask or draw, and what of it is to move into observe or apply.
 NOT_PURE_YET = {
     "_ceph.clients.problems -> time.time": "whether rotate_before is past",
-    "_cloudstack.object_storage.prove_user -> ": "whether an object gateway takes the keys of a user",
     "_cloudstack.system_template.lacking -> ": "what the server lacks to fill a store",
     "_cloudstack.system_template.Provider.plan -> socket.gethostname": "the server's name in a message",
-    "_cloudstack.templates.download_sum -> ": "the checksum of a template's file",
 }
 
 

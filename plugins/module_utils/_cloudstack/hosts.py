@@ -64,7 +64,7 @@ _LEAVING = 1800.0
 
 
 # The server's own spelling, which it insists on.
-_HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
+HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 
 
 _RETURNED = {
@@ -75,7 +75,7 @@ _Entry = t.Tuple[str, Item, Item, Item, Item]
 
 
 def hypervisor(cluster: Item) -> str:
-    return _HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
+    return HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
 
 
 def label(host: Item) -> str:
@@ -117,7 +117,7 @@ def problems(zones: t.Sequence[Item], where: str) -> list[str]:
     return found
 
 
-def settle(zones: t.Sequence[Item], region: Region) -> None:
+def settle(zones: t.Sequence[Item], region: Region, _draft: Draft) -> None:
     """Resolve names of hosts, and give those that are on their way the time to arrive: agents come back only seconds after the server."""
     declared = [entry[4] for entry in each(zones, "")]
     for host in declared:
