@@ -97,15 +97,23 @@ class Draft(_plan.Draft):
         self.restart: list[str] = []
 
     def each(
-        self, what: str, declared: t.Iterable[Item], find: t.Callable[[Item, str], t.Optional[Row]], delete: t.Callable[[Item, Row], None]
+        self,
+        what: str,
+        declared: t.Iterable[Item],
+        region: Region,
+        delete: t.Optional[t.Callable[[Item, Row], None]] = None,
+        find: t.Optional[t.Callable[[Item, str], t.Optional[Row]]] = None,
     ) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted."""
+        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted.
+
+        find: gives the row, where it is not found by its name alone.
+        """
         for number, item in enumerate(declared):
             here = named(f"{self.prefix}{what}", number, item)
-            row = find(item, here)
+            row = find(item, here) if find else region.find(what, item["name"])
             if item["state"] != "absent":
                 yield here, item, row
-            elif row is not None:
+            elif row is not None and delete:
                 delete(item, row)
 
     def refuse(self, here: str, *checks: tuple[t.Any, str]) -> bool:

@@ -103,10 +103,9 @@ class Disks(contextlib.ExitStack):
 
 
 def prove(client: t.Any, disks: t.Any, order: Order) -> dict[str, t.Any]:
-    """Deploy a guest, read what it wrote from Ceph, snapshot it, revert, and take it away again.
+    """Deploy a guest, read what it wrote from Ceph, snapshot it, revert, and take it away again. Returns what was seen.
 
-    Returns what was seen. Raises Invalid (a name that isn't there), ProofFailed, ApiError, Unreachable; all of them after cleaning up, and
-    with what could not be cleaned up.
+    Raises Invalid (a name that isn't there), ProofFailed, ApiError, Unreachable, all of them after cleaning up, with what could not be cleaned up.
     """
     ids = _resolve(client, order)
     seen: dict[str, t.Any] = {"name": PREFIX + secrets.token_hex(4), "zone": order.zone, "notes": [], "snapshot": None}
@@ -136,22 +135,21 @@ def _resolve(client: t.Any, order: Order) -> dict[str, str]:
     def one(what: str, name: str, command: str, /, **asked: t.Any) -> Row:
         found = {row["id"]: row for row in client.rows(command, **asked) if row.get("name") == name}
         if len(found) != 1:
-            problems.append(f"{order.zone}: there is no {what} {name}" if not found else f"{order.zone}: there are {len(found)} {what}s {name}")
+            problems.append(f"there is no {what} {name}" if not found else f"there are {len(found)} {what}s {name}")
         return next(iter(found.values()), {})
 
     zone = one("zone", order.zone, "listZones", name=order.zone)
+    if zone:
+        here = {"zoneid": zone["id"], "listall": True}
+        template = one("template", order.template, "listTemplates", templatefilter="all", name=order.template, **here)
+        if template and not template.get("isready"):
+            problems.append(f"the template {order.template} is not ready: {template.get('status') or 'the server does not say why'}")
+        offering = one("service offering", order.service_offering, "listServiceOfferings", name=order.service_offering, listall=True)
+        network = one("network", order.network, "listNetworks", keyword=order.network, **here)
+        if zone.get("allocationstate") == "Disabled":
+            problems.append("the zone is disabled, and deploys nothing")
     if problems:
-        raise Invalid(problems)
-    here = {"zoneid": zone["id"], "listall": True}
-    template = one("template", order.template, "listTemplates", templatefilter="all", name=order.template, **here)
-    if template and not template.get("isready"):
-        problems.append(f"{order.zone}: the template {order.template} is not ready: {template.get('status') or 'the server does not say why'}")
-    offering = one("service offering", order.service_offering, "listServiceOfferings", name=order.service_offering, listall=True)
-    network = one("network", order.network, "listNetworks", keyword=order.network, **here)
-    if zone.get("allocationstate") == "Disabled":
-        problems.append(f"{order.zone}: the zone is disabled, and deploys nothing")
-    if problems:
-        raise Invalid(problems)
+        raise Invalid([f"{order.zone}: {text}" for text in problems])
     return {"zoneid": zone["id"], "templateid": template["id"], "serviceofferingid": offering["id"], "networkids": network["id"]}
 
 

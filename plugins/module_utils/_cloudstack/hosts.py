@@ -167,8 +167,8 @@ def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]
             continue  # a problem already
         now, name, absent = known[one.where], f"{zone['name']}/{label(one.host)}", one.host.get("state") == "absent"
         if now and (row is None or now.get("clusterid") != row["id"]):
-            there = f"in the cluster {now.get('clustername')} of the zone {now.get('zonename')}"
-            draft.problem(f"{one.where}: the host is {there}: declare it there, or remove it first")
+            place = f"the cluster {now.get('clustername')} of the zone {now.get('zonename')}"
+            draft.problem(f"{one.where}: the host is in {place}: declare it there, or remove it first")
         elif now and absent:
             # The server empties one host of a cluster at a time.
             before, reason = {"cluster": cluster["name"], **_now(now)}, "its guests are moved to other hosts, or stopped where none has room"
@@ -220,32 +220,25 @@ def _claims(entries: t.Sequence[Declared], region: Region, draft: Draft) -> dict
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
-    rows = region.rows("hosts")
     for one in entries:
-        found = _known(one.host, one.zone.get("name"), rows, region)
+        found = _known(one.host, one.zone.get("name"), region.rows("hosts"), region)
         if len(found) > 1:
             which = f"{len(found)} hosts that it may be, {' and '.join(map(_shown, found))}"
-            remedy = "remove those that it isn't, or declare it by the address that CloudStack shows of it"
-            draft.problem(f"{one.where}: CloudStack has {which}: {remedy}")
+            draft.problem(f"{one.where}: CloudStack has {which}: remove those that it isn't, or declare it by the address that CloudStack shows of it")
             continue
         known[one.where] = found[0] if found else None
-        if found:
-            claimed.setdefault(str(found[0]["id"]), []).append(one.where)
-    for row in rows:
-        places = claimed.get(str(row["id"]), [])
+        for row in found:
+            claimed.setdefault(str(row["id"]), []).append(one.where)
+    for places in claimed.values():
         if len(places) > 1:
-            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
-            for where in places:
-                del known[where]
+            shown = _shown(known[places[0]] or {})
+            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {shown}: keep one of them, or mend the names and addresses of the other")
+            known = {where: row for where, row in known.items() if where not in places}
     return known
 
 
-def tags_of(row: Item) -> list[str]:
-    return words(row.get("explicithosttags", row.get("hosttags")))
-
-
 def _now(row: Item) -> dict[str, t.Any]:
-    return {"state": str(row.get("resourcestate", "Enabled")).lower(), "tags": tags_of(row)}
+    return {"state": str(row.get("resourcestate", "Enabled")).lower(), "tags": words(row.get("explicithosttags", row.get("hosttags")))}
 
 
 def _wanted(host: Item) -> dict[str, t.Any]:
@@ -255,7 +248,7 @@ def _wanted(host: Item) -> dict[str, t.Any]:
 def _matched(entries: t.Sequence[Declared], living: t.Sequence[Row]) -> dict[str, t.Optional[Row]]:
     """The living hosts of simulated ones, by where they are declared: those that are as declared first, so that a drift of one is a change of one."""
     # Those without tags are taken first, so that one whose tags drifted is left for a declared one that has tags.
-    rest = sorted(living, key=lambda row: (len(tags_of(row)), str(row.get("id"))))
+    rest = sorted(living, key=lambda row: (len(_now(row)["tags"]), str(row.get("id"))))
     known: dict[str, t.Optional[Row]] = {one.where: None for one in entries}
     # Those that say more choose first; an absent one, which is never as declared, takes what is left over.
     order = sorted(entries, key=lambda one: (one.host.get("state") == "absent", one.host.get("tags") is None))
@@ -305,22 +298,17 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
             raise
         row = _already(error, zone, cluster_id, host, region)
     region.made("hosts", label(host), row)
-    # As it is in the answer, then as it is listed.
-    seen = itertools.chain([row], (next(iter(client.rows("listHosts", id=row["id"])), row) for _again in itertools.count()))
 
     def up() -> bool:
-        row.update(next(seen))
+        if row.get("state") != "Up":
+            row.update(next(iter(client.rows("listHosts", id=row["id"])), {}))
         return bool(row.get("state") == "Up")
 
-    def late() -> str:
-        return f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
-
-    wait_until(up, PATIENCE, late, pause=2)
+    log = "its log is /var/log/cloudstack/agent/agent.log"
+    wait_until(up, PATIENCE, lambda: f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: {log}", pause=2)
     if host.get("address") and not _known(host, zone.get("name"), [row], region):
-        raise RuntimeError(
-            f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
-            f"known_as: [{row.get('ipaddress')}]"
-        )
+        remedy = f"declare it by that address, or give it known_as: [{row.get('ipaddress')}]"
+        raise RuntimeError(f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: {remedy}")
     lacking = differing(_now(row), {key: value for key, value in wanted.items() if value and value != "enabled"})[1]
     if lacking:
         _change(region, row, lacking)
@@ -335,10 +323,9 @@ def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: 
             return row
     for row in rows:
         if match and row.get("id") == match[1]:
-            raise RuntimeError(
-                f"the server has this machine already, as the host {_shown(row)} in the cluster {row.get('clustername')} of the zone {row.get('zonename')}: "
-                f"declare it there by that address, or give it known_as: [{row.get('ipaddress')}]"
-            ) from error
+            there = f"{_shown(row)} in the cluster {row.get('clustername')} of the zone {row.get('zonename')}"
+            remedy = f"declare it there by that address, or give it known_as: [{row.get('ipaddress')}]"
+            raise RuntimeError(f"the server has this machine already, as the host {there}: {remedy}") from error
     raise error
 
 

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import typing as t
 
@@ -40,7 +41,7 @@ LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
 # The account of root admins, whose networks these are. A shared network has no account.
 _ACCOUNTS = (None, "admin")
 # option: (key of a list, parameter, whether updateNetwork changes it)
-_FIELDS: dict[str, tuple[str, str, bool]] = {
+_FIELDS = {
     "offering": ("networkofferingname", "", False),
     "display_text": ("displaytext", "displaytext", True),
     "vlan": ("vlan", "vlan", False),
@@ -64,13 +65,11 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
         number, missing = normal(item).get("vlan") or "untagged", _missing(item)
         other = item["name"] if number == "untagged" else tagged.setdefault((item["zone"], number), item["name"])
         ranged, placed = item.get("start") or item.get("end"), item.get("gateway") or item.get("netmask")
+        wrong = number != "untagged" and not (number.isdecimal() and 1 <= int(number) <= 4094)
         found += said(
             here,
             (not item.get("offering"), "offering is missing: name the network offering, such as DefaultL2NetworkOffering"),
-            (
-                number != "untagged" and not (number.isdecimal() and 1 <= int(number) <= 4094),
-                f"vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'",
-            ),
+            (wrong, f"vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'"),
             (other != item["name"], f"vlan: {item['vlan']} is that of {other} too: a VLAN is one network's"),
             (ranged and missing, f"{missing}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}"),
             *((item.get(key) and address(item[key]) is None, f"{key}: '{item[key]}' is no IPv4 address") for key in ("dns1", "dns2")),
@@ -93,15 +92,19 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
     zones = draft.zone_names(region)
-    for here, item, row in draft.each("networks", map(normal, declared), lambda item, here: draft.owned("networks", item, _ACCOUNTS, region, here), delete):
+    for here, item, row in draft.each(
+        "networks", map(normal, declared), region, delete, lambda item, here: draft.owned("networks", item, _ACCOUNTS, region, here)
+    ):
         if item["zone"] not in zones:
             draft.problem(f"{here}: there is no zone {item['zone']}")
-        elif row is None:
+        elif row is not None:
+            _plan_living(here, item, row, region, draft)
+        else:
             if not region.empty:
                 _check_new(here, item, region, draft)
-            _create(item, region, draft)
-        else:
-            _plan_living(here, item, row, region, draft)
+            after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
+            name, create = f"{item['zone']}/{item['name']}", functools.partial(_create, region, item)
+            draft.ensure("network", name, None, after, create, needs=draft.network_needs(item["zone"]))
 
 
 def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
@@ -130,31 +133,19 @@ def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
     living = [row for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
     taken = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()] if declared else [row.get("vlan") for row in living]
     others = [row["name"] for row in region.rows("networks") if row.get("zonename") == item["zone"] and str(row.get("vlan")) == vlan]
-    draft.refuse(
-        here,
-        (
-            any(low <= int(vlan) <= high for text in taken for low, high in vlans_or_none(text)),
-            f"vlan: {vlan} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another",
-        ),
-        *((True, f"vlan: {vlan} is that of the network {other}: take another") for other in others),
-    )
+    if any(low <= int(vlan) <= high for text in taken for low, high in vlans_or_none(text)):
+        draft.problem(f"{here}: vlan: {vlan} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
+    draft.refuse(here, *((True, f"vlan: {vlan} is that of the network {other}: take another") for other in others))
 
 
-def _create(item: Item, region: Region, draft: Draft) -> None:
-    zone = item["zone"]
-    after = {key: item[key] for key in (*_FIELDS, "start", "end", "physical_network") if item.get(key)}
-
-    def apply() -> None:
-        zone_id = region.id("zones", zone)
-        params = {parameter: item[option] for option, (unused, parameter, _changes) in _FIELDS.items() if parameter and item.get(option)}
-        params.setdefault("displaytext", item["name"])
-        if item.get("physical_network"):
-            params["physicalnetworkid"] = region.id("physical_networks", item["physical_network"], zoneid=zone_id)
-        params.update(networkofferingid=region.id("network_offerings", item["offering"]), startip=item.get("start"), endip=item.get("end"))
-        answer = region.client.call("createNetwork", name=item["name"], zoneid=zone_id, **params)
-        region.made("networks", item["name"], answer["network"])
-
-    draft.ensure("network", f"{zone}/{item['name']}", None, after, apply, needs=draft.network_needs(zone))
+def _create(region: Region, item: Item) -> None:
+    zone_id = region.id("zones", item["zone"])
+    params = {parameter: item[option] for option, (_key, parameter, _changes) in _FIELDS.items() if parameter and item.get(option)}
+    if item.get("physical_network"):
+        params["physicalnetworkid"] = region.id("physical_networks", item["physical_network"], zoneid=zone_id)
+    params.update(networkofferingid=region.id("network_offerings", item["offering"]), startip=item.get("start"), endip=item.get("end"))
+    answer = region.client.call("createNetwork", name=item["name"], zoneid=zone_id, **{"displaytext": item["name"], **params})
+    region.made("networks", item["name"], answer["network"])
 
 
 def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
@@ -170,10 +161,8 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     if item.get("physical_network") not in (None, "", name):
         differs.append(f"it is on the physical network {name}, and {item['physical_network']} is declared")
     if differs:
-        draft.problem(
-            f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: declare it as it is, or declare another network, move the "
-            f"guests, and take this one away (state: absent)"
-        )
+        remedy = "declare it as it is, or declare another network, move the guests, and take this one away (state: absent)"
+        draft.problem(f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: {remedy}")
         return
     params = {_FIELDS[option][1]: value for option, value in right.items()}
     draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))

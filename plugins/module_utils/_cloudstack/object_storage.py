@@ -137,13 +137,9 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     return found
 
 
-def _each(declared: t.Sequence[Item], region: Region, draft: Draft, delete: t.Callable[[Item, Row], None]) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-    return draft.each("object_stores", declared, lambda item, _here: region.find("object_stores", item["name"]), delete)
-
-
 def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Ask what the server can do, and the gateways that it does not have yet what their users may do."""
-    for here, item, row in _each(declared, region, draft, lambda _item, _row: None):
+    for here, item, row in draft.each("object_stores", declared, region):
         knows = region.client.offers("addObjectStoragePool")
         limits = not item.get("size") or region.client.offers("addObjectStoragePool", "size")
         draft.refuse(
@@ -168,38 +164,33 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         draft.ensure("object_store", item["name"], {"url": row.get("url")}, None, apply, risk=Risk.LOSS, reason=reason, needs=gone)
 
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
-    for here, item, row in _each(declared, region, draft, delete):
+    for here, item, row in draft.each("object_stores", declared, region, delete):
         others = [other["name"] for other in region.rows("object_stores") if location(other.get("url")) == location(item["url"])]
         for other in others:
             if other not in (item["name"], *leaving):
                 draft.problem(f"{here}: {item['url']} is registered as {other} already: declare it by that name")
-        if row is None:
-            _create(here, item, region, draft, [f"object_store/{other}" for other in others if other in leaving])
-        elif row.get("providername") != "Ceph":
+        if row is not None and row.get("providername") != "Ceph":
             draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         else:
-            _update(item, row, region, draft)
+            _plan_store(here, item, row, region, draft, [f"object_store/{other}" for other in others if other in leaving])
 
 
-def _create(here: str, item: Item, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+def _plan_store(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+    name, url, size = item["name"], item["url"], {"size": item["size"]} if item.get("size") else {}
+    if row is not None:
+        living = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
+        wanted = size if location(row.get("url")) == location(url) else {"url": url, **size}  # the same gateway in other words stays as it is
+        draft.ensure("object_store", name, living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
+        return
     given = credentials(here, item, region, draft) or s3.Credentials("", Secret(""))
-    after = {"url": item["url"], "provider": item["provider"], "secret_key": given.secret_key}
-    after.update({option: item[option] for option in ("user", "size") if item.get(option)})
 
-    def apply() -> None:
+    def create() -> None:
         details = pairs("details", {"accesskey": given.access_key, "secretkey": given.secret_key})
-        answer = region.client.call("addObjectStoragePool", name=item["name"], provider="Ceph", url=item["url"], size=item.get("size"), **details)
-        region.made("object_stores", item["name"], answer["objectstore"])
+        answer = region.client.call("addObjectStoragePool", name=name, provider="Ceph", url=url, **size, **details)
+        region.made("object_stores", name, answer["objectstore"])
 
-    draft.ensure("object_store", item["name"], None, after, apply, needs=waits)
-
-
-def _update(item: Item, row: Row, region: Region, draft: Draft) -> None:
-    living = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
-    wanted = {"size": item["size"]} if item.get("size") else {}
-    if location(row.get("url")) != location(item["url"]):  # the same gateway in other words stays as it is
-        wanted["url"] = item["url"]
-    draft.ensure("object_store", item["name"], living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
+    user = {"user": item["user"]} if item.get("user") else {}
+    draft.ensure("object_store", name, None, {"url": url, "provider": item["provider"], "secret_key": given.secret_key, **user, **size}, create, needs=waits)
 
 
 def bucket_problems(declared: t.Sequence[Item], where: str) -> list[str]:
@@ -225,7 +216,7 @@ def plan_buckets(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
         draft.ensure("bucket", item["name"], before, None, lambda: region.client.call("deleteBucket", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
     there = {item["name"] for item in draft.declaration.get("object_stores") or () if item["state"] == "present"}
-    for here, item, row in draft.each("buckets", declared, lambda item, _here: region.find("buckets", item["name"]), delete):
+    for here, item, row in draft.each("buckets", declared, region, delete):
         if item["object_store"] not in there and region.find("object_stores", item["object_store"]) is None:
             draft.problem(f"{here}: there is no object store {item['object_store']}, and none is declared")
         else:
@@ -247,10 +238,7 @@ def _plan_bucket(here: str, item: Item, row: t.Optional[Row], region: Region, dr
         here,
         (row.get("objectstore") != store, f"is on the object store {row.get('objectstore')}, and {store} is declared: a bucket stays where it is"),
         (bool(row.get("objectlocking")) != locking, "object_locking is said when a bucket is made, and not later"),
-        (
-            row.get("state") not in (None, "Created"),
-            f"is in the state {row.get('state')}: it was not made to its end. Delete it on the server, then run again",
-        ),
+        ((row.get("state") or "Created") != "Created", f"is in the state {row.get('state')}: it was never finished. Delete it on the server, then run again"),
     )
     living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
     draft.ensure("bucket", name, living, wanted, update=lambda after: region.client.call("updateBucket", id=row["id"], **after))

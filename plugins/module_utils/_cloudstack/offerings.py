@@ -83,51 +83,39 @@ class Field(t.NamedTuple):
     option: str
     row: str
     parameter: str
-    form: str = "text"
-    update: str = ""
+    form: str
+    update: str
 
 
-# How the value of a list is read: as the operator would have written it. A rate that is not limited is 0.
+# How the value of a list is read, by an option's type: as the operator would have written it. A rate that is not limited is 0.
 _FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
-    "text": lambda value: value,
-    "flag": lambda value: str(value).lower() == "true",
-    "number": lambda value: None if value in (None, "") else int(value),
+    "str": lambda value: value,
+    "bool": lambda value: str(value).lower() == "true",
+    "int": lambda value: None if value in (None, "") else int(value),
     "rate": lambda value: int(value or 0),
-    "words": words,
+    "list": words,
 }
-_VOLUME_FIELDS = (
-    Field("display_text", "displaytext", "displaytext", "text", "own"),
-    Field("storage", "storagetype", "storagetype"),
-    Field("provisioning", "provisioningtype", "provisioningtype"),
-    Field("cache_mode", "cacheMode", "cachemode", "text", "disk"),
-    Field("read_iops", "diskIopsReadRate", "iopsreadrate", "rate", "disk"),
-    Field("write_iops", "diskIopsWriteRate", "iopswriterate", "rate", "disk"),
-    Field("read_bytes", "diskBytesReadRate", "bytesreadrate", "rate", "disk"),
-    Field("write_bytes", "diskBytesWriteRate", "byteswriterate", "rate", "disk"),
-    Field("zones", "zone", "zoneid", "words", "own"),
-)
-_DISK_FIELDS = (
-    Field("size", "disksize", "disksize", "number"),
-    Field("strict_size", "disksizestrictness", "disksizestrictness", "flag"),
-    Field("visible", "displayoffering", "displayoffering", "flag", "own"),
-    Field("tags", "tags", "tags", "words", "disk"),
-    Field("encrypt", "encrypt", "encrypt", "flag"),
-    *_VOLUME_FIELDS,
-)
+# Key of a list and parameter, where they are not the option's name without underscores.
+_CALLED = {
+    "storage": ("storagetype", "storagetype"), "provisioning": ("provisioningtype", "provisioningtype"), "cache_mode": ("cacheMode", "cachemode"),
+    "read_iops": ("diskIopsReadRate", "iopsreadrate"), "write_iops": ("diskIopsWriteRate", "iopswriterate"),
+    "read_bytes": ("diskBytesReadRate", "bytesreadrate"), "write_bytes": ("diskBytesWriteRate", "byteswriterate"),
+    "size": ("disksize", "disksize"), "strict_size": ("disksizestrictness", "disksizestrictness"), "visible": ("displayoffering", "displayoffering"),
+    "high_availability": ("offerha", "offerha"), "limit_cpu": ("limitcpuuse", "limitcpuuse"), "volatile": ("isvolatile", "isvolatile"),
+    "dynamic_scaling": ("dynamicscalingenabled", "dynamicscalingenabled"), "zones": ("zone", "zoneid"),
+}  # fmt: skip
+_RATES = ("read_iops", "write_iops", "read_bytes", "write_bytes")
+_UPDATES = {**dict.fromkeys(("display_text", "visible", "host_tags", "zones"), "own"), **dict.fromkeys(("tags", "cache_mode", *_RATES), "disk")}
 _LIMITS = ("min_cpu_number", "max_cpu_number", "min_memory", "max_memory")
-_NUMBERS = ("cpu_number", "cpu_speed", "memory", *_LIMITS, "network_rate")
-_SERVICE_FIELDS = (
-    *(Field(option, option.replace("_", ""), option.replace("_", ""), "number") for option in _NUMBERS),
-    Field("root_disk_size", "rootdisksize", "rootdisksize", "rate"),
-    Field("tags", "storagetags", "tags", "words", "disk"),
-    Field("host_tags", "hosttags", "hosttags", "words", "own"),
-    Field("high_availability", "offerha", "offerha", "flag"),
-    Field("limit_cpu", "limitcpuuse", "limitcpuuse", "flag"),
-    Field("volatile", "isvolatile", "isvolatile", "flag"),
-    Field("dynamic_scaling", "dynamicscalingenabled", "dynamicscalingenabled", "flag"),
-    Field("encrypt", "encryptroot", "encryptroot", "flag"),
-    *_VOLUME_FIELDS,
-)
+
+
+def _fields(options: Item, **called: tuple[str, str]) -> tuple[Field, ...]:
+    found = []
+    for option in options.keys() - {"name", "state", "details"}:
+        row, parameter = {**_CALLED, **called}.get(option, (option.replace("_", ""),) * 2)
+        form = "rate" if option in (*_RATES, "root_disk_size") else options[option]["type"]
+        found.append(Field(option, row, parameter, form, _UPDATES.get(option, "")))
+    return tuple(sorted(found))
 
 
 class _Sort(t.NamedTuple):
@@ -141,7 +129,8 @@ class _Sort(t.NamedTuple):
     sized: str
 
 
-_DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _DISK_FIELDS, "size", "the size")
+_DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _fields(DISK_OPTIONS), "size", "the size")
+_SERVICE_FIELDS = _fields(SERVICE_OPTIONS, tags=("storagetags", "tags"), encrypt=("encryptroot", "encryptroot"))
 _SERVICE = _Sort("service_offering", "ServiceOffering", "service_offerings", _SERVICE_FIELDS, "memory", "the CPU and memory")
 
 
@@ -188,7 +177,7 @@ def _plan(sort: _Sort, declared: t.Sequence[Item], region: Region, draft: Draft)
         draft.ensure(sort.kind, item["name"], before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
 
     known = draft.zone_names(region)
-    for here, item, row in draft.each(sort.word, declared, lambda item, _here: region.find(sort.word, item["name"]), delete):
+    for here, item, row in draft.each(sort.word, declared, region, delete):
         draft.refuse(here, *((name not in known, f"zones: there is no zone {name}") for name in item.get("zones") or ()))
         _check_tags(here, item, region, draft)
         if row is None:
@@ -233,7 +222,7 @@ def _check_tags(here: str, item: Item, region: Region, draft: Draft) -> None:
 def _after(sort: _Sort, item: Item) -> dict[str, t.Any]:
     """What is declared, in the form in which it is compared; what is left out is not compared."""
     given = {field: item[field.option] for field in sort.fields if item.get(field.option) is not None}
-    return {field.option: words(value) if field.form == "words" else value for field, value in given.items()}
+    return {field.option: words(value) if field.form == "list" else value for field, value in given.items()}
 
 
 def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
@@ -280,10 +269,8 @@ def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft:
     living, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
     differs += [f"details: {key} is {living.get(key, 'not there')}, and {details[key]} is declared" for key in differing(living, details)[1]]
     if differs:
-        draft.problem(
-            f"{here}: {'; '.join(differs)}. CloudStack cannot change that: declare an offering of another name, or delete this one "
-            f"(state: absent) and declare it again afterwards; guests and volumes that were made of it keep it as it was"
-        )
+        remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
+        draft.problem(f"{here}: {'; '.join(differs)}. CloudStack cannot change that: {remedy}")
         return
 
     def apply() -> None:

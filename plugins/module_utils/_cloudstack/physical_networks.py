@@ -69,6 +69,7 @@ def problems(zone: Item, where: str) -> list[str]:
     networks, type_, where = zone.get("physical_networks") or (), kind(zone), f"{where}.physical_networks"
     carried = _carried(*networks)
     guests = [network for network in networks if "guest" in _carried(network)]
+    untagged = [network["name"] for network in guests if len(guests) > 1 and not network.get("tags")]
     needed = ("management", "guest", "public") if type_ == "advanced" else ("management", "guest")
     found = said(
         where,
@@ -76,10 +77,7 @@ def problems(zone: Item, where: str) -> list[str]:
         *((networks and name not in carried, f"none of them carries {name} traffic, which a zone of type {type_} needs") for name in needed),
         (type_ == "basic" and "public" in carried, "a zone of type basic has no public traffic: take it out"),
         *((name != "guest", f"{name} traffic is carried by two networks: it can be on one") for name in twice(carried)),
-        *(
-            (len(guests) > 1 and not network.get("tags"), f"{network['name']} is one of {len(guests)} networks for guests: give each of them tags")
-            for network in guests
-        ),
+        *((True, f"{name} is one of {len(guests)} networks for guests: give each of them tags") for name in untagged),
     )
     for number, network in enumerate(networks):
         wrong, vlan = "", network.get("vlan")
@@ -119,10 +117,8 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.O
     if row is not None:
         living = words(str(row.get("isolationmethods") or "").upper())
         if network.get("isolation") and living and living != sorted(methods):
-            draft.problem(
-                f"{draft.prefix}zones: physical network {name}: isolation is {', '.join(living)} and cannot be changed to {', '.join(methods)}: "
-                f"declare it so, or make another network"
-            )
+            differs = f"isolation is {', '.join(living)} and cannot be changed to {', '.join(methods)}"
+            draft.problem(f"{draft.prefix}zones: physical network {name}: {differs}: declare it so, or make another network")
         now = {"state": row.get("state"), "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "", "tags": words(row.get("tags"))}
 
         def update(after: t.Mapping[str, t.Any]) -> None:
@@ -165,10 +161,8 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
         networks = {other["id"]: other["name"] for other in of(region, "physical_networks", zone_row)}
         elsewhere = [other for other in region.rows("traffic_types") if other["physicalnetworkid"] in networks and other.get("traffictype") == theirs]
         if elsewhere and theirs != "Guest":
-            draft.problem(
-                f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
-                f"{networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}: declare it there"
-            )
+            there = f"is on the physical network {networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}"
+            draft.problem(f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} {there}: declare it there")
             return
 
         def create() -> None:

@@ -12,6 +12,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import typing as t
@@ -61,6 +62,7 @@ _LETTERS = "letters, digits, '-', '_' and '.' only"
 # A server that was just restarted has its hosts back within 15 s, seen; this is how long a pool of a cluster waits for one, in seconds.
 _HOSTS_PATIENCE = 90
 _PAUSE = 3
+_MAINTENANCE = ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance")
 
 
 class Source(t.NamedTuple):
@@ -80,7 +82,7 @@ def monitors(mon_host: str) -> tuple[str, int]:
     addresses = parse_mon_host(mon_host)
     ports = {port for _host, port in addresses}
     if not ports:
-        raise ValueError("no monitor is named")
+        raise ValueError("the cluster's monitors are not known: give them as the living cluster has them")
     if len(ports) > 1:
         raise ValueError(f"CloudStack takes one port for all monitors, and these have several: {', '.join(map(show_address, addresses))}")
     return ",".join(_address(host) for host, _port in addresses), ports.pop()
@@ -118,14 +120,10 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
-    def find(item: Item, _here: str = "") -> t.Optional[Row]:
-        return region.find("storage_pools", item["name"], zonename=item["zone"])
-
     absent = [item for item in declared if item["state"] == "absent"]
     leaving = {str(row["id"]): item for item in absent for row in region.all("storage_pools", item["name"], zonename=item["zone"])}
     known: dict[tuple[str, str], tuple[str, str]] = {}
-    for here, item, row in draft.each("primary_storage", declared, find, lambda item, row: _delete(item, row, region, draft)):
+    for here, item, row in draft.each("primary_storage", declared, region, functools.partial(_delete, region, draft), functools.partial(_find, region)):
         _check_place(here, item, region, draft)
         source = _source(here, item, region, draft)
         if source is None:
@@ -142,6 +140,10 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             draft.problem(f"{here}: the storage of that name in the zone {item['zone']} is of type {row.get('type')}: use another name")
         else:
             _update(here, item, source, row, region, draft)
+
+
+def _find(region: Region, item: Item, _here: str = "") -> t.Optional[Row]:
+    return region.find("storage_pools", item["name"], zonename=item["zone"])
 
 
 def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
@@ -209,13 +211,10 @@ def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[S
             (access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it"),
             (pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first"),
         )
-    if not ceph.get("mon_host"):
-        if region.empty:
-            return Source(pool, client, "", 0)
-        draft.problem(f"{here}: the cluster's monitors are not known: give ceph.mon_host, as the living cluster has it")
-        return None
+    if region.empty and not ceph.get("mon_host"):
+        return Source(pool, client, "", 0)
     try:
-        return Source(pool, client, *monitors(ceph["mon_host"]))
+        return Source(pool, client, *monitors(ceph.get("mon_host") or ""))
     except ValueError as error:
         draft.problem(f"{here}: ceph.mon_host: {error}")
         return None
@@ -247,22 +246,17 @@ def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], re
             continue
         absent = f"{row.get('name')} absent"
         also, remedy = (f", beside {item['name']}", f"{absent} once nothing is on it") if own else ("", f"it by that name, or {absent}")
-        draft.problem(
-            f"{here}: the Ceph pool {source.pool} is registered as {row.get('name')} in the zone {row.get('zonename')}{also} "
-            f"({row['id']}, monitors {row.get('ipaddress')}): CloudStack would use one pool as two. Declare {remedy}"
-        )
+        there = f"{row.get('name')} in the zone {row.get('zonename')}{also} ({row['id']}, monitors {row.get('ipaddress')})"
+        draft.problem(f"{here}: the Ceph pool {source.pool} is registered as {there}: CloudStack would use one pool as two. Declare {remedy}")
     return waits
 
 
 def _wanted(item: Item) -> dict[str, t.Any]:
     """What can be changed of a pool that is there; only what was declared."""
-    wanted: dict[str, t.Any] = {"enabled": item["enabled"]}
-    wanted.update({option: words(item[option]) for option in ("tags", "access_groups") if item.get(option) is not None})
-    if item.get("data_pool") is not None:
-        wanted["data_pool"] = item["data_pool"]
-    if item.get("details"):
-        wanted["details"] = {str(key): text(value) for key, value in item["details"].items()}
-    return wanted
+    details = {str(key): text(value) for key, value in item["details"].items()}
+    lists = {option: words(item[option]) for option in ("tags", "access_groups") if item.get(option) is not None}
+    data_pool = {} if item.get("data_pool") is None else {"data_pool": item["data_pool"]}
+    return {"enabled": item["enabled"], **lists, **data_pool, **({"details": details} if details else {})}
 
 
 def _sent(values: Item) -> dict[str, t.Any]:
@@ -292,8 +286,7 @@ def _create(here: str, item: Item, source: Source, region: Region, draft: Draft,
         parameters.update(_sent({option: value for option, value in wanted.items() if value}))
         parameters["storageaccessgroups"] = ",".join(wanted.get("access_groups", ())) or None
         if scope == "cluster":
-            parameters["podid"] = region.id("pods", item["pod"], zonename=zone)
-            parameters["clusterid"] = region.id("clusters", item["cluster"], zonename=zone)
+            parameters.update(podid=region.id("pods", item["pod"], zonename=zone), clusterid=region.id("clusters", item["cluster"], zonename=zone))
         else:
             parameters["hypervisor"] = after["hypervisor"]
         row = _register(region, parameters, source)
@@ -321,76 +314,51 @@ def _register(region: Region, parameters: Item, source: Source) -> Row:
             raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
         if "Failed to access storage pool" not in error.text:
             raise
-        raise RuntimeError(
-            f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
-            f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
-        ) from error
+        ask = f"Can it reach the monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?"
+        raise RuntimeError(f"{error} (the reason is in agent.log and in libvirt's journal on a host of the zone. {ask})") from error
 
 
 def _update(here: str, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
-    fixed = _check_fixed(here, item, source, row, draft)
-    state, wanted, details = str(row.get("state")), _wanted(item), row.get("details") or {}
-    if state in ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance"):
-        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
-        del wanted["enabled"]
-    elif state not in ("Up", "Disabled"):
-        draft.problem(f"{here}: is in the state {state}: its registration was never finished. Take it away on the server, then run again")
-        return
-    if not fixed:
-        return
-    living = {
-        "enabled": state == "Up",
-        "tags": words(row.get("tags")),
-        "access_groups": words(row.get("storageaccessgroups")),
-        "data_pool": details.get(DATA_POOL, ""),
-        "details": {name: details.get(name, "") for name in wanted.get("details", {})},
-    }
-    old, new = differing(living, wanted)
-    if "details" in new:
-        old["details"], new["details"] = differing(old["details"], new["details"])
-
-    def apply() -> None:
-        parameters = {**_sent(new), **({"enabled": new["enabled"]} if "enabled" in new else {})}
-        if parameters:
-            region.client.call("updateStoragePool", id=row["id"], **parameters)
-        if "access_groups" in new:
-            region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(new["access_groups"]))
-
-    reason = "no new volumes are placed on it" if new.get("enabled") is False else ""
-    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
-
-
-def _check_fixed(here: str, item: Item, source: Source, row: Row, draft: Draft) -> bool:
-    """Whether what the server keeps of a pool for good is as it is declared."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
-    scope, both, hypervisor = str(row.get("scope", "")).lower(), item["scope"], HYPERVISORS[item["hypervisor"]]
-    cluster, hosts = row.get("clustername"), row.get("hypervisor")
-    living = set(_monitors_of(row)) if source.monitors else set()
-    now = set(map(_address, source.monitors.split(","))) if source.monitors else set()
-    knows, strangers, lacks = (", ".join(sorted(some)) for some in (living, living - now, now - living))
+    state, pool, wanted, details = str(row.get("state")), _pool_of(row), _wanted(item), row.get("details") or {}
+    scope, both, cluster = str(row.get("scope", "")).lower(), item["scope"], row.get("clustername")
+    hypervisor, hosts = HYPERVISORS[item["hypervisor"]], row.get("hypervisor")
+    now, living = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
+    knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (living, now, living - now, now - living))
+    others, unfinished = hosts not in (None, "Any", hypervisor), state not in ("Up", "Disabled", *_MAINTENANCE)
     if draft.refuse(
         here,
-        (_pool_of(row) != source.pool, f"is registered with the Ceph pool {_pool_of(row)}, and {source.pool} is declared. {again}"),
+        (pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}"),
         (scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again"),
         (scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}"),
-        (
-            scope == both == "zone" and hosts not in (None, "Any", hypervisor),
-            f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}",
-        ),
-        (
-            strangers,
-            f"is registered with monitors that are not the cluster's: {strangers} (the cluster has {', '.join(sorted(now))}). "
-            f"Give the cluster its monitor at that address back, or: {again}",
-        ),
+        (scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}"),
+        (strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it its monitor there back, or: {again}"),
+        (unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"),
     ):
-        return False
+        return
     if lacks:
         draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
-    return True
+    if state in _MAINTENANCE:
+        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
+        del wanted["enabled"]
+    given = wanted.pop("details", {})
+    old, new = differing({**dict.fromkeys(given, ""), **details}, given)
+    told = {"tags": words(row.get("tags")), "access_groups": words(row.get("storageaccessgroups")), "data_pool": details.get(DATA_POOL, "")}
+
+    def update(after: dict[str, t.Any]) -> None:
+        parameters = {**_sent(after), **({"enabled": after["enabled"]} if "enabled" in after else {})}
+        if parameters:
+            region.client.call("updateStoragePool", id=row["id"], **parameters)
+        if "access_groups" in after:
+            region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(after["access_groups"]))
+
+    reason = "no new volumes are placed on it" if state == "Up" and wanted.get("enabled") is False else ""
+    before, after = {"enabled": state == "Up", **told, "details": old}, {**wanted, **({"details": new} if new else {})}
+    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, after, update=update, reason=reason)
 
 
-def _delete(item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _delete(region: Region, draft: Draft, item: Item, row: Row) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:

@@ -98,13 +98,9 @@ def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     return found
 
 
-def _each(declared: t.Sequence[Item], region: Region, draft: Draft, delete: t.Callable[[Item, Row], None]) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-    return draft.each("image_stores", declared, lambda item, _here: region.find("image_stores", item["name"]), delete)
-
-
 def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Prove the buckets that are to be registered."""
-    for here, item, row in _each(declared, region, draft, lambda _item, _row: None):
+    for here, item, row in draft.each("image_stores", declared, region):
         if row is None and item["provider"] == "s3":
             given = item["s3"]
             endpoint = f"http{'s' if given['https'] else ''}://{given['endpoint']}"
@@ -136,7 +132,7 @@ def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> Non
     waits = frozenset(f"image_store/{name}" for name in leaving)
     staged = {item["zone"] for item in draft.declaration.get("staging_stores") or () if item["state"] == "present"}
     unstaged = [zone["name"] for zone in draft.declaration.get("zones") or () if zone["name"] not in staged]
-    for here, item, row in _each(declared, region, draft, delete):
+    for here, item, row in draft.each("image_stores", declared, region, delete):
         if item["provider"] == "s3":
             if row is None:  # said before it is chosen, not in every run afterwards
                 draft.warn(draft.prefix + S3_STATE)
@@ -153,54 +149,45 @@ def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> Non
             (strange, f"the region has image stores of another provider, {strange}, and takes none of {provider} beside them"),
             *((True, f"{item['url']} is registered as {name} already: declare it by that name") for name in twins),
         )
-        if row is None:
-            _create_image(here, item, region, draft, waits)
-        else:
-            _update_image(here, item, row, region, draft)
+        _plan_image(here, item, row, region, draft, waits)
 
 
-def _create_image(here: str, item: Item, region: Region, draft: Draft, waits: t.AbstractSet[str]) -> None:
-    parameters: dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
-    after: dict[str, t.Any] = {"provider": item["provider"]}
+def _plan_image(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.AbstractSet[str]) -> None:
+    name, provider, zone, url, given = (item[option] for option in ("name", "provider", "zone", "url", "s3"))
+    nfs, readonly = provider == "nfs", {} if item.get("readonly") is None else {"readonly": item["readonly"]}
+    if row is not None:
+        instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
+        known = row.get("providername")
+        draft.refuse(
+            here,
+            (known != _PROVIDERS[provider], f"is a store of {known}, and {provider} is declared. {instead}"),
+            (nfs and known == "NFS" and row.get("zonename") != zone, f"belongs to the zone {row.get('zonename')}, and {zone} is declared. {instead}"),
+            (nfs and known == "NFS" and location(row.get("url")) != location(url), f"is registered with {row.get('url')}, and {url} is declared. {instead}"),
+        )
+        now = {"readonly": bool(row.get("readonly"))}
+        draft.ensure("image_store", name, now, readonly, update=lambda after: region.client.call("updateImageStore", id=row["id"], **after))
+        return
+    after: dict[str, t.Any] = {"provider": provider, **({"zone": zone, "url": url} if nfs else {}), **readonly}
+    parameters: dict[str, t.Any] = {"name": name, "provider": _PROVIDERS[provider], **({"url": url} if nfs else {})}
     needs = set(waits)
-    if item["provider"] == "nfs":
-        parameters["url"] = item["url"]
-        after.update(zone=item["zone"], url=item["url"])
+    if nfs:
         # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
         # has by then; where it has none, it puts nothing there and says nothing.
-        needs |= {f"zone/{item['zone']}"} | draft.ids("cluster", "host", begin=f"{item['zone']}/")
+        needs |= {f"zone/{zone}"} | draft.ids("cluster", "host", begin=f"{zone}/")
     else:
-        given = item["s3"]
         keys = object_storage.credentials(f"{here}: s3", given, region, draft) or s3.Credentials("", Secret(""))
-        after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=keys.secret_key)
-        after.update({"user": given["user"]} if given.get("user") else {})
-        details = {"accesskey": keys.access_key, "secretkey": keys.secret_key, "bucket": given["bucket"], "endpoint": given["endpoint"]}
-        parameters.update(pairs("details", {**details, "usehttps": given["https"], "s3signer": _SIGNERS[given["signer"]]}))
-    if item.get("readonly") is not None:
-        after["readonly"] = item["readonly"]
+        place, https = {"bucket": given["bucket"], "endpoint": given["endpoint"]}, given["https"]
+        after.update(**place, https=https, secret_key=keys.secret_key, **({"user": given["user"]} if given.get("user") else {}))
+        secrets = {"accesskey": keys.access_key, "secretkey": keys.secret_key}
+        parameters.update(pairs("details", {**secrets, **place, "usehttps": https, "s3signer": _SIGNERS[given["signer"]]}))
 
-    def apply() -> None:
-        zone = {"zoneid": region.id("zones", item["zone"])} if item["provider"] == "nfs" else {}
-        row = region.made("image_stores", item["name"], region.client.call("addImageStore", **parameters, **zone)["imagestore"])
+    def create() -> None:
+        where = {"zoneid": region.id("zones", zone)} if nfs else {}
+        made = region.made("image_stores", name, region.client.call("addImageStore", **parameters, **where)["imagestore"])
         if item.get("readonly"):
-            region.client.call("updateImageStore", id=row["id"], readonly=True)
+            region.client.call("updateImageStore", id=made["id"], readonly=True)
 
-    draft.ensure("image_store", item["name"], None, after, apply, needs=needs)
-
-
-def _update_image(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
-    instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
-    zone, url, living = item["zone"], item["url"], row.get("providername")
-    nfs = item["provider"] == "nfs" and living == "NFS"
-    draft.refuse(
-        here,
-        (living != _PROVIDERS[item["provider"]], f"is a store of {living}, and {item['provider']} is declared. {instead}"),
-        (nfs and row.get("zonename") != zone, f"belongs to the zone {row.get('zonename')}, and {zone} is declared. {instead}"),
-        (nfs and location(row.get("url")) != location(url), f"is registered with {row.get('url')}, and {url} is declared. {instead}"),
-    )
-    wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
-    now = {"readonly": bool(row.get("readonly"))}
-    draft.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
+    draft.ensure("image_store", name, None, after, create, needs=needs)
 
 
 def staging_problems(declared: t.Sequence[Item], where: str) -> list[str]:
@@ -221,20 +208,19 @@ def plan_staging(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
         zone, url = item["zone"], item["url"]
         name = f"{zone}/{location(url)}"
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == zone and location(row.get("url")) == location(url)]
+        apply = functools.partial(_set_staging, region, zone, url, rows)
         if item["state"] == "present":
             draft.has_zone(named(f"{draft.prefix}staging_stores", number, item, "zone"), zone, region)
             if not rows:
-                create = functools.partial(_create_staging, region, zone, url)
-                draft.ensure("staging_store", name, None, {"zone": zone, "url": url}, create, needs=[f"zone/{zone}"])
+                draft.ensure("staging_store", name, None, {"zone": zone, "url": url}, apply, needs=[f"zone/{zone}"])
         elif rows:
             before, reason = {"zone": zone, "url": rows[0].get("url")}, "a zone with an S3 image store cannot use it without one"
-            draft.ensure("staging_store", name, before, None, functools.partial(_delete_staging, region, rows), risk=Risk.LOSS, reason=reason)
+            draft.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason=reason)
 
 
-def _create_staging(region: Region, zone: str, url: str) -> None:
-    region.client.call("createSecondaryStagingStore", url=url, zoneid=region.id("zones", zone), provider="NFS", scope="zone")
-
-
-def _delete_staging(region: Region, rows: t.Sequence[Row]) -> None:
+def _set_staging(region: Region, zone: str, url: str, rows: t.Sequence[Row]) -> None:
+    """Delete those that there are, or make one."""
     for row in rows:
         region.client.call("deleteSecondaryStagingStore", id=row["id"])
+    if not rows:
+        region.client.call("createSecondaryStagingStore", url=url, zoneid=region.id("zones", zone), provider="NFS", scope="zone")

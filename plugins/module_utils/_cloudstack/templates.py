@@ -99,13 +99,11 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     for here, item in present(declared, where, found, zoned=True):
         url, direct = item.get("url") or "", item["direct_download"] and item["hypervisor"] != "kvm"
         scheme, host = urlsplit(url)[:2]
+        wrong = url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host)
         found += said(
             here,
             (not url, "url is missing: say where the file is"),
-            (
-                url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host),
-                f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)",
-            ),
+            (wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)"),
             (direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage"),
         )
         try:
@@ -115,18 +113,11 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     return found
 
 
-def _each(declared: t.Sequence[Item], region: Region, draft: Draft, delete: t.Callable[[Item, Row], None]) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-    zones = draft.zone_names(region)
-    for here, item, row in draft.each("templates", declared, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here), delete):
-        if not draft.refuse(here, (item["zone"] not in zones, f"there is no zone {item['zone']}")):
-            yield here, item, row
-
-
 def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Download the files of new templates once and compare. Where one cannot be had from here, the hosts are the ones to see."""
-    for here, item, row in _each(declared, region, draft, lambda _item, _row: None):
+    for here, item, row in draft.each("templates", declared, region, find=lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
         url = item["url"]
-        if row is None and item.get("checksum") and item["verify"] and url.lower().startswith(("http:", "https:")):
+        if row is None and item["zone"] in draft.zone_names(region) and item.get("checksum") and item["verify"] and url.lower().startswith(("http:", "https:")):
             algorithm, wanted = checksum(item["checksum"])
             try:
                 found = download_sum(url, algorithm)
@@ -153,15 +144,19 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         name = f"{item['zone']}/{item['name']}"
         draft.ensure("template", name, before, None, lambda: region.client.job("deleteTemplate", **remove), risk=Risk.LOSS, reason=reason)
 
-    for here, item, row in _each(declared, region, draft, delete):
+    zones = draft.zone_names(region)
+    for here, item, row in draft.each("templates", declared, region, delete, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
+        if item["zone"] not in zones:
+            draft.problem(f"{here}: there is no zone {item['zone']}")
+            continue
         _check_storage(here, item, region, draft)
         if row is not None:
             _plan_living(here, item, row, region, draft)
             continue
-        _check_os(here, item, region, draft)
+        _check_os(here, item["os_type"], region, draft)
         # A direct download is registered through a host, and a template of a hypervisor that has no host is in no list of the server (seen).
-        hypervisor, zones = HYPERVISORS[item["hypervisor"]], [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
-        clusters = [cluster for zone in zones for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
+        hypervisor, place = HYPERVISORS[item["hypervisor"]], [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
+        clusters = [cluster for zone in place for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
         coming = any(cluster.get("hosts") and cluster.get("hypervisor") == item["hypervisor"] for cluster in clusters)
         if not coming and not any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts")):
             lacks = f"the zone {item['zone']} has no host with {hypervisor}"
@@ -176,23 +171,22 @@ def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
     rbd = ", ".join(sorted(name for name, kind in pools.items() if kind == "RBD"))
     others = ", ".join(sorted(name for name, kind in pools.items() if kind != "RBD"))
     if rbd and not others:
-        draft.problem(
-            f"{here}: url: on RBD ({rbd}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
-            f"without a reason: compress the file (gzip -k FILE) and name the result"
-        )
+        remedy = "and the guest would fail without a reason: compress it (gzip -k FILE) and name the result"
+        draft.problem(f"{here}: url: on RBD ({rbd}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), {remedy}")
     elif rbd:
         draft.warn(f"{here}: the file is not compressed: guests of it can be on {others}, and not on RBD ({rbd})")
 
 
-def _check_os(here: str, item: Item, region: Region, draft: Draft) -> None:
-    names = [str(row.get("name") or row.get("description")) for row in region.rows("os_types")]
-    if item["os_type"] not in names and not region.empty:
-        near = [name for name in names if name.lower().startswith(item["os_type"].split()[0].lower())][-5:]
-        draft.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
+def _os_types(region: Region) -> dict[str, str]:
+    """The ids of what CloudStack knows to be in a template, by name."""
+    return {str(row.get("name") or row.get("description")): row["id"] for row in region.rows("os_types")}
 
 
-def _os_id(region: Region, name: str) -> str:
-    return str(next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description"))))
+def _check_os(here: str, name: str, region: Region, draft: Draft) -> None:
+    known = _os_types(region)
+    if name not in known and not region.empty:
+        near = ", ".join([one for one in known if one.lower().startswith(name.split()[0].lower())][-5:])
+        draft.problem(f"{here}: os_type: CloudStack knows none of the name {name}" + (f" (there are: {near} …)" if near else ""))
 
 
 def _details(item: Item) -> dict[str, str]:
@@ -206,7 +200,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
 
     def apply() -> None:
         params = {parameter: item[option] for option, (_key, parameter) in _CHANGED.items() if item.get(option) is not None}
-        params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
+        params.update(ostypeid=_os_types(region)[item["os_type"]], zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], **_sum(item))
         params.update(directdownload=item["direct_download"] or None, **mapped("details", _details(item)))
 
@@ -234,22 +228,20 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     left, right = differing(living, wanted)
     if right:
         differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
-        draft.problem(
-            f"{here}: {differs}. A template's file cannot be changed: declare one of another name, or take this one away (state: absent) and declare it "
-            f"again afterwards; guests that were made of it keep their disks"
-        )
+        remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
+        draft.problem(f"{here}: {differs}. A template's file cannot be changed: {remedy}")
         return
     known, details = row.get("details") or {}, _details(item)
     before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
     after = {**{option: item[option] for option in _CHANGED if item.get(option) is not None}, **{f"details.{key}": details[key] for key in details}}
     left, right = differing(before, after)
     if "os_type" in right:
-        _check_os(here, item, region, draft)
+        _check_os(here, item["os_type"], region, draft)
 
     def apply() -> None:
         own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
         if "os_type" in right:
-            own["ostypeid"] = _os_id(region, item["os_type"])
+            own["ostypeid"] = _os_types(region)[item["os_type"]]
         if any(option.startswith("details.") for option in right):  # all of them are replaced
             own.update(mapped("details", {**known, **details}))
         permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
