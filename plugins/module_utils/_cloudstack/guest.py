@@ -29,16 +29,12 @@ try:
 except ImportError:
     rbd = None
 
-# What the names of guest and snapshot begin with, by which the next run knows them.
-PREFIX = "cephstack-probe-"
-# The snapshot of which CloudStack's clones of a template are made (its agent's LibvirtStorageAdaptor).
-BASE_SNAPSHOT = "cloudstack-base-snap"
+PREFIX = "cephstack-probe-"  # by which the next run knows guests and snapshots
+BASE_SNAPSHOT = "cloudstack-base-snap"  # of which CloudStack's clones of a template are made (its agent's LibvirtStorageAdaptor)
 BACKUP_SETTING = "snapshot.backup.to.secondary"
 _PAUSE = 0.5
-# How long an image may still be there after CloudStack said that its guest is gone, in seconds.
-_GONE_WITHIN = 60
-# What the server says where only a secondary-storage virtual machine could do it.
-_NO_SYSTEM_VM = "No remote endpoint"
+_GONE_WITHIN = 60  # seconds that an image may still be there after CloudStack said that its guest is gone
+_NO_SYSTEM_VM = "No remote endpoint"  # what the server says where only a secondary-storage virtual machine could do it
 
 
 class ProofFailed(Exception):
@@ -204,7 +200,7 @@ def _snapshot(client: t.Any, disks: t.Any, zone: str, seen: dict[str, t.Any]) ->
     seen["snapshot"] = {"seconds": round(time.monotonic() - begun, 1), "backed_up": backed_up}
     if backs_up and not backed_up:
         raise ProofFailed(f"the snapshot was to be backed up to secondary storage, but CloudStack says that it is on {', '.join(sorted(places)) or 'nothing'}")
-    _stop(client, seen["uuid"])
+    client.job("stopVirtualMachine", id=seen["uuid"], forced=True)  # else the host waits two minutes for a guest that knows no power button
     disk = seen["image"].split("/", 1)
     disks.wipe(*disk)
     if disks.read(*disk) != bytes(_guest.MARKER_LENGTH):
@@ -215,11 +211,6 @@ def _snapshot(client: t.Any, disks: t.Any, zone: str, seen: dict[str, t.Any]) ->
     if not marker.startswith(_guest.expected_marker(seen["uuid"])):
         raise ProofFailed(f"the snapshot was reverted to, but the marker is not on {seen['image']} again: found {_guest.readable(marker) or 'nothing'}")
     seen["snapshot"]["revert_seconds"] = round(time.monotonic() - begun, 1)
-
-
-def _stop(client: t.Any, guest: str) -> None:
-    """Stop a guest at once. Without force, the host waits two minutes for a guest that knows no power button."""
-    client.job("stopVirtualMachine", id=guest, forced=True)
 
 
 def _sweep(client: t.Any, zone: str, notes: list[str]) -> list[str]:
@@ -275,7 +266,7 @@ def _remove_guest(client: t.Any, row: Row, _notes: list[str]) -> None:
         return
     if row.get("state") in ("Running", "Starting", "Stopping"):
         with contextlib.suppress(ApiError):  # it is destroyed all the same, only later
-            _stop(client, row["id"])
+            client.job("stopVirtualMachine", id=row["id"], forced=True)
     client.job("destroyVirtualMachine", id=row["id"], expunge=True)
 
 

@@ -69,21 +69,14 @@ _RETURNED = {
 
 
 class Declared(t.NamedTuple):
-    """A declared host, and where it is."""
+    """A declared host, and where it is declared. place: ZONE/POD/CLUSTER."""
 
     where: str
+    place: str
     zone: Item
     pod: Item
     cluster: Item
     host: Item
-
-    @property
-    def place(self) -> str:
-        return f"{self.zone['name']}/{self.pod['name']}/{self.cluster['name']}"
-
-    @property
-    def simulated(self) -> bool:
-        return self.cluster.get("hypervisor") == "simulator"
 
 
 def hypervisor(cluster: Item) -> str:
@@ -101,19 +94,19 @@ def each(zones: t.Sequence[Item], where: str) -> t.Iterator[Declared]:
             for c, cluster in enumerate(pod.get("clusters") or ()):
                 for h, host in enumerate(cluster.get("hosts") or ()):
                     here = f"{where}[{z}] ({zone['name']}).pods[{p}].clusters[{c}] ({cluster['name']}).hosts[{h}] ({label(host)})"
-                    yield Declared(here, zone, pod, cluster, host)
+                    yield Declared(here, f"{zone['name']}/{pod['name']}/{cluster['name']}", zone, pod, cluster, host)
 
 
 def problems(zones: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     seen: dict[str, tuple[str, str]] = {}
     for one in each(zones, where):
-        address, url = str(one.host.get("address") or ""), str(one.host.get("url") or "")
-        other, there = seen.setdefault(url if one.simulated else _plain(address), (one.place, one.where))
+        address, url, simulated = str(one.host.get("address") or ""), str(one.host.get("url") or ""), hypervisor(one.cluster) == "Simulator"
+        other, there = seen.setdefault(url if simulated else _plain(address), (one.place, one.where))
         found += said(
             one.where,
-            (one.simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", url), "a simulated host has a url such as http://sim/c0/h1, and no address"),
-            (not one.simulated and (url or not address), "a host has an address, and a url only where it is simulated"),
+            (simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", url), "a simulated host has a url such as http://sim/c0/h1, and no address"),
+            (not simulated and (url or not address), "a host has an address, and a url only where it is simulated"),
             (re.search(r"[\s/@]", address), f"address: '{address}' is neither an address nor a name"),
             (odd(one.host.get("tags")), "tags: a tag is a word, with no comma in it"),
             (other != one.place, f"it is also in the cluster {other} ({there}): a host is in one cluster"),
@@ -149,17 +142,17 @@ def _resolved(address: str) -> str:
 
 def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
     entries = list(each(zones, f"{draft.prefix}zones"))
-    known = _claims([one for one in entries if not one.simulated], region, draft)
+    known = _claims([one for one in entries if hypervisor(one.cluster) != "Simulator"], region, draft)
     for _place, cluster in itertools.groupby(entries, lambda one: one.place):
         _plan_cluster(list(cluster), known, region, draft)
 
 
 def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
-    _here, zone, pod, cluster, _host = entries[0]
+    zone, pod, cluster = entries[0][2:5]
     zone_row = region.find("zones", zone["name"])
     pod_row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
-    if entries[0].simulated:
+    if hypervisor(cluster) == "Simulator":
         known = _matched(entries, of(region, "hosts", row, "clusterid"))
     leaving: list[str] = []
     for one in entries:
@@ -180,7 +173,7 @@ def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]
             password = {"password": Secret(one.host["password"])} if one.host.get("password") else {}
             after = {"cluster": cluster["name"], **_wanted(one.host), **password}
             needs = draft.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{one.place}"}
-            draft.ensure("host", name, None, after, functools.partial(_add, region, *one[1:]), needs=needs, lane=_LANE)
+            draft.ensure("host", name, None, after, functools.partial(_add, region, *one[2:]), needs=needs, lane=_LANE)
 
 
 def _plain(name: t.Any) -> str:
@@ -194,16 +187,14 @@ def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> li
     resolved, names = _plain(region.addresses.get(host["address"]) or host["address"]), {_plain(host["address"]), *others}
     living = [row for row in rows if row.get("hypervisor") != "Simulator"]  # which has the server's address
     here = [row for row in living if row.get("zonename") == zone]
-    for found in (
+    ways = (
         [row for row in living if _plain(row.get("ipaddress")) == resolved],
         [row for row in living if _plain(row.get("ipaddress")) in others],
         [row for row in here if _plain(row.get("name")) in names],
         [row for row in living if _plain(row.get("name")) in names],
         [row for row in here if any(_same_machine(_plain(row.get("name")), name) for name in names)],
-    ):
-        if found:
-            return found
-    return []
+    )
+    return next(filter(None, ways), [])
 
 
 def _same_machine(one: str, other: str) -> bool:
@@ -288,10 +279,10 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
     # Of a simulated host it wants one, and looks at none.
     password = host.get("password") or ("simulated" if cluster.get("hypervisor") == "simulator" else "")
     try:
-        place = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster)}
+        where = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster)}
         access = {"url": host.get("url") or f"http://{host['address']}", "username": host.get("user") or "root", "password": Secret(password)}
         closed = "Disabled" if wanted["state"] == "disabled" else None
-        row = client.call("addHost", **place, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
+        row = client.call("addHost", **where, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
         if "already" not in str(error) or not host.get("address"):

@@ -97,8 +97,8 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     found += physical_networks.problems(zone, where)
     found += pods.problems(zone, where)
     given = ranges.problems(zone, where, guest, found)
-    for _here, _zone, _pod, _cluster, host in hosts.each([zone], where):
-        own = address(host.get("address"))
+    for one in hosts.each([zone], where):
+        own = address(one.host.get("address"))
         for taken in given:
             if own is not None and taken.start <= own <= taken.end:
                 found.append(f"{taken.where}: the host {own} is inside the range, which the server gives away: leave it out of the range")
