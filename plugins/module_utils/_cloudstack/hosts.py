@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts of clusters.
 
-A host is known by any of its addresses or by its name: of a machine with several, CloudStack shows the one that the agent found, not that by which it was
-added, and adding it again would give it a second identity. Simulated hosts have no address of their own, and are matched by what they are to be.
+A host is known by any of its addresses or by its name: CloudStack shows the address that the agent found, not that by which it was added, and adding it
+again would give it a second identity. Simulated hosts have no address of their own, and are matched by what they are to be.
 
 PRIVATE to the collection.
 """
@@ -50,19 +50,14 @@ OPTIONS: dict[str, t.Any] = {
 
 LISTS = ("zones", "pods", "clusters", "hosts")
 
-# Seconds that a host may take to be Up after the server says that it was added.
-PATIENCE = 120.0
-# Seconds that hosts are given to come back where some are on their way: 10 to 15 after a restart of the server were seen, under emulation
-# four times as many. One that does not come back is a warning.
+PATIENCE = 120.0  # seconds that a host may take to be Up after the server says that it was added
+# Seconds that hosts on their way are given to come back, 10 to 15 were seen, under emulation four times as many. One that does not is a warning.
 _COMING_BACK = 60.0
 # Hosts that are added at a time. With 32 the server's 250 database connections ran out, each waiting for another (4.22, seen); with 8 they did not.
 _LANE = Lane("addHost", 8)
-# In these a host is on its way; others last until somebody does something.
-_PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")
-# Seconds that guests may take to leave a host.
-_LEAVING = 1800.0
-# The server's own spelling, which it insists on.
-HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
+_PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")  # other states last until somebody does something
+_LEAVING = 1800.0  # seconds that guests may take to leave a host
+HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}  # the server insists on its own spelling
 _RETURNED = {
     "zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate",
 }  # fmt: skip

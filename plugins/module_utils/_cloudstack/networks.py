@@ -38,8 +38,7 @@ OPTIONS: dict[str, t.Any] = {
 }
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
 
-# The account of root admins, whose networks these are. A shared network has no account.
-_ACCOUNTS = (None, "admin")
+_ACCOUNTS = (None, "admin")  # that of root admins; a shared network has none
 # option: (key of a list, parameter, whether updateNetwork changes it)
 _FIELDS = {
     "offering": ("networkofferingname", "", False),
@@ -54,15 +53,11 @@ _FIELDS = {
 _ADDRESSES = ("gateway", "netmask", "start", "end")
 
 
-def _missing(item: Item) -> str:
-    return ", ".join(key for key in _ADDRESSES if not item.get(key))
-
-
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     tagged: dict[tuple[str, str], str] = {}
     for here, item in present(declared, where, found, zoned=True):
-        number, missing = normal(item).get("vlan") or "untagged", _missing(item)
+        number, missing = normal(item).get("vlan") or "untagged", ", ".join(key for key in _ADDRESSES if not item.get(key))
         other = item["name"] if number == "untagged" else tagged.setdefault((item["zone"], number), item["name"])
         ranged, placed = item.get("start") or item.get("end"), item.get("gateway") or item.get("netmask")
         wrong = number != "untagged" and not (number.isdecimal() and 1 <= int(number) <= 4094)
@@ -85,7 +80,6 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
     def delete(item: Item, row: Row) -> None:
         before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
         name, reason = f"{item['zone']}/{item['name']}", "its addresses, rules and router go with it; the server refuses while guests are on it"
@@ -109,14 +103,14 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
 
 def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
-    name, vlan, missing = item["offering"], item.get("vlan"), _missing(item)
+    name, vlan = item["offering"], item.get("vlan")
     offering = region.find("network_offerings", name)
     if offering is None:
         names = sorted(row["name"] for row in region.rows("network_offerings") if row.get("state") == "Enabled" and not row.get("forvpc"))
         draft.problem(f"{here}: offering: there is no network offering {name} (there are: {', '.join(names)})")
         return
     own, kind = offering.get("specifyvlan"), offering.get("guestiptype")
-    given = ", ".join(key for key in _ADDRESSES if item.get(key))
+    given, missing = (", ".join(key for key in _ADDRESSES if bool(item.get(key)) is wanted) for wanted in (True, False))
     draft.refuse(
         here,
         (offering.get("state") != "Enabled", f"offering: {name} is {offering.get('state')}: enable it, or take another"),

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Object storage: gateways of Ceph that CloudStack gives its users buckets on, and buckets of its administrator.
 
-CloudStack uses one user of the gateways, who may make others. If that one may not, all that the server says is "Invalid credentials or
-URL"; so its rights are read before the store is registered, with its own keys.
+CloudStack uses one user of the gateways, who makes others. Where he may not, the server says no more than "Invalid credentials or URL": so it is proven.
 
 PRIVATE to the collection.
 """
@@ -47,8 +46,7 @@ BUCKET_OPTIONS: dict[str, t.Any] = {
 LISTS = ("object_stores",)
 BUCKET_LISTS = ("object_stores", "buckets")
 
-# What CloudStack's user of the gateways must be allowed: it makes users, and removes and limits their buckets.
-CAPS = {"users": "*", "buckets": "*"}
+CAPS = {"users": "*", "buckets": "*"}  # CloudStack's user makes others, and removes and limits their buckets
 _GIB = 1 << 30
 # S3's own rules for names (AWS, "General purpose bucket naming rules"), which CloudStack applies too.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
@@ -140,11 +138,11 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     """Ask what the server can do, and the gateways that it does not have yet what their users may do."""
     for here, item, row in draft.each("object_stores", declared, region):
-        knows = region.client.offers("addObjectStoragePool")
+        knows = row is not None or region.client.offers("addObjectStoragePool")
         limits = not item.get("size") or region.client.offers("addObjectStoragePool", "size")
         draft.refuse(
             here,
-            (row is None and not knows, "this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20"),
+            (not knows, "this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20"),
             (not limits, "size: this server does not limit object stores; that came with CloudStack 4.21"),
         )
         moved = row is not None and row.get("providername") == "Ceph" and location(row.get("url")) != location(item["url"])
@@ -158,10 +156,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     reason = "CloudStack's users cannot make buckets there any more. The server refuses while it has some; what is in the gateways stays"
 
     def delete(item: Item, row: Row) -> None:
-        def apply() -> None:
-            region.client.call("deleteObjectStoragePool", id=row["id"])
-
-        draft.ensure("object_store", item["name"], {"url": row.get("url")}, None, apply, risk=Risk.LOSS, reason=reason, needs=gone)
+        more: dict[str, t.Any] = {"risk": Risk.LOSS, "reason": reason, "needs": gone}
+        draft.ensure("object_store", item["name"], {"url": row.get("url")}, None, lambda: region.client.call("deleteObjectStoragePool", id=row["id"]), **more)
 
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for here, item, row in draft.each("object_stores", declared, region, delete):

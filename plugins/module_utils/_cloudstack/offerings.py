@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disk and service (compute) offerings: the catalogue of which a guest is made.
 
-CloudStack takes any number of offerings of one name; here a name is one offering. A deleted one is kept by the server as
-Inactive, is in no list, and goes on serving the guests and volumes that were made of it.
+CloudStack takes any number of one name; here a name is one offering. A deleted one is in no list, and goes on serving what was made of it.
 
 PRIVATE to the collection.
 """

@@ -51,10 +51,6 @@ _ELEMENTS = {
 }
 
 
-def isolation(network: Item) -> list[str]:
-    return [method.upper() for method in network.get("isolation") or ["vlan"]]
-
-
 def providers(zone: Item, network: Item) -> dict[str, bool]:
     """Which providers are to be on, and which off: those that a zone of its type needs where guests are, and what is declared."""
     wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True) if "guest" in _carried(network) else {}
@@ -82,7 +78,8 @@ def problems(zone: Item, where: str) -> list[str]:
     for number, network in enumerate(networks):
         wrong, vlan = "", network.get("vlan")
         try:
-            if vlan and isolation(network) == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(vlan)):
+            isolation = [method.upper() for method in network.get("isolation") or ["vlan"]]
+            if vlan and isolation == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(vlan)):
                 wrong = "a VLAN is a number from 1 to 4094"
         except ValueError as error:
             wrong = str(error)
@@ -113,7 +110,7 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.O
         wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
     if network.get("tags") is not None:
         wanted["tags"] = words(network["tags"])
-    methods = isolation(network) if kind(zone) != "basic" or network.get("isolation") else ["L3"]
+    methods = [method.upper() for method in network.get("isolation") or ["l3" if kind(zone) == "basic" else "vlan"]]
     if row is not None:
         living = words(str(row.get("isolationmethods") or "").upper())
         if network.get("isolation") and living and living != sorted(methods):
@@ -148,10 +145,6 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.O
     draft.ensure("physical_network", name, None, {"isolation": methods, **wanted}, create, needs=[f"zone/{zone['name']}"], **closing)
 
 
-def _network_id(region: Region, zone: Item, network: Item) -> str:
-    return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
-
-
 def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}/{traffic['type']}"
     theirs = traffic["type"].capitalize()
@@ -166,8 +159,9 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
             return
 
         def create() -> None:
+            network_id = region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
             labels = {_LABELS[label]: value for label, value in wanted.items()}
-            region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
+            region.client.job("addTrafficType", physicalnetworkid=network_id, traffictype=theirs, **labels)
 
         draft.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
         return
@@ -194,7 +188,7 @@ def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_r
 
     def apply() -> None:
         client = region.client
-        network_id = _network_id(region, zone, network)
+        network_id = region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
         living = [other for other in client.rows("listNetworkServiceProviders", physicalnetworkid=network_id) if other["name"] == provider]
         service = living[0] if living else client.job("addNetworkServiceProvider", physicalnetworkid=network_id, name=provider)["networkserviceprovider"]
         if on and provider in _ELEMENTS:

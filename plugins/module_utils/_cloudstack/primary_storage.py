@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Primary storage on RBD: pools of Ceph on which CloudStack keeps guests' volumes.
 
-Monitors are always written in one order, for CloudStack makes the pool's UUID of their text: in another order the same pool would be another one to it.
-The server never gives back user or key, so neither is compared. That they work is proven on the hosts.
+Monitors are always written in one order: of their text CloudStack makes the pool's UUID. It never gives back user or key, so neither is compared.
 
 PRIVATE to the collection.
 """
@@ -19,8 +18,7 @@ import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address, spelled
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, present, said, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
@@ -54,13 +52,11 @@ OPTIONS: dict[str, t.Any] = {
 LISTS = ("zones", "pods", "clusters", "hosts", "storage_pools")
 
 HYPERVISORS = {"kvm": "KVM", "simulator": "Simulator"}
-# The detail that names the pool for the data of images, where that is another one (an erasure-coded one). Since CloudStack 4.20.
-DATA_POOL = "rbd_default_data_pool"
+DATA_POOL = "rbd_default_data_pool"  # the detail that names the pool for the data of images, since CloudStack 4.20
 # What a URL of this kind can carry: the server cuts it at "@", ":" and "/", and decodes "%".
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")
 _LETTERS = "letters, digits, '-', '_' and '.' only"
-# A server that was just restarted has its hosts back within 15 s, seen; this is how long a pool of a cluster waits for one, in seconds.
-_HOSTS_PATIENCE = 90
+_HOSTS_PATIENCE = 90  # seconds for hosts to come back; after a restart of the server they took 15 (seen)
 _PAUSE = 3
 _MAINTENANCE = ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance")
 
@@ -120,10 +116,13 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+    def find(item: Item, _here: str) -> t.Optional[Row]:
+        return region.find("storage_pools", item["name"], zonename=item["zone"])
+
     absent = [item for item in declared if item["state"] == "absent"]
     leaving = {str(row["id"]): item for item in absent for row in region.all("storage_pools", item["name"], zonename=item["zone"])}
     known: dict[tuple[str, str], tuple[str, str]] = {}
-    for here, item, row in draft.each("primary_storage", declared, region, functools.partial(_delete, region, draft), functools.partial(_find, region)):
+    for here, item, row in draft.each("primary_storage", declared, region, functools.partial(_delete, region, draft), find):
         _check_place(here, item, region, draft)
         source = _source(here, item, region, draft)
         if source is None:
@@ -140,10 +139,6 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             draft.problem(f"{here}: the storage of that name in the zone {item['zone']} is of type {row.get('type')}: use another name")
         else:
             _update(here, item, source, row, region, draft)
-
-
-def _find(region: Region, item: Item, _here: str = "") -> t.Optional[Row]:
-    return region.find("storage_pools", item["name"], zonename=item["zone"])
 
 
 def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
@@ -388,5 +383,5 @@ def _monitors_of(row: Item) -> list[str]:
 
 def _address(text: str) -> str:
     """A monitor in one spelling: names in lower case, an address of IPv6 short and in brackets."""
-    plain = short(text.strip().strip("[]").lower())
+    plain = spelled(text.strip().strip("[]"))
     return f"[{plain}]" if ":" in plain else plain

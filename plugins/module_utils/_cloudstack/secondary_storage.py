@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Secondary storage: image stores for templates, ISOs and snapshots, and the staging stores of zones whose image store is not NFS.
 
-An NFS store belongs to a zone, an S3 store to the whole region, and a region has stores of one of the two only. The server looks at
-neither before it takes them, and never gives back what it was told of S3. So a bucket is proven before it is registered; an NFS
-export is proven from the hosts, where it is mounted.
+A region has stores of NFS, which belong to zones, or of S3, which are the whole region's. The server looks at neither before it takes them, and never
+gives back what it was told of S3: a bucket is proven before it is registered, an NFS export from the hosts.
 
 PRIVATE to the collection.
 """
@@ -122,7 +121,6 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
 
 
 def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
     def delete(item: Item, row: Row) -> None:
         before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
         reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"

@@ -60,12 +60,9 @@ LISTS = ("zones", "hosts", "storage_pools", "templates")
 _SUMS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 # What the hosts unpack. On RBD they take nothing else: a plain file fails with "unsupported format", which only their log says.
 _COMPRESSED = (".gz", ".bz2", ".zip")
-# Accounts whose templates are the administrator's.
-_ACCOUNTS = ("admin", "system")
-# Hosts are back within 15 s of a server's restart (seen); until then nobody can look at an address.
-_PATIENCE = 90
+_ACCOUNTS = ("admin", "system")  # whose templates are the administrator's
+_PATIENCE = 90  # seconds for a host to come back, without which nobody can look at an address
 _CHUNK = 1 << 20
-
 # option: (key of a list, parameter of updateTemplate)
 _OWN = {
     "display_text": ("displaytext", "displaytext"),
@@ -137,7 +134,6 @@ def download_sum(url: str, algorithm: str) -> str:
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
     def delete(item: Item, row: Row) -> None:
         before = {option: row.get(key) for option, key in _FIXED.items()}
         reason, remove = "no guest can be made of it any more; guests that were keep their disks", {"id": row["id"], "zoneid": row.get("zoneid")}
@@ -189,10 +185,6 @@ def _check_os(here: str, name: str, region: Region, draft: Draft) -> None:
         draft.problem(f"{here}: os_type: CloudStack knows none of the name {name}" + (f" (there are: {near} …)" if near else ""))
 
 
-def _details(item: Item) -> dict[str, str]:
-    return {key: text(value) for key, value in item["details"].items()}
-
-
 def _create(item: Item, region: Region, draft: Draft) -> None:
     zone = item["zone"]
     after = {option: item[option] for option in (*_FIXED, *_CHANGED) if item.get(option) is not None}
@@ -202,7 +194,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
         params = {parameter: item[option] for option, (_key, parameter) in _CHANGED.items() if item.get(option) is not None}
         params.update(ostypeid=_os_types(region)[item["os_type"]], zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], **_sum(item))
-        params.update(directdownload=item["direct_download"] or None, **mapped("details", _details(item)))
+        params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: text(value) for key, value in item["details"].items()}))
 
         def no_host_yet(error: Exception) -> bool:
             return isinstance(error, ApiError) and "find a host" in error.text
@@ -231,7 +223,7 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
         remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
         draft.problem(f"{here}: {differs}. A template's file cannot be changed: {remedy}")
         return
-    known, details = row.get("details") or {}, _details(item)
+    known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
     before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
     after = {**{option: item[option] for option in _CHANGED if item.get(option) is not None}, **{f"details.{key}": details[key] for key in details}}
     left, right = differing(before, after)
