@@ -322,16 +322,14 @@ def _remove(region: Region, row: Row) -> None:
         client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
         client.job("prepareHostForMaintenance", id=row["id"])
-    state = ""
 
-    def ended() -> bool:
-        nonlocal state
+    def ended() -> str:
         state = str(next((one["resourcestate"] for one in client.rows("listHosts", id=row["id"])), "gone"))
-        return state in ("gone", "Maintenance") or state.startswith("Error")
+        return state if state in ("gone", "Maintenance") or state.startswith("Error") else ""
 
-    wait_until(ended, _LEAVING, pause=2)
+    state = wait_until(ended, _LEAVING, pause=2)
     if state not in ("gone", "Maintenance"):
-        raise RuntimeError(f"guests do not leave it: it is {state}. Move or stop them, then run again")
+        raise RuntimeError(f"guests do not leave it: it is {state or 'still being emptied'}. Move or stop them, then run again")
     if state == "Maintenance":
         client.call("deleteHost", id=row["id"])
 

@@ -154,9 +154,8 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     name = next((one["name"] for one in region.rows("physical_networks") if one["id"] == row.get("physicalnetworkid")), None)
     if item.get("physical_network") not in (None, "", name):
         differs.append(f"it is on the physical network {name}, and {item['physical_network']} is declared")
-    if differs:
-        remedy = "declare it as it is, or declare another network, move the guests, and take this one away (state: absent)"
-        draft.problem(f"{here}: {'; '.join(differs)}. That cannot be changed while guests use it: {remedy}")
+    remedy = "declare it as it is, or declare another network, move the guests, and take this one away (state: absent)"
+    if draft.refuse(here, (differs, f"{'; '.join(differs)}. That cannot be changed while guests use it: {remedy}")):
         return
     params = {_FIELDS[option][1]: value for option, value in right.items()}
     draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))

@@ -212,10 +212,8 @@ def _check_tags(here: str, item: Item, region: Region, draft: Draft) -> None:
     where = f" in {', '.join(zones)}" if zones else ""
     together = "the tag" if len(tags) == 1 else "all of the tags"
     known = ", ".join(sorted({tag for has, _pool in pools for tag in has})) or "none"
-    draft.problem(
-        f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {known}): "
-        f"tag one (primary_storage[].tags), or mend the offering's tags"
-    )
+    remedy = "tag one (primary_storage[].tags), or mend the offering's tags"
+    draft.problem(f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {known}): {remedy}")
 
 
 def _after(sort: _Sort, item: Item) -> dict[str, t.Any]:
@@ -267,9 +265,8 @@ def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft:
             differs.append(f"{field.option} is limited to {left[field.option]}, and no limit (0) is declared")
     living, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
     differs += [f"details: {key} is {living.get(key, 'not there')}, and {details[key]} is declared" for key in differing(living, details)[1]]
-    if differs:
-        remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
-        draft.problem(f"{here}: {'; '.join(differs)}. CloudStack cannot change that: {remedy}")
+    remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
+    if draft.refuse(here, (differs, f"{'; '.join(differs)}. CloudStack cannot change that: {remedy}")):
         return
 
     def apply() -> None:

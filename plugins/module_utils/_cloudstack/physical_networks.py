@@ -37,12 +37,6 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 _LABELS = {"kvm_label": "kvmnetworklabel", "xen_label": "xennetworklabel"}
-# What a network needs to be of use, where nothing else is declared.
-_PROVIDERS = {
-    "advanced": ("VirtualRouter", "VpcVirtualRouter"),
-    "advanced_security_groups": ("VirtualRouter", "SecurityGroupProvider"),
-    "basic": ("VirtualRouter", "SecurityGroupProvider"),
-}
 # Providers that are made of elements, which must be switched on before them: the word of their list, and what their commands are named by.
 _ELEMENTS = {
     "VirtualRouter": ("router_elements", "VirtualRouterElement"),
@@ -53,8 +47,9 @@ _ELEMENTS = {
 
 def providers(zone: Item, network: Item) -> dict[str, bool]:
     """Which providers are to be on, and which off: those that a zone of its type needs where guests are, and what is declared."""
-    wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True) if "guest" in _carried(network) else {}
-    return {**wanted, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
+    second = "VpcVirtualRouter" if kind(zone) == "advanced" else "SecurityGroupProvider"
+    needed = {"VirtualRouter": True, second: True} if "guest" in _carried(network) else {}
+    return {**needed, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
 
 
 def _carried(*networks: Item) -> list[str]:

@@ -102,8 +102,7 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     for here, item, row in draft.each("image_stores", declared, region):
         if row is None and item["provider"] == "s3":
             given = item["s3"]
-            endpoint = f"http{'s' if given['https'] else ''}://{given['endpoint']}"
-            check = functools.partial(prove_bucket, endpoint, given["bucket"])
+            check = functools.partial(prove_bucket, f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"])
             object_storage.prove(here, given, object_storage.credentials(f"{here}: s3", given, region, draft), draft, check)
 
 

@@ -218,10 +218,9 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
         if len(now) == len(declared):
             living["checksum"], wanted["checksum"] = now, declared
     left, right = differing(living, wanted)
-    if right:
-        differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
-        remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
-        draft.problem(f"{here}: {differs}. A template's file cannot be changed: {remedy}")
+    differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
+    remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
+    if draft.refuse(here, (differs, f"{differs}. A template's file cannot be changed: {remedy}")):
         return
     known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
     before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
