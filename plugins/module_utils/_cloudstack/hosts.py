@@ -58,9 +58,7 @@ _LANE = Lane("addHost", 8)
 _PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")  # other states last until somebody does something
 _LEAVING = 1800.0  # seconds that guests may take to leave a host
 HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}  # the server insists on its own spelling
-_RETURNED = {
-    "zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate",
-}  # fmt: skip
+_RETURNED = {"zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate"}
 
 
 class Declared(t.NamedTuple):
@@ -155,8 +153,7 @@ def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]
             continue  # a problem already
         now, name, absent = known[one.where], f"{zone['name']}/{label(one.host)}", one.host.get("state") == "absent"
         if now and (row is None or now.get("clusterid") != row["id"]):
-            place = f"the cluster {now.get('clustername')} of the zone {now.get('zonename')}"
-            draft.problem(f"{one.where}: the host is in {place}: declare it there, or remove it first")
+            draft.problem(f"{one.where}: the host is in the cluster {now.get('clustername')} of the zone {now.get('zonename')}: declare it there, or remove it")
         elif now and absent:
             # The server empties one host of a cluster at a time.
             before, reason = {"cluster": cluster["name"], **_now(now)}, "its guests are moved to other hosts, or stopped where none has room"

@@ -162,9 +162,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for here, item, row in draft.each("object_stores", declared, region, delete):
         others = [other["name"] for other in region.rows("object_stores") if location(other.get("url")) == location(item["url"])]
-        for other in others:
-            if other not in (item["name"], *leaving):
-                draft.problem(f"{here}: {item['url']} is registered as {other} already: declare it by that name")
+        strange = (other for other in others if other not in (item["name"], *leaving))
+        draft.refuse(here, *((True, f"{item['url']} is registered as {other} already: declare it by that name") for other in strange))
         if row is not None and row.get("providername") != "Ceph":
             draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
         else:

@@ -170,8 +170,7 @@ def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
         draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
     elif not cluster.get("hosts") and not of(region, "hosts", living, "clusterid"):
-        registers = "CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"
-        draft.problem(f"{here}: the cluster {item['cluster']} has no host, and {registers}")
+        draft.problem(f"{here}: the cluster {item['cluster']} has no host, through which CloudStack registers a pool: declare one, or scope: zone")
 
 
 def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:

@@ -155,8 +155,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         clusters = [cluster for zone in place for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
         coming = any(cluster.get("hosts") and cluster.get("hypervisor") == item["hypervisor"] for cluster in clusters)
         if not coming and not any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts")):
-            lacks = f"the zone {item['zone']} has no host with {hypervisor}"
-            draft.problem(f"{here}: {lacks}, and without one CloudStack registers no template for it: declare a host")
+            draft.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and CloudStack registers no template without one: declare a host")
         _create(item, region, draft)
 
 
