@@ -53,10 +53,7 @@ class Order(t.NamedTuple):
 
 
 class Disks(contextlib.ExitStack):
-    """RBD images, past CloudStack: each pool as the consumer that CloudStack uses it as. A context manager.
-
-    mon_host: the cluster's. consumers: as declared. keys: {client: key}.
-    """
+    """RBD images, past CloudStack: each pool as the consumer that CloudStack uses it as. A context manager. keys: {client: key}."""
 
     def __init__(self, mon_host: str, consumers: t.Iterable[t.Mapping[str, t.Any]], keys: t.Mapping[str, str], timeout: int = 30) -> None:
         super().__init__()
@@ -99,9 +96,9 @@ class Disks(contextlib.ExitStack):
 
 
 def prove(client: t.Any, disks: t.Any, order: Order) -> dict[str, t.Any]:
-    """Deploy a guest, read what it wrote from Ceph, snapshot it, revert, and take it away again. Returns what was seen.
+    """Deploy a guest, read what it wrote from Ceph, snapshot it, revert, and take it away again, whatever fails. Returns what was seen.
 
-    Raises Invalid (a name that isn't there), ProofFailed, ApiError, Unreachable, all of them after cleaning up, with what could not be cleaned up.
+    Raises Invalid (a name that isn't there), ProofFailed (what could not be cleaned up, too), ApiError, Unreachable.
     """
     ids = _resolve(client, order)
     seen: dict[str, t.Any] = {"name": PREFIX + secrets.token_hex(4), "zone": order.zone, "notes": [], "snapshot": None}

@@ -160,7 +160,13 @@ def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]
             draft.ensure("host", name, before, None, functools.partial(_remove, region, now), risk=Risk.LOSS, reason=reason, needs=leaving[-1:])
             leaving.append(f"host/{name}")
         elif now:
-            _plan_living(name, one.host, now, region, draft)
+            living, wanted = _now(now), _wanted(one.host)
+            if now.get("state") != "Up":
+                draft.warn(f"the host {name} is not Up, it is {now.get('state')}")
+            if living["state"] not in ("enabled", "disabled"):  # somebody works on it: to end that is theirs
+                draft.warn(f"the host {name} is in maintenance ({now.get('resourcestate')}), and was left so")
+                del wanted["state"]
+            draft.ensure("host", name, living, wanted, update=functools.partial(_change, region, now))
         elif not absent:
             password = {"password": Secret(one.host["password"])} if one.host.get("password") else {}
             after = {"cluster": cluster["name"], **_wanted(one.host), **password}
@@ -242,17 +248,6 @@ def _matched(entries: t.Sequence[Declared], living: t.Sequence[Row]) -> dict[str
                 known[one.where] = fitting[0]
                 rest.remove(fitting[0])
     return known
-
-
-def _plan_living(name: str, host: Item, row: Row, region: Region, draft: Draft) -> None:
-    now, wanted = _now(row), _wanted(host)
-    if row.get("state") != "Up":
-        draft.warn(f"the host {name} is not Up, it is {row.get('state')}")
-    if now["state"] not in ("enabled", "disabled"):
-        # Somebody works on it: to end that is theirs.
-        draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
-        del wanted["state"]
-    draft.ensure("host", name, now, wanted, update=functools.partial(_change, region, row))
 
 
 def _change(region: Region, row: Row, after: Item) -> None:

@@ -122,15 +122,14 @@ class _Sort(t.NamedTuple):
 
     kind: str
     noun: str
-    word: str
     fields: t.Tuple[Field, ...]
     size: str
     sized: str
 
 
-_DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _fields(DISK_OPTIONS), "size", "the size")
+_DISK = _Sort("disk_offering", "DiskOffering", _fields(DISK_OPTIONS), "size", "the size")
 _SERVICE_FIELDS = _fields(SERVICE_OPTIONS, tags=("storagetags", "tags"), encrypt=("encryptroot", "encryptroot"))
-_SERVICE = _Sort("service_offering", "ServiceOffering", "service_offerings", _SERVICE_FIELDS, "memory", "the CPU and memory")
+_SERVICE = _Sort("service_offering", "ServiceOffering", _SERVICE_FIELDS, "memory", "the CPU and memory")
 
 
 def _common_problems(declared: t.Sequence[Item], where: str, found: list[str]) -> t.Iterator[tuple[str, Item]]:
@@ -176,7 +175,7 @@ def _plan(sort: _Sort, declared: t.Sequence[Item], region: Region, draft: Draft)
         draft.ensure(sort.kind, item["name"], before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
 
     known = draft.zone_names(region)
-    for here, item, row in draft.each(sort.word, declared, region, delete):
+    for here, item, row in draft.each(f"{sort.kind}s", declared, region, delete):
         draft.refuse(here, *((name not in known, f"zones: there is no zone {name}") for name in item.get("zones") or ()))
         _check_tags(here, item, region, draft)
         if row is None:
@@ -245,7 +244,7 @@ def _create(sort: _Sort, item: Item, region: Region, draft: Draft) -> None:
         if chosen or sort is _DISK:
             params["customized"] = chosen
         answer = region.client.call(f"create{sort.noun}", name=item["name"], **{"displaytext": item["name"], **params})
-        region.made(sort.word, item["name"], next(iter(answer.values())))
+        region.made(f"{sort.kind}s", item["name"], next(iter(answer.values())))
 
     shown = {**after, "details": dict(details)} if details else after
     draft.ensure(sort.kind, item["name"], None, shown, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))

@@ -35,10 +35,7 @@ class NotSo(Exception):
 
 
 def probe_all(host: t.Any, pools: t.Iterable[t.Mapping[str, t.Any]], wait: float) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """Probe primary storages (name, uuid, pool, monitors, as the region returns them). wait: seconds for the agent to make its pools.
-
-    Returns ({name, uuid, client, images: how many}s, problems).
-    """
+    """Probe primary storages, as the region returns them, which the agent makes within wait seconds. Returns ({name, uuid, client, images}s, problems)."""
     found: list[dict[str, t.Any]] = []
     problems: list[str] = []
     end = time.monotonic() + wait

@@ -71,10 +71,7 @@ class Source(t.NamedTuple):
 
 
 def monitors(mon_host: str) -> tuple[str, int]:
-    """The monitors of a mon_host as CloudStack wants them, sorted: ("10.0.0.1,10.0.0.2", port), port 0 for the usual ones.
-
-    Raises ValueError for what cannot be written in such a URL.
-    """
+    """The monitors of a mon_host as CloudStack wants them, sorted, and their port: ("10.0.0.1,10.0.0.2", 0), 0 for the usual ones. Raises ValueError."""
     addresses = parse_mon_host(mon_host)
     ports = {port for _host, port in addresses}
     if not ports:
