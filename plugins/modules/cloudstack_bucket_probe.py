@@ -105,11 +105,13 @@ def main() -> None:
         module.exit_json(changed=False, probes=[], problems=[])
     try:
         server, names = connect(params["connection"]), params["object_stores"]
-        if any(names is None or row["name"] in names for row in server.rows("listObjectStoragePools")):
+        stores = [row for row in server.rows("listObjectStoragePools") if names is None or row["name"] in names]
+        if stores:
             require_binding(module, "boto3", "python3-boto3")
-        probes, problems = probe_all(server, names, params["ca_path"], params["validate_certs"])
+        probes, problems = probe_all(server, stores, params["ca_path"], params["validate_certs"])
     except (Invalid, ApiError, Unreachable) as error:
         module.fail_json(msg=str(error))
+    problems = [f"there is no object store {name}" for name in sorted(set(names or ()) - {row["name"] for row in stores})] + problems
     if problems:
         module.fail_json(msg="; ".join(problems), probes=probes, problems=problems)
     module.exit_json(changed=False, probes=probes, problems=[])

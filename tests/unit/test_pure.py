@@ -45,12 +45,6 @@ IMPURE = {
 # Planners by their names.
 PLANNER = re.compile(r"_?(plan|planned|problems|wanted)(_\w+)?|\w+_(problems|changes)|of_consumers")
 
-# Steps on the ways from planners that ask or draw, and what of it is to move into observe or apply.
-NOT_PURE_YET = {
-    "_cloudstack.object_storage.prove_user -> ": "whether an object gateway takes the keys of a user",
-    "_cloudstack.templates.download_sum -> ": "the checksum of a template's file",
-}
-
 
 class Code:
     """The functions and classes of Python modules. sources: by the name that a module is imported by."""
@@ -181,8 +175,7 @@ def test_planning_asks_nobody() -> None:
     code = Code({name: path.read_text(encoding="utf-8") for name, path in files.items()})
     assert len(planners(code)) > 100
     found = code.impure(planners(code))
-    assert [way for way in found if not any(step in way for step in NOT_PURE_YET)] == []
-    assert [step for step in NOT_PURE_YET if not any(step in way for way in found)] == [], "these are pure by now: take them off the list"
+    assert found == []
 
 
 BELOW = """

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A throwaway bucket that CloudStack makes, used through S3 with the keys that it gives.
 
-The bucket is removed whatever happens; one that a killed run left is removed by the next. The user that CloudStack makes in the gateways
-for the account stays: it is the account's own.
+The bucket is removed whatever happens, by the next run if this one is killed. The user that CloudStack makes in the gateways is the account's, and stays.
 
 PRIVATE to the collection.
 """
@@ -18,24 +17,23 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3, s3_probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import Stopwatch
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 
-def probe_all(client: t.Any, names: t.Optional[t.Collection[str]], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[t.List[t.Any], t.List[str]]:
-    """Probe object stores by name, all where names is None. Returns ({object_store, url, latency: {operation: ms}}s, problems)."""
-    stores = client.rows("listObjectStoragePools")
-    problems = [f"there is no object store {name}" for name in sorted(set(names or ()) - {store["name"] for store in stores})]
-    probes = []
+def probe_all(client: t.Any, stores: t.Iterable[Row], ca_path: t.Optional[str], validate_certs: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Probe object stores (rows of the server). Returns ({object_store, url, latency: {operation: ms}}s, problems)."""
+    probes: list[dict[str, t.Any]] = []
+    problems: list[str] = []
     for store in stores:
-        if names is None or store["name"] in names:
-            try:
-                probes.append(_probe(client, store, ca_path, validate_certs, problems))
-            except (ApiError, s3.ApiFailed, Invalid, Unreachable) as error:
-                problems.append(f"object store {store['name']}: {error}")
+        try:
+            probes.append(_probe(client, store, ca_path, validate_certs, problems))
+        except (ApiError, s3.ApiFailed, Invalid, Unreachable) as error:
+            problems.append(f"object store {store['name']}: {error}")
     return probes, problems
 
 
-def _probe(client: t.Any, store: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool, problems: t.List[str]) -> t.Dict[str, t.Any]:
+def _probe(client: t.Any, store: Row, ca_path: t.Optional[str], validate_certs: bool, problems: list[str]) -> dict[str, t.Any]:
     """Probe one store. What is not as it should be is a problem; what stops the probe is raised."""
     name, watch = s3_probe.PREFIX + secrets.token_hex(8), Stopwatch()
 
@@ -57,13 +55,13 @@ def _probe(client: t.Any, store: t.Mapping[str, t.Any], ca_path: t.Optional[str]
     return {"object_store": store["name"], "url": store.get("url"), "latency": watch.milliseconds()}
 
 
-def _buckets(client: t.Any, store: t.Mapping[str, t.Any], begin: str) -> t.Iterator[t.Dict[str, t.Any]]:
+def _buckets(client: t.Any, store: Row, begin: str) -> t.Iterator[Row]:
     """The buckets of a store whose names begin so."""
     rows = client.rows("listBuckets", listall=True)  # 4.22 refuses its own parameter objectstorageid
     return (row for row in rows if row.get("objectstorageid") == store["id"] and str(row["name"]).startswith(begin))
 
 
-def _access(row: t.Mapping[str, t.Any], ca_path: t.Optional[str], validate_certs: bool) -> t.Tuple[s3.Client, t.Any, str]:
+def _access(row: Row, ca_path: t.Optional[str], validate_certs: bool) -> tuple[s3.Client, t.Any, str]:
     """How to use a bucket: as CloudStack tells its owner. The gateway, boto3's client of S3 as the owner, and the bucket's name there."""
     parts = urllib.parse.urlsplit(str(row["url"]))
     credentials = s3.Credentials(row["accesskey"].reveal(), row["usersecretkey"])

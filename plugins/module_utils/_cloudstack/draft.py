@@ -52,6 +52,11 @@ def named(where: str, number: int, item: Item, key: str = "name") -> str:
     return f"{where}[{number}] ({item.get(key)})"
 
 
+def said(here: str, *checks: tuple[t.Any, str]) -> list[str]:
+    """The texts of those checks that hold, each with where it is."""
+    return [f"{here}: {text}" for holds, text in checks if holds]
+
+
 def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> list[Row]:
     """The living rows that belong to another one; none where that is not there yet."""
     return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
@@ -65,7 +70,7 @@ def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: boo
         identity = (item["zone"] if zoned else "", item["name"])
         if identity in seen:
             in_zone = f" in the zone {item['zone']}" if zoned else ""
-            found.append(f"{here}: is declared twice{in_zone}: keep one of them")
+            found.append(f"{here}: the name is declared twice{in_zone}: keep one of them")
         seen.add(identity)
         if item["state"] != "absent":
             if item.get("display_text") == "":
@@ -82,16 +87,31 @@ class Draft(_plan.Draft):
         self.restart: list[str] = []  # names of changed settings that wait for a restart of the server
 
     def each(
-        self, what: str, declared: t.Iterable[Item], find: t.Callable[[Item, str], t.Optional[Row]], delete: t.Callable[[Item, Row], None]
+        self,
+        what: str,
+        declared: t.Iterable[Item],
+        region: Region,
+        delete: t.Optional[t.Callable[[Item, Row], None]] = None,
+        find: t.Optional[t.Callable[[Item, str], t.Optional[Row]]] = None,
     ) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted."""
+        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted.
+
+        find: gives the row, where it is not found by its name alone.
+        """
         for number, item in enumerate(declared):
             here = named(f"{self.prefix}{what}", number, item)
-            row = find(item, here)
+            row = find(item, here) if find else region.find(what, item["name"])
             if item["state"] != "absent":
                 yield here, item, row
-            elif row is not None:
+            elif row is not None and delete:
                 delete(item, row)
+
+    def refuse(self, here: str, *checks: tuple[t.Any, str]) -> bool:
+        """Note those checks that hold as problems. Returns whether one does."""
+        found = said(here, *checks)
+        for text in found:
+            self.problem(text)
+        return bool(found)
 
     def owned(self, what: str, item: Item, accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
         """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""

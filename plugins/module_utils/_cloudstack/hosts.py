@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts of clusters.
 
-A host is known by its address, by any other of its addresses, or by its name: of a machine with several addresses CloudStack shows the one
-that the agent found, not that by which it was added, and adding it again would give it a second identity. Simulated hosts have none that was
-declared (the server makes one up, and a name): those of a cluster are alike, and are matched by what they are to be.
+A host is known by any of its addresses or by its name: CloudStack shows the address that the agent found, not that by which it was added, and adding it
+again would give it a second identity. Simulated hosts have no address of their own, and are matched by what they are to be.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import itertools
@@ -20,7 +20,7 @@ import socket
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, said, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
@@ -50,83 +50,69 @@ OPTIONS: dict[str, t.Any] = {
 
 LISTS = ("zones", "pods", "clusters", "hosts")
 
-# Seconds that a host may take to be Up after the server says that it was added.
-PATIENCE = 120.0
-# Seconds that hosts are given to come back where some are on their way: 10 to 15 after a restart of the server were seen, under emulation
-# four times as many. One that does not come back is a warning.
+PATIENCE = 120.0  # seconds that a host may take to be Up after the server says that it was added
+# Seconds that hosts on their way are given to come back, 10 to 15 were seen, under emulation four times as many. One that does not is a warning.
 _COMING_BACK = 60.0
 # Hosts that are added at a time. With 32 the server's 250 database connections ran out, each waiting for another (4.22, seen); with 8 they did not.
 _LANE = Lane("addHost", 8)
-# In these a host is on its way; others last until somebody does something.
-_PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")
-# Seconds that guests may take to leave a host.
-_LEAVING = 1800.0
+_PASSING = ("Connecting", "Creating", "Disconnected", "Rebalancing")  # other states last until somebody does something
+_LEAVING = 1800.0  # seconds that guests may take to leave a host
+HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}  # the server insists on its own spelling
+_RETURNED = {"zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate"}
 
 
-# The server's own spelling, which it insists on.
-_HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
+class Declared(t.NamedTuple):
+    """A declared host, and where it is declared. place: ZONE/POD/CLUSTER."""
 
-
-_RETURNED = {
-    "zone": "zonename", "cluster": "clustername", "name": "name", "address": "ipaddress", "state": "state", "resource_state": "resourcestate",
-}  # fmt: skip
-# A declared host: where, its zone, pod and cluster, and itself.
-_Entry = t.Tuple[str, Item, Item, Item, Item]
+    where: str
+    place: str
+    zone: Item
+    pod: Item
+    cluster: Item
+    host: Item
 
 
 def hypervisor(cluster: Item) -> str:
-    return _HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
+    return HYPERVISORS[str(cluster.get("hypervisor") or "kvm")]
 
 
 def label(host: Item) -> str:
     """What a person reads: its address, or c0/h1 of http://sim/c0/h1."""
-    if host.get("address"):
-        return str(host["address"])
-    return re.sub(r"^[a-z]+://[^/]*/", "", str(host.get("url") or "?"))
+    return str(host.get("address") or re.sub(r"^[a-z]+://[^/]*/", "", str(host.get("url") or "?")))
 
 
-def each(zones: t.Sequence[Item], where: str) -> t.Iterator[_Entry]:
-    """Every declared host: where, zone, pod, cluster, host."""
+def each(zones: t.Sequence[Item], where: str) -> t.Iterator[Declared]:
     for z, zone in enumerate(zones):
         for p, pod in enumerate(zone.get("pods") or ()):
             for c, cluster in enumerate(pod.get("clusters") or ()):
                 for h, host in enumerate(cluster.get("hosts") or ()):
-                    yield f"{where}[{z}] ({zone['name']}).pods[{p}].clusters[{c}] ({cluster['name']}).hosts[{h}] ({label(host)})", zone, pod, cluster, host
+                    here = f"{where}[{z}] ({zone['name']}).pods[{p}].clusters[{c}] ({cluster['name']}).hosts[{h}] ({label(host)})"
+                    yield Declared(here, f"{zone['name']}/{pod['name']}/{cluster['name']}", zone, pod, cluster, host)
 
 
 def problems(zones: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     seen: dict[str, tuple[str, str]] = {}
-    for here, zone, pod, cluster, host in each(zones, where):
-        simulated = cluster.get("hypervisor") == "simulator"
-        if simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", str(host.get("url") or "")):
-            found.append(f"{here}: a simulated host has a url such as http://sim/c0/h1, and no address")
-        elif not simulated and (not host.get("address") or host.get("url")):
-            found.append(f"{here}: a host has an address, and a url only where it is simulated")
-        if re.search(r"[\s/@]|://", str(host.get("address") or "")):
-            found.append(f"{here}: address: '{host['address']}' is neither an address nor a name")
-        if odd(host.get("tags")):
-            found.append(f"{here}: tags: a tag is a word, with no comma in it")
-        identity = str(host.get("url") if simulated else _plain(host.get("address")))
-        place = f"{zone['name']}/{pod['name']}/{cluster['name']}"
-        if identity in seen and seen[identity][0] != place:
-            found.append(f"{here}: it is also in the cluster {seen[identity][0]} ({seen[identity][1]}): a host is in one cluster")
-        elif identity in seen:
-            found.append(f"{here}: it is declared twice: keep one of them")
-        seen.setdefault(identity, (place, here))
+    for one in each(zones, where):
+        address, url, simulated = str(one.host.get("address") or ""), str(one.host.get("url") or ""), hypervisor(one.cluster) == "Simulator"
+        other, there = seen.setdefault(url if simulated else _plain(address), (one.place, one.where))
+        found += said(
+            one.where,
+            (simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", url), "a simulated host has a url such as http://sim/c0/h1, and no address"),
+            (not simulated and (url or not address), "a host has an address, and a url only where it is simulated"),
+            (re.search(r"[\s/@]", address), f"address: '{address}' is neither an address nor a name"),
+            (odd(one.host.get("tags")), "tags: a tag is a word, with no comma in it"),
+            (other != one.place, f"it is also in the cluster {other} ({there}): a host is in one cluster"),
+            (other == one.place and there != one.where, "it is declared twice: keep one of them"),
+        )
     return found
 
 
-def settle(zones: t.Sequence[Item], region: Region) -> None:
+def settle(zones: t.Sequence[Item], region: Region, _draft: Draft) -> None:
     """Resolve names of hosts, and give those that are on their way the time to arrive: agents come back only seconds after the server."""
-    declared = [entry[4] for entry in each(zones, "")]
-    for host in declared:
-        address = host.get("address")
-        if address and address not in region.addresses:
-            region.addresses[address] = _resolved(address)
-    if region.client is None:
-        return
-    names = {zone["name"] for zone in zones} if declared else set()
+    declared = [one.host.get("address") for one in each(zones, "")]
+    region.addresses.update({address: _resolved(address) for address in declared if address and address not in region.addresses})
+    names = {zone["name"] for zone in zones if declared}
 
     def arrived() -> bool:
         passing = any(row.get("zonename") in names and row.get("state") in _PASSING for row in region.rows("hosts"))
@@ -139,58 +125,53 @@ def settle(zones: t.Sequence[Item], region: Region) -> None:
 
 
 def _resolved(address: str) -> str:
-    try:
+    """An address of a host, of IPv4 where it is given by name; "" where it is not known."""
+    with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(address))
-    except ValueError:
-        pass
-    try:
+    with contextlib.suppress(OSError):
         return str(socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0])
-    except OSError:
-        return ""
+    return ""
 
 
 def plan(zones: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    clusters: dict[str, list[_Entry]] = {}
     entries = list(each(zones, f"{draft.prefix}zones"))
-    known = _claims([entry for entry in entries if entry[3].get("hypervisor") != "simulator"], region, draft)
-    for entry in entries:
-        clusters.setdefault(f"{entry[1]['name']}/{entry[2]['name']}/{entry[3]['name']}", []).append(entry)
-    for entries in clusters.values():
-        _plan_cluster(entries, known, region, draft)
+    known = _claims([one for one in entries if hypervisor(one.cluster) != "Simulator"], region, draft)
+    for _place, cluster in itertools.groupby(entries, lambda one: one.place):
+        _plan_cluster(list(cluster), known, region, draft)
 
 
-def _plan_cluster(entries: list[_Entry], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
-    zone, pod, cluster = entries[0][1:4]
+def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]], region: Region, draft: Draft) -> None:
+    zone, pod, cluster = entries[0][2:5]
     zone_row = region.find("zones", zone["name"])
     pod_row = region.find("pods", pod["name"], zoneid=zone_row["id"]) if zone_row else None
     row = region.find("clusters", cluster["name"], podid=pod_row["id"]) if pod_row else None
-    living = [other for other in region.rows("hosts") if row is not None and other.get("clusterid") == row["id"]]
-    if cluster.get("hypervisor") == "simulator":
-        pairs = _matched([entry[4] for entry in entries], living)
-    else:
-        pairs = []
-        for entry in entries:
-            here, host = entry[0], entry[4]
-            if here not in known:
-                continue  # a problem already
-            found = known[here]
-            if found and (row is None or found.get("clusterid") != row["id"]):
-                draft.problem(
-                    f"{here}: the host is in the cluster {found.get('clustername')} of the zone {found.get('zonename')}: declare it there, or remove it first"
-                )
-                continue
-            pairs.append((host, found))
-    leaving: t.List[str] = []
-    for host, now in pairs:
-        name = f"{zone['name']}/{label(host)}"
-        if host.get("state") == "absent" and now is not None:
+    if hypervisor(cluster) == "Simulator":
+        known = _matched(entries, of(region, "hosts", row, "clusterid"))
+    leaving: list[str] = []
+    for one in entries:
+        if one.where not in known:
+            continue  # a problem already
+        now, name, absent = known[one.where], f"{zone['name']}/{label(one.host)}", one.host.get("state") == "absent"
+        if now and (row is None or now.get("clusterid") != row["id"]):
+            draft.problem(f"{one.where}: the host is in the cluster {now.get('clustername')} of the zone {now.get('zonename')}: declare it there, or remove it")
+        elif now and absent:
             # The server empties one host of a cluster at a time.
-            before = {"cluster": cluster["name"], **_now(now)}
-            reason = "its guests are moved to other hosts, or stopped where none has room"
+            before, reason = {"cluster": cluster["name"], **_now(now)}, "its guests are moved to other hosts, or stopped where none has room"
             draft.ensure("host", name, before, None, functools.partial(_remove, region, now), risk=Risk.LOSS, reason=reason, needs=leaving[-1:])
             leaving.append(f"host/{name}")
-        else:
-            _plan_host(zone, pod, cluster, host, now, region, draft)
+        elif now:
+            living, wanted = _now(now), _wanted(one.host)
+            if now.get("state") != "Up":
+                draft.warn(f"the host {name} is not Up, it is {now.get('state')}")
+            if living["state"] not in ("enabled", "disabled"):  # somebody works on it: to end that is theirs
+                draft.warn(f"the host {name} is in maintenance ({now.get('resourcestate')}), and was left so")
+                del wanted["state"]
+            draft.ensure("host", name, living, wanted, update=functools.partial(_change, region, now))
+        elif not absent:
+            password = {"password": Secret(one.host["password"])} if one.host.get("password") else {}
+            after = {"cluster": cluster["name"], **_wanted(one.host), **password}
+            needs = draft.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{one.place}"}
+            draft.ensure("host", name, None, after, functools.partial(_add, region, *one[2:]), needs=needs, lane=_LANE)
 
 
 def _plain(name: t.Any) -> str:
@@ -200,22 +181,18 @@ def _plain(name: t.Any) -> str:
 
 def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> list[Row]:
     """The living hosts that a declared one may be: by its address, else by another one of it, else by its name. More than one: it can't be told."""
-    declared, others = _plain(host["address"]), [_plain(name) for name in host.get("known_as") or ()]
-    resolved = _plain(region.addresses.get(host["address"]) or declared)
-    # A simulated host has the server's address.
-    living = [row for row in rows if row.get("hypervisor") != "Simulator"]
-    names = {declared, *others}
+    others = {_plain(name) for name in host.get("known_as") or ()}
+    resolved, names = _plain(region.addresses.get(host["address"]) or host["address"]), {_plain(host["address"]), *others}
+    living = [row for row in rows if row.get("hypervisor") != "Simulator"]  # which has the server's address
     here = [row for row in living if row.get("zonename") == zone]
-    for found in (
+    ways = (
         [row for row in living if _plain(row.get("ipaddress")) == resolved],
         [row for row in living if _plain(row.get("ipaddress")) in others],
         [row for row in here if _plain(row.get("name")) in names],
         [row for row in living if _plain(row.get("name")) in names],
         [row for row in here if any(_same_machine(_plain(row.get("name")), name) for name in names)],
-    ):
-        if found:
-            return found
-    return []
+    )
+    return next(filter(None, ways), [])
 
 
 def _same_machine(one: str, other: str) -> bool:
@@ -228,134 +205,88 @@ def _shown(row: Row) -> str:
     return f"{row.get('name')} ({row.get('ipaddress')})"
 
 
-def _claims(entries: t.Sequence[_Entry], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
+def _claims(entries: t.Sequence[Declared], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
     """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
-    rows = region.rows("hosts")
-    for here, zone, _pod, _cluster, host in entries:
-        found = _known(host, zone.get("name"), rows, region)
+    for one in entries:
+        found = _known(one.host, one.zone.get("name"), region.rows("hosts"), region)
         if len(found) > 1:
-            draft.problem(
-                f"{here}: CloudStack has {len(found)} hosts that it may be, {' and '.join(map(_shown, found))}: remove those that it isn't, or declare it "
-                f"by the address that CloudStack shows of it"
-            )
+            which = f"{len(found)} hosts that it may be, {' and '.join(map(_shown, found))}"
+            draft.problem(f"{one.where}: CloudStack has {which}: remove those that it isn't, or declare it by the address that CloudStack shows of it")
             continue
-        known[here] = found[0] if found else None
-        if found:
-            claimed.setdefault(str(found[0]["id"]), []).append(here)
-    for row in rows:
-        places = claimed.get(str(row["id"]), [])
+        known[one.where] = found[0] if found else None
+        for row in found:
+            claimed.setdefault(str(row["id"]), []).append(one.where)
+    for places in claimed.values():
         if len(places) > 1:
-            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {_shown(row)}: keep one of them, or mend the names and addresses of the other")
-            for one in places:
-                del known[one]
+            shown = _shown(known[places[0]] or {})
+            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {shown}: keep one of them, or mend the names and addresses of the other")
+            known = {where: row for where, row in known.items() if where not in places}
     return known
 
 
-def tags_of(row: Item) -> list[str]:
-    return words(row.get("explicithosttags", row.get("hosttags")))
-
-
 def _now(row: Item) -> dict[str, t.Any]:
-    return {"state": str(row.get("resourcestate", "Enabled")).lower(), "tags": tags_of(row)}
+    return {"state": str(row.get("resourcestate", "Enabled")).lower(), "tags": words(row.get("explicithosttags", row.get("hosttags")))}
 
 
 def _wanted(host: Item) -> dict[str, t.Any]:
-    wanted: dict[str, t.Any] = {"state": host.get("state") or "enabled"}
-    if host.get("tags") is not None:
-        wanted["tags"] = words(host["tags"])
-    return wanted
+    return {"state": host.get("state") or "enabled", **({} if host.get("tags") is None else {"tags": words(host["tags"])})}
 
 
-def _matched(declared: t.Sequence[Item], living: t.Sequence[Row]) -> list[tuple[Item, t.Optional[Row]]]:
-    """Pair simulated hosts: those that are as declared first, so that a drift of one is a change of one."""
+def _matched(entries: t.Sequence[Declared], living: t.Sequence[Row]) -> dict[str, t.Optional[Row]]:
+    """The living hosts of simulated ones, by where they are declared: those that are as declared first, so that a drift of one is a change of one."""
     # Those without tags are taken first, so that one whose tags drifted is left for a declared one that has tags.
-    rest = sorted(living, key=lambda row: (len(tags_of(row)), str(row.get("id"))))
-    pairs: dict[int, t.Optional[Row]] = {}
+    rest = sorted(living, key=lambda row: (len(_now(row)["tags"]), str(row.get("id"))))
+    known: dict[str, t.Optional[Row]] = {one.where: None for one in entries}
+    # Those that say more choose first; an absent one, which is never as declared, takes what is left over.
+    order = sorted(entries, key=lambda one: (one.host.get("state") == "absent", one.host.get("tags") is None))
     for exactly in (True, False):
-        # Those that say more choose first; an absent one takes what is left over.
-        for number in sorted(range(len(declared)), key=lambda number: (declared[number].get("state") == "absent", declared[number].get("tags") is None)):
-            if number in pairs or (exactly and declared[number].get("state") == "absent"):
-                continue
-            row = next((row for row in rest if not exactly or not differing(_now(row), _wanted(declared[number]))[1]), None)
-            if row is not None:
-                rest.remove(row)
-                pairs[number] = row
-    return [(host, pairs.get(number)) for number, host in enumerate(declared)]
-
-
-def _plan_host(zone: Item, pod: Item, cluster: Item, host: Item, row: t.Optional[Row], region: Region, draft: Draft) -> None:
-    name = f"{zone['name']}/{label(host)}"
-    wanted = _wanted(host)
-    if wanted["state"] == "absent":
-        return
-    if row is None:
-        after = {"cluster": cluster["name"], **wanted}
-        if host.get("password"):
-            after["password"] = Secret(host["password"])
-        needs = draft.ids("traffic", "provider", "zone", begin=zone["name"]) | {f"cluster/{zone['name']}/{pod['name']}/{cluster['name']}"}
-        draft.ensure("host", name, None, after, lambda: _add(region, zone, pod, cluster, host), needs=needs, lane=_LANE)
-        return
-    now = _now(row)
-    if row.get("state") != "Up":
-        draft.warn(f"the host {name} is not Up, it is {row.get('state')}")
-    if now["state"] not in ("enabled", "disabled"):
-        # Somebody works on it: to end that is theirs.
-        draft.warn(f"the host {name} is in maintenance ({row.get('resourcestate')}), and was left so")
-        wanted.pop("state")
-
-    draft.ensure("host", name, now, wanted, update=lambda after: _change(region, row, after))
+        for one in order:
+            fitting = [row for row in rest if not exactly or not differing(_now(row), _wanted(one.host))[1]]
+            if fitting and not known[one.where]:
+                known[one.where] = fitting[0]
+                rest.remove(fitting[0])
+    return known
 
 
 def _change(region: Region, row: Row, after: Item) -> None:
-    changed: dict[str, t.Any] = {}
-    if "tags" in after:
-        changed["hosttags"] = ",".join(after["tags"])
-    if "state" in after:
-        changed["allocationstate"] = "Enable" if after["state"] == "enabled" else "Disable"
-    region.client.call("updateHost", id=row["id"], **changed)
+    tags = {"hosttags": ",".join(after["tags"])} if "tags" in after else {}
+    state = {"allocationstate": "Enable" if after["state"] == "enabled" else "Disable"} if "state" in after else {}
+    region.client.call("updateHost", id=row["id"], **tags, **state)
 
 
 def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> None:
     """Add a host and wait until it is Up. The server answers only when the agent runs, which takes minutes."""
-    client = region.client
+    client, wanted = region.client, _wanted(host)
     zone_id = region.id("zones", zone["name"])
     pod_id = region.id("pods", pod["name"], zoneid=zone_id)
     cluster_id = region.id("clusters", cluster["name"], podid=pod_id)
-    wanted = _wanted(host)
     # Where the server's own key opens the host it wants an empty one: without any it adds the host and then fails to note it (4.22, seen).
-    password: t.Union[Secret, str] = Secret(host["password"]) if host.get("password") else ""
-    if not password and cluster.get("hypervisor") == "simulator":
-        password = Secret("simulated")  # it wants one, and looks at none
-    url = host.get("url") or f"http://{host['address']}"
+    # Of a simulated host it wants one, and looks at none.
+    password = host.get("password") or ("simulated" if cluster.get("hypervisor") == "simulator" else "")
     try:
-        place = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster), "url": url}
-        access = {"username": host.get("user") or "root", "password": password}
+        where = {"zoneid": zone_id, "podid": pod_id, "clusterid": cluster_id, "hypervisor": hypervisor(cluster)}
+        access = {"url": host.get("url") or f"http://{host['address']}", "username": host.get("user") or "root", "password": Secret(password)}
         closed = "Disabled" if wanted["state"] == "disabled" else None
-        row = client.call("addHost", **place, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
+        row = client.call("addHost", **where, **access, hosttags=wanted.get("tags") or None, allocationstate=closed)["host"][0]
     except Exception as error:
         # A run that was cut off, or another one beside this, has added it: then it is there, in this cluster.
         if "already" not in str(error) or not host.get("address"):
             raise
         row = _already(error, zone, cluster_id, host, region)
     region.made("hosts", label(host), row)
-    # As it is in the answer, then as it is listed.
-    seen = itertools.chain([row], (next(iter(client.rows("listHosts", id=row["id"])), row) for _again in itertools.count()))
 
     def up() -> bool:
-        row.update(next(seen))
+        if row.get("state") != "Up":
+            row.update(next(iter(client.rows("listHosts", id=row["id"])), {}))
         return bool(row.get("state") == "Up")
 
-    def late() -> str:
-        return f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: its log is /var/log/cloudstack/agent/agent.log"
-
-    wait_until(up, PATIENCE, late, pause=2)
+    log = "its log is /var/log/cloudstack/agent/agent.log"
+    wait_until(up, PATIENCE, lambda: f"the server has added it, but it is {row.get('state')} and not Up after {int(PATIENCE)} s: {log}", pause=2)
     if host.get("address") and not _known(host, zone.get("name"), [row], region):
-        raise RuntimeError(
-            f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: declare it by that address, or give it "
-            f"known_as: [{row.get('ipaddress')}]"
-        )
+        remedy = f"declare it by that address, or give it known_as: [{row.get('ipaddress')}]"
+        raise RuntimeError(f"the server has added it, and shows it as {_shown(row)}, by which it would not be found again: {remedy}")
     lacking = differing(_now(row), {key: value for key, value in wanted.items() if value and value != "enabled"})[1]
     if lacking:
         _change(region, row, lacking)
@@ -364,17 +295,16 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
 def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: Region) -> Row:
     """The living host that the server says it has already: it knows the agent by its guid, which follows from the address by which it was first added."""
     rows = region.client.rows("listHosts", type="Routing")
-    found = [row for row in _known(host, zone.get("name"), rows, region) if row.get("clusterid") == cluster_id]
-    if found:
-        return found[0]
     match = re.search(r"with ID ([0-9a-fA-F-]{36})", str(error))
-    named = next((row for row in rows if match and row.get("id") == match.group(1)), None)
-    if named is None:
-        raise error
-    raise RuntimeError(
-        f"the server has this machine already, as the host {_shown(named)} in the cluster {named.get('clustername')} of the zone {named.get('zonename')}: "
-        f"declare it there by that address, or give it known_as: [{named.get('ipaddress')}]"
-    ) from error
+    for row in _known(host, zone.get("name"), rows, region):
+        if row.get("clusterid") == cluster_id:
+            return row
+    for row in rows:
+        if match and row.get("id") == match[1]:
+            there = f"{_shown(row)} in the cluster {row.get('clustername')} of the zone {row.get('zonename')}"
+            remedy = f"declare it there by that address, or give it known_as: [{row.get('ipaddress')}]"
+            raise RuntimeError(f"the server has this machine already, as the host {there}: {remedy}") from error
+    raise error
 
 
 def _remove(region: Region, row: Row) -> None:
@@ -384,16 +314,14 @@ def _remove(region: Region, row: Row) -> None:
         client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
         client.job("prepareHostForMaintenance", id=row["id"])
-    state = ""
 
-    def ended() -> bool:
-        nonlocal state
+    def ended() -> str:
         state = str(next((one["resourcestate"] for one in client.rows("listHosts", id=row["id"])), "gone"))
-        return state in ("gone", "Maintenance") or state.startswith("Error")
+        return state if state in ("gone", "Maintenance") or state.startswith("Error") else ""
 
-    wait_until(ended, _LEAVING, pause=2)
+    state = wait_until(ended, _LEAVING, pause=2)
     if state not in ("gone", "Maintenance"):
-        raise RuntimeError(f"guests do not leave it: it is {state}. Move or stop them, then run again")
+        raise RuntimeError(f"guests do not leave it: it is {state or 'still being emptied'}. Move or stop them, then run again")
     if state == "Maintenance":
         client.call("deleteHost", id=row["id"])
 

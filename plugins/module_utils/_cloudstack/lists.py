@@ -65,6 +65,8 @@ class Region:
     def __init__(self, client: t.Any, lists: t.Optional[t.Mapping[str, t.Sequence[Row]]] = None, within: t.Optional[t.Collection[str]] = None) -> None:
         self.client = client
         self.duplicates: list[str] = []
+        self.problems: list[str] = []  # what was found by asking others than the server
+        self.warnings: list[str] = []
         self.addresses: dict[str, str] = {}  # of hosts that are declared by name; "" where it is not known
         self.written: set[str] = set()  # ids of settings that this process has set, for those that cannot be read back
         self.again_allowed: frozenset[str] = frozenset()  # ids of those that are to be set anew though they cannot be compared

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disk and service (compute) offerings: the catalogue of which a guest is made.
 
-CloudStack takes any number of offerings of one name; here a name is one offering. A deleted one is kept by the server as
-Inactive, is in no list, and goes on serving the guests and volumes that were made of it.
+CloudStack takes any number of one name; here a name is one offering. A deleted one is in no list, and goes on serving what was made of it.
 
 PRIVATE to the collection.
 """
@@ -14,12 +13,11 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, odd, text, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, said, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, string, strings
-
-_CACHES = ["none", "writeback", "writethrough", "hypervisor_default"]
 
 # What both kinds say of the volumes.
 _VOLUME: dict[str, t.Any] = {
@@ -29,7 +27,7 @@ _VOLUME: dict[str, t.Any] = {
     ),
     "storage": choice("Whether volumes are on primary storage that hosts share, or on a host's own disks.", ["shared", "local"], default="shared"),
     "provisioning": choice("How space is given. Ceph gives it as it is used, whatever this says.", ["thin", "sparse", "fat"]),
-    "cache_mode": choice("How the hypervisor caches writes.", _CACHES),
+    "cache_mode": choice("How the hypervisor caches writes.", ["none", "writeback", "writethrough", "hypervisor_default"]),
     "read_iops": integer("How many reads a second a volume may do. V(0) is no limit; CloudStack cannot take a limit away again."),
     "write_iops": integer("How many writes a second a volume may do, as C(read_iops)."),
     "read_bytes": integer("How many bytes a second may be read from a volume, as C(read_iops)."),
@@ -75,9 +73,8 @@ SERVICE_LISTS = ("zones", "storage_pools", "service_offerings")
 
 
 class Field(t.NamedTuple):
-    """One option of an offering.
+    """One option of an offering: its key in a list, its parameter, and how values are compared (_FORMS).
 
-    row: its key in a list. parameter: of the commands. form: how values are compared (_FORMS).
     update: "" where it can't be changed, "own" where the offering's own command does it, "disk" where that of the disk offering does
     (a service offering has one that is its own). updateServiceOffering changes tags too, and then says that it failed (4.22, seen).
     """
@@ -85,145 +82,101 @@ class Field(t.NamedTuple):
     option: str
     row: str
     parameter: str
-    form: str = "text"
-    update: str = ""
+    form: str
+    update: str
 
 
-# How the value of a list is read: as the operator would have written it. A rate that is not limited is 0.
+# How the value of a list is read, by an option's type: as the operator would have written it. A rate that is not limited is 0.
 _FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
-    "text": lambda value: value,
-    "flag": lambda value: str(value).lower() == "true",
-    "number": lambda value: None if value in (None, "") else int(value),
+    "str": lambda value: value,
+    "bool": lambda value: str(value).lower() == "true",
+    "int": lambda value: None if value in (None, "") else int(value),
     "rate": lambda value: int(value or 0),
-    "words": words,
+    "list": words,
 }
-
-_VOLUME_FIELDS = (
-    Field("storage", "storagetype", "storagetype"),
-    Field("provisioning", "provisioningtype", "provisioningtype"),
-    Field("cache_mode", "cacheMode", "cachemode", "text", "disk"),
-    Field("read_iops", "diskIopsReadRate", "iopsreadrate", "rate", "disk"),
-    Field("write_iops", "diskIopsWriteRate", "iopswriterate", "rate", "disk"),
-    Field("read_bytes", "diskBytesReadRate", "bytesreadrate", "rate", "disk"),
-    Field("write_bytes", "diskBytesWriteRate", "byteswriterate", "rate", "disk"),
-    Field("zones", "zone", "zoneid", "words", "own"),
-)
-_DISK_FIELDS = (
-    Field("display_text", "displaytext", "displaytext", "text", "own"),
-    Field("size", "disksize", "disksize", "number"),
-    Field("strict_size", "disksizestrictness", "disksizestrictness", "flag"),
-    Field("visible", "displayoffering", "displayoffering", "flag", "own"),
-    Field("tags", "tags", "tags", "words", "disk"),
-    Field("encrypt", "encrypt", "encrypt", "flag"),
-    *_VOLUME_FIELDS,
-)
-_SERVICE_FIELDS = (
-    Field("display_text", "displaytext", "displaytext", "text", "own"),
-    Field("cpu_number", "cpunumber", "cpunumber", "number"),
-    Field("cpu_speed", "cpuspeed", "cpuspeed", "number"),
-    Field("memory", "memory", "memory", "number"),
-    Field("min_cpu_number", "mincpunumber", "mincpunumber", "number"),
-    Field("max_cpu_number", "maxcpunumber", "maxcpunumber", "number"),
-    Field("min_memory", "minmemory", "minmemory", "number"),
-    Field("max_memory", "maxmemory", "maxmemory", "number"),
-    Field("root_disk_size", "rootdisksize", "rootdisksize", "rate"),
-    Field("tags", "storagetags", "tags", "words", "disk"),
-    Field("host_tags", "hosttags", "hosttags", "words", "own"),
-    Field("network_rate", "networkrate", "networkrate", "number"),
-    Field("high_availability", "offerha", "offerha", "flag"),
-    Field("limit_cpu", "limitcpuuse", "limitcpuuse", "flag"),
-    Field("volatile", "isvolatile", "isvolatile", "flag"),
-    Field("dynamic_scaling", "dynamicscalingenabled", "dynamicscalingenabled", "flag"),
-    Field("encrypt", "encryptroot", "encryptroot", "flag"),
-    *_VOLUME_FIELDS,
-)
+# Key of a list and parameter, where they are not the option's name without underscores.
+_CALLED = {
+    "storage": ("storagetype", "storagetype"), "provisioning": ("provisioningtype", "provisioningtype"), "cache_mode": ("cacheMode", "cachemode"),
+    "read_iops": ("diskIopsReadRate", "iopsreadrate"), "write_iops": ("diskIopsWriteRate", "iopswriterate"),
+    "read_bytes": ("diskBytesReadRate", "bytesreadrate"), "write_bytes": ("diskBytesWriteRate", "byteswriterate"),
+    "size": ("disksize", "disksize"), "strict_size": ("disksizestrictness", "disksizestrictness"), "visible": ("displayoffering", "displayoffering"),
+    "high_availability": ("offerha", "offerha"), "limit_cpu": ("limitcpuuse", "limitcpuuse"), "volatile": ("isvolatile", "isvolatile"),
+    "dynamic_scaling": ("dynamicscalingenabled", "dynamicscalingenabled"), "zones": ("zone", "zoneid"),
+}  # fmt: skip
 _RATES = ("read_iops", "write_iops", "read_bytes", "write_bytes")
+_UPDATES = {**dict.fromkeys(("display_text", "visible", "host_tags", "zones"), "own"), **dict.fromkeys(("tags", "cache_mode", *_RATES), "disk")}
+_LIMITS = ("min_cpu_number", "max_cpu_number", "min_memory", "max_memory")
+
+
+def _fields(options: Item, **called: tuple[str, str]) -> tuple[Field, ...]:
+    found = []
+    for option in options.keys() - {"name", "state", "details"}:
+        row, parameter = {**_CALLED, **called}.get(option, (option.replace("_", ""),) * 2)
+        form = "rate" if option in (*_RATES, "root_disk_size") else options[option]["type"]
+        found.append(Field(option, row, parameter, form, _UPDATES.get(option, "")))
+    return tuple(sorted(found))
 
 
 class _Sort(t.NamedTuple):
-    """What differs between the two kinds. noun: in Create..., kind: of changes."""
+    """What differs between the two kinds. noun: in Create... size: the option that is left out where the user chooses; sized: what he chooses."""
 
     kind: str
     noun: str
-    word: str
     fields: t.Tuple[Field, ...]
+    size: str
+    sized: str
 
 
-_DISK = _Sort("disk_offering", "DiskOffering", "disk_offerings", _DISK_FIELDS)
-_SERVICE = _Sort("service_offering", "ServiceOffering", "service_offerings", _SERVICE_FIELDS)
-
-Declared = t.Sequence[Item]
-
-
-# -- the declaration alone
+_DISK = _Sort("disk_offering", "DiskOffering", _fields(DISK_OPTIONS), "size", "the size")
+_SERVICE_FIELDS = _fields(SERVICE_OPTIONS, tags=("storagetags", "tags"), encrypt=("encryptroot", "encryptroot"))
+_SERVICE = _Sort("service_offering", "ServiceOffering", _SERVICE_FIELDS, "memory", "the CPU and memory")
 
 
-def _common_problems(declared: Declared, where: str, found: list[str]) -> t.Iterator[tuple[str, Item]]:
+def _common_problems(declared: t.Sequence[Item], where: str, found: list[str]) -> t.Iterator[tuple[str, Item]]:
     """The offerings that are to be there. What is wrong with either kind is added to found."""
-    seen: set[str] = set()
-    for number, item in enumerate(declared):
-        here = named(where, number, item)
-        if item["name"] in seen:
-            found.append(f"{here}: the name is declared twice: give one of them another, or remove it")
-        seen.add(item["name"])
-        if not item["name"].strip():
-            found.append(f"{here}: the name is empty")
-        if item["state"] == "absent":
-            continue
-        if item.get("display_text") == "":
-            found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+    for here, item in present(declared, where, found):
+        found += said(here, (not item["name"].strip(), "the name is empty"))
         found += [f"{here}: {option} is negative" for option, value in item.items() if isinstance(value, int) and value < 0]
         for option in ("tags", "host_tags", "zones"):
             found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
-        if item.get("zones") == []:
-            found.append(f"{here}: zones is empty: name some, or leave it out for all")
+        found += said(here, (item.get("zones") == [], "zones is empty: name some, or leave it out for all"))
         yield here, item
 
 
-def disk_problems(declared: Declared, where: str) -> list[str]:
+def disk_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     problems: list[str] = []
     for here, item in _common_problems(declared, where, problems):
-        if item.get("size") == 0:
-            problems.append(f"{here}: size is 0: leave it out, and whoever makes a volume says its size")
+        problems += said(here, (item.get("size") == 0, "size is 0: leave it out, and whoever makes a volume says its size"))
     return problems
 
 
-def service_problems(declared: Declared, where: str) -> list[str]:
+def service_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     problems: list[str] = []
     for here, item in _common_problems(declared, where, problems):
-        fixed = [option for option in ("cpu_number", "memory") if item.get(option) is not None]
-        limits = [option for option in ("min_cpu_number", "max_cpu_number", "min_memory", "max_memory") if item.get(option) is not None]
-        if len(fixed) == 1:
-            problems.append(f"{here}: {fixed[0]} is given alone: give cpu_number and memory, or neither, and whoever makes a guest chooses")
-        if fixed and limits:
-            problems.append(f"{here}: {', '.join(limits)}: only where cpu_number and memory are left out, so that there is a choice")
-        if limits and len(limits) < 4:
-            problems.append(f"{here}: give all of min_cpu_number, max_cpu_number, min_memory and max_memory, or none")
-        if (fixed or limits) and item.get("cpu_speed") is None:
-            problems.append(f"{here}: cpu_speed is missing (MHz)")
-        if item.get("memory") is not None and item["memory"] < 32:
-            problems.append(f"{here}: memory is {item['memory']} MiB, and CloudStack takes 32 at least")
-        for what in ("cpu_number", "memory"):
-            low, high = item.get(f"min_{what}"), item.get(f"max_{what}")
-            if low is not None and high is not None and low > high:
-                problems.append(f"{here}: min_{what} is more than max_{what}")
+        given = {option: value for option, value in item.items() if value is not None}
+        fixed, limits = ([option for option in options if option in given] for options in (("cpu_number", "memory"), _LIMITS))
+        problems += said(
+            here,
+            (len(fixed) == 1, f"{', '.join(fixed)} is given alone: give cpu_number and memory, or neither, and whoever makes a guest chooses"),
+            (fixed and limits, f"{', '.join(limits)}: only where cpu_number and memory are left out, so that there is a choice"),
+            (0 < len(limits) < 4, "give all of min_cpu_number, max_cpu_number, min_memory and max_memory, or none"),
+            ((fixed or limits) and "cpu_speed" not in given, "cpu_speed is missing (MHz)"),
+            (given.get("memory", 32) < 32, f"memory is {item.get('memory')} MiB, and CloudStack takes 32 at least"),
+        )
+        for low, high in (_LIMITS[:2], _LIMITS[2:]):
+            problems += said(here, (low in given and high in given and given[low] > given[high], f"{low} is more than {high}"))
     return problems
 
 
-# -- against what is
-
-
-def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None:
+def _plan(sort: _Sort, declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     def delete(item: Item, row: Row) -> None:
         before = {option: value for option, value in _before(sort, row).items() if value not in (None, [], 0, False, "")}
         reason = "guests and volumes that were made of it keep it"
         draft.ensure(sort.kind, item["name"], before, None, lambda: region.client.call(f"delete{sort.noun}", id=row["id"]), reason=reason)
 
-    for here, item, row in draft.each(sort.word, declared, lambda item, _here: region.find(sort.word, item["name"]), delete):
-        known = draft.zone_names(region)
-        for name in item.get("zones") or ():
-            if name not in known:
-                draft.problem(f"{here}: zones: there is no zone {name}")
+    known = draft.zone_names(region)
+    for here, item, row in draft.each(f"{sort.kind}s", declared, region, delete):
+        draft.refuse(here, *((name not in known, f"zones: there is no zone {name}") for name in item.get("zones") or ()))
         _check_tags(here, item, region, draft)
         if row is None:
             _create(sort, item, region, draft)
@@ -231,50 +184,41 @@ def _plan(sort: _Sort, declared: Declared, region: Region, draft: Draft) -> None
             _update(sort, here, item, row, region, draft)
 
 
-plan_disk = functools.partial(_plan, _DISK)
-plan_service = functools.partial(_plan, _SERVICE)
+plan_disk, plan_service = functools.partial(_plan, _DISK), functools.partial(_plan, _SERVICE)
 
 
 def pools_as_declared(region: Region, draft: Draft) -> list[tuple[str, set[str], t.Mapping[str, t.Any]]]:
     """The primary storages as they will be: zone, tags, and the row or the declaration."""
-    found: dict[tuple[str, str], tuple[str, set[str], t.Mapping[str, t.Any]]] = {}
+    found: dict[tuple[str, str], tuple[set[str], t.Mapping[str, t.Any]]] = {}
     for row in region.rows("storage_pools"):
-        found[(row.get("zonename", ""), row["name"])] = (row.get("zonename", ""), set(words(row.get("tags"))), row)
+        found[row.get("zonename", ""), row["name"]] = set(words(row.get("tags"))), row
     for item in draft.declaration.get("primary_storage") or ():
-        key = (item["zone"], item["name"])
+        key = item["zone"], item["name"]
         if item["state"] == "absent":
             found.pop(key, None)
         elif item.get("tags") is not None or key not in found:
-            found[key] = (item["zone"], set(words(item.get("tags"))), found[key][2] if key in found else item)
-    return list(found.values())
+            found[key] = set(words(item.get("tags"))), found[key][1] if key in found else item
+    return [(zone, *known) for (zone, _name), known in found.items()]
 
 
 def _check_tags(here: str, item: Item, region: Region, draft: Draft) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
-    tags = set(words(item.get("tags")))
-    if not tags or item["storage"] == "local":
-        return
-    pools = [(zone, has, pool) for zone, has, pool in pools_as_declared(region, draft) if not item.get("zones") or zone in item["zones"]]
+    tags, zones = set(words(item.get("tags"))), item.get("zones") or ()
+    pools = [(has, pool) for zone, has, pool in pools_as_declared(region, draft) if not zones or zone in zones]
     # A pool may have a rule (JavaScript) in the place of tags; what it takes is not known here.
-    if any(tags <= has or pool.get("istagarule") for unused, has, pool in pools):
+    if item["storage"] == "local" or not tags or any(tags <= has or pool.get("istagarule") for has, pool in pools):
         return
-    known = sorted({tag for unused, has, unused_pool in pools for tag in has})
-    where = f" in {', '.join(item['zones'])}" if item.get("zones") else ""
+    where = f" in {', '.join(zones)}" if zones else ""
     together = "the tag" if len(tags) == 1 else "all of the tags"
-    draft.problem(
-        f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {', '.join(known) or 'none'}): "
-        f"tag one (primary_storage[].tags), or mend the offering's tags"
-    )
+    known = ", ".join(sorted({tag for has, _pool in pools for tag in has})) or "none"
+    remedy = "tag one (primary_storage[].tags), or mend the offering's tags"
+    draft.problem(f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {known}): {remedy}")
 
 
 def _after(sort: _Sort, item: Item) -> dict[str, t.Any]:
     """What is declared, in the form in which it is compared; what is left out is not compared."""
-    after: dict[str, t.Any] = {}
-    for field in sort.fields:
-        value = item.get(field.option)
-        if value is not None:
-            after[field.option] = words(value) if field.form == "words" else value
-    return after
+    given = {field: item[field.option] for field in sort.fields if item.get(field.option) is not None}
+    return {field.option: words(value) if field.form == "list" else value for field, value in given.items()}
 
 
 def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
@@ -282,68 +226,55 @@ def _before(sort: _Sort, row: Row) -> dict[str, t.Any]:
     return {field.option: _FORMS[field.form](row.get(field.row, details.get(field.row))) for field in sort.fields}
 
 
+def _sent(sort: _Sort, values: Item, region: Region, *updates: str) -> dict[str, t.Any]:
+    """Values as parameters: those of all fields, or of those that are updated so."""
+    sent = {field.parameter: values[field.option] for field in sort.fields if field.option in values and (not updates or field.update in updates)}
+    if "zoneid" in sent:
+        sent["zoneid"] = [region.id("zones", name) for name in sent["zoneid"]]
+    return sent
+
+
 def _create(sort: _Sort, item: Item, region: Region, draft: Draft) -> None:
-    after = _after(sort, item)
-    if item.get("details"):
-        after["details"] = dict(item["details"])
+    after, details, chosen = _after(sort, item), item.get("details") or {}, item.get(sort.size) is None
+    unlimited = [field.option for field in sort.fields if field.form == "rate" and not after.get(field.option)]
 
     def apply() -> None:
-        params: dict[str, t.Any] = {}
-        for field in sort.fields:
-            if field.option in after and field.option != "zones" and not (field.form == "rate" and not after[field.option]):
-                params[field.parameter] = after[field.option]
-        if sort is _DISK:
-            params["customized"] = item.get("size") is None
-        elif item.get("memory") is None:
-            params["customized"] = True
-        if item.get("zones"):
-            params["zoneid"] = [region.id("zones", name) for name in item["zones"]]
-        for number, (key, value) in enumerate((item.get("details") or {}).items()):
-            params.update({f"serviceofferingdetails[{number}].key": key, f"serviceofferingdetails[{number}].value": text(value)})
-        params.setdefault("displaytext", item["name"])
-        answer = region.client.call(f"create{sort.noun}", name=item["name"], **params)
-        region.made(sort.word, item["name"], next(iter(answer.values())))
+        params = _sent(sort, {option: value for option, value in after.items() if option not in unlimited}, region)
+        params.update(pairs("serviceofferingdetails", {key: text(value) for key, value in details.items()}))
+        if chosen or sort is _DISK:
+            params["customized"] = chosen
+        answer = region.client.call(f"create{sort.noun}", name=item["name"], **{"displaytext": item["name"], **params})
+        region.made(f"{sort.kind}s", item["name"], next(iter(answer.values())))
 
-    draft.ensure(sort.kind, item["name"], None, after, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))
+    shown = {**after, "details": dict(details)} if details else after
+    draft.ensure(sort.kind, item["name"], None, shown, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))
 
 
 def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
-    after, before = _after(sort, item), _before(sort, row)
-    custom = item.get("size") is None if sort is _DISK else item.get("memory") is None
-    differs = []
-    if custom != bool(row.get("iscustomized")):
-        what = "the size" if sort is _DISK else "the CPU and memory"
-        differs.append(f"{what} {'it has' if custom else 'that the user chooses'} would become {'the choice of the user' if custom else 'fixed'}")
-        for option in ("size", "cpu_number", "cpu_speed", "memory"):
-            after.pop(option, None)
-    left, right = differing(before, after)
+    after, chosen, differs = _after(sort, item), item.get(sort.size) is None, []
+    if chosen != bool(row.get("iscustomized")):
+        became = "it has would become the choice of the user" if chosen else "that the user chooses would become fixed"
+        differs.append(f"{sort.sized} {became}")
+        after = {option: value for option, value in after.items() if option not in ("size", "cpu_number", "cpu_speed", "memory")}
+    left, right = differing(_before(sort, row), after)
     for field in sort.fields:
         if field.option in right and not field.update:
             differs.append(f"{field.option} is {left[field.option]}, and {right[field.option]} is declared")
-        elif field.option in right and field.option in _RATES and not right[field.option]:
+        elif field.form == "rate" and right.get(field.option) == 0:
             differs.append(f"{field.option} is limited to {left[field.option]}, and no limit (0) is declared")
-    living = row.get("serviceofferingdetails") or {}
-    for key, value in (item.get("details") or {}).items():
-        if living.get(key) != text(value):
-            differs.append(f"details: {key} is {living.get(key, 'not there')}, and {text(value)} is declared")
-    if differs:
-        draft.problem(
-            f"{here}: {'; '.join(differs)}. CloudStack cannot change that: declare an offering of another name, or delete this one "
-            f"(state: absent) and declare it again afterwards; guests and volumes that were made of it keep it as it was"
-        )
+    living, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
+    differs += [f"details: {key} is {living.get(key, 'not there')}, and {details[key]} is declared" for key in differing(living, details)[1]]
+    remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
+    if draft.refuse(here, (differs, f"{'; '.join(differs)}. CloudStack cannot change that: {remedy}")):
         return
 
     def apply() -> None:
-        zones = {"zones": [region.id("zones", name) for name in right["zones"]]} if "zones" in right else {}
-        changed = [(field.update, field.parameter, {**right, **zones}[field.option]) for field in sort.fields if field.option in right]
-        own, disk = ({parameter: value for update, parameter, value in changed if update == which} for which in ("own", "disk"))
         if sort is _DISK:
-            region.client.call("updateDiskOffering", id=row["id"], **own, **disk)
+            region.client.call("updateDiskOffering", id=row["id"], **_sent(sort, right, region))
             return
-        if own:
-            region.client.call("updateServiceOffering", id=row["id"], **own)
-        if disk:
-            region.client.call("updateDiskOffering", id=row["diskofferingid"], **disk)
+        for command, owner, sent in (("Service", "id", _sent(sort, right, region, "own")), ("Disk", "diskofferingid", _sent(sort, right, region, "disk"))):
+            if sent:
+                region.client.call(f"update{command}Offering", id=row[owner], **sent)
 
     reason = "holds for volumes that are made from now on" if "tags" in right else ""
     draft.ensure(sort.kind, item["name"], left, right, apply, reason=reason, needs=(f"zone/{name}" for name in right.get("zones") or ()))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of, state, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of, said, state, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, mapping, records, string, strings, twice
@@ -37,81 +37,87 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 _LABELS = {"kvm_label": "kvmnetworklabel", "xen_label": "xennetworklabel"}
-# What a network needs to be of use, where nothing else is declared.
-_PROVIDERS = {
-    "advanced": ("VirtualRouter", "VpcVirtualRouter"),
-    "advanced_security_groups": ("VirtualRouter", "SecurityGroupProvider"),
-    "basic": ("VirtualRouter", "SecurityGroupProvider"),
-}
-# Providers that are made of elements, which must be switched on before them: the words of their list, and the command.
+# Providers that are made of elements, which must be switched on before them: the word of their list, and what their commands are named by.
 _ELEMENTS = {
-    "VirtualRouter": ("router_elements", "listVirtualRouterElements", "configureVirtualRouterElement"),
-    "VpcVirtualRouter": ("router_elements", "listVirtualRouterElements", "configureVirtualRouterElement"),
-    "InternalLbVm": ("lb_elements", "listInternalLoadBalancerElements", "configureInternalLoadBalancerElement"),
+    "VirtualRouter": ("router_elements", "VirtualRouterElement"),
+    "VpcVirtualRouter": ("router_elements", "VirtualRouterElement"),
+    "InternalLbVm": ("lb_elements", "InternalLoadBalancerElement"),
 }
-
-
-def isolation(network: Item) -> list[str]:
-    return [method.upper() for method in network.get("isolation") or ["vlan"]]
 
 
 def providers(zone: Item, network: Item) -> dict[str, bool]:
     """Which providers are to be on, and which off: those that a zone of its type needs where guests are, and what is declared."""
-    wanted = dict.fromkeys(_PROVIDERS[kind(zone)], True) if _carries_guests(network) else {}
-    return {**wanted, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
+    second = "VpcVirtualRouter" if kind(zone) == "advanced" else "SecurityGroupProvider"
+    needed = {"VirtualRouter": True, second: True} if "guest" in _carried(network) else {}
+    return {**needed, **{name: bool(on) for name, on in (network.get("providers") or {}).items()}}
 
 
-def _carries_guests(network: Item) -> bool:
-    return any(traffic["type"] == "guest" for traffic in network.get("traffic") or ())
+def _carried(*networks: Item) -> list[str]:
+    return [traffic["type"] for network in networks for traffic in network.get("traffic") or ()]
 
 
 def problems(zone: Item, where: str) -> list[str]:
-    networks = zone.get("physical_networks") or []
-    if not networks:
-        return []
-    found = [f"{where}.physical_networks: {name} is declared twice: keep one of them" for name in twice(network["name"] for network in networks)]
-    carried = [traffic["type"] for network in networks for traffic in network.get("traffic") or ()]
-    needed = ["management", "guest", *(["public"] if kind(zone) == "advanced" else [])]
-    lacking = [name for name in needed if name not in carried]
-    found += [f"{where}.physical_networks: none of them carries {name} traffic, which a zone of type {kind(zone)} needs" for name in lacking]
-    if kind(zone) == "basic" and "public" in carried:
-        found.append(f"{where}.physical_networks: a zone of type basic has no public traffic: take it out")
-    found += [f"{where}.physical_networks: {name} traffic is carried by two networks: it can be on one" for name in twice(carried) if name != "guest"]
-    guests = [network for network in networks if _carries_guests(network)]
-    for network in guests if len(guests) > 1 else ():
-        if not network.get("tags"):
-            found.append(f"{where}.physical_networks: {network['name']} is one of {len(guests)} networks for guests: give each of them tags")
+    networks, type_, where = zone.get("physical_networks") or (), kind(zone), f"{where}.physical_networks"
+    carried = _carried(*networks)
+    guests = [network for network in networks if "guest" in _carried(network)]
+    untagged = [network["name"] for network in guests if len(guests) > 1 and not network.get("tags")]
+    needed = ("management", "guest", "public") if type_ == "advanced" else ("management", "guest")
+    found = said(
+        where,
+        *((True, f"{name} is declared twice: keep one of them") for name in twice(network["name"] for network in networks)),
+        *((networks and name not in carried, f"none of them carries {name} traffic, which a zone of type {type_} needs") for name in needed),
+        (type_ == "basic" and "public" in carried, "a zone of type basic has no public traffic: take it out"),
+        *((name != "guest", f"{name} traffic is carried by two networks: it can be on one") for name in twice(carried)),
+        *((True, f"{name} is one of {len(guests)} networks for guests: give each of them tags") for name in untagged),
+    )
     for number, network in enumerate(networks):
-        here = named(f"{where}.physical_networks", number, network)
-        if "guest" in twice(traffic["type"] for traffic in network.get("traffic") or ()):
-            found.append(f"{here}: guest traffic is declared twice: keep one of them")
-        if network.get("vlan"):
-            try:
-                if isolation(network) == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(network["vlan"])):
-                    found.append(f"{here}: vlan: a VLAN is a number from 1 to 4094")
-            except ValueError as error:
-                found.append(f"{here}: vlan: {error}")
-            if kind(zone) == "basic":
-                found.append(f"{here}: vlan: a zone of type basic has none: take it out")
-        on_off = (network.get("providers") or {}).items()
-        found += [f"{here}: providers: {name}: '{on}' is neither true nor false" for name, on in on_off if not isinstance(on, bool)]
+        wrong, vlan = "", network.get("vlan")
+        try:
+            isolation = [method.upper() for method in network.get("isolation") or ["vlan"]]
+            if vlan and isolation == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(vlan)):
+                wrong = "a VLAN is a number from 1 to 4094"
+        except ValueError as error:
+            wrong = str(error)
+        found += said(
+            named(where, number, network),
+            ("guest" in twice(_carried(network)), "guest traffic is declared twice: keep one of them"),
+            (wrong, f"vlan: {wrong}"),
+            (vlan and type_ == "basic", "vlan: a zone of type basic has none: take it out"),
+            *((not isinstance(on, bool), f"providers: {name}: '{on}' is neither true nor false") for name, on in (network.get("providers") or {}).items()),
+        )
     return found
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
     for network in zone.get("physical_networks") or ():
-        _plan_network(zone, network, zone_row, region, draft)
+        row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
+        _plan_network(zone, network, zone_row, row, region, draft)
+        for traffic in network.get("traffic") or ():
+            _plan_traffic(zone, network, traffic, zone_row, row, region, draft)
+        for provider, on in providers(zone, network).items():
+            _plan_provider(zone, network, provider, on, row, region, draft)
 
 
-def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) -> None:
+def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}"
-    row = region.find("physical_networks", network["name"], zoneid=zone_row["id"]) if zone_row else None
     wanted: dict[str, t.Any] = {"state": "Enabled"}
     if network.get("vlan"):
         wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
     if network.get("tags") is not None:
         wanted["tags"] = words(network["tags"])
-    methods = isolation(network) if kind(zone) != "basic" or network.get("isolation") else ["L3"]
+    methods = [method.upper() for method in network.get("isolation") or ["l3" if kind(zone) == "basic" else "vlan"]]
+    if row is not None:
+        living = words(str(row.get("isolationmethods") or "").upper())
+        if network.get("isolation") and living and living != sorted(methods):
+            differs = f"isolation is {', '.join(living)} and cannot be changed to {', '.join(methods)}"
+            draft.problem(f"{draft.prefix}zones: physical network {name}: {differs}: declare it so, or make another network")
+        now = {"state": row.get("state"), "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "", "tags": words(row.get("tags"))}
+
+        def update(after: t.Mapping[str, t.Any]) -> None:
+            region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})
+
+        draft.ensure("physical_network", name, now, wanted, update=update)
+        return
     opened = zone_row is not None and zone_row.get("allocationstate") == "Enabled"  # the server refuses a new network in such a one
 
     def create() -> None:
@@ -123,39 +129,15 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], region: 
             made = next((other for other in living if other["name"] == network["name"]), None)
             if made is None:
                 parameters = {"isolationmethods": methods, "vlan": wanted.get("vlan"), "tags": wanted.get("tags") or None}
-                answer = region.client.job("createPhysicalNetwork", zoneid=zone_id, name=network["name"], **parameters)
-                made = answer["physicalnetwork"]
+                made = region.client.job("createPhysicalNetwork", zoneid=zone_id, name=network["name"], **parameters)["physicalnetwork"]
             region.made("physical_networks", network["name"], {**made, "zoneid": zone_id})
             region.client.job("updatePhysicalNetwork", id=made["id"], state="Enabled")
         finally:
             if opened:
                 region.client.call("updateZone", id=zone_id, allocationstate="Enabled")
 
-    if row is None:
-        reason = "the zone takes no new guests for that moment" if opened else ""
-        lane = Lane(f"closed zone {zone['name']}") if opened else None
-        draft.ensure("physical_network", name, None, {"isolation": methods, **wanted}, create, reason=reason, needs=[f"zone/{zone['name']}"], lane=lane)
-    else:
-        living_methods = words(str(row.get("isolationmethods") or "").upper())
-        if network.get("isolation") and living_methods and living_methods != sorted(methods):
-            draft.problem(
-                f"{draft.prefix}zones: physical network {name}: isolation is {', '.join(living_methods)} and cannot be changed to {', '.join(methods)}: "
-                f"declare it so, or make another network"
-            )
-        now = {"state": row.get("state"), "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "", "tags": words(row.get("tags"))}
-
-        def update(after: t.Mapping[str, t.Any]) -> None:
-            region.client.job("updatePhysicalNetwork", id=row["id"], **{**after, **({"tags": ",".join(after["tags"])} if "tags" in after else {})})
-
-        draft.ensure("physical_network", name, now, wanted, update=update)
-    for traffic in network.get("traffic") or ():
-        _plan_traffic(zone, network, traffic, zone_row, row, region, draft)
-    for provider, on in providers(zone, network).items():
-        _plan_provider(zone, network, provider, on, row, region, draft)
-
-
-def _network_id(region: Region, zone: Item, network: Item) -> str:
-    return region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
+    closing: dict[str, t.Any] = {"reason": "the zone takes no new guests for that moment", "lane": Lane(f"closed zone {zone['name']}")} if opened else {}
+    draft.ensure("physical_network", name, None, {"isolation": methods, **wanted}, create, needs=[f"zone/{zone['name']}"], **closing)
 
 
 def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional[Row], network_row: t.Optional[Row], region: Region, draft: Draft) -> None:
@@ -167,15 +149,14 @@ def _plan_traffic(zone: Item, network: Item, traffic: Item, zone_row: t.Optional
         networks = {other["id"]: other["name"] for other in of(region, "physical_networks", zone_row)}
         elsewhere = [other for other in region.rows("traffic_types") if other["physicalnetworkid"] in networks and other.get("traffictype") == theirs]
         if elsewhere and theirs != "Guest":
-            draft.problem(
-                f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} is on the physical network "
-                f"{networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}: declare it there"
-            )
+            there = f"is on the physical network {networks[elsewhere[0]['physicalnetworkid']]} and cannot be moved to {network['name']}"
+            draft.problem(f"{draft.prefix}zones: {traffic['type']} traffic of the zone {zone['name']} {there}: declare it there")
             return
 
         def create() -> None:
+            network_id = region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
             labels = {_LABELS[label]: value for label, value in wanted.items()}
-            region.client.job("addTrafficType", physicalnetworkid=_network_id(region, zone, network), traffictype=theirs, **labels)
+            region.client.job("addTrafficType", physicalnetworkid=network_id, traffictype=theirs, **labels)
 
         draft.ensure("traffic", name, None, {"type": traffic["type"], **wanted}, create, needs=[f"physical_network/{zone['name']}/{network['name']}"])
         return
@@ -196,20 +177,20 @@ def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_r
     now: dict[str, t.Any] = {"state": (row or {}).get("state") or "Disabled"}
     wanted: dict[str, t.Any] = {"state": state(on)}
     if on and provider in _ELEMENTS:
-        elements = [other for other in region.rows(_ELEMENTS[provider][0]) if row is not None and other.get("nspid") == row["id"]]
+        elements = of(region, _ELEMENTS[provider][0], row, "nspid")
         now["elements"] = state(bool(elements) and all(other.get("enabled") for other in elements))
         wanted["elements"] = "Enabled"
 
     def apply() -> None:
         client = region.client
-        network_id = _network_id(region, zone, network)
+        network_id = region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
         living = [other for other in client.rows("listNetworkServiceProviders", physicalnetworkid=network_id) if other["name"] == provider]
         service = living[0] if living else client.job("addNetworkServiceProvider", physicalnetworkid=network_id, name=provider)["networkserviceprovider"]
         if on and provider in _ELEMENTS:
-            listing, configure = _ELEMENTS[provider][1:]
-            for element in client.rows(listing, nspid=service["id"]):
-                if not element.get("enabled"):
-                    client.job(configure, id=element["id"], enabled=True)
+            element = _ELEMENTS[provider][1]
+            for one in client.rows(f"list{element}s", nspid=service["id"]):
+                if not one.get("enabled"):
+                    client.job(f"configure{element}", id=one["id"], enabled=True)
         if service.get("state") != state(on):
             client.job("updateNetworkServiceProvider", id=service["id"], state=state(on))
 

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CloudStack's RBD pools on a host: the server never says whether a key still works, so it is tried where it is used.
 
-The agent keeps a libvirt pool and a secret with the UUID of the primary storage (primary_storage.pool_uuid). With what they say, and nothing
-else, the pool's images are listed. Only reads.
+With what the agent's libvirt pool and secret say, and nothing else, the pool's images are listed. Both have the UUID of the primary storage.
 
 PRIVATE to the collection.
 """
@@ -12,6 +11,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import time
 import typing as t
@@ -34,65 +34,50 @@ class NotSo(Exception):
     """The host has not what it should have. Says what."""
 
 
-def probe_all(host: t.Any, pools: t.Iterable[t.Mapping[str, t.Any]], wait: float) -> t.Tuple[t.List[t.Dict[str, t.Any]], t.List[str]]:
-    """Probe primary storages (name, uuid, pool, monitors, as the region returns them). wait: seconds for the agent to make its pools.
-
-    Returns ({name, uuid, client, images: how many}s, problems).
-    """
-    found: t.List[t.Dict[str, t.Any]] = []
-    problems: t.List[str] = []
+def probe_all(host: t.Any, pools: t.Iterable[t.Mapping[str, t.Any]], wait: float) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Probe primary storages, as the region returns them, which the agent makes within wait seconds. Returns ({name, uuid, client, images}s, problems)."""
+    found: list[dict[str, t.Any]] = []
+    problems: list[str] = []
     end = time.monotonic() + wait
     for pool in pools:
         left = end - time.monotonic()
         try:
             found.append(retry_while(lambda error: isinstance(error, NotSo), functools.partial(_probe, host, pool), left, _PAUSE))
-        except Exception as error:  # not so, Unreachable, and the families of libvirt's, librados' and librbd's errors
+        except Exception as error:  # not so, Unreachable, and the families of librados' and librbd's errors
             problems.append(f"{pool['name']}: {error}")
     return found, problems
 
 
-def _probe(host: t.Any, pool: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
-    definition = _definition(host, pool)
-    wrong = []
+def _probe(host: t.Any, pool: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    uuid = pool["uuid"]
+    with _reading(host, f"pool {uuid}", host.lib.VIR_ERR_NO_STORAGE_POOL, ": is the agent connected, and of a zone or cluster that uses it?"):
+        handle = host.api.storagePoolLookupByUUIDString(uuid)
+        active, definition = handle.isActive(), xml.read_pool(handle.XMLDesc(0))
+    if definition is None:
+        raise NotSo(f"libvirt's pool {uuid} is not of type rbd")
+    if not active:
+        raise NotSo(f"libvirt's pool {uuid} does not run")
     if definition.source != pool["pool"]:
-        wrong.append(f"the Ceph pool {definition.source}, not {pool['pool']}")
+        raise NotSo(f"libvirt's pool {uuid} has the Ceph pool {definition.source}, not {pool['pool']}")
     monitors = sorted(f"[{address}]" if ":" in address else address for address, _port in definition.hosts)
     if monitors != sorted(pool["monitors"]):
-        wrong.append(f"the monitors {', '.join(monitors)}, not {', '.join(pool['monitors'])}")
-    if wrong:
-        raise NotSo(f"libvirt's pool {pool['uuid']} has {' and '.join(wrong)}")
-    key = _key(host, definition.secret)
+        raise NotSo(f"libvirt's pool {uuid} has the monitors {', '.join(monitors)}, not {', '.join(pool['monitors'])}")
+    with _reading(host, f"secret {definition.secret}", host.lib.VIR_ERR_NO_SECRET, ", or nothing in it"):
+        key = base64.b64encode(host.api.secretLookupByUUIDString(definition.secret).value(0)).decode()
     client = f"client.{definition.user}"
     mon_host = ",".join(show_address(address) for address in definition.hosts)
-    with Connection({"mon_host": mon_host, "client": client, "key": key}) as connection:
-        io_context = connection.rados.open_ioctx(definition.source)
-        try:
-            images = len(rbd.RBD().list(io_context))
-        finally:
-            io_context.close()
-    return {"name": pool["name"], "uuid": pool["uuid"], "client": client, "images": images}
+    options = {"mon_host": mon_host, "client": client, "key": key}
+    with Connection(options) as connection, contextlib.closing(connection.rados.open_ioctx(definition.source)) as io_context:
+        images = len(rbd.RBD().list(io_context))
+    return {"name": pool["name"], "uuid": uuid, "client": client, "images": images}
 
 
-def _definition(host: t.Any, pool: t.Mapping[str, t.Any]) -> xml.RbdPool:
+@contextlib.contextmanager
+def _reading(host: t.Any, what: str, missing: int, remedy: str) -> t.Iterator[None]:
+    """Read of libvirt what may not be there. missing: the code of its error then."""
     try:
-        handle = host.api.storagePoolLookupByUUIDString(pool["uuid"])
-        active = bool(handle.isActive())
-        definition = xml.read_pool(handle.XMLDesc(0))
+        yield
     except host.lib.libvirtError as error:
-        if error.get_error_code() == host.lib.VIR_ERR_NO_STORAGE_POOL:
-            raise NotSo(f"libvirt has no pool {pool['uuid']}: is the agent connected, and of a zone or cluster that uses it?") from error
-        raise
-    if definition is None:
-        raise NotSo(f"libvirt's pool {pool['uuid']} is not of type rbd")
-    if not active:
-        raise NotSo(f"libvirt's pool {pool['uuid']} does not run")
-    return definition
-
-
-def _key(host: t.Any, uuid: str) -> str:
-    try:
-        return base64.b64encode(host.api.secretLookupByUUIDString(uuid).value(0)).decode()
-    except host.lib.libvirtError as error:
-        if error.get_error_code() == host.lib.VIR_ERR_NO_SECRET:
-            raise NotSo(f"libvirt has no secret {uuid}, or nothing in it") from error
-        raise Unreachable(f"libvirt's secret {uuid} cannot be read: {error}") from error
+        if error.get_error_code() == missing:
+            raise NotSo(f"libvirt has no {what}{remedy}") from error
+        raise Unreachable(f"libvirt's {what} cannot be read: {error}") from error

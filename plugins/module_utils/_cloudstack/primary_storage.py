@@ -3,10 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Primary storage on RBD: pools of Ceph on which CloudStack keeps guests' volumes.
 
-A pool is known by its name within a zone. Pool, client and key come from a consumer, the monitors from the living cluster's own map, in
-one order, for CloudStack makes the pool's UUID of their text: the same Ceph pool under another order would be another pool to it.
-
-The server never gives back user or key, so neither is compared. That they work is proven on the hosts.
+Monitors are always written in one order: of their text CloudStack makes the pool's UUID. It never gives back user or key, so neither is compared.
 
 PRIVATE to the collection.
 """
@@ -14,17 +11,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
-import binascii
+import functools
 import hashlib
 import re
 import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address, spelled
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, text, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, present, said, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
@@ -56,13 +52,13 @@ OPTIONS: dict[str, t.Any] = {
 LISTS = ("zones", "pods", "clusters", "hosts", "storage_pools")
 
 HYPERVISORS = {"kvm": "KVM", "simulator": "Simulator"}
-# The detail that names the pool for the data of images, where that is another one (an erasure-coded one). Since CloudStack 4.20.
-DATA_POOL = "rbd_default_data_pool"
+DATA_POOL = "rbd_default_data_pool"  # the detail that names the pool for the data of images, since CloudStack 4.20
 # What a URL of this kind can carry: the server cuts it at "@", ":" and "/", and decodes "%".
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")
-# A server that was just restarted has its hosts back within 15 s, seen; this is how long a pool of a cluster waits for one, in seconds.
-_HOSTS_PATIENCE = 90
+_LETTERS = "letters, digits, '-', '_' and '.' only"
+_HOSTS_PATIENCE = 90  # seconds for hosts to come back; after a restart of the server they took 15 (seen)
 _PAUSE = 3
+_MAINTENANCE = ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance")
 
 
 class Source(t.NamedTuple):
@@ -75,26 +71,19 @@ class Source(t.NamedTuple):
 
 
 def monitors(mon_host: str) -> tuple[str, int]:
-    """The monitors of a mon_host as CloudStack wants them: ("10.0.0.1,10.0.0.2", port), port 0 for the usual ones.
-
-    Always in the same order, whatever theirs is. Raises ValueError for what cannot be written in such a URL.
-    """
+    """The monitors of a mon_host as CloudStack wants them, sorted, and their port: ("10.0.0.1,10.0.0.2", 0), 0 for the usual ones. Raises ValueError."""
     addresses = parse_mon_host(mon_host)
-    if not addresses:
-        raise ValueError("no monitor is named")
-    ports = {port for unused, port in addresses}
+    ports = {port for _host, port in addresses}
+    if not ports:
+        raise ValueError("the cluster's monitors are not known: give them as the living cluster has them")
     if len(ports) > 1:
-        told = ", ".join(show_address(address) for address in addresses)
-        raise ValueError(f"CloudStack takes one port for all monitors, and these have several: {told}")
-    return ",".join(f"[{host}]" if ":" in host else host for host, unused in addresses), ports.pop()
+        raise ValueError(f"CloudStack takes one port for all monitors, and these have several: {', '.join(map(show_address, addresses))}")
+    return ",".join(_address(host) for host, _port in addresses), ports.pop()
 
 
 def pool_uuid(hosts: str, pool: str) -> str:
     """The UUID that CloudStack will give a pool, and libvirt's pool and secret on every host: a name-based one (MD5) of HOSTS/POOL."""
-    digest = bytearray(hashlib.md5(f"{hosts}/{pool}".encode(), usedforsecurity=False).digest())
-    digest[6] = digest[6] & 0x0F | 0x30
-    digest[8] = digest[8] & 0x3F | 0x80
-    return str(uuid.UUID(bytes=bytes(digest)))
+    return str(uuid.UUID(bytes=hashlib.md5(f"{hosts}/{pool}".encode(), usedforsecurity=False).digest(), version=3))
 
 
 def url(source: Source, key: str) -> Secret:
@@ -107,41 +96,40 @@ def url(source: Source, key: str) -> Secret:
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
-        if not item.get("consumer"):
-            found.append(f"{here}: consumer is missing: name the one of kind cloudstack whose pool this is")
-        if item["scope"] == "cluster" and not (item.get("pod") and item.get("cluster")):
-            found.append(f"{here}: scope cluster needs pod and cluster")
-        if item["scope"] == "zone" and (item.get("pod") or item.get("cluster")):
-            found.append(f"{here}: a pool of scope zone has neither pod nor cluster: leave them out, or say scope: cluster")
+        scope, placed = item["scope"], (item.get("pod"), item.get("cluster"))
+        found += said(
+            here,
+            (not item.get("consumer"), "consumer is missing: name the one of kind cloudstack whose pool this is"),
+            (scope == "cluster" and not all(placed), "scope cluster needs pod and cluster"),
+            (scope == "zone" and any(placed), "a pool of scope zone has neither pod nor cluster: leave them out, or say scope: cluster"),
+            (DATA_POOL in item["details"], f"details: {DATA_POOL} is what data_pool says"),
+        )
         for option in ("pool", "data_pool"):
             if item.get(option) and not _PLAIN.fullmatch(item[option]):
-                found.append(f"{here}: {option}: CloudStack cannot carry '{item[option]}': letters, digits, '-', '_' and '.' only")
+                found.append(f"{here}: {option}: CloudStack cannot carry '{item[option]}': {_LETTERS}")
         for option in ("tags", "access_groups"):
             found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
-        if DATA_POOL in item["details"]:
-            found.append(f"{here}: details: {DATA_POOL} is what data_pool says")
     return found
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-    """Plan the pools: those that go, then those that come or differ."""
-    leaving = {
-        str(row["id"]): item for item in declared if item["state"] == "absent" for row in region.all("storage_pools", item["name"], zonename=item["zone"])
-    }
-    known: dict[tuple[str, str], tuple[str, str]] = {}
-
     def find(item: Item, _here: str) -> t.Optional[Row]:
         return region.find("storage_pools", item["name"], zonename=item["zone"])
 
-    for here, item, row in draft.each("primary_storage", declared, find, lambda item, row: _delete(item, row, region, draft)):
+    absent = [item for item in declared if item["state"] == "absent"]
+    leaving = {str(row["id"]): item for item in absent for row in region.all("storage_pools", item["name"], zonename=item["zone"])}
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for here, item, row in draft.each("primary_storage", declared, region, functools.partial(_delete, region, draft), find):
         _check_place(here, item, region, draft)
         source = _source(here, item, region, draft)
         if source is None:
             continue
-        twin = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
-        if twin != (item["zone"], item["name"]):
-            draft.problem(f"{here}: the Ceph pool {source.pool} is declared as {twin[1]} in the zone {twin[0]} too: a Ceph pool is registered once")
+        zone, name = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
+        if (zone, name) != (item["zone"], item["name"]):
+            draft.problem(f"{here}: the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
         waits = _check_twins(here, item, source, row, region, draft, leaving)
+        if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
+            draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
         if row is None:
             _create(here, item, source, region, draft, waits)
         elif row.get("type") != "RBD":
@@ -161,185 +149,147 @@ def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     return {"primary_storage": found}
 
 
-# -- what is wrong with it here
-
-
-def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> t.Optional[Item]:
-    return next((item for item in items or () if item["name"] == name), None)
+def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> Item:
+    """What has a name among what is declared, empty where nothing has."""
+    return next((item for item in items or () if item["name"] == name), {})
 
 
 def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
     if region.empty or not draft.has_zone(here, item["zone"], region) or item["scope"] != "cluster":
         return
-    zone = _named(draft.declaration.get("zones"), item["zone"])
-    pod = _named((zone or {}).get("pods"), item["pod"])
-    if pod is None and region.find("pods", item["pod"], zonename=item["zone"]) is None:
-        draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
-        return
-    cluster = _named((pod or {}).get("clusters"), item["cluster"])
+    pod = _named(_named(draft.declaration.get("zones"), item["zone"]).get("pods"), item["pod"])
+    cluster = _named(pod.get("clusters"), item["cluster"])
     living = region.find("clusters", item["cluster"], zonename=item["zone"])
-    if cluster is None and living is None:
+    if not pod and region.find("pods", item["pod"], zonename=item["zone"]) is None:
+        draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
+    elif not cluster and living is None:
         draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
-        return
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
-    here_hosts = [row for row in region.rows("hosts") if living is not None and row.get("clusterid") == living["id"]]
-    if not here_hosts and not (cluster or {}).get("hosts"):
-        draft.problem(
-            f"{here}: the cluster {item['cluster']} has no host, and CloudStack registers a pool of a cluster through one: declare a host, or scope: zone"
-        )
-
-
-def _consumer(here: str, item: Item, draft: Draft) -> t.Optional[tuple[str, str]]:
-    """The client and the pool of an item's consumer; None where that is a problem."""
-    consumer = _named(draft.declaration.get("consumers"), item["consumer"])
-    if consumer is None:
-        draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
-        return None
-    if consumer.get("kind") != "cloudstack":
-        draft.problem(f"{here}: the consumer {item['consumer']} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
-        return None
-    names = [pool["name"] for pool in consumer["pools"]]
-    # A pool for data is never registered itself: the pool that names it is.
-    data = {one.get("data_pool") for one in draft.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
-    choice = [name for name in names if name not in data]
-    pool = item.get("pool") or (choice[0] if len(choice) == 1 else None)
-    if pool is None:
-        draft.problem(f"{here}: the consumer {item['consumer']} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)")
-        return None
-    if pool not in names:
-        draft.problem(f"{here}: the consumer {item['consumer']} does not use the pool {pool}, only {', '.join(names)}: add it to the consumer's pools")
-        return None
-    if item.get("data_pool") and item["data_pool"] not in names:
-        draft.problem(f"{here}: the consumer {item['consumer']} may not use the data pool {item['data_pool']}: add it to the consumer's pools")
-    for name in (pool, item.get("data_pool")):
-        if ((_named(consumer["pools"], name) or {}).get("access") or "rw") != "rw":
-            draft.problem(f"{here}: the consumer {item['consumer']} may only read the pool {name}: CloudStack writes to it")
-    client = _consumers.client_of(consumer)
-    if not client.startswith("client.") or not _PLAIN.fullmatch(client):
-        draft.problem(f"{here}: CloudStack cannot carry the client's name {client}: letters, digits, '-', '_' and '.' only")
-        return None
-    if not _PLAIN.fullmatch(pool):
-        draft.problem(f"{here}: CloudStack cannot carry the pool's name {pool}: letters, digits, '-', '_' and '.' only")
-        return None
-    return client, pool
+    elif not cluster.get("hosts") and not of(region, "hosts", living, "clusterid"):
+        draft.problem(f"{here}: the cluster {item['cluster']} has no host, through which CloudStack registers a pool: declare one, or scope: zone")
 
 
 def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
-    found = _consumer(here, item, draft)
-    if found is None:
+    who, data_pool, ceph = f"the consumer {item['consumer']}", item.get("data_pool"), draft.declaration.get("ceph") or {}
+    consumer = _named(draft.declaration.get("consumers"), item["consumer"])
+    if not consumer:
+        draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
         return None
-    client, pool = found
-    ceph = draft.declaration.get("ceph") or {}
-    pools = ceph.get("pools")
-    for name in (pool, item.get("data_pool")):
-        if name and pools is not None and not region.empty and name not in pools:
-            draft.problem(f"{here}: Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
+    if consumer.get("kind") != "cloudstack":
+        draft.problem(f"{here}: {who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
+        return None
+    access = {pool["name"]: pool.get("access") or "rw" for pool in consumer["pools"]}
+    # A pool for data is never registered itself: the pool that names it is.
+    data = {one.get("data_pool") for one in draft.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
+    choice = [name for name in access if name not in data]
+    pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
+    client = _consumers.client_of(consumer)
+    if draft.refuse(
+        here,
+        (not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"),
+        (pool and pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"),
+        (not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}"),
+        (pool and not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}"),
+    ):
+        return None
+    draft.refuse(here, (data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools"))
+    pools = None if region.empty else ceph.get("pools")
+    for name in filter(None, (pool, data_pool)):
+        draft.refuse(
+            here,
+            (access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it"),
+            (pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first"),
+        )
+    if region.empty and not ceph.get("mon_host"):
+        return Source(pool, client, "", 0)
     try:
-        hosts, port = monitors(ceph["mon_host"]) if ceph.get("mon_host") or not region.empty else ("", 0)
-    except (KeyError, TypeError, AttributeError):
-        draft.problem(f"{here}: the cluster's monitors are not known: give ceph.mon_host, as the living cluster has it")
-        return None
+        return Source(pool, client, *monitors(ceph.get("mon_host") or ""))
     except ValueError as error:
         draft.problem(f"{here}: ceph.mon_host: {error}")
         return None
-    return Source(pool, client, hosts, port)
 
 
-def _check_key(here: str, client: str, draft: Draft) -> t.Optional[str]:
-    key = ((draft.declaration.get("ceph") or {}).get("keys") or {}).get(client)
+def _key(here: str, client: str, draft: Draft) -> str:
+    """The key of a client. One that is not there, or is none, is a problem."""
+    key = str(((draft.declaration.get("ceph") or {}).get("keys") or {}).get(client) or "")
+    try:
+        decoded = base64.b64decode(key.strip(), validate=True)
+    except ValueError:
+        decoded = b""
     if not key:
         draft.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
-        return None
-    try:
-        decoded = base64.b64decode(str(key).strip(), validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    if len(decoded) < 12:  # type, time of making and length come before the key itself
+    elif len(decoded) < 12:  # type, time of making and length come before the key itself
         draft.problem(f"{here}: what was given as the key of {client} is no cephx key")
-        return None
-    return str(key)
+    return key
 
 
-def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: Item) -> frozenset[str]:
+def _check_twins(here: str, item: Item, source: Source, own: t.Optional[Row], region: Region, draft: Draft, leaving: Item) -> list[str]:
     """Refuse a Ceph pool that is registered already; return what must be gone first, where that registration goes in this run."""
-    waits = set()
+    waits, hosts = [], set(map(_address, source.monitors.split(",")))
     for row in region.rows("storage_pools"):
-        if row.get("type") != "RBD" or (own is not None and row.get("id") == own.get("id")) or _pool_of(row) != source.pool:
+        # A pool of that name at other monitors is another cluster's.
+        if row.get("type") != "RBD" or _pool_of(row) != source.pool or not hosts & set(_monitors_of(row)) or (own and row.get("id") == own.get("id")):
             continue
-        if not set(_monitors_of(row)) & set(map(_address, source.monitors.split(","))):
-            continue  # a pool of that name in another cluster
         if str(row["id"]) in leaving:
-            waits.add("primary_storage/{zone}/{name}".format(**leaving[str(row["id"])]))
+            waits.append("primary_storage/{zone}/{name}".format(**leaving[str(row["id"])]))
             continue
-        also = f", beside {item['name']}" if own is not None else ""
-        draft.problem(
-            f"{here}: the Ceph pool {source.pool} is registered as {row.get('name')} in the zone {row.get('zonename')}{also} "
-            f"({row['id']}, monitors {row.get('ipaddress')}): CloudStack would use one pool as two. "
-            + (f"Declare {row.get('name')} absent once nothing is on it" if own is not None else f"Declare it by that name, or {row.get('name')} absent")
-        )
-    return frozenset(waits)
-
-
-# -- changes
+        absent = f"{row.get('name')} absent"
+        also, remedy = (f", beside {item['name']}", f"{absent} once nothing is on it") if own else ("", f"it by that name, or {absent}")
+        there = f"{row.get('name')} in the zone {row.get('zonename')}{also} ({row['id']}, monitors {row.get('ipaddress')})"
+        draft.problem(f"{here}: the Ceph pool {source.pool} is registered as {there}: CloudStack would use one pool as two. Declare {remedy}")
+    return waits
 
 
 def _wanted(item: Item) -> dict[str, t.Any]:
     """What can be changed of a pool that is there; only what was declared."""
-    wanted: dict[str, t.Any] = {"enabled": item["enabled"]}
-    for option in ("tags", "access_groups"):
-        if item.get(option) is not None:
-            wanted[option] = words(item[option])
-    if item.get("data_pool") is not None:
-        wanted["data_pool"] = item["data_pool"]
-    if item.get("details"):
-        wanted["details"] = {str(key): text(value) for key, value in item["details"].items()}
-    return wanted
+    details = {str(key): text(value) for key, value in item["details"].items()}
+    lists = {option: words(item[option]) for option in ("tags", "access_groups") if item.get(option) is not None}
+    data_pool = {} if item.get("data_pool") is None else {"data_pool": item["data_pool"]}
+    return {"enabled": item["enabled"], **lists, **data_pool, **({"details": details} if details else {})}
 
 
-def _details(values: Item) -> dict[str, t.Any]:
-    return mapped("details", {**({DATA_POOL: values["data_pool"]} if "data_pool" in values else {}), **values.get("details", {})})
+def _sent(values: Item) -> dict[str, t.Any]:
+    """Tags, the pool for data and details, as parameters."""
+    data_pool = {DATA_POOL: values["data_pool"]} if "data_pool" in values else {}
+    tags = {"tags": ",".join(values["tags"])} if "tags" in values else {}
+    return {**tags, **mapped("details", {**data_pool, **values.get("details", {})})}
 
 
-def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: frozenset[str]) -> None:
-    key = None if region.empty else _check_key(here, source.client, draft)
-    _check_groups(here, item, region, draft)
-    zone = item["zone"]
+def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+    key = "" if region.empty else _key(here, source.client, draft)
+    zone, scope, wanted = item["zone"], item["scope"], _wanted(item)
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
-    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key or ""), "scope": item["scope"]}
+    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key), "scope": scope}
     if source.monitors:
         after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
     if source.port:
         after["port"] = source.port
-    if item["scope"] == "cluster":
+    if scope == "cluster":
         after.update(pod=item["pod"], cluster=item["cluster"])
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}
     else:
         after["hypervisor"] = HYPERVISORS[item["hypervisor"]]
-    wanted = _wanted(item)
-    after.update(wanted)
 
     def apply() -> None:
-        parameters: dict[str, t.Any] = {"name": item["name"], "zoneid": region.id("zones", zone), "scope": item["scope"], "url": url(source, key or "")}
-        parameters.update({name: ",".join(wanted.get(option, ())) or None for name, option in (("tags", "tags"), ("storageaccessgroups", "access_groups"))})
-        parameters.update(_details({option: value for option, value in wanted.items() if value}))
-        if item["scope"] == "cluster":
-            parameters["podid"] = region.id("pods", item["pod"], zonename=zone)
-            parameters["clusterid"] = region.id("clusters", item["cluster"], zonename=zone)
+        parameters: dict[str, t.Any] = {"name": item["name"], "zoneid": region.id("zones", zone), "scope": scope, "url": url(source, key)}
+        parameters.update(_sent({option: value for option, value in wanted.items() if value}))
+        parameters["storageaccessgroups"] = ",".join(wanted.get("access_groups", ())) or None
+        if scope == "cluster":
+            parameters.update(podid=region.id("pods", item["pod"], zonename=zone), clusterid=region.id("clusters", item["cluster"], zonename=zone))
         else:
-            parameters["hypervisor"] = HYPERVISORS[item["hypervisor"]]
+            parameters["hypervisor"] = after["hypervisor"]
         row = _register(region, parameters, source)
         region.made("storage_pools", item["name"], {**row, "zonename": zone})
         if not item["enabled"]:
             region.client.call("updateStoragePool", id=row["id"], enabled=False)
 
-    draft.ensure("primary_storage", f"{zone}/{item['name']}", None, after, apply, needs=needs)
+    draft.ensure("primary_storage", f"{zone}/{item['name']}", None, {**after, **wanted}, apply, needs=needs)
 
 
 def _register(region: Region, parameters: Item, source: Source) -> Row:
     """createStoragePool. Waits for the hosts of a server that was just started, and says more than the server does of what went wrong."""
-
     hosts: list[Row] = []
 
     def no_host_yet(error: Exception) -> bool:
@@ -355,90 +305,51 @@ def _register(region: Region, parameters: Item, source: Source) -> Row:
             raise RuntimeError(f"{error} (hosts are up, but none of them has the access groups {parameters['storageaccessgroups']})") from error
         if "Failed to access storage pool" not in error.text:
             raise
-        raise RuntimeError(
-            f"{error} (the server does not say why; the reason is in agent.log and in libvirt's journal on a host of the zone. Can it reach the "
-            f"monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?)"
-        ) from error
-
-
-def _check_groups(here: str, item: Item, region: Region, draft: Draft) -> None:
-    if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
-        draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
+        ask = f"Can it reach the monitors {source.monitors}, is there a pool {source.pool}, and does the key of {source.client} work there?"
+        raise RuntimeError(f"{error} (the reason is in agent.log and in libvirt's journal on a host of the zone. {ask})") from error
 
 
 def _update(here: str, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
-    before = draft.problems[:]
-    _check_fixed(here, item, source, row, draft)
-    _check_groups(here, item, region, draft)
-    state = str(row.get("state"))
-    wanted = _wanted(item)
-    if state in ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "ErrorInMaintenance"):
+    again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
+    state, pool, wanted, details = str(row.get("state")), _pool_of(row), _wanted(item), row.get("details") or {}
+    scope, both, cluster = str(row.get("scope", "")).lower(), item["scope"], row.get("clustername")
+    hypervisor, hosts = HYPERVISORS[item["hypervisor"]], row.get("hypervisor")
+    now, living = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
+    knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (living, now, living - now, now - living))
+    others, unfinished = hosts not in (None, "Any", hypervisor), state not in ("Up", "Disabled", *_MAINTENANCE)
+    if draft.refuse(
+        here,
+        (pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}"),
+        (scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again"),
+        (scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}"),
+        (scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}"),
+        (strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it its monitor there back, or: {again}"),
+        (unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"),
+    ):
+        return
+    if lacks:
+        draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
+    if state in _MAINTENANCE:
         draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
         del wanted["enabled"]
-    elif state not in ("Up", "Disabled"):
-        draft.problem(f"{here}: is in the state {state}: its registration was never finished. Take it away on the server, then run again")
-    if draft.problems != before:
-        return
-    living = {
-        "enabled": state == "Up",
-        "tags": words(row.get("tags")),
-        "access_groups": words(row.get("storageaccessgroups")),
-        "data_pool": (row.get("details") or {}).get(DATA_POOL, ""),
-        "details": {name: (row.get("details") or {}).get(name, "") for name in wanted.get("details", {})},
-    }
-    old, new = differing(living, wanted)
-    if not new:
-        return
-    if "details" in new:
-        old["details"], new["details"] = differing(old["details"], new["details"])
+    given = wanted.pop("details", {})
+    old, new = differing({**dict.fromkeys(given, ""), **details}, given)
+    told = {"tags": words(row.get("tags")), "access_groups": words(row.get("storageaccessgroups")), "data_pool": details.get(DATA_POOL, "")}
 
-    def apply() -> None:
-        parameters = _details(new)
-        if "tags" in new:
-            parameters["tags"] = ",".join(new["tags"])
-        if "enabled" in new:
-            parameters["enabled"] = new["enabled"]
+    def update(after: dict[str, t.Any]) -> None:
+        parameters = {**_sent(after), **({"enabled": after["enabled"]} if "enabled" in after else {})}
         if parameters:
             region.client.call("updateStoragePool", id=row["id"], **parameters)
-        if "access_groups" in new:
-            region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(new["access_groups"]))
+        if "access_groups" in after:
+            region.client.job("configureStorageAccess", storageid=row["id"], storageaccessgroups=",".join(after["access_groups"]))
 
-    reason = "no new volumes are placed on it" if new.get("enabled") is False else ""
-    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", old, new, apply, reason=reason)
-
-
-def _check_fixed(here: str, item: Item, source: Source, row: Row, draft: Draft) -> None:
-    """What the server keeps of a pool for good."""
-    again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
-    if _pool_of(row) != source.pool:
-        draft.problem(f"{here}: is registered with the Ceph pool {_pool_of(row)}, and {source.pool} is declared. {again}")
-    scope = str(row.get("scope", "")).lower()
-    if scope != item["scope"]:
-        draft.problem(
-            f"{here}: has the scope {scope}, and {item['scope']} is declared: disable it, give it the other by changeStoragePoolScope, then run again"
-        )
-    elif scope == "cluster" and row.get("clustername") != item["cluster"]:
-        draft.problem(f"{here}: belongs to the cluster {row.get('clustername')}, and {item['cluster']} is declared. {again}")
-    elif scope == "zone" and row.get("hypervisor") not in (None, "Any", HYPERVISORS[item["hypervisor"]]):
-        draft.problem(f"{here}: is for hosts of type {row.get('hypervisor')}, and {HYPERVISORS[item['hypervisor']]} is declared. {again}")
-    if not source.monitors:
-        return
-    living, now = set(_monitors_of(row)), set(map(_address, source.monitors.split(",")))
-    strangers = sorted(living - now)
-    if strangers:
-        draft.problem(
-            f"{here}: is registered with monitors that are not the cluster's: {', '.join(strangers)} (the cluster has {', '.join(sorted(now))}). "
-            f"Give the cluster its monitor at that address back, or: {again}"
-        )
-    elif living != now:
-        draft.warn(
-            f"{here}: knows only the monitors {', '.join(sorted(living))}, and not {', '.join(sorted(now - living))}: it works as long as one that it knows "
-            "lives. CloudStack cannot change that"
-        )
+    reason = "no new volumes are placed on it" if state == "Up" and wanted.get("enabled") is False else ""
+    before, after = {"enabled": state == "Up", **told, "details": old}, {**wanted, **({"details": new} if new else {})}
+    draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, after, update=update, reason=reason)
 
 
-def _delete(item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _delete(region: Region, draft: Draft, item: Item, row: Row) -> None:
     """Maintenance, then delete. Nothing is begun while a volume is on it."""
 
     def apply() -> None:
@@ -447,18 +358,15 @@ def _delete(item: Item, row: Row, region: Region, draft: Draft) -> None:
         if volumes:
             names = ", ".join(f"{volume['name']} ({volume['state']})" for volume in volumes[:5])
             raise RuntimeError(f"{len(volumes)} volumes are on it: {names}{' …' if len(volumes) > 5 else ''}. Move or expunge them first")
+        if row.get("state") == "Disabled":
+            call.call("updateStoragePool", id=row["id"], enabled=True)
         if row.get("state") != "Maintenance":
-            if row.get("state") == "Disabled":
-                call.call("updateStoragePool", id=row["id"], enabled=True)
             call.job("enableStorageMaintenance", id=row["id"])
         call.call("deleteStoragePool", id=row["id"])
 
     before = {"pool": _pool_of(row), "monitors": _monitors_of(row), "uuid": row["id"], "state": row.get("state")}
     reason = "CloudStack stops the guests that use it (maintenance) and forgets it; images stay in Ceph"
     draft.ensure("primary_storage", f"{item['zone']}/{item['name']}", before, None, apply, risk=Risk.LOSS, reason=reason)
-
-
-# -- small things
 
 
 def _pool_of(row: Item) -> str:
@@ -471,5 +379,5 @@ def _monitors_of(row: Item) -> list[str]:
 
 def _address(text: str) -> str:
     """A monitor in one spelling: names in lower case, an address of IPv6 short and in brackets."""
-    plain = short(text.strip().strip("[]").lower())
+    plain = spelled(text.strip().strip("[]"))
     return f"[{plain}]" if ":" in plain else plain

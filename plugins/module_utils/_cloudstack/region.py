@@ -36,9 +36,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mappi
 class Kind(t.NamedTuple):
     """One thing that can be declared of a region.
 
-    option: its name among the module's options. lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
-    plan: (declared, region, draft), writes changes and problems on the draft. problems: (declared, where) -> what is wrong with the declaration alone.
-    returned: (declared, region) -> what the module gives back of it. settle: (declared, region), after the lists were read and before planning.
+    option: its name among the module's options.
+    lists: the words of LISTINGS that it needs where it is declared; or a function of what is declared.
+    problems: (declared, where) -> what is wrong with the declaration alone. plan: (declared, region, draft), writes changes and problems on the draft.
+    returned: (declared, region) -> what the module gives back of it. settle: (declared, region, draft), asks what a plan
+    may not, after the lists were read; what it writes on the draft is in the plan.
     """
 
     option: str
@@ -46,7 +48,7 @@ class Kind(t.NamedTuple):
     plan: t.Callable[[t.Any, Region, Draft], None]
     problems: t.Callable[[t.Any, str], list[str]] = lambda declared, where: []
     returned: t.Callable[[t.Any, Region], dict[str, t.Any]] = lambda declared, region: {}
-    settle: t.Callable[[t.Any, Region], None] = lambda declared, region: None
+    settle: t.Callable[[t.Any, Region, Draft], None] = lambda declared, region, draft: None
 
 
 # The options of the module that declare something: those for several kinds at once, then the kinds.
@@ -137,14 +139,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("zones", hosts.LISTS, hosts.plan, hosts.problems, hosts.returned, hosts.settle),
     Kind("zones", (), system_vms.plan),
     Kind("primary_storage", primary_storage.LISTS, primary_storage.plan, primary_storage.problems, primary_storage.returned),
-    Kind("image_stores", secondary_storage.IMAGE_LISTS, secondary_storage.plan_images, secondary_storage.image_problems),
+    Kind("image_stores", secondary_storage.IMAGE_LISTS, secondary_storage.plan_images, secondary_storage.image_problems, settle=secondary_storage.settle),
     Kind("staging_stores", secondary_storage.STAGING_LISTS, secondary_storage.plan_staging, secondary_storage.staging_problems),
-    Kind("object_stores", object_storage.LISTS, object_storage.plan, object_storage.problems),
+    Kind("object_stores", object_storage.LISTS, object_storage.plan, object_storage.problems, settle=object_storage.settle),
     Kind("buckets", object_storage.BUCKET_LISTS, object_storage.plan_buckets, object_storage.bucket_problems),
     Kind("disk_offerings", offerings.DISK_LISTS, offerings.plan_disk, offerings.disk_problems),
     Kind("service_offerings", offerings.SERVICE_LISTS, offerings.plan_service, offerings.service_problems),
     Kind("networks", networks.LISTS, networks.plan, networks.problems),
-    Kind("templates", templates.LISTS, templates.plan, templates.problems),
+    Kind("templates", templates.LISTS, templates.plan, templates.problems, settle=templates.settle),
     Kind("users", users.LISTS, users.plan, users.problems),
     Kind("zones", (), zones.plan_state),  # last: a zone is opened when all of it is there
 )
@@ -165,9 +167,11 @@ def declared_problems(declaration: t.Mapping[str, t.Any], prefix: str = "") -> l
 def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -> tuple[Plan, Draft]:
     """Compare what is declared (complete, as an argument spec gives it) with what is. Raises Invalid with all problems."""
     draft = Draft(declaration, prefix)
+    for text in region.warnings:
+        draft.warn(text)
     for kind, value in _declared(declaration):
         kind.plan(value, region, draft)
-    for text in region.duplicates:
+    for text in (*region.duplicates, *region.problems):
         draft.problem(text)
     return draft.plan(), draft
 
@@ -188,11 +192,14 @@ class Provider:
             raise Invalid(found)
         region = Region(self._client, within={zone["name"] for zone in self._declaration.get("zones") or ()})
         region.written, region.again_allowed = self._written, self._armed
-        if self._client is not None:
-            with reading("the region could not be read"):
-                region.read({word for kind, value in self._declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
-                for kind, value in self._declared:
-                    kind.settle(value, region)
+        if self._client is None:
+            return region
+        draft = Draft(self._declaration, self._prefix)
+        with reading("the region could not be read"):
+            region.read({word for kind, value in self._declared for word in (kind.lists(value) if callable(kind.lists) else kind.lists)})
+            for kind, value in self._declared:
+                kind.settle(value, region, draft)
+        region.problems, region.warnings = draft.problems, draft.warnings
         return region
 
     def plan(self, observed: Region) -> Plan:

@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Secondary storage: image stores for templates, ISOs and snapshots, and the staging stores of zones whose image store is not NFS.
 
-An NFS store belongs to a zone, an S3 store to the whole region, and a region has stores of one of the two only. The server looks at
-neither before it takes them, and never gives back what it was told of S3. So a bucket is proven here before it is registered; an NFS
-export is proven from the hosts, where it is mounted.
+A region has stores of NFS, which belong to zones, or of S3, which are the whole region's. The server looks at neither before it takes them, and never
+gives back what it was told of S3: a bucket is proven before it is registered, an NFS export from the hosts.
 
 PRIVATE to the collection.
 """
@@ -20,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, present
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, present, said
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, presence, record, string
@@ -70,120 +69,41 @@ S3_STATE = (
 )
 
 
-# -- image stores
-
-
 def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     exports: dict[tuple[str, str], str] = {}
+    providers: dict[str, str] = {}
     for here, item in present(declared, where, found):
-        if item["provider"] == "nfs":
-            if not item.get("zone") or not item.get("url"):
-                found.append(f"{here}: an NFS store belongs to a zone and has a url: give both")
-            if item.get("s3"):
-                found.append(f"{here}: s3 is for the provider s3 only")
-            if item.get("url"):
-                found += _url_problems(here, item["url"])
-                twin = exports.setdefault((str(item.get("zone")), location(item["url"])), item["name"])
-                if twin != item["name"]:
-                    found.append(f"{here}: has the url of {twin}, in the same zone")
-            continue
-        if item.get("zone"):
-            found.append(f"{here}: an S3 store is the whole region's, and the server refuses one with a zone: leave zone out")
-        if item.get("url"):
-            found.append(f"{here}: an S3 store has no url: s3.endpoint and s3.bucket say where it is")
-        if not item.get("s3"):
-            found.append(f"{here}: s3 is missing: say endpoint, bucket and keys")
-            continue
-        if "://" in item["s3"]["endpoint"] or "/" in item["s3"]["endpoint"]:
-            found.append(f"{here}: s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)")
-        found += object_storage.keys_problems(f"{here}: s3", item["s3"])
-    providers = {item["provider"] for item in declared if item["state"] == "present"}
-    if len(providers) > 1:
-        told = "; ".join(f"{item['name']}: {item['provider']}" for item in declared if item["state"] == "present")
+        nfs, zone, url, given = item["provider"] == "nfs", item.get("zone"), item.get("url"), item.get("s3")
+        providers[item["name"]] = item["provider"]
+        twin = exports.setdefault((str(zone), location(url)), item["name"]) if nfs and url else item["name"]
+        endpoint = given["endpoint"] if given and not nfs else ""
+        found += said(
+            here,
+            (nfs and not (zone and url), "an NFS store belongs to a zone and has a url: give both"),
+            (nfs and given, "s3 is for the provider s3 only"),
+            (nfs and url and not _NFS.fullmatch(url), f"url: '{url}' is not of the form nfs://HOST/PATH"),
+            (twin != item["name"], f"has the url of {twin}, in the same zone"),
+            (not nfs and zone, "an S3 store is the whole region's, and the server refuses one with a zone: leave zone out"),
+            (not nfs and url, "an S3 store has no url: s3.endpoint and s3.bucket say where it is"),
+            (not nfs and not given, "s3 is missing: say endpoint, bucket and keys"),
+            ("/" in endpoint, "s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)"),
+        )
+        if given and not nfs:
+            found += object_storage.keys_problems(f"{here}: s3", given)
+    if len(set(providers.values())) > 1:
+        told = "; ".join(f"{name}: {provider}" for name, provider in providers.items())
         found.append(f"{where}: a region has image stores of NFS or of S3, not both ({told}): keep those of one provider")
     return found
 
 
-def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
-    def delete(item: Item, row: Row) -> None:
-        before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
-        reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
-        draft.ensure("image_store", item["name"], before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
-
-    living = region.rows("image_stores")
-    leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
-    waits = frozenset(f"image_store/{name}" for name in leaving)
-    for here, item, row in draft.each("image_stores", declared, lambda item, _here: region.find("image_stores", item["name"]), delete):
-        if item["provider"] == "s3":
-            if row is None:  # said before it is chosen, not in every run afterwards
-                draft.warn(draft.prefix + S3_STATE)
-            _check_staging(here, region, draft)
-        else:
-            draft.has_zone(here, item["zone"], region)
-        provider = _PROVIDERS[item["provider"]]
-        others = [other for other in living if other["name"] != item["name"] and other["name"] not in leaving]
-        strange = sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider})
-        if strange:
-            draft.problem(f"{here}: the region has image stores of another provider, {', '.join(strange)}, and takes none of {provider} beside them")
-        for other in others:
-            if provider == "NFS" and other.get("zonename") == item["zone"] and location(other.get("url")) == location(item["url"]):
-                draft.problem(f"{here}: {item['url']} is registered as {other['name']} already: declare it by that name")
-        if row is None:
-            _create_image(here, item, region, draft, waits)
-        else:
-            _update_image(here, item, row, region, draft)
-
-
-def _create_image(here: str, item: Item, region: Region, draft: Draft, waits: frozenset[str]) -> None:
-    parameters: dict[str, t.Any] = {"name": item["name"], "provider": _PROVIDERS[item["provider"]]}
-    after: dict[str, t.Any] = {"provider": item["provider"]}
-    if item["provider"] == "nfs":
-        parameters["url"] = item["url"]
-        after.update(zone=item["zone"], url=item["url"])
-        # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
-        # has by then; where it has none, it puts nothing there and says nothing.
-        needs = waits | {f"zone/{item['zone']}"} | draft.ids("cluster", "host", begin=f"{item['zone']}/")
-    else:
-        given = item["s3"]
-        credentials = object_storage.credentials(f"{here}: s3", given, region, draft)
-        after.update(endpoint=given["endpoint"], bucket=given["bucket"], https=given["https"], secret_key=Secret(""))
-        if given.get("user"):
-            after["user"] = given["user"]
-        needs = waits
-        if credentials is not None:
-            after.update(secret_key=credentials.secret_key)
-            details = {"accesskey": credentials.access_key, "secretkey": credentials.secret_key, "bucket": given["bucket"], "endpoint": given["endpoint"]}
-            parameters.update(pairs("details", {**details, "usehttps": given["https"], "s3signer": _SIGNERS[given["signer"]]}))
-            if object_storage.provable(here, region, draft):
-                problem = prove_bucket(f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"], credentials, object_storage.owner(given))
-                if problem:
-                    draft.problem(f"{here}: {problem}")
-    if item.get("readonly") is not None:
-        after["readonly"] = item["readonly"]
-
-    def apply() -> None:
-        zone = {"zoneid": region.id("zones", item["zone"])} if item["provider"] == "nfs" else {}
-        row = region.made("image_stores", item["name"], region.client.call("addImageStore", **parameters, **zone)["imagestore"])
-        if item.get("readonly"):
-            region.client.call("updateImageStore", id=row["id"], readonly=True)
-
-    draft.ensure("image_store", item["name"], None, after, apply, needs=needs)
-
-
-def _update_image(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
-    instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
-    if row.get("providername") != _PROVIDERS[item["provider"]]:
-        draft.problem(f"{here}: is a store of {row.get('providername')}, and {item['provider']} is declared. {instead}")
-    elif item["provider"] == "nfs":
-        if row.get("zonename") != item["zone"]:
-            draft.problem(f"{here}: belongs to the zone {row.get('zonename')}, and {item['zone']} is declared. {instead}")
-        if location(row.get("url")) != location(item["url"]):
-            draft.problem(f"{here}: is registered with {row.get('url')}, and {item['url']} is declared. {instead}")
-    wanted = {} if item.get("readonly") is None else {"readonly": item["readonly"]}
-    now = {"readonly": bool(row.get("readonly"))}
-    draft.ensure("image_store", item["name"], now, wanted, lambda: region.client.call("updateImageStore", id=row["id"], **wanted))
+def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+    """Prove the buckets that are to be registered."""
+    for here, item, row in draft.each("image_stores", declared, region):
+        if row is None and item["provider"] == "s3":
+            given = item["s3"]
+            check = functools.partial(prove_bucket, f"http{'s' if given['https'] else ''}://{given['endpoint']}", given["bucket"])
+            object_storage.prove(here, given, object_storage.credentials(f"{here}: s3", given, region, draft), draft, check)
 
 
 def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: str) -> str:
@@ -199,18 +119,83 @@ def prove_bucket(endpoint: str, bucket: str, credentials: s3.Credentials, who: s
     return ""
 
 
-# -- staging stores
+def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+    def delete(item: Item, row: Row) -> None:
+        before = {key: row[key] for key in ("url", "zonename", "providername") if row.get(key)}
+        reason = "templates, ISOs and backups of snapshots on it are not found any more; files stay. The server refuses while some are known to be on it"
+        draft.ensure("image_store", item["name"], before, None, lambda: region.client.call("deleteImageStore", id=row["id"]), risk=Risk.LOSS, reason=reason)
+
+    leaving = {row["name"] for item in declared if item["state"] == "absent" for row in region.all("image_stores", item["name"])}
+    waits = frozenset(f"image_store/{name}" for name in leaving)
+    staged = {item["zone"] for item in draft.declaration.get("staging_stores") or () if item["state"] == "present"}
+    unstaged = [zone["name"] for zone in draft.declaration.get("zones") or () if zone["name"] not in staged]
+    for here, item, row in draft.each("image_stores", declared, region, delete):
+        if item["provider"] == "s3":
+            if row is None:  # said before it is chosen, not in every run afterwards
+                draft.warn(draft.prefix + S3_STATE)
+            for zone in unstaged:
+                draft.warn(f"{here}: the zone {zone} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
+        else:
+            draft.has_zone(here, item["zone"], region)
+        provider, place = _PROVIDERS[item["provider"]], (item.get("zone"), location(item.get("url")))
+        others = [other for other in region.rows("image_stores") if other["name"] not in (item["name"], *leaving)]
+        strange = ", ".join(sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider}))
+        twins = [other["name"] for other in others if provider == "NFS" and (other.get("zonename"), location(other.get("url"))) == place]
+        draft.refuse(
+            here,
+            (strange, f"the region has image stores of another provider, {strange}, and takes none of {provider} beside them"),
+            *((True, f"{item['url']} is registered as {name} already: declare it by that name") for name in twins),
+        )
+        _plan_image(here, item, row, region, draft, waits)
+
+
+def _plan_image(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.AbstractSet[str]) -> None:
+    name, provider, zone, url, given = (item[option] for option in ("name", "provider", "zone", "url", "s3"))
+    nfs, readonly = provider == "nfs", {} if item.get("readonly") is None else {"readonly": item["readonly"]}
+    if row is not None:
+        instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
+        known = row.get("providername")
+        draft.refuse(
+            here,
+            (known != _PROVIDERS[provider], f"is a store of {known}, and {provider} is declared. {instead}"),
+            (nfs and known == "NFS" and row.get("zonename") != zone, f"belongs to the zone {row.get('zonename')}, and {zone} is declared. {instead}"),
+            (nfs and known == "NFS" and location(row.get("url")) != location(url), f"is registered with {row.get('url')}, and {url} is declared. {instead}"),
+        )
+        now = {"readonly": bool(row.get("readonly"))}
+        draft.ensure("image_store", name, now, readonly, update=lambda after: region.client.call("updateImageStore", id=row["id"], **after))
+        return
+    after: dict[str, t.Any] = {"provider": provider, **({"zone": zone, "url": url} if nfs else {}), **readonly}
+    parameters: dict[str, t.Any] = {"name": name, "provider": _PROVIDERS[provider], **({"url": url} if nfs else {})}
+    needs = set(waits)
+    if nfs:
+        # The server puts its template of system virtual machines into a store at the moment that it is added, for the clusters that the zone
+        # has by then; where it has none, it puts nothing there and says nothing.
+        needs |= {f"zone/{zone}"} | draft.ids("cluster", "host", begin=f"{zone}/")
+    else:
+        keys = object_storage.credentials(f"{here}: s3", given, region, draft) or s3.Credentials("", Secret(""))
+        place, https = {"bucket": given["bucket"], "endpoint": given["endpoint"]}, given["https"]
+        after.update(**place, https=https, secret_key=keys.secret_key, **({"user": given["user"]} if given.get("user") else {}))
+        secrets = {"accesskey": keys.access_key, "secretkey": keys.secret_key}
+        parameters.update(pairs("details", {**secrets, **place, "usehttps": https, "s3signer": _SIGNERS[given["signer"]]}))
+
+    def create() -> None:
+        where = {"zoneid": region.id("zones", zone)} if nfs else {}
+        made = region.made("image_stores", name, region.client.call("addImageStore", **parameters, **where)["imagestore"])
+        if item.get("readonly"):
+            region.client.call("updateImageStore", id=made["id"], readonly=True)
+
+    draft.ensure("image_store", name, None, after, create, needs=needs)
 
 
 def staging_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
-    seen: set[tuple[str, str]] = set()
+    known = [(item["zone"], location(item["url"])) for item in declared]
     for number, item in enumerate(declared):
-        here = named(where, number, item, "zone")
-        found += _url_problems(here, item["url"])
-        if (item["zone"], location(item["url"])) in seen:
-            found.append(f"{here}: is declared twice: keep one of them")
-        seen.add((item["zone"], location(item["url"])))
+        found += said(
+            named(where, number, item, "zone"),
+            (not _NFS.fullmatch(item["url"]), f"url: '{item['url']}' is not of the form nfs://HOST/PATH"),
+            (known[number] in known[:number], "is declared twice: keep one of them"),
+        )
     return found
 
 
@@ -218,38 +203,21 @@ def plan_staging(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
     """Plan the staging stores. They have no name of their own: zone and url are what they are known by."""
     for number, item in enumerate(declared):
         zone, url = item["zone"], item["url"]
+        name = f"{zone}/{location(url)}"
         rows = [row for row in region.rows("staging_stores") if row.get("zonename") == zone and location(row.get("url")) == location(url)]
-        wanted = {"zone": zone, "url": url} if item["state"] == "present" else None
-        if wanted:
+        apply = functools.partial(_set_staging, region, zone, url, rows)
+        if item["state"] == "present":
             draft.has_zone(named(f"{draft.prefix}staging_stores", number, item, "zone"), zone, region)
-        if bool(rows) is (wanted is None):
-            apply = functools.partial(_delete_staging, region, rows) if rows else functools.partial(_create_staging, region, zone, url)
-            risk: dict[str, t.Any] = {"risk": Risk.LOSS, "reason": "a zone with an S3 image store cannot use it without one"} if rows else {}
-            now = {"zone": zone, "url": rows[0].get("url")} if rows else None
-            draft.ensure("staging_store", f"{zone}/{location(url)}", now, wanted, apply, needs=() if rows else [f"zone/{zone}"], **risk)
+            if not rows:
+                draft.ensure("staging_store", name, None, {"zone": zone, "url": url}, apply, needs=[f"zone/{zone}"])
+        elif rows:
+            before, reason = {"zone": zone, "url": rows[0].get("url")}, "a zone with an S3 image store cannot use it without one"
+            draft.ensure("staging_store", name, before, None, apply, risk=Risk.LOSS, reason=reason)
 
 
-def _create_staging(region: Region, zone: str, url: str) -> None:
-    region.client.call("createSecondaryStagingStore", url=url, zoneid=region.id("zones", zone), provider="NFS", scope="zone")
-
-
-def _delete_staging(region: Region, rows: t.Sequence[Row]) -> None:
+def _set_staging(region: Region, zone: str, url: str, rows: t.Sequence[Row]) -> None:
+    """Delete those that there are, or make one."""
     for row in rows:
         region.client.call("deleteSecondaryStagingStore", id=row["id"])
-
-
-# -- small things
-
-
-def _check_staging(here: str, region: Region, draft: Draft) -> None:
-    """An S3 store is of no use to a zone that has no staging store."""
-    staged = {item["zone"] for item in draft.declaration.get("staging_stores") or () if item["state"] == "present"}
-    for zone in draft.declaration.get("zones") or ():
-        if zone["name"] not in staged:
-            draft.warn(f"{here}: the zone {zone['name']} has no staging store declared (staging_stores): templates cannot get from S3 to its hosts")
-
-
-def _url_problems(here: str, url: str) -> list[str]:
-    if _NFS.fullmatch(url):
-        return []
-    return [f"{here}: url: '{url}' is not of the form nfs://HOST/PATH"]
+    if not rows:
+        region.client.call("createSecondaryStagingStore", url=url, zoneid=region.id("zones", zone), provider="NFS", scope="zone")

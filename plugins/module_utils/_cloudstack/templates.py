@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Templates of guests' disks: registered by address, downloaded by the hosts themselves (direct download) or to secondary storage.
 
-CloudStack looks at a template's file when the first guest is made of it, and says nothing of use when that fails. So what can be
-known before is looked at here: the form that RBD takes, and the checksum.
+CloudStack looks at a file when the first guest is made of it, and says nothing of use when that fails. So the form and the checksum are looked at here.
 
 PRIVATE to the collection.
 """
@@ -20,13 +19,13 @@ from urllib.parse import urlsplit
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, text
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, said, text
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.hosts import HYPERVISORS
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string
 
-HYPERVISORS = {"kvm": "KVM", "xenserver": "XenServer", "simulator": "Simulator"}
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
@@ -61,12 +60,9 @@ LISTS = ("zones", "hosts", "storage_pools", "templates")
 _SUMS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 # What the hosts unpack. On RBD they take nothing else: a plain file fails with "unsupported format", which only their log says.
 _COMPRESSED = (".gz", ".bz2", ".zip")
-# Accounts whose templates are the administrator's.
-_ACCOUNTS = ("admin", "system")
-# Hosts are back within 15 s of a server's restart (seen); until then nobody can look at an address.
-_PATIENCE = 90
+_ACCOUNTS = ("admin", "system")  # whose templates are the administrator's
+_PATIENCE = 90  # seconds for a host to come back, without which nobody can look at an address
 _CHUNK = 1 << 20
-
 # option: (key of a list, parameter of updateTemplate)
 _OWN = {
     "display_text": ("displaytext", "displaytext"),
@@ -77,116 +73,55 @@ _OWN = {
 }
 _PERMISSIONS = {"public": ("ispublic", "ispublic"), "featured": ("isfeatured", "isfeatured"), "extractable": ("isextractable", "isextractable")}
 _FIXED = {"url": "url", "format": "format", "hypervisor": "hypervisor", "direct_download": "directdownload"}
+_CHANGED = {**_OWN, **_PERMISSIONS}
 
 
 def checksum(given: str) -> tuple[str, str]:
     """A checksum as its algorithm in CloudStack's spelling and its digits: "sha256:…", "{SHA-256}…" or the digits alone. Raises ValueError."""
     match = re.fullmatch(r"(?:\{([^}]+)\}|([A-Za-z0-9-]+):)?([0-9A-Fa-f]+)", given.strip())
-    if not match or len(match.group(3)) not in _SUMS:
+    if not match or len(match[3]) not in _SUMS:
         raise ValueError(f"'{given}' is no checksum, such as sha256: and 64 hexadecimal digits")
-    algorithm = _SUMS[len(match.group(3))]
-    named = match.group(1) or match.group(2)
+    algorithm, named = _SUMS[len(match[3])], match[1] or match[2]
     if named and named.upper().replace("-", "") != algorithm.replace("-", ""):
         raise ValueError(f"'{given}' has as many digits as one of {algorithm}, not of {named}")
-    return algorithm, match.group(3).lower()
+    return algorithm, match[3].lower()
 
 
-def _sum(item: Item) -> t.Optional[str]:
-    return "{{{}}}{}".format(*checksum(item["checksum"])) if item.get("checksum") else None
+def _sum(item: Item) -> dict[str, t.Any]:
+    return {"checksum": "{{{}}}{}".format(*checksum(item["checksum"]))} if item.get("checksum") else {}
 
 
 def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
-        parts = urlsplit(item.get("url") or "")
-        if not item.get("url"):
-            found.append(f"{here}: url is missing: say where the file is")
-        elif parts.scheme not in ("http", "https", "ftp", "nfs", "metalink") or not parts.netloc:
-            found.append(f"{here}: url: '{item['url']}' is no address that the hosts can download from (http://HOST/FILE)")
-        if item.get("checksum"):
-            try:
-                checksum(item["checksum"])
-            except ValueError as error:
-                found.append(f"{here}: checksum: {error}")
-        if item["direct_download"] and item["hypervisor"] != "kvm":
-            found.append(f"{here}: direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage")
+        url, direct = item.get("url") or "", item["direct_download"] and item["hypervisor"] != "kvm"
+        scheme, host = urlsplit(url)[:2]
+        wrong = url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host)
+        found += said(
+            here,
+            (not url, "url is missing: say where the file is"),
+            (wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)"),
+            (direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage"),
+        )
+        try:
+            _sum(item)
+        except ValueError as error:
+            found.append(f"{here}: checksum: {error}")
     return found
 
 
-def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
-
-    def delete(item: Item, row: Row) -> None:
-        before = {option: row.get(key) for option, key in _FIXED.items()}
-        reason = "no guest can be made of it any more; guests that were keep their disks"
-        name = f"{item['zone']}/{item['name']}"
-        remove = {"id": row["id"], "zoneid": row.get("zoneid")}
-        draft.ensure("template", name, before, None, lambda: region.client.job("deleteTemplate", **remove), risk=Risk.LOSS, reason=reason)
-
-    zones = draft.zone_names(region)
-    for here, item, row in draft.each("templates", declared, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here), delete):
-        if item["zone"] not in zones:
-            draft.problem(f"{here}: there is no zone {item['zone']}")
-            continue
-        _check_storage(here, item, region, draft)
-        if row is not None:
-            _plan_living(here, item, row, region, draft)
-            continue
-        _check_os(here, item, region, draft)
-        _check_hosts(here, item, region, draft)
-        _check_sum(here, item, region, draft)
-        _create(item, region, draft)
-
-
-def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
-    if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
-        return
-    pools = [pool for zone, _tags, pool in offerings.pools_as_declared(region, draft) if zone == item["zone"]]
-    rbd = [pool["name"] for pool in pools if pool.get("type", "RBD") == "RBD"]
-    others = [pool["name"] for pool in pools if pool.get("type", "RBD") != "RBD"]
-    if rbd and not others:
-        draft.problem(
-            f"{here}: url: on RBD ({', '.join(sorted(set(rbd)))}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), and the guest would fail "
-            f"without a reason: compress the file (gzip -k FILE) and name the result"
-        )
-    elif rbd:
-        draft.warn(f"{here}: the file is not compressed: guests of it can be on {', '.join(sorted(others))}, and not on RBD ({', '.join(sorted(set(rbd)))})")
-
-
-def _check_os(here: str, item: Item, region: Region, draft: Draft) -> None:
-    if region.client is not None or region.rows("os_types"):
-        names = [row.get("name") or row.get("description") for row in region.rows("os_types")]
-        if item["os_type"] not in names:
-            word = item["os_type"].split()[0].lower()
-            near = [name for name in names if name and name.lower().startswith(word)][-5:]
-            draft.problem(f"{here}: os_type: CloudStack knows none of the name {item['os_type']}" + (f" (there are: {', '.join(near)} …)" if near else ""))
-
-
-def _check_hosts(here: str, item: Item, region: Region, draft: Draft) -> None:
-    """A direct download is registered through a host, which looks whether the address answers.
-
-    And a template of a hypervisor that has no host is in no list of the server, whoever asks (seen).
-    """
-    zones = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
-    clusters = [cluster for zone in zones for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
-    declared = any(cluster.get("hypervisor") == item["hypervisor"] and cluster.get("hosts") for cluster in clusters)
-    hypervisor = HYPERVISORS[item["hypervisor"]]
-    living = any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts"))
-    if not declared and not living:
-        draft.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and without one CloudStack registers no template for it: declare a host")
-
-
-def _check_sum(here: str, item: Item, region: Region, draft: Draft) -> None:
-    """Download the file of a new template once and compare. Where it cannot be had from here, the hosts are the ones to see."""
-    if not item.get("checksum") or not item["verify"] or region.client is None or not item["url"].lower().startswith(("http:", "https:")):
-        return
-    algorithm, wanted = checksum(item["checksum"])
-    try:
-        found = download_sum(item["url"], algorithm)
-    except OSError as error:
-        draft.warn(f"{here}: the file could not be compared with its checksum, for {item['url']} cannot be read from here: {error}")
-        return
-    if found != wanted:
-        draft.problem(f"{here}: checksum: the file at {item['url']} has {algorithm} {found}: mend the checksum, or the file")
+def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+    """Download the files of new templates once and compare. Where one cannot be had from here, the hosts are the ones to see."""
+    for here, item, row in draft.each("templates", declared, region, find=lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
+        url = item["url"]
+        if row is None and item["zone"] in draft.zone_names(region) and item.get("checksum") and item["verify"] and url.lower().startswith(("http:", "https:")):
+            algorithm, wanted = checksum(item["checksum"])
+            try:
+                found = download_sum(url, algorithm)
+            except OSError as error:
+                draft.warn(f"{here}: the file could not be compared with its checksum, for {url} cannot be read from here: {error}")
+                continue
+            draft.refuse(here, (found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file"))
 
 
 def download_sum(url: str, algorithm: str) -> str:
@@ -198,19 +133,66 @@ def download_sum(url: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _os_id(region: Region, name: str) -> str:
-    return str(next(row["id"] for row in region.rows("os_types") if name in (row.get("name"), row.get("description"))))
+def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
+    def delete(item: Item, row: Row) -> None:
+        before = {option: row.get(key) for option, key in _FIXED.items()}
+        reason, remove = "no guest can be made of it any more; guests that were keep their disks", {"id": row["id"], "zoneid": row.get("zoneid")}
+        name = f"{item['zone']}/{item['name']}"
+        draft.ensure("template", name, before, None, lambda: region.client.job("deleteTemplate", **remove), risk=Risk.LOSS, reason=reason)
+
+    zones = draft.zone_names(region)
+    for here, item, row in draft.each("templates", declared, region, delete, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
+        if item["zone"] not in zones:
+            draft.problem(f"{here}: there is no zone {item['zone']}")
+            continue
+        _check_storage(here, item, region, draft)
+        if row is not None:
+            _plan_living(here, item, row, region, draft)
+            continue
+        _check_os(here, item["os_type"], region, draft)
+        # A direct download is registered through a host, and a template of a hypervisor that has no host is in no list of the server (seen).
+        hypervisor, place = HYPERVISORS[item["hypervisor"]], [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
+        clusters = [cluster for zone in place for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
+        coming = any(cluster.get("hosts") and cluster.get("hypervisor") == item["hypervisor"] for cluster in clusters)
+        if not coming and not any(row.get("zonename") == item["zone"] and row.get("hypervisor") == hypervisor for row in region.rows("hosts")):
+            draft.problem(f"{here}: the zone {item['zone']} has no host with {hypervisor}, and CloudStack registers no template without one: declare a host")
+        _create(item, region, draft)
+
+
+def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
+    if not item["direct_download"] or urlsplit(item["url"]).path.lower().endswith(_COMPRESSED):
+        return
+    pools = {pool["name"]: pool.get("type", "RBD") for zone, _tags, pool in offerings.pools_as_declared(region, draft) if zone == item["zone"]}
+    rbd = ", ".join(sorted(name for name, kind in pools.items() if kind == "RBD"))
+    others = ", ".join(sorted(name for name, kind in pools.items() if kind != "RBD"))
+    if rbd and not others:
+        remedy = "and the guest would fail without a reason: compress it (gzip -k FILE) and name the result"
+        draft.problem(f"{here}: url: on RBD ({rbd}) hosts take a compressed file only ({', '.join(_COMPRESSED)}), {remedy}")
+    elif rbd:
+        draft.warn(f"{here}: the file is not compressed: guests of it can be on {others}, and not on RBD ({rbd})")
+
+
+def _os_types(region: Region) -> dict[str, str]:
+    """The ids of what CloudStack knows to be in a template, by name."""
+    return {str(row.get("name") or row.get("description")): row["id"] for row in region.rows("os_types")}
+
+
+def _check_os(here: str, name: str, region: Region, draft: Draft) -> None:
+    known = _os_types(region)
+    if name not in known and not region.empty:
+        near = ", ".join([one for one in known if one.lower().startswith(name.split()[0].lower())][-5:])
+        draft.problem(f"{here}: os_type: CloudStack knows none of the name {name}" + (f" (there are: {near} …)" if near else ""))
 
 
 def _create(item: Item, region: Region, draft: Draft) -> None:
     zone = item["zone"]
-    after = {option: item[option] for option in (*_FIXED, *_OWN, *_PERMISSIONS) if item.get(option) is not None}
-    after.update({"checksum": _sum(item)} if item.get("checksum") else {}, **({"details": dict(item["details"])} if item["details"] else {}))
+    after = {option: item[option] for option in (*_FIXED, *_CHANGED) if item.get(option) is not None}
+    after.update(**_sum(item), **({"details": dict(item["details"])} if item["details"] else {}))
 
     def apply() -> None:
-        params = {parameter: item[option] for option, (_key, parameter) in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
-        params.update(ostypeid=_os_id(region, item["os_type"]), zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
-        params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], checksum=_sum(item))
+        params = {parameter: item[option] for option, (_key, parameter) in _CHANGED.items() if item.get(option) is not None}
+        params.update(ostypeid=_os_types(region)[item["os_type"]], zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
+        params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], **_sum(item))
         params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: text(value) for key, value in item["details"].items()}))
 
         def no_host_yet(error: Exception) -> bool:
@@ -235,35 +217,26 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
         if len(now) == len(declared):
             living["checksum"], wanted["checksum"] = now, declared
     left, right = differing(living, wanted)
-    if right:
-        differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
-        draft.problem(
-            f"{here}: {differs}. A template's file cannot be changed: declare one of another name, or take this one away (state: absent) and declare it "
-            f"again afterwards; guests that were made of it keep their disks"
-        )
+    differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
+    remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
+    if draft.refuse(here, (differs, f"{differs}. A template's file cannot be changed: {remedy}")):
         return
-    fields = {**_OWN, **_PERMISSIONS}
-    after: dict[str, t.Any] = {option: item[option] for option in fields if item.get(option) is not None}
-    before: dict[str, t.Any] = {option: row.get(key) for option, (key, _parameter) in fields.items()}
-    details = row.get("details") or {}
-    before.update({f"details.{key}": details.get(key) for key in item["details"]})
-    after.update({f"details.{key}": text(value) for key, value in item["details"].items()})
+    known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
+    before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
+    after = {**{option: item[option] for option in _CHANGED if item.get(option) is not None}, **{f"details.{key}": details[key] for key in details}}
     left, right = differing(before, after)
-    if not right:
-        return
     if "os_type" in right:
-        _check_os(here, item, region, draft)
+        _check_os(here, item["os_type"], region, draft)
 
     def apply() -> None:
         own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
         if "os_type" in right:
-            own["ostypeid"] = _os_id(region, item["os_type"])
-        if any(option.startswith("details.") for option in right):
-            own.update(mapped("details", {**details, **{key: text(value) for key, value in item["details"].items()}}))
-        if own:
-            region.client.call("updateTemplate", id=row["id"], **own)
+            own["ostypeid"] = _os_types(region)[item["os_type"]]
+        if any(option.startswith("details.") for option in right):  # all of them are replaced
+            own.update(mapped("details", {**known, **details}))
         permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
-        if permissions:
-            region.client.call("updateTemplatePermissions", id=row["id"], **permissions)
+        for command, params in (("updateTemplate", own), ("updateTemplatePermissions", permissions)):
+            if params:
+                region.client.call(command, id=row["id"], **params)
 
     draft.ensure("template", f"{item['zone']}/{item['name']}", left, right, apply)

@@ -120,7 +120,7 @@ def _zone_problems(zone: Item, where: str) -> list[str]:
     found += physical_networks.problems(zone, where)
     found += [f"{here}: {name} is declared twice: keep one of them" for here, items in parts for name in twice(item["name"] for item in items)]
     given = addresses.problems(zone, where, guest, found)
-    for own in (address(host.get("address")) for _here, _zone, _pod, _cluster, host in hosts.each([zone], where)):
+    for own in (address(one.host.get("address")) for one in hosts.each([zone], where)):
         taken = [one for one in given if own is not None and one.start <= own <= one.end]
         found += [f"{one.where}: the host {own} is inside the range, which the server gives away: leave it out of the range" for one in taken]
     return found

@@ -74,7 +74,10 @@ def planned(kind: t.Any, items: list[dict[str, t.Any]], lists: t.Optional[dict[s
     sheet = Draft(declaration)
     declared = [complete(kind.OPTIONS, item) for item in items]
     assert kind.problems(declared, "x") == []
-    kind.plan(declared, Region(calls, {**LISTS, **(lists or {})}), sheet)
+    region = Region(calls, {**LISTS, **(lists or {})})
+    if kind is templates:
+        templates.settle(declared, region, sheet)
+    kind.plan(declared, region, sheet)
     return sheet, calls
 
 

@@ -57,6 +57,8 @@ def planned(
 ) -> Draft:
     sheet = Draft({"object_stores": stores, "buckets": buckets, "ceph": {"object_users": {}}, **more})
     region = Region(api, {"object_stores": list(rows), "buckets": list(bucket_rows)})
+    if api:
+        object_storage.settle(stores, region, sheet)
     object_storage.plan(stores, region, sheet)
     object_storage.plan_buckets(buckets, region, sheet)
     return sheet

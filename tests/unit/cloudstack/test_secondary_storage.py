@@ -37,7 +37,9 @@ class Api:
 def planned(*items: dict[str, t.Any], rows: t.Sequence[t.Any] = (), api: t.Any = None, **declaration: t.Any) -> Draft:
     sheet = Draft({"zones": [], "staging_stores": [], "ceph": {"object_users": {}}, **declaration})
     region = Region(api, {"zones": [{"id": "zone-id", "name": "z1"}], "image_stores": list(rows), "staging_stores": []})
-    secondary_storage.plan_images(list(items), region, sheet)
+    if api:
+        secondary_storage.settle(items, region, sheet)
+    secondary_storage.plan_images(items, region, sheet)
     return sheet
 
 
