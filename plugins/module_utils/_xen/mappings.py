@@ -26,7 +26,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xensto
 RBDMAP = "/etc/ceph/rbdmap"
 NBD_CONFS = "/etc/ceph/rbd-nbd"
 MADE = "# Made by cephstack.cloud"
-_SYS = "/sys"
 
 _BLOCK = "cephstack.cloud xen_host"
 _NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
@@ -82,10 +81,9 @@ class Mapped:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host.
+    """What is on the host. rbdmap: its text. The others by pool/image.
 
-    rbdmap: its text. confs: those of rbd-nbd's units, text by pool/image. enabled: whether the unit starts at boot. krbd, nbd: what is mapped,
-    by pool/image.
+    confs: the texts of those of rbd-nbd's units. enabled: whether the unit starts at boot. krbd, nbd: what is mapped.
     """
 
     rbdmap: str = ""
@@ -117,12 +115,9 @@ def nbd_conf(name: str) -> str:
 
 def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
-    ours = config_files.block(text, _BLOCK) or ""
-    return _entries(ours), _entries(config_files.put_block(text, _BLOCK, None))
-
-
-def _entries(text: str) -> dict[str, str]:
-    return {image: line.strip() for line in text.splitlines() for image in [_image_of(line)] if image}
+    ours, others = config_files.block(text, _BLOCK) or "", config_files.put_block(text, _BLOCK, None)
+    mine, theirs = ({_image_of(line): line.strip() for line in part.splitlines() if _image_of(line)} for part in (ours, others))
+    return mine, theirs
 
 
 def _image_of(line: str) -> str:
@@ -131,9 +126,14 @@ def _image_of(line: str) -> str:
     return "" if name.startswith("#") else name if "/" in name else f"rbd/{name}"
 
 
+def keyring_file(client: str) -> str:
+    """Where a client's keyring is, for rbd."""
+    return f"/etc/ceph/ceph.{client}.keyring"
+
+
 def rbdmap_options(client: str, option: str = "") -> str:
     """Return what follows the image in a line of rbdmap. option: ro, exclusive or ""."""
-    return f"id={client.partition('.')[2]},keyring=/etc/ceph/ceph.{client}.keyring" + (f",options='{option}'" if option else "")
+    return f"id={client.partition('.')[2]},keyring={keyring_file(client)}" + (f",options='{option}'" if option else "")
 
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
@@ -160,26 +160,24 @@ def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
     return Observed(files.read(RBDMAP) or "", confs, enabled, krbd_mapped(), parse_nbd(nbd))
 
 
-def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
+def krbd_mapped(root: str = "/sys") -> dict[str, Mapped]:
     """Return what the kernel's client has mapped, by pool/image. Snapshots and namespaces are none of ours."""
+
+    def value(path: str) -> str:
+        return (files.read(f"{root}/{path}") or "").strip()
+
     found: dict[str, Mapped] = {}
-    for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
-        number = os.path.basename(folder)
-        values = {name: (files.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
-        if values["pool_ns"] or values["current_snap"] not in ("", "-"):
-            continue
-        read_only = (files.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
-        found.setdefault(f"{values['pool']}/{values['name']}", Mapped(f"/dev/rbd{number}", read_only))
+    for number in sorted(int(os.path.basename(folder)) for folder in glob.glob(f"{root}/bus/rbd/devices/[0-9]*")):
+        pool, namespace, name, snapshot = (value(f"bus/rbd/devices/{number}/{key}") for key in ("pool", "pool_ns", "name", "current_snap"))
+        if not namespace and snapshot in ("", "-"):
+            found.setdefault(f"{pool}/{name}", Mapped(f"/dev/rbd{number}", value(f"block/rbd{number}/ro") == "1"))
     return found
 
 
 def parse_nbd(text: str) -> dict[str, Mapped]:
     """Return what "rbd device list -t nbd --format json" lists, by pool/image."""
-    found = {}
-    for item in json.loads(text or "[]"):
-        if not item.get("namespace") and item.get("snap") in (None, "", "-"):
-            found[f"{item['pool']}/{item.get('image') or item.get('name')}"] = Mapped(item["device"])
-    return found
+    items = [item for item in json.loads(text or "[]") if not item.get("namespace") and item.get("snap") in (None, "", "-")]
+    return {f"{item['pool']}/{item.get('image') or item.get('name')}": Mapped(item["device"]) for item in items}
 
 
 # -- what changes
@@ -208,7 +206,7 @@ def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, runn
         if f"mapping/{name}" in planned:
             draft.problem(f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again")
         elif users:
-            draft.problem(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
+            draft.problem(f"the image {name} is no longer declared, but {users} uses it: shut it down first, or declare it again")
         else:
             before, apply = {"entry": entries[way][name], "mapped": now is not None}, functools.partial(_forget, way, name, now, rbdmap)
             draft.ensure("mapping", name, before, None, apply, reason="no image is touched")
@@ -223,17 +221,16 @@ def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: 
     if dom0 and now and not nbd:
         current["read only"], desired["read only"] = now.read_only, one.option == "ro"
         otherwise = now.read_only != (one.option == "ro")
-    users = _users(one.name, now, running) if otherwise else []
+    users = _users(one.name, now, running) if otherwise else ""
     if users:
-        draft.problem(f"the image {one.name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
+        draft.problem(f"the image {one.name} is mapped otherwise than declared, and {users} uses it: shut it down first")
     if entry is None:
         desired = differing(current, desired)[1]  # what else is so already is not told anew
-    start = bool(otherwise or (dom0 and now is None))
-    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start)
+    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start=bool(otherwise or (dom0 and now is None)))
     draft.ensure("mapping", one.name, None if entry is None else current, desired, apply)
 
 
-def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> list[str]:
+def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> str:
     """Return the guests that use what is mapped, through whatever backend."""
     found = []
     for disk in running.disks:
@@ -241,37 +238,36 @@ def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> lis
         static = path.startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
         if static or (now and now.device in (disk.node, disk.params, path)):
             found.append(f"guest {disk.guest} ({disk.device})")
-    return found
+    return " and ".join(found)
 
 
 def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool) -> None:
     """anew: what is there and is mapped otherwise. start: whether it is mapped now, too."""
-    if one.way == "krbd":
+    if one.way == "nbd":
+        files.write(nbd_conf(one.name), one.entry, 0o644)
+        process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)
+    else:
         files.write(RBDMAP, rbdmap, 0o644)
         if anew:
             unmap_device(anew.device)
-        if start:
-            map_image(one)
-        return
-    files.write(nbd_conf(one.name), one.entry, 0o644)
-    process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)
-    if start:
+    if start and one.way == "nbd":
         systemd.restart(nbd_unit(one.name))
+    elif start:
+        map_image(one)
 
 
 def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
-    if way == "krbd":
-        if now:
-            unmap_device(now.device)
-        files.write(RBDMAP, rbdmap, 0o644)
+    if way == "nbd":
+        systemd.stop(nbd_unit(name))
+        os.unlink(nbd_conf(name))
         return
-    systemd.stop(nbd_unit(name))
-    os.unlink(nbd_conf(name))
+    if now:
+        unmap_device(now.device)
+    files.write(RBDMAP, rbdmap, 0o644)
 
 
 def map_image(one: Mapping) -> None:
-    flags = [one.flag] if one.flag else []
-    process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
+    process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *filter(None, [one.flag])], timeout=120)
 
 
 def unmap_device(device: str) -> None:

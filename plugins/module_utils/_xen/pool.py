@@ -385,8 +385,8 @@ class Provider:
         draft.ensure("pool", "default", {"repository": now}, {"repository": wanted}, apply, needs=[f"sr/{wanted}"])
 
     def _create(self, wanted: Repository, observed: Observed) -> None:
-        config, plugged = dict(wanted.config), {}
-        about = (wanted.name, wanted.description or "", wanted.kind, "user", True, {})
+        config, plugged = dict(wanted.config), dict[str, str]()
+        about: tuple[t.Any, ...] = (wanted.name, wanted.description or "", wanted.kind, "user", True, {})
         if wanted.uuid:
             reference = self._do("SR.introduce", observed, wanted.uuid, *about)
         else:

@@ -21,7 +21,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Secret, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, keyring_file, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, device, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
@@ -91,11 +91,6 @@ class Observed:
     def text(self, path: str) -> str:
         """The text of a file, "" where there is none."""
         return self.texts.get(path, ("", ""))[1]
-
-
-def keyring_file(client: str) -> str:
-    """Where a client's keyring is, for rbd."""
-    return f"/etc/ceph/ceph.{client}.keyring"
 
 
 def edit_lvm(text: str) -> str:

@@ -85,21 +85,22 @@ class Xenstore:
     def __init__(self, path: str = SOCKET) -> None:
         self.path = path
         self._socket: t.Any = None
-        self._request = 0
+        self._answers: t.Any = None
 
     def __enter__(self) -> Xenstore:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(30)
             self._socket.connect(self.path)
+            self._answers = self._socket.makefile("rb")
         except OSError as error:
             self._socket.close()
-            raise Unreachable(
-                f"xenstore at {self.path} does not answer: {error.strerror or error}; is this Xen's first domain, and does xen.service run?"
-            ) from error
+            where = f"xenstore at {self.path} does not answer: {error.strerror or error}"
+            raise Unreachable(f"{where}; is this Xen's first domain, and does xen.service run?") from error
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self._answers.close()
         self._socket.close()
 
     def names(self, path: str) -> list[str]:
@@ -121,29 +122,27 @@ class Xenstore:
         return found
 
     def _ask(self, kind: int, path: str) -> t.Optional[str]:
-        self._request += 1
         body = path.encode() + b"\0"
         try:
-            self._socket.sendall(_HEADER.pack(kind, self._request, 0, len(body)) + body)
-            answered, _request, _transaction, length = _HEADER.unpack(self._receive(_HEADER.size))
-            data = self._receive(min(length, _LONGEST)).decode("utf-8", "replace")
+            self._socket.sendall(_HEADER.pack(kind, 0, 0, len(body)) + body)
+            answered, _request, _transaction, length = _HEADER.unpack(self._answers.read(_HEADER.size))
+            (data,) = struct.unpack(f"{min(length, _LONGEST)}s", self._answers.read(min(length, _LONGEST)))
         except (OSError, struct.error) as error:
-            raise Unreachable(f"xenstore at {self.path} broke off: {error}") from error
+            why = error if isinstance(error, OSError) else "it closed the connection"
+            raise Unreachable(f"xenstore at {self.path} broke off: {why}") from error
+        text = str(data, "utf-8", "replace")
         if answered != _ERROR:
-            return data
-        said = data.rstrip("\0")
+            return text
+        said = text.rstrip("\0")
         if said == "ENOENT":
             return None
         raise Unreachable(f"xenstore at {self.path}: {path}: {said}")
 
-    def _receive(self, length: int) -> bytes:
-        data = b""
-        while len(data) < length:
-            piece = self._socket.recv(length - len(data))
-            if not piece:
-                raise OSError("it closed the connection")
-            data += piece
-        return data
+
+def look() -> Running:
+    """What runs on this host now. Raises Unreachable."""
+    with Xenstore() as store:
+        return running(store)
 
 
 def running(store: Xenstore) -> Running:
@@ -161,14 +160,9 @@ def running(store: Xenstore) -> Running:
             said = [values.get("hotplug-error", ""), errors.get(f"backend/{kind}/{domain}/{number}/error", "")]
             if said == ["", ""] or values.get("state") != str(CONNECTED):
                 said.append(store.read(f"/local/domain/{domain}/error/device/vbd/{number}/error") or "")
-            disks.append(_disk_of(kind, int(domain), names[domain], values, list(filter(None, said))))
+            if not any(said) and values.get("hotplug-status") == "error":
+                said = ["its hotplug script failed"]
+            state, error = values.get("state", "0"), "; ".join(dict.fromkeys(filter(None, said)))
+            device, params, mode, node = (values.get(key, default) for key, default in (("dev", ""), ("params", ""), ("mode", "w"), ("node", "")))
+            disks.append(Disk(int(domain), names[domain], kind, device, int(state) if state.isdigit() else 0, params, mode, node, error))
     return Running({name: int(number) for number, name in names.items()}, tuple(disks))
-
-
-def _disk_of(kind: str, domain: int, guest: str, values: t.Mapping[str, str], said: t.Sequence[str]) -> Disk:
-    """said: the errors that were found."""
-    state = values.get("state", "0")
-    if not said and values.get("hotplug-status") == "error":
-        said = ["its hotplug script failed"]
-    device, params, mode, node = (values.get(key, default) for key, default in (("dev", ""), ("params", ""), ("mode", "w"), ("node", "")))
-    return Disk(domain, guest, kind, device, int(state) if state.isdigit() else 0, params, mode, node, "; ".join(dict.fromkeys(said)))
