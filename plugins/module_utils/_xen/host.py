@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import LATE, CommandError, complete, installed, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, installed, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
 
@@ -41,17 +41,17 @@ _NEEDS = {
 TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
 _DRIVERS = ("rbd", "nbd", "xen-blkback", "xen-blkfront")
+# A configuration that is not there, so that no cluster is asked.
+_NOWHERE = "pool=none,image=none,conf=/nonexistent/ceph.conf"
 _NO_RBD = re.compile(r"Unknown (driver|protocol) '?rbd", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What was found on a host.
+    """What was found on a host. Of the last six: why something can't be used, "" where it can.
 
     dom0: whether it is Xen's first domain now. version: (4, 20), None where Xen does not run. drivers: whether the running kernel has each.
-    programs: those of Ceph that are installed.
-    tap_ctl, tapback, libxl, tapdisk_rbd, qemu_nbd, qdisk: why something can't be used, "" where it can.
-    libxl is about tapback: whether it goes with xl, which that of XCP-ng does not.
+    programs: those of Ceph that are installed. libxl: whether tapback goes with xl, which that of XCP-ng does not.
     """
 
     dom0: bool = False
@@ -109,18 +109,18 @@ def look(attach: bool = False) -> Seen:
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
     memory = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
-    major, minor = ((read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor"))
+    version = [(read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor")]
     tap_ctl = _tap_ctl()
     tapback = "" if tap_ctl else _tapback()
     return Seen(
         dom0=dom0,
-        version=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
+        version=(int(version[0]), int(version[1])) if all(part.isdigit() for part in version) else None,
         release=info.get("xen_version", ""),
         memory=int(memory[1]) // 1024 if memory else 0,
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
-        drivers={name: is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name]) for name in _DRIVERS},
+        drivers={name: is_loaded(name) or _refusal(["modprobe", "--dry-run", "--quiet", name]) is None for name in _DRIVERS},
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
@@ -150,19 +150,20 @@ def is_loaded(name: str, root: str = "") -> bool:
     return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
 
 
-def _refused(argv: list[str]) -> t.Optional[CommandError]:
+def _refusal(argv: list[str], timeout: int = 120) -> t.Optional[str]:
+    """Return what a program that fails complained of, None where it does not fail."""
     try:
-        run(argv, timeout=120)
+        run(argv, timeout=timeout)
     except CommandError as error:
-        return error
+        return error.text or str(error)
     return None
 
 
 def _tap_ctl() -> str:
     if not installed("tap-ctl"):
         return "blktap is not installed (there is no tap-ctl): name a package that has it in xen_host.packages; Debian has none"
-    error = _refused(["tap-ctl", "list"])
-    return f"blktap is installed, but tap-ctl fails: {error}" if error else ""
+    said = _refusal(["tap-ctl", "list"])
+    return f"blktap is installed, but tap-ctl fails: {said}" if said else ""
 
 
 def _tapback() -> str:
@@ -182,36 +183,29 @@ def _libxl() -> str:
     """
     with tempfile.NamedTemporaryFile(prefix="cephstack-tap-", dir="/var/tmp") as disk:
         disk.truncate(1 << 20)
-        error, said = _refused(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"]), ""
-        if error:
-            said = error.text or str(error)
-        else:
+        said = _refusal(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"])
+        if not said:
             with Xenstore() as store:
                 served = store.tree("/local/domain/0/backend/vbd3/0")
             if not any(key.endswith("/hotplug-status") and value == "connected" for key, value in served.items()):
                 said = "its hotplug script did not finish"
-        error = _refused(["xl", "block-detach", "0", "xvdz"])
-        if error and not said:
-            said = f"it could not be detached again: {error}"
+        left = _refusal(["xl", "block-detach", "0", "xvdz"])
+    said = said or (left and f"it could not be detached again: {left}")
     return f"tapback does not go with xl (it lacks blktap's pull request 394): {last_line(said)}" if said else ""
 
 
 def _tapdisk_rbd() -> str:
     """tapdisk as released has no such driver; then it says EINVAL. One that has it must say that this image is not there."""
-    error = _refused(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
-    if not error:
+    said = _refusal(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
+    if said is None:
         return "this tapdisk opened an RBD image that is not there"
-    if "No such file" in error.text or "ENOENT" in error.text:
-        return ""
-    return f"this tapdisk has no RBD driver: {last_line(error.text) or error}"
+    return "" if "No such file" in said or "ENOENT" in said else f"this tapdisk has no RBD driver: {last_line(said)}"
 
 
 def _qemu_nbd() -> str:
     if not installed("qemu-nbd") or not installed("qemu-img"):
         return "the program qemu-nbd is not installed (qemu-utils)"
-    # a configuration that is not there, so that no cluster is asked
-    options = "driver=rbd,pool=none,image=none,conf=/nonexistent/ceph.conf"
-    said = _said(["qemu-img", "info", "--image-opts", options])
+    said = _refusal(["qemu-img", "info", "--image-opts", f"driver=rbd,{_NOWHERE}"], timeout=10) or ""
     return f"qemu-nbd has no RBD driver (qemu-block-extra): {last_line(said)}" if _NO_RBD.search(said) else ""
 
 
@@ -220,23 +214,15 @@ def _qdisk() -> str:
     emulator = next((path for pattern in _EMULATORS for path in sorted(glob.glob(pattern))), None)
     if emulator is None:
         return "Xen's QEMU is not installed (qemu-system-xen)"
-    command = [emulator, "-machine", "none", "-nodefaults", "-display", "none", "-S"]
-    command += ["-blockdev", "driver=rbd,node-name=probe,pool=none,image=none,conf=/nonexistent/ceph.conf"]
-    said = _said(command)
+    # It ends by itself only where it complains; that it did not end is as good as that it knows the driver.
+    command = [emulator, "-machine", "none", "-nodefaults", "-display", "none", "-S", "-blockdev", f"driver=rbd,node-name=probe,{_NOWHERE}"]
+    said = _refusal(command, timeout=10) or ""
     if _NO_RBD.search(said) or not said:
         return f"Xen's QEMU ({emulator}) has no RBD driver: {last_line(said) or 'it ignores the option'}"
     with open(emulator, "rb") as file:
         if b"Could not stat file" in file.read():
             return f"Xen's QEMU ({emulator}) takes an image for a file and refuses what is none (hw/block/xen-block.c: Could not stat file)"
     return ""
-
-
-def _said(argv: list[str]) -> str:
-    """Return what a program complained of that ends by itself only where it complains."""
-    try:
-        return complete(argv, timeout=10).err.strip()
-    except CommandError as error:
-        return "it ran, and did not end" if error.code == LATE else error.text
 
 
 def last_line(text: str) -> str:

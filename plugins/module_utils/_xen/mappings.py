@@ -250,9 +250,7 @@ def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool
         files.write(RBDMAP, rbdmap, 0o644)
         if anew:
             unmap_device(anew.device)
-    if start and one.way == "nbd":
-        systemd.restart(nbd_unit(one.name))
-    elif start:
+    if start:
         map_image(one)
 
 
@@ -267,7 +265,15 @@ def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
 
 
 def map_image(one: Mapping) -> None:
-    process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *filter(None, [one.flag])], timeout=120)
+    """Map an image now, by rbd or by the unit of rbd-nbd, whose file is there."""
+    if one.way == "krbd":
+        process.run(["rbd", "--id", one.user, "device", "map", "-t", "krbd", one.name, *filter(None, [one.flag])], timeout=120)
+        return
+    unit = nbd_unit(one.name)
+    try:
+        systemd.restart(unit)
+    except process.CommandError as error:
+        raise process.CommandError(error.argv, error.code, f"{error.text}; {systemd.last_words(unit)}") from error
 
 
 def unmap_device(device: str) -> None:

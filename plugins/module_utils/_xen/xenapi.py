@@ -45,15 +45,12 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
 
 
 class Failure(Exception):
-    """The pool refused a call.
-
-    call: such as SR.create. code: XenAPI's word for it, HOST_OFFLINE. params: what it said of it, references among them.
-    """
+    """The pool refused a call. call: such as SR.create. code: XenAPI's word for it, HOST_OFFLINE. params: what it said of it, references among them."""
 
     def __init__(self, call: str, code: str, params: t.Sequence[str] = ()) -> None:
         self.call, self.code, self.params = call, code, list(params)
         # A backend's failure is said in its second parameter, between empty ones.
-        said = ", ".join(param for param in self.params if param)
+        said = ", ".join(filter(None, self.params))
         super().__init__(f"{call}: {code}" + (f": {said}" if said else ""))
 
 
@@ -65,21 +62,13 @@ class Session:
     """
 
     def __init__(
-        self,
-        master: str,
-        user: str,
-        password: t.Union[str, Secret],
-        validate_certs: bool = True,
-        ca_path: t.Optional[str] = None,
-        fingerprints: t.Sequence[str] = (),
-        timeout: float = 600,
+        self, master: str, user: str, password: str, validate_certs: bool = True, ca_path: str = "", fingerprints: t.Sequence[str] = (), timeout: float = 600
     ) -> None:
         remedy = ": name the authority that signed it (ca_path), or the SHA-256 fingerprint of the certificate that you trust (fingerprints)"
-        self._trust = Trust(validate_certs, ca_path, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
-        self._timeout, self.user = timeout, user
-        self._turn_to(*_address(master))
-        self._password = password if isinstance(password, Secret) else Secret(password)
+        self._trust = Trust(validate_certs, ca_path or None, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
+        self._timeout, self.user, self._password = timeout, user, Secret(password)
         self._session: t.Optional[Secret] = None
+        self._turn_to(*_address(master))
 
     def _turn_to(self, address: str, port: int) -> None:
         self.address, self._port = address, port
