@@ -224,9 +224,6 @@ def verdict(uuid: str, order: Order, before: Sectors, after: Sectors) -> list[st
     return problems
 
 
-# -- the images
-
-
 @contextlib.contextmanager
 def _pool(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> t.Iterator[t.Any]:
     try:
@@ -277,25 +274,24 @@ def _destroy(name: str) -> None:
 
 
 def _unmap(disk: xen_disks.Disk) -> None:
-    conf, unit, link = mappings.nbd_conf(disk.name), mappings.nbd_unit(disk.name), f"/dev/rbd-nbd/{disk.name}"
-    if disk.mapping is None or disk.mapping.way == "krbd":
-        mapped = mappings.krbd_mapped().get(disk.name)
-        if mapped:
-            _wait_until_free(mapped.device)
-            mappings.unmap_device(mapped.device)
-    elif os.path.exists(conf):
-        _wait_until_free(link)
-        process.run(["systemctl", "stop", unit], timeout=300)
-        os.unlink(conf)
-        with contextlib.suppress(OSError):  # there are others
-            os.rmdir(os.path.dirname(conf))
-        if os.path.lexists(link):
-            raise GuestFailed(f"{unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(unit)}")
-
-
-def _wait_until_free(device: str) -> None:
-    """Blkback lets go of a device a moment after its guest is gone."""
+    conf, unit, device = mappings.nbd_conf(disk.name), mappings.nbd_unit(disk.name), f"/dev/rbd-nbd/{disk.name}"
+    mapped = mappings.krbd_mapped().get(disk.name)
+    nbd = disk.mapping is not None and disk.mapping.way == "nbd"
+    if not (os.path.exists(conf) if nbd else mapped):
+        return
+    if mapped and not nbd:
+        device = mapped.device
+    # Blkback lets go of a device a moment after its guest is gone.
     wait_until(lambda: not (os.path.exists(device) and in_backend(device)), 10, pause=0.3)
+    if not nbd:
+        mappings.unmap_device(device)
+        return
+    process.run(["systemctl", "stop", unit], timeout=300)
+    os.unlink(conf)
+    with contextlib.suppress(OSError):  # there are others
+        os.rmdir(os.path.dirname(conf))
+    if os.path.lexists(device):
+        raise GuestFailed(f"{unit} was stopped, and {disk.name} is still mapped: {systemd.last_words(unit)}")
 
 
 def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/physical_device") -> bool:
@@ -306,9 +302,6 @@ def in_backend(device: str, backends: str = "/sys/bus/xen-backend/devices/vbd-*/
             if pathlib.Path(path).read_text("ascii").strip() == f"{os.major(number):x}:{os.minor(number):x}":
                 return True
     return False
-
-
-# -- the guest
 
 
 def configuration(name: str, uuid: str, order: Order, ramdisk: str) -> str:
@@ -354,11 +347,9 @@ def _boot(name: str, uuid: str, order: Order, folder: str) -> list[str]:
                     console.extend(piece)
             logged = log.read_bytes() if not console and log.exists() else b""  # xenconsoled keeps one where it was told to
             running = xenstore.running(store)
-            for disk in (disk for disk in running.disks if disk.guest == name):
-                if disk.state == xenstore.CONNECTED:
-                    connected.add(disk.device)
-                else:
-                    waiting[disk.device] = disk
+            own = [disk for disk in running.disks if disk.guest == name]
+            connected.update(disk.device for disk in own if disk.state == xenstore.CONNECTED)
+            waiting.update((disk.device, disk) for disk in own if disk.state != xenstore.CONNECTED)
             last = _guest.said_by((console or logged).decode("utf-8", "replace"))
             said[:] = [*complaints(disk for device, disk in waiting.items() if device not in connected), last]
             return name not in running.guests
@@ -397,7 +388,7 @@ def _xl(words: list[str]) -> None:
 
 
 def reason(said: str) -> str:
-    """Return why xl failed: what a hotplug script told libxl, else its first error."""
+    """Return why xl failed: what a hotplug script told libxl, else its first errors."""
     errors = [re.sub(r"^libxl: error: \S+\.c:\d+:[^:]*:\s*(Domain \S+?:)?", "", line).strip() for line in said.splitlines() if "error:" in line]
     scripts = [line.partition("script:")[2].strip() for line in errors if line.startswith("script:")]
     return "; ".join(dict.fromkeys(scripts)) or "; ".join(errors[:2]) or last_line(said) or "it said nothing"

@@ -26,14 +26,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xensto
 RBDMAP = "/etc/ceph/rbdmap"
 NBD_CONFS = "/etc/ceph/rbd-nbd"
 MADE = "# Made by cephstack.cloud"
-
 _BLOCK = "cephstack.cloud xen_host"
+# The options of a mapping as "rbd device map" and rbd-nbd take them.
+_FLAGS = {"": "", "ro": "--read-only", "exclusive": "--exclusive"}
 _NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image, and as whom it is opened. client: as Ceph writes it, client.x."""
+    """An image, and as whom it is opened. client: as Ceph writes it, client.x. name: pool/image. user: the client as --id takes it."""
 
     pool: str
     image: str
@@ -41,12 +42,10 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Pool and image, as Ceph's own tools take them."""
         return f"{self.pool}/{self.image}"
 
     @property
     def user(self) -> str:
-        """The client without its kind, as --id takes it."""
         return self.client[len("client.") :]
 
 
@@ -63,18 +62,11 @@ class Mapping(Image):
         if self.way == "krbd":
             return f"{self.name} {rbdmap_options(self.client, self.option)}"
         cookie = uuids.uuid5(_NAMESPACE, self.name)
-        return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={self.flag}\n"
-
-    @property
-    def flag(self) -> str:
-        """The option as "rbd device map" and rbd-nbd take it."""
-        return {"ro": "--read-only", "exclusive": "--exclusive"}.get(self.option, "")
+        return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={_FLAGS[self.option]}\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Mapped:
-    """An image that is mapped now. device: /dev/rbd0 or /dev/nbd0."""
-
     device: str
     read_only: bool = False
 
@@ -94,9 +86,6 @@ class Observed:
 
     def mapped(self, way: str, name: str) -> t.Optional[Mapped]:
         return (self.krbd if way == "krbd" else self.nbd).get(name)
-
-
-# -- what is written down
 
 
 def escaped(name: str) -> str:
@@ -146,9 +135,6 @@ def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]])
     return config_files.put_values(text or "", entries, "{}\t{}", _image_of, lambda line: "".join(line.split(None, 1)[1:]))
 
 
-# -- what is there
-
-
 def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
     """Read what is written down, and what is mapped. wanted: by pool/image. Raises CommandError, Unreachable."""
     paths = glob.glob(f"{NBD_CONFS}/*/*.conf")
@@ -178,9 +164,6 @@ def parse_nbd(text: str) -> dict[str, Mapped]:
     """Return what "rbd device list -t nbd --format json" lists, by pool/image."""
     items = [item for item in json.loads(text or "[]") if not item.get("namespace") and item.get("snap") in (None, "", "-")]
     return {f"{item['pool']}/{item.get('image') or item.get('name')}": Mapped(item["device"]) for item in items}
-
-
-# -- what changes
 
 
 def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, running: xenstore.Running, dom0: bool, prune: bool) -> None:
@@ -221,8 +204,8 @@ def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: 
     if dom0 and now and not nbd:
         current["read only"], desired["read only"] = now.read_only, one.option == "ro"
         otherwise = now.read_only != (one.option == "ro")
-    users = _users(one.name, now, running) if otherwise else ""
-    if users:
+    users = _users(one.name, now, running)
+    if otherwise and users:
         draft.problem(f"the image {one.name} is mapped otherwise than declared, and {users} uses it: shut it down first")
     if entry is None:
         desired = differing(current, desired)[1]  # what else is so already is not told anew
@@ -232,13 +215,13 @@ def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: 
 
 def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> str:
     """Return the guests that use what is mapped, through whatever backend."""
-    found = []
-    for disk in running.disks:
+
+    def uses(disk: xenstore.Disk) -> bool:
         path = disk.params.split(":", 1)[-1]
         static = path.startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
-        if static or (now and now.device in (disk.node, disk.params, path)):
-            found.append(f"guest {disk.guest} ({disk.device})")
-    return " and ".join(found)
+        return static or (now is not None and now.device in (disk.node, disk.params, path))
+
+    return " and ".join(f"guest {disk.guest} ({disk.device})" for disk in running.disks if uses(disk))
 
 
 def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool) -> None:
@@ -258,16 +241,16 @@ def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
     if way == "nbd":
         systemd.stop(nbd_unit(name))
         os.unlink(nbd_conf(name))
-        return
-    if now:
-        unmap_device(now.device)
-    files.write(RBDMAP, rbdmap, 0o644)
+    else:
+        if now:
+            unmap_device(now.device)
+        files.write(RBDMAP, rbdmap, 0o644)
 
 
 def map_image(one: Mapping) -> None:
     """Map an image now, by rbd or by the unit of rbd-nbd, whose file is there."""
     if one.way == "krbd":
-        process.run(["rbd", "--id", one.user, "device", "map", "-t", "krbd", one.name, *filter(None, [one.flag])], timeout=120)
+        process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *_FLAGS[one.option].split()], timeout=120)
         return
     unit = nbd_unit(one.name)
     try:

@@ -167,9 +167,7 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
         f"a repository of type {kind} needs {', '.join(missing)}": missing,
         **{f"{key} '{value}' {_WRITTEN[key][1]}": not re.fullmatch(_WRITTEN[key][0], value) for key, value in written.items()},
         f"server '{server}' is not {whose}": server is not None and not re.fullmatch(servers, server),
-        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": re.search(
-            r"(^|,)secret=", item.get("options") or ""
-        ),
+        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": ",secret=" in f",{item.get('options')}",
         "it can't be the default and absent": item.get("default") and not present,
     }
     problems += [f"{here}: {text}" for text, so in wrong.items() if so]
@@ -244,16 +242,12 @@ class Provider:
         if self.hosts:
             self._check_hosts(observed, draft)
         for wanted in self.wanted:
-            there, here = observed.named(wanted.name), f"repository {wanted.name}"
-            if len(there) > 1:
-                uuids = ", ".join(observed.repositories[reference]["uuid"] for reference in there)
-                draft.problem(f"{here}: the pool has {len(there)} of this name ({uuids}): rename all but one")
+            there = observed.named(wanted.name)
+            taken = _taken(wanted, there, observed)
+            if taken:
+                draft.problem(f"repository {wanted.name}: the pool has {taken}")
             elif there:
-                taken = _taken(wanted, there[0], observed)
-                if taken:
-                    draft.problem(f"{here}: the pool has one of this name {taken}: use another name{'' if wanted.present else '; nothing is taken away'}")
-                else:
-                    (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
+                (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
             elif wanted.present:
                 self._plan_creation(wanted, observed, draft)
         self._plan_default(observed, draft)
@@ -267,13 +261,13 @@ class Provider:
         for host in self.hosts:
             address, name = str(host.get("address") or "-").lower(), host["name"].lower()
             found = [reference for reference, (at, *names) in known.items() if address == at or name in names]
+            matched.update(found)
             if not found:
                 whose = f"none of the pool {observed.pool}, whose hosts are {', '.join(sorted(shown.values()))}"
                 draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is {whose}")
-            matched.update(found)
-        for there in (host for reference, host in shown.items() if reference not in matched):
-            why = "a shared repository must be reachable from every host of its pool, so declare it"
-            draft.problem(f"host {there} of the pool {observed.pool} is not in the inventory: {why}")
+        why = "a shared repository must be reachable from every host of its pool, so declare it"
+        for reference in (reference for reference in shown if reference not in matched):
+            draft.problem(f"host {shown[reference]} of the pool {observed.pool} is not in the inventory: {why}")
 
     def _plan_creation(self, wanted: Repository, observed: Observed, draft: Draft) -> None:
         here, path = f"repository {wanted.name}", wanted.config.get("device")
@@ -290,8 +284,8 @@ class Provider:
             self._judge(wanted.name, path, observed.probed.get(wanted.name, ()), draft)
         for reference in sorted(set(observed.hosts) - observed.living):
             _warn_offline(wanted, reference, observed, draft)
-        after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
-        after.update({key: value for key, value in {"description": wanted.description, "uuid": wanted.uuid}.items() if value is not None})
+        after = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config), "description": wanted.description, "uuid": wanted.uuid}
+        after = {key: value for key, value in after.items() if value is not None}
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
         draft.ensure("sr", wanted.name, None, after, lambda: self._create(wanted, observed), reason=reason)
 
@@ -303,11 +297,10 @@ class Provider:
         seen = {device(item["image"]): item["holds"] for item in self.images if item["mapped"]}
         holds, here = seen.get(path), f"repository {name}: {path}"
         if probed:
-            remedy = f"declare uuid: {probed[0]} to take it over, or another image"
-            draft.problem(f"{here} holds the repository {', '.join(probed)}, which would be lost: {remedy}")
+            draft.problem(f"{here} holds the repository {', '.join(probed)}, which would be lost: declare uuid: {probed[0]} to take it over, or another image")
         elif holds:
-            remedy = "declare another image, or its uuid if it is one"
-            draft.problem(f"{here} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: {remedy}")
+            why = "and the pool finds no repository in it: declare another image, or its uuid if it is one"
+            draft.problem(f"{here} holds {', '.join(holds)}, which would be lost, {why}")
         elif (holds is None or probed is None) and self.dry:
             draft.warn(f"{here} could not be looked at yet; if something is on it, it will be refused")
         elif holds is None:
@@ -358,9 +351,8 @@ class Provider:
         record = observed.repositories[reference]
         disks = len(record.get("VDIs") or ())
         if wanted.destroy and disks:
-            held = f"it holds {disks} disk{'s' * (disks > 1)}"
-            draft.problem(f"repository {wanted.name}: {held}: remove or move them before it is destroyed, or let it be forgotten")
-            return
+            held = f"it holds {disks} disk{'s' * (disks > 1)}: remove or move them before it is destroyed, or let it be forgotten"
+            draft.problem(f"repository {wanted.name}: {held}")
 
         def apply() -> None:
             for plug in observed.plugs(reference).values():
@@ -390,24 +382,24 @@ class Provider:
         if wanted.uuid:
             reference = self._do("SR.introduce", observed, wanted.uuid, *about)
         else:
-            # An integer is a string in XenAPI; 0 is all that there is. It plugs the hosts, but says nothing of one that fails: that is asked.
+            # 0, a string in XenAPI, is all that there is. It plugs the hosts, but says nothing of one that fails: that is asked.
             reference = self._do("SR.create", observed, observed.master, config, "0", *about)
             plugged = {record["host"]: pbd for pbd, record in self.session.records("PBD").items() if record["SR"] == reference}
         failures = []
         # The master first: it is the one that makes and changes what is on the storage.
         for host in sorted(observed.hosts, key=lambda host: host != observed.master):
             try:
-                self._plug(host, reference, config, observed, plugged.get(host))
+                self._plug(host, reference, config, observed, plugged.get(host, ""))
             except RuntimeError as error:
                 failures.append(f"{observed.label(host)}: {error}")
         if failures:
             raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
 
-    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: t.Optional[str] = None) -> None:
+    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: str = "") -> None:
         """Plug a host that is not offline. pbd: its connection, where there is one already."""
-        made = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
+        pbd = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
         if host in observed.living:
-            self._do("PBD.plug", observed, made)
+            self._do("PBD.plug", observed, pbd)
 
     def _unplug(self, plug: tuple[str, t.Mapping[str, t.Any]], observed: Observed) -> None:
         if plug[1]["currently_attached"]:
@@ -422,10 +414,9 @@ class Provider:
             raise RuntimeError(told(Failure(failure.call, failure.code, params))) from None
 
     def _name_of(self, param: str, observed: Observed) -> str:
-        if param in observed.hosts:
-            return f"host {observed.label(param)}"
-        if param in observed.repositories:
-            return f"repository {observed.label(param)}"
+        for kind, records in (("host", observed.hosts), ("repository", observed.repositories)):
+            if param in records:
+                return f"{kind} {observed.label(param)}"
         if param in observed.pbds:
             return f"the connection of {observed.label(observed.pbds[param]['host'])}"
         if param.startswith("OpaqueRef:"):
@@ -434,13 +425,12 @@ class Provider:
         return param
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        rows = []
+        rows: list[dict[str, t.Any]] = []
         for reference in (reference for wanted in self.wanted if wanted.present for reference in observed.named(wanted.name)):
             record = observed.repositories[reference]
+            rows.append({"name": record["name_label"], "uuid": record["uuid"], "type": record["type"], "default": reference == observed.default})
             hosts = {observed.label(host): bool(pbd["currently_attached"]) for host, (_pbd, pbd) in observed.plugs(reference).items()}
-            sizes = {"size": int(record["physical_size"]), "used": int(record["physical_utilisation"])}
-            of_it = {"name": record["name_label"], "uuid": record["uuid"], "type": record["type"], "default": reference == observed.default}
-            rows.append({**of_it, **sizes, "hosts": hosts})
+            rows[-1].update(size=int(record["physical_size"]), used=int(record["physical_utilisation"]), hosts=hosts)
         return {"pool": observed.pool, "master": observed.label(observed.master), "repositories": rows}
 
 
@@ -448,21 +438,23 @@ def _warn_offline(wanted: Repository, host: str, observed: Observed, draft: Draf
     draft.warn(f"repository {wanted.name}: the host {observed.label(host)} is offline; it is plugged when it is back")
 
 
-def _taken(wanted: Repository, reference: str, observed: Observed) -> str:
-    """Why a repository of the wanted one's name is not the one that was declared; "" where it is."""
-    record = observed.repositories[reference]
-    if not wanted.config:
-        return ""
-    if record["type"] != wanted.kind:
-        return f"of type {record['type']}, not {wanted.kind}"
-    if wanted.uuid and record["uuid"] != wanted.uuid:
-        return f"with the uuid {record['uuid']}, not {wanted.uuid}"
-    place = _normal({key: value for key, value in wanted.config.items() if key in _PLACE})
-    for host, (_reference, pbd) in observed.plugs(reference).items():
-        before, after = differing(_normal(pbd["device_config"]), place)
-        if after:
-            return f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.label(host)})"
-    return ""
+def _taken(wanted: Repository, there: t.Sequence[str], observed: Observed) -> str:
+    """Why those of the wanted one's name are not what was declared; "" where there is none, or it is."""
+    records = [observed.repositories[reference] for reference in there]
+    if len(records) > 1:
+        return f"{len(records)} of this name ({', '.join(record['uuid'] for record in records)}): rename all but one"
+    place, why = _normal({key: value for key, value in wanted.config.items() if key in _PLACE}), ""
+    for record in records if wanted.config else ():
+        if record["type"] != wanted.kind:
+            why = f"of type {record['type']}, not {wanted.kind}"
+        elif wanted.uuid and record["uuid"] != wanted.uuid:
+            why = f"with the uuid {record['uuid']}, not {wanted.uuid}"
+        else:
+            for host, (_reference, pbd) in observed.plugs(there[0]).items():
+                before, after = differing(_normal(pbd["device_config"]), place)
+                if after and not why:
+                    why = f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.label(host)})"
+    return why and f"one of this name {why}: use another name{'' if wanted.present else '; nothing is taken away'}"
 
 
 def _normal(config: t.Mapping[str, str]) -> dict[str, str]:

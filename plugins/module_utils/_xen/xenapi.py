@@ -80,7 +80,11 @@ class Session:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self.logout()
+        """End the session; one that is gone already has ended."""
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(Failure, Unreachable):
+                self._exchange("session.logout", session.reveal())
 
     def login(self) -> None:
         """Begin a session with the master. A member that isn't it names it. Raises Unreachable."""
@@ -99,13 +103,6 @@ class Session:
                     raise Unreachable(f"no master was found: {' names '.join([*asked, named])}") from None
                 self._turn_to(named, self._port)
 
-    def logout(self) -> None:
-        """End the session; one that is gone already has ended."""
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(Failure, Unreachable):
-                self._exchange("session.logout", session.reveal())
-
     def call(self, name: str, *args: t.Any) -> t.Any:
         """Call SR.create and the like and return its value. Raises Failure, or Unreachable where there is no answer."""
         if self._session is None:
@@ -119,8 +116,6 @@ class Session:
 
     def records(self, kind: str) -> dict[str, dict[str, t.Any]]:
         return dict(self.call(f"{kind}.get_all_records"))
-
-    # -- the wire
 
     def _exchange(self, name: str, *args: t.Any) -> t.Any:
         body = xmlrpc.client.dumps(args, name).encode("utf-8", "xmlcharrefreplace")

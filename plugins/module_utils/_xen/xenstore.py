@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<IIII")
 _LONGEST = 4096
 
 # Xen's public/io/xenbus.h
-STATES = {0: "Unknown", 1: "Initialising", 2: "InitWait", 3: "Initialised", 4: "Connected", 5: "Closing", 6: "Closed", 7: "Reconfiguring", 8: "Reconfigured"}
+STATES = ("Unknown", "Initialising", "InitWait", "Initialised", "Connected", "Closing", "Closed", "Reconfiguring", "Reconfigured")
 CONNECTED = 4
 # The kinds of backend that serve disks: the kernel's blkback, QEMU, and tapdisk (libxl's name for it since 4.20).
 _KINDS = ("vbd", "qdisk", "vbd3")
@@ -55,7 +55,7 @@ class Disk:
 
     @property
     def state_name(self) -> str:
-        return STATES.get(self.state, "Unknown")
+        return STATES[self.state] if self.state < len(STATES) else STATES[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +131,9 @@ class Xenstore:
             why = error if isinstance(error, OSError) else "it closed the connection"
             raise Unreachable(f"xenstore at {self.path} broke off: {why}") from error
         text = str(data, "utf-8", "replace")
-        if answered != _ERROR:
-            return text
-        said = text.rstrip("\0")
-        if said == "ENOENT":
-            return None
-        raise Unreachable(f"xenstore at {self.path}: {path}: {said}")
+        if answered == _ERROR and text != "ENOENT\0":
+            raise Unreachable(f"xenstore at {self.path}: {path}: {text.rstrip(chr(0))}")
+        return None if answered == _ERROR else text
 
 
 def look() -> Running:
