@@ -262,11 +262,10 @@ def in_use(disk: Disk, images: Users) -> str:
 def trouble(error: t.Any, disk: Disk) -> str:
     code = getattr(error, "errno", None)
     code = abs(code) if isinstance(code, int) else 0
-    if code == errno.ENOENT:
-        return f"the image {disk.name} is not there, or its pool is not: create it, or correct its name"
-    if code in (errno.EPERM, errno.EACCES):
-        return f"{disk.client} has no right to the image {disk.name}: add the pool {disk.pool} to the pools of its consumer"
-    return f"the image {disk.name} can't be opened as {disk.client}: {error}"
+    denied = f"{disk.client} has no right to the image {disk.name}: add the pool {disk.pool} to the pools of its consumer"
+    absent = f"the image {disk.name} is not there, or its pool is not: create it, or correct its name"
+    known = {errno.ENOENT: absent, errno.EPERM: denied, errno.EACCES: denied}
+    return known.get(code, f"the image {disk.name} can't be opened as {disk.client}: {error}")
 
 
 @dataclasses.dataclass

@@ -31,11 +31,11 @@ TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
 # Those whose images are mapped on the host, whether a guest runs or not, and by which client.
 MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
 
-# A program of Ceph, and drivers of the kernel that a backend needs.
+# Programs of Ceph, and drivers of the kernel that a backend needs.
 _NEEDS = {
-    **dict.fromkeys(("krbd_script", "krbd_static"), ("rbd", ("rbd", "xen-blkback"))),
-    "rbd_nbd": ("rbd-nbd", ("nbd", "xen-blkback")),
-    "tapdisk_aio": ("rbd", ("rbd",)),
+    **dict.fromkeys(("krbd_script", "krbd_static"), (["rbd"], ["rbd", "xen-blkback"])),
+    "rbd_nbd": (["rbd-nbd"], ["nbd", "xen-blkback"]),
+    "tapdisk_aio": (["rbd"], ["rbd"]),
 }
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
 TAP_SINCE = (4, 20)
@@ -73,8 +73,8 @@ class Seen:
 
 def reasons(seen: Seen, backend: str) -> list[str]:
     """Return why a host can't serve disks through a backend, even once it runs Xen. Empty where it can."""
-    program, drivers = _NEEDS.get(backend, ("", ()))
-    found = [f"the program {program} is not installed"] if program and program not in seen.programs else []
+    programs, drivers = _NEEDS.get(backend, ((), ()))
+    found = [f"the program {program} is not installed" for program in programs if program not in seen.programs]
     found += [f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver)]
     if backend in TAP_BACKENDS:
         if seen.version and seen.version < TAP_SINCE:
@@ -89,8 +89,8 @@ def reasons(seen: Seen, backend: str) -> list[str]:
 def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
     """Return for each backend whether the host can use it now (able), and why not."""
     booted = [] if seen.dom0 else ["this host is not Xen's first domain (yet): it must be booted into Xen"]
-    why = {backend: [*booted, *reasons(seen, backend)] for backend in BACKENDS}
-    return {backend: {"able": not why[backend], "why": "; ".join(why[backend])} for backend in BACKENDS}
+    why = {backend: "; ".join([*booted, *reasons(seen, backend)]) for backend in BACKENDS}
+    return {backend: {"able": not why[backend], "why": why[backend]} for backend in BACKENDS}
 
 
 def returned(seen: Seen) -> dict[str, t.Any]:
@@ -108,15 +108,15 @@ def look(attach: bool = False) -> Seen:
     """Find out what this host is. attach: also whether tapback goes with xl, by attaching a scratch disk to this domain for a moment."""
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
-    memory = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
-    version = [(read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor")]
+    memory = parse_info(read("/proc/meminfo") or "").get("MemTotal", "0 kB")
+    major, minor = ((read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor"))
     tap_ctl = _tap_ctl()
     tapback = "" if tap_ctl else _tapback()
     return Seen(
         dom0=dom0,
-        version=(int(version[0]), int(version[1])) if all(part.isdigit() for part in version) else None,
+        version=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
         release=info.get("xen_version", ""),
-        memory=int(memory[1]) // 1024 if memory else 0,
+        memory=int(memory.split()[0]) // 1024,
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
@@ -177,10 +177,7 @@ def _tapback() -> str:
 
 
 def _libxl() -> str:
-    """Attach a scratch disk through tapback to this very domain, as xl would to a guest.
-
-    tapback as released lets libxl wait for a state that comes too late ("libxl blktap support", blktap's pull request 394).
-    """
+    """Attach a scratch disk through tapback to this very domain, as xl would to a guest: as released it lets libxl wait for a state that comes too late."""
     with tempfile.NamedTemporaryFile(prefix="cephstack-tap-", dir="/var/tmp") as disk:
         disk.truncate(1 << 20)
         said = _refusal(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"])
@@ -226,4 +223,4 @@ def _qdisk() -> str:
 
 
 def last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    return text.strip().rpartition("\n")[2].strip()

@@ -1,10 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""XenAPI, as pools of XenServer and XCP-ng speak it: XML-RPC over HTTPS, with nothing but Python's own library.
-
-Its integers travel as strings, its references are opaque, and each answer says itself whether it is one.
-The password and the session are revealed on the wire only.
+"""XenAPI, as pools of XenServer and XCP-ng speak it: XML-RPC over HTTPS. The password and the session are revealed on the wire only.
 
 PRIVATE to the collection.
 """
@@ -125,21 +122,19 @@ class Session:
             self._server.close()
         if status != 200:
             raise Unreachable(f"{self.where} answers {name} with HTTP status {status}: is it a host of XenServer or XCP-ng?")
+        secrets = [secret.reveal() for secret in (self._password, self._session) if secret is not None]
         answer: t.Any = None
         why = ""
         try:
             (answer, *_more), _name = xmlrpc.client.loads(said)
         except (xmlrpc.client.Error, xml.parsers.expat.ExpatError, ValueError) as error:
-            why = f" ({self._clean(error)})"
+            why = f" ({hide(error, secrets)})"
         if not isinstance(answer, dict) or answer.get("Status") not in ("Success", "Failure"):
             raise Unreachable(f"{self.where} does not answer {name} as XenAPI does{why}: is it a host of XenServer or XCP-ng?")
         if answer["Status"] == "Failure":
-            code, *params = [self._clean(part) for part in answer.get("ErrorDescription") or ["UNKNOWN"]]
+            code, *params = [hide(part, secrets) for part in answer.get("ErrorDescription") or ["UNKNOWN"]]
             raise Failure(name, code, params)
         return answer.get("Value")
-
-    def _clean(self, text: t.Any) -> str:
-        return hide(text, [secret.reveal() for secret in (self._password, self._session) if secret is not None])
 
 
 def connect(options: t.Mapping[str, t.Any]) -> Session:
