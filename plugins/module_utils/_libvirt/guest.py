@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A throwaway guest on a clone: made, booted, waited for, read, and gone again.
 
-Nothing is left behind: the domain is transient and dies with the connection that made it, the clone is removed whatever happens, and
-what a killed run left is removed by the next.
+The domain is transient and dies with the connection that made it; what a killed run left is removed by the next.
 
 PRIVATE to the collection.
 """
@@ -78,9 +77,16 @@ def _run_guest(
             _stop(host, leftover)
         if not kept:
             stack.enter_context(throwaway_images(io_context, name))
+        parent = source and stack.enter_context(contextlib.closing(connection.rados.open_ioctx(source["pool"])))
         begun = time.monotonic()
-        if not kept:
-            _make_disk(connection, io_context, name, source)
+        if source:
+            rbd.RBD().clone(parent, source["image"], source["snapshot"], io_context, name)
+        elif not kept:
+            data = _guest.marker_image()
+            rbd.RBD().create(io_context, name, len(data))
+            with rbd.Image(io_context, name) as image:
+                image.write(data[: _guest.SECTOR], 0)
+                image.flush()
         first_sector, found = (_read(io_context, disk, offset) for offset in (0, _guest.MARKER_OFFSET))
         made = time.monotonic()
         console = pathlib.Path(_CONSOLES, name + ".console")
@@ -90,37 +96,19 @@ def _run_guest(
         guest = xml.Guest(name, uuid, domain_type, params["memory"], pool, disk, monitors, user, secret, str(console))
         domain = host.api.createXML(xml.write_guest(guest), host.lib.VIR_DOMAIN_START_AUTODESTROY)
         stack.callback(_stop, host, domain)
-
-        def late() -> GuestFailed:
-            return GuestFailed(f"the guest was not through within {timeout:g} s; {_console(console)}")
-
-        wait_until(lambda: not _unless_gone(host, domain.isActive), timeout, late, 0.05)
+        late = f"the guest was not through within {timeout:g} s; "
+        wait_until(lambda: not _unless_gone(host, domain.isActive), timeout, lambda: GuestFailed(late + _console(console)), 0.05)
         ended = time.monotonic()
         marker = _read(io_context, disk, _guest.MARKER_OFFSET)
         _check(marker, uuid, first_sector, found, console)
         golden = "{pool}/{image}@{snapshot}".format(**source) if source else ""
-        if source:
-            with contextlib.closing(connection.rados.open_ioctx(source["pool"])) as parent:
-                if _read(parent, source["image"], _guest.MARKER_OFFSET, source["snapshot"]).startswith(_guest.expected_marker(uuid)):
-                    raise GuestFailed(f"the guest's write went through to the golden image {golden}")
+        if source and _read(parent, source["image"], _guest.MARKER_OFFSET, source["snapshot"]).startswith(_guest.expected_marker(uuid)):
+            raise GuestFailed(f"the guest's write went through to the golden image {golden}")
     seen = {"uuid": uuid, "found": _guest.readable(found), "marker": _guest.readable(marker), "image": f"{pool}/{disk}", "golden": golden}
     return {**seen, "domain_type": domain_type, "clone_ms": round((made - begun) * 1000, 1), "guest_seconds": round(ended - made, 2)}
 
 
-def _make_disk(connection: Connection, io_context: t.Any, name: str, source: t.Optional[dict[str, str]]) -> None:
-    if source:
-        with contextlib.closing(connection.rados.open_ioctx(source["pool"])) as parent:
-            rbd.RBD().clone(parent, source["image"], source["snapshot"], io_context, name)
-        return
-    disk = _guest.marker_image()
-    rbd.RBD().create(io_context, name, len(disk))
-    with rbd.Image(io_context, name) as image:
-        image.write(disk[: _guest.SECTOR], 0)
-        image.flush()
-
-
 def _read(io_context: t.Any, name: str, offset: int, snapshot: t.Optional[str] = None) -> bytes:
-    """Return a sector of an image."""
     with rbd.Image(io_context, name, snapshot=snapshot, read_only=True) as image:
         return bytes(image.read(offset, _guest.SECTOR))
 
@@ -140,7 +128,6 @@ def _stop(host: Host, domain: t.Any) -> None:
 
 
 def _console(path: pathlib.Path) -> str:
-    """Return the last that the guest said."""
     try:
         return _guest.said_by(path.read_text("utf-8", "replace"))
     except OSError as error:

@@ -71,6 +71,7 @@ GUEST_OPTIONS: dict[str, t.Any] = {
 }
 
 
+Options = t.Mapping[str, t.Any]
 # Who else has an image open, by (client, pool/image).
 Users = t.Mapping[t.Tuple[str, str], t.Tuple[str, ...]]
 
@@ -141,7 +142,7 @@ class Observed:
     bare: bool = False
 
 
-def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.Sequence[t.Mapping[str, t.Any]], where: str = "guests") -> Wanted:
+def parse(guests: t.Sequence[Options], backend: str, consumers: t.Sequence[Options], where: str = "guests") -> Wanted:
     """Read a declaration that went through GUEST_OPTIONS. backend: of disks that name none. Raises Invalid with every problem found."""
     problems: list[str] = []
     users = {consumer["name"]: consumer for consumer in consumers if consumer.get("kind") == "xen"}
@@ -165,9 +166,7 @@ def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.
     return wanted
 
 
-def _parse_disk(
-    here: str, guest: str, item: t.Mapping[str, t.Any], backend: str, users: t.Mapping[str, t.Mapping[str, t.Any]], problems: list[str]
-) -> t.Optional[Disk]:
+def _parse_disk(here: str, guest: str, item: Options, backend: str, users: t.Mapping[str, Options], problems: list[str]) -> t.Optional[Disk]:
     """Read one disk; None where too little of it is right. users: the consumers of kind xen, by name."""
     device, pool, image, mode, exclusive = (item[key] for key in ("device", "pool", "image", "mode", "exclusive"))
     if not _DEVICE.fullmatch(device):
@@ -198,7 +197,6 @@ def contested(disks: t.Iterable[Disk]) -> bool:
 
 
 def _shared(disks: t.Sequence[Disk]) -> t.Iterator[str]:
-    """What is wrong with images that several disks are of."""
     for name in dict.fromkeys(disk.name for disk in disks):
         users = [disk for disk in disks if disk.name == name]
         who = " and ".join(f"{disk.guest} ({disk.device}, {disk.mode})" for disk in users)

@@ -87,10 +87,7 @@ Sectors = t.Mapping[str, t.Tuple[bytes, bytes]]
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What to boot. images: for each disk whether its image is made for the guest; expect, write: texts, by device.
-
-    kernel, busybox: paths. memory in MiB, timeout in seconds. conf: Ceph's configuration.
-    """
+    """What to boot. made: the devices whose images are made for the guest. expect, write: texts, by device. memory in MiB, timeout in seconds."""
 
     disks: tuple[xen_disks.Disk, ...]
     made: t.Collection[str]
@@ -201,7 +198,6 @@ def run_guest(order: Order) -> dict[str, t.Any]:
 
 
 def verdict(uuid: str, order: Order, before: Sectors, after: Sectors) -> list[str]:
-    """Return what is not as it should be."""
     problems = []
     told = ""
     for disk in sorted(order.disks, key=lambda disk: disk.mode == "r"):  # what is only read is told by the markers on the others
@@ -240,7 +236,7 @@ def _sectors(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> tuple[
 
 
 def _still_mapped(own: Disks) -> list[str]:
-    """Return the images that a hotplug script should have unmapped."""
+    """The images that a hotplug script should have unmapped."""
     mapped = mappings.krbd_mapped()
     return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
 

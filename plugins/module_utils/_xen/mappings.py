@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The images that a Xen host maps at boot, by Ceph's own rbdmap or by a unit of rbd-nbd, and what is mapped now.
-
-What a guest uses is neither unmapped nor mapped anew.
+"""The images that a Xen host maps at boot, by Ceph's own rbdmap or by a unit of rbd-nbd, and what is mapped now. What a guest uses stays as it is.
 
 PRIVATE to the collection.
 """
@@ -116,7 +114,6 @@ def _image_of(line: str) -> str:
 
 
 def keyring_file(client: str) -> str:
-    """Where a client's keyring is, for rbd."""
     return f"/etc/ceph/ceph.{client}.keyring"
 
 
@@ -225,7 +222,7 @@ def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> str
 
 
 def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool) -> None:
-    """anew: what is there and is mapped otherwise. start: whether it is mapped now, too."""
+    """anew: what is mapped otherwise. start: whether it is mapped now, too."""
     if one.way == "nbd":
         files.write(nbd_conf(one.name), one.entry, 0o644)
         process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)

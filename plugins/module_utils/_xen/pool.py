@@ -116,7 +116,6 @@ class Observed:
     probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
     def label(self, reference: str) -> str:
-        """The name of a host or a repository."""
         record = self.hosts.get(reference) or self.repositories.get(reference) or {}
         return str(record.get("name_label") or reference)
 
@@ -212,7 +211,6 @@ class Provider:
     dry: bool = False
 
     def observe(self) -> Observed:
-        """Read the pool whole; probe the images that are to become repositories."""
         try:
             (pool,) = self.session.records("pool").values()
             metrics, hosts, drivers = (self.session.records(kind) for kind in ("host_metrics", "host", "SM"))
@@ -242,6 +240,8 @@ class Provider:
         if self.hosts:
             self._check_hosts(observed, draft)
         for wanted in self.wanted:
+            for reference in sorted(set(observed.hosts) - observed.living) if wanted.present else ():
+                draft.warn(f"repository {wanted.name}: the host {observed.label(reference)} is offline; it is plugged when it is back")
             there = observed.named(wanted.name)
             taken = _taken(wanted, there, observed)
             if taken:
@@ -282,8 +282,6 @@ class Provider:
             draft.problem(f"{here}: {path} already is the repository {name}: declare it by that name, or another image")
         if path and not using and not wanted.uuid:
             self._judge(wanted.name, path, observed.probed.get(wanted.name, ()), draft)
-        for reference in sorted(set(observed.hosts) - observed.living):
-            _warn_offline(wanted, reference, observed, draft)
         after = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config), "description": wanted.description, "uuid": wanted.uuid}
         after = {key: value for key, value in after.items() if value is not None}
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
@@ -315,18 +313,13 @@ class Provider:
                 self._do(calls[key], observed, reference, value)
 
         draft.ensure("sr", wanted.name, {"shared": record["shared"], "description": record["name_description"]}, after, update=update)
-        plugs = observed.plugs(reference)
         for host in observed.hosts:
-            self._plan_plug(wanted, reference, host, plugs.get(host), observed, draft)
+            self._plan_plug(wanted, reference, host, observed, draft)
 
-    def _plan_plug(
-        self, wanted: Repository, repository: str, host: str, now: t.Optional[tuple[str, t.Mapping[str, t.Any]]], observed: Observed, draft: Draft
-    ) -> None:
+    def _plan_plug(self, wanted: Repository, repository: str, host: str, observed: Observed, draft: Draft) -> None:
         """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
-        name, living, config = f"{wanted.name}/{observed.label(host)}", host in observed.living, dict(wanted.config)
-        ensure = functools.partial(draft.ensure, "pbd", name, needs=[f"sr/{wanted.name}"])
-        if not living:
-            _warn_offline(wanted, host, observed, draft)
+        now, living, config = observed.plugs(repository).get(host), host in observed.living, dict(wanted.config)
+        ensure = functools.partial(draft.ensure, "pbd", f"{wanted.name}/{observed.label(host)}", needs=[f"sr/{wanted.name}"])
         if now is None:
             ensure(None, {"device_config": config, "attached": living}, lambda: self._plug(host, repository, config, observed))
             return
@@ -432,10 +425,6 @@ class Provider:
             hosts = {observed.label(host): bool(pbd["currently_attached"]) for host, (_pbd, pbd) in observed.plugs(reference).items()}
             rows[-1].update(size=int(record["physical_size"]), used=int(record["physical_utilisation"]), hosts=hosts)
         return {"pool": observed.pool, "master": observed.label(observed.master), "repositories": rows}
-
-
-def _warn_offline(wanted: Repository, host: str, observed: Observed, draft: Draft) -> None:
-    draft.warn(f"repository {wanted.name}: the host {observed.label(host)} is offline; it is plugged when it is back")
 
 
 def _taken(wanted: Repository, there: t.Sequence[str], observed: Observed) -> str:

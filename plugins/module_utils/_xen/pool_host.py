@@ -76,10 +76,10 @@ chmod "$2" "$t"; cat > "$t"; mv -f "$t" "$f"
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host, by path.
+    """What is on the host, by path. service: the state of rbdmap's.
 
-    texts: mode ("644") and text of files. secrets: files with keys, of which only a digest is told. devices: those that are mapped, with the
-    signatures on them ("LVM2_member"). service: the state of rbdmap's.
+    texts: mode ("644") and text of files, ("", "") of one that is not there. secrets: files with keys, of which only a digest is told.
+    devices: those that are mapped, with the signatures on them ("LVM2_member").
     """
 
     texts: t.Mapping[str, t.Tuple[str, str]]
@@ -87,10 +87,6 @@ class Observed:
     devices: t.Mapping[str, t.Tuple[str, ...]]
     tools: t.FrozenSet[str]
     service: str
-
-    def text(self, path: str) -> str:
-        """The text of a file, "" where there is none."""
-        return self.texts.get(path, ("", ""))[1]
 
 
 def edit_lvm(text: str) -> str:
@@ -148,12 +144,12 @@ class Provider:
         gone = [item for item in self.repositories if item.kind in _TOOLS and not item.present and self.absent]
         self.tools = {tool for item in present for tool in _TOOLS[item.kind]}
         self.images, leaving = ({item.image: self.clients[item.name] for item in items if item.kind == "lvm"} for items in (present, gone))
-        self.secrets, dropped = ({self._secret_file(item): self.clients[item.name] for item in items} for items in (present, gone))
+        self.secrets, dropped = (
+            {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
+            for items in (present, gone)
+        )
         self.leaving = {image: client for image, client in leaving.items() if image not in self.images}
         self.dropped = [path for path in dropped if path not in self.secrets]
-
-    def _secret_file(self, item: Repository) -> str:
-        return (keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name])
 
     def observe(self) -> Observed:
         """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
@@ -168,7 +164,8 @@ class Provider:
             said[word][name[len(self.root) :] if name.startswith(self.root) else name] = rest
         if said["other"]:
             raise Invalid([f"{path} is no file: take away what is there" for path in said["other"]])
-        texts = {path: (mode, base64.b64decode("".join(text)).decode("utf-8", "surrogateescape")) for path, (mode, *text) in said["file"].items()}
+        texts = dict.fromkeys(asked[0], ("", ""))
+        texts.update((path, (mode, base64.b64decode("".join(text)).decode("utf-8", "surrogateescape"))) for path, (mode, *text) in said["file"].items())
         secrets = {
             path: keyring_files.File(True, Secret(digest), owner, group, f"{int(mode, 8):04o}") for path, (mode, owner, group, digest) in said["secret"].items()
         }
@@ -183,7 +180,7 @@ class Provider:
             self._plan_text(draft, CONF, observed, lambda text: ceph_conf.edit_conf(text, {"fsid": self.fsid, "mon_host": self.mon_host}))
         for path, client in self.secrets.items():
             self._plan_secret(draft, path, client, observed)
-        if self.images or (self.leaving and observed.text(RBDMAP)):
+        if self.images or (self.leaving and observed.texts[RBDMAP][1]):
             entries = {**dict.fromkeys(self.leaving), **{image: rbdmap_options(client) for image, client in self.images.items()}}
             self._plan_text(draft, RBDMAP, observed, lambda text: edit_rbdmap(text, entries))
         if self.images:
@@ -208,12 +205,12 @@ class Provider:
         missing = sorted(self.tools - observed.tools)
         if missing:
             draft.problem(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host")
-        there = ceph_conf.conf_value(observed.text(CONF), "fsid")
+        there = ceph_conf.conf_value(observed.texts[CONF][1], "fsid")
         if there and there != self.fsid:
             draft.problem(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
 
     def _plan_text(self, draft: Draft, path: str, observed: Observed, edit: t.Callable[[str], str]) -> None:
-        mode, now = observed.texts.get(path, ("", ""))
+        mode, now = observed.texts[path]
         try:
             text = edit(now)
         except ValueError as error:
@@ -238,7 +235,6 @@ class Provider:
         self._run(f"{path} could not be written", _script(_WRITE, self.root + path, mode, owner), content)
 
     def _command(self, *words: str) -> t.Callable[[], None]:
-        """What runs a command there."""
         command = shlex.join(words)
         return functools.partial(self._run, command, f"PATH=$PATH:/usr/sbin:/sbin; {command}", b"")
 

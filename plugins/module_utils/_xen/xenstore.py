@@ -66,7 +66,6 @@ class Running:
     disks: tuple[Disk, ...]
 
     def disk(self, guest: str, device: str) -> t.Optional[Disk]:
-        """A guest's disk, None where it has none of this name."""
         return next((disk for disk in self.disks if (disk.guest, disk.device) == (guest, device)), None)
 
 
@@ -104,11 +103,9 @@ class Xenstore:
         self._socket.close()
 
     def names(self, path: str) -> list[str]:
-        """Return the names below a path, none where it is not there."""
         return [name for name in (self._ask(_DIRECTORY, path) or "").split("\0") if name]
 
     def read(self, path: str) -> t.Optional[str]:
-        """Return a value, None where the path is not there."""
         return self._ask(_READ, path)
 
     def tree(self, path: str) -> dict[str, str]:
@@ -137,7 +134,6 @@ class Xenstore:
 
 
 def look() -> Running:
-    """What runs on this host now. Raises Unreachable."""
     with Xenstore() as store:
         return running(store)
 
