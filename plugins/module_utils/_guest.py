@@ -23,11 +23,9 @@ MAGIC = b"cephstack-guest "
 # Of a guest and of images made for it, followed by the host's name.
 PREFIX = "cephstack-guest."
 # Where a guest writes its marker, in bytes from the beginning of its disk, and how much of the disk it may use for it.
-MARKER_OFFSET = SECTOR
-MARKER_LENGTH = SECTOR
+MARKER_OFFSET = MARKER_LENGTH = SECTOR
 # What the guest of probe_sector writes to port 0xe9, and QEMU's exit code where it was told to stop: (0x10 << 1) | 1.
-PROBE_LETTER = b"K"
-PROBE_EXIT = 33
+PROBE_LETTER, PROBE_EXIT = b"K", 33
 
 
 class GuestFailed(Exception):
@@ -160,9 +158,9 @@ def linux_image(kernel: bytes, initramfs: bytes, command_line: str) -> bytes:
     struct.pack_into("<II", setup, 0x218, _INITRAMFS_ADDRESS, len(initramfs))
     struct.pack_into("<HBBI", setup, 0x224, _COMMAND_LINE - 0x200, 0, 0, 0x90000 + _COMMAND_LINE)
     body, archive = _pieces(kernel[length:]), _pieces(initramfs)
-    gdt = bytes(16) + _descriptor(0x10000) + _descriptor(0x100000) + bytes(16)
+    source, target = (struct.pack("<HHBBBB", 0xFFFF, base & 0xFFFF, base >> 16 & 0xFF, 0x93, 0, base >> 24) for base in (0x10000, 0x100000))
     data = {
-        0x160: gdt,
+        0x160: bytes(16) + source + target + bytes(16),
         0x190: struct.pack("<BBHHHQ", 16, 0, _PIECE // SECTOR, 0, 0x1000, _PIECES_LBA),
         0x1A0: struct.pack("<BBHHHQ", 16, 0, _SETUP_SECTORS, 0, 0x9000, _SETUP_LBA),
         0x1B0: struct.pack("<HHB", len(body) // _PIECE, len(archive) // _PIECE, 0),
@@ -173,10 +171,6 @@ def linux_image(kernel: bytes, initramfs: bytes, command_line: str) -> bytes:
 
 def _pieces(data: bytes) -> bytes:
     return data.ljust(-(-len(data) // _PIECE) * _PIECE, b"\0")
-
-
-def _descriptor(base: int) -> bytes:
-    return struct.pack("<HHBBBB", 0xFFFF, base & 0xFFFF, base >> 16 & 0xFF, 0x93, 0, base >> 24)
 
 
 # How the programme of a Linux guest begins, on whatever hypervisor.
@@ -203,19 +197,11 @@ poweroff -f
 def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str]) -> dict[str, bytes]:
     """Return the kernel modules to load, by file name, each after those it needs. One that is not there is built into the kernel."""
     order: dict[str, bytes] = {}
-
-    def add(name: str) -> None:
-        if name not in there or f"{name}.ko" in order:
-            return
-        data = there[name]
-        data = lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
+    for name in (name for name in wanted if name in there):
+        data = lzma.decompress(there[name]) if there[name].startswith(b"\xfd7zXZ") else there[name]
         needs = re.search(rb"\0depends=([^\0]*)\0", data)
-        for need in needs[1].decode().split(",") if needs else ():
-            add(need.replace("-", "_"))
-        order[f"{name}.ko"] = data
-
-    for name in wanted:
-        add(name)
+        order.update(load_order(there, needs[1].decode().replace("-", "_").split(",") if needs else ()))
+        order.setdefault(f"{name}.ko", data)
     return order
 
 

@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The RBD disks of Xen guests: what xl is told of them, and what is mapped on the host for them.
-
-A guest that runs is never touched: what differs for it counts from its next creation on, and what it uses is not unmapped.
+"""The RBD disks of Xen guests: what xl is told of them, from a guest's next creation on, and what is mapped on the host for them.
 
 PRIVATE to the collection.
 """
@@ -37,7 +35,6 @@ except ImportError:
 
 FRAGMENTS = "/etc/xen/disks"
 SCRIPTS = "/etc/xen/scripts"
-
 # What passes unharmed through xl's configuration, a hotplug script's target and rbdmap.
 _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A throwaway paravirtual guest on RBD images: made, booted, watched, read, and gone again.
 
-It runs the first domain's own kernel with a busybox, reads its disks, writes its marker where guests of KVM write theirs, and powers off.
-What counts is what librbd finds in the images afterwards; the console only serves to say why something failed.
+It runs the first domain's own kernel with a busybox. What counts is what librbd finds in the images afterwards; the console only tells why it failed.
 
 PRIVATE to the collection.
 """
@@ -186,10 +185,8 @@ def run_guest(order: Order) -> dict[str, t.Any]:
         problems = verdict(uuid, order, before, after)
         if problems:
             raise GuestFailed("; ".join([*problems, *said]))
-        wait_until(lambda: not _still_mapped(own), 15, pause=0.3)
-        left = _still_mapped(own)
-        if left:
-            raise GuestFailed(f"the guest is gone, and its hotplug script left {', '.join(left)} mapped")
+        left = "the guest is gone, and its hotplug script left {} mapped"
+        wait_until(lambda: not _still_mapped(own), 15, lambda: GuestFailed(left.format(", ".join(_still_mapped(own)))), 0.3)
     rows = [{key: getattr(disk, key) for key in ("device", "pool", "image", "backend", "mode")} for disk in order.disks]
     for row in rows:
         row["read"] = readable(before[row["device"]][1])

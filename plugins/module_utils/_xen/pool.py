@@ -61,8 +61,6 @@ _SERVERS = {"nfs": (r"[^\s/,]+", "one name or address"), "cephfs": (r"[^\s/,]+(,
 # The keys of a device_config that say where the data are. Others say how they are reached.
 _PLACE = {"device", "server", "serverpath"}
 _DEVICES = "/dev/rbd/"
-# CephFSSR.py's own default
-_CEPH_PORT = 6789
 # More than a code can say, by SR_BACKEND_FAILURE_* (drivers/XE_SR_ERRORCODES.xml of sm) and a word of what was said.
 _HINTS = (
     ("SR_BACKEND_FAILURE_47", "ceph is not installed", "install ceph-common on every host of the pool"),
@@ -184,7 +182,7 @@ def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
     filesystem = f"mds_namespace={item['filesystem']}" if item.get("filesystem") else ""
     options = (f"name={item['client'].partition('.')[2]}", f"secretfile={secret_file(item['client'])}", filesystem, item.get("options"))
     config["options"] = ",".join(filter(None, options))
-    if item.get("port") not in (None, _CEPH_PORT):
+    if item.get("port") not in (None, 6789):  # CephFSSR.py's own default
         config["serverport"] = str(item["port"])
     return config
 
@@ -326,7 +324,7 @@ class Provider:
         reference, record = now
         left, right = differing(_normal(record["device_config"]), _normal(config))
         # What only another declaration had is no longer wanted; what a driver added for itself stays.
-        dropped = {key: record["device_config"][key] for key in ("options", "serverport", "nfsversion") if key in record["device_config"] and key not in config}
+        dropped = {key: value for key, value in record["device_config"].items() if key in ("options", "serverport", "nfsversion") and key not in config}
 
         def again() -> None:
             self._unplug(now, observed)

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host of a XenServer or XCP-ng pool needs for repositories on RBD and CephFS: keys, ceph.conf, rbdmap, LVM's eyes.
 
-The Python of such a host (3.6, or 2.7) is too old for Ansible's modules, so all that runs there is a shell. A secret goes there by standard input,
-into its file and nowhere else; what comes back of one is its digest.
+All that runs there is a shell: its Python is too old for Ansible's modules. A secret goes there by standard input; what comes back is its digest.
 
 PRIVATE to the collection.
 """
