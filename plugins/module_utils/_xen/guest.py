@@ -48,13 +48,10 @@ _CONSOLE_LOG = "/var/log/xen/console/guest-{}.log"
 _INIT = """uuid=$(tr -d '\\n-' < /sys/hypervisor/uuid | tr a-f A-F)
 sum() { dd if=/dev/$1 bs=512 skip=$2 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }
 write() { dd if=/marker of=/dev/$1 bs=512 seek=1 count=1 conv=sync,notrunc,fsync 2>/failed || { cat /failed; return 1; }; }
-list() {
-cat <<'END'
+cat > /list <<'END'
 {disks}
 END
-}
 others=
-list > /list
 while read -r device mode text; do
   waited=0
   while [ ! -b /dev/$device ] && [ $waited -lt 600 ]; do usleep 100000; waited=$((waited + 1)); done

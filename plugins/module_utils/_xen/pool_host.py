@@ -143,10 +143,8 @@ class Provider:
         gone = [item for item in self.repositories if item.kind in _TOOLS and not item.present and self.absent]
         self.tools = {tool for item in present for tool in _TOOLS[item.kind]}
         self.images, leaving = ({item.image: self.clients[item.name] for item in items if item.kind == "lvm"} for items in (present, gone))
-        self.secrets, dropped = (
-            {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
-            for items in (present, gone)
-        )
+        place = {"lvm": keyring_file, "cephfs": secret_file}
+        self.secrets, dropped = ({place[item.kind](self.clients[item.name]): self.clients[item.name] for item in items} for items in (present, gone))
         self.leaving = {image: client for image, client in leaving.items() if image not in self.images}
         self.dropped = [path for path in dropped if path not in self.secrets]
 
@@ -165,9 +163,8 @@ class Provider:
             raise Invalid([f"{path} is no file: take away what is there" for path in said["other"]])
         texts = dict.fromkeys(asked[0], ("", ""))
         texts.update((path, (mode, base64.b64decode("".join(text)).decode("utf-8", "surrogateescape"))) for path, (mode, *text) in said["file"].items())
-        secrets = {
-            path: keyring_files.File(True, Secret(digest), owner, group, f"{int(mode, 8):04o}") for path, (mode, owner, group, digest) in said["secret"].items()
-        }
+        keyed = said["secret"].items()
+        secrets = {path: keyring_files.File(True, Secret(digest), owner, group, mode.zfill(4)) for path, (mode, owner, group, digest) in keyed}
         devices = {path: tuple(holds) for path, holds in said["device"].items()}
         return Observed(texts, secrets, devices, frozenset(said["tool"]), "".join(said["service"].get("rbdmap", ())))
 
