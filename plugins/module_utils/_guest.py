@@ -1,18 +1,10 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests made of bytes: what a hypervisor can boot to prove itself, with no download and no boot loader of others.
+"""Guests made of bytes: what a hypervisor can boot to prove itself, with no download and no boot loader of others. And what is believed of them.
 
-Three of them, all for the BIOS of a PC:
-
-- marker_image: 512 bytes of code. It writes its marker to the second sector of its disk and powers off. A tenth of a second.
-- probe_sector: it enters long mode, as every kernel does, writes one letter to QEMU's debug port and stops QEMU.
-- linux_image: a Linux kernel with an initramfs, and 150 bytes that load them. It writes the same marker, from Linux.
-
-The marker says which virtual machine wrote it: "cephstack-guest " and the domain's UUID as 32 upper-case hex digits, which no image can
-know beforehand. The code stands below as machine code beside its assembly, so that nothing is needed to build it.
-
-Pure: imports nothing of Ansible, Ceph or libvirt.
+A guest's marker says which virtual machine wrote it: "cephstack-guest " and the domain's UUID as 32 upper-case hex digits, which no image can know
+beforehand. Those for the BIOS of a PC stand below as machine code beside their assembly, so that nothing is needed to build them.
 
 PRIVATE to the collection.
 """
@@ -20,6 +12,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import lzma
 import re
 import struct
@@ -27,14 +20,16 @@ import typing as t
 
 SECTOR = 512
 MAGIC = b"cephstack-guest "
+# Of a guest and of images made for it, followed by the host's name.
+PREFIX = "cephstack-guest."
 # Where a guest writes its marker, in bytes from the beginning of its disk, and how much of the disk it may use for it.
-MARKER_OFFSET = SECTOR
-MARKER_LENGTH = SECTOR
+MARKER_OFFSET = MARKER_LENGTH = SECTOR
 # What the guest of probe_sector writes to port 0xe9, and QEMU's exit code where it was told to stop: (0x10 << 1) | 1.
-PROBE_LETTER = b"K"
-PROBE_EXIT = 33
+PROBE_LETTER, PROBE_EXIT = b"K", 33
 
-_SIGNATURE = b"\x55\xaa"
+
+class GuestFailed(Exception):
+    """The guest did not do what it should have done. Says what, and what the hypervisor and its console said."""
 
 
 def expected_marker(uuid: str) -> bytes:
@@ -48,6 +43,17 @@ def readable(data: bytes) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def sums(first: bytes, found: bytes) -> str:
+    """Return what a Linux guest's marker says of what it read: its disk's first sector, and what was where the marker goes."""
+    return " read {} found {}".format(*(hashlib.md5(sector, usedforsecurity=False).hexdigest() for sector in (first, found)))
+
+
+def said_by(console: str) -> str:
+    """Return the last that the guest said, as the end of a sentence."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", console).replace("\r", "").strip()[-600:]
+    return f"its console ends with: {text}" if text else "its console said nothing"
+
+
 def _sector(code: str, data: t.Mapping[int, bytes]) -> bytes:
     """Return a boot sector: the hex digits before each "#" of code, then data at its offsets."""
     text = "".join(line.partition("#")[0] for line in code.splitlines())
@@ -56,7 +62,7 @@ def _sector(code: str, data: t.Mapping[int, bytes]) -> bytes:
         if any(sector[offset : offset + len(value)]):
             raise ValueError(f"the boot sector's code reaches into its data at {offset:#x}")
         sector[offset : offset + len(value)] = value
-    sector[510:] = _SIGNATURE
+    sector[510:] = b"\x55\xaa"
     return bytes(sector)
 
 
@@ -75,14 +81,12 @@ f4 ebfd                         # end:  hlt; jmp end
 3c0a 1c69 2f aa c3              # hex:  cmp al,10; sbb al,0x69; das; stosb; ret         the old trick from a nibble to its digit
 """
 
-# Where a guest is to stay, it halts here for ever: hlt, and a jump back to it, in place of the first step to power off.
-_POWER_OFF, _STAY = "b80753", "f4ebfd"
-
 
 def marker_image(sectors: int = 2048, stays: bool = False) -> bytes:
     """Return the disk of the guest that writes its marker and powers off. sectors: its size, 1 MiB by default. stays: it halts, and runs on."""
     packet = struct.pack("<BBHHHQ", 16, 0, 1, 0x7E00, 0, MARKER_OFFSET // SECTOR)
-    code = _MARKER_CODE.replace(_POWER_OFF, _STAY, 1) if stays else _MARKER_CODE
+    # hlt, and a jump back to it, in the place of the first step to power off
+    code = _MARKER_CODE.replace("b80753", "f4ebfd", 1) if stays else _MARKER_CODE
     return _sector(code, {0x1A0: MAGIC, 0x1B0: packet}).ljust(sectors * SECTOR, b"\0")
 
 
@@ -154,9 +158,9 @@ def linux_image(kernel: bytes, initramfs: bytes, command_line: str) -> bytes:
     struct.pack_into("<II", setup, 0x218, _INITRAMFS_ADDRESS, len(initramfs))
     struct.pack_into("<HBBI", setup, 0x224, _COMMAND_LINE - 0x200, 0, 0, 0x90000 + _COMMAND_LINE)
     body, archive = _pieces(kernel[length:]), _pieces(initramfs)
-    gdt = bytes(16) + _descriptor(0x10000) + _descriptor(0x100000) + bytes(16)
+    source, target = (struct.pack("<HHBBBB", 0xFFFF, base & 0xFFFF, base >> 16 & 0xFF, 0x93, 0, base >> 24) for base in (0x10000, 0x100000))
     data = {
-        0x160: gdt,
+        0x160: bytes(16) + source + target + bytes(16),
         0x190: struct.pack("<BBHHHQ", 16, 0, _PIECE // SECTOR, 0, 0x1000, _PIECES_LBA),
         0x1A0: struct.pack("<BBHHHQ", 16, 0, _SETUP_SECTORS, 0, 0x9000, _SETUP_LBA),
         0x1B0: struct.pack("<HHB", len(body) // _PIECE, len(archive) // _PIECE, 0),
@@ -169,23 +173,19 @@ def _pieces(data: bytes) -> bytes:
     return data.ljust(-(-len(data) // _PIECE) * _PIECE, b"\0")
 
 
-def _descriptor(base: int) -> bytes:
-    return struct.pack("<HHBBBB", 0xFFFF, base & 0xFFFF, base >> 16 & 0xFF, 0x93, 0, base >> 24)
-
-
-# The programme of the Linux guest. It reads its disk (the sums of the first sector, and of what was where the marker goes) and writes them into
-# the marker.
-_INIT = """#!/bin/busybox sh
+# How the programme of a Linux guest begins, on whatever hypervisor.
+BEGIN = """#!/bin/busybox sh
 export PATH=/bin
 busybox mount -t proc proc /proc
 busybox --install -s /bin
 mount -t devtmpfs dev /dev
 mount -t sysfs sys /sys
 for module in $(cat /modules/order); do insmod /modules/$module; done
-waited=0
+"""
+_INIT = f"""{BEGIN}waited=0
 while [ ! -b /dev/vda ] && [ $waited -lt 100 ]; do usleep 100000; waited=$((waited + 1)); done
 uuid=$(tr -d '\\n-' < /sys/class/dmi/id/product_uuid | tr a-f A-F)
-sum() { dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }
+sum() {{ dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }}
 printf 'cephstack-guest %s linux %s read %s found %s\\n' "$uuid" "$(uname -r)" "$(sum 0)" "$(sum 1)" > /marker
 dd if=/marker of=/dev/vda bs=512 seek=1 conv=sync,notrunc,fsync 2>/dev/null
 cat /marker
@@ -197,27 +197,18 @@ poweroff -f
 def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str]) -> dict[str, bytes]:
     """Return the kernel modules to load, by file name, each after those it needs. One that is not there is built into the kernel."""
     order: dict[str, bytes] = {}
-
-    def add(name: str) -> None:
-        if name not in there or f"{name}.ko" in order:
-            return
-        data = there[name]
-        data = lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
+    for name in (name for name in wanted if name in there):
+        data = lzma.decompress(there[name]) if there[name].startswith(b"\xfd7zXZ") else there[name]
         needs = re.search(rb"\0depends=([^\0]*)\0", data)
-        for need in needs[1].decode().split(",") if needs else ():
-            add(need.replace("-", "_"))
-        order[f"{name}.ko"] = data
-
-    for name in wanted:
-        add(name)
+        order.update(load_order(there, needs[1].decode().replace("-", "_").split(",") if needs else ()))
+        order.setdefault(f"{name}.ko", data)
     return order
 
 
 def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT) -> bytes:
     """Return a compressed initramfs that writes the marker. modules: kernel modules by file name, in the order to load them. init: its programme."""
     files: list[tuple[str, int, bytes]] = [(name, 0o040755, b"") for name in ("bin", "dev", "modules", "proc", "sys")]
-    files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode())]
-    files += [("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
+    files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode()), ("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
     return gzip.compress(cpio(files), 6, mtime=0)
 
@@ -228,8 +219,7 @@ def cpio(files: t.Iterable[tuple[str, int, bytes]]) -> bytes:
     for number, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):
         encoded = name.encode() + b"\0"
         fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
-        out += b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
-        out += bytes(-len(out) % 4)
-        out += data
-        out += bytes(-len(out) % 4)
+        for part in (b"070701" + b"".join(b"%08X" % field for field in fields) + encoded, data):
+            out += part
+            out += bytes(-len(out) % 4)
     return bytes(out)

@@ -188,11 +188,9 @@ def main() -> None:
     domain_type = params["domain_type"]
     if domain_type == "auto":
         domain_type = "kvm" if probe(2.5).domain_type == "kvm" else "qemu"
-    golden = params["golden"] and (params["golden"]["pool"], params["golden"]["image"], params["golden"]["snapshot"])
-    image = params["image"] and (params["image"]["pool"], params["image"]["image"])
     try:
         with Host(params["uri"]) as host:
-            guests, problems = run_guests(host, params["connection"], params["consumers"], golden, image, domain_type, params["memory"], params["timeout"])
+            guests, problems = run_guests(host, params, domain_type)
     except Unreachable as error:
         module.fail_json(msg=str(error))
     if problems:

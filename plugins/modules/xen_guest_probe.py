@@ -161,11 +161,12 @@ problems:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, integer, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS, OPTIONS
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import GuestFailed, parse, run_guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import parse, run_guest
 
 DISK = {
     **DISK_OPTIONS,

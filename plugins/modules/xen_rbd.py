@@ -156,7 +156,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_is_near, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, records
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, parse
@@ -178,9 +178,8 @@ def main() -> None:
         wanted = parse(params["guests"], params["backend"], params["consumers"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if wanted.disks and not (module.check_mode and not binding_is_near("rbd")):
-        require_binding(module, "rados", "python3-rados")
-        require_binding(module, "rbd", "python3-rbd")
+    if wanted.disks and binding_or_dry_run(module, "rbd", "python3-rbd"):
+        require_binding(module)
     run_module(module, Provider(wanted, params["conf"], params["prune"], module.check_mode))
 
 

@@ -14,7 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, contested, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import TAP_BACKENDS
 
 OPTIONS: dict[str, t.Any] = {
@@ -41,17 +41,15 @@ def problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[
         if roles["osds"] in host.groups:
             warnings.append(f"{host.name}: maps images by the kernel and holds OSDs: when memory is short they can wait for each other for ever. Use two hosts")
         try:
-            wrong, disks = _of_host(host)
+            for disk in _disks(host, found):
+                everywhere.setdefault(disk.name, []).append((host.name, disk))
         except Invalid as error:
-            wrong, disks = error.problems, []
-        found += wrong
-        for disk in disks:
-            everywhere.setdefault(disk.name, []).append((host.name, disk))
+            found += error.problems
     return found + [f"xen_host.guests: {text}" for image, users in everywhere.items() for text in _across(image, users)], warnings
 
 
-def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
-    """Return what is wrong with one host's backends, and its disks. Raises Invalid where they can't be told."""
+def _disks(host: Host, found: list[str]) -> list[Disk]:
+    """Return one host's disks, and add what is wrong with its backends to what was found. Raises Invalid where they can't be told."""
     given = host.variables.get("xen_host") or {}
     if not isinstance(given, t.Mapping):
         raise Invalid([f"{host.name}: xen_host is no dictionary: write its options below it"])
@@ -62,22 +60,21 @@ def _of_host(host: Host) -> tuple[list[str], list[Disk]]:
     declared = checked.validated_parameters
     disks = parse(declared["guests"], declared["rbd_backend"], host.variables.get("consumers") or [], f"{host.name}: xen_host.guests").disks
     system, version = str(host.facts.get("distribution", "")), str(host.facts.get("distribution_version", "")).partition(".")[0]
-    without = WITHOUT_TAP.get((system, version))
-    backends = sorted({declared["rbd_backend"], *(disk.backend for disk in disks)} & {*TAP_BACKENDS}) if without else []
-    has = f"and {system} {version} has {without}: use krbd_script or rbd_nbd"
-    return [f"{host.name}: xen_host: the backend {backend} needs Xen 4.20, {has}" for backend in backends], disks
+    if (system, version) in WITHOUT_TAP:
+        has = f"and {system} {version} has {WITHOUT_TAP[(system, version)]}: use krbd_script or rbd_nbd"
+        backends = {declared["rbd_backend"], *(disk.backend for disk in disks)} & {*TAP_BACKENDS}
+        found += [f"{host.name}: xen_host: the backend {backend} needs Xen 4.20, {has}" for backend in sorted(backends)]
+    return disks
 
 
-def _across(image: str, users: t.Sequence[tuple[str, Disk]]) -> list[str]:
+def _across(image: str, users: t.Sequence[tuple[str, Disk]]) -> t.Iterator[str]:
     """What is wrong with an image that several hosts have. One guest may be declared on each host that it can run on."""
     disks = [disk for _host, disk in users]
-    alone = any(disk.mode == "w" for disk in disks) and any(disk.exclusive for disk in disks)
     who = " and ".join(f"{disk.guest} on {host}" for host, disk in users)
     if len({host for host, _disk in users}) < 2:
-        return []
-    if alone and len({disk.guest for disk in disks}) > 1:
-        return [f"the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"]
-    if any(disk.mapping and disk.exclusive and disk.mode == "w" for disk in disks):
+        return
+    if contested(disks) and len({disk.guest for disk in disks}) > 1:
+        yield f"the image {image} is written by one guest while another has it: {who}. Give each guest its own, or say exclusive: false for each"
+    elif any(disk.mapping and disk.exclusive and disk.mode == "w" for disk in disks):
         remedy = "Use the backend krbd_script, which maps it when the guest starts, or say exclusive: false"
-        return [f"the image {image} would be mapped at boot on several hosts, of which only one could hold it: {who}. {remedy}"]
-    return []
+        yield f"the image {image} would be mapped at boot on several hosts, of which only one could hold it: {who}. {remedy}"

@@ -1,11 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The RBD disks of Xen guests: what xl is told of them, and what is mapped on the host for them.
-
-A guest's disks are a piece of xl's configuration, one file a guest. Where its backend wants a block device that is there before the guest
-is, the image is mapped at boot, by Ceph's own rbdmap or by a unit of rbd-nbd. A guest that runs is never touched: what differs for it counts
-from its next creation on, and what it uses is not unmapped.
+"""The RBD disks of Xen guests: what xl is told of them, from a guest's next creation on, and what is mapped on the host for them.
 
 PRIVATE to the collection.
 """
@@ -30,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import host as xen
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings as xen_mappings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import MADE, Image, Mapping
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import MADE, Image, Mapping, keyring_file
 
 try:
     import rbd
@@ -39,7 +35,6 @@ except ImportError:
 
 FRAGMENTS = "/etc/xen/disks"
 SCRIPTS = "/etc/xen/scripts"
-
 # What passes unharmed through xl's configuration, a hotplug script's target and rbdmap.
 _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
@@ -71,6 +66,11 @@ GUEST_OPTIONS: dict[str, t.Any] = {
     "name": string("The guest's name, as its configuration for C(xl) has it.", required=True),
     "disks": records("Its disks on RBD.", DISK_OPTIONS, required=True),
 }
+
+
+Options = t.Mapping[str, t.Any]
+# Who else has an image open, by (client, pool/image).
+Users = t.Mapping[t.Tuple[str, str], t.Tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,28 +125,22 @@ class Wanted:
 class Observed:
     """What is on the host.
 
-    fragments: text by guest. images: who has an image open from elsewhere, by (client, pool/image). problems: what is wrong with those that
-    were declared. asked: why the cluster was not asked, "" where it was. bare: Xen's or Ceph's programs are not installed.
+    fragments: text by guest. problems: what is wrong with the images that were declared. asked: why the cluster was not asked, "" where it was.
+    bare: Xen's or Ceph's programs are not installed.
     """
 
     seen: xen.Seen
     fragments: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     mappings: xen_mappings.Observed = xen_mappings.Observed()
     running: xenstore.Running = xenstore.NOBODY
-    images: t.Mapping[tuple[str, str], tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    images: Users = dataclasses.field(default_factory=dict)
     problems: tuple[str, ...] = ()
     asked: str = ""
     bare: bool = False
 
 
-# -- the declaration
-
-
-def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.Sequence[t.Mapping[str, t.Any]], where: str = "guests") -> Wanted:
-    """Read a declaration that went through GUEST_OPTIONS, which has the defaults. backend: of disks that name none.
-
-    Raises Invalid with every problem found.
-    """
+def parse(guests: t.Sequence[Options], backend: str, consumers: t.Sequence[Options], where: str = "guests") -> Wanted:
+    """Read a declaration that went through GUEST_OPTIONS. backend: of disks that name none. Raises Invalid with every problem found."""
     problems: list[str] = []
     users = {consumer["name"]: consumer for consumer in consumers if consumer.get("kind") == "xen"}
     found: dict[str, tuple[Disk, ...]] = {}
@@ -159,25 +153,25 @@ def parse(guests: t.Sequence[t.Mapping[str, t.Any]], backend: str, consumers: t.
             problems.append(f"{here}: {name} is declared twice: keep one of them")
         items = enumerate(guest.get("disks") or ())
         disks = [_parse_disk(f"{here}: disks[{index}] ({item['device']})", name, item, backend, users, problems) for index, item in items]
-        found[name] = tuple(disk for disk in disks if disk)
+        found[name] = tuple(filter(None, disks))
         devices = collections.Counter(disk.device for disk in found[name])
         problems += [f"{here}: the device {device} is taken twice: give each disk its own" for device, count in sorted(devices.items()) if count > 1]
-    problems += _shared(Wanted(found).disks, where)
+    wanted = Wanted(found)
+    problems += [f"{where}: {text}" for text in _shared(wanted.disks)]
     if problems:
         raise Invalid(problems)
-    return Wanted(found)
+    return wanted
 
 
-def _parse_disk(
-    here: str, guest: str, item: t.Mapping[str, t.Any], backend: str, users: t.Mapping[str, t.Mapping[str, t.Any]], problems: list[str]
-) -> t.Optional[Disk]:
+def _parse_disk(here: str, guest: str, item: Options, backend: str, users: t.Mapping[str, Options], problems: list[str]) -> t.Optional[Disk]:
     """Read one disk; None where too little of it is right. users: the consumers of kind xen, by name."""
-    if not _DEVICE.fullmatch(item["device"]):
-        problems.append(f"{here}: device '{item['device']}' is none of Xen's: write xvda, xvdb, ...")
-    for what in ("pool", "image"):
-        if not _NAME.fullmatch(item[what]):
-            why = "':' separates the words of a disk" if ":" in item[what] else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
-            problems.append(f"{here}: {what} '{item[what]}' can't be given to a Xen guest: {why}; rename it")
+    device, pool, image, mode, exclusive = (item[key] for key in ("device", "pool", "image", "mode", "exclusive"))
+    if not _DEVICE.fullmatch(device):
+        problems.append(f"{here}: device '{device}' is none of Xen's: write xvda, xvdb, ...")
+    for what, value in (("pool", pool), ("image", image)):
+        if not _NAME.fullmatch(value):
+            why = "':' separates the words of a disk" if ":" in value else "Xen's tools take letters, digits, '.', '_', '+' and '-', which comes not first"
+            problems.append(f"{here}: {what} '{value}' can't be given to a Xen guest: {why}; rename it")
     name = str(item.get("consumer") or ("".join(users) if len(users) == 1 else ""))
     if name not in users:
         have = ", ".join(sorted(users))
@@ -185,30 +179,31 @@ def _parse_disk(
         unknown = f"consumer '{name}' is none of this host's consumers of kind xen ({have or 'it has none'})"
         problems.append(f"{here}: {unknown if name else f'it is not clear which consumer of kind xen it belongs to: {unclear}'}")
         return None
-    client = client_of(users[name])
-    access = {pool["name"]: pool.get("access") or "rw" for pool in users[name].get("pools") or ()}
-    if item["pool"] not in access:
-        problems.append(f"{here}: {client} has no rights on the pool {item['pool']}: add it to the pools of the consumer {name}")
-    elif access[item["pool"]] == "ro" and item["mode"] == "w":
-        problems.append(f"{here}: {client} may only read the pool {item['pool']}: say mode: r, or give the consumer {name} access: rw")
-    return Disk(item["pool"], item["image"], client, guest, item["device"], item["mode"], item.get("backend") or backend, item["exclusive"])
+    client, access = client_of(users[name]), {one["name"]: one.get("access") or "rw" for one in users[name].get("pools") or ()}
+    if pool not in access:
+        problems.append(f"{here}: {client} has no rights on the pool {pool}: add it to the pools of the consumer {name}")
+    elif access[pool] == "ro" and mode == "w":
+        problems.append(f"{here}: {client} may only read the pool {pool}: say mode: r, or give the consumer {name} access: rw")
+    return Disk(pool, image, client, guest, device, mode, item.get("backend") or backend, exclusive)
 
 
-def _shared(disks: t.Sequence[Disk], where: str) -> t.Iterator[str]:
-    """What is wrong with images that several disks are of."""
+def contested(disks: t.Iterable[Disk]) -> bool:
+    """Whether one of an image's disks writes it while one wants it alone."""
+    modes = {(disk.mode, disk.exclusive) for disk in disks}
+    return any(mode == "w" for mode, _alone in modes) and any(alone for _mode, alone in modes)
+
+
+def _shared(disks: t.Sequence[Disk]) -> t.Iterator[str]:
     for name in dict.fromkeys(disk.name for disk in disks):
         users = [disk for disk in disks if disk.name == name]
         who = " and ".join(f"{disk.guest} ({disk.device}, {disk.mode})" for disk in users)
         if len({disk.guest for disk in users}) < len(users):
-            yield f"{where}: one guest has the image {name} twice: {who}"
-        elif len(users) > 1 and any(disk.mode == "w" for disk in users) and any(disk.exclusive for disk in users):
+            yield f"one guest has the image {name} twice: {who}"
+        elif len(users) > 1 and contested(users):
             remedy = "If they have a file system that is made for it, say exclusive: false for each"
-            yield f"{where}: the image {name} is written by one guest while another has it: {who}. {remedy}"
+            yield f"the image {name} is written by one guest while another has it: {who}. {remedy}"
         elif len({disk.mapping for disk in users if disk.mapping}) > 1:
-            yield f"{where}: the image {name} would be mapped on the host in two ways: {who}. Give these disks one backend, consumer and mode"
-
-
-# -- what is written down
+            yield f"the image {name} would be mapped on the host in two ways: {who}. Give these disks one backend, consumer and mode"
 
 
 def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
@@ -219,15 +214,10 @@ def fragment(guest: str, disks: t.Sequence[Disk]) -> str:
 def fragment_lines(text: str) -> dict[str, str]:
     """Return the disks that a piece of xl's configuration holds, by device."""
     found = {}
-    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    for line in re.findall(r"'([^']*)'", code):
-        device = re.search(r"(?:^|,)vdev=(\w+)", line)
-        positions = line.split(",")
-        found[device[1] if device else positions[1] if len(positions) > 1 else line] = line
+    for line in re.findall(r"'([^']*)'", re.sub(r"(?m)^\s*#.*", "", text)):
+        device = re.search(r"(?:^|,)vdev=(\w+)", line) or re.match(r"[^,]*,([^,]*)", line)
+        found[device[1] if device else line] = line
     return found
-
-
-# -- the images
 
 
 def addresses(text: str) -> set[str]:
@@ -241,11 +231,8 @@ def own_addresses(connection: Connection) -> set[str]:
     return addresses(str(connection.rados.get_addrs()))
 
 
-def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str]]:
-    """Ask the cluster of each disk's image as its own client. Returns who else has it open, and what is wrong.
-
-    Raises Unreachable.
-    """
+def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[Users, list[str]]:
+    """Ask the cluster of each disk's image as its own client. Returns who else has it open, and what is wrong. Raises Unreachable."""
     images: dict[tuple[str, str], tuple[str, ...]] = {}
     problems: list[str] = []
     for client in sorted({disk.client for disk in disks}):
@@ -254,16 +241,15 @@ def ask_images(disks: t.Sequence[Disk], conf: str) -> tuple[dict[tuple[str, str]
             for disk in {disk.name: disk for disk in disks if disk.client == client}.values():
                 try:
                     with contextlib.closing(connection.rados.open_ioctx(disk.pool)) as io_context, rbd.Image(io_context, disk.image, read_only=True) as image:
-                        watchers = [str(watcher["addr"]) for watcher in image.watchers_list()]
+                        watchers = {str(watcher["addr"]) for watcher in image.watchers_list()}
+                    images[(client, disk.name)] = tuple(sorted(text for text in watchers if not addresses(text) & own))
                 except Exception as error:  # librados and librbd have families of errors of their own
                     problems.append(f"guest {disk.guest}: {disk.device}: {trouble(error, disk)}")
-                    continue
-                images[(client, disk.name)] = tuple(sorted({text for text in watchers if not addresses(text) & own}))
     return images, problems
 
 
-def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> str:
-    """Say who else has the image of a disk that must have it alone; "" where nobody does. images: as ask_images returns them."""
+def in_use(disk: Disk, images: Users) -> str:
+    """Say who else has the image of a disk that must have it alone; "" where nobody does."""
     others = images.get((disk.client, disk.name))
     return f"the image {disk.name} is in use elsewhere, by {', '.join(others)}" if others and disk.exclusive and disk.mode == "w" else ""
 
@@ -271,11 +257,10 @@ def in_use(disk: Disk, images: t.Mapping[tuple[str, str], tuple[str, ...]]) -> s
 def trouble(error: t.Any, disk: Disk) -> str:
     code = getattr(error, "errno", None)
     code = abs(code) if isinstance(code, int) else 0
-    if code == errno.ENOENT:
-        return f"the image {disk.name} is not there, or its pool is not: create it, or correct its name"
-    if code in (errno.EPERM, errno.EACCES):
-        return f"{disk.client} has no right to the image {disk.name}: add the pool {disk.pool} to the pools of its consumer"
-    return f"the image {disk.name} can't be opened as {disk.client}: {error}"
+    denied = f"{disk.client} has no right to the image {disk.name}: add the pool {disk.pool} to the pools of its consumer"
+    absent = f"the image {disk.name} is not there, or its pool is not: create it, or correct its name"
+    known = {errno.ENOENT: absent, errno.EPERM: denied, errno.EACCES: denied}
+    return known.get(code, f"the image {disk.name} can't be opened as {disk.client}: {error}")
 
 
 @dataclasses.dataclass
@@ -298,25 +283,22 @@ class Provider:
         attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
         try:
             seen = xen.look(attach)
-            if not attach:
-                seen = dataclasses.replace(seen, libxl="", tapdisk_rbd="")
-            running = xenstore.NOBODY
-            if seen.dom0:
-                with xenstore.Xenstore() as store:
-                    running = xenstore.running(store)
+            running = xenstore.look() if seen.dom0 else xenstore.NOBODY
             mappings = xen_mappings.observe(self.wanted.mappings)
         except process.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
+        if not attach:
+            seen = dataclasses.replace(seen, libxl="", tapdisk_rbd="")
         images, problems, asked = self._ask()
         bare = not all(process.installed(program) for program in ("xl", "rbd"))
         return Observed(seen, fragments, mappings, running, images, tuple(problems), asked, bare)
 
-    def _ask(self) -> tuple[dict[tuple[str, str], tuple[str, ...]], list[str], str]:
+    def _ask(self) -> tuple[Users, list[str], str]:
         """Return what ask_images does, and why it was not asked."""
         if not self.wanted.disks:
             return {}, [], ""
-        keyrings = [f"/etc/ceph/ceph.{client}.keyring" for client in sorted({disk.client for disk in self.wanted.disks})]
-        missing = [*(path for path in [self.conf, *keyrings] if not os.path.exists(path)), *(["python3-rbd"] if rbd is None else [])]
+        needed = [self.conf, *(keyring_file(client) for client in sorted({disk.client for disk in self.wanted.disks}))]
+        missing = [*(path for path in needed if not os.path.exists(path)), *(["python3-rbd"] if rbd is None else [])]
         if missing:
             lacks = f"this host lacks {', '.join(missing)}"
             return ({}, [], lacks) if self.check_mode else ({}, [f"{lacks}: the role xen_host puts that there"], "")
@@ -335,52 +317,30 @@ class Provider:
             draft.warn(f"whether the images are there was not asked: {observed.asked}")
         if self.wanted.mappings and not observed.seen.dom0:
             draft.warn("this host is not Xen's first domain yet: the images of its guests are written down, and mapped once it was booted into Xen")
-        self._check_backends(observed, draft)
-        self._check_images(observed, draft)
-        self._check_running(observed, draft)
+        for backend in sorted({disk.backend for disk in self.wanted.disks}):
+            self._check_backend(backend, observed, draft)
+        for disk in self.wanted.disks:
+            _check_disk(disk, observed, draft)
         self._plan_fragments(observed, draft)
         xen_mappings.plan(draft, self.wanted.mappings, observed.mappings, observed.running, observed.seen.dom0, self.prune)
         return draft.plan()
 
-    def _check_backends(self, observed: Observed, draft: Draft) -> None:
-        bare = self.check_mode and observed.bare
-        for backend in sorted({disk.backend for disk in self.wanted.disks}):
-            disks = [disk for disk in self.wanted.disks if disk.backend == backend]
-            why = xen.reasons(observed.seen, backend)
-            script = re.search(r"script=([^,]+)", disks[0].line)
-            if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
-                why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
-            if not why:
-                continue
-            who = ", ".join(f"{disk.guest} ({disk.device})" for disk in disks)
-            text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}"
-            # what Xen's own version refuses stays refused, whatever will be installed
-            refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
-            if bare and not refused:
-                draft.warn(f"{text}; this is judged again once all is installed")
-            else:
-                draft.problem(f"{text}. Mend that, or choose another backend")
-
-    def _check_images(self, observed: Observed, draft: Draft) -> None:
-        for disk in self.wanted.disks:
-            taken, here = in_use(disk, observed.images), f"guest {disk.guest}: {disk.device}"
-            if taken and disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
-                draft.warn(f"{here}: {taken}: it can't be started here until that has ended")
-            elif taken:
-                draft.problem(f"{here}: {taken}: stop its user there, or say exclusive: false where two hosts share it on purpose")
-
-    def _check_running(self, observed: Observed, draft: Draft) -> None:
-        for disk in self.wanted.disks:
-            now = observed.running.disk(disk.guest, disk.device)
-            if now is None:
-                continue
-            before = fragment_lines(observed.fragments.get(disk.guest, "")).get(disk.device, "")
-            if now.image != (disk.pool, disk.image) and not (now.image and "/".join(now.image) in before):
-                there = f"the guest runs with {now.params or now.kind} there"
-                draft.problem(f"guest {disk.guest}: the device {disk.device} is taken: {there}; choose another one")
-            elif now.state != xenstore.CONNECTED:
-                state = f"the backend's state is {now.state} ({now.state_name}), {now.error or 'and nobody says why'}"
-                draft.problem(f"guest {disk.guest}: its disk {disk.device} ({now.params}) is not connected: {state}")
+    def _check_backend(self, backend: str, observed: Observed, draft: Draft) -> None:
+        disks = [disk for disk in self.wanted.disks if disk.backend == backend]
+        why = xen.reasons(observed.seen, backend)
+        script = re.search(r"script=([^,]+)", disks[0].line)
+        if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
+            why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
+        if not why:
+            return
+        who = ", ".join(f"{disk.guest} ({disk.device})" for disk in disks)
+        text = f"the backend {backend} of {who} can't be used on this host: {'; '.join(why)}"
+        # what Xen's own version refuses stays refused, whatever will be installed
+        refused = backend in xen.TAP_BACKENDS and observed.seen.version and observed.seen.version < xen.TAP_SINCE
+        if self.check_mode and observed.bare and not refused:
+            draft.warn(f"{text}; this is judged again once all is installed")
+        else:
+            draft.problem(f"{text}. Mend that, or choose another backend")
 
     def _plan_fragments(self, observed: Observed, draft: Draft) -> None:
         there = {guest: fragment_lines(text) for guest, text in observed.fragments.items()}
@@ -394,17 +354,30 @@ class Provider:
                 draft.ensure("fragment", guest, there[guest], None, functools.partial(os.unlink, f"{FRAGMENTS}/{guest}.cfg"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        found = []
+        found: list[dict[str, t.Any]] = []
         for disk in self.wanted.disks:
             way = xen.MAPPED.get(disk.backend, "krbd")  # a hotplug script maps by the kernel
             now = observed.running.disk(disk.guest, disk.device)
             attached = now is not None and now.image == (disk.pool, disk.image)
-            found.append(
-                {
-                    **{key: getattr(disk, key) for key in ("guest", "device", "pool", "image", "backend")},
-                    "mapped": observed.mappings.mapped(way, disk.name) is not None,
-                    "attached": attached,
-                    "state": now.state_name if now and attached else "",
-                }
-            )
+            found.append({key: getattr(disk, key) for key in ("guest", "device", "pool", "image", "backend")})
+            mapped = observed.mappings.mapped(way, disk.name) is not None
+            found[-1].update(mapped=mapped, attached=attached, state=now.state_name if now and attached else "")
         return {"disks": found}
+
+
+def _check_disk(disk: Disk, observed: Observed, draft: Draft) -> None:
+    taken, here = in_use(disk, observed.images), f"guest {disk.guest}: "
+    if taken and disk.mapping is None:  # the guest may run on the other host it is declared on, and can't be started on this one meanwhile
+        draft.warn(f"{here}{disk.device}: {taken}: it can't be started here until that has ended")
+    elif taken:
+        draft.problem(f"{here}{disk.device}: {taken}: stop its user there, or say exclusive: false where two hosts share it on purpose")
+    now = observed.running.disk(disk.guest, disk.device)
+    if now is None:
+        return
+    before = fragment_lines(observed.fragments.get(disk.guest, "")).get(disk.device, "")
+    if now.image != (disk.pool, disk.image) and not (now.image and "/".join(now.image) in before):
+        there = f"the guest runs with {now.params or now.kind} there"
+        draft.problem(f"{here}the device {disk.device} is taken: {there}; choose another one")
+    elif now.state != xenstore.CONNECTED:
+        state = f"the backend's state is {now.state} ({now.state_name}), {now.error or 'and nobody says why'}"
+        draft.problem(f"{here}its disk {disk.device} ({now.params}) is not connected: {state}")

@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import LATE, CommandError, complete, installed, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, installed, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
 
@@ -31,27 +31,27 @@ TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
 # Those whose images are mapped on the host, whether a guest runs or not, and by which client.
 MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
 
-# A program of Ceph, and drivers of the kernel that a backend needs.
+# Programs of Ceph, and drivers of the kernel that a backend needs.
 _NEEDS = {
-    **dict.fromkeys(("krbd_script", "krbd_static"), ("rbd", ("rbd", "xen-blkback"))),
-    "rbd_nbd": ("rbd-nbd", ("nbd", "xen-blkback")),
-    "tapdisk_aio": ("rbd", ("rbd",)),
+    **dict.fromkeys(("krbd_script", "krbd_static"), (["rbd"], ["rbd", "xen-blkback"])),
+    "rbd_nbd": (["rbd-nbd"], ["nbd", "xen-blkback"]),
+    "tapdisk_aio": (["rbd"], ["rbd"]),
 }
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
 TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
 _DRIVERS = ("rbd", "nbd", "xen-blkback", "xen-blkfront")
+# A configuration that is not there, so that no cluster is asked.
+_NOWHERE = "pool=none,image=none,conf=/nonexistent/ceph.conf"
 _NO_RBD = re.compile(r"Unknown (driver|protocol) '?rbd", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What was found on a host.
+    """What was found on a host. Of the last six: why something can't be used, "" where it can.
 
     dom0: whether it is Xen's first domain now. version: (4, 20), None where Xen does not run. drivers: whether the running kernel has each.
-    programs: those of Ceph that are installed.
-    tap_ctl, tapback, libxl, tapdisk_rbd, qemu_nbd, qdisk: why something can't be used, "" where it can.
-    libxl is about tapback: whether it goes with xl, which that of XCP-ng does not.
+    programs: those of Ceph that are installed. libxl: whether tapback goes with xl, which that of XCP-ng does not.
     """
 
     dom0: bool = False
@@ -73,8 +73,8 @@ class Seen:
 
 def reasons(seen: Seen, backend: str) -> list[str]:
     """Return why a host can't serve disks through a backend, even once it runs Xen. Empty where it can."""
-    program, drivers = _NEEDS.get(backend, ("", ()))
-    found = [f"the program {program} is not installed"] if program and program not in seen.programs else []
+    programs, drivers = _NEEDS.get(backend, ((), ()))
+    found = [f"the program {program} is not installed" for program in programs if program not in seen.programs]
     found += [f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver)]
     if backend in TAP_BACKENDS:
         if seen.version and seen.version < TAP_SINCE:
@@ -89,8 +89,8 @@ def reasons(seen: Seen, backend: str) -> list[str]:
 def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
     """Return for each backend whether the host can use it now (able), and why not."""
     booted = [] if seen.dom0 else ["this host is not Xen's first domain (yet): it must be booted into Xen"]
-    why = {backend: [*booted, *reasons(seen, backend)] for backend in BACKENDS}
-    return {backend: {"able": not why[backend], "why": "; ".join(why[backend])} for backend in BACKENDS}
+    why = {backend: "; ".join([*booted, *reasons(seen, backend)]) for backend in BACKENDS}
+    return {backend: {"able": not why[backend], "why": why[backend]} for backend in BACKENDS}
 
 
 def returned(seen: Seen) -> dict[str, t.Any]:
@@ -108,7 +108,7 @@ def look(attach: bool = False) -> Seen:
     """Find out what this host is. attach: also whether tapback goes with xl, by attaching a scratch disk to this domain for a moment."""
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
-    memory = re.search(r"^MemTotal:\s*(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    memory = parse_info(read("/proc/meminfo") or "").get("MemTotal", "0 kB")
     major, minor = ((read(f"/sys/hypervisor/version/{part}") or "").strip() for part in ("major", "minor"))
     tap_ctl = _tap_ctl()
     tapback = "" if tap_ctl else _tapback()
@@ -116,11 +116,11 @@ def look(attach: bool = False) -> Seen:
         dom0=dom0,
         version=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
         release=info.get("xen_version", ""),
-        memory=int(memory[1]) // 1024 if memory else 0,
+        memory=int(memory.split()[0]) // 1024,
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
-        drivers={name: is_loaded(name) or not _refused(["modprobe", "--dry-run", "--quiet", name]) for name in _DRIVERS},
+        drivers={name: is_loaded(name) or _refusal(["modprobe", "--dry-run", "--quiet", name]) is None for name in _DRIVERS},
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
@@ -150,19 +150,20 @@ def is_loaded(name: str, root: str = "") -> bool:
     return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
 
 
-def _refused(argv: list[str]) -> t.Optional[CommandError]:
+def _refusal(argv: list[str], timeout: int = 120) -> t.Optional[str]:
+    """Return what a program that fails complained of, None where it does not fail."""
     try:
-        run(argv, timeout=120)
+        run(argv, timeout=timeout)
     except CommandError as error:
-        return error
+        return error.text or str(error)
     return None
 
 
 def _tap_ctl() -> str:
     if not installed("tap-ctl"):
         return "blktap is not installed (there is no tap-ctl): name a package that has it in xen_host.packages; Debian has none"
-    error = _refused(["tap-ctl", "list"])
-    return f"blktap is installed, but tap-ctl fails: {error}" if error else ""
+    said = _refusal(["tap-ctl", "list"])
+    return f"blktap is installed, but tap-ctl fails: {said}" if said else ""
 
 
 def _tapback() -> str:
@@ -176,42 +177,32 @@ def _tapback() -> str:
 
 
 def _libxl() -> str:
-    """Attach a scratch disk through tapback to this very domain, as xl would to a guest.
-
-    tapback as released lets libxl wait for a state that comes too late ("libxl blktap support", blktap's pull request 394).
-    """
+    """Attach a scratch disk through tapback to this very domain, as xl would to a guest: as released it lets libxl wait for a state that comes too late."""
     with tempfile.NamedTemporaryFile(prefix="cephstack-tap-", dir="/var/tmp") as disk:
         disk.truncate(1 << 20)
-        error, said = _refused(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"]), ""
-        if error:
-            said = error.text or str(error)
-        else:
+        said = _refusal(["xl", "block-attach", "0", f"vdev=xvdz,access=ro,backendtype=tap,format=raw,target={disk.name}"])
+        if not said:
             with Xenstore() as store:
                 served = store.tree("/local/domain/0/backend/vbd3/0")
             if not any(key.endswith("/hotplug-status") and value == "connected" for key, value in served.items()):
                 said = "its hotplug script did not finish"
-        error = _refused(["xl", "block-detach", "0", "xvdz"])
-        if error and not said:
-            said = f"it could not be detached again: {error}"
+        left = _refusal(["xl", "block-detach", "0", "xvdz"])
+    said = said or (left and f"it could not be detached again: {left}")
     return f"tapback does not go with xl (it lacks blktap's pull request 394): {last_line(said)}" if said else ""
 
 
 def _tapdisk_rbd() -> str:
     """tapdisk as released has no such driver; then it says EINVAL. One that has it must say that this image is not there."""
-    error = _refused(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
-    if not error:
+    said = _refusal(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
+    if said is None:
         return "this tapdisk opened an RBD image that is not there"
-    if "No such file" in error.text or "ENOENT" in error.text:
-        return ""
-    return f"this tapdisk has no RBD driver: {last_line(error.text) or error}"
+    return "" if "No such file" in said or "ENOENT" in said else f"this tapdisk has no RBD driver: {last_line(said)}"
 
 
 def _qemu_nbd() -> str:
     if not installed("qemu-nbd") or not installed("qemu-img"):
         return "the program qemu-nbd is not installed (qemu-utils)"
-    # a configuration that is not there, so that no cluster is asked
-    options = "driver=rbd,pool=none,image=none,conf=/nonexistent/ceph.conf"
-    said = _said(["qemu-img", "info", "--image-opts", options])
+    said = _refusal(["qemu-img", "info", "--image-opts", f"driver=rbd,{_NOWHERE}"], timeout=10) or ""
     return f"qemu-nbd has no RBD driver (qemu-block-extra): {last_line(said)}" if _NO_RBD.search(said) else ""
 
 
@@ -220,9 +211,9 @@ def _qdisk() -> str:
     emulator = next((path for pattern in _EMULATORS for path in sorted(glob.glob(pattern))), None)
     if emulator is None:
         return "Xen's QEMU is not installed (qemu-system-xen)"
-    command = [emulator, "-machine", "none", "-nodefaults", "-display", "none", "-S"]
-    command += ["-blockdev", "driver=rbd,node-name=probe,pool=none,image=none,conf=/nonexistent/ceph.conf"]
-    said = _said(command)
+    # It ends by itself only where it complains; that it did not end is as good as that it knows the driver.
+    command = [emulator, "-machine", "none", "-nodefaults", "-display", "none", "-S", "-blockdev", f"driver=rbd,node-name=probe,{_NOWHERE}"]
+    said = _refusal(command, timeout=10) or ""
     if _NO_RBD.search(said) or not said:
         return f"Xen's QEMU ({emulator}) has no RBD driver: {last_line(said) or 'it ignores the option'}"
     with open(emulator, "rb") as file:
@@ -231,13 +222,5 @@ def _qdisk() -> str:
     return ""
 
 
-def _said(argv: list[str]) -> str:
-    """Return what a program complained of that ends by itself only where it complains."""
-    try:
-        return complete(argv, timeout=10).err.strip()
-    except CommandError as error:
-        return "it ran, and did not end" if error.code == LATE else error.text
-
-
 def last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    return text.strip().rpartition("\n")[2].strip()

@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The images that a Xen host maps at boot, by Ceph's own rbdmap or by a unit of rbd-nbd, and what is mapped now.
-
-What a guest uses is neither unmapped nor mapped anew.
+"""The images that a Xen host maps at boot, by Ceph's own rbdmap or by a unit of rbd-nbd, and what is mapped now. What a guest uses stays as it is.
 
 PRIVATE to the collection.
 """
@@ -26,15 +24,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xensto
 RBDMAP = "/etc/ceph/rbdmap"
 NBD_CONFS = "/etc/ceph/rbd-nbd"
 MADE = "# Made by cephstack.cloud"
-_SYS = "/sys"
-
 _BLOCK = "cephstack.cloud xen_host"
+# The options of a mapping as "rbd device map" and rbd-nbd take them.
+_FLAGS = {"": "", "ro": "--read-only", "exclusive": "--exclusive"}
 _NAMESPACE = uuids.UUID("7c9c1a3e-4f5b-5a3c-9f0e-6f2f0c5d8b21")  # of ours: an image's cookie is the same for ever
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image, and as whom it is opened. client: as Ceph writes it, client.x."""
+    """An image, and as whom it is opened. client: as Ceph writes it, client.x. name: pool/image. user: the client as --id takes it."""
 
     pool: str
     image: str
@@ -42,12 +40,10 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Pool and image, as Ceph's own tools take them."""
         return f"{self.pool}/{self.image}"
 
     @property
     def user(self) -> str:
-        """The client without its kind, as --id takes it."""
         return self.client[len("client.") :]
 
 
@@ -64,28 +60,20 @@ class Mapping(Image):
         if self.way == "krbd":
             return f"{self.name} {rbdmap_options(self.client, self.option)}"
         cookie = uuids.uuid5(_NAMESPACE, self.name)
-        return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={self.flag}\n"
-
-    @property
-    def flag(self) -> str:
-        """The option as "rbd device map" and rbd-nbd take it."""
-        return {"ro": "--read-only", "exclusive": "--exclusive"}.get(self.option, "")
+        return f"{MADE}\nPOOL={self.pool}\nIMAGE={self.image}\nCLIENT={self.user}\nCOOKIE={cookie}\nOPTIONS={_FLAGS[self.option]}\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Mapped:
-    """An image that is mapped now. device: /dev/rbd0 or /dev/nbd0."""
-
     device: str
     read_only: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host.
+    """What is on the host. rbdmap: its text. The others by pool/image.
 
-    rbdmap: its text. confs: those of rbd-nbd's units, text by pool/image. enabled: whether the unit starts at boot. krbd, nbd: what is mapped,
-    by pool/image.
+    confs: the texts of those of rbd-nbd's units. enabled: whether the unit starts at boot. krbd, nbd: what is mapped.
     """
 
     rbdmap: str = ""
@@ -96,9 +84,6 @@ class Observed:
 
     def mapped(self, way: str, name: str) -> t.Optional[Mapped]:
         return (self.krbd if way == "krbd" else self.nbd).get(name)
-
-
-# -- what is written down
 
 
 def escaped(name: str) -> str:
@@ -117,12 +102,9 @@ def nbd_conf(name: str) -> str:
 
 def rbdmap_entries(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the lines of rbdmap by image: those of this collection's, and those of others'."""
-    ours = config_files.block(text, _BLOCK) or ""
-    return _entries(ours), _entries(config_files.put_block(text, _BLOCK, None))
-
-
-def _entries(text: str) -> dict[str, str]:
-    return {image: line.strip() for line in text.splitlines() for image in [_image_of(line)] if image}
+    ours, others = config_files.block(text, _BLOCK) or "", config_files.put_block(text, _BLOCK, None)
+    mine, theirs = ({_image_of(line): line.strip() for line in part.splitlines() if _image_of(line)} for part in (ours, others))
+    return mine, theirs
 
 
 def _image_of(line: str) -> str:
@@ -131,9 +113,13 @@ def _image_of(line: str) -> str:
     return "" if name.startswith("#") else name if "/" in name else f"rbd/{name}"
 
 
+def keyring_file(client: str) -> str:
+    return f"/etc/ceph/ceph.{client}.keyring"
+
+
 def rbdmap_options(client: str, option: str = "") -> str:
     """Return what follows the image in a line of rbdmap. option: ro, exclusive or ""."""
-    return f"id={client.partition('.')[2]},keyring=/etc/ceph/ceph.{client}.keyring" + (f",options='{option}'" if option else "")
+    return f"id={client.partition('.')[2]},keyring={keyring_file(client)}" + (f",options='{option}'" if option else "")
 
 
 def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
@@ -144,9 +130,6 @@ def rbdmap_with(text: str, entries: t.Iterable[str]) -> str:
 def edit_rbdmap(text: t.Optional[str], entries: t.Mapping[str, t.Optional[str]]) -> str:
     """Return an rbdmap in which each image, POOL/IMAGE, has its options, wherever its line is; None takes it away. All else stays."""
     return config_files.put_values(text or "", entries, "{}\t{}", _image_of, lambda line: "".join(line.split(None, 1)[1:]))
-
-
-# -- what is there
 
 
 def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
@@ -160,29 +143,24 @@ def observe(wanted: t.Mapping[str, Mapping]) -> Observed:
     return Observed(files.read(RBDMAP) or "", confs, enabled, krbd_mapped(), parse_nbd(nbd))
 
 
-def krbd_mapped(root: str = _SYS) -> dict[str, Mapped]:
+def krbd_mapped(root: str = "/sys") -> dict[str, Mapped]:
     """Return what the kernel's client has mapped, by pool/image. Snapshots and namespaces are none of ours."""
+
+    def value(path: str) -> str:
+        return (files.read(f"{root}/{path}") or "").strip()
+
     found: dict[str, Mapped] = {}
-    for folder in sorted(glob.glob(f"{root}/bus/rbd/devices/[0-9]*"), key=lambda path: int(os.path.basename(path))):
-        number = os.path.basename(folder)
-        values = {name: (files.read(f"{folder}/{name}") or "").strip() for name in ("pool", "pool_ns", "name", "current_snap")}
-        if values["pool_ns"] or values["current_snap"] not in ("", "-"):
-            continue
-        read_only = (files.read(f"{root}/block/rbd{number}/ro") or "").strip() == "1"
-        found.setdefault(f"{values['pool']}/{values['name']}", Mapped(f"/dev/rbd{number}", read_only))
+    for number in sorted(int(os.path.basename(folder)) for folder in glob.glob(f"{root}/bus/rbd/devices/[0-9]*")):
+        pool, namespace, name, snapshot = (value(f"bus/rbd/devices/{number}/{key}") for key in ("pool", "pool_ns", "name", "current_snap"))
+        if not namespace and snapshot in ("", "-"):
+            found.setdefault(f"{pool}/{name}", Mapped(f"/dev/rbd{number}", value(f"block/rbd{number}/ro") == "1"))
     return found
 
 
 def parse_nbd(text: str) -> dict[str, Mapped]:
     """Return what "rbd device list -t nbd --format json" lists, by pool/image."""
-    found = {}
-    for item in json.loads(text or "[]"):
-        if not item.get("namespace") and item.get("snap") in (None, "", "-"):
-            found[f"{item['pool']}/{item.get('image') or item.get('name')}"] = Mapped(item["device"])
-    return found
-
-
-# -- what changes
+    items = [item for item in json.loads(text or "[]") if not item.get("namespace") and item.get("snap") in (None, "", "-")]
+    return {f"{item['pool']}/{item.get('image') or item.get('name')}": Mapped(item["device"]) for item in items}
 
 
 def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, running: xenstore.Running, dom0: bool, prune: bool) -> None:
@@ -208,7 +186,7 @@ def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, runn
         if f"mapping/{name}" in planned:
             draft.problem(f"the image {name} is mapped at boot by another way than its disk's backend wants: take its disk out, run, and declare it again")
         elif users:
-            draft.problem(f"the image {name} is no longer declared, but {' and '.join(users)} uses it: shut it down first, or declare it again")
+            draft.problem(f"the image {name} is no longer declared, but {users} uses it: shut it down first, or declare it again")
         else:
             before, apply = {"entry": entries[way][name], "mapped": now is not None}, functools.partial(_forget, way, name, now, rbdmap)
             draft.ensure("mapping", name, before, None, apply, reason="no image is touched")
@@ -223,55 +201,59 @@ def _plan_mapping(draft: Draft, one: Mapping, entry: t.Optional[str], observed: 
     if dom0 and now and not nbd:
         current["read only"], desired["read only"] = now.read_only, one.option == "ro"
         otherwise = now.read_only != (one.option == "ro")
-    users = _users(one.name, now, running) if otherwise else []
-    if users:
-        draft.problem(f"the image {one.name} is mapped otherwise than declared, and {' and '.join(users)} uses it: shut it down first")
+    users = _users(one.name, now, running)
+    if otherwise and users:
+        draft.problem(f"the image {one.name} is mapped otherwise than declared, and {users} uses it: shut it down first")
     if entry is None:
         desired = differing(current, desired)[1]  # what else is so already is not told anew
-    start = bool(otherwise or (dom0 and now is None))
-    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start)
+    apply = functools.partial(_write_down, one, rbdmap, now if otherwise else None, start=bool(otherwise or (dom0 and now is None)))
     draft.ensure("mapping", one.name, None if entry is None else current, desired, apply)
 
 
-def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> list[str]:
+def _users(name: str, now: t.Optional[Mapped], running: xenstore.Running) -> str:
     """Return the guests that use what is mapped, through whatever backend."""
-    found = []
-    for disk in running.disks:
+
+    def uses(disk: xenstore.Disk) -> bool:
         path = disk.params.split(":", 1)[-1]
         static = path.startswith("/dev/rbd") and disk.image == tuple(name.split("/"))
-        if static or (now and now.device in (disk.node, disk.params, path)):
-            found.append(f"guest {disk.guest} ({disk.device})")
-    return found
+        return static or (now is not None and now.device in (disk.node, disk.params, path))
+
+    return " and ".join(f"guest {disk.guest} ({disk.device})" for disk in running.disks if uses(disk))
 
 
 def _write_down(one: Mapping, rbdmap: str, anew: t.Optional[Mapped], start: bool) -> None:
-    """anew: what is there and is mapped otherwise. start: whether it is mapped now, too."""
-    if one.way == "krbd":
+    """anew: what is mapped otherwise. start: whether it is mapped now, too."""
+    if one.way == "nbd":
+        files.write(nbd_conf(one.name), one.entry, 0o644)
+        process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)
+    else:
         files.write(RBDMAP, rbdmap, 0o644)
         if anew:
             unmap_device(anew.device)
-        if start:
-            map_image(one)
-        return
-    files.write(nbd_conf(one.name), one.entry, 0o644)
-    process.run(["systemctl", "enable", nbd_unit(one.name)], timeout=60)
     if start:
-        systemd.restart(nbd_unit(one.name))
+        map_image(one)
 
 
 def _forget(way: str, name: str, now: t.Optional[Mapped], rbdmap: str) -> None:
-    if way == "krbd":
+    if way == "nbd":
+        systemd.stop(nbd_unit(name))
+        os.unlink(nbd_conf(name))
+    else:
         if now:
             unmap_device(now.device)
         files.write(RBDMAP, rbdmap, 0o644)
-        return
-    systemd.stop(nbd_unit(name))
-    os.unlink(nbd_conf(name))
 
 
 def map_image(one: Mapping) -> None:
-    flags = [one.flag] if one.flag else []
-    process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *flags], timeout=120)
+    """Map an image now, by rbd or by the unit of rbd-nbd, whose file is there."""
+    if one.way == "krbd":
+        process.run(["rbd", "--id", one.user, "device", "map", "-t", one.way, one.name, *_FLAGS[one.option].split()], timeout=120)
+        return
+    unit = nbd_unit(one.name)
+    try:
+        systemd.restart(unit)
+    except process.CommandError as error:
+        raise process.CommandError(error.argv, error.code, f"{error.text}; {systemd.last_words(unit)}") from error
 
 
 def unmap_device(device: str) -> None:

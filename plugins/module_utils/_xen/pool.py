@@ -1,15 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Storage repositories (SRs) of a pool of XenServer or XCP-ng that lie on Ceph, and how each host is plugged to them (PBDs).
-
-Three kinds: lvm over a mapped RBD image, CephFS, and NFS from the collection's own gateways. All are shared by the whole pool.
-What was learnt of the real thing, from xapi's and sm's sources:
-
-- SR.create plugs the hosts but says nothing of one that fails, so that is asked afterwards.
-- SR.create of type lvm wipes what is on the device, another repository too. SR.probe would name that, but takes a device that it can't read for an
-  empty one (lvutil.py, _get_sr_uuid), so a host must have looked too.
-- A repository's name is not unique; its data on the storage are known by its UUID.
+"""Storage repositories (SRs) on Ceph of a pool of XenServer or XCP-ng, shared by all of it, and how each host is plugged to them (PBDs).
 
 PRIVATE to the collection.
 """
@@ -19,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import re
 import typing as t
 
@@ -68,8 +61,6 @@ _SERVERS = {"nfs": (r"[^\s/,]+", "one name or address"), "cephfs": (r"[^\s/,]+(,
 # The keys of a device_config that say where the data are. Others say how they are reached.
 _PLACE = {"device", "server", "serverpath"}
 _DEVICES = "/dev/rbd/"
-# CephFSSR.py's own default
-_CEPH_PORT = 6789
 # More than a code can say, by SR_BACKEND_FAILURE_* (drivers/XE_SR_ERRORCODES.xml of sm) and a word of what was said.
 _HINTS = (
     ("SR_BACKEND_FAILURE_47", "ceph is not installed", "install ceph-common on every host of the pool"),
@@ -122,11 +113,9 @@ class Observed:
     living: t.FrozenSet[str]
     probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
-    def host(self, reference: str) -> str:
-        return str(self.hosts.get(reference, {}).get("name_label") or reference)
-
-    def repository(self, reference: str) -> str:
-        return str(self.repositories.get(reference, {}).get("name_label") or reference)
+    def label(self, reference: str) -> str:
+        record = self.hosts.get(reference) or self.repositories.get(reference) or {}
+        return str(record.get("name_label") or reference)
 
     def named(self, name: str) -> list[str]:
         return [reference for reference, record in self.repositories.items() if record["name_label"] == name]
@@ -167,7 +156,6 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
     given = {key for keys, _needs in _TAKES.values() for key in keys if item.get(key) is not None}
     takes, needs = _TAKES[kind]
     missing = sorted(needs - given)
-    secret = re.search(r"(^|,)secret=", item.get("options") or "")
     written = {key: item[key] for key in _WRITTEN if item.get(key) is not None}
     server, (servers, whose) = item.get("server"), _SERVERS.get(kind, _SERVERS["cephfs"])
     wrong = {
@@ -176,12 +164,11 @@ def _parse(item: t.Mapping[str, t.Any], here: str, problems: list[str]) -> Repos
         f"a repository of type {kind} needs {', '.join(missing)}": missing,
         **{f"{key} '{value}' {_WRITTEN[key][1]}": not re.fullmatch(_WRITTEN[key][0], value) for key, value in written.items()},
         f"server '{server}' is not {whose}": server is not None and not re.fullmatch(servers, server),
-        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": secret,
+        "options holds a secret, which all of the pool could read: leave it out, the key comes from client": ",secret=" in f",{item.get('options')}",
         "it can't be the default and absent": item.get("default") and not present,
     }
     problems += [f"{here}: {text}" for text, so in wrong.items() if so]
-    uuid = (item.get("uuid") or "").lower() or None
-    config = {} if missing else _config(item)
+    uuid, config = (item.get("uuid") or "").lower() or None, {} if missing else _config(item)
     return Repository(item["name"], kind, config, item.get("description"), uuid, bool(item.get("default")), present, item.get("removal") == "destroy")
 
 
@@ -194,18 +181,19 @@ def _config(item: t.Mapping[str, t.Any]) -> dict[str, str]:
         return {**config, "options": item["options"]} if item.get("options") else config
     filesystem = f"mds_namespace={item['filesystem']}" if item.get("filesystem") else ""
     options = (f"name={item['client'].partition('.')[2]}", f"secretfile={secret_file(item['client'])}", filesystem, item.get("options"))
-    config["options"] = ",".join(option for option in options if option)
-    if item.get("port") not in (None, _CEPH_PORT):
+    config["options"] = ",".join(filter(None, options))
+    if item.get("port") not in (None, 6789):  # CephFSSR.py's own default
         config["serverport"] = str(item["port"])
     return config
 
 
 def told(failure: Failure) -> str:
     said = ", ".join(failure.params)
-    hint = next((hint for code, word, hint in _HINTS if failure.code == code and word in said), "")
-    return f"{failure}{': ' + hint if hint else ''}"
+    hint = next((f": {hint}" for code, word, hint in _HINTS if failure.code == code and word in said), "")
+    return f"{failure}{hint}"
 
 
+@dataclasses.dataclass
 class Provider:
     """Brings the repositories of one pool to what was declared.
 
@@ -214,37 +202,24 @@ class Provider:
     dry: the hosts may not have been prepared yet, so a device that can't be looked at is no mistake.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        wanted: t.Sequence[Repository],
-        hosts: t.Sequence[t.Mapping[str, str]] = (),
-        images: t.Sequence[t.Mapping[str, t.Any]] = (),
-        dry: bool = False,
-    ) -> None:
-        self.session, self.wanted, self.declared_hosts, self.dry = session, wanted, hosts, dry
-        self.holds = {device(item["image"]): tuple(item["holds"]) for item in images if item["mapped"]}
+    session: Session
+    wanted: t.Sequence[Repository]
+    hosts: t.Sequence[t.Mapping[str, str]] = ()
+    images: t.Sequence[t.Mapping[str, t.Any]] = ()
+    dry: bool = False
 
     def observe(self) -> Observed:
-        """Read the pool whole; probe the images that are to become repositories."""
         try:
             (pool,) = self.session.records("pool").values()
-            metrics = self.session.records("host_metrics")
-            hosts = self.session.records("host")
-            observed = Observed(
-                pool=pool["name_label"] or pool["uuid"],
-                master=pool["master"],
-                default=pool["default_SR"],
-                hosts=hosts,
-                repositories=self.session.records("SR"),
-                pbds=self.session.records("PBD"),
-                types=frozenset(record["type"] for record in self.session.records("SM").values()),
-                living=frozenset(reference for reference, record in hosts.items() if metrics.get(record["metrics"], {}).get("live")),
-            )
+            metrics, hosts, drivers = (self.session.records(kind) for kind in ("host_metrics", "host", "SM"))
+            living = frozenset(reference for reference, record in hosts.items() if metrics.get(record["metrics"], {}).get("live"))
+            types = frozenset(record["type"] for record in drivers.values())
+            repositories, pbds = self.session.records("SR"), self.session.records("PBD")
         except Failure as failure:
             raise Invalid([f"{self.session.where}: {told(failure)}"]) from None
-        bare = [item for item in self.wanted if item.present and item.kind == "lvm" and not item.uuid and not observed.named(item.name)]
-        return dataclasses.replace(observed, probed={item.name: self._probe(item, observed) for item in bare if item.kind in observed.types})
+        seen = Observed(pool["name_label"] or pool["uuid"], pool["master"], pool["default_SR"], hosts, repositories, pbds, types, living)
+        bare = [item for item in self.wanted if item.present and item.kind == "lvm" and not item.uuid and not seen.named(item.name)]
+        return dataclasses.replace(seen, probed={item.name: self._probe(item, seen) for item in bare if item.kind in types})
 
     def _probe(self, wanted: Repository, observed: Observed) -> t.Optional[tuple[str, ...]]:
         """The UUIDs of the repositories on a device; None where it can't be looked at, which only a dry run forgives."""
@@ -253,25 +228,24 @@ class Provider:
         except Failure as failure:
             if self.dry:
                 return None
-            where = f"{wanted.config['device']} cannot be looked at on {observed.host(observed.master)}"
+            where = f"{wanted.config['device']} cannot be looked at on {observed.label(observed.master)}"
             raise Invalid([f"repository {wanted.name}: {where}: {told(failure)}"]) from None
         return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
         draft = Draft()
-        self._check_hosts(observed, draft)
+        if self.hosts:
+            self._check_hosts(observed, draft)
         for wanted in self.wanted:
-            there, here = observed.named(wanted.name), f"repository {wanted.name}"
-            if len(there) > 1:
-                uuids = ", ".join(observed.repositories[reference]["uuid"] for reference in there)
-                draft.problem(f"{here}: the pool has {len(there)} of this name ({uuids}): rename all but one")
+            for reference in sorted(set(observed.hosts) - observed.living) if wanted.present else ():
+                draft.warn(f"repository {wanted.name}: the host {observed.label(reference)} is offline; it is plugged when it is back")
+            there = observed.named(wanted.name)
+            taken = _taken(wanted, there, observed)
+            if taken:
+                draft.problem(f"repository {wanted.name}: the pool has {taken}")
             elif there:
-                taken = _taken(wanted, there[0], observed)
-                if taken:
-                    draft.problem(f"{here}: the pool has one of this name {taken}: use another name{'' if wanted.present else '; nothing is taken away'}")
-                else:
-                    (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
+                (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
             elif wanted.present:
                 self._plan_creation(wanted, observed, draft)
         self._plan_default(observed, draft)
@@ -279,24 +253,19 @@ class Provider:
         return draft.plan(Lane("session"))
 
     def _check_hosts(self, observed: Observed, draft: Draft) -> None:
-        if not self.declared_hosts:
-            return
         shown = {reference: f"{record['name_label']} ({record['address']})" for reference, record in observed.hosts.items()}
+        known = {reference: [record[key].lower() for key in ("address", "name_label", "hostname")] for reference, record in observed.hosts.items()}
         matched: set[str] = set()
-        for host in self.declared_hosts:
+        for host in self.hosts:
             address, name = str(host.get("address") or "-").lower(), host["name"].lower()
-            found = [
-                reference
-                for reference, record in observed.hosts.items()
-                if address == record["address"].lower() or name in (record["name_label"].lower(), record["hostname"].lower())
-            ]
+            found = [reference for reference, (at, *names) in known.items() if address == at or name in names]
+            matched.update(found)
             if not found:
                 whose = f"none of the pool {observed.pool}, whose hosts are {', '.join(sorted(shown.values()))}"
                 draft.problem(f"host {host['name']} ({host.get('address') or 'no address'}) is {whose}")
-            matched.update(found)
-        for there in (host for reference, host in shown.items() if reference not in matched):
-            why = "a shared repository must be reachable from every host of its pool, so declare it"
-            draft.problem(f"host {there} of the pool {observed.pool} is not in the inventory: {why}")
+        why = "a shared repository must be reachable from every host of its pool, so declare it"
+        for reference in (reference for reference in shown if reference not in matched):
+            draft.problem(f"host {shown[reference]} of the pool {observed.pool} is not in the inventory: {why}")
 
     def _plan_creation(self, wanted: Repository, observed: Observed, draft: Draft) -> None:
         here, path = f"repository {wanted.name}", wanted.config.get("device")
@@ -306,83 +275,75 @@ class Provider:
         for other in observed.repositories.values():
             if other["uuid"] == wanted.uuid:
                 draft.problem(f"{here}: uuid {wanted.uuid} is that of the repository {other['name_label']}: rename it, or declare that name")
-        using = {observed.repository(record["SR"]) for record in observed.pbds.values() if path and record["device_config"].get("device") == path}
+        using = {observed.label(record["SR"]) for record in observed.pbds.values() if path and record["device_config"].get("device") == path}
         for name in sorted(using):
             draft.problem(f"{here}: {path} already is the repository {name}: declare it by that name, or another image")
         if path and not using and not wanted.uuid:
-            self._judge(wanted, observed.probed.get(wanted.name, ()), draft)
-        for reference in sorted(set(observed.hosts) - observed.living):
-            draft.warn(f"{here}: the host {observed.host(reference)} is offline; it is plugged when it is back")
-        after: dict[str, t.Any] = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config)}
-        after.update({key: value for key, value in {"description": wanted.description, "uuid": wanted.uuid}.items() if value is not None})
+            self._judge(wanted.name, path, observed.probed.get(wanted.name, ()), draft)
+        after = {"type": wanted.kind, "shared": True, "device_config": dict(wanted.config), "description": wanted.description, "uuid": wanted.uuid}
+        after = {key: value for key, value in after.items() if value is not None}
         reason = "what is on the storage is taken over as it is" if wanted.uuid else ""
         draft.ensure("sr", wanted.name, None, after, lambda: self._create(wanted, observed), reason=reason)
 
-    def _judge(self, wanted: Repository, probed: t.Optional[tuple[str, ...]], draft: Draft) -> None:
-        """May the image be formatted? Only if it was seen to be empty."""
-        path = wanted.config["device"]
-        holds, here = self.holds.get(path), f"repository {wanted.name}"
+    def _judge(self, name: str, path: str, probed: t.Optional[tuple[str, ...]], draft: Draft) -> None:
+        """May the image be formatted? Only if it was seen to be empty: SR.create wipes what is on it, another repository too.
+
+        SR.probe names that, but takes a device that it can't read for an empty one (sm's lvutil.py, _get_sr_uuid), so a host must have looked too.
+        """
+        seen = {device(item["image"]): item["holds"] for item in self.images if item["mapped"]}
+        holds, here = seen.get(path), f"repository {name}: {path}"
         if probed:
-            remedy = f"declare uuid: {probed[0]} to take it over, or another image"
-            draft.problem(f"{here}: {path} holds the repository {', '.join(probed)}, which would be lost: {remedy}")
+            draft.problem(f"{here} holds the repository {', '.join(probed)}, which would be lost: declare uuid: {probed[0]} to take it over, or another image")
         elif holds:
-            remedy = "declare another image, or its uuid if it is one"
-            draft.problem(f"{here}: {path} holds {', '.join(holds)}, which would be lost, and the pool finds no repository in it: {remedy}")
+            why = "and the pool finds no repository in it: declare another image, or its uuid if it is one"
+            draft.problem(f"{here} holds {', '.join(holds)}, which would be lost, {why}")
         elif (holds is None or probed is None) and self.dry:
-            draft.warn(f"{here}: {path} could not be looked at yet; if something is on it, it will be refused")
+            draft.warn(f"{here} could not be looked at yet; if something is on it, it will be refused")
         elif holds is None:
-            draft.problem(f"{here}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
+            draft.problem(f"repository {name}: no host has looked at what is on {path}: give images, as xen_pool_host returns them")
 
     def _plan_update(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
-        record = observed.repositories[reference]
+        record, calls = observed.repositories[reference], {"shared": "SR.set_shared", "description": "SR.set_name_description"}
         after = {"shared": True, **({} if wanted.description is None else {"description": wanted.description})}
-        calls = {"shared": "SR.set_shared", "description": "SR.set_name_description"}
 
         def update(differs: t.Mapping[str, t.Any]) -> None:
             for key, value in differs.items():
                 self._do(calls[key], observed, reference, value)
 
         draft.ensure("sr", wanted.name, {"shared": record["shared"], "description": record["name_description"]}, after, update=update)
-        plugs = observed.plugs(reference)
         for host in observed.hosts:
-            self._plan_plug(wanted, reference, host, plugs.get(host), observed, draft)
+            self._plan_plug(wanted, reference, host, observed, draft)
 
-    def _plan_plug(
-        self, wanted: Repository, repository: str, host: str, now: t.Optional[tuple[str, t.Mapping[str, t.Any]]], observed: Observed, draft: Draft
-    ) -> None:
+    def _plan_plug(self, wanted: Repository, repository: str, host: str, observed: Observed, draft: Draft) -> None:
         """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
-        name, living, config = f"{wanted.name}/{observed.host(host)}", host in observed.living, dict(wanted.config)
-        needs = [f"sr/{wanted.name}"]
-        if not living:
-            draft.warn(f"repository {wanted.name}: the host {observed.host(host)} is offline; it is plugged when it is back")
+        now, living, config = observed.plugs(repository).get(host), host in observed.living, dict(wanted.config)
+        ensure = functools.partial(draft.ensure, "pbd", f"{wanted.name}/{observed.label(host)}", needs=[f"sr/{wanted.name}"])
         if now is None:
-            after = {"device_config": config, "attached": living}
-            draft.ensure("pbd", name, None, after, lambda: self._plug(host, repository, config, observed), needs=needs)
+            ensure(None, {"device_config": config, "attached": living}, lambda: self._plug(host, repository, config, observed))
             return
         reference, record = now
         left, right = differing(_normal(record["device_config"]), _normal(config))
         # What only another declaration had is no longer wanted; what a driver added for itself stays.
-        dropped = {key: record["device_config"][key] for key in ("options", "serverport", "nfsversion") if key in record["device_config"] and key not in config}
+        dropped = {key: value for key, value in record["device_config"].items() if key in ("options", "serverport", "nfsversion") and key not in config}
+
+        def again() -> None:
+            self._unplug(now, observed)
+            self._do("PBD.destroy", observed, reference)
+            self._plug(host, repository, config, observed)
+
         if (right or dropped) and living:
-
-            def again() -> None:
-                self._unplug(now, observed)
-                self._do("PBD.destroy", observed, reference)
-                self._plug(host, repository, config, observed)
-
             reason = "the host is unplugged from it for a moment; guests with disks there must not run on it"
             before, after = {"device_config": {**left, **dropped}}, {"device_config": {**right, **dict.fromkeys(dropped)}}
-            draft.ensure("pbd", name, before, after, again, risk=Risk.RESTART, reason=reason, needs=needs)
-        elif living and not record["currently_attached"]:
-            draft.ensure("pbd", name, {"attached": False}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference), needs=needs)
+            ensure(before, after, again, risk=Risk.RESTART, reason=reason)
+        elif living:
+            ensure({"attached": record["currently_attached"]}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference))
 
     def _plan_removal(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
         record = observed.repositories[reference]
         disks = len(record.get("VDIs") or ())
         if wanted.destroy and disks:
-            held = f"it holds {disks} disk{'s' * (disks > 1)}"
-            draft.problem(f"repository {wanted.name}: {held}: remove or move them before it is destroyed, or let it be forgotten")
-            return
+            held = f"it holds {disks} disk{'s' * (disks > 1)}: remove or move them before it is destroyed, or let it be forgotten"
+            draft.problem(f"repository {wanted.name}: {held}")
 
         def apply() -> None:
             for plug in observed.plugs(reference).values():
@@ -391,46 +352,45 @@ class Provider:
 
         forgets = f"the pool forgets it and which guest has which of its {disks} disks; what is on the storage stays"
         reason = "the repository is taken off the storage" if wanted.destroy else forgets
-        before = {"uuid": record["uuid"], "type": record["type"], "disks": disks}
-        draft.ensure("sr", wanted.name, before, None, apply, risk=Risk.LOSS, reason=reason)
+        draft.ensure("sr", wanted.name, {"uuid": record["uuid"], "type": record["type"], "disks": disks}, None, apply, risk=Risk.LOSS, reason=reason)
 
     def _plan_default(self, observed: Observed, draft: Draft) -> None:
-        wanted = next((item for item in self.wanted if item.default and item.present), None)
-        if wanted is None or (observed.default in observed.named(wanted.name)):
+        wanted = next((item.name for item in self.wanted if item.default and item.present), None)
+        if wanted is None or observed.default in observed.named(wanted):
             return
-        now = observed.repositories.get(observed.default, {}).get("name_label")
 
         def apply() -> None:
             (pool,) = self.session.records("pool")
-            (reference,) = self.session.call("SR.get_by_name_label", wanted.name)
+            (reference,) = self.session.call("SR.get_by_name_label", wanted)
             self._do("pool.set_default_SR", observed, pool, reference)
 
-        draft.ensure("pool", "default", {"repository": now}, {"repository": wanted.name}, apply, needs=[f"sr/{wanted.name}"])
+        now = observed.repositories.get(observed.default, {}).get("name_label")
+        draft.ensure("pool", "default", {"repository": now}, {"repository": wanted}, apply, needs=[f"sr/{wanted}"])
 
     def _create(self, wanted: Repository, observed: Observed) -> None:
-        config, label, about = dict(wanted.config), wanted.name, wanted.description or ""
-        plugged: dict[str, str] = {}
+        config, plugged = dict(wanted.config), dict[str, str]()
+        about: tuple[t.Any, ...] = (wanted.name, wanted.description or "", wanted.kind, "user", True, {})
         if wanted.uuid:
-            reference = self._do("SR.introduce", observed, wanted.uuid, label, about, wanted.kind, "user", True, {})
+            reference = self._do("SR.introduce", observed, wanted.uuid, *about)
         else:
-            # An integer is a string in XenAPI; 0 is all that there is.
-            reference = self._do("SR.create", observed, observed.master, config, "0", label, about, wanted.kind, "user", True, {})
+            # 0, a string in XenAPI, is all that there is. It plugs the hosts, but says nothing of one that fails: that is asked.
+            reference = self._do("SR.create", observed, observed.master, config, "0", *about)
             plugged = {record["host"]: pbd for pbd, record in self.session.records("PBD").items() if record["SR"] == reference}
         failures = []
         # The master first: it is the one that makes and changes what is on the storage.
         for host in sorted(observed.hosts, key=lambda host: host != observed.master):
             try:
-                self._plug(host, reference, config, observed, plugged.get(host))
+                self._plug(host, reference, config, observed, plugged.get(host, ""))
             except RuntimeError as error:
-                failures.append(f"{observed.host(host)}: {error}")
+                failures.append(f"{observed.label(host)}: {error}")
         if failures:
             raise RuntimeError("it was made, but not plugged everywhere: " + "; ".join(failures))
 
-    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: t.Optional[str] = None) -> None:
+    def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: str = "") -> None:
         """Plug a host that is not offline. pbd: its connection, where there is one already."""
-        made = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
+        pbd = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
         if host in observed.living:
-            self._do("PBD.plug", observed, made)
+            self._do("PBD.plug", observed, pbd)
 
     def _unplug(self, plug: tuple[str, t.Mapping[str, t.Any]], observed: Observed) -> None:
         if plug[1]["currently_attached"]:
@@ -445,52 +405,43 @@ class Provider:
             raise RuntimeError(told(Failure(failure.call, failure.code, params))) from None
 
     def _name_of(self, param: str, observed: Observed) -> str:
-        if not param.startswith("OpaqueRef:"):
-            return param
-        if param in observed.hosts:
-            return f"host {observed.host(param)}"
-        if param in observed.repositories:
-            return f"repository {observed.repository(param)}"
+        for kind, records in (("host", observed.hosts), ("repository", observed.repositories)):
+            if param in records:
+                return f"{kind} {observed.label(param)}"
         if param in observed.pbds:
-            return f"the connection of {observed.host(observed.pbds[param]['host'])}"
-        with contextlib.suppress(Failure):
-            return f"disk {self.session.call('VDI.get_name_label', param)}"
+            return f"the connection of {observed.label(observed.pbds[param]['host'])}"
+        if param.startswith("OpaqueRef:"):
+            with contextlib.suppress(Failure):
+                return f"disk {self.session.call('VDI.get_name_label', param)}"
         return param
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        rows = []
-        for wanted in self.wanted:
-            for reference in observed.named(wanted.name) if wanted.present else ():
-                record = observed.repositories[reference]
-                rows.append(
-                    {
-                        "name": wanted.name,
-                        "uuid": record["uuid"],
-                        "type": record["type"],
-                        "default": reference == observed.default,
-                        "size": int(record["physical_size"]),
-                        "used": int(record["physical_utilisation"]),
-                        "hosts": {observed.host(host): bool(pbd["currently_attached"]) for host, (_pbd_, pbd) in observed.plugs(reference).items()},
-                    }
-                )
-        return {"pool": observed.pool, "master": observed.host(observed.master), "repositories": rows}
+        rows: list[dict[str, t.Any]] = []
+        for reference in (reference for wanted in self.wanted if wanted.present for reference in observed.named(wanted.name)):
+            record = observed.repositories[reference]
+            rows.append({"name": record["name_label"], "uuid": record["uuid"], "type": record["type"], "default": reference == observed.default})
+            hosts = {observed.label(host): bool(pbd["currently_attached"]) for host, (_pbd, pbd) in observed.plugs(reference).items()}
+            rows[-1].update(size=int(record["physical_size"]), used=int(record["physical_utilisation"]), hosts=hosts)
+        return {"pool": observed.pool, "master": observed.label(observed.master), "repositories": rows}
 
 
-def _taken(wanted: Repository, reference: str, observed: Observed) -> str:
-    """Why a repository of the wanted one's name is not the one that was declared; "" where it is."""
-    record = observed.repositories[reference]
-    if not wanted.config:
-        return ""
-    if record["type"] != wanted.kind:
-        return f"of type {record['type']}, not {wanted.kind}"
-    if wanted.uuid and record["uuid"] != wanted.uuid:
-        return f"with the uuid {record['uuid']}, not {wanted.uuid}"
-    place = _normal({key: value for key, value in wanted.config.items() if key in _PLACE})
-    for host, (_reference, pbd) in observed.plugs(reference).items():
-        before, after = differing(_normal(pbd["device_config"]), place)
-        if after:
-            return f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.host(host)})"
-    return ""
+def _taken(wanted: Repository, there: t.Sequence[str], observed: Observed) -> str:
+    """Why those of the wanted one's name are not what was declared; "" where there is none, or it is."""
+    records = [observed.repositories[reference] for reference in there]
+    if len(records) > 1:
+        return f"{len(records)} of this name ({', '.join(record['uuid'] for record in records)}): rename all but one"
+    place, why = _normal({key: value for key, value in wanted.config.items() if key in _PLACE}), ""
+    for record in records if wanted.config else ():
+        if record["type"] != wanted.kind:
+            why = f"of type {record['type']}, not {wanted.kind}"
+        elif wanted.uuid and record["uuid"] != wanted.uuid:
+            why = f"with the uuid {record['uuid']}, not {wanted.uuid}"
+        else:
+            for host, (_reference, pbd) in observed.plugs(there[0]).items():
+                before, after = differing(_normal(pbd["device_config"]), place)
+                if after and not why:
+                    why = f"elsewhere ({', '.join(f'{key} {before[key]}, not {after[key]}' for key in after)}; on {observed.label(host)})"
+    return why and f"one of this name {why}: use another name{'' if wanted.present else '; nothing is taken away'}"
 
 
 def _normal(config: t.Mapping[str, str]) -> dict[str, str]:

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host of a XenServer or XCP-ng pool needs for repositories on RBD and CephFS: keys, ceph.conf, rbdmap, LVM's eyes.
 
-The Python of such a host (3.6, or 2.7) is too old for Ansible's modules, so all that runs there is a shell. A secret goes there by standard input,
-into its file and nowhere else; what comes back of one is its digest.
+All that runs there is a shell: its Python is too old for Ansible's modules. A secret goes there by standard input; what comes back is its digest.
 
 PRIVATE to the collection.
 """
@@ -12,6 +11,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -21,12 +21,11 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Secret, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, rbdmap_options
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import RBDMAP, edit_rbdmap, keyring_file, rbdmap_options
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import Repository, device, secret_file
 
 # Runs a script with standard input; gives its exit code, output and errors.
 Run = t.Callable[[str, bytes], t.Tuple[int, str, str]]
-
 CONF = "/etc/ceph/ceph.conf"
 # LVM of these hosts has two sets of configuration, one for the pool's master (XCP-ng's documentation, "Ceph RBD").
 LVM = ("/etc/lvm/lvmlocal.conf", "/etc/lvm/master/lvmlocal.conf")
@@ -58,7 +57,7 @@ for d in $3; do
   fi
 done
 for c in $4; do if command -v "$c" > /dev/null; then echo "tool $c"; fi; done
-echo "service $(systemctl is-enabled rbdmap.service 2> /dev/null)"
+echo "service rbdmap $(systemctl is-enabled rbdmap.service 2> /dev/null)"
 echo end
 """
 
@@ -76,10 +75,10 @@ chmod "$2" "$t"; cat > "$t"; mv -f "$t" "$f"
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host.
+    """What is on the host, by path. service: the state of rbdmap's.
 
-    texts: mode ("644") and text of files by path. secrets: files with keys, of which only a digest is told. devices: those that are mapped, with
-    the signatures on them ("LVM2_member"). service: the state of rbdmap's.
+    texts: mode ("644") and text of files, ("", "") of one that is not there. secrets: files with keys, of which only a digest is told.
+    devices: those that are mapped, with the signatures on them ("LVM2_member").
     """
 
     texts: t.Mapping[str, t.Tuple[str, str]]
@@ -88,15 +87,6 @@ class Observed:
     tools: t.FrozenSet[str]
     service: str
 
-    def text(self, path: str) -> str:
-        """The text of a file, "" where there is none."""
-        return self.texts.get(path, ("", ""))[1]
-
-
-def keyring_file(client: str) -> str:
-    """Where a client's keyring is, for rbd."""
-    return f"/etc/ceph/ceph.{client}.keyring"
-
 
 def edit_lvm(text: str) -> str:
     """Return an LVM configuration that looks at RBD devices. All else stays."""
@@ -104,8 +94,7 @@ def edit_lvm(text: str) -> str:
     if body is None:
         settings = "".join(f"\t{name} = {whole}\n" for name, (_mark, _item, whole) in _LVM_SETTINGS.items())
         return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}devices {{\n{settings}}}\n"
-    start, end = body
-    inner = text[start:end]
+    inner = text[body]
     for name, (mark, item, whole) in _LVM_SETTINGS.items():
         there = re.search(rf"^[ \t]*{name}[ \t]*=[ \t]*(\[[^\]]*\]|\"[^\"]*\")", inner, re.MULTILINE)
         if there is None:
@@ -113,11 +102,11 @@ def edit_lvm(text: str) -> str:
         elif mark not in there[1]:
             items = there[1].strip("[] \t\n").rstrip(", \t\n")
             inner = f"{inner[: there.start(1)]}[ {items + ', ' if items else ''}{item} ]{inner[there.end(1) :]}"
-    return text[:start] + inner + text[end:]
+    return text[: body.start] + inner + text[body.stop :]
 
 
-def _section(text: str, name: str) -> t.Optional[tuple[int, int]]:
-    """Where the inside of a section begins and ends, comments and strings apart."""
+def _section(text: str, name: str) -> t.Optional[slice]:
+    """Where the inside of a section is, comments and strings apart."""
     found = re.search(rf"^[ \t]*{name}[ \t]*\{{", text, re.MULTILINE)
     if not found:
         return None
@@ -125,7 +114,7 @@ def _section(text: str, name: str) -> t.Optional[tuple[int, int]]:
     for token in re.compile(r'#[^\n]*|"(?:\\.|[^"\\])*"|[{}]').finditer(text, found.end()):
         depth += {"{": 1, "}": -1}.get(token[0], 0)
         if not depth:
-            return found.end(), token.start()
+            return slice(found.end(), token.start())
     raise ValueError(f"its section {name} has no end")
 
 
@@ -149,91 +138,75 @@ class Provider:
     group: str = "root"
 
     def __post_init__(self) -> None:
-        mine = [item for item in self.repositories if item.kind in _TOOLS]
-        self.present = [item for item in mine if item.present]
-        self.gone = [item for item in mine if not item.present and self.absent]
-        self.tools = {tool for item in self.present for tool in _TOOLS[item.kind]}
-
-    def _images(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        return {item.image: self.clients[item.name] for item in items if item.kind == "lvm"}
-
-    def _secret_files(self, items: t.Sequence[Repository]) -> dict[str, str]:
-        return {(keyring_file if item.kind == "lvm" else secret_file)(self.clients[item.name]): self.clients[item.name] for item in items}
+        """What there is to be and what is to go, by whom it is used: images, and files with keys."""
+        present = [item for item in self.repositories if item.kind in _TOOLS and item.present]
+        gone = [item for item in self.repositories if item.kind in _TOOLS and not item.present and self.absent]
+        self.tools = {tool for item in present for tool in _TOOLS[item.kind]}
+        self.images, leaving = ({item.image: self.clients[item.name] for item in items if item.kind == "lvm"} for items in (present, gone))
+        place = {"lvm": keyring_file, "cephfs": secret_file}
+        self.secrets, dropped = ({place[item.kind](self.clients[item.name]): self.clients[item.name] for item in items} for items in (present, gone))
+        self.leaving = {image: client for image, client in leaving.items() if image not in self.images}
+        self.dropped = [path for path in dropped if path not in self.secrets]
 
     def observe(self) -> Observed:
         """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
-        both = [*self.present, *self.gone]
-        asked = ((CONF, RBDMAP, *LVM), self._secret_files(both), map(device, self._images(both)))
+        asked = ((CONF, RBDMAP, *LVM), [*self.secrets, *self.dropped], map(device, [*self.images, *self.leaving]))
         words = [" ".join(f"{self.root}{path}" for path in paths) for paths in asked]
         code, out, err = self.run(_script(_READ, *words, " ".join(sorted(self.tools))), b"")
         lines = [line.split() for line in out.splitlines() if line.strip()]
-        if code or not lines or lines[-1] != ["end"]:
+        if code or not lines or lines.pop() != ["end"]:
             raise Unreachable(f"the host's files could not be read (exit code {code}): {err.strip() or 'it said nothing'}")
-        texts: dict[str, tuple[str, str]] = {}
-        secrets: dict[str, keyring_files.File] = {}
-        devices: dict[str, tuple[str, ...]] = {}
-        tools, service = set(), ""
-        for word, *rest in lines:
-            path = rest[0][len(self.root) :] if rest else ""
-            if word == "file":
-                texts[path] = (rest[1], base64.b64decode("".join(rest[2:])).decode("utf-8", "surrogateescape"))
-            elif word == "secret":
-                secrets[path] = keyring_files.File(True, Secret(rest[4]), rest[2], rest[3], f"{int(rest[1], 8):04o}")
-            elif word == "other":
-                raise Invalid([f"{path} is no file: take away what is there"])
-            elif word == "device":
-                devices[path] = tuple(rest[1:])
-            elif word == "tool":
-                tools.add(rest[0])
-            elif word == "service":
-                service = "".join(rest)
-        return Observed(texts, secrets, devices, frozenset(tools), service)
+        said: dict[str, dict[str, list[str]]] = collections.defaultdict(dict)
+        for word, name, *rest in lines:
+            said[word][name[len(self.root) :] if name.startswith(self.root) else name] = rest
+        if said["other"]:
+            raise Invalid([f"{path} is no file: take away what is there" for path in said["other"]])
+        texts = dict.fromkeys(asked[0], ("", ""))
+        texts.update((path, (mode, base64.b64decode("".join(text)).decode("utf-8", "surrogateescape"))) for path, (mode, *text) in said["file"].items())
+        keyed = said["secret"].items()
+        secrets = {path: keyring_files.File(True, Secret(digest), owner, group, mode.zfill(4)) for path, (mode, owner, group, digest) in keyed}
+        devices = {path: tuple(holds) for path, holds in said["device"].items()}
+        return Observed(texts, secrets, devices, frozenset(said["tool"]), "".join(said["service"].get("rbdmap", ())))
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where the host lacks what this can't give it."""
         draft = Draft()
-        images, gone, secrets = self._images(self.present), self._images(self.gone), self._secret_files(self.present)
-        leaving = {image: client for image, client in gone.items() if image not in images}
-        if self.present:
+        if self.tools:
             self._check(observed, draft)
             self._plan_text(draft, CONF, observed, lambda text: ceph_conf.edit_conf(text, {"fsid": self.fsid, "mon_host": self.mon_host}))
-        for path, client in secrets.items():
+        for path, client in self.secrets.items():
             self._plan_secret(draft, path, client, observed)
-        if images or (leaving and observed.text(RBDMAP)):
-            entries = {**dict.fromkeys(leaving), **{image: rbdmap_options(client) for image, client in images.items()}}
+        if self.images or (self.leaving and observed.texts[RBDMAP][1]):
+            entries = {**dict.fromkeys(self.leaving), **{image: rbdmap_options(client) for image, client in self.images.items()}}
             self._plan_text(draft, RBDMAP, observed, lambda text: edit_rbdmap(text, entries))
-        if images:
+        if self.images:
             for path in LVM:
                 self._plan_text(draft, path, observed, edit_lvm)
-            enable = functools.partial(self._do, "systemctl enable rbdmap.service")
+            enable = self._command("systemctl", "enable", "rbdmap.service")
             draft.ensure("service", "rbdmap", {"enabled": observed.service == "enabled"}, {"enabled": True}, enable)
-        files = [f"file/{path}" for path in (CONF, RBDMAP, *secrets)]
-        for image, client in images.items():
+        for image, client in self.images.items():
             if device(image) not in observed.devices:
-                command = f"rbd map {shlex.quote(image)} --id {shlex.quote(client.partition('.')[2])} --keyring {shlex.quote(keyring_file(client))}"
-                draft.ensure("mapping", image, None, {"client": client}, functools.partial(self._do, command), needs=files)
-        for image, client in leaving.items():
+                apply = self._command("rbd", "map", image, "--id", client.partition(".")[2], "--keyring", keyring_file(client))
+                draft.ensure("mapping", image, None, {"client": client}, apply, needs=[f"file/{path}" for path in (CONF, RBDMAP, *self.secrets)])
+        for image, client in self.leaving.items():
             if device(image) in observed.devices:
-                command = f"rbd unmap /dev/rbd/{shlex.quote(image)}"
-                draft.ensure("mapping", image, {"client": client}, None, functools.partial(self._do, command))
-        unmapped = [f"mapping/{image}" for image in leaving]
-        for path in self._secret_files(self.gone):
-            if path not in secrets and path in observed.secrets:
-                command = f"rm -f {shlex.quote(self.root + path)}"
-                draft.ensure("file", path, {"there": True}, None, functools.partial(self._do, command), needs=unmapped)
+                draft.ensure("mapping", image, {"client": client}, None, self._command("rbd", "unmap", device(image)))
+        for path in self.dropped:
+            if path in observed.secrets:
+                unmapped = [f"mapping/{image}" for image in self.leaving]
+                draft.ensure("file", path, {"there": True}, None, self._command("rm", "-f", self.root + path), needs=unmapped)
         return draft.plan(Lane("shell"))
 
     def _check(self, observed: Observed, draft: Draft) -> None:
         missing = sorted(self.tools - observed.tools)
         if missing:
             draft.problem(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: install ceph-common on this host")
-        there = ceph_conf.conf_value(observed.text(CONF), "fsid")
+        there = ceph_conf.conf_value(observed.texts[CONF][1], "fsid")
         if there and there != self.fsid:
             draft.problem(f"{CONF} is that of another cluster, {there}, not {self.fsid}: this host can use one cluster only")
 
     def _plan_text(self, draft: Draft, path: str, observed: Observed, edit: t.Callable[[str], str]) -> None:
-        now = observed.text(path)
-        mode, _text = observed.texts.get(path, ("", ""))
+        mode, now = observed.texts[path]
         try:
             text = edit(now)
         except ValueError as error:
@@ -255,25 +228,26 @@ class Provider:
         keyring_files.ensure(draft, place, observed.secrets.get(path, keyring_files.File()), digest, write, kind="file")
 
     def _write(self, path: str, mode: str, content: bytes, owner: str = "") -> None:
-        self._run(_script(_WRITE, self.root + path, mode, owner), content, f"{path} could not be written")
+        self._run(f"{path} could not be written", _script(_WRITE, self.root + path, mode, owner), content)
 
-    def _do(self, command: str) -> None:
-        self._run(f"PATH=$PATH:/usr/sbin:/sbin; {command}", b"", command)
+    def _command(self, *words: str) -> t.Callable[[], None]:
+        command = shlex.join(words)
+        return functools.partial(self._run, command, f"PATH=$PATH:/usr/sbin:/sbin; {command}", b"")
 
-    def _run(self, script: str, content: bytes, what: str) -> None:
+    def _run(self, what: str, script: str, content: bytes) -> None:
         code, out, err = self.run(script, content)
         if code:
-            raise RuntimeError(f"{what}: {(err.strip() or out.strip()) or f'exit code {code}'}")
+            raise RuntimeError(f"{what}: {err.strip() or out.strip() or f'exit code {code}'}")
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the images that repositories lie on, whether each is mapped, and what it is seen to hold."""
-        found = {image: observed.devices.get(device(image)) for image in self._images(self.present)}
+        found = {image: observed.devices.get(device(image)) for image in self.images}
         return {"images": [{"image": image, "mapped": holds is not None, "holds": list(holds or ())} for image, holds in found.items()]}
 
 
 def _script(body: str, *words: str) -> str:
     # Ansible appends to what it runs, so it can't end with a line.
-    return f"set -- {' '.join(shlex.quote(word) for word in words)}\n{body.strip()}"
+    return f"set -- {shlex.join(words)}\n{body.strip()}"
 
 
 def _shown(line: str) -> str:

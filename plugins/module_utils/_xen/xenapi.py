@@ -1,10 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""XenAPI, as pools of XenServer and XCP-ng speak it: XML-RPC over HTTPS, with nothing but Python's own library.
-
-Its integers travel as strings, its references are opaque, and each answer says itself whether it is one.
-The password and the session are revealed on the wire only.
+"""XenAPI, as pools of XenServer and XCP-ng speak it: XML-RPC over HTTPS. The password and the session are revealed on the wire only.
 
 PRIVATE to the collection.
 """
@@ -45,15 +42,12 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
 
 
 class Failure(Exception):
-    """The pool refused a call.
-
-    call: such as SR.create. code: XenAPI's word for it, HOST_OFFLINE. params: what it said of it, references among them.
-    """
+    """The pool refused a call. call: such as SR.create. code: XenAPI's word for it, HOST_OFFLINE. params: what it said of it, references among them."""
 
     def __init__(self, call: str, code: str, params: t.Sequence[str] = ()) -> None:
         self.call, self.code, self.params = call, code, list(params)
         # A backend's failure is said in its second parameter, between empty ones.
-        said = ", ".join(param for param in self.params if param)
+        said = ", ".join(filter(None, self.params))
         super().__init__(f"{call}: {code}" + (f": {said}" if said else ""))
 
 
@@ -65,21 +59,13 @@ class Session:
     """
 
     def __init__(
-        self,
-        master: str,
-        user: str,
-        password: t.Union[str, Secret],
-        validate_certs: bool = True,
-        ca_path: t.Optional[str] = None,
-        fingerprints: t.Sequence[str] = (),
-        timeout: float = 600,
+        self, master: str, user: str, password: str, validate_certs: bool = True, ca_path: str = "", fingerprints: t.Sequence[str] = (), timeout: float = 600
     ) -> None:
         remedy = ": name the authority that signed it (ca_path), or the SHA-256 fingerprint of the certificate that you trust (fingerprints)"
-        self._trust = Trust(validate_certs, ca_path, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
-        self._timeout, self.user = timeout, user
-        self._turn_to(*_address(master))
-        self._password = password if isinstance(password, Secret) else Secret(password)
+        self._trust = Trust(validate_certs, ca_path or None, (), [_fingerprint(value) for value in fingerprints], "connection.ca_path", remedy)
+        self._timeout, self.user, self._password = timeout, user, Secret(password)
         self._session: t.Optional[Secret] = None
+        self._turn_to(*_address(master))
 
     def _turn_to(self, address: str, port: int) -> None:
         self.address, self._port = address, port
@@ -91,7 +77,11 @@ class Session:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self.logout()
+        """End the session; one that is gone already has ended."""
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(Failure, Unreachable):
+                self._exchange("session.logout", session.reveal())
 
     def login(self) -> None:
         """Begin a session with the master. A member that isn't it names it. Raises Unreachable."""
@@ -110,13 +100,6 @@ class Session:
                     raise Unreachable(f"no master was found: {' names '.join([*asked, named])}") from None
                 self._turn_to(named, self._port)
 
-    def logout(self) -> None:
-        """End the session; one that is gone already has ended."""
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(Failure, Unreachable):
-                self._exchange("session.logout", session.reveal())
-
     def call(self, name: str, *args: t.Any) -> t.Any:
         """Call SR.create and the like and return its value. Raises Failure, or Unreachable where there is no answer."""
         if self._session is None:
@@ -131,8 +114,6 @@ class Session:
     def records(self, kind: str) -> dict[str, dict[str, t.Any]]:
         return dict(self.call(f"{kind}.get_all_records"))
 
-    # -- the wire
-
     def _exchange(self, name: str, *args: t.Any) -> t.Any:
         body = xmlrpc.client.dumps(args, name).encode("utf-8", "xmlcharrefreplace")
         try:
@@ -141,21 +122,19 @@ class Session:
             self._server.close()
         if status != 200:
             raise Unreachable(f"{self.where} answers {name} with HTTP status {status}: is it a host of XenServer or XCP-ng?")
+        secrets = [secret.reveal() for secret in (self._password, self._session) if secret is not None]
         answer: t.Any = None
         why = ""
         try:
             (answer, *_more), _name = xmlrpc.client.loads(said)
         except (xmlrpc.client.Error, xml.parsers.expat.ExpatError, ValueError) as error:
-            why = f" ({self._clean(error)})"
+            why = f" ({hide(error, secrets)})"
         if not isinstance(answer, dict) or answer.get("Status") not in ("Success", "Failure"):
             raise Unreachable(f"{self.where} does not answer {name} as XenAPI does{why}: is it a host of XenServer or XCP-ng?")
         if answer["Status"] == "Failure":
-            code, *params = [self._clean(part) for part in answer.get("ErrorDescription") or ["UNKNOWN"]]
+            code, *params = [hide(part, secrets) for part in answer.get("ErrorDescription") or ["UNKNOWN"]]
             raise Failure(name, code, params)
         return answer.get("Value")
-
-    def _clean(self, text: t.Any) -> str:
-        return hide(text, [secret.reveal() for secret in (self._password, self._session) if secret is not None])
 
 
 def connect(options: t.Mapping[str, t.Any]) -> Session:

@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<IIII")
 _LONGEST = 4096
 
 # Xen's public/io/xenbus.h
-STATES = {0: "Unknown", 1: "Initialising", 2: "InitWait", 3: "Initialised", 4: "Connected", 5: "Closing", 6: "Closed", 7: "Reconfiguring", 8: "Reconfigured"}
+STATES = ("Unknown", "Initialising", "InitWait", "Initialised", "Connected", "Closing", "Closed", "Reconfiguring", "Reconfigured")
 CONNECTED = 4
 # The kinds of backend that serve disks: the kernel's blkback, QEMU, and tapdisk (libxl's name for it since 4.20).
 _KINDS = ("vbd", "qdisk", "vbd3")
@@ -55,7 +55,7 @@ class Disk:
 
     @property
     def state_name(self) -> str:
-        return STATES.get(self.state, "Unknown")
+        return STATES[self.state] if self.state < len(STATES) else STATES[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,6 @@ class Running:
     disks: tuple[Disk, ...]
 
     def disk(self, guest: str, device: str) -> t.Optional[Disk]:
-        """A guest's disk, None where it has none of this name."""
         return next((disk for disk in self.disks if (disk.guest, disk.device) == (guest, device)), None)
 
 
@@ -85,29 +84,28 @@ class Xenstore:
     def __init__(self, path: str = SOCKET) -> None:
         self.path = path
         self._socket: t.Any = None
-        self._request = 0
+        self._answers: t.Any = None
 
     def __enter__(self) -> Xenstore:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(30)
             self._socket.connect(self.path)
+            self._answers = self._socket.makefile("rb")
         except OSError as error:
             self._socket.close()
-            raise Unreachable(
-                f"xenstore at {self.path} does not answer: {error.strerror or error}; is this Xen's first domain, and does xen.service run?"
-            ) from error
+            where = f"xenstore at {self.path} does not answer: {error.strerror or error}"
+            raise Unreachable(f"{where}; is this Xen's first domain, and does xen.service run?") from error
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self._answers.close()
         self._socket.close()
 
     def names(self, path: str) -> list[str]:
-        """Return the names below a path, none where it is not there."""
         return [name for name in (self._ask(_DIRECTORY, path) or "").split("\0") if name]
 
     def read(self, path: str) -> t.Optional[str]:
-        """Return a value, None where the path is not there."""
         return self._ask(_READ, path)
 
     def tree(self, path: str) -> dict[str, str]:
@@ -121,29 +119,23 @@ class Xenstore:
         return found
 
     def _ask(self, kind: int, path: str) -> t.Optional[str]:
-        self._request += 1
         body = path.encode() + b"\0"
         try:
-            self._socket.sendall(_HEADER.pack(kind, self._request, 0, len(body)) + body)
-            answered, _request, _transaction, length = _HEADER.unpack(self._receive(_HEADER.size))
-            data = self._receive(min(length, _LONGEST)).decode("utf-8", "replace")
+            self._socket.sendall(_HEADER.pack(kind, 0, 0, len(body)) + body)
+            answered, _request, _transaction, length = _HEADER.unpack(self._answers.read(_HEADER.size))
+            (data,) = struct.unpack(f"{min(length, _LONGEST)}s", self._answers.read(min(length, _LONGEST)))
         except (OSError, struct.error) as error:
-            raise Unreachable(f"xenstore at {self.path} broke off: {error}") from error
-        if answered != _ERROR:
-            return data
-        said = data.rstrip("\0")
-        if said == "ENOENT":
-            return None
-        raise Unreachable(f"xenstore at {self.path}: {path}: {said}")
+            why = error if isinstance(error, OSError) else "it closed the connection"
+            raise Unreachable(f"xenstore at {self.path} broke off: {why}") from error
+        text = str(data, "utf-8", "replace")
+        if answered == _ERROR and text != "ENOENT\0":
+            raise Unreachable(f"xenstore at {self.path}: {path}: {text.rstrip(chr(0))}")
+        return None if answered == _ERROR else text
 
-    def _receive(self, length: int) -> bytes:
-        data = b""
-        while len(data) < length:
-            piece = self._socket.recv(length - len(data))
-            if not piece:
-                raise OSError("it closed the connection")
-            data += piece
-        return data
+
+def look() -> Running:
+    with Xenstore() as store:
+        return running(store)
 
 
 def running(store: Xenstore) -> Running:
@@ -161,14 +153,9 @@ def running(store: Xenstore) -> Running:
             said = [values.get("hotplug-error", ""), errors.get(f"backend/{kind}/{domain}/{number}/error", "")]
             if said == ["", ""] or values.get("state") != str(CONNECTED):
                 said.append(store.read(f"/local/domain/{domain}/error/device/vbd/{number}/error") or "")
-            disks.append(_disk_of(kind, int(domain), names[domain], values, list(filter(None, said))))
+            if not any(said) and values.get("hotplug-status") == "error":
+                said = ["its hotplug script failed"]
+            state, error = values.get("state", "0"), "; ".join(dict.fromkeys(filter(None, said)))
+            device, params, mode, node = (values.get(key, default) for key, default in (("dev", ""), ("params", ""), ("mode", "w"), ("node", "")))
+            disks.append(Disk(int(domain), names[domain], kind, device, int(state) if state.isdigit() else 0, params, mode, node, error))
     return Running({name: int(number) for number, name in names.items()}, tuple(disks))
-
-
-def _disk_of(kind: str, domain: int, guest: str, values: t.Mapping[str, str], said: t.Sequence[str]) -> Disk:
-    """said: the errors that were found."""
-    state = values.get("state", "0")
-    if not said and values.get("hotplug-status") == "error":
-        said = ["its hotplug script failed"]
-    device, params, mode, node = (values.get(key, default) for key, default in (("dev", ""), ("params", ""), ("mode", "w"), ("node", "")))
-    return Disk(domain, guest, kind, device, int(state) if state.isdigit() else 0, params, mode, node, "; ".join(dict.fromkeys(said)))

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Test doubles of what Xen's hotplug scripts run: rbd with krbd, rbd-nbd, qemu-nbd, and blktap's tap-ctl.
 
-    python doubles.py NAME ARGUMENT...
+    python -c 'import doubles; doubles.main()' NAME ARGUMENT...
 
 Each keeps to what the real one reads and says, as seen on Xen 4.20 with Ceph 18.2 and blktap 4.0.8. Their state is in the folder $DOUBLES:
 cluster/POOL/IMAGE (JSON), keyrings/USER, sysfs/N (krbd's devices), dev/rbdN, nbd (JSON), block/nbdN (sysfs), taps (JSON), tapdisks (their
@@ -13,17 +13,17 @@ pids), calls (what was run).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
 import pathlib
 import signal
-import socket
-import struct
 import sys
 import time
-import typing as t
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # it is run hundreds of times: what only some of it needs is imported there
+    import typing as t
 
 ROOT = pathlib.Path(os.environ.get("DOUBLES", "/nonexistent"))
 # drivers/tapdisk-protocol-new.h of blktap: the only export that tapdisk asks a server for
@@ -50,6 +50,27 @@ def load(path: pathlib.Path, default: t.Any = None) -> t.Any:
 
 def save(path: pathlib.Path, value: t.Any) -> None:
     path.write_text(json.dumps(value))
+
+
+def lives_on() -> int:
+    """Fork what goes on by itself: its number, 0 in it. Its parent stays to let go of it at once when it ends, for which init may take a second."""
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(writing)
+        return int(os.read(reading, 20))
+    os.setsid()
+    for number in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return 0
+    os.write(writing, str(child).encode())
+    os.closerange(3, 256)
+    with contextlib.suppress(ChildProcessError):
+        os.wait()
+    os._exit(0)
 
 
 # rbd, and the kernel's client
@@ -162,6 +183,10 @@ def unmapped(given: str) -> int:
 
 
 def qemu_nbd(*arguments: str) -> int:
+    import ctypes
+    import socket
+    import struct
+
     given = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments if argument.startswith("--"))
     with (ROOT / "calls").open("a") as calls:
         calls.write("qemu-nbd " + " ".join(arguments) + "\n")
@@ -173,15 +198,12 @@ def qemu_nbd(*arguments: str) -> int:
     server = socket.socket(socket.AF_UNIX)
     server.bind(given["socket"])
     server.listen(8)
-    if os.fork():
+    if lives_on():
         # --fork: ends when it can be spoken to
         while not os.path.exists(given["pid-file"]):
             time.sleep(0.01)
         return 0
-    os.setsid()
     ctypes.CDLL(None).prctl(15, b"qemu-nbd", 0, 0, 0)  # PR_SET_NAME
-    for number in (0, 1, 2):
-        os.dup2(os.open(os.devnull, os.O_RDWR), number)
     address = f"10.0.0.1:0/{os.getpid()}"
 
     def watch(add: bool) -> None:
@@ -274,11 +296,8 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
         taps[minor] = {"pid": "", "state": "", "args": "", "sectors": None}
         return say(f"/run/blktap-control/tapdisk/tapdisk-{minor}")
     if verb == "spawn":
-        child = os.fork()
+        child = lives_on()
         if not child:
-            os.setsid()
-            for number in (0, 1, 2):
-                os.dup2(os.open(os.devnull, os.O_RDWR), number)
             os.execvp("sleep", ["sleep", "300"])
         with (ROOT / "tapdisks").open("a") as file:
             file.write(f"{child}\n")
@@ -297,6 +316,9 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
         kind, _, path = given["-a"].partition(":")
         if kind != "nbd":
             return say(f"tap-ctl: {kind}: Invalid argument", 22)  # stock tapdisk has no driver for rbd
+        import socket
+        import struct
+
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(path)
             server.recv(18, socket.MSG_WAITALL)
@@ -316,6 +338,6 @@ def tap(taps: dict[str, t.Any], verb: str, given: t.Mapping[str, str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def main() -> None:
     commands = {"rbd": rbd, "rbd-nbd": rbd_nbd, "qemu-nbd": qemu_nbd, "tap-ctl": tap_ctl}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

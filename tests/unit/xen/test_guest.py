@@ -203,8 +203,8 @@ def test_a_disk_that_never_connected_is_told_with_what_xenstore_says():
 
 
 def test_the_last_that_its_console_said():
-    assert guest.said_by("\x1b[2Jboot\r\nthere is no disk xvda: \r\n") == "its console ends with: boot\nthere is no disk xvda:"
-    assert guest.said_by("") == "its console said nothing"
+    assert _guest.said_by("\x1b[2Jboot\r\nthere is no disk xvda: \r\n") == "its console ends with: boot\nthere is no disk xvda:"
+    assert _guest.said_by("") == "its console said nothing"
 
 
 def test_a_device_that_a_guest_has_is_known_by_its_number(tmp_path):
