@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's service on a host: what it and its guests' Ceph clients read, and a daemon that has read it.
-
-Guests that run go on while libvirt is restarted.
+"""libvirt's service on a host: what it and its guests' Ceph clients read, and a daemon that has read it. Guests that run go on while it is restarted.
 
 PRIVATE to the collection.
 """
@@ -27,11 +25,9 @@ UNIT = "libvirtd.service"
 # Those by which systemd listens for it. cloudstack-setup-agent masks them too, so nothing changes when it comes.
 SOCKETS = tuple(f"libvirtd{part}.socket" for part in ("", "-ro", "-admin", "-tls", "-tcp"))
 MASKS = "/etc/systemd/system"
-
 # Not below /run/ceph, which only the user ceph may enter.
 SOCKET_FOLDER = "/run/ceph-guests"
 LOG_FOLDER = "/var/log/ceph-guests"
-
 CEPH_CONF = "/etc/ceph/ceph.conf"
 TMPFILES = "/etc/tmpfiles.d/cephstack-guests.conf"
 DROP_IN = systemd.drop_in_path(UNIT)
@@ -69,17 +65,13 @@ def client_sections(clients: t.Iterable[str]) -> str:
 
 
 def drop_in(cloudstack: bool) -> str:
-    """The unit's drop-in.
+    """The unit's drop-in. For CloudStack libvirt listens itself, instead of systemd's sockets, so that guests can move between hosts.
 
-    An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so
-    that they would be gone from then on, as after every other restart (a package's upgrade): hence the note of it is removed too.
-    For CloudStack it listens itself, instead of systemd's sockets, so that guests can move between hosts.
+    An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so that they would be gone from
+    then on, as after every other restart (a package's upgrade): hence the note of it is removed too.
     """
-    return f"""# Made by cephstack.cloud
-[Service]
-Environment=LIBVIRTD_ARGS={"--listen" if cloudstack else ""}
-ExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted
-"""
+    service = f"Environment=LIBVIRTD_ARGS={'--listen' if cloudstack else ''}\nExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted\n"
+    return f"# Made by cephstack.cloud\n[Service]\n{service}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +91,23 @@ class Wanted:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class File:
+    """A file that is there. changed: when, in whole seconds since 1970, as systemd tells of starts; 0 where that is in the future."""
+
+    text: str
+    mode: str = "0644"
+    changed: int = 0
+
+
+class Socket(t.NamedTuple):
+    """A socket of systemd. changed: when it was masked, as of a file."""
+
+    masked: bool = False
+    listening: bool = False
+    changed: int = 0
+
+
+class Part(t.NamedTuple):
     """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
 
     text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then.
@@ -123,33 +131,13 @@ class Part:
 
     def wanted(self) -> t.Optional[dict[str, str]]:
         """Return the same as it should be."""
-        if self.text is None:
-            return None
-        return {"text": self.text, "mode": "0644"} if self.kind == "file" else {"text": self.text}
+        return None if self.text is None else {"text": self.text, **({"mode": "0644"} if self.kind == "file" else {})}
 
     def put(self, text: str) -> str:
         """Return the file's text with it as it should be. Not for whole files."""
         if self.kind == "block":
             return config_files.put_block(text, self.name, self.text, self.top)
         return config_files.put_setting(text, self.name, self.text or "")
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A file that is there. changed: when, in whole seconds since 1970, as systemd tells of starts; 0 where that is in the future."""
-
-    text: str
-    mode: str = "0644"
-    changed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Socket:
-    """A socket of systemd. changed: when it was masked, as of a file."""
-
-    masked: bool = False
-    listening: bool = False
-    changed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,15 +195,14 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
-        registered = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT))
-        cgroups = cgroups_are_writable()
+        registered, cgroups = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT)), cgroups_are_writable()
         found = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
         folders = {path: self._folder(path) for path in self.wanted.folders}
-        names = [UNIT, *(SOCKETS if self.wanted.cloudstack else ())]
-        units = systemd.show(names)
+        units = systemd.show([UNIT, *(SOCKETS if self.wanted.cloudstack else ())])
+        service = units.pop(UNIT)
         return Observed(
-            service=units[UNIT],
-            sockets={name: Socket(units[name].masked, units[name].active, files.changed(f"{self.root}{MASKS}/{name}")) for name in names[1:]},
+            service=service,
+            sockets={name: Socket(unit.masked, unit.active, files.changed(f"{self.root}{MASKS}/{name}")) for name, unit in units.items()},
             files={path: file for path, file in found.items() if file},
             folders={path: state for path, state in folders.items() if state},
             cgroups=cgroups,
@@ -244,26 +231,19 @@ class Provider:
         if self.wanted.folders:
             run = functools.partial(process.run, ["systemd-tmpfiles", "--create", TMPFILES], timeout=60)
             draft.ensure("folders", TMPFILES, observed.folders or None, self.wanted.folders, run, needs=[f"file/{TMPFILES}"])
-        draft.ensure(
-            "sockets",
-            UNIT,
-            {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()},
-            {name: {"masked": True, "listening": False} for name in observed.sockets},
-            update=lambda those: process.run(["systemctl", "mask", "--now", *those], timeout=180),
-        )
+        sockets = {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()}
+        masked = {name: {"masked": True, "listening": False} for name in sockets}
+        draft.ensure("sockets", UNIT, sockets, masked, update=lambda those: process.run(["systemctl", "mask", "--now", *those], timeout=180))
         # not those of permissions alone
         written = {change.name for change in draft.changes if change.after is None or change.kind == "sockets" or "text" in change.after}
-        self._plan_unit(observed, self._unread(wanted, observed, written), written, draft)
-        return draft.plan()
-
-    @staticmethod
-    def _plan_unit(observed: Observed, reasons: list[str], written: t.Container[str], draft: Draft) -> None:
-        service, reason = observed.service, "; ".join(reasons)
+        service, reasons = observed.service, self._unread(wanted, observed, written)
+        reason = "; ".join(reasons)
         before = {"enabled": service.enabled, "running": service.active, **({"restart": None} if reasons else {})}
         after = {"enabled": True, "running": True, **({"restart": reason} if reasons else {})}
         begin = functools.partial(_begin, service.stale or DROP_IN in written, bool(reasons), not (service.enabled and service.active))
         risk, needs = Risk.RESTART if reasons else Risk.NONE, [change.id for change in draft.changes]
         draft.ensure("unit", UNIT, before if service.installed else None, after, begin, needs=needs, risk=risk, reason=reason)
+        return draft.plan()
 
     @staticmethod
     def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Container[str]) -> list[str]:
@@ -276,9 +256,7 @@ class Provider:
             reasons.append("systemd stops listening for it")
         elif unread(observed.service, {name: socket.changed for name, socket in observed.sockets.items()}):
             reasons.append("systemd has stopped listening for it since its start")
-        if observed.service.stale and not reasons:
-            reasons.append("its unit changed")
-        return reasons
+        return reasons or (["its unit changed"] if observed.service.stale else [])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return what was found of the host."""
