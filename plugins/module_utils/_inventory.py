@@ -27,11 +27,9 @@ class Ambiguous(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """One host of the inventory.
+    """One host of the inventory. variables: its own, templated. playing: whether it is in this run, and answers.
 
-    name: its inventory name. groups: the groups it is in. variables: its own variables, templated.
     facts: its ansible_facts, empty where none were gathered (a host outside --limit).
-    playing: whether it is in this run, and answers.
     """
 
     name: str
@@ -44,12 +42,11 @@ class Host:
 def networks(text: t.Optional[str]) -> list[Network]:
     """Parse "10.0.0.0/24, fd00::/64". Raises ValueError with the part that is no network."""
     parsed = []
-    for part in (text or "").split(","):
-        if part.strip():
-            try:
-                parsed.append(ipaddress.ip_network(part.strip(), strict=False))
-            except ValueError as error:
-                raise ValueError(f"'{part.strip()}' is not a network in CIDR form, such as 10.0.0.0/24") from error
+    for part in filter(None, map(str.strip, (text or "").split(","))):
+        try:
+            parsed.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as error:
+            raise ValueError(f"'{part}' is not a network in CIDR form, such as 10.0.0.0/24") from error
     return parsed
 
 
@@ -105,16 +102,13 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     if living or declared:
         return living[0] if living else next(iter(_among([declared])), str(declared))
     for given in ([reached_by(host), host.name], _routed(host)):
-        for network in public:
-            for address in _among(given, network):
-                return address
+        for address in (address for network in public for address in _among(given, network)):
+            return address
     for network in public:
         candidates = _among(own, network)
         if len(candidates) > 1:
-            raise Ambiguous(
-                f"{host.name}: has several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them: "
-                "set ceph_common_address for it to the one that stays on this host, which a virtual address does not"
-            )
+            several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
+            raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
         if candidates:
             return candidates[0]
     return None
@@ -154,10 +148,10 @@ def known_addresses(
     for host in hosts:
         try:
             address = address_of(host, public, monmap)
-            why = f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it"
+            why = "" if address else f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it"
         except Ambiguous as error:
             address, why = None, str(error)
-        if address is not None:
+        if address:
             chosen[host.name] = address
         elif host.name in required:
             raise ValueError(why)
@@ -171,14 +165,8 @@ def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap:
 
     For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's.
     """
-    left = [_among(given)[0] for given in (monmap or {}).values() if _among(given) and not set(_among(given)) & set(chosen.values())]
-    told = []
-    for host in hosts:
-        if host.name in chosen:
-            told.append(chosen[host.name])
-        elif left:
-            told.append(left.pop(0))
-    return told
+    left = iter(given[0] for given in map(_among, (monmap or {}).values()) if given and not {*given} & {*chosen.values()})
+    return [address for address in (chosen.get(host.name) or next(left, None) for host in hosts) if address]
 
 
 def shared_settings(told: t.Sequence[str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -189,12 +177,8 @@ def shared_settings(told: t.Sequence[str], ceph: t.Mapping[str, t.Any]) -> dict[
     public = networks(ceph.get("public_network"))
     # Before any address is known, what Ceph itself would take of the networks: the first.
     bound = families(told or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
-    return {
-        "mon_host": ",".join(told),
-        # Ceph binds IPv4 by default, and not IPv6.
-        "ms_bind_ipv6": "true" if 6 in bound else "",
-        "ms_bind_ipv4": "" if 4 in bound else "false",
-    }
+    # Ceph binds IPv4 by default, and not IPv6.
+    return {"mon_host": ",".join(told), "ms_bind_ipv6": "true" if 6 in bound else "", "ms_bind_ipv4": "" if 4 in bound else "false"}
 
 
 def _shown(public: t.Iterable[Network]) -> str:
@@ -226,32 +210,27 @@ def problems(
     def members(*of: str) -> list[Host]:
         return [host for host in hosts if any(roles.get(role, role) in host.groups for role in of)]
 
-    mons = members("mons")
-    if members(*_CEPH) and not mons:
+    of_ceph, mons = members(*_CEPH), members("mons")
+    if of_ceph and not mons:
         found.append(f"group {roles.get('mons', 'mons')} is empty: a cluster needs at least one monitor")
-    elif len(mons) % 2 == 0 and mons:
+    if mons and len(mons) % 2 == 0:
         warnings.append(f"{len(mons)} monitors survive no more failures than {len(mons) - 1}: use an odd number")
     if mons and not members("mgrs"):
         found.append(f"group {roles.get('mgrs', 'mgrs')} is empty: a cluster needs at least one manager")
     if public:
         chosen: dict[str, str] = {}
-        found += _address_problems(members(*_CEPH), public, monmap, members("mons", "rgws"), chosen)
-        found += _family_problems(members(*_CEPH), public, families(chosen[host.name] for host in mons if host.name in chosen))
+        found += _address_problems(of_ceph, public, monmap, members("mons", "rgws"), chosen)
+        found += _family_problems(of_ceph, public, families(chosen[host.name] for host in mons if host.name in chosen))
     clashes = _clashes((what, host, name_of(host)) for role, what, name_of in _NAMED for host in members(role))
-    found += [
-        f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named: "
-        "give one of them another name, the host itself and in the inventory"
-        for (first, second, name), what in clashes.items()
-    ]
-    warnings += [
-        f"{first} and {second} have one short name, '{name}': Ceph will show them as one host"
-        for first, second, name in _clashes(("host", host, own_name(host)) for host in members(*_CEPH))
-        if not any(clash[:2] == (first, second) for clash in clashes)
-    ]
-    for host in members("osds"):
-        found += (f"{host.name}: {text}" for text in _device_problems(host.variables.get("ceph_osd_devices") or []))
-    for host in members("rgws"):
-        found += (f"{host.name}: {text}" for text in _instance_problems(host.variables.get("ceph_rgw_instances") or []))
+    for (first, second, name), what in clashes.items():
+        named = f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named"
+        found.append(f"{named}: give one of them another name, the host itself and in the inventory")
+    refused = {clash[:2] for clash in clashes}
+    for first, second, name in _clashes(("host", host, own_name(host)) for host in of_ceph):
+        if (first, second) not in refused:
+            warnings.append(f"{first} and {second} have one short name, '{name}': Ceph will show them as one host")
+    for role, variable, check in (("osds", "ceph_osd_devices", _device_problems), ("rgws", "ceph_rgw_instances", _instance_problems)):
+        found += (f"{host.name}: {text}" for host in members(role) for text in check(host.variables.get(variable) or []))
     return found, warnings
 
 
@@ -275,8 +254,7 @@ def _address_problems(
             continue
         if not any(_among([address], network) for network in public):
             yield f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
-        first = next((name for name, taken in chosen.items() if taken == address), None)
-        if first is not None:
+        for first in [name for name, taken in chosen.items() if taken == address][:1]:
             yield f"{host.name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
         chosen[host.name] = address
 
