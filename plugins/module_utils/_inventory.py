@@ -61,9 +61,14 @@ def reached_by(host: Host) -> t.Optional[str]:
     return str(named) if named else None
 
 
+def own_name(host: Host) -> str:
+    """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
+    return str(host.facts.get("hostname") or gateways.short_name(host.name))
+
+
 def _routed(host: Host) -> list[str]:
     """The addresses of a host's default routes, as its facts have them."""
-    routes = (host.facts.get(f"default_{family}") or {} for family in ("ipv4", "ipv6"))
+    routes = [host.facts.get("default_ipv4") or {}, host.facts.get("default_ipv6") or {}]
     return [str(route["address"]) for route in routes if route.get("address")]
 
 
@@ -72,15 +77,13 @@ def _own(host: Host) -> list[str]:
     return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
 
 
-def _among(given: t.Iterable[t.Optional[str]], network: t.Optional[Network] = None) -> list[str]:
-    """Those that are addresses (of the network), each once, as everybody writes them."""
-    found: dict[str, None] = {}
+def _among(given: t.Iterable[t.Optional[str]], within: t.Optional[t.Iterable[Network]] = None) -> list[str]:
+    """Those that are addresses, each once, as everybody writes them; of the networks alone, those of the first one first."""
+    found = []
     for text in given:
         with contextlib.suppress(ValueError):
-            address = ipaddress.ip_address(str(text))
-            if network is None or address in network:
-                found[str(address)] = None
-    return [*found]
+            found.append(ipaddress.ip_address(str(text)))
+    return [*dict.fromkeys(map(str, found if within is None else (address for network in within for address in found if address in network)))]
 
 
 def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
@@ -90,8 +93,7 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     In networks: where its monitor lives; else ceph_common_address, whether it fits or not; else ansible_host or the host's name if it is an
     address there; else the default route's; else the only one that the host has in the first network where it has any.
 
-    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that
-    other hosts take over.
+    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that other hosts take over.
     """
     if not public:
         return reached_by(host) or next(iter(_routed(host)), host.name)
@@ -101,38 +103,30 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     declared = host.variables.get("ceph_common_address")
     if living or declared:
         return living[0] if living else next(iter(_among([declared])), str(declared))
-    for given in ([reached_by(host), host.name], _routed(host)):
-        for address in (address for network in public for address in _among(given, network)):
-            return address
-    for network in public:
-        candidates = _among(own, network)
-        if len(candidates) > 1:
-            several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
-            raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
-        if candidates:
-            return candidates[0]
-    return None
+    told = [*_among([reached_by(host), host.name], public), *_among(_routed(host), public)]
+    if told:
+        return told[0]
+    network, candidates = next(((network, found) for network in public for found in [_among(own, [network])] if found), (None, []))
+    if len(candidates) > 1:
+        several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
+        raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
+    return candidates[0] if candidates else None
 
 
 def own_address(host: Host) -> str:
-    """Return the one of a host's own addresses by which others reach it: ansible_host if it is one, else the default route's, else the only one.
-
-    Raises Ambiguous.
-    """
+    """Return that of a host's own addresses by which others reach it: ansible_host, else the default route's, else the only one. Raises Ambiguous."""
     own = _among(host.facts.get("all_ipv4_addresses", [])) or [address for address in _among(_own(host)) if not ipaddress.ip_address(address).is_link_local]
-    for address in _among([reached_by(host), *_routed(host)]):
-        if address in own:
-            return address
-    if len(own) > 1:
+    told = [address for address in _among([reached_by(host), *_routed(host)]) if address in own]
+    if len(own) > 1 and not told:
         raise Ambiguous(f"{host.name}: has several addresses, {', '.join(own)}, and no default route: set ansible_host for it to the one that others reach")
-    return own[0] if own else "127.0.0.1"
+    return [*told, *own, "127.0.0.1"][0]
 
 
 def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.FrozenSet[int]:
     """Return which families (4, 6) Ceph's daemons have to bind: those of the monitors' addresses, by which all reach each other.
 
-    cluster: the networks of the OSDs' replication. Only where none of them is of a family that is bound anyway, it adds its own:
-    Ceph wants an address of each family that it is to bind wherever the networks are of both.
+    cluster: the networks of the OSDs' replication, which add theirs only where none of them is of a family that is bound anyway: Ceph wants
+    an address of each family that it is to bind wherever the networks are of both.
     """
     found = {ipaddress.ip_address(address).version for address in chosen}
     of_cluster = {network.version for network in cluster}
@@ -170,10 +164,7 @@ def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap:
 
 
 def shared_settings(told: t.Sequence[str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """Return what follows for every host's ceph.conf from the monitors' addresses; "" where Ceph's default is right.
-
-    Raises ValueError.
-    """
+    """Return what follows for every host's ceph.conf from the monitors' addresses; "" where Ceph's default is right. Raises ValueError."""
     public = networks(ceph.get("public_network"))
     # Before any address is known, what Ceph itself would take of the networks: the first.
     bound = families(told or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
@@ -252,7 +243,7 @@ def _address_problems(
         if not _among([address]):
             yield f"{host.name}: ceph_common_address '{address}' is not an IP address"
             continue
-        if not any(_among([address], network) for network in public):
+        if not _among([address], public):
             yield f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
         for first in [name for name, taken in chosen.items() if taken == address][:1]:
             yield f"{host.name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
@@ -265,13 +256,8 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
         own = _own(host)
         for version in sorted(bound):
             of_version = [network for network in public if network.version == version]
-            if own and of_version and not any(_among(own, network) for network in of_version):
+            if own and of_version and not _among(own, of_version):
                 yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), but monitors have: give it one, or mend theirs"
-
-
-def own_name(host: Host) -> str:
-    """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
-    return str(host.facts.get("hostname") or gateways.short_name(host.name))
 
 
 def _full_name(host: Host) -> str:

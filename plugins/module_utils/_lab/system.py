@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import typing as t
@@ -23,7 +24,7 @@ _PATIENCE = 7200.0
 
 
 class LabError(Exception):
-    """Something on this machine did not do what it was asked to. The text says what and, where known, how to mend it."""
+    """Something on this machine did not do what it was asked to."""
 
 
 def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[t.Mapping[str, str]] = None) -> process.Ended:
@@ -38,7 +39,7 @@ def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: s
     return done
 
 
-def booted_with_systemd() -> bool:
+def _booted_with_systemd() -> bool:
     """Whether systemd is PID 1 here (sd_booted(3))."""
     return os.path.isdir("/run/systemd/system")
 
@@ -58,10 +59,9 @@ def running(prefix: str) -> dict[str, int]:
 
 
 def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
-    """Return the process of each running machine of a lab, by the host's name. Pure.
+    """Return the process of each running machine of a lab ("LAB."), by the host's name: a container's has --machine=, QEMU's has -name. Pure.
 
-    prefix: "LAB."; a container is known by --machine=, a virtual machine by QEMU's -name. Helpers that systemd-nspawn forks
-    while it boots carry its command line for a moment: the first process is the machine.
+    Helpers that systemd-nspawn forks while it boots carry its command line for a moment: the first process is the machine.
     """
     found: dict[str, int] = {}
     for pid, argv in sorted(commands.items()):
@@ -80,7 +80,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process runs. One that has ended but was not waited for does not."""
+    """Whether a process runs. One that has ended but was not waited for does not."""
     return _told(pid, "stat").rpartition(")")[2].split()[:1] not in ([], ["Z"], ["X"])
 
 
@@ -162,9 +162,9 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new
     session; own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services.
     """
-    if booted_with_systemd():
+    if _booted_with_systemd():
         properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", *(f"Standard{s}=append:{log}" for s in ("Output", "Error"))]
-        words = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(machine)}", f"--description=cephstack lab host {machine}"]
+        words = ["systemd-run", "--quiet", "--collect", f"--unit=cephstack-lab-{machine}", f"--description=cephstack lab host {machine}"]
         words += [f"--property={item}" for item in properties] + [f"--setenv={key}={value}" for key, value in env.items()]
         run([*words, "--", shutil.which(argv[0]) or argv[0], *argv[1:]])
         return
@@ -187,27 +187,18 @@ def end(machine: str, pid: int, seconds: float) -> None:
 
 def clear(machine: str) -> None:
     """Free the unit or the control groups in which a machine ran. What is still in use stays."""
-    if booted_with_systemd():
+    if _booted_with_systemd():
         # Waits until systemd has cleared the unit, so that its name is free.
-        run(["systemctl", "stop", _unit(machine)], check=False)
+        run(["systemctl", "stop", f"cephstack-lab-{machine}.service"], check=False)
         return
     for group in _cgroups(machine):
         # From the deepest to the one of all labs, which goes with the last machine.
-        for directory in [*(directory for directory, dummy, dummy in os.walk(group, topdown=False)), os.path.dirname(group)]:
+        for directory in [*(directory for directory, *_rest in os.walk(group, topdown=False)), os.path.dirname(group)]:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
 
 
-def _unit(machine: str) -> str:
-    return f"cephstack-lab-{machine}.service"
-
-
 def _cgroups(machine: str) -> list[str]:
     """Return a machine's own control groups where no systemd makes them: in the v2 tree, and in systemd's own of v1."""
-    found = []
-    for line in read("/proc/self/mountinfo").splitlines():
-        left, dummy, right = line.partition(" - ")
-        kind, dummy, options = (right.split(" ") + ["", "", ""])[:3]
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
-            found.append(os.path.join(left.split(" ")[4], "cephstack-lab", machine))
-    return found
+    mounts = re.findall(r"^(?:\S+ ){4}(\S+) .* - (?:cgroup2 |cgroup \S+ .*name=systemd)", read("/proc/self/mountinfo"), re.MULTILINE)
+    return [os.path.join(point, "cephstack-lab", machine) for point in mounts]
