@@ -45,9 +45,7 @@ class Repository(t.NamedTuple):
 
 def problems(declared: t.Mapping[str, t.Any], prefix: str) -> list[str]:
     """Return what apt would refuse of a repository: it would then read no sources at all. Pure.
-
-    A suite that is not declared is the distribution's code name, and components that are not declared are whatever is right.
-    """
+    A suite that is not declared is the distribution's code name, and components that are not declared are whatever is right."""
     suite, components = declared.get("suite"), declared.get("components")
     flat = (suite or "").endswith("/")  # apt reads its packages right in its folder
     if suite == "":
@@ -123,9 +121,7 @@ NONE = Version("", "")
 
 def existing(packages: t.Sequence[str], splits: t.Sequence[Split], versions: t.Mapping[str, Version]) -> list[str]:
     """Return the packages without those that are still part of another one. Pure.
-
-    What is installed decides: a part of a later release would take the other along to that release.
-    """
+    What is installed decides: a part of a later release would take the other along to that release."""
     parts = {split.package for split in splits if 0 < versions.get(split.of, NONE).release < split.release}
     return [name for name in packages if name not in parts]
 
@@ -138,10 +134,8 @@ def parse_policy(text: str) -> dict[str, Version]:
 
 class Observed(t.NamedTuple):
     """What is there.
-
-    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all.
-    versions: of the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done.
-    """
+    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all. versions: of
+    the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done."""
 
     texts: t.Mapping[str, t.Optional[str]]
     listed: bool
@@ -152,10 +146,8 @@ class Observed(t.NamedTuple):
 
 class Provider:
     """A repository, None for those that the host has, and packages that somebody will install.
-
-    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the
-    host's apt does not know them yet. options: more options of apt.
-    """
+    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the host's
+    apt does not know them yet. options: more options of apt."""
 
     def __init__(
         self,
@@ -230,9 +222,7 @@ class Provider:
     @contextlib.contextmanager
     def _aside(self, lists: str) -> t.Iterator[tuple[list[str], str]]:
         """Give options by which apt has all that this host has, with the repository as it is to be, and where that is.
-
-        apt writes into a folder that is removed. lists: where the host's own are.
-        """
+        apt writes into a folder that is removed. lists: where the host's own are."""
         with tempfile.TemporaryDirectory(prefix="cephstack-apt-") as folder:
             mine = {os.path.relpath(path, self.etc): text for path, text in self.texts.items()}
             for there, part in ((lists, "lists"), (f"{self.etc}/sources.list.d", "sources.list.d"), (f"{self.etc}/preferences.d", "preferences.d")):

@@ -28,9 +28,7 @@ class Ambiguous(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Host:
     """One host of the inventory. variables: its own, templated. playing: whether it is in this run, and answers.
-
-    facts: its ansible_facts, empty where none were gathered (a host outside --limit).
-    """
+    facts: its ansible_facts, empty where none were gathered (a host outside --limit)."""
 
     name: str
     groups: t.FrozenSet[str]
@@ -124,10 +122,8 @@ def own_address(host: Host) -> str:
 
 def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.FrozenSet[int]:
     """Return which families (4, 6) Ceph's daemons have to bind: those of the monitors' addresses, by which all reach each other.
-
-    cluster: the networks of the OSDs' replication, which add theirs only where none of them is of a family that is bound anyway: Ceph wants
-    an address of each family that it is to bind wherever the networks are of both.
-    """
+    cluster: the networks of the OSDs' replication, which add theirs only where none of them is of a family that is bound anyway: Ceph wants an address of each
+    family that it is to bind wherever the networks are of both."""
     found = {ipaddress.ip_address(address).version for address in chosen}
     of_cluster = {network.version for network in cluster}
     return frozenset(found if found & of_cluster else found | of_cluster)
@@ -156,9 +152,7 @@ def known_addresses(
 
 def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap: t.Optional[Monmap] = None) -> list[str]:
     """Return the addresses of the monitors' hosts that clients are told, in the order of the hosts.
-
-    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's.
-    """
+    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's."""
     left = iter(given[0] for given in map(_among, (monmap or {}).values()) if given and not {*given} & {*chosen.values()})
     return [address for address in (chosen.get(host.name) or next(left, None) for host in hosts) if address]
 
@@ -183,9 +177,7 @@ def problems(
     hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str], monmap: t.Optional[Monmap] = None
 ) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of an inventory, each naming the variable, the host and the mend.
-
-    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known.
-    """
+    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known."""
     found: list[str] = []
     warnings: list[str] = []
     parsed: dict[str, list[Network]] = {}

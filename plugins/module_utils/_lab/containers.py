@@ -31,9 +31,7 @@ def make(lab: Lab, host: Host) -> None:
 
 def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Mount, write the host's files, attach its disks and boot it. Returns when it was started, not when it is up.
-
-    first: it was just made. moved: it gets another address than it had.
-    """
+    first: it was just made. moved: it gets another address than it had."""
     root = lab.host(host.name, "root")
     if not os.path.ismount(root):
         layers = f"lowerdir={lab.image(host.image, 'root')},upperdir={lab.host(host.name, 'upper')},workdir={lab.host(host.name, 'work')}"
@@ -67,9 +65,7 @@ def _attach(lab: Lab, host: Host) -> None:
 
 def tmpfiles(devices: t.Mapping[str, str]) -> str:
     """Return tmpfiles.d(5) lines that make the nodes and the stable names in a container at each of its boots. Pure.
-
-    devices: /dev/loopN by the disk's name. Loop devices have the major number 7.
-    """
+    devices: /dev/loopN by the disk's name. Loop devices have the major number 7."""
     lines = ["# Disks of this lab host: nodes and stable names."]
     for name, device in sorted(devices.items()):
         lines += [f"b+ {device} 0660 root disk - 7:{device[len('/dev/loop') :]}", f"L+ /dev/disk/by-id/lab-{name} - - - - {device}"]

@@ -118,10 +118,8 @@ def _digest(text: str) -> str:
 
 class Lab:
     """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own.
-
-    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is
-    known whose it is. table: the lab's own of nftables.
-    """
+    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is known whose it
+    is. table: the lab's own of nftables."""
 
     def __init__(self, name: str, network: ipaddress.IPv4Network, cache: str, hosts: tuple[Host, ...] = ()) -> None:
         self.name, self.network, self.cache, self.hosts = name, network, cache, hosts

@@ -23,10 +23,8 @@ _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 class Seen(t.NamedTuple):
     """What was found of the network.
-
     links: as ``ip -json -details address`` gives them. routes: likewise. table: the marker of the lab's nftables table, "" where there is no table.
-    foreign_drop: names of forward chains of others that drop what they do not know.
-    """
+    foreign_drop: names of forward chains of others that drop what they do not know."""
 
     links: t.Sequence[t.Mapping[str, t.Any]]
     routes: t.Sequence[t.Mapping[str, t.Any]]

@@ -25,11 +25,9 @@ _APT_SETTINGS = re.compile(r"Acquire::(https?::|Check-|Retries|ForceIPv|AllowIns
 
 class Surroundings(t.NamedTuple):
     """How this machine reaches the world.
-
-    mirror, security: Debian's archives. apt: lines of apt.conf. nameservers: those that a host can ask too.
-    local_resolver: the loopback address of a name server that runs here and nowhere else, or "".
-    names: lines of /etc/hosts that name other machines. certificates: files of the authorities added on this machine.
-    """
+    mirror, security: Debian's archives. apt: lines of apt.conf. nameservers: those that a host can ask too. local_resolver: the loopback address of a name
+    server that runs here and nowhere else, or "". names: lines of /etc/hosts that name other machines. certificates: files of the authorities added on this
+    machine."""
 
     mirror: str
     security: str

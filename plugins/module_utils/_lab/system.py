@@ -60,9 +60,7 @@ def running(prefix: str) -> dict[str, int]:
 
 def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
     """Return the process of each running machine of a lab ("LAB."), by the host's name: a container's has --machine=, QEMU's has -name. Pure.
-
-    Helpers that systemd-nspawn forks while it boots carry its command line for a moment: the first process is the machine.
-    """
+    Helpers that systemd-nspawn forks while it boots carry its command line for a moment: the first process is the machine."""
     found: dict[str, int] = {}
     for pid, argv in sorted(commands.items()):
         program, name = os.path.basename("".join(argv[:1])), ""
@@ -158,10 +156,8 @@ def folders(path: str) -> list[str]:
 
 def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, str], own_cgroup: bool) -> None:
     """Start a machine's process so that it outlives this one.
-
-    With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new
-    session; own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services.
-    """
+    With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new session;
+    own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services."""
     if _booted_with_systemd():
         properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", *(f"Standard{s}=append:{log}" for s in ("Output", "Error"))]
         words = ["systemd-run", "--quiet", "--collect", f"--unit=cephstack-lab-{machine}", f"--description=cephstack lab host {machine}"]

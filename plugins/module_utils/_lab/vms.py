@@ -42,9 +42,7 @@ _EMULATED_FILES = {
 
 def accelerator(lab: Lab, image: str) -> str:
     """Return kvm where a guest's kernel really boots under it, else tcg. The answer is kept until this machine boots anew.
-
-    /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever.
-    """
+    /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever."""
     kept = os.path.join(lab.cache, "accelerator.json")
     boot = system.read("/proc/sys/kernel/random/boot_id").strip()
     with system.alone_for(kept):
@@ -74,9 +72,7 @@ def make(lab: Lab, host: Host) -> None:
 
 def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up.
-
-    first: it was just made, which it sees itself. moved: it gets another address than it had.
-    """
+    first: it was just made, which it sees itself. moved: it gets another address than it had."""
     for disk in host.disks:
         system.make_sparse(lab.disk(host.name, disk.name), disk.size)
     accel, initrd, tap = accelerator(lab, host.image), lab.host(host.name, "initrd"), lab.tap(host.name)

@@ -129,11 +129,9 @@ _IP = re.compile(r"(?:^|\s)(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9
 
 def _belongs(words: t.Sequence[str]) -> tuple[bool, bool]:
     """Return whether an option belongs to the link, and whether to the addresses; to neither where it does two things. Pure.
-
-    An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without
-    one of these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up
-    it is about the link; from then on there were addresses, which now are the bridge's.
-    """
+    An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without one of
+    these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up it is about the link;
+    from then on there were addresses, which now are the bridge's."""
     if not words:
         return True, False
     name, command = words[0].replace("_", "-"), " ".join(words[1:])
@@ -158,10 +156,8 @@ def _renamed(text: str, interface: str, bridge: str) -> str:
 
 def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
     """Return an interfaces file in which a bridge has the addresses of an interface, which it holds. None: it doesn't describe it. Pure.
-
     What makes the interface what it is (slaves of a bond, a VLAN's device, MTU, hardware address) stays with it. Raises Invalid with every line that cannot be
-    taken apart.
-    """
+    taken apart."""
     out, done = "", False
     problems: list[str] = []
     for stanza in stanzas(text):

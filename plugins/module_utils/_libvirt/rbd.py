@@ -86,9 +86,7 @@ def parse(
     fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], may_lack_keys: bool = False
 ) -> Wanted:
     """Read a declaration. Raises Invalid with every problem found.
-
-    may_lack_keys: in a dry run the cluster may not have made a key yet. It is then taken for one that differs from what is there.
-    """
+    may_lack_keys: in a dry run the cluster may not have made a key yet. It is then taken for one that differs from what is there."""
     try:
         uuids.UUID(fsid)
     except ValueError:
@@ -112,9 +110,7 @@ def parse(
 
 def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[str, str]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
     """Return the secrets and pools (as parse takes them) that consumers need: a secret a client, a pool for each they may write.
-
-    A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER.
-    """
+    A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER."""
     secrets: dict[str, dict[str, t.Any]] = {}
     pools: dict[str, dict[str, t.Any]] = {}
     for consumer in consumers:

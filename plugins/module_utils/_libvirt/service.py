@@ -57,19 +57,15 @@ def is_registered(properties: t.Optional[str]) -> bool:
 
 def client_sections(clients: t.Iterable[str]) -> str:
     """ceph.conf's sections of the guests' clients: an admin socket ("ceph daemon SOCKET perf dump") and a log for each guest.
-
-    Only for them, so that the administrator's commands on this host leave no traces there.
-    """
+    Only for them, so that the administrator's commands on this host leave no traces there."""
     socket = f"{SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok"
     return "".join(f"[{client}]\nadmin_socket = {socket}\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n" for client in clients)
 
 
 def drop_in(cloudstack: bool) -> str:
     """The unit's drop-in. For CloudStack libvirt listens itself, instead of systemd's sockets, so that guests can move between hosts.
-
     An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so that they would be gone from
-    then on, as after every other restart (a package's upgrade): hence the note of it is removed too.
-    """
+    then on, as after every other restart (a package's upgrade): hence the note of it is removed too."""
     service = f"Environment=LIBVIRTD_ARGS={'--listen' if cloudstack else ''}\nExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted\n"
     return f"# Made by cephstack.cloud\n[Service]\n{service}"
 
@@ -109,9 +105,7 @@ class Socket(t.NamedTuple):
 
 class Part(t.NamedTuple):
     """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
-
-    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then.
-    """
+    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then."""
 
     kind: str
     path: str

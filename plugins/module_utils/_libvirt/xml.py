@@ -84,9 +84,7 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
 @dataclasses.dataclass(frozen=True)
 class Guest:
     """A throwaway guest: one disk on RBD, no network, nothing else that it doesn't need.
-
-    domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none.
-    """
+    domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none."""
 
     name: str
     uuid: str
