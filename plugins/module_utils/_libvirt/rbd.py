@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import functools
 import re
 import typing as t
 import uuid as uuids
@@ -59,7 +58,7 @@ class SecretNow:
 
     definition: xml.CephSecret
     value: t.Optional[Secret]
-    handle: t.Any = dataclasses.field(default=None, compare=False, repr=False)
+    handle: t.Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,12 @@ class PoolNow:
     autostart: bool
     definition: t.Optional[xml.RbdPool]
     live: t.Optional[xml.RbdPool]
-    handle: t.Any = dataclasses.field(default=None, compare=False, repr=False)
+    handle: t.Any
+
+    def remove(self) -> None:
+        if self.active:
+            self.handle.destroy()
+        self.handle.undefine()
 
 
 class Observed(t.NamedTuple):
@@ -222,35 +226,32 @@ class Provider:
         draft.ensure("secret", wanted.entity, before, {**dataclasses.asdict(definition), "key": key}, apply)
 
     def _plan_pool(self, wanted: WantedPool, now: t.Optional[PoolNow], draft: Draft) -> None:
-        before: t.Optional[dict[str, t.Any]] = None
-        if now is not None:
-            if now.definition is None:
-                draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
-                return
-            before = {**_shown(now.definition), "autostart": now.autostart, "active": now.active}
-        if wanted.definition is None:
-            remove = functools.partial(_remove_pool, now) if now else None
-            draft.ensure("pool", wanted.name, before, None, remove, reason="only libvirt's entry goes, no image is touched")
+        name, definition, autostart = wanted
+        if now is not None and now.definition is None:
+            draft.problem(f"pool {name}: this host already has a storage pool of this name, and it is not of type rbd")
             return
-        after: dict[str, t.Any] = {**_shown(wanted.definition), "autostart": wanted.autostart, "active": True}
-        if now is not None and before == after and now.live is not None and now.live != wanted.definition:
-            left, right = differing(_shown(now.live), _shown(wanted.definition))
+        before = {**_shown(now.definition), "autostart": now.autostart, "active": now.active} if now and now.definition else None
+        if definition is None:
+            draft.ensure("pool", name, before, None, now.remove if now else None, reason="only libvirt's entry goes, no image is touched")
+            return
+        after: dict[str, t.Any] = {**_shown(definition), "autostart": autostart, "active": True}
+        if now is not None and before == after and now.live is not None and now.live != definition:
+            left, right = differing(_shown(now.live), _shown(definition))
             before, after = {"running with": left}, {"running with": right}
-        needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == wanted.definition.secret]
-        set_pool = functools.partial(self._set_pool, wanted.definition, wanted.autostart, now)
-        draft.ensure("pool", wanted.name, before, after, set_pool, needs=needs, reason="guests that run keep their disks" if now else "")
+        needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == definition.secret]
 
-    def _set_pool(self, definition: xml.RbdPool, autostart: bool, now: t.Optional[PoolNow]) -> None:
-        handle: t.Any = now.handle if now else None
-        if now is None or now.definition != definition:
-            handle = self._api.storagePoolDefineXML(xml.write_pool(definition, now.uuid if now else None), 0)
-        if bool(handle.autostart()) != autostart:
-            handle.setAutostart(int(autostart))
-        if now is not None and now.active:
-            if now.live == definition:
-                return
-            handle.destroy()  # libvirt's word for stop
-        handle.create(0)
+        def apply() -> None:
+            handle: t.Any = now.handle if now else None
+            if now is None or now.definition != definition:
+                handle = self._api.storagePoolDefineXML(xml.write_pool(definition, now.uuid if now else None), 0)
+            if bool(handle.autostart()) != autostart:
+                handle.setAutostart(int(autostart))
+            if now is None or not now.active or now.live != definition:
+                if now is not None and now.active:
+                    handle.destroy()  # libvirt's word for stop
+                handle.create(0)
+
+        draft.ensure("pool", name, before, after, apply, needs=needs, reason="guests that run keep their disks" if now else "")
 
     @property
     def _api(self) -> t.Any:
@@ -272,12 +273,6 @@ def _read_pool(handle: t.Any) -> PoolNow:
     active = bool(handle.isActive())
     definition, live = xml.read_pool(handle.XMLDesc(_INACTIVE)), xml.read_pool(handle.XMLDesc(0)) if active else None
     return PoolNow(handle.name(), handle.UUIDString(), active, bool(handle.autostart()), definition, live, handle)
-
-
-def _remove_pool(now: PoolNow) -> None:
-    if now.active:
-        now.handle.destroy()
-    now.handle.undefine()
 
 
 def _shown(definition: xml.RbdPool) -> dict[str, t.Any]:

@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import grp
@@ -37,17 +38,9 @@ LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
 # What CloudStack's agent knows of itself.
 AGENT = "/etc/cloudstack/agent/agent.properties"
 
-NO_CGROUPS = """# This host is a container that has no cgroup controllers it could write.
-cgroup_controllers = [ ]
-"""
-
+NO_CGROUPS = "# This host is a container that has no cgroup controllers it could write.\ncgroup_controllers = [ ]\n"
 # addHost switches TLS on and gives libvirt certificates; without these lines it would not start until then.
-BEFORE_CLOUDSTACK = """listen_tls = 0
-listen_tcp = 0
-tls_port = "16514"
-tcp_port = "16509"
-auth_tcp = "none"
-"""
+BEFORE_CLOUDSTACK = 'listen_tls = 0\nlisten_tcp = 0\ntls_port = "16514"\ntcp_port = "16509"\nauth_tcp = "none"\n'
 
 
 def is_registered(properties: t.Optional[str]) -> bool:
@@ -82,7 +75,7 @@ class Wanted:
 
     @property
     def folders(self) -> dict[str, str]:
-        """The folders of sockets and logs, as _folder returns them."""
+        """The folders of sockets and logs: mode, owner and group."""
         return {SOCKET_FOLDER: f"0770 {self.user} {self.group}", LOG_FOLDER: f"0750 {self.user} {self.group}"} if self.clients else {}
 
 
@@ -148,11 +141,11 @@ class Observed:
 
 def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     """Read a declaration. Raises Invalid with every problem."""
-    wanted = Wanted(tuple(dict.fromkeys(params["clients"])), params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
-    problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in wanted.clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
+    clients = tuple(dict.fromkeys(params["clients"]))
+    problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
     if problems:
         raise Invalid(problems)
-    return wanted
+    return Wanted(clients, params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
 
 
 def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
@@ -191,28 +184,19 @@ class Provider:
         """Read the files, and the units by one process."""
         registered, cgroups = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT)), cgroups_are_writable()
         found = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
-        folders = {path: self._folder(path) for path in self.wanted.folders}
+        folders = {}
+        for path in self.wanted.folders:
+            with contextlib.suppress(OSError):
+                seen = os.stat(self.root + path)
+                folders[path] = f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
         units = systemd.show([UNIT, *(SOCKETS if self.wanted.cloudstack else ())])
         service = units.pop(UNIT)
-        return Observed(
-            service=service,
-            sockets={name: Socket(unit.masked, unit.active, files.changed(f"{self.root}{MASKS}/{name}")) for name, unit in units.items()},
-            files={path: file for path, file in found.items() if file},
-            folders={path: state for path, state in folders.items() if state},
-            cgroups=cgroups,
-            registered=registered,
-        )
+        sockets = {name: Socket(unit.masked, unit.active, files.changed(f"{self.root}{MASKS}/{name}")) for name, unit in units.items()}
+        return Observed(service, sockets, {path: file for path, file in found.items() if file}, folders, cgroups, registered)
 
     def _file(self, path: str) -> t.Optional[File]:
         text = files.read(self.root + path, exact=True)
         return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", files.changed(self.root + path))
-
-    def _folder(self, path: str) -> str:
-        try:
-            seen = os.stat(self.root + path)
-        except OSError:
-            return ""
-        return f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where libvirt is not installed."""
@@ -259,14 +243,13 @@ class Provider:
     def _put(self, part: Part) -> None:
         """Write a file; one of others keeps its owner and permissions."""
         path = os.path.realpath(self.root + part.path)
+        text = files.read(path, exact=True)
         if part.kind != "file":
-            text = files.read(path, exact=True)
             seen = None if text is None else os.stat(path)
-            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
-            files.write(path, part.put(text or ""), mode, uid, gid)
+            files.write(path, part.put(text or ""), *((seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)))
         elif part.text is None:
             os.unlink(path)
-        elif part.text == files.read(path, exact=True):
+        elif part.text == text:
             os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
         else:
             files.write(path, part.text, 0o644)
