@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
+import glob
 import hashlib
 import os
 import re
@@ -108,15 +110,15 @@ class Version(t.NamedTuple):
         return int(number.group(1)) if number else 0
 
 
+NONE = Version("", "")
+
+
 class Split(t.NamedTuple):
     """A package that was a part of another one before a release of that."""
 
     package: str
     of: str
     release: int
-
-
-NONE = Version("", "")
 
 
 def existing(packages: t.Sequence[str], splits: t.Sequence[Split], versions: t.Mapping[str, Version]) -> list[str]:
@@ -144,29 +146,25 @@ class Observed(t.NamedTuple):
     simulated: str = ""
 
 
+@dataclasses.dataclass
 class Provider:
     """A repository, None for those that the host has, and packages that somebody will install.
     splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the host's
     apt does not know them yet. options: more options of apt."""
 
-    def __init__(
-        self,
-        repository: t.Optional[Repository],
-        packages: t.Sequence[str] = (),
-        splits: t.Sequence[Split] = (),
-        check: bool = False,
-        etc: str = "/etc/apt",
-        options: t.Sequence[str] = (),
-    ) -> None:
-        self.repository, self.packages, self.check, self.etc = repository, list(packages), check, etc
-        self.texts: dict[str, str] = {}
-        self.splits = [split for split in splits if split.package in packages]
-        self.options = _options("APT::Sandbox::User=root", *options)
-        self.source = f"{etc}/sources.list.d/{repository.name}.sources" if repository else ""
-        if repository:
-            self.texts[self.source] = sources(repository)
-            if repository.prefer:
-                self.texts[f"{etc}/preferences.d/{repository.name}.pref"] = preferences(repository)
+    repository: t.Optional[Repository]
+    packages: t.Sequence[str] = ()
+    splits: t.Sequence[Split] = ()
+    check: bool = False
+    etc: str = "/etc/apt"
+    options: t.Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.splits = [split for split in self.splits if split.package in self.packages]
+        self.source = f"{self.etc}/sources.list.d/{self.repository.name}.sources" if self.repository else ""
+        self.texts = {self.source: sources(self.repository)} if self.repository else {}
+        if self.repository and self.repository.prefer:
+            self.texts[f"{self.etc}/preferences.d/{self.repository.name}.pref"] = preferences(self.repository)
 
     def observe(self) -> Observed:
         """Read the files and ask apt, of a repository that is not there as if it were."""
@@ -175,7 +173,7 @@ class Provider:
         if self.repository and listed:
             listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
         lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
-        known = any("_Packages" in name for name in (os.listdir(lists) if os.path.isdir(lists) else []))
+        known = bool(glob.glob(f"{lists}/*_Packages*"))
         if listed and (known or not self.check):
             return Observed(texts, listed, known, self._versions())
         with self._aside(lists) as (aside, source):
@@ -225,27 +223,23 @@ class Provider:
         apt writes into a folder that is removed. lists: where the host's own are."""
         with tempfile.TemporaryDirectory(prefix="cephstack-apt-") as folder:
             mine = {os.path.relpath(path, self.etc): text for path, text in self.texts.items()}
+            for part in ("lists/partial", "cache/archives/partial", "sources.list.d", "preferences.d"):
+                os.makedirs(f"{folder}/{part}")
             for there, part in ((lists, "lists"), (f"{self.etc}/sources.list.d", "sources.list.d"), (f"{self.etc}/preferences.d", "preferences.d")):
-                os.makedirs(os.path.join(folder, part))
-                for name in os.listdir(there) if os.path.isdir(there) else []:
-                    path = os.path.join(there, name)
-                    if os.path.isfile(path) and os.path.join(part, name) not in (*mine, "lists/lock"):
-                        os.symlink(path, os.path.join(folder, part, name))
-            for part in ("lists", "cache/archives"):
-                os.makedirs(os.path.join(folder, part, "partial"))
+                for path in filter(os.path.isfile, glob.glob(f"{there}/*")):
+                    name = f"{part}/{os.path.basename(path)}"
+                    if name not in (*mine, "lists/lock"):
+                        os.symlink(path, f"{folder}/{name}")
             for name, text in mine.items():
-                _writer(os.path.join(folder, name), text)()
+                _writer(f"{folder}/{name}", text)()
             here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": "sources.list.d", "Etc::preferencesparts": "preferences.d"}
             yield _options(*(f"Dir::{name}={folder}/{part}" for name, part in here.items())), f"{folder}/sources.list.d/{os.path.basename(self.source)}"
 
     def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), patience: float = 300) -> str:
         """Return what apt says; wait for others that use it. Raises Unreachable with apt's words."""
-
-        def locked(error: Exception) -> bool:
-            return isinstance(error, CommandError) and "Could not get lock" in error.text
-
+        words = [*argv, *_options("APT::Sandbox::User=root", *self.options), *options]
         try:
-            return str(retry_while(locked, lambda: run([*argv, *self.options, *options], timeout=1200), patience, 2))
+            return str(retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: run(words, timeout=1200), patience, 2))
         except CommandError as error:
             said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
             raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error

@@ -159,9 +159,8 @@ class Hosts:
 
     def _check_room(self, observed: Observed, new_images: t.Iterable[Host], changed: t.Sequence[Host], draft: Draft) -> None:
         new = [host.name for host in changed if observed.host(host.name).state == "absent"]
-        disk = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new)
+        disk, free = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new), show_size(observed.free_disk)
         if disk > observed.free_disk:
-            free = show_size(observed.free_disk)
             draft.problem(f"{self.lab.cache} has {free} free, but {', '.join(new)} need about {show_size(disk)}: free some, or set lab_cache elsewhere")
         starting = [host for host in changed if observed.host(host.name).pid is None]
         memory = sum(host.memory * MIB if host.kind == "vm" else _CONTAINER_MEMORY for host in starting)
@@ -243,8 +242,8 @@ class Hosts:
         if step == "names":
             access.set_names(lab, host.address, names)
             return
-        if step in ("restart", "remake"):
-            self._stop(host.name, seen, orderly=step == "restart")
+        if step == "restart" and seen.pid is not None:
+            seen.kind.stop(lab, host.name, seen.record, seen.pid, orderly=True)
         if step in ("make", "remake"):
             self._make(host, seen, observed)
         if step == "attach":
@@ -267,7 +266,7 @@ class Hosts:
             raise system.LabError("\n".join([f"{error}. The end of its console ({path}):", *lines[-8:]])) from error
 
     def _make(self, host: Host, seen: HostSeen, observed: Observed) -> None:
-        seen.kind.remove(self.lab, host.name, seen.record)  # also what an interrupted run has left
+        self._remove(host.name, seen)  # also what an interrupted run has left
         if host.kind == "container":
             for other, state in observed.hosts.items():
                 if state.record.get("kind") == "container" and state.record.get("release") == host.release:
@@ -275,12 +274,9 @@ class Hosts:
         _KINDS[host.kind].make(self.lab, host)
         access.generate_key(self.lab.host_key(host.name), "")  # so that it is known before its first boot
 
-    def _stop(self, name: str, seen: HostSeen, orderly: bool) -> None:
-        if seen.pid is not None:
-            seen.kind.stop(self.lab, name, seen.record, seen.pid, orderly)
-
     def _remove(self, name: str, seen: HostSeen) -> None:
-        self._stop(name, seen, orderly=False)
+        if seen.pid is not None:
+            seen.kind.stop(self.lab, name, seen.record, seen.pid, orderly=False)
         seen.kind.remove(self.lab, name, seen.record)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
@@ -291,7 +287,7 @@ class Hosts:
             record, answer = seen.record or declared.get(name, {}), seen.answer or access.Answer("")
             row = {"name": name, **{key: record.get(key, "") for key in ("address", "kind", "release")}, "state": seen.state}
             rows.append({**row, "systemd": answer.state, "failed_units": list(answer.failed), "declared": name in declared})
-        return {"hosts": rows, "network": str(lab.network), "bridge": lab.bridge, "private_key": lab.private_key, "known_hosts": lab.known_hosts}
+        return {"hosts": rows, "network": str(lab.network), **{key: getattr(lab, key) for key in ("bridge", "private_key", "known_hosts")}}
 
 
 def _died(lab: Lab, name: str) -> t.Callable[[], bool]:

@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import pathlib
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
@@ -114,15 +115,15 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
     system.run(["ip", "address", "add", f"{lab.gateway}/{lab.network.prefixlen}", "brd", "+", "dev", lab.bridge])
     system.run(["ip", "link", "set", lab.bridge, "up"])
     if local_resolver:
-        _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
+        pathlib.Path(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet").write_text("1", "ascii")
     _replace_table(lab, ruleset)
     with system.alone(lab.cache):
         # From here on another lab that goes knows that it is not the last one.
         os.makedirs(lab.directory, exist_ok=True)
         if system.read(_FORWARD).strip() != "1":
             # Told to the last lab that goes, so that it leaves the machine as the first one found it.
-            _set(_was_off(lab), "")
-            _set(_FORWARD, "1")
+            _was_off(lab).touch()
+            pathlib.Path(_FORWARD).write_text("1", "ascii")
 
 
 def remove(lab: Lab) -> None:
@@ -134,9 +135,9 @@ def remove(lab: Lab) -> None:
     _replace_table(lab, "")
     with system.alone(lab.cache):
         others = set(system.folders(os.path.join(lab.cache, "labs"))) - {lab.name}
-        if os.path.exists(_was_off(lab)) and not others:
-            _set(_FORWARD, "0")
-            os.remove(_was_off(lab))
+        if _was_off(lab).exists() and not others:
+            pathlib.Path(_FORWARD).write_text("0", "ascii")
+            _was_off(lab).unlink()
 
 
 def _replace_table(lab: Lab, ruleset: str) -> None:
@@ -144,10 +145,5 @@ def _replace_table(lab: Lab, ruleset: str) -> None:
     system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
 
 
-def _was_off(lab: Lab) -> str:
-    return os.path.join(lab.cache, "ip_forward_was_off")
-
-
-def _set(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as stream:
-        stream.write(value)
+def _was_off(lab: Lab) -> pathlib.Path:
+    return pathlib.Path(lab.cache, "ip_forward_was_off")

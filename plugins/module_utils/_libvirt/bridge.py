@@ -281,33 +281,29 @@ class Provider:
         for file, script in (("back", back), ("forth", forth)):
             lines = ["#!/bin/sh", "# Made by cephstack.cloud", f"cd {shlex.quote(folder)} || exit 1", *script, ""]
             files.write(os.path.join(folder, file), "\n".join(lines), 0o644, os.geteuid(), os.getegid())
-        begin = ["systemd-run", "--quiet", "--collect"]
-        timer = [f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
+        begin, unit = ["systemd-run", "--quiet", "--collect"], f"cephstack-bridge-{name}"
+        timer = [f"--unit={unit}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
         run([*begin, *timer, "/bin/sh", f"{folder}/back"])
         try:
             # In a unit of its own: it goes on where this process ends with its connection.
-            run([*begin, "--wait", f"--unit={_unit(name)}-forth", "/bin/sh", f"{folder}/forth"], timeout=self.revert_after)
+            run([*begin, "--wait", f"--unit={unit}-forth", "/bin/sh", f"{folder}/forth"], timeout=self.revert_after)
             link = self.observe().links.get(name, Link())
             if link.ports is None or interface not in link.ports or not set(addresses) <= set(link.addresses):
                 raise BridgeError(f"{name} did not come up with {interface} in it and {', '.join(addresses)} on it")
         except Exception as error:
             run(["systemctl", "stop", _timer(name)])
-            run([*begin, "--wait", f"--unit={_unit(name)}-back", "/bin/sh", f"{folder}/back"], timeout=self.revert_after)
-            raise BridgeError(f"{error}; all is as it was (journalctl -u {_unit(name)}-forth)") from error
+            run([*begin, "--wait", f"--unit={unit}-back", "/bin/sh", f"{folder}/back"], timeout=self.revert_after)
+            raise BridgeError(f"{error}; all is as it was (journalctl -u {unit}-forth)") from error
         self._made.add(name)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared bridges with their ports and addresses."""
         rows = []
-        for name in (bridge.name for bridge in self.bridges):
+        for name, _interface in self.bridges:
             link = observed.links.get(name, Link())
             rows.append({"name": name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": name not in observed.pending})
         return {"bridges": rows}
 
 
-def _unit(bridge: str) -> str:
-    return f"cephstack-bridge-{bridge}"
-
-
 def _timer(bridge: str) -> str:
-    return f"{_unit(bridge)}.timer"
+    return f"cephstack-bridge-{bridge}.timer"

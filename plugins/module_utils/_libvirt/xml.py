@@ -81,8 +81,7 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
     return RbdPool(root.findtext("name", ""), root.findtext("source/name", ""), tuple(hosts), user, secret.lower())
 
 
-@dataclasses.dataclass(frozen=True)
-class Guest:
+class Guest(t.NamedTuple):
     """A throwaway guest: one disk on RBD, no network, nothing else that it doesn't need.
     domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none."""
 
