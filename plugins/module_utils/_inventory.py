@@ -129,25 +129,33 @@ def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.Fr
     return frozenset(found if found & of_cluster else found | of_cluster)
 
 
+def _addresses(hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap]) -> tuple[dict[str, str], dict[str, ValueError]]:
+    """Return (addresses, why there is none) by host."""
+    chosen: dict[str, str] = {}
+    unknown: dict[str, ValueError] = {}
+    for host in hosts:
+        try:
+            address = address_of(host, public, monmap)
+        except Ambiguous as error:
+            unknown[host.name] = error
+            continue
+        if address:
+            chosen[host.name] = address
+        else:
+            lacks = f"{host.name}: has no address in ceph.public_network ({_shown(public)})"
+            unknown[host.name] = ValueError(f"{lacks}: set ceph_common_address for it, or mend the network")
+    return chosen, unknown
+
+
 def known_addresses(
     hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap] = None, required: t.Collection[str] = ()
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return (addresses, why there is none) by host. Raises ValueError where a host of required has none."""
-    chosen: dict[str, str] = {}
-    unknown: dict[str, str] = {}
-    for host in hosts:
-        try:
-            address = address_of(host, public, monmap)
-            why = "" if address else f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it"
-        except Ambiguous as error:
-            address, why = None, str(error)
-        if address:
-            chosen[host.name] = address
-        elif host.name in required:
-            raise ValueError(why)
-        else:
-            unknown[host.name] = why
-    return chosen, unknown
+    chosen, unknown = _addresses(hosts, public, monmap)
+    for name, error in unknown.items():
+        if name in required:
+            raise error
+    return chosen, {name: str(error) for name, error in unknown.items()}
 
 
 def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap: t.Optional[Monmap] = None) -> list[str]:
@@ -201,9 +209,12 @@ def problems(
     if mons and not members("mgrs"):
         found.append(f"group {roles.get('mgrs', 'mgrs')} is empty: a cluster needs at least one manager")
     if public:
-        chosen: dict[str, str] = {}
-        found += _address_problems(of_ceph, public, monmap, members("mons", "rgws"), chosen)
-        found += _family_problems(of_ceph, public, families(chosen[host.name] for host in mons if host.name in chosen))
+        chosen, unknown = _addresses(of_ceph, public, monmap)
+        told = {host.name for host in members("mons", "rgws")}  # others are told their addresses
+        playing = {host.name for host in hosts if host.playing}  # nobody has asked the others
+        found += (str(error) for name, error in unknown.items() if name in (told if isinstance(error, Ambiguous) else playing))
+        found += _address_problems(chosen, public)
+        found += _family_problems(of_ceph, public, families(_among(chosen.get(host.name) for host in mons)))
     clashes = _clashes((what, host, name_of(host)) for role, what, name_of in _NAMED for host in members(role))
     for (first, second, name), what in clashes.items():
         named = f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named"
@@ -217,29 +228,16 @@ def problems(
     return found, warnings
 
 
-def _address_problems(
-    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap], told: t.Collection[Host], chosen: dict[str, str]
-) -> t.Iterator[str]:
-    """What is wrong with addresses; chosen is given each host's. told: the hosts whose address others are told."""
-    for host in hosts:
-        try:
-            address = address_of(host, public, monmap)
-        except Ambiguous as error:
-            if host in told:
-                yield str(error)
-            continue
-        if address is None:
-            if host.playing:  # else nobody has asked it
-                yield f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it, or mend the network"
-            continue
+def _address_problems(chosen: t.Mapping[str, str], public: t.Sequence[Network]) -> t.Iterator[str]:
+    for name, address in chosen.items():
         if not _among([address]):
-            yield f"{host.name}: ceph_common_address '{address}' is not an IP address"
+            yield f"{name}: ceph_common_address '{address}' is not an IP address"
             continue
         if not _among([address], public):
-            yield f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
-        for first in [name for name, taken in chosen.items() if taken == address][:1]:
-            yield f"{host.name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
-        chosen[host.name] = address
+            yield f"{name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
+        first = next(other for other, taken in chosen.items() if taken == address)
+        if first != name:
+            yield f"{name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
 
 
 def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> t.Iterator[str]:

@@ -9,7 +9,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import gzip
 import hashlib
 import io
@@ -105,8 +104,11 @@ def linux() -> tuple[bytes, list[str]]:
     """Return the bootable image, and the packages it was made of. Raises Unreachable where they can't be had."""
     found: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="cephstack-image-") as folder:
-        for package in (_with_new_lists(_kernel_package), BUSYBOX_PACKAGE):
-            _with_new_lists(functools.partial(_run, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder))
+        try:
+            _download(folder)
+        except Unreachable:  # as new as the archive, apt's lists may know better
+            _run("apt-get", "update", "-q")
+            _download(folder)
         names = sorted(name for name in os.listdir(folder) if name.endswith(".deb"))
         for name in names:
             archive = process.read_bytes(["dpkg-deb", "--fsys-tarfile", os.path.join(folder, name)])
@@ -123,20 +125,12 @@ def linux() -> tuple[bytes, list[str]]:
     return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES)), COMMAND_LINE), names
 
 
-def _with_new_lists(ask: t.Callable[[], str]) -> str:
-    """Return what apt says, if need be once its lists of packages are as new as the archive."""
-    try:
-        return ask()
-    except Unreachable:
-        _run("apt-get", "update", "-q")
-        return ask()
-
-
-def _kernel_package() -> str:
-    found = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
-    if not found:
+def _download(folder: str) -> None:
+    kernel = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
+    if not kernel:
         raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")
-    return found[1]
+    for package in (kernel[1], BUSYBOX_PACKAGE):
+        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
 
 
 def _run(*command: str, folder: t.Optional[str] = None) -> str:
