@@ -25,13 +25,11 @@ ROOT_SIZE = 32 * GIB
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Where packages that are files of this machine lie while an image is made.
 _OWN = "/var/cache/lab-packages"
-
 _SSHD = """AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_authorized_keys
 HostKey /etc/ssh/ssh_host_ed25519_key
 PermitRootLogin prohibit-password
 UseDNS no
 """
-
 # Units that a throwaway host is better without: apt's own timers take its lock at any time; and all devices need not have been seen before the network,
 # which is there from the initramfs on (under emulation that takes half of the boot). Whatever no one asks for is left out where it would be emulated.
 _MASKED_ALWAYS = ("apt-daily.timer", "apt-daily-upgrade.timer")

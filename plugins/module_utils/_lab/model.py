@@ -20,10 +20,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 
 # What an operator may write for a release, and Debian's code name for it.
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
-
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
 RECIPE = {"container": 4, "vm": 8, "xen": 3}
-
 _BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
     "python3", "python3-apt", "openssh-server", "ca-certificates", "e2fsprogs",
@@ -41,9 +39,7 @@ _LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 # virtio serials hold 20 bytes, and "lab-" is put before the name.
 _DISK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
-
-MIB = 1 << 20
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 
 
 def show_size(size: int) -> str:
