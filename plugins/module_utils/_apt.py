@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A repository of Debian packages, and what apt would install of it.
 
-A repository is tried before it is added: apt reads it in a folder of its own, beside everything that the host has. So a wrong one never
-stops the host's apt, and check mode knows what a repository holds that is not there yet.
+It is tried before it is added: apt reads it in a folder of its own, beside everything that the host has. So a wrong one never stops the host's apt,
+and check mode knows what a repository holds that is not there yet.
 
 PRIVATE to the collection.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import glob
 import hashlib
 import os
 import re
@@ -32,8 +33,7 @@ ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Repository:
+class Repository(t.NamedTuple):
     """What is declared. name: of its files. key: armored text. prefer: names and patterns of the packages that are taken out of it first."""
 
     name: str
@@ -47,23 +47,18 @@ class Repository:
 
 def problems(declared: t.Mapping[str, t.Any], prefix: str) -> list[str]:
     """Return what apt would refuse of a repository: it would then read no sources at all. Pure.
-
-    A suite that is not declared is the distribution's code name, and components that are not declared are whatever is right.
-    """
+    A suite that is not declared is the distribution's code name, and components that are not declared are whatever is right."""
     suite, components = declared.get("suite"), declared.get("components")
+    flat = (suite or "").endswith("/")  # apt reads its packages right in its folder
     if suite == "":
         return [f"{prefix}.suite is empty: a flat repository's is /, or the folder of its packages with a slash at the end"]
-    flat = (suite or "").endswith("/")  # apt reads its packages right in its folder
     if flat and components:
-        return [
-            f"{prefix}.components is {', '.join(components)}, but {prefix}.suite {suite} ends with a slash: such a repository is flat and has none. "
-            f"Leave {prefix}.components out, or name the suite without the slash"
-        ]
+        what = f"{prefix}.components is {', '.join(components)}, but {prefix}.suite {suite} ends with a slash: such a repository is flat and has none"
+        return [f"{what}. Leave {prefix}.components out, or name the suite without the slash"]
     if not flat and components is not None and not components:
-        return [
-            f"{prefix}.components is empty, but {prefix}.suite {suite or '(the code name of the distribution)'} does not end with a slash, and only a flat "
-            f"repository has no components: give {prefix}.suite as / or as the folder of its packages with a slash at the end, or name the components"
-        ]
+        what = f"{prefix}.components is empty, but {prefix}.suite {suite or '(the code name of the distribution)'} does not end with a slash"
+        mend = f"give {prefix}.suite as / or as the folder of its packages with a slash at the end, or name the components"
+        return [f"{what}, and only a flat repository has no components: {mend}"]
     return []
 
 
@@ -76,9 +71,8 @@ def armored(key: bytes) -> str:
         crc ^= byte << 16
         for _bit in range(8):
             crc = (crc << 1) ^ (0x1864CFB if crc & 0x800000 else 0)
-    lines = textwrap.wrap(base64.b64encode(key).decode(), 64)
-    end = ARMOR.replace("BEGIN", "END")
-    return "\n".join([ARMOR, "", *lines, "=" + base64.b64encode((crc & 0xFFFFFF).to_bytes(3, "big")).decode(), end])
+    lines = [*textwrap.wrap(base64.b64encode(key).decode(), 64), "=" + base64.b64encode((crc & 0xFFFFFF).to_bytes(3, "big")).decode()]
+    return "\n".join([ARMOR, "", *lines, ARMOR.replace("BEGIN", "END")])
 
 
 def sources(repository: Repository) -> str:
@@ -103,8 +97,7 @@ def shown(text: t.Optional[str]) -> dict[str, str]:
     return {name: re.sub(r"//[^/@\s]*@", "//********@", value) for name, value in found.items()}
 
 
-@dataclasses.dataclass(frozen=True)
-class Version:
+class Version(t.NamedTuple):
     """What apt says of a package: the versions that are installed and that it would install, "" for none."""
 
     installed: str
@@ -117,8 +110,10 @@ class Version:
         return int(number.group(1)) if number else 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
+NONE = Version("", "")
+
+
+class Split(t.NamedTuple):
     """A package that was a part of another one before a release of that."""
 
     package: str
@@ -126,14 +121,9 @@ class Split:
     release: int
 
 
-NONE = Version("", "")
-
-
 def existing(packages: t.Sequence[str], splits: t.Sequence[Split], versions: t.Mapping[str, Version]) -> list[str]:
     """Return the packages without those that are still part of another one. Pure.
-
-    What is installed decides: a part of a later release would take the other along to that release.
-    """
+    What is installed decides: a part of a later release would take the other along to that release."""
     parts = {split.package for split in splits if 0 < versions.get(split.of, NONE).release < split.release}
     return [name for name in packages if name not in parts]
 
@@ -144,13 +134,10 @@ def parse_policy(text: str) -> dict[str, Version]:
     return {name: Version(*("" if version == "(none)" else version for version in versions)) for name, *versions in found}
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
+class Observed(t.NamedTuple):
     """What is there.
-
-    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all.
-    versions: of the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done.
-    """
+    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all. versions: of
+    the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done."""
 
     texts: t.Mapping[str, t.Optional[str]]
     listed: bool
@@ -159,35 +146,25 @@ class Observed:
     simulated: str = ""
 
 
+@dataclasses.dataclass
 class Provider:
     """A repository, None for those that the host has, and packages that somebody will install.
+    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the host's
+    apt does not know them yet. options: more options of apt."""
 
-    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the
-    host's apt does not know them yet. options: more options of apt.
-    """
+    repository: t.Optional[Repository]
+    packages: t.Sequence[str] = ()
+    splits: t.Sequence[Split] = ()
+    check: bool = False
+    etc: str = "/etc/apt"
+    options: t.Sequence[str] = ()
 
-    def __init__(
-        self,
-        repository: t.Optional[Repository],
-        packages: t.Sequence[str] = (),
-        splits: t.Sequence[Split] = (),
-        check: bool = False,
-        etc: str = "/etc/apt",
-        options: t.Sequence[str] = (),
-    ) -> None:
-        self.repository = repository
-        self.packages = list(packages)
-        self.splits = [split for split in splits if split.package in packages]
-        self.check = check
-        self.etc = etc
-        self.options = [word for option in ("APT::Sandbox::User=root", *options) for word in ("-o", option)]
-        self.source = ""
-        self.texts: dict[str, str] = {}
-        if repository:
-            self.source = os.path.join(etc, "sources.list.d", f"{repository.name}.sources")
-            self.texts = {self.source: sources(repository)}
-            if repository.prefer:
-                self.texts[os.path.join(etc, "preferences.d", f"{repository.name}.pref")] = preferences(repository)
+    def __post_init__(self) -> None:
+        self.splits = [split for split in self.splits if split.package in self.packages]
+        self.source = f"{self.etc}/sources.list.d/{self.repository.name}.sources" if self.repository else ""
+        self.texts = {self.source: sources(self.repository)} if self.repository else {}
+        if self.repository and self.repository.prefer:
+            self.texts[f"{self.etc}/preferences.d/{self.repository.name}.pref"] = preferences(self.repository)
 
     def observe(self) -> Observed:
         """Read the files and ask apt, of a repository that is not there as if it were."""
@@ -195,8 +172,8 @@ class Provider:
         listed = texts == self.texts
         if self.repository and listed:
             listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
-        lists = self._lists()
-        known = any("_Packages" in name for name in (os.listdir(lists) if os.path.isdir(lists) else []))
+        lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
+        known = bool(glob.glob(f"{lists}/*_Packages*"))
         if listed and (known or not self.check):
             return Observed(texts, listed, known, self._versions())
         with self._aside(lists) as (aside, source):
@@ -233,62 +210,49 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""
-        versions = {name: dataclasses.asdict(version) for name, version in observed.versions.items()}
-        packages = existing(self.packages, self.splits, observed.versions)
-        return {"packages": packages, "versions": versions, "ready": observed.listed and observed.known}
+        versions = {name: version._asdict() for name, version in observed.versions.items()}
+        return {"packages": existing(self.packages, self.splits, observed.versions), "versions": versions, "ready": observed.listed and observed.known}
 
     def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
         names = sorted({*self.packages, *(split.of for split in self.splits)})
         return parse_policy(self._ask(["apt-cache", "policy", *names], options)) if names else {}
 
-    def _lists(self) -> str:
-        return self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
-
     @contextlib.contextmanager
     def _aside(self, lists: str) -> t.Iterator[tuple[list[str], str]]:
         """Give options by which apt has all that this host has, with the repository as it is to be, and where that is.
-
-        apt writes into a folder that is removed. lists: where the host's own are.
-        """
+        apt writes into a folder that is removed. lists: where the host's own are."""
         with tempfile.TemporaryDirectory(prefix="cephstack-apt-") as folder:
-            parts = ("sources.list.d", "preferences.d")
-            here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": parts[0], "Etc::preferencesparts": parts[1]}
-            _links(lists, os.path.join(folder, "lists"), {"lock"})
-            os.makedirs(os.path.join(folder, "lists", "partial"))
-            os.makedirs(os.path.join(folder, "cache", "archives", "partial"))
             mine = {os.path.relpath(path, self.etc): text for path, text in self.texts.items()}
-            for part in parts:
-                _links(os.path.join(self.etc, part), os.path.join(folder, part), {os.path.basename(name) for name in mine})
+            for part in ("lists/partial", "cache/archives/partial", "sources.list.d", "preferences.d"):
+                os.makedirs(f"{folder}/{part}")
+            for there, part in ((lists, "lists"), (f"{self.etc}/sources.list.d", "sources.list.d"), (f"{self.etc}/preferences.d", "preferences.d")):
+                for path in filter(os.path.isfile, glob.glob(f"{there}/*")):
+                    name = f"{part}/{os.path.basename(path)}"
+                    if name not in (*mine, "lists/lock"):
+                        os.symlink(path, f"{folder}/{name}")
             for name, text in mine.items():
-                _writer(os.path.join(folder, name), text)()
-            options = [word for name, value in here.items() for word in ("-o", f"Dir::{name}={os.path.join(folder, value)}")]
-            yield options, os.path.join(folder, parts[0], os.path.basename(self.source))
+                _writer(f"{folder}/{name}", text)()
+            here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": "sources.list.d", "Etc::preferencesparts": "preferences.d"}
+            yield _options(*(f"Dir::{name}={folder}/{part}" for name, part in here.items())), f"{folder}/sources.list.d/{os.path.basename(self.source)}"
 
     def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), patience: float = 300) -> str:
         """Return what apt says; wait for others that use it. Raises Unreachable with apt's words."""
-
-        def locked(error: Exception) -> bool:
-            return isinstance(error, CommandError) and "Could not get lock" in error.text
-
+        words = [*argv, *_options("APT::Sandbox::User=root", *self.options), *options]
         try:
-            return str(retry_while(locked, lambda: run([*argv, *self.options, *options], timeout=1200), patience, 2))
+            return str(retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: run(words, timeout=1200), patience, 2))
         except CommandError as error:
             said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
             raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
 
 
+def _options(*options: str) -> list[str]:
+    return [word for option in options for word in ("-o", option)]
+
+
 def _only(source: str) -> list[str]:
     """Return options by which apt has the repository of one file and no other."""
-    return ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "APT::Get::List-Cleanup=0"]
+    return _options(f"Dir::Etc::sourcelist={source}", "Dir::Etc::sourceparts=/dev/null", "APT::Get::List-Cleanup=0")
 
 
 def _writer(path: str, text: str) -> t.Callable[[], None]:
     return lambda: write(path, text, 0o644, os.geteuid(), os.getegid())
-
-
-def _links(there: str, here: str, without: t.Collection[str]) -> None:
-    os.makedirs(here)
-    for name in os.listdir(there) if os.path.isdir(there) else []:
-        path = os.path.join(there, name)
-        if name not in without and os.path.isfile(path):
-            os.symlink(path, os.path.join(here, name))

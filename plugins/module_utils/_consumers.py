@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Consumers: whoever uses the cluster's pools, declared once. All that follows from one is derived here and nowhere else.
-
-Pure: knows neither Ansible nor Ceph.
+"""Consumers: whoever uses the cluster's pools, declared once. All that follows from one is derived here and nowhere else. Pure.
 
 PRIVATE to the collection.
 """
@@ -18,18 +16,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
 KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
 
+_POOL = {
+    "name": string("The name of the pool.", required=True),
+    "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
+}
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the consumer.", required=True),
     "client": string("The full name of its cephx client. By default C(client.) and the consumer's name."),
     "kind": choice("What it is. Consumers of all kinds but V(rados) keep images in their pools.", sorted(KINDS), default="rbd"),
-    "pools": records(
-        "The pools that it uses.",
-        {
-            "name": string("The name of the pool.", required=True),
-            "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
-        },
-        required=True,
-    ),
+    "pools": records("The pools that it uses.", _POOL, required=True),
     "rotate_before": string("A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it."),
     "oldest_client": string("The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read."),
 }
@@ -53,10 +48,14 @@ def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     return [(pool["name"], pool.get("access") or "rw") for pool in consumer.get("pools") or []]
 
 
+def _application(consumer: t.Mapping[str, t.Any]) -> str:
+    return KINDS[consumer.get("kind") or "rbd"]
+
+
 def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The least caps with which a consumer can do its work."""
     pools = _access(consumer)
-    if KINDS[consumer.get("kind") or "rbd"] == "rados":
+    if _application(consumer) == "rados":
         return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
     caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
@@ -65,10 +64,7 @@ def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
-    """The key type that its oldest client library can read; None where the declaration doesn't say how old that is.
-
-    Libraries before 20.2.4 read no other keys than aes.
-    """
+    """The key type that its oldest client library can read, before 20.2.4 aes alone; None where the declaration doesn't say how old that is."""
     oldest = str(consumer.get("oldest_client") or "")
     numbers = tuple(int(part) for part in oldest.split(".") if part.isdigit())
     return None if not oldest else "aes256k" if numbers >= (20, 2, 4) else "aes"
@@ -97,31 +93,22 @@ def clients(declared: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any
     found: dict[str, dict[str, t.Any]] = {}
     for number, item in enumerate(declared):
         name, kind = client_of(item), key_type_of(item)
-        new: dict[str, t.Any] = {
-            "name": name,
-            "state": "present",
-            "caps": {},
-            "key_type": None,
-            "rotate_before": item.get("rotate_before"),
-            "where": f"consumers[{number}]",
-        }
-        entry = found.setdefault(name, new)
+        new: dict[str, t.Any] = {"name": name, "state": "present", "caps": {}, "key_type": None, "rotate_before": item.get("rotate_before")}
+        entry = found.setdefault(name, {**new, "where": f"consumers[{number}]"})
         for service, text in caps_of(item).items():
             clauses = [*entry["caps"].get(service, "").split(", "), *text.split(", ")]
-            entry["caps"][service] = ", ".join(dict.fromkeys(clause for clause in clauses if clause))
+            entry["caps"][service] = ", ".join(dict.fromkeys(filter(None, clauses)))
         if kind == "aes" or not entry["key_type"]:
             entry["key_type"] = kind
     return list(found.values())
 
 
 def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
-    """The application with which each pool must be marked for its consumers."""
+    """The application with which each pool must be marked for its consumers. Of rados there is none: it is a name of ours."""
     found: dict[str, set[str]] = {}
     for item in declared:
-        for pool in item["pools"]:
-            application = KINDS[item.get("kind") or "rbd"]
-            if application != "rados":  # a name of ours: Ceph has no application of it
-                found.setdefault(pool["name"], set()).add(application)
+        for pool in item["pools"] if _application(item) != "rados" else ():
+            found.setdefault(pool["name"], set()).add(_application(item))
     return found
 
 

@@ -27,12 +27,8 @@ class Ambiguous(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """One host of the inventory.
-
-    name: its inventory name. groups: the groups it is in. variables: its own variables, templated.
-    facts: its ansible_facts, empty where none were gathered (a host outside --limit).
-    playing: whether it is in this run, and answers.
-    """
+    """One host of the inventory. variables: its own, templated. playing: whether it is in this run, and answers.
+    facts: its ansible_facts, empty where none were gathered (a host outside --limit)."""
 
     name: str
     groups: t.FrozenSet[str]
@@ -44,12 +40,11 @@ class Host:
 def networks(text: t.Optional[str]) -> list[Network]:
     """Parse "10.0.0.0/24, fd00::/64". Raises ValueError with the part that is no network."""
     parsed = []
-    for part in (text or "").split(","):
-        if part.strip():
-            try:
-                parsed.append(ipaddress.ip_network(part.strip(), strict=False))
-            except ValueError as error:
-                raise ValueError(f"'{part.strip()}' is not a network in CIDR form, such as 10.0.0.0/24") from error
+    for part in filter(None, map(str.strip, (text or "").split(","))):
+        try:
+            parsed.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as error:
+            raise ValueError(f"'{part}' is not a network in CIDR form, such as 10.0.0.0/24") from error
     return parsed
 
 
@@ -64,9 +59,14 @@ def reached_by(host: Host) -> t.Optional[str]:
     return str(named) if named else None
 
 
+def own_name(host: Host) -> str:
+    """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
+    return str(host.facts.get("hostname") or gateways.short_name(host.name))
+
+
 def _routed(host: Host) -> list[str]:
     """The addresses of a host's default routes, as its facts have them."""
-    routes = (host.facts.get(f"default_{family}") or {} for family in ("ipv4", "ipv6"))
+    routes = [host.facts.get("default_ipv4") or {}, host.facts.get("default_ipv6") or {}]
     return [str(route["address"]) for route in routes if route.get("address")]
 
 
@@ -75,15 +75,13 @@ def _own(host: Host) -> list[str]:
     return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
 
 
-def _among(given: t.Iterable[t.Optional[str]], network: t.Optional[Network] = None) -> list[str]:
-    """Those that are addresses (of the network), each once, as everybody writes them."""
-    found: dict[str, None] = {}
+def _among(given: t.Iterable[t.Optional[str]], within: t.Optional[t.Iterable[Network]] = None) -> list[str]:
+    """Those that are addresses, each once, as everybody writes them; of the networks alone, those of the first one first."""
+    found = []
     for text in given:
         with contextlib.suppress(ValueError):
-            address = ipaddress.ip_address(str(text))
-            if network is None or address in network:
-                found[str(address)] = None
-    return [*found]
+            found.append(ipaddress.ip_address(str(text)))
+    return [*dict.fromkeys(map(str, found if within is None else (address for network in within for address in found if address in network)))]
 
 
 def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
@@ -93,8 +91,7 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     In networks: where its monitor lives; else ceph_common_address, whether it fits or not; else ansible_host or the host's name if it is an
     address there; else the default route's; else the only one that the host has in the first network where it has any.
 
-    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that
-    other hosts take over.
+    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that other hosts take over.
     """
     if not public:
         return reached_by(host) or next(iter(_routed(host)), host.name)
@@ -104,97 +101,77 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     declared = host.variables.get("ceph_common_address")
     if living or declared:
         return living[0] if living else next(iter(_among([declared])), str(declared))
-    for given in ([reached_by(host), host.name], _routed(host)):
-        for network in public:
-            for address in _among(given, network):
-                return address
-    for network in public:
-        candidates = _among(own, network)
-        if len(candidates) > 1:
-            raise Ambiguous(
-                f"{host.name}: has several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them: "
-                "set ceph_common_address for it to the one that stays on this host, which a virtual address does not"
-            )
-        if candidates:
-            return candidates[0]
-    return None
+    told = [*_among([reached_by(host), host.name], public), *_among(_routed(host), public)]
+    if told:
+        return told[0]
+    network, candidates = next(((network, found) for network in public for found in [_among(own, [network])] if found), (None, []))
+    if len(candidates) > 1:
+        several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
+        raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
+    return candidates[0] if candidates else None
 
 
 def own_address(host: Host) -> str:
-    """Return the one of a host's own addresses by which others reach it: ansible_host if it is one, else the default route's, else the only one.
-
-    Raises Ambiguous.
-    """
+    """Return that of a host's own addresses by which others reach it: ansible_host, else the default route's, else the only one. Raises Ambiguous."""
     own = _among(host.facts.get("all_ipv4_addresses", [])) or [address for address in _among(_own(host)) if not ipaddress.ip_address(address).is_link_local]
-    for address in _among([reached_by(host), *_routed(host)]):
-        if address in own:
-            return address
-    if len(own) > 1:
+    told = [address for address in _among([reached_by(host), *_routed(host)]) if address in own]
+    if len(own) > 1 and not told:
         raise Ambiguous(f"{host.name}: has several addresses, {', '.join(own)}, and no default route: set ansible_host for it to the one that others reach")
-    return own[0] if own else "127.0.0.1"
+    return [*told, *own, "127.0.0.1"][0]
 
 
 def families(chosen: t.Iterable[str], cluster: t.Sequence[Network] = ()) -> t.FrozenSet[int]:
     """Return which families (4, 6) Ceph's daemons have to bind: those of the monitors' addresses, by which all reach each other.
-
-    cluster: the networks of the OSDs' replication. Only where none of them is of a family that is bound anyway, it adds its own:
-    Ceph wants an address of each family that it is to bind wherever the networks are of both.
-    """
+    cluster: the networks of the OSDs' replication, which add theirs only where none of them is of a family that is bound anyway: Ceph wants an address of each
+    family that it is to bind wherever the networks are of both."""
     found = {ipaddress.ip_address(address).version for address in chosen}
     of_cluster = {network.version for network in cluster}
     return frozenset(found if found & of_cluster else found | of_cluster)
+
+
+def _addresses(hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap]) -> tuple[dict[str, str], dict[str, ValueError]]:
+    """Return (addresses, why there is none) by host."""
+    chosen: dict[str, str] = {}
+    unknown: dict[str, ValueError] = {}
+    for host in hosts:
+        try:
+            address = address_of(host, public, monmap)
+        except Ambiguous as error:
+            unknown[host.name] = error
+            continue
+        if address:
+            chosen[host.name] = address
+        else:
+            lacks = f"{host.name}: has no address in ceph.public_network ({_shown(public)})"
+            unknown[host.name] = ValueError(f"{lacks}: set ceph_common_address for it, or mend the network")
+    return chosen, unknown
 
 
 def known_addresses(
     hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap] = None, required: t.Collection[str] = ()
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return (addresses, why there is none) by host. Raises ValueError where a host of required has none."""
-    chosen: dict[str, str] = {}
-    unknown: dict[str, str] = {}
-    for host in hosts:
-        try:
-            address = address_of(host, public, monmap)
-            why = f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it"
-        except Ambiguous as error:
-            address, why = None, str(error)
-        if address is not None:
-            chosen[host.name] = address
-        elif host.name in required:
-            raise ValueError(why)
-        else:
-            unknown[host.name] = why
-    return chosen, unknown
+    chosen, unknown = _addresses(hosts, public, monmap)
+    for name, error in unknown.items():
+        if name in required:
+            raise error
+    return chosen, {name: str(error) for name, error in unknown.items()}
 
 
 def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap: t.Optional[Monmap] = None) -> list[str]:
     """Return the addresses of the monitors' hosts that clients are told, in the order of the hosts.
-
-    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's.
-    """
-    left = [_among(given)[0] for given in (monmap or {}).values() if _among(given) and not set(_among(given)) & set(chosen.values())]
-    told = []
-    for host in hosts:
-        if host.name in chosen:
-            told.append(chosen[host.name])
-        elif left:
-            told.append(left.pop(0))
-    return told
+    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's."""
+    left = iter(given[0] for given in map(_among, (monmap or {}).values()) if given and not {*given} & {*chosen.values()})
+    return [address for address in (chosen.get(host.name) or next(left, None) for host in hosts) if address]
 
 
 def shared_settings(told: t.Sequence[str], ceph: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """Return what follows for every host's ceph.conf from the monitors' addresses; "" where Ceph's default is right.
-
-    Raises ValueError.
-    """
+    """Return what follows for every host's ceph.conf from the monitors' addresses; "" where Ceph's default is right. Raises ValueError."""
     public = networks(ceph.get("public_network"))
     # Before any address is known, what Ceph itself would take of the networks: the first.
     bound = families(told or [str(network.network_address) for network in public[:1]], networks(ceph.get("cluster_network")))
-    return {
-        "mon_host": ",".join(told),
-        # Ceph binds IPv4 by default, and not IPv6.
-        "ms_bind_ipv6": "true" if 6 in bound else "",
-        "ms_bind_ipv4": "" if 4 in bound else "false",
-    }
+    # Ceph binds IPv4 by default, and not IPv6.
+    return {"mon_host": ",".join(told), "ms_bind_ipv6": "true" if 6 in bound else "", "ms_bind_ipv4": "" if 4 in bound else "false"}
 
 
 def _shown(public: t.Iterable[Network]) -> str:
@@ -208,9 +185,7 @@ def problems(
     hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str], monmap: t.Optional[Monmap] = None
 ) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of an inventory, each naming the variable, the host and the mend.
-
-    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known.
-    """
+    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known."""
     found: list[str] = []
     warnings: list[str] = []
     parsed: dict[str, list[Network]] = {}
@@ -226,59 +201,43 @@ def problems(
     def members(*of: str) -> list[Host]:
         return [host for host in hosts if any(roles.get(role, role) in host.groups for role in of)]
 
-    mons = members("mons")
-    if members(*_CEPH) and not mons:
+    of_ceph, mons = members(*_CEPH), members("mons")
+    if of_ceph and not mons:
         found.append(f"group {roles.get('mons', 'mons')} is empty: a cluster needs at least one monitor")
-    elif len(mons) % 2 == 0 and mons:
+    if mons and len(mons) % 2 == 0:
         warnings.append(f"{len(mons)} monitors survive no more failures than {len(mons) - 1}: use an odd number")
     if mons and not members("mgrs"):
         found.append(f"group {roles.get('mgrs', 'mgrs')} is empty: a cluster needs at least one manager")
     if public:
-        chosen: dict[str, str] = {}
-        found += _address_problems(members(*_CEPH), public, monmap, members("mons", "rgws"), chosen)
-        found += _family_problems(members(*_CEPH), public, families(chosen[host.name] for host in mons if host.name in chosen))
+        chosen, unknown = _addresses(of_ceph, public, monmap)
+        told = {host.name for host in members("mons", "rgws")}  # others are told their addresses
+        playing = {host.name for host in hosts if host.playing}  # nobody has asked the others
+        found += (str(error) for name, error in unknown.items() if name in (told if isinstance(error, Ambiguous) else playing))
+        found += _address_problems(chosen, public)
+        found += _family_problems(of_ceph, public, families(_among(chosen.get(host.name) for host in mons)))
     clashes = _clashes((what, host, name_of(host)) for role, what, name_of in _NAMED for host in members(role))
-    found += [
-        f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named: "
-        "give one of them another name, the host itself and in the inventory"
-        for (first, second, name), what in clashes.items()
-    ]
-    warnings += [
-        f"{first} and {second} have one short name, '{name}': Ceph will show them as one host"
-        for first, second, name in _clashes(("host", host, own_name(host)) for host in members(*_CEPH))
-        if not any(clash[:2] == (first, second) for clash in clashes)
-    ]
-    for host in members("osds"):
-        found += (f"{host.name}: {text}" for text in _device_problems(host.variables.get("ceph_osd_devices") or []))
-    for host in members("rgws"):
-        found += (f"{host.name}: {text}" for text in _instance_problems(host.variables.get("ceph_rgw_instances") or []))
+    for (first, second, name), what in clashes.items():
+        named = f"{first} and {second} have one name, '{name}', after which their {' and '.join(dict.fromkeys(what))} would be named"
+        found.append(f"{named}: give one of them another name, the host itself and in the inventory")
+    refused = {clash[:2] for clash in clashes}
+    for first, second, name in _clashes(("host", host, own_name(host)) for host in of_ceph):
+        if (first, second) not in refused:
+            warnings.append(f"{first} and {second} have one short name, '{name}': Ceph will show them as one host")
+    for role, variable, check in (("osds", "ceph_osd_devices", _device_problems), ("rgws", "ceph_rgw_instances", _instance_problems)):
+        found += (f"{host.name}: {text}" for host in members(role) for text in check(host.variables.get(variable) or []))
     return found, warnings
 
 
-def _address_problems(
-    hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.Optional[Monmap], told: t.Collection[Host], chosen: dict[str, str]
-) -> t.Iterator[str]:
-    """What is wrong with addresses; chosen is given each host's. told: the hosts whose address others are told."""
-    for host in hosts:
-        try:
-            address = address_of(host, public, monmap)
-        except Ambiguous as error:
-            if host in told:
-                yield str(error)
-            continue
-        if address is None:
-            if host.playing:  # else nobody has asked it
-                yield f"{host.name}: has no address in ceph.public_network ({_shown(public)}): set ceph_common_address for it, or mend the network"
-            continue
+def _address_problems(chosen: t.Mapping[str, str], public: t.Sequence[Network]) -> t.Iterator[str]:
+    for name, address in chosen.items():
         if not _among([address]):
-            yield f"{host.name}: ceph_common_address '{address}' is not an IP address"
+            yield f"{name}: ceph_common_address '{address}' is not an IP address"
             continue
-        if not any(_among([address], network) for network in public):
-            yield f"{host.name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
-        first = next((name for name, taken in chosen.items() if taken == address), None)
-        if first is not None:
-            yield f"{host.name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
-        chosen[host.name] = address
+        if not _among([address], public):
+            yield f"{name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
+        first = next(other for other, taken in chosen.items() if taken == address)
+        if first != name:
+            yield f"{name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
 
 
 def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> t.Iterator[str]:
@@ -287,13 +246,8 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
         own = _own(host)
         for version in sorted(bound):
             of_version = [network for network in public if network.version == version]
-            if own and of_version and not any(_among(own, network) for network in of_version):
+            if own and of_version and not _among(own, of_version):
                 yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), but monitors have: give it one, or mend theirs"
-
-
-def own_name(host: Host) -> str:
-    """Return the name by which Ceph knows a host: its own short one where facts are known, else that of the inventory."""
-    return str(host.facts.get("hostname") or gateways.short_name(host.name))
 
 
 def _full_name(host: Host) -> str:

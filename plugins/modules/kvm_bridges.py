@@ -96,7 +96,8 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import BridgeError, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, records, string
 
@@ -122,7 +123,7 @@ def main() -> None:
         run_module(module, Provider(bridges, module.params["revert_after"]))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    except BridgeError as error:
+    except CommandError as error:
         module.fail_json(msg=str(error))
 
 

@@ -23,7 +23,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import 
 
 # States of ``systemctl is-system-running`` in which the boot has ended and services can be used.
 UP = ("running", "degraded")
-
 # The block of a host's /etc/hosts that is the lab's.
 NAMES = "hosts of the lab"
 _CUT = "=cut="
@@ -64,17 +63,14 @@ def write_known_hosts(lab: Lab, addresses: t.Mapping[str, str]) -> None:
             files.write(lab.known_hosts, text, 0o644)
 
 
-def command(lab: Lab, address: str, remote: str, connect: int) -> list[str]:
+def command(lab: Lab, address: str, remote: str, connect: int = 10) -> list[str]:
     options = [f"UserKnownHostsFile={lab.known_hosts}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes"]
     options += [f"ConnectTimeout={connect}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=6"]
     return ["ssh", "-F", "none", "-i", lab.private_key, *(word for option in options for word in ("-o", option)), f"root@{address}", remote]
 
 
 def ask(lab: Lab, address: str, wait: int = 0, connect: int = 5) -> t.Optional[Answer]:
-    """Return what a host says, or None where ssh does not answer.
-
-    wait: seconds to wait for the end of its boot.
-    """
+    """Return what a host says, after the end of its boot or as many seconds as given, or None where ssh does not answer."""
     waiting = f"timeout {wait} systemctl is-system-running --wait >/dev/null 2>&1; " if wait else ""
     remote = f"{waiting}systemctl is-system-running; echo {_CUT}; systemctl list-units --failed --plain --no-legend --no-pager; echo {_CUT}; cat /etc/hosts"
     try:
@@ -85,22 +81,19 @@ def ask(lab: Lab, address: str, wait: int = 0, connect: int = 5) -> t.Optional[A
 
 def parse(text: str) -> t.Optional[Answer]:
     """Return the answer in what was said, None where it is not whole. Pure."""
-    parts = text.split(_CUT + "\n")
-    if len(parts) != 3 or not parts[0].strip():
+    state, *more = text.split(_CUT + "\n")
+    if len(more) != 2 or not state.strip():
         return None
-    return Answer(parts[0].strip(), tuple(line.split()[0] for line in parts[1].splitlines() if line.split()), block(parts[2], NAMES) or "")
+    return Answer(state.strip(), tuple(line.split()[0] for line in more[0].splitlines() if line.split()), block(more[1], NAMES) or "")
 
 
 def set_names(lab: Lab, address: str, names: str) -> None:
     script = f"sed -i '/^# BEGIN {NAMES}$/,/^# END {NAMES}$/d' /etc/hosts && cat >> /etc/hosts"
-    system.run(command(lab, address, script, 10), stdin=f"# BEGIN {NAMES}\n{names}# END {NAMES}\n")
+    system.run(command(lab, address, script), stdin=f"# BEGIN {NAMES}\n{names}# END {NAMES}\n")
 
 
 def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) -> Answer:
-    """Wait until ssh answers and systemd has ended the boot. Raises LabError that says how far it came.
-
-    died: tells whether the host's process has ended, so that nobody waits for it.
-    """
+    """Wait until ssh answers and systemd has ended the boot. Raises LabError that says how far it came, at once where its process has ended (died)."""
     until = time.monotonic() + seconds
     last = "no ssh at port 22"
 
@@ -113,17 +106,15 @@ def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) 
         answer = ask(lab, address, wait=max(1, int(until - time.monotonic())), connect=20)
         if answer is None:
             last = "ssh greets, but a login with the lab's key does not succeed"
-        elif answer.state in UP:
-            return answer
-        else:
+        elif answer.state not in UP:
             last = f"systemd says {answer.state}" + (f", failed: {', '.join(answer.failed)}" if answer.failed else "")
-        return None
+        return answer if answer is not None and answer.state in UP else None
 
     return wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
 
 
 def _greets(address: str) -> bool:
-    """Return whether an ssh server greets. Much cheaper than ssh, so it can be asked often."""
+    """Whether an ssh server greets. Much cheaper than ssh, so it can be asked often."""
     try:
         with socket.create_connection((address, 22), timeout=1) as connection:
             connection.settimeout(3)

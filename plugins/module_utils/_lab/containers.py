@@ -14,30 +14,29 @@ import signal
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, files, images, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, images, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
 
 TIMEOUT = 180
-
 _TMPFILES = "etc/tmpfiles.d/lab-disks.conf"
 
 
 def make(lab: Lab, host: Host) -> None:
     """Make a host's own directories and give it the packages that were downloaded before."""
-    directory = lab.host_directory(host.name)
     for part in ("upper", "work", "root"):
-        os.makedirs(os.path.join(directory, part))
-        os.chmod(os.path.join(directory, part), 0o755)
-    images.seed(lab, host.release, directory)
+        os.makedirs(lab.host(host.name, part))
+        os.chmod(lab.host(host.name, part), 0o755)
+    images.share_packages(lab, host.release, host.name)
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], first: bool, moved: bool) -> None:
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Mount, write the host's files, attach its disks and boot it. Returns when it was started, not when it is up.
-
-    first: it was just made. moved: it gets another address than it had.
-    """
-    root = _mount(lab, host)
-    for path, file in files.of_host(lab, host, around, hosts, moved).items():
+    first: it was just made. moved: it gets another address than it had."""
+    root = lab.host(host.name, "root")
+    if not os.path.ismount(root):
+        layers = f"lowerdir={lab.image(host.image, 'root')},upperdir={lab.host(host.name, 'upper')},workdir={lab.host(host.name, 'work')}"
+        system.run(["mount", "-t", "overlay", "overlay", "-o", layers, root])
+    for path, file in surroundings.of_host(lab, host, around, hosts, moved).items():
         if first or not file.once:
             write(root + path, file.content, file.mode)
     _attach(lab, host)
@@ -46,16 +45,7 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[s
     argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe", "--boot"]
     # Newer systemds know v2 control groups only; where this machine has both, the container gets the v2 tree.
     env = {} if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
-    system.launch(lab.machine(host.name), argv, lab.console(host.name), env, own_cgroup=True)
-
-
-def _mount(lab: Lab, host: Host) -> str:
-    directory = lab.host_directory(host.name)
-    root = os.path.join(directory, "root")
-    if not os.path.ismount(root):
-        layers = f"lowerdir={images.root(lab, host.image)},upperdir={directory}/upper,workdir={directory}/work"
-        system.run(["mount", "-t", "overlay", "overlay", "-o", layers, root])
-    return root
+    system.launch(lab.machine(host.name), argv, lab.host(host.name, "console.log"), env, own_cgroup=True)
 
 
 def _loop_devices() -> dict[str, str]:
@@ -68,28 +58,23 @@ def _attach(lab: Lab, host: Host) -> None:
     """Make a host's disks where they are not there: sparse files beside it, given to it by loop devices under stable names."""
     devices = {}
     for disk in host.disks:
-        path = lab.disk(host.name, disk.name)
-        system.make_sparse(path, disk.size)
-        path = os.path.realpath(path)
+        path = system.make_sparse(lab.disk(host.name, disk.name), disk.size)
         devices[disk.name] = _loop_devices().get(path) or system.run(["losetup", "--find", "--show", path]).out.strip()
-    write(os.path.join(lab.host_directory(host.name), "root", _TMPFILES), tmpfiles(devices), 0o644)
+    write(lab.host(host.name, "root", _TMPFILES), tmpfiles(devices), 0o644)
 
 
-def tmpfiles(devices: dict[str, str]) -> str:
+def tmpfiles(devices: t.Mapping[str, str]) -> str:
     """Return tmpfiles.d(5) lines that make the nodes and the stable names in a container at each of its boots. Pure.
-
-    devices: /dev/loopN by the disk's name. Loop devices have the major number 7.
-    """
+    devices: /dev/loopN by the disk's name. Loop devices have the major number 7."""
     lines = ["# Disks of this lab host: nodes and stable names."]
     for name, device in sorted(devices.items()):
-        lines.append(f"b+ {device} 0660 root disk - 7:{device[len('/dev/loop') :]}")
-        lines.append(f"L+ /dev/disk/by-id/lab-{name} - - - - {device}")
+        lines += [f"b+ {device} 0660 root disk - 7:{device[len('/dev/loop') :]}", f"L+ /dev/disk/by-id/lab-{name} - - - - {device}"]
     return "\n".join(lines) + "\n"
 
 
 def attach(lab: Lab, host: Host) -> None:
     _attach(lab, host)
-    system.run(access.command(lab, host.address, f"systemd-tmpfiles --create /{_TMPFILES}", 10))
+    system.run(access.command(lab, host.address, f"systemd-tmpfiles --create /{_TMPFILES}"))
 
 
 def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
@@ -103,11 +88,10 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
 
 
 def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
-    directory = lab.host_directory(name)
     if record:
-        images.harvest(lab, str(record["release"]), directory)
+        images.share_packages(lab, str(record["release"]), name, back=True)
     for backing, device in _loop_devices().items():
-        if backing.startswith(os.path.realpath(directory) + "/"):
+        if backing.startswith(os.path.realpath(lab.host(name)) + "/"):
             system.run(["losetup", "--detach", device])
-    system.remove_tree(directory)
+    system.remove_tree(lab.host(name))
     system.clear(lab.machine(name))

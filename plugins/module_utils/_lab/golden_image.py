@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's golden image: Debian's kernel and a busybox, taken out of their packages, bootable, 13 MB.
-
-Nothing is installed for it, nothing is mounted, and the same packages give the same bytes.
+"""The lab's golden image: Debian's kernel and a busybox, taken out of their packages, bootable, 13 MB. The same packages give the same bytes.
 
 PRIVATE to the collection.
 """
@@ -11,7 +9,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import gzip
 import hashlib
 import io
@@ -59,27 +56,22 @@ class Provider:
     def plan(self, observed: t.Optional[dict[str, t.Any]]) -> Plan:
         """The image is made where it is not there, of another recipe, kind or size, or damaged."""
         draft = Draft()
-        draft.ensure("image", self.path, observed, {**self._noted, "whole": True}, self._make)
+        noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size}
+        draft.ensure("image", self.path, observed, {**noted, "whole": True}, lambda: self._make(noted))
         return draft.plan()
 
-    @property
-    def _noted(self) -> dict[str, t.Any]:
-        return {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size}
-
-    def _make(self) -> None:
+    def _make(self, noted: t.Mapping[str, t.Any]) -> None:
         data, packages = linux() if self.kind == "linux" else (_guest.marker_image(1, stays=self.kind == "stays"), [])
         if len(data) > self.size:
             raise ValueError(f"the image takes {len(data)} bytes, more than the {self.size} that it may have")
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
         with open(self.path + ".new", "wb") as disk:
+            disk.write(data if self.format == "raw" else gzip.compress(qcow2(data, self.size), mtime=0))
             if self.format == "raw":
-                disk.write(data)
                 disk.truncate(self.size)
-            else:
-                disk.write(gzip.compress(qcow2(data, self.size), mtime=0))
         os.replace(self.path + ".new", self.path)
-        noted = {**self._noted, "sha256": _sum(self.path), "packages": packages}
-        files.write(self.path + ".json", json.dumps(noted, indent=1), 0o644, os.getuid(), os.getgid())
+        text = json.dumps({**noted, "sha256": _sum(self.path), "packages": packages}, indent=1)
+        files.write(self.path + ".json", text, 0o644, os.getuid(), os.getgid())
 
     def returned(self, observed: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
         return {"path": self.path, **{key: observed[key] for key in ("sha256", "packages") if observed}}
@@ -96,13 +88,10 @@ def _sum(path: str) -> str:
 def qcow2(data: bytes, size: int) -> bytes:
     """Return a qcow2 file of version 2 (QEMU, docs/interop/qcow2.txt) of a disk of size bytes that begins with data, at most 512 MiB of it."""
     cluster = 1 << 16
-    count = -(-len(data) // cluster)
-    if count > cluster // 8:
-        raise ValueError("more data than one table of a qcow2 file can name")
-    tables = -(-size // (cluster * cluster // 8))
+    count, tables = -(-len(data) // cluster), -(-size // (cluster * cluster // 8))
     clusters = 5 + count  # header, L1, table of reference counts, reference counts, L2, data
-    if clusters > cluster // 2 or tables > cluster // 8:
-        raise ValueError("a larger disk than this small qcow2 file can describe")
+    if count > cluster // 8 or tables > cluster // 8:
+        raise ValueError("a larger disk, or more data, than this small qcow2 file can describe")
     header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, tables, cluster, 2 * cluster, 1, 0, 0)
     copied = 1 << 63
     level1 = struct.pack(">Q", copied | 4 * cluster)
@@ -113,13 +102,21 @@ def qcow2(data: bytes, size: int) -> bytes:
 
 def linux() -> tuple[bytes, list[str]]:
     """Return the bootable image, and the packages it was made of. Raises Unreachable where they can't be had."""
+    found: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="cephstack-image-") as folder:
-        for package in (_with_new_lists(_kernel_package), BUSYBOX_PACKAGE):
-            _with_new_lists(functools.partial(_run, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder))
+        try:
+            _download(folder)
+        except Unreachable:  # as new as the archive, apt's lists may know better
+            _run("apt-get", "update", "-q")
+            _download(folder)
         names = sorted(name for name in os.listdir(folder) if name.endswith(".deb"))
-        found: dict[str, bytes] = {}
         for name in names:
-            found.update(_unpack(os.path.join(folder, name), r"\./boot/vmlinuz-|\./(usr/)?bin/busybox$|.*\.ko(\.xz)?$"))
+            archive = process.read_bytes(["dpkg-deb", "--fsys-tarfile", os.path.join(folder, name)])
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                for member in tar:
+                    stream = tar.extractfile(member) if re.match(r"\./boot/vmlinuz-|\./(usr/)?bin/busybox$|.*\.ko(\.xz)?$", member.name) else None
+                    if stream:
+                        found[member.name] = stream.read()
     kernel = next((data for name, data in found.items() if "/vmlinuz-" in name), None)
     busybox = next((data for name, data in found.items() if name.endswith("/busybox")), None)
     if kernel is None or busybox is None:
@@ -128,34 +125,19 @@ def linux() -> tuple[bytes, list[str]]:
     return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES)), COMMAND_LINE), names
 
 
-def _with_new_lists(ask: t.Callable[[], str]) -> str:
-    """Return what apt says, if need be once its lists of packages are as new as the archive."""
-    try:
-        return ask()
-    except Unreachable:
-        _run("apt-get", "update", "-q")
-        return ask()
-
-
-def _kernel_package() -> str:
-    found = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
-    if not found:
+def _download(folder: str) -> None:
+    kernel = re.search(r"Depends: (linux-image-\S+)", _run("apt-cache", "depends", "--important", KERNEL_PACKAGE))
+    if not kernel:
         raise Unreachable(f"apt knows no package {KERNEL_PACKAGE}: the golden image needs a Debian host")
-    return found[1]
-
-
-def _unpack(package: str, wanted: str) -> dict[str, bytes]:
-    archive = process.read_bytes(["dpkg-deb", "--fsys-tarfile", package])
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        members = ((member.name, tar.extractfile(member)) for member in tar if re.match(wanted, member.name))
-        return {name: stream.read() for name, stream in members if stream}
+    for package in (kernel[1], BUSYBOX_PACKAGE):
+        _run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, folder=folder)
 
 
 def _run(*command: str, folder: t.Optional[str] = None) -> str:
     try:
         ended = process.complete(command, timeout=None, folder=folder)
     except process.CommandError as error:
-        raise Unreachable(f"{command[0]} could not be run: {error.text}. The golden image is made of Debian's packages and needs a Debian host") from error
+        raise Unreachable(f"{error}. The golden image is made of Debian's packages and needs a Debian host") from error
     if ended.code != 0:
         raise Unreachable(f"{' '.join(command)}: {(ended.err or ended.out).strip()[-400:]}")
     return ended.out

@@ -19,7 +19,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, containers, files, images, network, surroundings, system, vms
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, containers, images, network, surroundings, system, vms
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, MIB, Host, Lab, parse, show_size
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Plan, Risk, differing
 
@@ -30,6 +30,8 @@ _IMAGE_ROOM = {"container": 1 * GIB, "vm": 4 * GIB}
 _HOST_ROOM = GIB // 2
 # Memory of a container that does nothing yet.
 _CONTAINER_MEMORY = 64 * MIB
+# What a host was made as (Host.record), below its folder.
+_RECORD = "host.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,10 @@ class HostSeen:
     record: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     pid: t.Optional[int] = None
     answer: t.Optional[access.Answer] = None
+
+    @property
+    def kind(self) -> t.Any:
+        return _KINDS[self.record.get("kind", "container")]
 
     @property
     def state(self) -> str:
@@ -72,8 +78,7 @@ class Hosts:
     """The provider. state: up (declared hosts run), down (nothing of the lab is left) or status (only look)."""
 
     def __init__(self, params: t.Mapping[str, t.Any], check: bool = False) -> None:
-        self._params = params
-        self._check = check
+        self._params, self._check = params, check
 
     @functools.cached_property
     def lab(self) -> Lab:
@@ -82,15 +87,17 @@ class Hosts:
 
     def observe(self) -> Observed:
         """Read images, network and hosts; running hosts are asked by ssh, side by side."""
-        lab = self.lab
-        root = os.geteuid() == 0
+        lab, root = self.lab, os.geteuid() == 0
+        machines = [vms.QEMU, "qemu-img", "mke2fs"] if any(host.kind == "vm" for host in lab.hosts) else []
+        programs = ["ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount", *machines, "ssh", "ssh-keygen"]
+        missing = tuple(name for name in programs if not shutil.which(name)) if root else ()
         # What cannot be asked for lack of the program cannot have been made either.
-        able = root and shutil.which("nft") and shutil.which("ip")
+        able = root and not {"ip", "nft"} & {*missing}
         usage = os.statvfs(system.existing(lab.cache))
         memory = re.search(r"^MemAvailable:\s*(\d+)", system.read("/proc/meminfo"), re.MULTILINE)
         return Observed(
             root=root,
-            missing=tuple(name for name in self._programs() if not shutil.which(name)) if root else (),
+            missing=missing,
             images=frozenset(name for name in system.folders(lab.images) if "." not in name),
             key=os.path.exists(lab.private_key + ".pub"),
             network=network.observe(lab) if able else network.Seen([], [], "", False),
@@ -102,22 +109,16 @@ class Hosts:
             free_memory=int(memory[1]) * 1024 if memory else 0,
         )
 
-    def _programs(self) -> list[str]:
-        machines = [vms.QEMU, "qemu-img", "mke2fs"] if any(host.kind == "vm" for host in self.lab.hosts) else []
-        return ["ip", "nft", "systemd-nspawn", "mmdebstrap", "losetup", "mount", *machines, "ssh", "ssh-keygen"]
-
     def _observe_hosts(self) -> dict[str, HostSeen]:
-        lab = self.lab
-        running = system.machines(system.processes(), lab.machine(""))
-        names = sorted({*system.folders(os.path.join(lab.directory, "hosts")), *running})
-        down = self._params["state"] == "down"
+        lab, down = self.lab, self._params["state"] == "down"
+        running = system.running(lab.machine(""))
 
         def look(name: str) -> HostSeen:
-            record, pid = json.loads(system.read(lab.record(name)) or "{}"), running.get(name)
-            if not record or pid is None or down:
-                return HostSeen(record, pid)
-            return HostSeen(record, pid, access.ask(lab, record["address"], 0, 15 if record["kind"] == "vm" else 8))
+            record, pid = json.loads(system.read(lab.host(name, _RECORD)) or "{}"), running.get(name)
+            asked = record and pid is not None and not down
+            return HostSeen(record, pid, access.ask(lab, record["address"], 0, 15 if record["kind"] == "vm" else 8) if asked else None)
 
+        names = sorted({*system.folders(os.path.join(lab.directory, "hosts")), *running})
         with ThreadPoolExecutor(max_workers=16) as pool:
             return dict(zip(names, pool.map(look, names)))
 
@@ -134,8 +135,7 @@ class Hosts:
 
     def _plan_up(self, observed: Observed, draft: Draft) -> None:
         lab, resolver = self.lab, observed.around.local_resolver
-        for problem in network.problems(lab, observed.network):
-            draft.problem(problem)
+        draft.problems += network.problems(lab, observed.network)
         if observed.missing:
             said = f"this machine lacks {', '.join(observed.missing)}: the role cephstack.cloud.lab installs what is needed"
             (draft.warn if self._check else draft.problem)(said)
@@ -147,8 +147,8 @@ class Hosts:
         before, after = network.difference(lab, observed.network, ruleset)
         bridge_gone = "bridge" in after
         if after:
-            action = "create" if bridge_gone else "update"
-            draft.add(Change("network", lab.name, action, before, after, lambda: network.make(lab, ruleset, resolver)))
+            make = functools.partial(network.make, lab, ruleset, resolver)
+            draft.add(Change("network", lab.name, "create" if bridge_gone else "update", before, after, make))
         changed = [host for host in (self._plan_host(host, observed, bridge_gone, draft) for host in lab.hosts) if host]
         new_images = {host.image: host for host in changed if host.image not in observed.images}
         for name, host in new_images.items():
@@ -159,57 +159,55 @@ class Hosts:
 
     def _check_room(self, observed: Observed, new_images: t.Iterable[Host], changed: t.Sequence[Host], draft: Draft) -> None:
         new = [host.name for host in changed if observed.host(host.name).state == "absent"]
-        disk = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new)
+        disk, free = sum(_IMAGE_ROOM[host.kind] for host in new_images) + _HOST_ROOM * len(new), show_size(observed.free_disk)
         if disk > observed.free_disk:
-            free = show_size(observed.free_disk)
             draft.problem(f"{self.lab.cache} has {free} free, but {', '.join(new)} need about {show_size(disk)}: free some, or set lab_cache elsewhere")
         starting = [host for host in changed if observed.host(host.name).pid is None]
         memory = sum(host.memory * MIB if host.kind == "vm" else _CONTAINER_MEMORY for host in starting)
         if memory > observed.free_memory:
             names = ", ".join(f"{host.name} ({host.memory} MiB)" for host in starting if host.kind == "vm") or ", ".join(host.name for host in starting)
-            free = show_size(observed.free_memory)
-            draft.problem(f"{free} of memory are free, but {names} need {show_size(memory)}: declare less memory or fewer hosts")
+            needed = f"{show_size(observed.free_memory)} of memory are free, but {names} need {show_size(memory)}"
+            draft.problem(f"{needed}: declare less memory or fewer hosts")
 
     def _plan_host(self, host: Host, observed: Observed, bridge_gone: bool, draft: Draft) -> t.Optional[Host]:
         """Plan what a host needs; return it, with the image that it will have, where that is something."""
-        seen = observed.host(host.name)
+        name, seen = host.name, observed.host(host.name)
         record = seen.record
         if record and seen.state != "up" and str(record["image"]) not in observed.images:
-            draft.problem(f"{host.name}: the image {record['image']} that it was made from is gone: take the lab down and up again")
+            draft.problem(f"{name}: the image {record['image']} that it was made from is gone: take the lab down and up again")
         if not record:
             if host.kind == "vm" and platform.machine() != "x86_64":
-                draft.problem(f"{host.name}: virtual machines are made for x86_64 only")
+                draft.problem(f"{name}: virtual machines are made for x86_64 only")
             return self._add(draft, host, observed, "make", None, {**host.record(), "state": "up"})
         make = {"kind": host.kind, "release": host.release, "xen": host.xen}
-        made = {"xen": False, **{key: record[key] for key in make if key in record}}
+        made = {"kind": record["kind"], "release": record["release"], "xen": record.get("xen", False)}
         if made != make:
-            reason = f"{host.name} would be made anew as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
-            return self._add(draft, host, observed, "remake", {key: made[key] for key in make}, make, Risk.LOSS, reason)
+            reason = f"{name} would be made anew as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
+            return self._add(draft, host, observed, "remake", made, make, Risk.LOSS, reason)
         if record["image"] != host.image:
-            draft.warn(f"{host.name}: was made with other packages in its image; it keeps its root until it is taken down")
+            draft.warn(f"{name}: was made with other packages in its image; it keeps its root until it is taken down")
         host = dataclasses.replace(host, made_from=str(record["image"]))
         for disk in host.disks:
             old = record["disks"].get(disk.name, disk.size)
             if old != disk.size:
-                draft.problem(
-                    f"{host.name}: disk {disk.name} has {show_size(old)}, declared are {show_size(disk.size)}: "
-                    "give the new one another name, or take the host down first"
-                )
+                sizes = f"{name}: disk {disk.name} has {show_size(old)}, declared are {show_size(disk.size)}"
+                draft.problem(f"{sizes}: give the new one another name, or take the host down first")
         before, after = differing(record, host.record())
-        step, risk, names = "", Risk.NONE, files.names(self._addresses(observed))
+        step, names = "", surroundings.names(self._addresses(observed))
         if seen.state == "stopped":
             step = "start"
         elif bridge_gone or after.keys() & {"address", "memory", "cpus"} or ("disks" in after and host.kind == "vm"):
-            step, risk = "restart", Risk.RESTART
+            step = "restart"
         elif seen.state == "booting":
             step = "wait"
         elif "disks" in after:
-            step = "attach"
+            return self._add(draft, host, observed, "attach", before, after)
         elif seen.answer is not None and seen.answer.names != names:
-            step, before, after = "names", {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()}
-        if step not in ("", "attach", "names"):
-            before, after = {**before, "state": seen.state}, {**after, "state": "up"}
-        return self._add(draft, host, observed, step, before, after, risk) if step else None
+            return self._add(draft, host, observed, "names", {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()})
+        if not step:
+            return None
+        before, after = {**before, "state": seen.state}, {**after, "state": "up"}
+        return self._add(draft, host, observed, step, before, after, Risk.RESTART if step == "restart" else Risk.NONE)
 
     def _add(self, draft: Draft, host: Host, observed: Observed, step: str, before: t.Any, after: t.Any, risk: Risk = Risk.NONE, reason: str = "") -> Host:
         needs = frozenset({f"image/{host.image}", f"network/{self.lab.name}", "key/ssh"})
@@ -239,22 +237,22 @@ class Hosts:
 
     def _raise(self, host: Host, observed: Observed, step: str) -> None:
         """Bring one host up. Raises LabError, with the end of its console."""
-        lab, seen, kind = self.lab, observed.host(host.name), _KINDS[host.kind]
-        addresses = self._addresses(observed)
-        names = files.names(addresses)
+        lab, seen, kind, addresses = self.lab, observed.host(host.name), _KINDS[host.kind], self._addresses(observed)
+        names = surroundings.names(addresses)
         if step == "names":
             access.set_names(lab, host.address, names)
             return
-        if step == "attach":
-            containers.attach(lab, host)
-            _keep_record(lab, host)
-            return
-        if step in ("restart", "remake"):
-            self._stop(host.name, seen, orderly=step == "restart")
+        if step == "restart" and seen.pid is not None:
+            seen.kind.stop(lab, host.name, seen.record, seen.pid, orderly=True)
         if step in ("make", "remake"):
             self._make(host, seen, observed)
+        if step == "attach":
+            containers.attach(lab, host)
         if step != "wait":
-            _keep_record(lab, host)
+            write(lab.host(host.name, _RECORD), json.dumps(host.record(), indent=1) + "\n", 0o644)
+        if step == "attach":
+            return
+        if step != "wait":
             access.write_known_hosts(lab, addresses)
             moved = seen.record.get("address", host.address) != host.address
             kind.start(lab, host, observed.around, addresses, step in ("make", "remake"), moved)
@@ -263,49 +261,33 @@ class Hosts:
             if answer.names != names:
                 access.set_names(lab, host.address, names)
         except system.LabError as error:
-            path = lab.console(host.name)
+            path = lab.host(host.name, "console.log")
             lines = [line.rstrip() for line in system.read(path).splitlines() if line.strip()]
             raise system.LabError("\n".join([f"{error}. The end of its console ({path}):", *lines[-8:]])) from error
 
     def _make(self, host: Host, seen: HostSeen, observed: Observed) -> None:
-        _kind(seen).remove(self.lab, host.name, seen.record)  # also what an interrupted run has left
+        self._remove(host.name, seen)  # also what an interrupted run has left
         if host.kind == "container":
             for other, state in observed.hosts.items():
                 if state.record.get("kind") == "container" and state.record.get("release") == host.release:
-                    images.harvest(self.lab, host.release, self.lab.host_directory(other))
+                    images.share_packages(self.lab, host.release, other, back=True)
         _KINDS[host.kind].make(self.lab, host)
         access.generate_key(self.lab.host_key(host.name), "")  # so that it is known before its first boot
 
-    def _stop(self, name: str, seen: HostSeen, orderly: bool) -> None:
-        if seen.pid is not None:
-            _kind(seen).stop(self.lab, name, seen.record, seen.pid, orderly)
-
     def _remove(self, name: str, seen: HostSeen) -> None:
-        self._stop(name, seen, orderly=False)
-        _kind(seen).remove(self.lab, name, seen.record)
+        if seen.pid is not None:
+            seen.kind.stop(self.lab, name, seen.record, seen.pid, orderly=False)
+        seen.kind.remove(self.lab, name, seen.record)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        lab = self.lab
+        lab, rows = self.lab, []
         declared = {host.name: host.record() for host in lab.hosts}
-        rows = []
         for name in sorted({*declared, *observed.hosts}):
             seen = observed.host(name)
-            record = seen.record or declared.get(name, {})
-            rows.append(
-                {
-                    "name": name,
-                    **{key: record.get(key, "") for key in ("address", "kind", "release")},
-                    "state": seen.state,
-                    "systemd": seen.answer.state if seen.answer else "",
-                    "failed_units": list(seen.answer.failed) if seen.answer else [],
-                    "declared": name in declared,
-                }
-            )
-        return {"hosts": rows, "network": str(lab.network), "bridge": lab.bridge, "private_key": lab.private_key, "known_hosts": lab.known_hosts}
-
-
-def _kind(seen: HostSeen) -> t.Any:
-    return _KINDS[seen.record.get("kind", "container")]
+            record, answer = seen.record or declared.get(name, {}), seen.answer or access.Answer("")
+            row = {"name": name, **{key: record.get(key, "") for key in ("address", "kind", "release")}, "state": seen.state}
+            rows.append({**row, "systemd": answer.state, "failed_units": list(answer.failed), "declared": name in declared})
+        return {"hosts": rows, "network": str(lab.network), **{key: getattr(lab, key) for key in ("bridge", "private_key", "known_hosts")}}
 
 
 def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
@@ -316,13 +298,7 @@ def _died(lab: Lab, name: str) -> t.Callable[[], bool]:
         nonlocal pid
         if pid and system.alive(pid):
             return False
-        now = system.machines(system.processes(), lab.machine("")).get(name, 0)
-        ended = pid and not now
-        pid = now
-        return bool(ended)
+        before, pid = pid, system.running(lab.machine("")).get(name, 0)
+        return bool(before and not pid)
 
     return died
-
-
-def _keep_record(lab: Lab, host: Host) -> None:
-    write(lab.record(host.name), json.dumps(host.record(), indent=1) + "\n", 0o644)

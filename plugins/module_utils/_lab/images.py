@@ -22,21 +22,16 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import 
 
 # Of a virtual machine's root file system. Sparse: it takes what is in it.
 ROOT_SIZE = 32 * GIB
-
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
 # Where packages that are files of this machine lie while an image is made.
 _OWN = "/var/cache/lab-packages"
-
 _SSHD = """AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_authorized_keys
 HostKey /etc/ssh/ssh_host_ed25519_key
 PermitRootLogin prohibit-password
 UseDNS no
 """
-
-# Units that a throwaway host is better without: apt's own timers take its lock at any time; and all devices need not have been
-# seen before the network, which is there from the initramfs on (under emulation that takes half of the boot). Whatever no one asks for
-# is left out where it would be emulated.
+# Units that a throwaway host is better without: apt's own timers take its lock at any time; and all devices need not have been seen before the network,
+# which is there from the initramfs on (under emulation that takes half of the boot). Whatever no one asks for is left out where it would be emulated.
 _MASKED_ALWAYS = ("apt-daily.timer", "apt-daily-upgrade.timer")
 _MASKED_VM = (
     *_MASKED_ALWAYS, "ifupdown-pre.service", "e2scrub_reap.service", "getty@tty1.service", "modprobe@drm.service", "modprobe@efi_pstore.service",
@@ -99,35 +94,14 @@ _FILES = (
         "ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=misc\n", 0o644,
     ),
 )  # fmt: skip
-# Where a container's packages lie below its own directory once they were downloaded.
-_APT_CACHE = "upper/var/cache/apt/archives"
-
-
-def ready(lab: Lab, name: str) -> bool:
-    """Return whether an image was made to its end. It gets its name only then."""
-    return os.path.isdir(os.path.join(lab.images, name))
-
-
-def root(lab: Lab, name: str) -> str:
-    return os.path.join(lab.images, name, "root")
-
-
-def disk(lab: Lab, name: str) -> str:
-    """Return the raw disk of a virtual machine's image. Kernel and initrd lie beside it."""
-    return os.path.join(lab.images, name, "disk.raw")
-
-
-def archives(lab: Lab, release: str) -> str:
-    return os.path.join(lab.cache, "apt", release)
 
 
 def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
-    """Make the image of a host, unless another run has just done so. Raises LabError."""
-    name = host.image
-    with system.alone_for(os.path.join(lab.images, name)):
-        if ready(lab, name):
+    """Make the image of a host, unless another run has just done so: it gets its name only when it was made to its end. Raises LabError."""
+    whole, partial = lab.image(host.image), lab.image(host.image + ".partial")
+    with system.alone_for(whole):
+        if os.path.isdir(whole):
             return
-        partial = os.path.join(lab.images, name + ".partial")
         system.remove_tree(partial)
         os.makedirs(partial)
         os.chmod(partial, 0o755)
@@ -140,24 +114,22 @@ def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
             for unit in _MASKED[host.image_kind]:
                 os.symlink("/dev/null", f"{staging}/etc/systemd/system/{unit}")
             for number, certificate in enumerate(around.certificates):
-                target = f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt"
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copyfile(certificate, target)
+                write(f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt", system.read(certificate), 0o644)
             _mmdebstrap(lab, host, around, tree, staging)
         _clean(tree)
         if host.xen:
-            _unpack_xen(partial, tree)
+            # Unpacked: QEMU's loader of multiboot kernels reads nothing else.
+            with gzip.open(_in_boot(tree, "xen-*.gz", "Xen"), "rb") as packed, open(os.path.join(partial, "xen"), "wb") as stream:
+                shutil.copyfileobj(packed, stream)
         if host.kind == "vm":
             _to_disk(partial, tree)
-        os.rename(partial, os.path.join(lab.images, name))
+        os.rename(partial, whole)
 
 
 def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
-    kept = archives(lab, host.release)
+    kept = os.path.join(lab.cache, "apt", host.release)
     os.makedirs(kept, exist_ok=True)
-    options = [f"--aptopt={line}" for line in around.apt]
-    if os.path.exists(_KEYRING):
-        options.append(f"--keyring={_KEYRING}")
+    options = [*(f"--aptopt={line}" for line in around.apt), *([f"--keyring={_KEYRING}"] if os.path.exists(_KEYRING) else [])]
     own = package_files(host.packages)
     if own:
         # What they depend on comes from the archive, as everything else does.
@@ -177,26 +149,24 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         *(host.release, tree),
         *surroundings.sources(host.release, around),
     ]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": lab.images, "LC_ALL": "C.UTF-8"}
-    system.run(argv, timeout=1800, env=environment)
+    system.run(argv, timeout=1800, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": lab.images, "LC_ALL": "C.UTF-8"})
 
 
 def _clean(tree: str) -> None:
     """Take out of a fresh tree what must differ from host to host, and what only the building needed."""
     patterns = ["etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/hosts", "etc/resolv.conf"]
-    for pattern in [*patterns, "var/cache/apt/archives/*.deb", *(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)]:
-        for path in glob.glob(os.path.join(tree, pattern)):
-            os.remove(path)
+    patterns += ["var/cache/apt/archives/*.deb", *(f"etc/systemd/system/*.wants/{unit}" for unit in _ENABLED_LATER)]
+    unneeded = [path for pattern in patterns for path in glob.glob(os.path.join(tree, pattern))]
     # AppArmor compiles each of its profiles at the first boot. Those of programs that may do anything are for desktops.
-    for path in glob.glob(os.path.join(tree, "etc/apparmor.d", "*")):
-        if os.path.isfile(path) and "flags=(unconfined)" in system.read(path):
-            os.remove(path)
+    profiles = [path for path in glob.glob(os.path.join(tree, "etc/apparmor.d/*")) if os.path.isfile(path)]
+    for path in [*unneeded, *(path for path in profiles if "flags=(unconfined)" in system.read(path))]:
+        os.remove(path)
     write(os.path.join(tree, "etc/machine-id"), "", 0o444)
     # Says that /etc and /var fit /usr: else systemd rebuilds caches at the first boot, which takes a minute under emulation.
     usr = os.stat(os.path.join(tree, "usr")).st_mtime + 2
-    for path in ("etc/.updated", "var/.updated"):
-        write(os.path.join(tree, path), "", 0o644)
-        os.utime(os.path.join(tree, path), (usr, usr))
+    for path in (os.path.join(tree, "etc/.updated"), os.path.join(tree, "var/.updated")):
+        write(path, "", 0o644)
+        os.utime(path, (usr, usr))
 
 
 def _in_boot(tree: str, pattern: str, what: str) -> str:
@@ -206,32 +176,21 @@ def _in_boot(tree: str, pattern: str, what: str) -> str:
     return found[-1]
 
 
-def _unpack_xen(partial: str, tree: str) -> None:
-    """Put Xen beside the disk, unpacked: QEMU's loader of multiboot kernels reads nothing else."""
-    with gzip.open(_in_boot(tree, "xen-*.gz", "Xen"), "rb") as packed, open(os.path.join(partial, "xen"), "wb") as stream:
-        shutil.copyfileobj(packed, stream)
-
-
 def _to_disk(partial: str, tree: str) -> None:
     """Turn a tree into a disk without mounting anything: mke2fs copies it in. The kernel is kept outside, for -kernel."""
     for pattern, target in (("vmlinuz-*", "vmlinuz"), ("initrd.img-*", "initrd")):
         shutil.copyfile(_in_boot(tree, pattern, "kernel"), os.path.join(partial, target))
-    raw = os.path.join(partial, "disk.raw")
     # No journal and no reserved blocks: the disk is as throwaway as the host.
-    system.run(["mke2fs", "-q", "-t", "ext4", "-L", "lab-root", "-O", "^has_journal", "-m", "0", "-d", tree, raw, f"{ROOT_SIZE >> 10}k"], timeout=600)
+    options = ["-q", "-t", "ext4", "-L", "lab-root", "-O", "^has_journal", "-m", "0", "-d", tree]
+    system.run(["mke2fs", *options, os.path.join(partial, "disk.raw"), f"{ROOT_SIZE >> 10}k"], timeout=600)
     system.remove_tree(tree)
 
 
-def seed(lab: Lab, release: str, directory: str) -> None:
-    """Give a new container the packages that were downloaded before, as hard links. directory: the host's own."""
-    _link_packages(archives(lab, release), os.path.join(directory, _APT_CACHE))
-
-
-def harvest(lab: Lab, release: str, directory: str) -> None:
-    _link_packages(os.path.join(directory, _APT_CACHE), archives(lab, release))
-
-
-def _link_packages(source: str, target: str) -> None:
+def share_packages(lab: Lab, release: str, name: str, back: bool = False) -> None:
+    """Give a new container the packages that were downloaded before, as hard links; back: keep those that it has downloaded."""
+    source, target = os.path.join(lab.cache, "apt", release), lab.host(name, "upper/var/cache/apt/archives")
+    if back:
+        source, target = target, source
     os.makedirs(target, exist_ok=True)
     for path in glob.glob(os.path.join(source, "*.deb")):
         with contextlib.suppress(FileExistsError, FileNotFoundError):

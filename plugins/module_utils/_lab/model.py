@@ -20,10 +20,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 
 # What an operator may write for a release, and Debian's code name for it.
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
-
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
 RECIPE = {"container": 4, "vm": 8, "xen": 3}
-
 _BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
     "python3", "python3-apt", "openssh-server", "ca-certificates", "e2fsprogs",
@@ -41,9 +39,7 @@ _LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 # virtio serials hold 20 bytes, and "lab-" is put before the name.
 _DISK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
-
-MIB = 1 << 20
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 
 
 def show_size(size: int) -> str:
@@ -52,8 +48,7 @@ def show_size(size: int) -> str:
     return f"{size / 1024**power:.1f}".removesuffix(".0") + ("", "K", "M", "G", "T")[power]
 
 
-@dataclasses.dataclass(frozen=True)
-class Disk:
+class Disk(t.NamedTuple):
     """A disk of a host. size in bytes."""
 
     name: str
@@ -91,16 +86,8 @@ class Host:
 
     def record(self) -> dict[str, t.Any]:
         """Return what is kept of a host beside it, to see later what it was made as."""
-        return {
-            "name": self.name,
-            "address": self.address,
-            "kind": self.kind,
-            "release": self.release,
-            "image": self.image,
-            "disks": {disk.name: disk.size for disk in self.disks},
-            **({"memory": self.memory, "cpus": self.cpus} if self.kind == "vm" else {}),
-            **({"xen": True} if self.xen else {}),
-        }
+        kept = ("name", "address", "kind", "release", "image", *(("memory", "cpus") if self.kind == "vm" else ()), *(("xen",) if self.xen else ()))
+        return {**{key: getattr(self, key) for key in kept}, "disks": {disk.name: disk.size for disk in self.disks}}
 
 
 def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
@@ -113,17 +100,11 @@ def package_files(packages: t.Iterable[str]) -> list[str]:
     return sorted({name for name in packages if name.endswith(".deb")})
 
 
-def _identity(path: str) -> str:
-    try:
-        seen = os.stat(path)
-    except OSError:
-        return os.path.basename(path)
-    return f"{os.path.basename(path)} {seen.st_size} {int(seen.st_mtime)}"
-
-
 def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
     """Return an image's name: hosts with the same release, kind and packages share one."""
-    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *map(_identity, package_files(packages))])
+    own = {path: os.stat(path) for path in package_files(packages)}
+    identities = [f"{os.path.basename(path)} {seen.st_size} {int(seen.st_mtime)}" for path, seen in own.items()]
+    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *identities])
     return f"debian-{release}-{kind}-{_digest(content)}"
 
 
@@ -133,10 +114,8 @@ def _digest(text: str) -> str:
 
 class Lab:
     """A lab as declared, and where its things live. Several may exist at once, with names and networks of their own.
-
-    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is
-    known whose it is. table: the lab's own of nftables.
-    """
+    gateway: the machine's own address. bridge: its name, as interfaces' of at most 15 characters. alias: what is written on it, so that it is known whose it
+    is. table: the lab's own of nftables."""
 
     def __init__(self, name: str, network: ipaddress.IPv4Network, cache: str, hosts: tuple[Host, ...] = ()) -> None:
         self.name, self.network, self.cache, self.hosts = name, network, cache, hosts
@@ -149,25 +128,22 @@ class Lab:
         self.directory = os.path.join(cache, "labs", name)
         self.known_hosts = os.path.join(self.directory, "known_hosts")
 
-    def host_directory(self, name: str) -> str:
-        return os.path.join(self.directory, "hosts", name)
+    def image(self, name: str, *part: str) -> str:
+        """The folder of an image (root, disk.raw, vmlinuz, initrd, xen), which is there once it was made to its end."""
+        return os.path.join(self.images, name, *part)
 
-    def console(self, name: str) -> str:
-        return os.path.join(self.host_directory(name), "console.log")
+    def host(self, name: str, *part: str) -> str:
+        """The folder of a host: its console.log, its disks, its key, what it was made as (host.json), and what its kind adds."""
+        return os.path.join(self.directory, "hosts", name, *part)
 
     def disk(self, name: str, disk: str) -> str:
-        """Return the file of a host's disk."""
-        return os.path.join(self.host_directory(name), "disks", disk + ".img")
-
-    def record(self, name: str) -> str:
-        """Return the file with what a host was made as (Host.record)."""
-        return os.path.join(self.host_directory(name), "host.json")
+        return self.host(name, "disks", disk + ".img")
 
     def host_key(self, name: str) -> str:
-        return os.path.join(self.host_directory(name), "ssh_host_ed25519_key")
+        return self.host(name, "ssh_host_ed25519_key")
 
     def machine(self, name: str) -> str:
-        """Return the name by which a host's process is known. A lab's name has no dot, so that none is another's prefix."""
+        """The name by which a host's process is known. A lab's name has no dot, so that none is another's prefix."""
         return f"{self.name}.{name}"
 
     def tap(self, name: str) -> str:
@@ -183,10 +159,9 @@ def mac(machine: str) -> str:
 def parse(params: t.Mapping[str, t.Any]) -> Lab:
     """Return the lab that the module's parameters declare. Raises Invalid with every problem found."""
     problems: list[str] = []
-    name = params["name"]
+    name, network = params["name"], None
     if not _LAB_NAME.fullmatch(name):
         problems.append(f"the lab's name '{name}' must be 1 to 20 of a-z, 0-9 and -, a letter first")
-    network = None
     try:
         network = ipaddress.IPv4Network(params["network"])
         if not 16 <= network.prefixlen <= 29:
@@ -194,41 +169,47 @@ def parse(params: t.Mapping[str, t.Any]) -> Lab:
             network = None
     except ValueError as error:
         problems.append(f"the network '{params['network']}' is not an IPv4 network such as 10.77.0.0/24: {error}")
-    hosts = [_host(entry, network, problems) for entry in params.get("hosts") or []]
-    _unique("the name", ((host.name, host.name) for host in hosts), problems)
-    _unique("the address", ((host.address, host.name) for host in hosts), problems)
+    hosts = tuple(_host(entry, network, problems) for entry in params.get("hosts") or [])
+    for what in ("name", "address"):
+        problems += _twice(f"the {what}", ((getattr(host, what), host.name) for host in hosts))
     if " " in params["cache"] and any(host.xen for host in hosts):
         problems.append(f"the cache's path '{params['cache']}' has a space in it, at which QEMU ends the name of Xen's first kernel: give another cache")
     if problems or network is None:
         raise Invalid(problems)
-    return Lab(name, network, os.path.abspath(os.path.expanduser(params["cache"])), tuple(hosts))
+    return Lab(name, network, os.path.abspath(os.path.expanduser(params["cache"])), hosts)
 
 
-def _unique(what: str, pairs: t.Iterable[tuple[str, str]], problems: list[str]) -> None:
+def _twice(what: str, pairs: t.Iterable[tuple[str, str]]) -> t.Iterator[str]:
     seen: dict[str, str] = {}
     for value, owner in pairs:
         if value in seen:
-            problems.append(f"{what} {value} is given to more than one host: {seen[value]}, {owner}")
+            yield f"{what} {value} is given to more than one host: {seen[value]}, {owner}"
         seen[value] = owner
 
 
 def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Network], problems: list[str]) -> Host:
-    name = entry["name"]
-    if not _HOST_NAME.fullmatch(name):
-        problems.append(f"the host's name '{name}' must be 1 to 40 of a-z, 0-9 and -, with no - at its ends")
-    release = RELEASES.get(str(entry["release"]))
-    if release is None:
-        problems.append(f"{name}: Debian '{entry['release']}' is not known here: 12, 13 or testing")
-    _address(name, entry["address"], network, problems)
-    disks = [disk for disk in (_disk(name, item, problems) for item in entry.get("disks") or []) if disk]
-    _unique(f"{name}: the disk name", [(disk.name, name) for disk in disks], problems)
-    for package in package_files(entry.get("packages") or []):
-        if not os.path.isabs(package):
-            problems.append(f"{name}: the package {package} is a file, so write its whole path")
-        elif not os.path.isfile(package):
-            problems.append(f"{name}: there is no package {package} on this machine")
+    """Return a declared host; its problems are added."""
+    name, release, items = entry["name"], RELEASES.get(str(entry["release"])), entry.get("disks") or []
+    packages = tuple(sorted({*(entry.get("packages") or [])}))
     machine, xen, memory = entry["kind"] == "vm", entry["xen"], entry["memory"]
+    disks: list[Disk] = []
+    found = [*_address_problems(entry["address"], network)]
+    for item in items:
+        try:
+            disks.append(Disk(item["name"], values.size(item["size"])))
+        except ValueError as error:
+            found.append(f"disk {item['name']}: {error}")
+    for path in package_files(packages):
+        if not os.path.isabs(path):
+            found.append(f"the package {path} is a file, so write its whole path")
+        elif not os.path.isfile(path):
+            found.append(f"there is no package {path} on this machine")
     wrong = {
+        f"the host's name '{name}' must be 1 to 40 of a-z, 0-9 and -, with no - at its ends": not _HOST_NAME.fullmatch(name),
+        f"Debian '{entry['release']}' is not known here: 12, 13 or testing": release is None,
+        **dict.fromkeys(found, True),
+        **{f"the disk's name '{item['name']}' must be 1 to 16 of a-z, 0-9 and -": not _DISK_NAME.fullmatch(item["name"]) for item in items},
+        **{f"disk {disk.name} is too small: {show_size(disk.size)} (at least 16M)": disk.size < 16 * MIB for disk in disks},
         f"a virtual machine needs at least 512 MiB of memory, not {memory}": machine and memory < 512,
         "a virtual machine needs at least one CPU": machine and entry["cpus"] < 1,
         f"Xen boots on a machine of its own: say kind vm, not {entry['kind']}": xen and not machine,
@@ -236,31 +217,18 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
         f"a Xen host with a guest needs at least 1536 MiB of memory, not {memory}": xen and memory < 1536,
     }
     problems += [f"{name}: {text}" for text, so in wrong.items() if so]
+    problems += _twice(f"{name}: the disk name", ((disk.name, name) for disk in disks))
     same = {option: entry[option] for option in ("name", "address", "kind", "memory", "cpus", "xen")}
-    return Host(**same, release=release or "", packages=tuple(sorted({*(entry.get("packages") or [])})), disks=tuple(disks))
+    return Host(**same, release=release or "", packages=packages, disks=tuple(disks))
 
 
-def _address(name: str, text: str, network: t.Optional[ipaddress.IPv4Network], problems: list[str]) -> None:
+def _address_problems(text: str, network: t.Optional[ipaddress.IPv4Network]) -> t.Iterator[str]:
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
-        problems.append(f"{name}: '{text}' is not an IPv4 address")
+        yield f"'{text}' is not an IPv4 address"
         return
     if network and address not in network:
-        problems.append(f"{name}: {address} is outside the lab's network {network}")
+        yield f"{address} is outside the lab's network {network}"
     elif network and address in (network[0], network[1], network[-1]):
-        problems.append(f"{name}: {address} cannot be a host's: the first two addresses of {network} and the last are taken")
-
-
-def _disk(host: str, item: t.Mapping[str, t.Any], problems: list[str]) -> t.Optional[Disk]:
-    name = item["name"]
-    if not _DISK_NAME.fullmatch(name):
-        problems.append(f"{host}: the disk's name '{name}' must be 1 to 16 of a-z, 0-9 and -")
-    try:
-        size = values.size(item["size"])
-    except ValueError as error:
-        problems.append(f"{host}: disk {name}: {error}")
-        return None
-    if size < 16 * MIB:
-        problems.append(f"{host}: disk {name} is too small: {item['size']} (at least 16M)")
-    return Disk(name, size)
+        yield f"{address} cannot be a host's: the first two addresses of {network} and the last are taken"

@@ -8,11 +8,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import ipaddress
 import json
 import os
+import pathlib
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
@@ -22,13 +22,10 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import diffe
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 
-@dataclasses.dataclass(frozen=True)
-class Seen:
+class Seen(t.NamedTuple):
     """What was found of the network.
-
     links: as ``ip -json -details address`` gives them. routes: likewise. table: the marker of the lab's nftables table, "" where there is no table.
-    foreign_drop: names of forward chains of others that drop what they do not know.
-    """
+    foreign_drop: names of forward chains of others that drop what they do not know."""
 
     links: t.Sequence[t.Mapping[str, t.Any]]
     routes: t.Sequence[t.Mapping[str, t.Any]]
@@ -41,18 +38,20 @@ class Seen:
         return next((link for link in self.links if link["ifname"] == lab.bridge), {})
 
 
+def _json(*argv: str) -> t.Any:
+    return json.loads(system.run(argv).out or "[]")
+
+
 def observe(lab: Lab) -> Seen:
-    ruleset = json.loads(system.run(["nft", "--json", "list", "chains"]).out or "{}").get("nftables", [])
-    chains = [item["chain"] for item in ruleset if "chain" in item]
+    chains = [item["chain"] for item in dict(_json("nft", "--json", "list", "chains")).get("nftables", []) if "chain" in item]
     own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
+    drops = [chain for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"]
     return Seen(
-        links=json.loads(system.run(["ip", "-json", "-details", "address", "show"]).out or "[]"),
-        routes=json.loads(system.run(["ip", "-json", "-4", "route", "show"]).out or "[]"),
+        links=_json("ip", "-json", "-details", "address", "show"),
+        routes=_json("ip", "-json", "-4", "route", "show"),
         table=next((name for name in own if name.startswith("made_")), "other" if own else ""),
         forwarding=system.read(_FORWARD).strip() == "1",
-        foreign_drop=tuple(
-            f"{chain['family']} {chain['table']} {chain['name']}" for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"
-        ),
+        foreign_drop=tuple(f"{chain['family']} {chain['table']} {chain['name']}" for chain in drops),
     )
 
 
@@ -80,8 +79,7 @@ def rules(lab: Lab, local_resolver: str) -> str:
     oifname "{lab.bridge}" accept
   }}{resolver}
 """
-    marker = "made_" + hashlib.sha256(body.encode()).hexdigest()[:12]
-    return f"table ip {lab.table} {{\n  chain {marker} {{ }}{body}}}\n"
+    return f"table ip {lab.table} {{\n  chain made_{hashlib.sha256(body.encode()).hexdigest()[:12]} {{ }}{body}}}\n"
 
 
 def marker(ruleset: str) -> str:
@@ -89,20 +87,15 @@ def marker(ruleset: str) -> str:
     return next(word for word in ruleset.split() if word.startswith("made_"))
 
 
-def problems(lab: Lab, seen: Seen) -> list[str]:
-    found = []
+def problems(lab: Lab, seen: Seen) -> t.Iterator[str]:
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
     if aliases.get(lab.bridge, lab.alias) != lab.alias:
-        owner = aliases[lab.bridge] or "something that is no lab"
-        found.append(f"the bridge {lab.bridge} belongs to {owner}: give this lab another name (lab_name)")
-    for route in seen.routes:
-        if route["dst"] == "default" or route.get("dev") == lab.bridge:
-            continue
-        if ipaddress.IPv4Network(route["dst"], strict=False).overlaps(lab.network):
-            owner = aliases.get(route.get("dev", ""), "")
-            what = f"{owner} (bridge {route['dev']})" if owner.startswith("cephstack lab ") else f"the route to {route['dst']} by {route.get('dev', '?')}"
-            found.append(f"the network {lab.network} overlaps {what}: choose another (lab_network)")
-    return found
+        yield f"the bridge {lab.bridge} belongs to {aliases[lab.bridge] or 'something that is no lab'}: give this lab another name (lab_name)"
+    for to, by in ((route["dst"], route.get("dev", "?")) for route in seen.routes):
+        if to != "default" and by != lab.bridge and ipaddress.IPv4Network(to, strict=False).overlaps(lab.network):
+            owner = aliases.get(by, "")
+            what = f"{owner} (bridge {by})" if owner.startswith("cephstack lab ") else f"the route to {to} by {by}"
+            yield f"the network {lab.network} overlaps {what}: choose another (lab_network)"
 
 
 def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
@@ -122,37 +115,35 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
     system.run(["ip", "address", "add", f"{lab.gateway}/{lab.network.prefixlen}", "brd", "+", "dev", lab.bridge])
     system.run(["ip", "link", "set", lab.bridge, "up"])
     if local_resolver:
-        _set(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet", "1")
-    # One transaction: the old table goes as the new one comes.
-    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
+        pathlib.Path(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet").write_text("1", "ascii")
+    _replace_table(lab, ruleset)
     with system.alone(lab.cache):
         # From here on another lab that goes knows that it is not the last one.
         os.makedirs(lab.directory, exist_ok=True)
         if system.read(_FORWARD).strip() != "1":
             # Told to the last lab that goes, so that it leaves the machine as the first one found it.
-            _set(_was_off(lab), "")
-            _set(_FORWARD, "1")
+            _was_off(lab).touch()
+            pathlib.Path(_FORWARD).write_text("1", "ascii")
 
 
 def remove(lab: Lab) -> None:
     """Remove the bridge with its taps, and the table; set forwarding back when no other lab of this cache is left."""
-    for link in json.loads(system.run(["ip", "-json", "-details", "link", "show"]).out or "[]"):
-        if link.get("master") == lab.bridge and link.get("linkinfo", {}).get("info_kind") == "tun":
-            system.run(["ip", "link", "delete", link["ifname"]])
-    if os.path.isdir(f"/sys/class/net/{lab.bridge}"):
-        system.run(["ip", "link", "delete", lab.bridge])
-    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
+    taps = [link for link in _json("ip", "-json", "-details", "link", "show") if link.get("linkinfo", {}).get("info_kind") == "tun"]
+    for name in [*(link["ifname"] for link in taps if link.get("master") == lab.bridge), lab.bridge]:
+        if os.path.isdir(f"/sys/class/net/{name}"):
+            system.run(["ip", "link", "delete", name])
+    _replace_table(lab, "")
     with system.alone(lab.cache):
         others = set(system.folders(os.path.join(lab.cache, "labs"))) - {lab.name}
-        if os.path.exists(_was_off(lab)) and not others:
-            _set(_FORWARD, "0")
-            os.remove(_was_off(lab))
+        if _was_off(lab).exists() and not others:
+            pathlib.Path(_FORWARD).write_text("0", "ascii")
+            _was_off(lab).unlink()
 
 
-def _was_off(lab: Lab) -> str:
-    return os.path.join(lab.cache, "ip_forward_was_off")
+def _replace_table(lab: Lab, ruleset: str) -> None:
+    """In one transaction: the old table goes as the new one comes."""
+    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
 
 
-def _set(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as stream:
-        stream.write(value)
+def _was_off(lab: Lab) -> pathlib.Path:
+    return pathlib.Path(lab.cache, "ip_forward_was_off")

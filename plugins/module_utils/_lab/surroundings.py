@@ -1,37 +1,33 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the hosts take over from this machine, so that they reach the package archives as it does.
+"""What a host has of its own, not of its image: its files, and how this machine reaches the package archives, which it takes over.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import os
 import re
 import shutil
 import typing as t
+import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
-
-MIRROR = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_block
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
 
 # apt's settings that say how an archive is reached.
 _APT_SETTINGS = re.compile(r"Acquire::(https?::|Check-|Retries|ForceIPv|AllowInsecure|AllowWeak|Languages|By-Hash)", re.IGNORECASE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Surroundings:
+class Surroundings(t.NamedTuple):
     """How this machine reaches the world.
-
-    mirror, security: Debian's archives. apt: lines of apt.conf. nameservers: those that a host can ask too.
-    local_resolver: the loopback address of a name server that runs here and nowhere else, or "".
-    names: lines of /etc/hosts that name other machines. certificates: files of the authorities added on this machine.
-    """
+    mirror, security: Debian's archives. apt: lines of apt.conf. nameservers: those that a host can ask too. local_resolver: the loopback address of a name
+    server that runs here and nowhere else, or "". names: lines of /etc/hosts that name other machines. certificates: files of the authorities added on this
+    machine."""
 
     mirror: str
     security: str
@@ -42,21 +38,27 @@ class Surroundings:
     certificates: tuple[str, ...]
 
 
+class File(t.NamedTuple):
+    """A file of a host. once: written when the host is made, and the host's own afterwards."""
+
+    content: str
+    mode: int = 0o644
+    once: bool = False
+
+
 def observe(mirror: str = "") -> Surroundings:
     """Read this machine's settings. A mirror that was declared goes before the machine's own."""
-    lists = [system.read("/etc/apt/sources.list")] + [system.read(path) for path in sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]
-    stanzas = [system.read(path) for path in sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))]
-    own, security = mirrors(lists, stanzas)
-    dump = system.run(["apt-config", "dump"]).out if shutil.which("apt-config") else ""
+    lists, stanzas = ([system.read(path) for path in sorted(glob.glob(f"/etc/apt/sources.list.d/*.{kind}"))] for kind in ("list", "sources"))
+    own, security = mirrors([system.read("/etc/apt/sources.list"), *lists], stanzas)
     resolvers = nameservers(system.read("/etc/resolv.conf"))
     if all(server.startswith("127.") for server in resolvers):
         # systemd-resolved keeps the servers that it asks itself in a file of its own.
         resolvers = nameservers(system.read("/run/systemd/resolve/resolv.conf")) or resolvers
     outside = tuple(server for server in resolvers if not server.startswith("127."))
     return Surroundings(
-        mirror=mirror or own or MIRROR,
-        security=security or SECURITY,
-        apt=apt_settings(dump, os.environ),
+        mirror=mirror or own or "http://deb.debian.org/debian",
+        security=security or "http://deb.debian.org/debian-security",
+        apt=apt_settings(system.run(["apt-config", "dump"]).out if shutil.which("apt-config") else "", os.environ),
         nameservers=outside,
         local_resolver="" if outside or not resolvers else resolvers[0],
         names=other_names(system.read("/etc/hosts")),
@@ -66,19 +68,11 @@ def observe(mirror: str = "") -> Surroundings:
 
 def mirrors(lists: t.Iterable[str], stanzas: t.Iterable[str]) -> tuple[str, str]:
     """Return the addresses of Debian's archive and of its security archive that this machine uses, "" where it uses none. Pure."""
-    uris: list[str] = []
-    for text in lists:
-        for line in text.splitlines():
-            words = re.sub(r"\[[^]]*\]", "", line.partition("#")[0]).split()
-            if len(words) >= 3 and words[0] == "deb":
-                uris.append(words[1])
-    for text in stanzas:
-        for match in re.finditer(r"^URIs:\s*(.+)$", text, re.MULTILINE | re.IGNORECASE):
-            uris.extend(match.group(1).split())
+    uris = [uri for text in lists for uri in re.findall(r"^\s*deb[ \t]+(?:\[[^]]*\][ \t]*)?([^\s#]+)[ \t]+[^\s#]", text, re.MULTILINE)]
+    uris += [uri for text in stanzas for line in re.findall(r"^URIs:\s*(.+)$", text, re.MULTILINE | re.IGNORECASE) for uri in line.split()]
     plain = [uri.rstrip("/") for uri in uris if uri.startswith(("http://", "https://"))]
-    archive = [uri for uri in plain if uri.endswith("/debian")]
-    security = [uri for uri in plain if uri.endswith(("/debian-security", "/security"))]
-    return (archive or [""])[0], (security or [""])[0]
+    archive = next((uri for uri in plain if uri.endswith("/debian")), "")
+    return archive, next((uri for uri in plain if uri.endswith(("/debian-security", "/security"))), "")
 
 
 def apt_settings(dump: str, environment: t.Mapping[str, str]) -> tuple[str, ...]:
@@ -102,13 +96,38 @@ def nameservers(text: str) -> list[str]:
 
 def other_names(text: str) -> tuple[str, ...]:
     """Return the lines of /etc/hosts that name other machines than this one's loopback. Pure."""
-    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line and not line.startswith(("127.", "::1", "fe00::", "ff00::", "ff02::")))
 
 
 def sources(release: str, around: Surroundings) -> list[str]:
     """Return the lines of sources.list for a release: with its updates, and security where there is such an archive. Pure."""
-    suites = [(around.mirror, release), (around.mirror, f"{release}-updates")]
-    if release != "forky":
-        suites.append((around.security, f"{release}-security"))
-    return [f"deb {uri} {suite} main" for uri, suite in suites]
+    suites = [(around.mirror, release), (around.mirror, f"{release}-updates"), (around.security, f"{release}-security")]
+    return [f"deb {uri} {suite} main" for uri, suite in suites if suite != "forky-security"]
+
+
+def names(hosts: t.Mapping[str, str]) -> str:
+    """Return the lines of /etc/hosts for all hosts of a lab. Pure."""
+    return "".join(f"{address} {name}\n" for name, address in sorted(hosts.items()))
+
+
+def of_host(lab: Lab, host: Host, around: Surroundings, hosts: t.Mapping[str, str], moved: bool = False) -> dict[str, File]:
+    """Return the files of a host, by their path in it. moved: it gets another address than it had."""
+    key = lab.host_key(host.name)
+    servers = around.nameservers or ((lab.gateway,) if around.local_resolver else ())
+    own = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback", *around.names]
+    interfaces = ["auto lo", "iface lo inet loopback", "", "auto eth0", "iface eth0 inet static"]
+    interfaces += [f"  address {host.address}/{lab.network.prefixlen}", f"  gateway {lab.gateway}"]
+    return {
+        "/etc/hostname": File(host.name + "\n"),
+        "/etc/hosts": File(put_block("\n".join(own) + "\n", access.NAMES, names(hosts)), once=True),
+        "/etc/machine-id": File(uuid.uuid5(uuid.NAMESPACE_DNS, f"{lab.cache}/{lab.machine(host.name)}").hex + "\n", 0o444),
+        "/etc/resolv.conf": File("".join(f"nameserver {server}\n" for server in servers)),
+        # the host's own from then on: roles put its interface into a bridge
+        "/etc/network/interfaces": File("\n".join(interfaces) + "\n", once=not moved),
+        "/etc/apt/apt.conf.d/90lab": File("\n".join(for_hosts(around.apt, lab.gateway)) + "\n"),
+        "/etc/apt/sources.list": File("\n".join(sources(host.release, around)) + "\n", once=True),
+        "/etc/ssh/ssh_host_ed25519_key": File(system.read(key), 0o600),
+        "/etc/ssh/ssh_host_ed25519_key.pub": File(system.read(key + ".pub")),
+        "/etc/ssh/lab_authorized_keys": File(system.read(lab.private_key + ".pub"), 0o600),
+    }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import typing as t
@@ -23,30 +24,24 @@ _PATIENCE = 7200.0
 
 
 class LabError(Exception):
-    """Something on this machine did not do what it was asked to. The text says what and, where known, how to mend it."""
+    """Something on this machine did not do what it was asked to."""
 
 
-def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[dict[str, str]] = None) -> process.Ended:
+def run(argv: t.Sequence[str], timeout: float = 60, check: bool = True, stdin: str = "", env: t.Optional[t.Mapping[str, str]] = None) -> process.Ended:
     """Run a command. Raises LabError with the end of what it said."""
     try:
-        done = process.complete(argv, timeout=timeout, input_text=stdin, env=os.environ if env is None else env)
+        done = process.complete(argv, timeout=timeout, input_text=stdin, env=env or os.environ)
     except process.CommandError as error:
-        late = f"{argv[0]} did not end in {timeout:g} s: {' '.join(argv)[:200]}"
-        raise LabError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
+        raise LabError(str(error)) from error
     if check and done.code != 0:
         said = "\n".join((done.err.strip() or done.out.strip()).splitlines()[-6:])
         raise LabError(f"{' '.join(argv)[:200]} failed ({done.code}): {said}")
     return done
 
 
-def booted_with_systemd() -> bool:
-    """Return whether systemd is PID 1 here (sd_booted(3))."""
+def _booted_with_systemd() -> bool:
+    """Whether systemd is PID 1 here (sd_booted(3))."""
     return os.path.isdir("/run/systemd/system")
-
-
-def processes() -> dict[int, list[str]]:
-    """Return the command line of every process, by its id. One pass over /proc, a few milliseconds."""
-    return {int(entry): _told(int(entry), "cmdline").split("\0")[:-1] for entry in os.listdir("/proc") if entry.isdigit()}
 
 
 def _told(pid: int, what: str) -> str:
@@ -58,17 +53,19 @@ def _told(pid: int, what: str) -> str:
         return ""
 
 
-def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
-    """Return the process of each running machine of a lab, by the host's name. Pure.
+def running(prefix: str) -> dict[str, int]:
+    """Return what machines() does of all processes. One pass over /proc, a few milliseconds."""
+    return machines({int(entry): _told(int(entry), "cmdline").split("\0")[:-1] for entry in os.listdir("/proc") if entry.isdigit()}, prefix)
 
-    prefix: "LAB."; a container is known by --machine=, a virtual machine by QEMU's -name. Helpers that systemd-nspawn forks
-    while it boots carry its command line for a moment: the first process is the machine.
-    """
+
+def machines(commands: t.Mapping[int, t.Sequence[str]], prefix: str) -> dict[str, int]:
+    """Return the process of each running machine of a lab ("LAB."), by the host's name: a container's has --machine=, QEMU's has -name. Pure.
+    Helpers that systemd-nspawn forks while it boots carry its command line for a moment: the first process is the machine."""
     found: dict[str, int] = {}
     for pid, argv in sorted(commands.items()):
         program, name = os.path.basename("".join(argv[:1])), ""
         if program == "systemd-nspawn":
-            name = next((word[len("--machine=") :] for word in argv if word.startswith("--machine=")), "")
+            name = next((word for word in argv if word.startswith("--machine=")), "").partition("=")[2]
         elif program.startswith("qemu-system-") and "-name" in argv[:-1]:
             name = argv[list(argv).index("-name") + 1]
         if name.startswith(prefix):
@@ -81,12 +78,11 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process runs. One that has ended but was not waited for does not."""
+    """Whether a process runs. One that has ended but was not waited for does not."""
     return _told(pid, "stat").rpartition(")")[2].split()[:1] not in ([], ["Z"], ["X"])
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-
     def gone() -> bool:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
@@ -101,28 +97,26 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def mounts_below(path: str) -> list[str]:
-    """Return the mount points at and below a path, the last mounted first."""
-    return below(read("/proc/self/mountinfo"), os.path.realpath(path))
-
-
 def below(mountinfo: str, path: str) -> list[str]:
-    """Return the same out of the text of /proc/self/mountinfo. Pure."""
+    """Return the mount points at and below a path, the last mounted first. mountinfo: the text of /proc/self/mountinfo. Pure."""
     points = [line.split(" ")[4].replace("\\040", " ") for line in mountinfo.splitlines()]
     return [point for point in reversed(points) if point == path or point.startswith(path.rstrip("/") + "/")]
 
 
 def remove_tree(path: str) -> None:
     """Unmount what is mounted below a directory, then remove it; never crosses into another file system."""
+
+    def mounted() -> list[str]:
+        return below(read("/proc/self/mountinfo"), os.path.realpath(path))
+
     if not os.path.lexists(path):
         return
-    for point in mounts_below(path):
+    for point in mounted():
         run(["umount", point], check=False)
-    for point in mounts_below(path):
+    for point in mounted():
         run(["umount", "--lazy", point])
-    left = mounts_below(path)
-    if left:
-        raise LabError(f"{path} still has mounts below it: {', '.join(left)}")
+    if mounted():
+        raise LabError(f"{path} still has mounts below it: {', '.join(mounted())}")
     run(["rm", "-rf", "--one-file-system", path], timeout=300)
 
 
@@ -142,12 +136,13 @@ def read(path: str) -> str:
     return files.read(path) or ""
 
 
-def make_sparse(path: str, size: int) -> None:
-    """Make a file, if it is not there, that takes no room before it is written to."""
+def make_sparse(path: str, size: int) -> str:
+    """Make a file, if it is not there, that takes no room before it is written to. Returns its real path."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if not os.path.exists(path):
         with open(path, "ab") as stream:
             stream.truncate(size)
+    return os.path.realpath(path)
 
 
 def existing(path: str) -> str:
@@ -161,22 +156,18 @@ def folders(path: str) -> list[str]:
 
 def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, str], own_cgroup: bool) -> None:
     """Start a machine's process so that it outlives this one.
-
-    With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a
-    plain process in a new session; own_cgroup puts it into a control group of its own: two systemds in one group would
-    end each other's services.
-    """
-    if booted_with_systemd():
-        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576"]
-        properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
-        words = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(machine)}", f"--description=cephstack lab host {machine}"]
+    With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new session;
+    own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services."""
+    if _booted_with_systemd():
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", *(f"Standard{s}=append:{log}" for s in ("Output", "Error"))]
+        words = ["systemd-run", "--quiet", "--collect", f"--unit=cephstack-lab-{machine}.service", f"--description=cephstack lab host {machine}"]
         words += [f"--property={item}" for item in properties] + [f"--setenv={key}={value}" for key, value in env.items()]
         run([*words, "--", shutil.which(argv[0]) or argv[0], *argv[1:]])
         return
-    groups = _cgroups(machine) if own_cgroup else []
-    for group in groups:
+    script = 'exec "$@"'
+    for group in _cgroups(machine) if own_cgroup else []:
         os.makedirs(group, exist_ok=True)
-    script = "".join(f'echo $$ > "{group}/cgroup.procs" || exit 1\n' for group in groups) + 'exec "$@"'
+        script = f'echo $$ > "{group}/cgroup.procs" || exit 1\n{script}'
     environment = {"PATH": os.environ.get("PATH", process.PATH), "LANG": "C.UTF-8", **env}
     with open(log, "ab") as stream:
         process.begin(["/bin/sh", "-c", script, "sh", *argv], stream, environment)
@@ -192,27 +183,18 @@ def end(machine: str, pid: int, seconds: float) -> None:
 
 def clear(machine: str) -> None:
     """Free the unit or the control groups in which a machine ran. What is still in use stays."""
-    if booted_with_systemd():
+    if _booted_with_systemd():
         # Waits until systemd has cleared the unit, so that its name is free.
-        run(["systemctl", "stop", _unit(machine)], check=False)
+        run(["systemctl", "stop", f"cephstack-lab-{machine}.service"], check=False)
         return
     for group in _cgroups(machine):
         # From the deepest to the one of all labs, which goes with the last machine.
-        for directory in [*(directory for directory, dummy, dummy in os.walk(group, topdown=False)), os.path.dirname(group)]:
+        for directory in [*(directory for directory, *_rest in os.walk(group, topdown=False)), os.path.dirname(group)]:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
 
 
-def _unit(machine: str) -> str:
-    return f"cephstack-lab-{machine}.service"
-
-
 def _cgroups(machine: str) -> list[str]:
     """Return a machine's own control groups where no systemd makes them: in the v2 tree, and in systemd's own of v1."""
-    found = []
-    for line in read("/proc/self/mountinfo").splitlines():
-        left, dummy, right = line.partition(" - ")
-        kind, dummy, options = (right.split(" ") + ["", "", ""])[:3]
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
-            found.append(os.path.join(left.split(" ")[4], "cephstack-lab", machine))
-    return found
+    mounts = re.findall(r"^(?:\S+ ){4}(\S+) .* - (?:cgroup2 |cgroup \S+ .*name=systemd)", read("/proc/self/mountinfo"), re.MULTILINE)
+    return [os.path.join(point, "cephstack-lab", machine) for point in mounts]

@@ -19,17 +19,12 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, files, images, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
 # Under emulation, on a machine that does other work too.
 TIMEOUT = 600
-
-# Where KVM works, a kernel without a root file system has panicked and left after 1 to 2 s.
-_PROBE_SECONDS = 12
-
 QEMU = "qemu-system-x86_64"
-
 # What is emulated byte by byte (erms), or ends a piece of translated code at every copy to and from programs (smap), costs half of an emulated
 # processor's speed; pages of five levels (la57) a little of it.
 _EMULATED = "max,-erms,-smap,-smep,-la57,-pku"
@@ -39,100 +34,90 @@ _EMULATED_XEN = "qemu64,+svm"
 # the primes of later ones take half a minute.
 _EMULATED_JAVA = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -Djdk.security.defaultKeySize=RSA:2048"
 _EMULATED_FILES = {
-    "/etc/environment": files.File(f"{_EMULATED_JAVA}\n", once=True),
-    "/etc/systemd/system.conf.d/lab.conf": files.File(f'[Manager]\nDefaultEnvironment="{_EMULATED_JAVA}"\n', once=True),
-    "/etc/sudoers.d/lab": files.File('Defaults env_keep += "JAVA_TOOL_OPTIONS"\n', 0o440, once=True),
+    "/etc/environment": surroundings.File(f"{_EMULATED_JAVA}\n", once=True),
+    "/etc/systemd/system.conf.d/lab.conf": surroundings.File(f'[Manager]\nDefaultEnvironment="{_EMULATED_JAVA}"\n', once=True),
+    "/etc/sudoers.d/lab": surroundings.File('Defaults env_keep += "JAVA_TOOL_OPTIONS"\n', 0o440, once=True),
 }
 
 
 def accelerator(lab: Lab, image: str) -> str:
     """Return kvm where a guest's kernel really boots under it, else tcg. The answer is kept until this machine boots anew.
-
-    /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever.
-    """
+    /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever."""
     kept = os.path.join(lab.cache, "accelerator.json")
     boot = system.read("/proc/sys/kernel/random/boot_id").strip()
     with system.alone_for(kept):
         known = json.loads(system.read(kept) or "{}")
         if known.get("boot_id") == boot:
             return str(known["accelerator"])
-        found = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _boots(os.path.join(lab.images, image, "vmlinuz")) else "tcg"
+        found = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _boots(lab.image(image, "vmlinuz")) else "tcg"
         write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n", 0o644)
         return found
 
 
 def _boots(kernel: str) -> bool:
-    """Return whether a kernel comes under KVM as far as missing its root file system. It then panics and QEMU ends."""
+    """Whether a kernel comes under KVM as far as missing its root file system. It then panics and QEMU ends, where KVM works after 1 to 2 s."""
     argv = [QEMU, "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", kernel, "-append", "console=ttyS0 panic=-1 root=/dev/none"]
     try:
-        return "Kernel panic" in system.run(argv, timeout=_PROBE_SECONDS).out
+        return "Kernel panic" in system.run(argv, timeout=12).out
     except system.LabError:
         return False
 
 
 def make(lab: Lab, host: Host) -> None:
-    directory = lab.host_directory(host.name)
-    os.makedirs(directory)
-    backing = images.disk(lab, host.image)
-    system.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, os.path.join(directory, "root.qcow2")])
+    os.makedirs(lab.host(host.name))
+    backing = ["-F", "raw", "-b", lab.image(host.image, "disk.raw")]
+    system.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, lab.host(host.name, "root.qcow2")])
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: dict[str, str], first: bool, moved: bool) -> None:
+def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up.
-
-    first: it was just made, which it sees itself. moved: it gets another address than it had.
-    """
-    directory = lab.host_directory(host.name)
+    first: it was just made, which it sees itself. moved: it gets another address than it had."""
     for disk in host.disks:
         system.make_sparse(lab.disk(host.name, disk.name), disk.size)
-    accel = accelerator(lab, host.image)
-    own = {**files.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
-    initrd = os.path.join(directory, "initrd")
-    shutil.copyfile(os.path.join(lab.images, host.image, "initrd"), initrd)
+    accel, initrd, tap = accelerator(lab, host.image), lab.host(host.name, "initrd"), lab.tap(host.name)
+    own = {**surroundings.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
+    shutil.copyfile(lab.image(host.image, "initrd"), initrd)
     with open(initrd, "ab") as stream:
         stream.write(bytes(-stream.tell() % 4) + archive(own))
-    tap = lab.tap(host.name)
     if not os.path.isdir(f"/sys/class/net/{tap}"):
         system.run(["ip", "tuntap", "add", tap, "mode", "tap"])
     system.run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
-    system.launch(lab.machine(host.name), argv(lab, host, accel), lab.console(host.name), {}, own_cgroup=False)
+    system.launch(lab.machine(host.name), argv(lab, host, accel), lab.host(host.name, "console.log"), {}, own_cgroup=False)
 
 
 def argv(lab: Lab, host: Host, accel: str) -> list[str]:
-    directory = lab.host_directory(host.name)
     words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
     words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", _EMULATED_XEN if host.xen else _EMULATED]
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
-    words += ["-chardev", f"file,id=console,path={lab.console(host.name)},append=on", "-serial", "chardev:console"]
-    words += _boot(lab, host, accel)
-    words += ["-drive", f"file={directory}/root.qcow2,if=none,id=root,format=qcow2,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=root"]
+    words += ["-chardev", f"file,id=console,path={lab.host(host.name, 'console.log')},append=on", "-serial", "chardev:console", *_boot(lab, host, accel)]
+    words += ["-drive", f"file={lab.host(host.name, 'root.qcow2')},if=none,id=root,format=qcow2,cache=unsafe,discard=unmap"]
+    words += ["-device", "virtio-blk-pci,drive=root"]
     for disk in host.disks:
         words += ["-drive", f"file={lab.disk(host.name, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
         words += ["-device", f"virtio-blk-pci,drive=disk-{disk.name},serial=lab-{disk.name}"]
     words += ["-netdev", f"tap,id=net,ifname={lab.tap(host.name)},script=no,downscript=no"]
-    words += ["-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]
-    return words
+    return [*words, "-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]
 
 
 def _boot(lab: Lab, host: Host, accel: str) -> list[str]:
     """Return QEMU's words for what is booted: Debian's kernel, or Xen, which then boots it as its first domain. Pure."""
-    image, initrd = os.path.join(lab.images, host.image), os.path.join(lab.host_directory(host.name), "initrd")
-    quiet = "loglevel=4 systemd.show_status=0 systemd.getty_auto=0"
+    kernel, initrd = lab.image(host.image, "vmlinuz"), lab.host(host.name, "initrd")
     # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
     patience = "" if accel == "kvm" else f" systemd.default_timeout_start_sec={TIMEOUT} systemd.default_device_timeout_sec={TIMEOUT}"
-    console = "hvc0" if host.xen else "ttyS0"
+    console = f"console={'hvc0' if host.xen else 'ttyS0'} loglevel=4 systemd.show_status=0 systemd.getty_auto=0"
     # An emulated kernel with several processors panics now and then; it starts again then.
-    command = f"root=/dev/vda rw console={console} {quiet} panic=1 net.ifnames=0 mitigations=off{patience}"
+    command = f"root=/dev/vda rw {console} panic=1 net.ifnames=0 mitigations=off{patience}"
     if not host.xen:
-        return ["-kernel", f"{image}/vmlinuz", "-initrd", initrd, "-append", command]
+        return ["-kernel", kernel, "-initrd", initrd, "-append", command]
     own = f"{host.memory - host.xen_share}M"
     # A comma parts two modules of Xen's, and a doubled one is a comma.
-    modules = ",".join(module.replace(",", ",,") for module in (f"{image}/vmlinuz {command}", initrd))
-    return ["-kernel", f"{image}/xen", "-initrd", modules, "-append", f"console=com1 com1=115200,8n1 dom0_mem={own},max:{own} spec-ctrl=no"]
+    modules = ",".join(module.replace(",", ",,") for module in (f"{kernel} {command}", initrd))
+    xen = f"console=com1 com1=115200,8n1 dom0_mem={own},max:{own} spec-ctrl=no"
+    return ["-kernel", lab.image(host.image, "xen"), "-initrd", modules, "-append", xen]
 
 
-def archive(content: t.Mapping[str, files.File]) -> bytes:
+def archive(content: t.Mapping[str, surroundings.File]) -> bytes:
     """Return a cpio archive (format newc, as the kernel unpacks it behind an initramfs) of a host's files. Pure."""
     entries = {("lab/once" if file.once else "lab/always") + path: (stat.S_IFREG | file.mode, file.content.encode()) for path, file in content.items()}
     folders = {str(folder) for name in (*entries, "lab/once/.") for folder in pathlib.PurePath(name).parents} - {"."}
@@ -143,7 +128,7 @@ def archive(content: t.Mapping[str, files.File]) -> bytes:
 def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
     """Stop a host: by its own shutdown, or at once. record: what it was made as."""
     if orderly:
-        system.run(access.command(lab, record["address"], "systemctl poweroff", 10), check=False, timeout=40)
+        system.run(access.command(lab, record["address"], "systemctl poweroff"), check=False, timeout=40)
         system.wait_gone(pid, 90)
     system.kill(pid, signal.SIGTERM)
     system.end(lab.machine(name), pid, 5)
@@ -153,4 +138,4 @@ def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     tap = lab.tap(name)
     # QEMU's end may not have been noticed yet
     wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
-    system.remove_tree(lab.host_directory(name))
+    system.remove_tree(lab.host(name))

@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bridges of a KVM host: a bridge takes over the address of the interface that it holds, with a way back.
 
-A bridge that is there is left alone. A new one is written where the interface was described (Debian's /etc/network/interfaces), and
-made from that description, as the next boot will do. Before it, a timer is set that puts everything back: only a second call, which
-comes over the new bridge, takes the timer away. So a host that was cut off comes back by itself.
+A bridge that is there is left alone. A new one is written where the interface was described (Debian's /etc/network/interfaces), and made from that description,
+as the next boot will do. Before it, a timer is set that puts everything back: only a second call, which comes over the new bridge, takes it away.
 
 PRIVATE to the collection.
 """
@@ -21,8 +20,9 @@ import shlex
 import shutil
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import run
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk
 
 # interfaces(5): a line that begins with one of these begins a stanza.
 _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
@@ -36,16 +36,14 @@ class BridgeError(Exception):
     """A change of the network failed, and was taken back."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Bridge:
+class Bridge(t.NamedTuple):
     """A bridge as declared. interface: "" is that of the default route."""
 
     name: str
     interface: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Link:
+class Link(t.NamedTuple):
     """An interface of the host. ports: of a bridge, else None. master: the bridge that holds it."""
 
     ports: t.Optional[tuple[str, ...]] = None
@@ -53,8 +51,7 @@ class Link:
     addresses: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
+class Observed(t.NamedTuple):
     """links by name. default: the interface of the default route. files: the texts that describe interfaces, by path, where the host
     is set up by them. manager: who sets up the network where it isn't them. pending: bridges whose timer still runs."""
 
@@ -76,26 +73,37 @@ def parse(declared: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Bridge, ...]:
     return bridges
 
 
+def _lines(text: str) -> list[str]:
+    """Return the lines of an interfaces file, each with those that it goes on in after a backslash. Pure."""
+    return [line for line in re.findall(r"[ \t]*#.*\n?|(?:.*\\\n)*.*\n?", text) if line]
+
+
+def _says_something(line: str) -> bool:
+    return line.strip() != "" and not line.lstrip().startswith("#")
+
+
+def _groups(lines: t.Iterable[str], begins: t.Callable[[str], t.Any]) -> list[str]:
+    """Return lines in groups; comments and empty lines belong to what follows them. begins: whether a line begins one. Pure."""
+    found = pending = ""
+    groups: list[str] = []
+    for line in lines:
+        pending += line
+        if _says_something(line):
+            if begins(line):
+                groups.append(found)
+                found = ""
+            found, pending = found + pending, ""
+    return [group for group in (*groups, found, pending) if group]
+
+
 def stanzas(text: str) -> list[str]:
-    """Return the stanzas of an interfaces file; joined they are the file. What comes before the first is one too. Pure."""
-    found: list[str] = [""]
-    pending = ""  # comments and empty lines belong to what follows them
-    for line in text.splitlines(keepends=True):
-        if not line.strip() or line.lstrip().startswith("#"):
-            pending += line
-            continue
-        if _HEADS.match(line):
-            found.append(pending + line)
-        else:
-            found[-1] += pending + line
-        pending = ""
-    found[-1] += pending
-    return [stanza for stanza in found if stanza]
+    """Return the stanzas of an interfaces file; joined they are the file. What comes before the first is one too, and comments at its end. Pure."""
+    return _groups(_lines(text), _HEADS.match)
 
 
-def _head(stanza: str) -> list[str]:
-    line = next((line for line in stanza.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    return line.split()
+def _words(group: str) -> list[str]:
+    """Return the words of the first line that is no comment."""
+    return next(filter(_says_something, _lines(group)), "").replace("\\\n", " ").split()
 
 
 # Options that say who the host is on a network, and so go where its addresses go: interfaces(5), resolvconf, resolved, and vlan's ip-*.
@@ -119,34 +127,11 @@ _IFCONFIG = re.compile(_PROGRAM + r"ifconfig\s+([^;&|]*)")
 _IP = re.compile(r"(?:^|\s)(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*/\d+|inet6?\s)")
 
 
-def _options(lines: t.Sequence[str]) -> list[tuple[list[str], list[str]]]:
-    """Return the options below an iface line: the words of each, and its lines with the comments before it. Pure."""
-    found: list[tuple[list[str], list[str]]] = []
-    pending: list[str] = []
-    going_on = False  # after a line that ends in a backslash
-    for line in lines:
-        if going_on:
-            found[-1][0].extend(line.rstrip("\\").split())
-            found[-1][1].append(line)
-        elif not line.strip() or line.lstrip().startswith("#"):
-            pending.append(line)
-            continue
-        else:
-            found.append((line.rstrip("\\").split(), [*pending, line]))
-            pending = []
-        going_on = line.endswith("\\")
-    if pending:
-        found.append(([], pending))
-    return found
-
-
 def _belongs(words: t.Sequence[str]) -> tuple[bool, bool]:
     """Return whether an option belongs to the link, and whether to the addresses; to neither where it does two things. Pure.
-
-    An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without
-    one of these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up
-    it is about the link; from then on there were addresses, which now are the bridge's.
-    """
+    An option that is not known stays with the link: most of them are of the scripts that make links (bond-*, vlan-*, wpa-*, ethtool's), and without one of
+    these the host drops off the network. A command that is not known runs where it found what it needs until now: before the link is up it is about the link;
+    from then on there were addresses, which now are the bridge's."""
     if not words:
         return True, False
     name, command = words[0].replace("_", "-"), " ".join(words[1:])
@@ -163,64 +148,53 @@ def _belongs(words: t.Sequence[str]) -> tuple[bool, bool]:
     return not addressing, addressing or name == "mtu"
 
 
-def _renamed(line: str, interface: str, bridge: str) -> str:
-    """Return a line that moves, with the bridge in place of the interface: routes name it, and so do settings of the kernel."""
+def _renamed(text: str, interface: str, bridge: str) -> str:
+    """Return lines that move, with the bridge in place of the interface: routes name it, and so do settings of the kernel."""
     name = re.escape(interface)
-    return re.sub(rf"(?<![\w./:-]){name}(?![\w.-])|(?<=conf[./]){name}(?=[./])", bridge, line)
+    return re.sub(rf"(?<![\w./:-]){name}(?![\w.-])|(?<=conf[./]){name}(?=[./])", bridge, text)
 
 
 def bridged(text: str, interface: str, bridge: str) -> t.Optional[str]:
     """Return an interfaces file in which a bridge has the addresses of an interface, which it holds. None: it doesn't describe it. Pure.
-
     What makes the interface what it is (slaves of a bond, a VLAN's device, MTU, hardware address) stays with it. Raises Invalid with every line that cannot be
-    taken apart.
-    """
-    out: list[str] = []
+    taken apart."""
+    out, done = "", False
     problems: list[str] = []
-    done = False
     for stanza in stanzas(text):
-        words = _head(stanza)
-        if words[:1] != ["iface"] or words[1:2] != [interface]:
+        words = _words(stanza)
+        if words[:2] != ["iface", interface]:
             # An alias (eth0:1) is a further address, and has a stanza and an auto of its own.
             if words[:1] == ["iface"] and words[1].startswith(f"{interface}:"):
-                stanza = "".join(_renamed(line, interface, bridge) for line in stanza.splitlines(keepends=True))
+                stanza = _renamed(stanza, interface, bridge)
             elif words and (words[0] == "auto" or words[0].startswith("allow-")):
                 stanza = re.sub(rf"(?<=\s){re.escape(interface)}:", f"{bridge}:", stanza)
-            out.append(stanza)
+            out += stanza
             continue
-        lines = stanza.rstrip("\n").splitlines()
-        at = next(number for number, line in enumerate(lines) if line.split()[:1] == ["iface"])
-        indent = next((line[: -len(line.lstrip())] for line in lines[at + 1 :] if line.strip()), "") or "  "
-        link, addresses = [], []
+        lines = _lines(stanza.rstrip("\n") + "\n")
+        at = next(number for number, line in enumerate(lines) if _says_something(line))
+        link = addresses = ""
         if "inherits" in words:
-            problems.append(
-                f"{interface} inherits lines from another stanza, and which of them are its own cannot be told: write them below 'iface {interface}'"
-            )
-        for option, own in _options(lines[at + 1 :]):
-            of_link, of_addresses = _belongs(option)
+            below = f"write them below 'iface {interface}'"
+            problems.append(f"{interface} inherits lines from another stanza, and which of them are its own cannot be told: {below}")
+        for option in _groups(lines[at + 1 :], _says_something):
+            of_link, of_addresses = _belongs(_words(option))
             if not of_link and not of_addresses:
-                problems.append(f"the line '{' '.join(option)}' of {interface} is about the link and about addresses: make two lines of it")
-            if of_link:
-                link += own
-            if of_addresses:
-                addresses += [_renamed(line, interface, bridge) for line in own]
-        new = lines[:at]
+                problems.append(f"the line '{' '.join(_words(option))}' of {interface} is about the link and about addresses: make two lines of it")
+            link += option if of_link else ""
+            addresses += _renamed(option, interface, bridge) if of_addresses else ""
+        out += "".join(lines[:at])
         if not done or link:
-            new += [f"iface {interface} {words[2] if done else 'inet'} manual", *link, ""]
-        new += [*([] if done else [f"auto {bridge}"]), " ".join(["iface", bridge, *words[2:]]), *addresses]
+            out += f"iface {interface} {words[2] if done else 'inet'} manual\n{link}\n"
+        out += ("" if done else f"auto {bridge}\n") + " ".join(["iface", bridge, *words[2:]]) + f"\n{addresses}"
         if not done:
-            new += [indent + option for option in (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")]
+            indent = next((line[: -len(line.lstrip())] for line in lines[at + 1 :] if line.strip()), "") or "  "
+            ports = (f"bridge_ports {interface}", f"bridge_hw {interface}", "bridge_stp off", "bridge_fd 0", "bridge_maxwait 0")
+            out += "".join(f"{indent}{option}\n" for option in ports)
+        out += "\n"
         done = True
-        out.append("\n".join(new) + "\n\n")
     if problems:
         raise Invalid(problems)
-    return "".join(out) if done else None
-
-
-def _labels(text: str, bridge: str) -> list[str]:
-    """Return the aliases of a bridge that an interfaces file describes: 1 for cloudbr0:1. Pure."""
-    names = [words[1] for words in map(_head, stanzas(text)) if words[:1] == ["iface"] and len(words) > 1]
-    return list(dict.fromkeys(name.partition(":")[2] for name in names if name.startswith(f"{bridge}:")))
+    return out if done else None
 
 
 @dataclasses.dataclass
@@ -232,14 +206,14 @@ class Provider:
     _made: t.Set[str] = dataclasses.field(default_factory=set)
 
     def observe(self) -> Observed:
-        """Read interfaces, and how they are described."""
+        """Read interfaces, and how they are described. Raises CommandError."""
         links = {}
-        for link in json.loads(_run(["ip", "-json", "address", "show"]) or "[]"):
+        for link in json.loads(run(["ip", "-json", "address", "show"]) or "[]"):
             name = link.get("ifname", "")
             ports = tuple(sorted(os.listdir(f"/sys/class/net/{name}/brif"))) if os.path.isdir(f"/sys/class/net/{name}/bridge") else None
             addresses = tuple(f"{item['local']}/{item['prefixlen']}" for item in link.get("addr_info", []) if item.get("scope") == "global")
             links[name] = Link(ports, link.get("master", ""), addresses)
-        routes = json.loads(_run(["ip", "-json", "-4", "route", "show", "default"]) or "[]")
+        routes = json.loads(run(["ip", "-json", "-4", "route", "show", "default"]) or "[]")
         texts = {path: files.read(path, exact=True) for path in [_INTERFACES, *sorted(glob.glob(f"{_INTERFACES}.d/*"))] if os.path.isfile(path)}
         described = {path: text for path, text in texts.items() if text is not None}
         units = systemd.units([*_MANAGERS, *(_timer(bridge.name) for bridge in self.bridges)])
@@ -261,7 +235,7 @@ class Provider:
         name, link = bridge.name, observed.links.get(bridge.name)
         if link is not None and link.ports is not None:
             if name in observed.pending and name not in self._made:
-                draft.ensure("bridge", name, {"kept": False}, {"kept": True}, lambda: _run(["systemctl", "stop", _timer(name)]))
+                draft.ensure("bridge", name, {"kept": False}, {"kept": True}, lambda: run(["systemctl", "stop", _timer(name)]))
             return
         if link is not None:
             raise Invalid(["there is an interface of this name, and it is no bridge"])
@@ -279,12 +253,8 @@ class Provider:
         described = [(path, text) for path, text in new.items() if text is not None]
         if len(described) != 1:
             where = f"it is set up by {observed.manager}" if observed.manager else f"{len(described)} files in /etc/network describe it"
-            raise Invalid(
-                [
-                    f"{interface} cannot be put into a bridge from here, since {where}: make the bridge {name} with {interface} in it "
-                    f"and its addresses on it, as that wants it; a bridge that is there is left alone"
-                ]
-            )
+            mend = f"make the bridge {name} with {interface} in it and its addresses on it, as that wants it; a bridge that is there is left alone"
+            raise Invalid([f"{interface} cannot be put into a bridge from here, since {where}: {mend}"])
         (path, text), addresses = described[0], list(port.addresses)
         reason = f"the addresses of {interface} move to it; {self.revert_after} s later they move back if nobody has come back to this host"
         after = {"interface": interface, "addresses": addresses, "file": path}
@@ -301,7 +271,9 @@ class Provider:
         # The scripts of ifdown would take a bond or a VLAN away, with what else is on it; those of ifup take the slaves of a bond down that is there.
         down, flush = f"ifdown --force --no-scripts {dev}", f"{{ test ! -e /sys/class/net/{dev} || ip address flush dev {dev}; }}"
         up = f"if test -e /sys/class/net/{dev}; then ifup --force --no-scripts {dev}; else ifup --force {dev}; fi"
-        labels = [shlex.quote(label) for label in _labels(text, name)]  # eth0:1 becomes cloudbr0:1
+        # eth0:1 becomes cloudbr0:1
+        aliases = [words[1] for words in map(_words, stanzas(text)) if words[:1] == ["iface"] and len(words) > 1 and words[1].startswith(f"{name}:")]
+        labels = [shlex.quote(alias.partition(":")[2]) for alias in dict.fromkeys(aliases)]
         back = [f"ifdown --force {br}:{label}" for label in labels] + [f"ifdown --force {br}", f"ip link delete {br}", f"cp -p before {conf}"]
         back += [down, flush, up] + [f"ifup --force {dev}:{label}" for label in labels]
         forth = [f"cp -p after {conf}", flush, up, f"ifup --force {br}"] + [f"ifup --force {br}:{label}" for label in labels]
@@ -309,46 +281,29 @@ class Provider:
         for file, script in (("back", back), ("forth", forth)):
             lines = ["#!/bin/sh", "# Made by cephstack.cloud", f"cd {shlex.quote(folder)} || exit 1", *script, ""]
             files.write(os.path.join(folder, file), "\n".join(lines), 0o644, os.geteuid(), os.getegid())
-        run = ["systemd-run", "--quiet", "--collect"]
-        timer = [f"--unit={_unit(name)}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
-        _run([*run, *timer, "/bin/sh", f"{folder}/back"])
+        begin, unit = ["systemd-run", "--quiet", "--collect"], f"cephstack-bridge-{name}"
+        timer = [f"--unit={unit}", f"--on-active={self.revert_after}", "--timer-property=AccuracySec=1s"]
+        run([*begin, *timer, "/bin/sh", f"{folder}/back"])
         try:
             # In a unit of its own: it goes on where this process ends with its connection.
-            _run([*run, "--wait", f"--unit={_unit(name)}-forth", "/bin/sh", f"{folder}/forth"], self.revert_after)
+            run([*begin, "--wait", f"--unit={unit}-forth", "/bin/sh", f"{folder}/forth"], timeout=self.revert_after)
             link = self.observe().links.get(name, Link())
             if link.ports is None or interface not in link.ports or not set(addresses) <= set(link.addresses):
                 raise BridgeError(f"{name} did not come up with {interface} in it and {', '.join(addresses)} on it")
-        except (BridgeError, Unreachable, OSError) as error:
-            _run(["systemctl", "stop", _timer(name)])
-            _run([*run, "--wait", f"--unit={_unit(name)}-back", "/bin/sh", f"{folder}/back"], self.revert_after)
-            raise BridgeError(f"{error}; all is as it was (journalctl -u {_unit(name)}-forth)") from error
+        except Exception as error:
+            run(["systemctl", "stop", _timer(name)])
+            run([*begin, "--wait", f"--unit={unit}-back", "/bin/sh", f"{folder}/back"], timeout=self.revert_after)
+            raise BridgeError(f"{error}; all is as it was (journalctl -u {unit}-forth)") from error
         self._made.add(name)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared bridges with their ports and addresses."""
-        seen = {bridge.name: observed.links.get(bridge.name, Link()) for bridge in self.bridges}
-        return {
-            "bridges": [
-                {"name": name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": name not in observed.pending}
-                for name, link in seen.items()
-            ]
-        }
-
-
-def _unit(bridge: str) -> str:
-    return f"cephstack-bridge-{bridge}"
+        rows = []
+        for name, _interface in self.bridges:
+            link = observed.links.get(name, Link())
+            rows.append({"name": name, "ports": list(link.ports or ()), "addresses": list(link.addresses), "kept": name not in observed.pending})
+        return {"bridges": rows}
 
 
 def _timer(bridge: str) -> str:
-    return f"{_unit(bridge)}.timer"
-
-
-def _run(argv: t.Sequence[str], timeout: float = 60) -> str:
-    try:
-        done = process.complete(argv, timeout=timeout)
-    except process.CommandError as error:
-        late = f"{' '.join(argv)[:120]} did not end in {timeout:g} s"
-        raise BridgeError(late if error.code == process.LATE else f"{argv[0]} is not installed") from error
-    if done.code != 0:
-        raise BridgeError(f"{' '.join(argv)[:120]} failed ({done.code}): {(done.err or done.out).strip()[-300:]}")
-    return done.out
+    return f"cephstack-bridge-{bridge}.timer"

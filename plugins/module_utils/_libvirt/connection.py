@@ -25,8 +25,7 @@ class Host:
     """An open connection to libvirt. Use as a context manager; ``api`` is the virConnect itself, ``lib`` the module."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri
-        self.lib: t.Any = libvirt
+        self.uri, self.lib = uri, libvirt
         self.api: t.Any = None
 
     def __enter__(self) -> Host:
@@ -39,6 +38,5 @@ class Host:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self.api is not None:
-            self.api.close()
-            self.api = None
+        self.api.close()
+        self.api = None

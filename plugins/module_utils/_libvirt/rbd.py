@@ -1,11 +1,10 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ceph in a host's libvirt: the secrets that hold cephx keys, and the RBD storage pools that use them.
+"""Ceph in a host's libvirt: the secrets that hold cephx keys, and the RBD storage pools that use them. No volume is ever touched.
 
-A guest that runs has its own connection to Ceph and its own copy of the key, so nothing here touches it. A storage pool
-that is defined anew goes on with its old definition until it is started again; both are observed, and both are mended.
-No volume is ever touched.
+A guest that runs has its own connection to Ceph and its own copy of the key, so nothing here touches it. A storage pool that is defined anew goes on with its
+old definition until it is started again; both are observed, and both are mended.
 
 PRIVATE to the collection.
 """
@@ -15,7 +14,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import functools
 import re
 import typing as t
 import uuid as uuids
@@ -30,8 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 _INACTIVE = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class WantedSecret:
+class WantedSecret(t.NamedTuple):
     """entity: as Ceph writes it, client.x. key: as in a keyring; None where the secret is to be absent."""
 
     entity: str
@@ -40,13 +37,19 @@ class WantedSecret:
     key: t.Optional[Secret]
 
 
-@dataclasses.dataclass(frozen=True)
-class WantedPool:
+class WantedPool(t.NamedTuple):
     """name: libvirt's. definition: None where the pool is to be absent."""
 
     name: str
     definition: t.Optional[xml.RbdPool]
     autostart: bool = True
+
+
+class Wanted(t.NamedTuple):
+    """What was declared, each part once."""
+
+    secrets: t.Sequence[WantedSecret]
+    pools: t.Sequence[WantedPool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +58,7 @@ class SecretNow:
 
     definition: xml.CephSecret
     value: t.Optional[Secret]
-    handle: t.Any = dataclasses.field(default=None, compare=False, repr=False)
+    handle: t.Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,41 +71,35 @@ class PoolNow:
     autostart: bool
     definition: t.Optional[xml.RbdPool]
     live: t.Optional[xml.RbdPool]
-    handle: t.Any = dataclasses.field(default=None, compare=False, repr=False)
+    handle: t.Any
+
+    def remove(self) -> None:
+        if self.active:
+            self.handle.destroy()
+        self.handle.undefine()
 
 
-@dataclasses.dataclass(frozen=True)
-class Observed:
+class Observed(t.NamedTuple):
     """secrets by UUID, pools by name: all of the host."""
 
     secrets: t.Mapping[str, SecretNow]
     pools: t.Mapping[str, PoolNow]
 
 
-class Wanted(t.NamedTuple):
-    """What was declared, each part once."""
-
-    secrets: t.Sequence[WantedSecret]
-    pools: t.Sequence[WantedPool]
-
-
 def parse(
     fsid: str, mon_host: str, secrets: t.Sequence[t.Mapping[str, t.Any]], pools: t.Sequence[t.Mapping[str, t.Any]], may_lack_keys: bool = False
 ) -> Wanted:
     """Read a declaration. Raises Invalid with every problem found.
-
-    may_lack_keys: in a dry run the cluster may not have made a key yet. It is then taken for one that differs from what is there.
-    """
-    problems: list[str] = []
+    may_lack_keys: in a dry run the cluster may not have made a key yet. It is then taken for one that differs from what is there."""
     try:
         uuids.UUID(fsid)
     except ValueError:
         raise Invalid([f"not the fsid of a cluster: {fsid}"]) from None
+    problems: list[str] = []
     hosts: tuple[Address, ...] = ()
     try:
         hosts = parse_mon_host(mon_host)
-        if not hosts:
-            problems.append("no monitor is named in mon_host")
+        problems += [] if hosts else ["no monitor is named in mon_host"]
     except ValueError as error:
         problems.append(str(error))
     wanted_secrets = [_parse_secret(fsid, item, problems, may_lack_keys) for item in secrets]
@@ -117,41 +114,33 @@ def parse(
 
 def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[str, str]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
     """Return the secrets and pools (as parse takes them) that consumers need: a secret a client, a pool for each they may write.
-
-    A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER.
-    """
+    A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER."""
     secrets: dict[str, dict[str, t.Any]] = {}
     pools: dict[str, dict[str, t.Any]] = {}
     for consumer in consumers:
         client = client_of(consumer)
-        secrets.setdefault(client, {"client": client, "key": keys.get(client)})
-        for pool in consumer.get("pools") or ():
-            if pool.get("access", "rw") != "rw":
-                continue
-            name = pool["name"]
-            if name in pools and pools[name]["client"] != client:
-                name = f"{name}-{consumer['name']}"
-            pools[name] = {"name": name, "pool": pool["name"], "client": client}
+        secrets[client] = {"client": client, "key": keys.get(client)}
+        for pool in (pool["name"] for pool in consumer.get("pools") or () if pool.get("access", "rw") == "rw"):
+            name = f"{pool}-{consumer['name']}" if pool in pools and pools[pool]["client"] != client else pool
+            pools[name] = {"name": name, "pool": pool, "client": client}
     return list(secrets.values()), list(pools.values())
 
 
 def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], may_lack_key: bool) -> WantedSecret:
-    entity, key, absent = item["client"], item.get("key"), item.get("state") == "absent"
+    entity, key, absent, uuid = item["client"], item.get("key"), item.get("state") == "absent", item.get("uuid")
     if not re.fullmatch(r"client\.[^\s,:/]+", entity):
         problems.append(f"secret {entity}: not the name of a cephx client (client.NAME)")
     if not absent and not key and not may_lack_key:
         problems.append(f"secret {entity}: no key was given")
-    if key:
-        try:
-            key = base64.b64encode(base64.b64decode(key.strip(), validate=True)).decode()  # as it is read back
-        except (binascii.Error, ValueError):
-            problems.append(f"secret {entity}: its key is not one of Ceph's (base64)")
-    uuid = item.get("uuid") or secret_uuid(fsid, entity)
     try:
-        uuid = str(uuids.UUID(uuid))
+        key = base64.b64encode(base64.b64decode((key or "").strip(), validate=True)).decode()  # as it is read back
+    except (binascii.Error, ValueError):
+        problems.append(f"secret {entity}: its key is not one of Ceph's (base64)")
+    try:
+        uuid = str(uuids.UUID(uuid)) if uuid else secret_uuid(fsid, entity)
     except ValueError:
         problems.append(f"secret {entity}: not a UUID: {uuid}")
-    return WantedSecret(entity, uuid, f"{entity} of {fsid}", None if absent else Secret(key or ""))
+    return WantedSecret(entity, uuid or "", f"{entity} of {fsid}", None if absent else Secret(key or ""))
 
 
 def _parse_pool(hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], uuid_of: t.Mapping[str, str], problems: list[str]) -> WantedPool:
@@ -160,10 +149,8 @@ def _parse_pool(hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], uuid_of
         problems.append(f"pool {name!r}: not a name that libvirt takes")
     if item.get("state") == "absent":
         return WantedPool(name, None)
-    if not entity:
-        problems.append(f"pool {name}: its client is missing")
-    elif entity not in uuid_of:
-        problems.append(f"pool {name}: there is no secret for its client {entity}")
+    if entity not in uuid_of:
+        problems.append(f"pool {name}: there is no secret for its client {entity}" if entity else f"pool {name}: its client is missing")
     definition = xml.RbdPool(name, item.get("pool") or name, hosts, entity[len("client.") :], uuid_of.get(entity, ""))
     return WantedPool(name, definition, item.get("autostart", True))
 
@@ -214,19 +201,22 @@ class Provider:
                 users = [f"pool/{pool.name}" for pool in self.wanted.pools]
                 draft.ensure("secret", wanted.entity, {"uuid": wanted.uuid}, None, now.handle.undefine, needs=users)
             return
-        rival = next((other for other in observed.secrets.values() if other.definition.usage == wanted.usage and other.definition.uuid != wanted.uuid), None)
+        rivals = [uuid for uuid, other in observed.secrets.items() if other.definition.usage == wanted.usage and uuid != wanted.uuid]
         if now is not None and not now.definition.usage:
             draft.problem(f"secret {wanted.entity}: the UUID {wanted.uuid} is that of a secret of another kind")
-        elif rival is not None:
-            draft.problem(
-                f"secret {wanted.entity}: this host already has one for it with the UUID {rival.definition.uuid}, not {wanted.uuid}; "
-                f"remove it once no guest's definition names it"
-            )
+        elif rivals:
+            taken = f"this host already has one for it with the UUID {rivals[0]}, not {wanted.uuid}"
+            draft.problem(f"secret {wanted.entity}: {taken}; remove it once no guest's definition names it")
         definition = xml.CephSecret(wanted.uuid, wanted.usage)
         before = {**dataclasses.asdict(now.definition), "key": now.value} if now else None
 
         def apply() -> None:
-            self._set_secret(definition, key, now)
+            handle: t.Any = now.handle if now else None
+            if now is None or now.definition != definition:
+                if now is not None and (now.definition.private or now.definition.usage != definition.usage):
+                    handle.undefine()  # libvirt never makes a private secret readable again, nor renames one; who uses it names its UUID
+                handle = self._api.secretDefineXML(xml.write_secret(definition), 0)
+            handle.setValue(base64.b64decode(key.reveal()), 0)
             # The key is tried at once on the running pools that use it and are otherwise as declared.
             settled = {pool.name for pool in self.wanted.pools} - {change.name for change in draft.changes if change.kind == "pool"}
             for pool in observed.pools.values():
@@ -235,44 +225,33 @@ class Provider:
 
         draft.ensure("secret", wanted.entity, before, {**dataclasses.asdict(definition), "key": key}, apply)
 
-    def _set_secret(self, definition: xml.CephSecret, key: Secret, now: t.Optional[SecretNow]) -> None:
-        handle: t.Any = now.handle if now else None
-        if now is None or now.definition != definition:
-            if now is not None and (now.definition.private or now.definition.usage != definition.usage):
-                now.handle.undefine()  # libvirt never makes a private secret readable again, nor renames one; who uses it names its UUID
-            handle = self._api.secretDefineXML(xml.write_secret(definition), 0)
-        handle.setValue(base64.b64decode(key.reveal()), 0)
-
     def _plan_pool(self, wanted: WantedPool, now: t.Optional[PoolNow], draft: Draft) -> None:
-        before: t.Optional[dict[str, t.Any]] = None
-        if now is not None:
-            if now.definition is None:
-                draft.problem(f"pool {wanted.name}: this host already has a storage pool of this name, and it is not of type rbd")
-                return
-            before = {**_shown(now.definition), "autostart": now.autostart, "active": now.active}
-        if wanted.definition is None:
-            remove = functools.partial(_remove_pool, now) if now else None
-            draft.ensure("pool", wanted.name, before, None, remove, reason="only libvirt's entry goes, no image is touched")
+        name, definition, autostart = wanted
+        if now is not None and now.definition is None:
+            draft.problem(f"pool {name}: this host already has a storage pool of this name, and it is not of type rbd")
             return
-        after: dict[str, t.Any] = {**_shown(wanted.definition), "autostart": wanted.autostart, "active": True}
-        if now is not None and before == after and now.live is not None and now.live != wanted.definition:
-            left, right = differing(_shown(now.live), _shown(wanted.definition))
+        before = {**_shown(now.definition), "autostart": now.autostart, "active": now.active} if now and now.definition else None
+        if definition is None:
+            draft.ensure("pool", name, before, None, now.remove if now else None, reason="only libvirt's entry goes, no image is touched")
+            return
+        after: dict[str, t.Any] = {**_shown(definition), "autostart": autostart, "active": True}
+        if now is not None and before == after and now.live is not None and now.live != definition:
+            left, right = differing(_shown(now.live), _shown(definition))
             before, after = {"running with": left}, {"running with": right}
-        needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == wanted.definition.secret]
-        set_pool = functools.partial(self._set_pool, wanted.definition, wanted.autostart, now)
-        draft.ensure("pool", wanted.name, before, after, set_pool, needs=needs, reason="guests that run keep their disks" if now else "")
+        needs = [f"secret/{secret.entity}" for secret in self.wanted.secrets if secret.uuid == definition.secret]
 
-    def _set_pool(self, definition: xml.RbdPool, autostart: bool, now: t.Optional[PoolNow]) -> None:
-        handle: t.Any = now.handle if now else None
-        if now is None or now.definition != definition:
-            handle = self._api.storagePoolDefineXML(xml.write_pool(definition, now.uuid if now else None), 0)
-        if bool(handle.autostart()) != autostart:
-            handle.setAutostart(int(autostart))
-        if now is not None and now.active:
-            if now.live == definition:
-                return
-            handle.destroy()  # libvirt's word for stop
-        handle.create(0)
+        def apply() -> None:
+            handle: t.Any = now.handle if now else None
+            if now is None or now.definition != definition:
+                handle = self._api.storagePoolDefineXML(xml.write_pool(definition, now.uuid if now else None), 0)
+            if bool(handle.autostart()) != autostart:
+                handle.setAutostart(int(autostart))
+            if now is None or not now.active or now.live != definition:
+                if now is not None and now.active:
+                    handle.destroy()  # libvirt's word for stop
+                handle.create(0)
+
+        draft.ensure("pool", name, before, after, apply, needs=needs, reason="guests that run keep their disks" if now else "")
 
     @property
     def _api(self) -> t.Any:
@@ -283,11 +262,10 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the declared secrets (client, uuid) and pools (name, pool, active, autostart)."""
         pools = []
-        for pool in self.wanted.pools:
-            if pool.definition is not None:
-                now = observed.pools.get(pool.name)
-                state = {"active": now is not None and now.active, "autostart": now is not None and now.autostart}
-                pools.append({"name": pool.name, "pool": pool.definition.source, **state})
+        for name, definition, _autostart in self.wanted.pools:
+            if definition is not None:
+                now = observed.pools.get(name)
+                pools.append({"name": name, "pool": definition.source, "active": bool(now and now.active), "autostart": bool(now and now.autostart)})
         return {"secrets": [{"client": secret.entity, "uuid": secret.uuid} for secret in self.wanted.secrets if secret.key is not None], "pools": pools}
 
 
@@ -295,12 +273,6 @@ def _read_pool(handle: t.Any) -> PoolNow:
     active = bool(handle.isActive())
     definition, live = xml.read_pool(handle.XMLDesc(_INACTIVE)), xml.read_pool(handle.XMLDesc(0)) if active else None
     return PoolNow(handle.name(), handle.UUIDString(), active, bool(handle.autostart()), definition, live, handle)
-
-
-def _remove_pool(now: PoolNow) -> None:
-    if now.active:
-        now.handle.destroy()
-    now.handle.undefine()
 
 
 def _shown(definition: xml.RbdPool) -> dict[str, t.Any]:

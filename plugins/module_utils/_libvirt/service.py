@@ -1,15 +1,14 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's service on a host: what it and its guests' Ceph clients read, and a daemon that has read it.
-
-Guests that run go on while libvirt is restarted.
+"""libvirt's service on a host: what it and its guests' Ceph clients read, and a daemon that has read it. Guests that run go on while it is restarted.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import grp
@@ -27,11 +26,9 @@ UNIT = "libvirtd.service"
 # Those by which systemd listens for it. cloudstack-setup-agent masks them too, so nothing changes when it comes.
 SOCKETS = tuple(f"libvirtd{part}.socket" for part in ("", "-ro", "-admin", "-tls", "-tcp"))
 MASKS = "/etc/systemd/system"
-
 # Not below /run/ceph, which only the user ceph may enter.
 SOCKET_FOLDER = "/run/ceph-guests"
 LOG_FOLDER = "/var/log/ceph-guests"
-
 CEPH_CONF = "/etc/ceph/ceph.conf"
 TMPFILES = "/etc/tmpfiles.d/cephstack-guests.conf"
 DROP_IN = systemd.drop_in_path(UNIT)
@@ -41,17 +38,9 @@ LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
 # What CloudStack's agent knows of itself.
 AGENT = "/etc/cloudstack/agent/agent.properties"
 
-NO_CGROUPS = """# This host is a container that has no cgroup controllers it could write.
-cgroup_controllers = [ ]
-"""
-
+NO_CGROUPS = "# This host is a container that has no cgroup controllers it could write.\ncgroup_controllers = [ ]\n"
 # addHost switches TLS on and gives libvirt certificates; without these lines it would not start until then.
-BEFORE_CLOUDSTACK = """listen_tls = 0
-listen_tcp = 0
-tls_port = "16514"
-tcp_port = "16509"
-auth_tcp = "none"
-"""
+BEFORE_CLOUDSTACK = 'listen_tls = 0\nlisten_tcp = 0\ntls_port = "16514"\ntcp_port = "16509"\nauth_tcp = "none"\n'
 
 
 def is_registered(properties: t.Optional[str]) -> bool:
@@ -61,25 +50,17 @@ def is_registered(properties: t.Optional[str]) -> bool:
 
 def client_sections(clients: t.Iterable[str]) -> str:
     """ceph.conf's sections of the guests' clients: an admin socket ("ceph daemon SOCKET perf dump") and a log for each guest.
-
-    Only for them, so that the administrator's commands on this host leave no traces there.
-    """
+    Only for them, so that the administrator's commands on this host leave no traces there."""
     socket = f"{SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok"
     return "".join(f"[{client}]\nadmin_socket = {socket}\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n" for client in clients)
 
 
 def drop_in(cloudstack: bool) -> str:
-    """The unit's drop-in.
-
-    An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so
-    that they would be gone from then on, as after every other restart (a package's upgrade): hence the note of it is removed too.
-    For CloudStack it listens itself, instead of systemd's sockets, so that guests can move between hosts.
-    """
-    return f"""# Made by cephstack.cloud
-[Service]
-Environment=LIBVIRTD_ARGS={"--listen" if cloudstack else ""}
-ExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted
-"""
+    """The unit's drop-in. For CloudStack libvirt listens itself, instead of systemd's sockets, so that guests can move between hosts.
+    An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so that they would be gone from
+    then on, as after every other restart (a package's upgrade): hence the note of it is removed too."""
+    service = f"Environment=LIBVIRTD_ARGS={'--listen' if cloudstack else ''}\nExecStartPre=-/bin/rm -f /run/libvirt/storage/autostarted\n"
+    return f"# Made by cephstack.cloud\n[Service]\n{service}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,16 +75,30 @@ class Wanted:
 
     @property
     def folders(self) -> dict[str, str]:
-        """The folders of sockets and logs, as _folder returns them."""
+        """The folders of sockets and logs: mode, owner and group."""
         return {SOCKET_FOLDER: f"0770 {self.user} {self.group}", LOG_FOLDER: f"0750 {self.user} {self.group}"} if self.clients else {}
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
+class File:
+    """A file that is there. changed: when, in whole seconds since 1970, as systemd tells of starts; 0 where that is in the future."""
 
-    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then.
-    """
+    text: str
+    mode: str = "0644"
+    changed: int = 0
+
+
+class Socket(t.NamedTuple):
+    """A socket of systemd. changed: when it was masked, as of a file."""
+
+    masked: bool = False
+    listening: bool = False
+    changed: int = 0
+
+
+class Part(t.NamedTuple):
+    """What is wanted of one file. kind: all of it (file), a marked block of it (block), or one setting of it (setting).
+    text: None where it is not to be there. name: the block's or the setting's. top: where a new block goes. at_start: whether libvirt reads it only then."""
 
     kind: str
     path: str
@@ -123,33 +118,13 @@ class Part:
 
     def wanted(self) -> t.Optional[dict[str, str]]:
         """Return the same as it should be."""
-        if self.text is None:
-            return None
-        return {"text": self.text, "mode": "0644"} if self.kind == "file" else {"text": self.text}
+        return None if self.text is None else {"text": self.text, **({"mode": "0644"} if self.kind == "file" else {})}
 
     def put(self, text: str) -> str:
         """Return the file's text with it as it should be. Not for whole files."""
         if self.kind == "block":
             return config_files.put_block(text, self.name, self.text, self.top)
         return config_files.put_setting(text, self.name, self.text or "")
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A file that is there. changed: when, in whole seconds since 1970, as systemd tells of starts; 0 where that is in the future."""
-
-    text: str
-    mode: str = "0644"
-    changed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Socket:
-    """A socket of systemd. changed: when it was masked, as of a file."""
-
-    masked: bool = False
-    listening: bool = False
-    changed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,11 +141,11 @@ class Observed:
 
 def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     """Read a declaration. Raises Invalid with every problem."""
-    wanted = Wanted(tuple(dict.fromkeys(params["clients"])), params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
-    problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in wanted.clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
+    clients = tuple(dict.fromkeys(params["clients"]))
+    problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
     if problems:
         raise Invalid(problems)
-    return wanted
+    return Wanted(clients, params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
 
 
 def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
@@ -207,31 +182,21 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
-        registered = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT))
-        cgroups = cgroups_are_writable()
+        registered, cgroups = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT)), cgroups_are_writable()
         found = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
-        folders = {path: self._folder(path) for path in self.wanted.folders}
-        names = [UNIT, *(SOCKETS if self.wanted.cloudstack else ())]
-        units = systemd.show(names)
-        return Observed(
-            service=units[UNIT],
-            sockets={name: Socket(units[name].masked, units[name].active, files.changed(f"{self.root}{MASKS}/{name}")) for name in names[1:]},
-            files={path: file for path, file in found.items() if file},
-            folders={path: state for path, state in folders.items() if state},
-            cgroups=cgroups,
-            registered=registered,
-        )
+        folders = {}
+        for path in self.wanted.folders:
+            with contextlib.suppress(OSError):
+                seen = os.stat(self.root + path)
+                folders[path] = f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
+        units = systemd.show([UNIT, *(SOCKETS if self.wanted.cloudstack else ())])
+        service = units.pop(UNIT)
+        sockets = {name: Socket(unit.masked, unit.active, files.changed(f"{self.root}{MASKS}/{name}")) for name, unit in units.items()}
+        return Observed(service, sockets, {path: file for path, file in found.items() if file}, folders, cgroups, registered)
 
     def _file(self, path: str) -> t.Optional[File]:
         text = files.read(self.root + path, exact=True)
         return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", files.changed(self.root + path))
-
-    def _folder(self, path: str) -> str:
-        try:
-            seen = os.stat(self.root + path)
-        except OSError:
-            return ""
-        return f"{seen.st_mode & 0o7777:04o} {files.name_of(pwd.getpwuid, seen.st_uid)} {files.name_of(grp.getgrgid, seen.st_gid)}"
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where libvirt is not installed."""
@@ -244,26 +209,19 @@ class Provider:
         if self.wanted.folders:
             run = functools.partial(process.run, ["systemd-tmpfiles", "--create", TMPFILES], timeout=60)
             draft.ensure("folders", TMPFILES, observed.folders or None, self.wanted.folders, run, needs=[f"file/{TMPFILES}"])
-        draft.ensure(
-            "sockets",
-            UNIT,
-            {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()},
-            {name: {"masked": True, "listening": False} for name in observed.sockets},
-            update=lambda those: process.run(["systemctl", "mask", "--now", *those], timeout=180),
-        )
+        sockets = {name: {"masked": socket.masked, "listening": socket.listening} for name, socket in observed.sockets.items()}
+        masked = {name: {"masked": True, "listening": False} for name in sockets}
+        draft.ensure("sockets", UNIT, sockets, masked, update=lambda those: process.run(["systemctl", "mask", "--now", *those], timeout=180))
         # not those of permissions alone
         written = {change.name for change in draft.changes if change.after is None or change.kind == "sockets" or "text" in change.after}
-        self._plan_unit(observed, self._unread(wanted, observed, written), written, draft)
-        return draft.plan()
-
-    @staticmethod
-    def _plan_unit(observed: Observed, reasons: list[str], written: t.Container[str], draft: Draft) -> None:
-        service, reason = observed.service, "; ".join(reasons)
+        service, reasons = observed.service, self._unread(wanted, observed, written)
+        reason = "; ".join(reasons)
         before = {"enabled": service.enabled, "running": service.active, **({"restart": None} if reasons else {})}
         after = {"enabled": True, "running": True, **({"restart": reason} if reasons else {})}
         begin = functools.partial(_begin, service.stale or DROP_IN in written, bool(reasons), not (service.enabled and service.active))
         risk, needs = Risk.RESTART if reasons else Risk.NONE, [change.id for change in draft.changes]
         draft.ensure("unit", UNIT, before if service.installed else None, after, begin, needs=needs, risk=risk, reason=reason)
+        return draft.plan()
 
     @staticmethod
     def _unread(wanted: t.Iterable[Part], observed: Observed, written: t.Container[str]) -> list[str]:
@@ -276,9 +234,7 @@ class Provider:
             reasons.append("systemd stops listening for it")
         elif unread(observed.service, {name: socket.changed for name, socket in observed.sockets.items()}):
             reasons.append("systemd has stopped listening for it since its start")
-        if observed.service.stale and not reasons:
-            reasons.append("its unit changed")
-        return reasons
+        return reasons or (["its unit changed"] if observed.service.stale else [])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return what was found of the host."""
@@ -287,14 +243,13 @@ class Provider:
     def _put(self, part: Part) -> None:
         """Write a file; one of others keeps its owner and permissions."""
         path = os.path.realpath(self.root + part.path)
+        text = files.read(path, exact=True)
         if part.kind != "file":
-            text = files.read(path, exact=True)
             seen = None if text is None else os.stat(path)
-            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
-            files.write(path, part.put(text or ""), mode, uid, gid)
+            files.write(path, part.put(text or ""), *((seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)))
         elif part.text is None:
             os.unlink(path)
-        elif part.text == files.read(path, exact=True):
+        elif part.text == text:
             os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
         else:
             files.write(path, part.text, 0o644)

@@ -1,10 +1,9 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's XML for Ceph: secrets, RBD storage pools and the disk of a guest, written and read.
+"""libvirt's XML for Ceph: secrets, RBD storage pools and the disk of a guest, written and read. Pure.
 
-Pure: imports neither libvirt nor Ansible. Formats: https://libvirt.org/formatsecret.html, formatstorage.html,
-formatdomain.html.
+Formats: https://libvirt.org/formatsecret.html, formatstorage.html, formatdomain.html.
 
 PRIVATE to the collection.
 """
@@ -14,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 import xml.etree.ElementTree as ET
+from xml.sax.saxutils import escape
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, spelled
 
@@ -30,10 +30,7 @@ class CephSecret:
 
 @dataclasses.dataclass(frozen=True)
 class RbdPool:
-    """The definition of a storage pool of type rbd.
-
-    hosts: (address, port) of each monitor, sorted; port 0 means the usual ports.
-    """
+    """The definition of a storage pool of type rbd. hosts: (address, port) of each monitor, sorted; port 0 means the usual ports."""
 
     name: str
     source: str
@@ -42,40 +39,35 @@ class RbdPool:
     secret: str
 
 
+def _quoted(text: str) -> str:
+    """As XML writes it, within quotes too."""
+    return escape(text, {'"': "&quot;"})
+
+
+def _hosts(hosts: t.Iterable[Address]) -> str:
+    return "".join(f'<host name="{_quoted(host)}"' + (f' port="{port}" />' if port else " />") for host, port in hosts)
+
+
 def write_secret(secret: CephSecret) -> str:
     """Return the XML that defines a secret."""
-    root = ET.Element("secret", ephemeral=_yes(secret.ephemeral), private=_yes(secret.private))
-    ET.SubElement(root, "uuid").text = secret.uuid
-    usage = ET.SubElement(root, "usage", type="ceph")
-    ET.SubElement(usage, "name").text = secret.usage
-    return ET.tostring(root, encoding="unicode")
+    ephemeral, private = ("yes" if value else "no" for value in (secret.ephemeral, secret.private))
+    usage = f'<usage type="ceph"><name>{_quoted(secret.usage)}</name></usage>'
+    return f'<secret ephemeral="{ephemeral}" private="{private}"><uuid>{_quoted(secret.uuid)}</uuid>{usage}</secret>'
 
 
 def read_secret(xml: str) -> CephSecret:
     """Return the definition in a secret's XML. usage is "" where it is not of type ceph."""
     root = ET.fromstring(xml)
-    usage = root.find("usage")
-    is_ceph = usage is not None and usage.get("type") == "ceph"
-    return CephSecret(
-        uuid=root.findtext("uuid", "").lower(),
-        usage=root.findtext("usage/name", "") if is_ceph else "",
-        private=root.get("private") == "yes",
-        ephemeral=root.get("ephemeral") == "yes",
-    )
+    usage = root.findtext("usage[@type='ceph']/name", "")
+    return CephSecret(root.findtext("uuid", "").lower(), usage, root.get("private") == "yes", root.get("ephemeral") == "yes")
 
 
 def write_pool(pool: RbdPool, uuid: t.Optional[str] = None) -> str:
     """Return the XML that defines a pool. uuid: of the pool that it redefines."""
-    root = ET.Element("pool", type="rbd")
-    ET.SubElement(root, "name").text = pool.name
-    if uuid:
-        ET.SubElement(root, "uuid").text = uuid
-    source = ET.SubElement(root, "source")
-    ET.SubElement(source, "name").text = pool.source
-    _add_hosts(source, pool.hosts)
-    auth = ET.SubElement(source, "auth", type="ceph", username=pool.user)
-    ET.SubElement(auth, "secret", uuid=pool.secret)
-    return ET.tostring(root, encoding="unicode")
+    name, source, user, secret = map(_quoted, (pool.name, pool.source, pool.user, pool.secret))
+    auth = f'<auth type="ceph" username="{user}"><secret uuid="{secret}" /></auth>'
+    head = f"<name>{name}</name>" + (f"<uuid>{_quoted(uuid)}</uuid>" if uuid else "")
+    return f'<pool type="rbd">{head}<source><name>{source}</name>{_hosts(pool.hosts)}{auth}</source></pool>'
 
 
 def read_pool(xml: str) -> t.Optional[RbdPool]:
@@ -83,23 +75,15 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
     root = ET.fromstring(xml)
     if root.get("type") != "rbd":
         return None
-    auth = root.find("source/auth")
-    secret = root.find("source/auth/secret")
-    return RbdPool(
-        name=root.findtext("name", ""),
-        source=root.findtext("source/name", ""),
-        hosts=tuple(sorted((spelled(host.get("name", "")), int(host.get("port") or 0)) for host in root.iterfind("source/host"))),
-        user="" if auth is None else auth.get("username", ""),
-        secret="" if secret is None else secret.get("uuid", "").lower(),
-    )
+    hosts = sorted((spelled(host.get("name", "")), int(host.get("port") or 0)) for host in root.iterfind("source/host"))
+    user = next((auth.get("username", "") for auth in root.iterfind("source/auth")), "")
+    secret = next((secret.get("uuid", "") for secret in root.iterfind("source/auth/secret")), "")
+    return RbdPool(root.findtext("name", ""), root.findtext("source/name", ""), tuple(hosts), user, secret.lower())
 
 
-@dataclasses.dataclass(frozen=True)
-class Guest:
+class Guest(t.NamedTuple):
     """A throwaway guest: one disk on RBD, no network, nothing else that it doesn't need.
-
-    domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none.
-    """
+    domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none."""
 
     name: str
     uuid: str
@@ -115,42 +99,22 @@ class Guest:
 
 def write_guest(guest: Guest) -> str:
     """Return the XML of a domain that goes away by itself when it is powered off."""
-    root = ET.Element("domain", type=guest.domain_type)
-    ET.SubElement(root, "name").text = guest.name
-    ET.SubElement(root, "uuid").text = guest.uuid
-    ET.SubElement(root, "memory", unit="MiB").text = str(guest.memory)
-    ET.SubElement(root, "vcpu").text = "1"
-    system = ET.SubElement(root, "os")
-    ET.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
-    ET.SubElement(system, "boot", dev="hd")
-    features = ET.SubElement(root, "features")
-    ET.SubElement(features, "acpi")
-    if guest.domain_type == "kvm":
-        ET.SubElement(root, "cpu", mode="host-passthrough")
+    name, uuid, image, user, secret, console = map(_quoted, (guest.name, guest.uuid, f"{guest.pool}/{guest.image}", guest.user, guest.secret, guest.console))
     # An emulated kernel panics now and then: it starts again. No other one has a reason to.
-    again = "restart" if guest.domain_type == "qemu" else "destroy"
-    for event, action in (("on_poweroff", "destroy"), ("on_reboot", again), ("on_crash", "destroy")):
-        ET.SubElement(root, event).text = action
-    devices = ET.SubElement(root, "devices")
-    disk = ET.SubElement(devices, "disk", type="network", device="disk")
-    ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", discard="unmap")
-    auth = ET.SubElement(disk, "auth", username=guest.user)
-    ET.SubElement(auth, "secret", type="ceph", uuid=guest.secret)
-    source = ET.SubElement(disk, "source", protocol="rbd", name=f"{guest.pool}/{guest.image}")
-    _add_hosts(source, guest.hosts)
-    ET.SubElement(disk, "target", dev="vda", bus="virtio")
-    if guest.console:
-        serial = ET.SubElement(devices, "serial", type="file")
-        ET.SubElement(serial, "source", path=guest.console)
-        ET.SubElement(serial, "target", port="0")
-    ET.SubElement(devices, "memballoon", model="none")
-    return ET.tostring(root, encoding="unicode")
-
-
-def _add_hosts(source: ET.Element, hosts: t.Iterable[Address]) -> None:
-    for host, port in hosts:
-        ET.SubElement(source, "host", {"name": host, **({"port": str(port)} if port else {})})
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+    processor, again = ("", "restart") if guest.domain_type == "qemu" else ('<cpu mode="host-passthrough" />', "destroy")
+    serial = f'<serial type="file"><source path="{console}" /><target port="0" /></serial>' if console else ""
+    return f"""<domain type="{guest.domain_type}">
+  <name>{name}</name><uuid>{uuid}</uuid><memory unit="MiB">{guest.memory}</memory><vcpu>1</vcpu>
+  <os><type arch="x86_64" machine="q35">hvm</type><boot dev="hd" /></os>
+  <features><acpi /></features>{processor}
+  <on_poweroff>destroy</on_poweroff><on_reboot>{again}</on_reboot><on_crash>destroy</on_crash>
+  <devices>
+    <disk type="network" device="disk">
+      <driver name="qemu" type="raw" cache="none" discard="unmap" />
+      <auth username="{user}"><secret type="ceph" uuid="{secret}" /></auth>
+      <source protocol="rbd" name="{image}">{_hosts(guest.hosts)}</source>
+      <target dev="vda" bus="virtio" />
+    </disk>
+    {serial}<memballoon model="none" />
+  </devices>
+</domain>"""

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, files, hosts, network, surroundings, vms
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, hosts, network, surroundings, vms
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 
 AROUND = surroundings.Surroundings("http://m/debian", "http://m/debian-security", (), ("10.9.9.9",), "", (), ())
@@ -44,7 +44,7 @@ def bare(**more):
 def standing(made, **more):
     """Return what is found where all declared hosts are up."""
     lab = made.lab
-    names = files.names({host.name: host.address for host in lab.hosts})
+    names = surroundings.names({host.name: host.address for host in lab.hosts})
     marker = network.marker(network.rules(lab, ""))
     address = {"family": "inet", "local": "10.77.0.1", "prefixlen": 24}
     link = {"ifname": "br-lab", "ifalias": lab.alias, "flags": ["UP"], "addr_info": [address]}
@@ -201,7 +201,7 @@ def test_the_rules_tell_their_content():
 
 
 def test_the_files_of_a_machine_are_a_cpio_archive():
-    content = {"/etc/hosts": files.File("h\n", once=True), "/etc/ssh/key": files.File("secret", 0o600)}
+    content = {"/etc/hosts": surroundings.File("h\n", once=True), "/etc/ssh/key": surroundings.File("secret", 0o600)}
     found = dict(unpack(vms.archive(content)))
     assert found["lab/once/etc/hosts"] == (0o100644, b"h\n")
     assert found["lab/always/etc/ssh/key"] == (0o100600, b"secret")

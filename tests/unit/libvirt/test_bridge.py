@@ -289,7 +289,7 @@ def test_a_bond_that_is_there_is_not_taken_apart(tmp_path: t.Any, monkeypatch: p
             subprocess.run(argv[-2:], check=True, timeout=30)
         return ""
 
-    monkeypatch.setattr(bridge, "_run", run)
+    monkeypatch.setattr(bridge, "run", run)
     links = {"cloudbr0": Link(("lo",), addresses=("192.0.2.21/24",))}
     provider = Provider([Bridge("cloudbr0", "lo")], 90)
     monkeypatch.setattr(provider, "observe", lambda: observed(links))
