@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 EXTENT = 4 << 20
@@ -265,7 +266,9 @@ def plan(lvm, *declared, **options):
 
 
 def failures(made):
-    return [failure.message for failure in made.apply(1)]
+    """Apply one after the other: what LVM is asked has an order then."""
+    alone = Plan([dataclasses.replace(change, lane=Lane("one")) for change in made.changes])
+    return [failure.message for failure in alone.apply()]
 
 
 # -- what was there stays

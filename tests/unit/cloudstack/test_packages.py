@@ -87,7 +87,7 @@ def test_the_policy_of_a_run_that_was_killed_allows_everything_and_is_taken_away
     provider = Provider([], policy=str(policy))
     plan = provider.plan(Observed({}, left=True))
     assert [(change.kind, change.name, change.action) for change in plan.changes] == [("file", str(policy), "delete")]
-    assert plan.apply(1) == []
+    assert plan.apply() == []
     assert not policy.exists()
 
 

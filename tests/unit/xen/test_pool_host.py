@@ -76,7 +76,7 @@ class Host:
 
     def converge(self, *items: dict[str, t.Any], **options: t.Any) -> list[str]:
         plan = self.plan(*items, **options)
-        assert plan.apply(1) == []
+        assert plan.apply() == []
         assert not self.plan(*items, **options)
         return [change.id for change in plan.changes]
 
@@ -136,7 +136,7 @@ def test_no_secret_where_it_could_be_seen(host: Host) -> None:
     plan = host.plan(LVM, FILES)
     shown = json.dumps([plan.diff(), plan.rows()])
     assert OTHER not in shown and KEY not in shown and f"secret={HIDDEN}" in shown
-    assert plan.apply(1) == []
+    assert plan.apply() == []
     assert not any(KEY in script or OTHER in script for script in host.scripts)
 
 
@@ -225,7 +225,7 @@ def test_another_cluster(host: Host) -> None:
 
 
 def test_an_image_that_cannot_be_mapped(host: Host) -> None:
-    failures = host.plan({**LVM, "image": "xen/missing"}).apply(1)
+    failures = host.plan({**LVM, "image": "xen/missing"}).apply()
     assert len(failures) == 1
     assert failures[0].message.startswith("create mapping/xen/missing: rbd map xen/missing --id xen")
     assert failures[0].message.endswith("rbd: sysfs write failed")
