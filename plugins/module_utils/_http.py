@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -89,14 +90,6 @@ class Trust:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def names_of(self, host: str) -> t.Sequence[str]:
-        """The names that a host's certificate may be for. Who asks by a name trusts that name and no other."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return (host,)
-        return tuple(dict.fromkeys((*self.names, host)))
-
 
 class Server:
     """One HTTP server. Safe in threads: each has its own kept connection. Raises Invalid where its address or the trust is none.
@@ -163,7 +156,11 @@ class Server:
 
     def _connect(self) -> http.client.HTTPConnection:
         refusals = []
-        for name in self._trust.names_of(self._host):
+        names: t.Iterable[str] = (self._host,)
+        with contextlib.suppress(ValueError):  # who asks by a name trusts that name and no other
+            ipaddress.ip_address(self._host)
+            names = dict.fromkeys((*self._trust.names, self._host))
+        for name in names:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=min(_CONNECT_TIMEOUT, self._timeout))
             connection.default_port = self._usual
             connection.auto_open = 0  # a closed one is not opened again behind our back, with the wrong timeout

@@ -10,6 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
@@ -51,6 +52,8 @@ class Kind(t.NamedTuple):
     settle: t.Callable[[t.Any, Region, Draft], None] = lambda declared, region, draft: None
 
 
+_several = functools.partial(records, default=[])
+
 # The options of the module that declare something: those for several kinds at once, then the kinds.
 OPTIONS: dict[str, t.Any] = {
     "consumers": _consumers.CONSUMERS,
@@ -66,69 +69,59 @@ OPTIONS: dict[str, t.Any] = {
         default={},
     ),
     "settings": settings.SPEC,
-    "zones": records("Zones, and what they are made of.", zones.OPTIONS, default=[]),
-    "primary_storage": records(
+    "zones": _several("Zones, and what they are made of.", zones.OPTIONS),
+    "primary_storage": _several(
         "Pools of Ceph on which CloudStack keeps guests' volumes. A pool is known by its name within its zone.\n"
         "Where it is in Ceph comes from a consumer and from the cluster itself, so that no monitor, user or key is written twice. The same pool of "
         "Ceph under another name, or with its monitors in another order, is refused, since CloudStack would take it for another pool.\n"
         "CloudStack can change neither monitors nor pool of one that is there. Where they differ, it is an error.",
         primary_storage.OPTIONS,
-        default=[],
     ),
-    "image_stores": records(
+    "image_stores": _several(
         "Secondary storage, for templates, ISOs and backups of snapshots.\n"
         "A region has stores of NFS, one or more for each zone, or of S3, which are the whole region's; never of both.\n"
         "The server takes anything. A bucket is proven with its keys before it is registered; an NFS export is to be proven from the hosts, by "
         "M(cephstack.cloud.nfs_probe).",
         secondary_storage.IMAGE_OPTIONS,
-        default=[],
     ),
-    "staging_stores": records(
+    "staging_stores": _several(
         "NFS stores by which templates get from an S3 image store to a zone's hosts. A store is known by zone and URL.",
         secondary_storage.STAGING_OPTIONS,
-        default=[],
     ),
-    "object_stores": records(
+    "object_stores": _several(
         "Object gateways on which CloudStack makes buckets for its users.\n"
         "That its user of the gateways has the admin caps that it needs, V(users=*) and V(buckets=*), is proven before it is registered.",
         object_storage.OPTIONS,
-        default=[],
     ),
-    "buckets": records(
+    "buckets": _several(
         "Buckets that belong to the account whose API keys are used. Their keys are CloudStack's, and are never returned.",
         object_storage.BUCKET_OPTIONS,
-        default=[],
     ),
-    "disk_offerings": records(
+    "disk_offerings": _several(
         "What kinds of volumes users can make.\n"
         "CloudStack can change some of it in place. Where what differs cannot be changed, it is an error that says what to do.",
         offerings.DISK_OPTIONS,
-        default=[],
     ),
-    "service_offerings": records(
+    "service_offerings": _several(
         "What kinds of guests users can make.\n"
         "With neither O(service_offerings[].cpu_number) nor O(service_offerings[].memory), whoever makes a guest chooses them.",
         offerings.SERVICE_OPTIONS,
-        default=[],
     ),
-    "networks": records(
+    "networks": _several(
         "The administrator's networks of guests. What they are (L2, shared, isolated) is said by their network offering.\n"
         "A name is one network of its zone. Networks of other accounts and of projects are not looked at.",
         networks.OPTIONS,
-        default=[],
     ),
-    "templates": records(
+    "templates": _several(
         "Disks of which guests are made. A name is one template of its zone. Those of users are not looked at.\n"
         "What a template's file is cannot be changed later; where it differs, it is an error that says what to do.",
         templates.OPTIONS,
-        default=[],
     ),
-    "users": records(
+    "users": _several(
         "Users with API keys, each in an account.\n"
         "A user that is there keeps its password, and keys that are there are never made anew. They are not returned; "
         "M(cephstack.cloud.cloudstack_keys) reads those of one user.",
         users.OPTIONS,
-        default=[],
     ),
 }
 
