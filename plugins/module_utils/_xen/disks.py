@@ -67,7 +67,6 @@ GUEST_OPTIONS: dict[str, t.Any] = {
     "disks": records("Its disks on RBD.", DISK_OPTIONS, required=True),
 }
 
-
 Options = t.Mapping[str, t.Any]
 # Who else has an image open, by (client, pool/image).
 Users = t.Mapping[t.Tuple[str, str], t.Tuple[str, ...]]
@@ -85,25 +84,16 @@ class Disk(Image):
 
     @property
     def line(self) -> str:
-        """The disk as xl takes it (xl-disk-configuration(5)). The target comes last: xl takes all of the rest for it."""
-        access = f"vdev={self.device},access={'rw' if self.mode == 'w' else 'ro'}"
-        target = f"{self.name}:id={self.user}"
+        """The disk as xl takes it."""
+        access, target = f"vdev={self.device},access={'rw' if self.mode == 'w' else 'ro'}", f"{self.name}:id={self.user}"
         words = target + (":ro" if self.mode == "r" else "") + ("" if self.exclusive else ":shared")
-        lines = {
-            "krbd_script": f"{access},script=block-rbd,target={words}",
-            "krbd_static": f"phy:/dev/rbd/{self.name},{self.device},{self.mode}",
-            "rbd_nbd": f"phy:/dev/rbd-nbd/{self.name},{self.device},{self.mode}",
-            "tapdisk_aio": f"{access},backendtype=tap,format=raw,target=/dev/rbd/{self.name}",
-            "tapdisk_nbd": f"{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}",
-            "tapdisk_rbd": f"{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}:rbd",
-            "qdisk_rbd": f"format=raw,{access},backendtype=qdisk,target=rbd:{target}",
-        }
-        return lines[self.backend]
+        line = xen.BACKENDS[self.backend].line
+        return line.format(access=access, target=target, words=words, name=self.name, device=self.device, mode=self.mode)
 
     @property
     def mapping(self) -> t.Optional[Mapping]:
         """What must be mapped on the host before the guest can have it."""
-        way = xen.MAPPED.get(self.backend)
+        way = xen.BACKENDS[self.backend].mapped
         option = "ro" if self.mode == "r" else "exclusive" if self.exclusive else ""
         return Mapping(self.pool, self.image, self.client, way, option) if way else None
 
@@ -311,8 +301,7 @@ class Provider:
 
     def plan(self, observed: Observed) -> Plan:
         draft = Draft()
-        for problem in observed.problems:
-            draft.problem(problem)
+        draft.problems += observed.problems
         if observed.asked:
             draft.warn(f"whether the images are there was not asked: {observed.asked}")
         if self.wanted.mappings and not observed.seen.dom0:
@@ -356,7 +345,7 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         found: list[dict[str, t.Any]] = []
         for disk in self.wanted.disks:
-            way = xen.MAPPED.get(disk.backend, "krbd")  # a hotplug script maps by the kernel
+            way = xen.BACKENDS[disk.backend].mapped or "krbd"  # a hotplug script maps by the kernel
             now = observed.running.disk(disk.guest, disk.device)
             attached = now is not None and now.image == (disk.pool, disk.image)
             found.append({key: getattr(disk, key) for key in ("guest", "device", "pool", "image", "backend")})

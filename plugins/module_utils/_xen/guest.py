@@ -77,7 +77,7 @@ poweroff -f
 
 
 Disks = t.Sequence[xen_disks.Disk]
-# The first two sectors of each disk, by device, as librbd read them.
+# The first two sectors of each disk, by device.
 Sectors = t.Mapping[str, t.Tuple[bytes, bytes]]
 
 
@@ -230,7 +230,7 @@ def _sectors(opened: t.Mapping[str, Connection], disk: xen_disks.Disk) -> tuple[
 
 
 def _still_mapped(own: Disks) -> list[str]:
-    """The images that a hotplug script should have unmapped."""
+    """Those that a hotplug script should have unmapped."""
     mapped = mappings.krbd_mapped()
     return [f"{disk.name} ({mapped[disk.name].device})" for disk in own if disk.mapping is None and disk.name in mapped]
 

@@ -21,22 +21,34 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.process impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
 
-# What gives a guest its disk.
-#   krbd_script, krbd_static: the kernel's RBD client, mapped by a hotplug script when the guest starts, or when the host boots
-#   rbd_nbd:                  librbd behind a kernel NBD device, mapped when the host boots
-#   tapdisk_nbd, tapdisk_aio: tapdisk, over librbd in qemu-nbd, or over the kernel's client
-#   qdisk_rbd, tapdisk_rbd:   QEMU's, or tapdisk's, own RBD driver
-BACKENDS = ("krbd_script", "krbd_static", "rbd_nbd", "tapdisk_nbd", "tapdisk_aio", "qdisk_rbd", "tapdisk_rbd")
-TAP_BACKENDS = ("tapdisk_nbd", "tapdisk_aio", "tapdisk_rbd")
-# Those whose images are mapped on the host, whether a guest runs or not, and by which client.
-MAPPED = {"krbd_static": "krbd", "tapdisk_aio": "krbd", "rbd_nbd": "nbd"}
 
-# Programs of Ceph, and drivers of the kernel that a backend needs.
-_NEEDS = {
-    **dict.fromkeys(("krbd_script", "krbd_static"), (["rbd"], ["rbd", "xen-blkback"])),
-    "rbd_nbd": (["rbd-nbd"], ["nbd", "xen-blkback"]),
-    "tapdisk_aio": (["rbd"], ["rbd"]),
+class Backend(t.NamedTuple):
+    """What gives a guest its disk. mapped: by which client its images are mapped on the host, whether a guest runs or not; "" where they are not.
+
+    line: as xl takes it (xl-disk-configuration(5)): all of the rest is the target. own: what of Seen says why it can't be used.
+    """
+
+    line: str
+    programs: t.Sequence[str] = ()
+    drivers: t.Sequence[str] = ()
+    mapped: str = ""
+    own: str = ""
+
+
+BACKENDS = {
+    # the kernel's RBD client, mapped by a hotplug script when the guest starts, or when the host boots
+    "krbd_script": Backend("{access},script=block-rbd,target={words}", ["rbd"], ["rbd", "xen-blkback"]),
+    "krbd_static": Backend("phy:/dev/rbd/{name},{device},{mode}", ["rbd"], ["rbd", "xen-blkback"], "krbd"),
+    # librbd behind a kernel NBD device, mapped when the host boots
+    "rbd_nbd": Backend("phy:/dev/rbd-nbd/{name},{device},{mode}", ["rbd-nbd"], ["nbd", "xen-blkback"], "nbd"),
+    # tapdisk, over librbd in qemu-nbd, or over the kernel's client
+    "tapdisk_nbd": Backend("{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}", own="qemu_nbd"),
+    "tapdisk_aio": Backend("{access},backendtype=tap,format=raw,target=/dev/rbd/{name}", ["rbd"], ["rbd"], "krbd"),
+    # QEMU's, or tapdisk's, own RBD driver
+    "qdisk_rbd": Backend("format=raw,{access},backendtype=qdisk,target=rbd:{target}", own="qdisk"),
+    "tapdisk_rbd": Backend("{access},script=block-tap-rbd,backendtype=tap,format=raw,target={words}:rbd", own="tapdisk_rbd"),
 }
+TAP_BACKENDS = [name for name, backend in BACKENDS.items() if "backendtype=tap" in backend.line]
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
 TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
@@ -73,17 +85,16 @@ class Seen:
 
 def reasons(seen: Seen, backend: str) -> list[str]:
     """Return why a host can't serve disks through a backend, even once it runs Xen. Empty where it can."""
-    programs, drivers = _NEEDS.get(backend, ((), ()))
-    found = [f"the program {program} is not installed" for program in programs if program not in seen.programs]
-    found += [f"the running kernel has no module {driver}" for driver in drivers if not seen.drivers.get(driver)]
+    needs = BACKENDS[backend]
+    found = [f"the program {program} is not installed" for program in needs.programs if program not in seen.programs]
+    found += [f"the running kernel has no module {driver}" for driver in needs.drivers if not seen.drivers.get(driver)]
     if backend in TAP_BACKENDS:
         if seen.version and seen.version < TAP_SINCE:
             found.insert(0, "Xen {}.{} refuses disks of tapdisk (xl: blktap not available): they need Xen 4.20".format(*seen.version))
         found += filter(None, (seen.tap_ctl, seen.tapback))
         if seen.dom0 and not found and seen.libxl:
             found.append(seen.libxl)
-    own = {"tapdisk_nbd": seen.qemu_nbd, "tapdisk_rbd": seen.tapdisk_rbd, "qdisk_rbd": seen.qdisk}.get(backend)
-    return [*found, own] if own else found
+    return [*found, *filter(None, [needs.own and getattr(seen, needs.own)])]
 
 
 def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
@@ -192,7 +203,7 @@ def _libxl() -> str:
 
 
 def _tapdisk_rbd() -> str:
-    """tapdisk as released has no such driver; then it says EINVAL. One that has it must say that this image is not there."""
+    """tapdisk as released has no such driver, and says EINVAL. One that has it must say that this image is not there."""
     said = _refusal(["tap-ctl", "create", "-a", "rbd:cephstack-probe/none"])
     if said is None:
         return "this tapdisk opened an RBD image that is not there"

@@ -71,10 +71,7 @@ class Mapped:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is on the host. rbdmap: its text. The others by pool/image.
-
-    confs: the texts of those of rbd-nbd's units. enabled: whether the unit starts at boot. krbd, nbd: what is mapped.
-    """
+    """rbdmap: its text. By pool/image: confs: the texts for rbd-nbd's units. enabled: whether the unit starts at boot. krbd, nbd: what is mapped."""
 
     rbdmap: str = ""
     confs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -164,10 +161,7 @@ def parse_nbd(text: str) -> dict[str, Mapped]:
 
 
 def plan(draft: Draft, wanted: t.Mapping[str, Mapping], observed: Observed, running: xenstore.Running, dom0: bool, prune: bool) -> None:
-    """Compare what is mapped with what was declared.
-
-    wanted: by pool/image. dom0: whether anything is mapped before the next boot. prune: whether what is no longer declared goes.
-    """
+    """wanted: by pool/image. dom0: whether anything is mapped before the next boot. prune: whether what is no longer declared goes."""
     ours, foreign = rbdmap_entries(observed.rbdmap)
     entries: dict[str, t.Mapping[str, str]] = {"krbd": ours, "nbd": observed.confs}
     declared = {(one.way, name) for name, one in wanted.items()}

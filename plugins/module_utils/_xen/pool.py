@@ -233,7 +233,6 @@ class Provider:
         return tuple(re.findall(r"<UUID>\s*([0-9a-f-]{36})\s*</UUID>", str(text)))
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid where hosts are not those of the pool, or a name is something else's."""
         draft = Draft()
         if self.hosts:
             self._check_hosts(observed, draft)
@@ -248,7 +247,11 @@ class Provider:
                 (self._plan_update if wanted.present else self._plan_removal)(wanted, there[0], observed, draft)
             elif wanted.present:
                 self._plan_creation(wanted, observed, draft)
-        self._plan_default(observed, draft)
+        default = next((item.name for item in self.wanted if item.default and item.present), None)
+        if default and observed.default not in observed.named(default):
+            now = observed.repositories.get(observed.default, {}).get("name_label")
+            apply = functools.partial(self._make_default, default, observed)
+            draft.ensure("pool", "default", {"repository": now}, {"repository": default}, apply, needs=[f"sr/{default}"])
         # xapi formats and plugs one repository after the other anyway.
         return draft.plan(Lane("session"))
 
@@ -354,18 +357,10 @@ class Provider:
         reason = "the repository is taken off the storage" if wanted.destroy else forgets
         draft.ensure("sr", wanted.name, {"uuid": record["uuid"], "type": record["type"], "disks": disks}, None, apply, risk=Risk.LOSS, reason=reason)
 
-    def _plan_default(self, observed: Observed, draft: Draft) -> None:
-        wanted = next((item.name for item in self.wanted if item.default and item.present), None)
-        if wanted is None or observed.default in observed.named(wanted):
-            return
-
-        def apply() -> None:
-            (pool,) = self.session.records("pool")
-            (reference,) = self.session.call("SR.get_by_name_label", wanted)
-            self._do("pool.set_default_SR", observed, pool, reference)
-
-        now = observed.repositories.get(observed.default, {}).get("name_label")
-        draft.ensure("pool", "default", {"repository": now}, {"repository": wanted}, apply, needs=[f"sr/{wanted}"])
+    def _make_default(self, name: str, observed: Observed) -> None:
+        (pool,) = self.session.records("pool")
+        (reference,) = self.session.call("SR.get_by_name_label", name)
+        self._do("pool.set_default_SR", observed, pool, reference)
 
     def _create(self, wanted: Repository, observed: Observed) -> None:
         config, plugged = dict(wanted.config), dict[str, str]()

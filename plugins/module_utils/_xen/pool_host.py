@@ -149,7 +149,7 @@ class Provider:
         self.dropped = [path for path in dropped if path not in self.secrets]
 
     def observe(self) -> Observed:
-        """Read all of it in one go. Raises Unreachable where the host doesn't say everything."""
+        """Read all of it in one go. Raises Unreachable where the host doesn't say everything, Invalid where something is no file."""
         asked = ((CONF, RBDMAP, *LVM), [*self.secrets, *self.dropped], map(device, [*self.images, *self.leaving]))
         words = [" ".join(f"{self.root}{path}" for path in paths) for paths in asked]
         code, out, err = self.run(_script(_READ, *words, " ".join(sorted(self.tools))), b"")
@@ -169,7 +169,6 @@ class Provider:
         return Observed(texts, secrets, devices, frozenset(said["tool"]), "".join(said["service"].get("rbdmap", ())))
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare. Raises Invalid where the host lacks what this can't give it."""
         draft = Draft()
         if self.tools:
             self._check(observed, draft)
