@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, said, text
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, present, text
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.hosts import HYPERVISORS
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
@@ -97,12 +97,9 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
         url, direct = item.get("url") or "", item["direct_download"] and item["hypervisor"] != "kvm"
         scheme, host = urlsplit(url)[:2]
         wrong = url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host)
-        found += said(
-            here,
-            (not url, "url is missing: say where the file is"),
-            (wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)"),
-            (direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage"),
-        )
+        here.refuse(not url, "url is missing: say where the file is")
+        here.refuse(wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)")
+        here.refuse(direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage")
         try:
             _sum(item)
         except ValueError as error:
@@ -121,7 +118,7 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             except OSError as error:
                 draft.warn(f"{here}: the file could not be compared with its checksum, for {url} cannot be read from here: {error}")
                 continue
-            draft.refuse(here, (found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file"))
+            here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file")
 
 
 def download_sum(url: str, algorithm: str) -> str:
@@ -205,7 +202,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
     draft.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
@@ -219,7 +216,7 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     left, right = differing(living, wanted)
     differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
     remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
-    if draft.refuse(here, (differs, f"{differs}. A template's file cannot be changed: {remedy}")):
+    if here.refuse(differs, f"{differs}. A template's file cannot be changed: {remedy}"):
         return
     known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
     before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
