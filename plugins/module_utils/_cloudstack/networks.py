@@ -84,12 +84,10 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
     zones = draft.zone_names(region)
-    for here, item, row in draft.each(
-        "networks", map(normal, declared), region, delete, lambda item, here: draft.owned("networks", item, _ACCOUNTS, region, here)
-    ):
-        if item["zone"] not in zones:
-            draft.problem(f"{here}: there is no zone {item['zone']}")
-        elif row is not None:
+    for here, item, row in draft.each("networks", map(normal, declared), region, delete, lambda one, at: draft.owned("networks", one, _ACCOUNTS, region, at)):
+        if here.refuse(item["zone"] not in zones, f"there is no zone {item['zone']}"):
+            continue
+        if row is not None:
             _plan_living(here, item, row, region, draft)
         else:
             if not region.empty:

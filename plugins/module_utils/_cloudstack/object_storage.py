@@ -112,8 +112,7 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     urls: dict[str, str] = {}
     for here, item in present(declared, where, found):
         check_keys(here, item)
-        if not item.get("url"):
-            found.append(f"{here}: url is missing: http://HOST:PORT of a gateway, or of what stands before them")
+        if here.refuse(not item.get("url"), "url is missing: http://HOST:PORT of a gateway, or of what stands before them"):
             continue
         parts, shown = urllib.parse.urlsplit(item["url"]), without_user(item["url"])
         try:

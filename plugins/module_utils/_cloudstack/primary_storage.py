@@ -121,8 +121,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         if source is None:
             continue
         zone, name = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
-        if (zone, name) != (item["zone"], item["name"]):
-            draft.problem(f"{here}: the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
+        again = (zone, name) != (item["zone"], item["name"])
+        here.refuse(again, f"the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
         waits = _check_twins(here, item, source, row, region, draft, leaving)
         if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
             draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
@@ -170,11 +170,9 @@ def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
     who, data_pool, ceph = f"the consumer {item['consumer']}", item.get("data_pool"), draft.declaration.get("ceph") or {}
     consumer = _named(draft.declaration.get("consumers"), item["consumer"])
-    if not consumer:
-        draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
+    if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
         return None
-    if consumer.get("kind") != "cloudstack":
-        draft.problem(f"{here}: {who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
+    if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
     access = {pool["name"]: pool.get("access") or "rw" for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
@@ -182,14 +180,12 @@ def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional
     choice = [name for name in access if name not in data]
     pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
     client = _consumers.client_of(consumer)
-    wrong = [
-        here.refuse(not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"),
-        here.refuse(pool and pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"),
-        here.refuse(not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}"),
-        here.refuse(pool and not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}"),
-    ]
-    if any(wrong):
+    if here.refuse(not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"):
         return None
+    if here.refuse(pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"):
+        return None
+    here.refuse(not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}")
+    here.refuse(not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}")
     here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools")
     pools = None if region.empty else ceph.get("pools")
     for name in filter(None, (pool, data_pool)):
@@ -204,17 +200,16 @@ def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional
         return None
 
 
-def _key(here: str, client: str, draft: Draft) -> str:
+def _key(here: Place, client: str, draft: Draft) -> str:
     """The key of a client. One that is not there, or is none, is a problem."""
     key = str(((draft.declaration.get("ceph") or {}).get("keys") or {}).get(client) or "")
     try:
         decoded = base64.b64decode(key.strip(), validate=True)
     except ValueError:
         decoded = b""
-    if not key:
-        draft.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
-    elif len(decoded) < 12:  # type, time of making and length come before the key itself
-        draft.problem(f"{here}: what was given as the key of {client} is no cephx key")
+    here.refuse(not key, f"Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
+    # Type, time of making and length come before the key itself.
+    here.refuse(key and len(decoded) < 12, f"what was given as the key of {client} is no cephx key")
     return key
 
 
@@ -250,7 +245,7 @@ def _sent(values: Item) -> dict[str, t.Any]:
     return {**tags, **mapped("details", {**data_pool, **values.get("details", {})})}
 
 
-def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+def _create(here: Place, item: Item, source: Source, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
     key = "" if region.empty else _key(here, source.client, draft)
     zone, scope, wanted = item["zone"], item["scope"], _wanted(item)
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
@@ -311,19 +306,14 @@ def _update(here: Place, item: Item, source: Source, row: Row, region: Region, d
     now, living = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
     knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (living, now, living - now, now - living))
     others, unfinished = hosts not in (None, "Any", hypervisor), state not in ("Up", "Disabled", *_MAINTENANCE)
-    wrong = [
-        here.refuse(pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}"),
-        here.refuse(scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again"),
-        here.refuse(scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}"),
-        here.refuse(scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}"),
-        here.refuse(
-            strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it its monitor there back, or: {again}"
-        ),
-        here.refuse(unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"),
-    ]
-    if any(wrong):
+    if here.refuse(unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"):
         return
-    if lacks:
+    here.refuse(pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}")
+    here.refuse(scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again")
+    here.refuse(scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}")
+    here.refuse(scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}")
+    here.refuse(strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it that one back, or: {again}")
+    if lacks and not strangers:
         draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
     if state in _MAINTENANCE:
         draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")

@@ -139,8 +139,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
 
     zones = draft.zone_names(region)
     for here, item, row in draft.each("templates", declared, region, delete, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
-        if item["zone"] not in zones:
-            draft.problem(f"{here}: there is no zone {item['zone']}")
+        if here.refuse(item["zone"] not in zones, f"there is no zone {item['zone']}"):
             continue
         _check_storage(here, item, region, draft)
         if row is not None:
