@@ -11,7 +11,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address, netmask, normal, parse_range, vlans_or_none
@@ -39,17 +38,10 @@ OPTIONS: dict[str, t.Any] = {
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
 
 _ACCOUNTS = (None, "admin")  # that of root admins; a shared network has none
-# option: (key of a list, parameter, whether updateNetwork changes it)
-_FIELDS = {
-    "offering": ("networkofferingname", "", False),
-    "display_text": ("displaytext", "displaytext", True),
-    "vlan": ("vlan", "vlan", False),
-    "gateway": ("gateway", "gateway", False),
-    "netmask": ("netmask", "netmask", False),
-    "domain_suffix": ("networkdomain", "networkdomain", True),
-    "dns1": ("dns1", "dns1", True),
-    "dns2": ("dns2", "dns2", True),
-}
+# Options, and what the server calls them: in a list and as a parameter, but for the offering, which is given by its id.
+_CHANGED = {"display_text": "displaytext", "domain_suffix": "networkdomain", "dns1": "dns1", "dns2": "dns2"}
+_SENT = {**_CHANGED, "vlan": "vlan", "gateway": "gateway", "netmask": "netmask"}
+_FIELDS = {"offering": "networkofferingname", **_SENT}
 _ADDRESSES = ("gateway", "netmask", "start", "end")
 
 
@@ -69,17 +61,14 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
             here.refuse(item.get(key) and address(item[key]) is None, f"{key}: '{item.get(key)}' is no IPv4 address")
         if ranged and not missing:
             parse_range(item, here, found)
-        elif placed and not ranged:
-            try:
-                ipaddress.IPv4Network(f"{item.get('gateway')}/{netmask(item.get('netmask')) or '?'}", strict=False)
-            except ValueError:
-                found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
+        alone = placed and not ranged and (address(item.get("gateway")) is None or netmask(item.get("netmask")) is None)
+        here.refuse(alone, "gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
     return found
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     def delete(item: Item, row: Row) -> None:
-        before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
+        before = {option: row[key] for option, key in _FIELDS.items() if row.get(key)}
         name, reason = f"{item['zone']}/{item['name']}", "its addresses, rules and router go with it; the server refuses while guests are on it"
         draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
@@ -127,7 +116,7 @@ def _check_new(here: Place, item: Item, region: Region, draft: Draft) -> None:
 
 def _create(region: Region, item: Item) -> None:
     zone_id = region.id("zones", item["zone"])
-    params = {parameter: item[option] for option, (_key, parameter, _changes) in _FIELDS.items() if parameter and item.get(option)}
+    params = {parameter: item[option] for option, parameter in _SENT.items() if item.get(option)}
     if item.get("physical_network"):
         params["physicalnetworkid"] = region.id("physical_networks", item["physical_network"], zoneid=zone_id)
     params.update(networkofferingid=region.id("network_offerings", item["offering"]), startip=item.get("start"), endip=item.get("end"))
@@ -137,9 +126,9 @@ def _create(region: Region, item: Item) -> None:
 
 def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
-    before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
+    before = {option: row.get(key) for option, key in _FIELDS.items()}
     left, right = differing(normal(before), after)
-    differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if not _FIELDS[option][2]]
+    differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if option not in _CHANGED]
     ranges = sorted(f"{one.get('startip')}-{one.get('endip')}" for one in of(region, "vlan_ranges", row, "networkid"))
     wanted = f"{item.get('start')}-{item.get('end')}"
     if item.get("start") and wanted not in ranges:
@@ -150,5 +139,5 @@ def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft
     remedy = "declare it as it is, or declare another network, move the guests, and take this one away (state: absent)"
     if here.refuse(differs, f"{'; '.join(differs)}. That cannot be changed while guests use it: {remedy}"):
         return
-    params = {_FIELDS[option][1]: value for option, value in right.items()}
+    params = {_CHANGED[option]: value for option, value in right.items()}
     draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))

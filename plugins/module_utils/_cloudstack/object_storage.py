@@ -154,15 +154,13 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         others = [other["name"] for other in region.rows("object_stores") if location(other.get("url")) == location(item["url"])]
         twins = ", ".join(other for other in others if other not in (item["name"], *leaving))
         here.refuse(twins, f"{item['url']} is registered as {twins} already: declare it by that name")
-        if row is not None and row.get("providername") != "Ceph":
-            draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
-        else:
-            _plan_store(here, item, row, region, draft, [f"object_store/{other}" for other in others if other in leaving])
+        _plan_store(here, item, row, region, draft, [f"object_store/{other}" for other in others if other in leaving])
 
 
 def _plan_store(here: Place, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
     name, url, size = item["name"], item["url"], {"size": item["size"]} if item.get("size") else {}
     if row is not None:
+        here.refuse(row.get("providername") != "Ceph", f"the object store of that name is one of {row.get('providername')}: use another name")
         living = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
         wanted = size if location(row.get("url")) == location(url) else {"url": url, **size}  # the same gateway in other words stays as it is
         draft.ensure("object_store", name, living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
@@ -199,9 +197,8 @@ def plan_buckets(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
 
     there = {item["name"] for item in draft.declaration.get("object_stores") or () if item["state"] == "present"}
     for here, item, row in draft.each("buckets", declared, region, delete):
-        if item["object_store"] not in there and region.find("object_stores", item["object_store"]) is None:
-            draft.problem(f"{here}: there is no object store {item['object_store']}, and none is declared")
-        else:
+        known = item["object_store"] in there or region.find("object_stores", item["object_store"])
+        if not here.refuse(not known, f"there is no object store {item['object_store']}, and none is declared"):
             _plan_bucket(here, item, row, region, draft)
 
 

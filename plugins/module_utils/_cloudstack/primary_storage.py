@@ -249,11 +249,15 @@ def _create(here: Place, item: Item, source: Source, region: Region, draft: Draf
     key = "" if region.empty else _key(here, source.client, draft)
     zone, scope, wanted = item["zone"], item["scope"], _wanted(item)
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
-    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key), "scope": scope}
+    after: dict[str, t.Any] = {
+        "pool": source.pool,
+        "client": source.client,
+        "key": Secret(key),
+        "scope": scope,
+        **({"port": source.port} if source.port else {}),
+    }
     if source.monitors:
         after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
-    if source.port:
-        after["port"] = source.port
     if scope == "cluster":
         after.update(pod=item["pod"], cluster=item["cluster"])
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}

@@ -63,9 +63,8 @@ _PROVIDERS = {"nfs": "NFS", "s3": "S3"}
 _SIGNERS = {"v2": "S3SignerType", "v4": "AWSS3V4SignerType"}
 _NFS = re.compile(r"nfs://(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.\-]+)(?::\d+)?/[^\s?#]+")
 S3_STATE = (
-    "image_stores: S3 as secondary storage is not in good order in CloudStack 4.22: on a new zone the template of the system virtual machines does not get "
-    "there (apache/cloudstack 9002), the secondary-storage virtual machine does not start (10517), and its maintainers recommend against it. "
-    "Each zone needs an NFS staging store besides. NFS over CephFS works, and buckets for users need no image store at all (object_stores)"
+    "image_stores: S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), and its maintainers recommend against "
+    "it. Each zone needs an NFS staging store besides. NFS over CephFS works, and buckets for users need no image store at all (object_stores)"
 )
 
 

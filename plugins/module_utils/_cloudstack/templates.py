@@ -63,17 +63,12 @@ _COMPRESSED = (".gz", ".bz2", ".zip")
 _ACCOUNTS = ("admin", "system")  # whose templates are the administrator's
 _PATIENCE = 90  # seconds for a host to come back, without which nobody can look at an address
 _CHUNK = 1 << 20
-# option: (key of a list, parameter of updateTemplate)
-_OWN = {
-    "display_text": ("displaytext", "displaytext"),
-    "os_type": ("ostypename", "ostypeid"),
-    "password_enabled": ("passwordenabled", "passwordenabled"),
-    "requires_hvm": ("requireshvm", "requireshvm"),
-    "dynamically_scalable": ("isdynamicallyscalable", "isdynamicallyscalable"),
-}
-_PERMISSIONS = {"public": ("ispublic", "ispublic"), "featured": ("isfeatured", "isfeatured"), "extractable": ("isextractable", "isextractable")}
+# Options, and what the server calls them: in a list and as a parameter, but for the type of operating system, which is given by its id.
+_OS = {"os_type": "ostypename"}
+_OWN = {"display_text": "displaytext", "password_enabled": "passwordenabled", "requires_hvm": "requireshvm", "dynamically_scalable": "isdynamicallyscalable"}
+_PERMISSIONS = {"public": "ispublic", "featured": "isfeatured", "extractable": "isextractable"}
 _FIXED = {"url": "url", "format": "format", "hypervisor": "hypervisor", "direct_download": "directdownload"}
-_CHANGED = {**_OWN, **_PERMISSIONS}
+_CHANGED = {**_OS, **_OWN, **_PERMISSIONS}
 
 
 def checksum(given: str) -> tuple[str, str]:
@@ -115,10 +110,9 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             algorithm, wanted = checksum(item["checksum"])
             try:
                 found = download_sum(url, algorithm)
+                here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file")
             except OSError as error:
                 draft.warn(f"{here}: the file could not be compared with its checksum, for {url} cannot be read from here: {error}")
-                continue
-            here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file")
 
 
 def download_sum(url: str, algorithm: str) -> str:
@@ -145,7 +139,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         if row is not None:
             _plan_living(here, item, row, region, draft)
             continue
-        _check_os(here, item["os_type"], region, draft)
+        _check_os(here, item["os_type"], region)
         # A direct download is registered through a host, and a template of a hypervisor that has no host is in no list of the server (seen).
         hypervisor, place = HYPERVISORS[item["hypervisor"]], [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
         clusters = [cluster for zone in place for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
@@ -173,11 +167,10 @@ def _os_types(region: Region) -> dict[str, str]:
     return {str(row.get("name") or row.get("description")): row["id"] for row in region.rows("os_types")}
 
 
-def _check_os(here: str, name: str, region: Region, draft: Draft) -> None:
+def _check_os(here: Place, name: str, region: Region) -> None:
     known = _os_types(region)
-    if name not in known and not region.empty:
-        near = ", ".join([one for one in known if one.lower().startswith(name.split()[0].lower())][-5:])
-        draft.problem(f"{here}: os_type: CloudStack knows none of the name {name}" + (f" (there are: {near} …)" if near else ""))
+    near = ", ".join([one for one in known if one.lower().startswith(name.partition(" ")[0].lower())][-5:])
+    here.refuse(name not in known and not region.empty, f"os_type: CloudStack knows none of the name {name} (there are: {near or 'none like it'} …)")
 
 
 def _create(item: Item, region: Region, draft: Draft) -> None:
@@ -186,7 +179,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
     after.update(**_sum(item), **({"details": dict(item["details"])} if item["details"] else {}))
 
     def apply() -> None:
-        params = {parameter: item[option] for option, (_key, parameter) in _CHANGED.items() if item.get(option) is not None}
+        params = {key: item[option] for option, key in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
         params.update(ostypeid=_os_types(region)[item["os_type"]], zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], **_sum(item))
         params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: text(value) for key, value in item["details"].items()}))
@@ -218,19 +211,19 @@ def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft
     if here.refuse(differs, f"{differs}. A template's file cannot be changed: {remedy}"):
         return
     known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
-    before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
+    before = {**{option: row.get(key) for option, key in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
     after = {**{option: item[option] for option in _CHANGED if item.get(option) is not None}, **{f"details.{key}": details[key] for key in details}}
     left, right = differing(before, after)
     if "os_type" in right:
-        _check_os(here, item["os_type"], region, draft)
+        _check_os(here, item["os_type"], region)
 
     def apply() -> None:
-        own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
+        own = {_OWN[option]: value for option, value in right.items() if option in _OWN}
         if "os_type" in right:
             own["ostypeid"] = _os_types(region)[item["os_type"]]
         if any(option.startswith("details.") for option in right):  # all of them are replaced
             own.update(mapped("details", {**known, **details}))
-        permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
+        permissions = {_PERMISSIONS[option]: value for option, value in right.items() if option in _PERMISSIONS}
         for command, params in (("updateTemplate", own), ("updateTemplatePermissions", permissions)):
             if params:
                 region.client.call(command, id=row["id"], **params)
