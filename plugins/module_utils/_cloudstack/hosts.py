@@ -47,9 +47,7 @@ OPTIONS: dict[str, t.Any] = {
         default="enabled",
     ),
 }
-
 LISTS = ("zones", "pods", "clusters", "hosts")
-
 PATIENCE = 120.0  # seconds that a host may take to be Up after the server says that it was added
 # Seconds that hosts on their way are given to come back, 10 to 15 were seen, under emulation four times as many. One that does not is a warning.
 _COMING_BACK = 60.0

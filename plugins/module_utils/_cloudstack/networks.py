@@ -36,7 +36,6 @@ OPTIONS: dict[str, t.Any] = {
     "dns2": string("Another."),
 }
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
-
 _ACCOUNTS = (None, "admin")  # that of root admins; a shared network has none
 # Options, and what the server calls them: in a list and as a parameter, but for the offering, which is given by its id.
 _CHANGED = {"display_text": "displaytext", "domain_suffix": "networkdomain", "dns1": "dns1", "dns2": "dns2"}

@@ -21,7 +21,6 @@ TRAFFIC_OPTIONS: dict[str, t.Any] = {
     "kvm_label": string("The bridge of KVM hosts that carries it, such as V(cloudbr0)."),
     "xen_label": string("The name-label of the XenServer network that carries it."),
 }
-
 OPTIONS: dict[str, t.Any] = {
     "name": string("The network's name.", required=True),
     "isolation": strings("How guests are kept apart. By default V(vlan), in a zone of type V(basic) V(l3). It cannot change later."),

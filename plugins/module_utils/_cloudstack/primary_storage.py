@@ -50,7 +50,6 @@ OPTIONS: dict[str, t.Any] = {
     "enabled": boolean("Whether new volumes are placed on it. A pool in maintenance stays so.", default=True),
 }
 LISTS = ("zones", "pods", "clusters", "hosts", "storage_pools")
-
 HYPERVISORS = {"kvm": "KVM", "simulator": "Simulator"}
 DATA_POOL = "rbd_default_data_pool"  # the detail that names the pool for the data of images, since CloudStack 4.20
 # What a URL of this kind can carry: the server cuts it at "@", ":" and "/", and decodes "%".
@@ -249,15 +248,9 @@ def _create(here: Place, item: Item, source: Source, region: Region, draft: Draf
     key = "" if region.empty else _key(here, source.client, draft)
     zone, scope, wanted = item["zone"], item["scope"], _wanted(item)
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
-    after: dict[str, t.Any] = {
-        "pool": source.pool,
-        "client": source.client,
-        "key": Secret(key),
-        "scope": scope,
-        **({"port": source.port} if source.port else {}),
-    }
+    after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key), "scope": scope}
     if source.monitors:
-        after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
+        after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool), **({"port": source.port} if source.port else {}))
     if scope == "cluster":
         after.update(pod=item["pod"], cluster=item["cluster"])
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}

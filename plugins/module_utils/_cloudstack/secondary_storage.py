@@ -58,7 +58,6 @@ STAGING_OPTIONS: dict[str, t.Any] = {
 }
 IMAGE_LISTS = ("zones", "image_stores")
 STAGING_LISTS = ("zones", "staging_stores")
-
 _PROVIDERS = {"nfs": "NFS", "s3": "S3"}
 _SIGNERS = {"v2": "S3SignerType", "v4": "AWSS3V4SignerType"}
 _NFS = re.compile(r"nfs://(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.\-]+)(?::\d+)?/[^\s?#]+")
