@@ -14,6 +14,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 
 Item = t.Mapping[str, t.Any]
+_Delete = t.Callable[[Item, Row], None]
+_Find = t.Callable[[Item, str], t.Optional[Row]]
 
 _KINDS = (
     "bucket", "cluster", "disk_offering", "guest_network", "host", "image_store", "network", "object_store", "physical_network", "pod", "primary_storage",
@@ -107,17 +109,9 @@ class Draft(_plan.Draft):
         self.restart: list[str] = []
 
     def each(
-        self,
-        what: str,
-        declared: t.Iterable[Item],
-        region: Region,
-        delete: t.Optional[t.Callable[[Item, Row], None]] = None,
-        find: t.Optional[t.Callable[[Item, str], t.Optional[Row]]] = None,
+        self, what: str, declared: t.Iterable[Item], region: Region, delete: t.Optional[_Delete] = None, find: t.Optional[_Find] = None
     ) -> t.Iterator[tuple[Place, Item, t.Optional[Row]]]:
-        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted.
-
-        find: gives the row, where it is not found by its name alone.
-        """
+        """Where each thing that is to be there is declared, itself, and its living row. One that is not to be is deleted. find: otherwise than by its name."""
         for number, item in enumerate(declared):
             here = Place(named(f"{self.prefix}{what}", number, item), self.problem)
             row = find(item, here) if find else region.find(what, item["name"])
