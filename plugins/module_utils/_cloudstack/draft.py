@@ -14,6 +14,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 
 Item = t.Mapping[str, t.Any]
+_Delete = t.Callable[[Item, Row], None]
+_Find = t.Callable[[Item, str], t.Optional[Row]]
 
 _KINDS = (
     "bucket", "cluster", "disk_offering", "guest_network", "host", "image_store", "network", "object_store", "physical_network", "pod", "primary_storage",
@@ -52,9 +54,21 @@ def named(where: str, number: int, item: Item, key: str = "name") -> str:
     return f"{where}[{number}] ({item.get(key)})"
 
 
-def said(here: str, *checks: tuple[t.Any, str]) -> list[str]:
-    """The texts of those checks that hold, each with where it is."""
-    return [f"{here}: {text}" for holds, text in checks if holds]
+class Place(str):
+    """Where something is declared, as a person reads it. note: what takes a problem that is found with it."""
+
+    note: t.Callable[[str], None]
+
+    def __new__(cls, where: str, note: t.Callable[[str], None]) -> Place:
+        place = super().__new__(cls, where)
+        place.note = note
+        return place
+
+    def refuse(self, wrong: t.Any, text: str) -> bool:
+        """Note a problem where something is wrong. Returns whether it is."""
+        if wrong:
+            self.note(f"{self}: {text}")
+        return bool(wrong)
 
 
 def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> list[Row]:
@@ -62,19 +76,17 @@ def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> 
     return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
 
 
-def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: bool = False) -> t.Iterator[tuple[str, Item]]:
+def present(declared: t.Iterable[Item], where: str, found: list[str], zoned: bool = False) -> t.Iterator[tuple[Place, Item]]:
     """The things of a list that are to be there, and where each is declared. One that is declared twice, in its zone where it is one's, is added to found."""
     seen: set[tuple[str, str]] = set()
     for number, item in enumerate(declared):
-        here = named(where, number, item)
+        here = Place(named(where, number, item), found.append)
         identity = (item["zone"] if zoned else "", item["name"])
-        if identity in seen:
-            in_zone = f" in the zone {item['zone']}" if zoned else ""
-            found.append(f"{here}: the name is declared twice{in_zone}: keep one of them")
+        in_zone = f" in the zone {item['zone']}" if zoned else ""
+        here.refuse(identity in seen, f"the name is declared twice{in_zone}: keep one of them")
         seen.add(identity)
         if item["state"] != "absent":
-            if item.get("display_text") == "":
-                found.append(f"{here}: display_text is empty: leave it out, and the name is shown")
+            here.refuse(item.get("display_text") == "", "display_text is empty: leave it out, and the name is shown")
             yield here, item
 
 
@@ -87,31 +99,16 @@ class Draft(_plan.Draft):
         self.restart: list[str] = []  # names of changed settings that wait for a restart of the server
 
     def each(
-        self,
-        what: str,
-        declared: t.Iterable[Item],
-        region: Region,
-        delete: t.Optional[t.Callable[[Item, Row], None]] = None,
-        find: t.Optional[t.Callable[[Item, str], t.Optional[Row]]] = None,
-    ) -> t.Iterator[tuple[str, Item, t.Optional[Row]]]:
-        """The things of an option that are to be there: where each is declared, itself, and its living row. One that is not to be is deleted.
-
-        find: gives the row, where it is not found by its name alone.
-        """
+        self, what: str, declared: t.Iterable[Item], region: Region, delete: t.Optional[_Delete] = None, find: t.Optional[_Find] = None
+    ) -> t.Iterator[tuple[Place, Item, t.Optional[Row]]]:
+        """Where each thing that is to be there is declared, itself, and its living row. One that is not to be is deleted. find: otherwise than by its name."""
         for number, item in enumerate(declared):
-            here = named(f"{self.prefix}{what}", number, item)
+            here = Place(named(f"{self.prefix}{what}", number, item), self.problem)
             row = find(item, here) if find else region.find(what, item["name"])
             if item["state"] != "absent":
                 yield here, item, row
             elif row is not None and delete:
                 delete(item, row)
-
-    def refuse(self, here: str, *checks: tuple[t.Any, str]) -> bool:
-        """Note those checks that hold as problems. Returns whether one does."""
-        found = said(here, *checks)
-        for text in found:
-            self.problem(text)
-        return bool(found)
 
     def owned(self, what: str, item: Item, accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
         """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""

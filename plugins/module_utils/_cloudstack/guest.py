@@ -19,7 +19,6 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
@@ -125,7 +124,7 @@ def _resolve(client: t.Any, order: Order) -> dict[str, str]:
     """What deployVirtualMachine is told: the ids of the names. Raises Invalid with all that are not there."""
     problems: list[str] = []
 
-    def one(what: str, name: str, command: str, /, **asked: t.Any) -> Row:
+    def one(what: str, name: str, command: str, /, **asked: t.Any) -> dict[str, t.Any]:
         found = {row["id"]: row for row in client.rows(command, **asked) if row.get("name") == name}
         if len(found) != 1:
             problems.append(f"there is no {what} {name}" if not found else f"there are {len(found)} {what}s {name}")
@@ -157,7 +156,7 @@ def _deploy(client: t.Any, disks: t.Any, timeout: float, ids: t.Mapping[str, str
     root = next((row for row in client.rows("listVolumes", virtualmachineid=guest["id"], listall=True) if row.get("type") == "ROOT"), None)
     if root is None:
         raise ProofFailed(f"CloudStack names no disk of the guest {guest['id']}")
-    storage: Row = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
+    storage: dict[str, t.Any] = next((row for row in client.rows("listStoragePools", id=root.get("storageid")) if row["id"] == root.get("storageid")), {})
     if storage.get("type") != "RBD":
         raise ProofFailed(f"the disk of the guest {name} is on {root.get('storage')} of type {storage.get('type')}, not on RBD: do the offering's tags say so?")
     pool, image = str(storage.get("path") or "").strip("/"), root.get("path") or root["id"]
@@ -248,7 +247,7 @@ def _remove(client: t.Any, zone: str, begin: str, notes: list[str]) -> tuple[set
     return names, left
 
 
-def _remove_snapshot(client: t.Any, row: Row, notes: list[str]) -> None:
+def _remove_snapshot(client: t.Any, row: t.Mapping[str, t.Any], notes: list[str]) -> None:
     try:
         client.job("deleteSnapshot", id=row["id"])
     except ApiError as error:
@@ -257,7 +256,7 @@ def _remove_snapshot(client: t.Any, row: Row, notes: list[str]) -> None:
         notes.append(f"the backup of the snapshot {row['name']} is not deleted: the zone has no secondary-storage virtual machine to do it ({error})")
 
 
-def _remove_guest(client: t.Any, row: Row, _notes: list[str]) -> None:
+def _remove_guest(client: t.Any, row: t.Mapping[str, t.Any], _notes: list[str]) -> None:
     if row.get("state") == "Destroyed":
         client.job("expungeVirtualMachine", id=row["id"])
         return
@@ -276,8 +275,7 @@ def prove_all(client: t.Any, disks: t.Any, orders: t.Iterable[Order]) -> tuple[l
             guests.append(prove(client, disks, order))
         except Invalid as error:
             problems += error.problems
-        except (ProofFailed, ApiError, Unreachable) as error:
-            problems.append(f"{order.zone}: {error}")
-        except Exception as error:  # the families of librados' and librbd's errors
-            problems.append(f"{order.zone}: {type(error).__name__}: {error}")
+        except Exception as error:  # the families of librados' and librbd's errors too, which say little without their names
+            family = "" if isinstance(error, (ProofFailed, ApiError, Unreachable)) else f"{type(error).__name__}: "
+            problems.append(f"{order.zone}: {family}{error}")
     return guests, problems

@@ -20,7 +20,7 @@ import socket
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, said, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, odd, of, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
@@ -47,9 +47,7 @@ OPTIONS: dict[str, t.Any] = {
         default="enabled",
     ),
 }
-
 LISTS = ("zones", "pods", "clusters", "hosts")
-
 PATIENCE = 120.0  # seconds that a host may take to be Up after the server says that it was added
 # Seconds that hosts on their way are given to come back, 10 to 15 were seen, under emulation four times as many. One that does not is a warning.
 _COMING_BACK = 60.0
@@ -95,16 +93,14 @@ def problems(zones: t.Sequence[Item], where: str) -> list[str]:
     seen: dict[str, tuple[str, str]] = {}
     for one in each(zones, where):
         address, url, simulated = str(one.host.get("address") or ""), str(one.host.get("url") or ""), hypervisor(one.cluster) == "Simulator"
+        here = Place(one.where, found.append)
         other, there = seen.setdefault(url if simulated else _plain(address), (one.place, one.where))
-        found += said(
-            one.where,
-            (simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", url), "a simulated host has a url such as http://sim/c0/h1, and no address"),
-            (not simulated and (url or not address), "a host has an address, and a url only where it is simulated"),
-            (re.search(r"[\s/@]", address), f"address: '{address}' is neither an address nor a name"),
-            (odd(one.host.get("tags")), "tags: a tag is a word, with no comma in it"),
-            (other != one.place, f"it is also in the cluster {other} ({there}): a host is in one cluster"),
-            (other == one.place and there != one.where, "it is declared twice: keep one of them"),
-        )
+        here.refuse(simulated and not re.fullmatch(r"https?://[^/\s]+/\S+", url), "a simulated host has a url such as http://sim/c0/h1, and no address")
+        here.refuse(not simulated and (url or not address), "a host has an address, and a url only where it is simulated")
+        here.refuse(re.search(r"[\s/@]", address), f"address: '{address}' is neither an address nor a name")
+        here.refuse(odd(one.host.get("tags")), "tags: a tag is a word, with no comma in it")
+        here.refuse(other != one.place, f"it is also in the cluster {other} ({there}): a host is in one cluster")
+        here.refuse(other == one.place and there != one.where, "it is declared twice: keep one of them")
     return found
 
 

@@ -11,11 +11,10 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address, netmask, normal, parse_range, vlans_or_none
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, of, present, said
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, of, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import presence, string
@@ -37,19 +36,11 @@ OPTIONS: dict[str, t.Any] = {
     "dns2": string("Another."),
 }
 LISTS = ("zones", "physical_networks", "networks", "vlan_ranges")
-
 _ACCOUNTS = (None, "admin")  # that of root admins; a shared network has none
-# option: (key of a list, parameter, whether updateNetwork changes it)
-_FIELDS = {
-    "offering": ("networkofferingname", "", False),
-    "display_text": ("displaytext", "displaytext", True),
-    "vlan": ("vlan", "vlan", False),
-    "gateway": ("gateway", "gateway", False),
-    "netmask": ("netmask", "netmask", False),
-    "domain_suffix": ("networkdomain", "networkdomain", True),
-    "dns1": ("dns1", "dns1", True),
-    "dns2": ("dns2", "dns2", True),
-}
+# Options, and what the server calls them: in a list and as a parameter, but for the offering, which is given by its id.
+_CHANGED = {"display_text": "displaytext", "domain_suffix": "networkdomain", "dns1": "dns1", "dns2": "dns2"}
+_SENT = {**_CHANGED, "vlan": "vlan", "gateway": "gateway", "netmask": "netmask"}
+_FIELDS = {"offering": "networkofferingname", **_SENT}
 _ADDRESSES = ("gateway", "netmask", "start", "end")
 
 
@@ -61,37 +52,30 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
         other = item["name"] if number == "untagged" else tagged.setdefault((item["zone"], number), item["name"])
         ranged, placed = item.get("start") or item.get("end"), item.get("gateway") or item.get("netmask")
         wrong = number != "untagged" and not (number.isdecimal() and 1 <= int(number) <= 4094)
-        found += said(
-            here,
-            (not item.get("offering"), "offering is missing: name the network offering, such as DefaultL2NetworkOffering"),
-            (wrong, f"vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'"),
-            (other != item["name"], f"vlan: {item['vlan']} is that of {other} too: a VLAN is one network's"),
-            (ranged and missing, f"{missing}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}"),
-            *((item.get(key) and address(item[key]) is None, f"{key}: '{item[key]}' is no IPv4 address") for key in ("dns1", "dns2")),
-        )
+        here.refuse(not item.get("offering"), "offering is missing: name the network offering, such as DefaultL2NetworkOffering")
+        here.refuse(wrong, f"vlan: '{item['vlan']}' is neither a number from 1 to 4094 nor 'untagged'")
+        here.refuse(other != item["name"], f"vlan: {item['vlan']} is that of {other} too: a VLAN is one network's")
+        here.refuse(ranged and missing, f"{missing}: missing; a range of addresses needs all of {', '.join(_ADDRESSES)}")
+        for key in ("dns1", "dns2"):
+            here.refuse(item.get(key) and address(item[key]) is None, f"{key}: '{item.get(key)}' is no IPv4 address")
         if ranged and not missing:
             parse_range(item, here, found)
-        elif placed and not ranged:
-            try:
-                ipaddress.IPv4Network(f"{item.get('gateway')}/{netmask(item.get('netmask')) or '?'}", strict=False)
-            except ValueError:
-                found.append(f"{here}: gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
+        alone = placed and not ranged and (address(item.get("gateway")) is None or netmask(item.get("netmask")) is None)
+        here.refuse(alone, "gateway and netmask are given together, such as 10.1.1.1 and 255.255.255.0")
     return found
 
 
 def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     def delete(item: Item, row: Row) -> None:
-        before = {option: row[key] for option, (key, _parameter, _changes) in _FIELDS.items() if row.get(key)}
+        before = {option: row[key] for option, key in _FIELDS.items() if row.get(key)}
         name, reason = f"{item['zone']}/{item['name']}", "its addresses, rules and router go with it; the server refuses while guests are on it"
         draft.ensure("network", name, before, None, lambda: region.client.job("deleteNetwork", id=row["id"]), risk=Risk.LOSS, reason=reason)
 
     zones = draft.zone_names(region)
-    for here, item, row in draft.each(
-        "networks", map(normal, declared), region, delete, lambda item, here: draft.owned("networks", item, _ACCOUNTS, region, here)
-    ):
-        if item["zone"] not in zones:
-            draft.problem(f"{here}: there is no zone {item['zone']}")
-        elif row is not None:
+    for here, item, row in draft.each("networks", map(normal, declared), region, delete, lambda one, at: draft.owned("networks", one, _ACCOUNTS, region, at)):
+        if here.refuse(item["zone"] not in zones, f"there is no zone {item['zone']}"):
+            continue
+        if row is not None:
             _plan_living(here, item, row, region, draft)
         else:
             if not region.empty:
@@ -101,7 +85,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             draft.ensure("network", name, None, after, create, needs=draft.network_needs(item["zone"]))
 
 
-def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
+def _check_new(here: Place, item: Item, region: Region, draft: Draft) -> None:
     """What the server would refuse, or answer without saying why, once half of the region is made."""
     name, vlan = item["offering"], item.get("vlan")
     offering = region.find("network_offerings", name)
@@ -111,30 +95,27 @@ def _check_new(here: str, item: Item, region: Region, draft: Draft) -> None:
         return
     own, kind = offering.get("specifyvlan"), offering.get("guestiptype")
     given, missing = (", ".join(key for key in _ADDRESSES if bool(item.get(key)) is wanted) for wanted in (True, False))
-    draft.refuse(
-        here,
-        (offering.get("state") != "Enabled", f"offering: {name} is {offering.get('state')}: enable it, or take another"),
-        (offering.get("forvpc"), f"offering: {name} is for networks of a VPC: take another"),
-        (own and not vlan, f"vlan is missing: the offering {name} wants one"),
-        (vlan and not own, f"vlan: with the offering {name} CloudStack gives one itself: leave it out, or take an offering that wants one"),
-        (kind == "Shared" and missing, f"{missing}: missing; a shared network needs gateway, netmask, start and end"),
-        (kind == "L2" and given, f"an L2 network has no addresses of its own: leave out {given}"),
-    )
+    here.refuse(offering.get("state") != "Enabled", f"offering: {name} is {offering.get('state')}: enable it, or take another")
+    here.refuse(offering.get("forvpc"), f"offering: {name} is for networks of a VPC: take another")
+    here.refuse(own and not vlan, f"vlan is missing: the offering {name} wants one")
+    here.refuse(vlan and not own, f"vlan: with the offering {name} CloudStack gives one itself: leave it out, or take an offering that wants one")
+    here.refuse(kind == "Shared" and missing, f"{missing}: missing; a shared network needs gateway, netmask, start and end")
+    here.refuse(kind == "L2" and given, f"an L2 network has no addresses of its own: leave out {given}")
     if not vlan or vlan == "untagged":
         return
     # A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too.
     declared = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
     living = [row for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
     taken = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()] if declared else [row.get("vlan") for row in living]
-    others = [row["name"] for row in region.rows("networks") if row.get("zonename") == item["zone"] and str(row.get("vlan")) == vlan]
+    others = ", ".join(row["name"] for row in region.rows("networks") if row.get("zonename") == item["zone"] and str(row.get("vlan")) == vlan)
     if any(low <= int(vlan) <= high for text in taken for low, high in vlans_or_none(text)):
         draft.problem(f"{here}: vlan: {vlan} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
-    draft.refuse(here, *((True, f"vlan: {vlan} is that of the network {other}: take another") for other in others))
+    here.refuse(others, f"vlan: {vlan} is that of the network {others}: take another")
 
 
 def _create(region: Region, item: Item) -> None:
     zone_id = region.id("zones", item["zone"])
-    params = {parameter: item[option] for option, (_key, parameter, _changes) in _FIELDS.items() if parameter and item.get(option)}
+    params = {parameter: item[option] for option, parameter in _SENT.items() if item.get(option)}
     if item.get("physical_network"):
         params["physicalnetworkid"] = region.id("physical_networks", item["physical_network"], zoneid=zone_id)
     params.update(networkofferingid=region.id("network_offerings", item["offering"]), startip=item.get("start"), endip=item.get("end"))
@@ -142,11 +123,11 @@ def _create(region: Region, item: Item) -> None:
     region.made("networks", item["name"], answer["network"])
 
 
-def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
-    before = {option: row.get(key) for option, (key, _parameter, _changes) in _FIELDS.items()}
+    before = {option: row.get(key) for option, key in _FIELDS.items()}
     left, right = differing(normal(before), after)
-    differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if not _FIELDS[option][2]]
+    differs = [f"{option} is {left[option]}, and {right[option]} is declared" for option in right if option not in _CHANGED]
     ranges = sorted(f"{one.get('startip')}-{one.get('endip')}" for one in of(region, "vlan_ranges", row, "networkid"))
     wanted = f"{item.get('start')}-{item.get('end')}"
     if item.get("start") and wanted not in ranges:
@@ -155,7 +136,7 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     if item.get("physical_network") not in (None, "", name):
         differs.append(f"it is on the physical network {name}, and {item['physical_network']} is declared")
     remedy = "declare it as it is, or declare another network, move the guests, and take this one away (state: absent)"
-    if draft.refuse(here, (differs, f"{'; '.join(differs)}. That cannot be changed while guests use it: {remedy}")):
+    if here.refuse(differs, f"{'; '.join(differs)}. That cannot be changed while guests use it: {remedy}"):
         return
-    params = {_FIELDS[option][1]: value for option, value in right.items()}
+    params = {_CHANGED[option]: value for option, value in right.items()}
     draft.ensure("network", f"{item['zone']}/{item['name']}", left, right, lambda: region.client.job("updateNetwork", id=row["id"], **params))

@@ -18,7 +18,7 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, said
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import without_user
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
@@ -52,14 +52,11 @@ _GIB = 1 << 30
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 
 
-def keys_problems(here: str, item: Item) -> list[str]:
+def check_keys(here: Place, item: Item) -> None:
     """Keys are given, or the user whose keys they are."""
     user, given = item.get("user"), [bool(item.get(option)) for option in ("access_key", "secret_key")]
-    return said(
-        here,
-        (user and any(given), "give user, or access_key and secret_key, not both"),
-        (not user and not all(given), "say whose keys to use (user), or give access_key and secret_key"),
-    )
+    here.refuse(user and any(given), "give user, or access_key and secret_key, not both")
+    here.refuse(not user and not all(given), "say whose keys to use (user), or give access_key and secret_key")
 
 
 def credentials(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[s3.Credentials]:
@@ -72,13 +69,13 @@ def credentials(here: str, item: Item, region: Region, draft: Draft) -> t.Option
     return None
 
 
-def prove(here: str, item: Item, given: t.Optional[s3.Credentials], draft: Draft, check: t.Callable[[s3.Credentials, str], str]) -> None:
+def prove(here: Place, item: Item, given: t.Optional[s3.Credentials], draft: Draft, check: t.Callable[[s3.Credentials, str], str]) -> None:
     """Check what the keys of an item can do, where they are known. check: is given whose they are, too, and returns what is wrong."""
     if given is not None and not s3.READY:  # in a dry run it may not be there yet
         draft.warn(f"{here}: whether the gateway takes its keys is not known before the package python3-boto3 is installed")
     elif given is not None:
         problem = check(given, f"the user {item['user']}" if item.get("user") else "the user of this access_key")
-        draft.refuse(here, (problem, problem))
+        here.refuse(problem, problem)
 
 
 def prove_user(url: str, given: s3.Credentials, who: str) -> str:
@@ -114,9 +111,8 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     urls: dict[str, str] = {}
     for here, item in present(declared, where, found):
-        found += keys_problems(here, item)
-        if not item.get("url"):
-            found.append(f"{here}: url is missing: http://HOST:PORT of a gateway, or of what stands before them")
+        check_keys(here, item)
+        if here.refuse(not item.get("url"), "url is missing: http://HOST:PORT of a gateway, or of what stands before them"):
             continue
         parts, shown = urllib.parse.urlsplit(item["url"]), without_user(item["url"])
         try:
@@ -125,13 +121,10 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
             wrong = True
         longer = not wrong and (parts.path or parts.query or parts.fragment)
         twin = urls.setdefault(location(item["url"]), item["name"])
-        found += said(
-            here,
-            (wrong, f"url: '{shown}' is not of the form http://HOST:PORT"),
-            (longer, f"url: '{shown}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT"),
-            (twin != item["name"], f"has the url of {twin}: a gateway is registered once"),
-            (item.get("size") is not None and item["size"] < 1, "size: at least 1 (GiB)"),
-        )
+        here.refuse(wrong, f"url: '{shown}' is not of the form http://HOST:PORT")
+        here.refuse(longer, f"url: '{shown}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT")
+        here.refuse(twin != item["name"], f"has the url of {twin}: a gateway is registered once")
+        here.refuse(item.get("size") is not None and item["size"] < 1, "size: at least 1 (GiB)")
     return found
 
 
@@ -140,11 +133,8 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     for here, item, row in draft.each("object_stores", declared, region):
         knows = row is not None or region.client.offers("addObjectStoragePool")
         limits = not item.get("size") or region.client.offers("addObjectStoragePool", "size")
-        draft.refuse(
-            here,
-            (not knows, "this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20"),
-            (not limits, "size: this server does not limit object stores; that came with CloudStack 4.21"),
-        )
+        here.refuse(not knows, "this server knows no object stores; they came with CloudStack 4.19, and Ceph's with 4.20")
+        here.refuse(not limits, "size: this server does not limit object stores; that came with CloudStack 4.21")
         moved = row is not None and row.get("providername") == "Ceph" and location(row.get("url")) != location(item["url"])
         if moved or (row is None and knows):
             prove(here, item, credentials(here, item, region, draft), draft, functools.partial(prove_user, item["url"]))
@@ -162,17 +152,15 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
     leaving = {item["name"] for item in declared if item["state"] == "absent"}
     for here, item, row in draft.each("object_stores", declared, region, delete):
         others = [other["name"] for other in region.rows("object_stores") if location(other.get("url")) == location(item["url"])]
-        strange = (other for other in others if other not in (item["name"], *leaving))
-        draft.refuse(here, *((True, f"{item['url']} is registered as {other} already: declare it by that name") for other in strange))
-        if row is not None and row.get("providername") != "Ceph":
-            draft.problem(f"{here}: the object store of that name is one of {row.get('providername')}: use another name")
-        else:
-            _plan_store(here, item, row, region, draft, [f"object_store/{other}" for other in others if other in leaving])
+        twins = ", ".join(other for other in others if other not in (item["name"], *leaving))
+        here.refuse(twins, f"{item['url']} is registered as {twins} already: declare it by that name")
+        _plan_store(here, item, row, region, draft, [f"object_store/{other}" for other in others if other in leaving])
 
 
-def _plan_store(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+def _plan_store(here: Place, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
     name, url, size = item["name"], item["url"], {"size": item["size"]} if item.get("size") else {}
     if row is not None:
+        here.refuse(row.get("providername") != "Ceph", f"the object store of that name is one of {row.get('providername')}: use another name")
         living = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
         wanted = size if location(row.get("url")) == location(url) else {"url": url, **size}  # the same gateway in other words stays as it is
         draft.ensure("object_store", name, living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
@@ -191,14 +179,11 @@ def _plan_store(here: str, item: Item, row: t.Optional[Row], region: Region, dra
 def bucket_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     for here, item in present(declared, where, found):
-        found += said(
-            here,
-            (not _BUCKET.fullmatch(item["name"]) or ".." in item["name"], "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"),
-            (not item.get("object_store"), "object_store is missing"),
-            (not item.get("quota"), "quota is missing: CloudStack wants one, in GiB, at least 1"),
-            ((item.get("quota") or 0) < 0, "quota: at least 1 (GiB)"),
-            (item["object_locking"] and item.get("versioning") is False, "object_locking needs versioning"),
-        )
+        here.refuse(not _BUCKET.fullmatch(item["name"]) or ".." in item["name"], "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens")
+        here.refuse(not item.get("object_store"), "object_store is missing")
+        here.refuse(not item.get("quota"), "quota is missing: CloudStack wants one, in GiB, at least 1")
+        here.refuse((item.get("quota") or 0) < 0, "quota: at least 1 (GiB)")
+        here.refuse(item["object_locking"] and item.get("versioning") is False, "object_locking needs versioning")
     return found
 
 
@@ -212,13 +197,12 @@ def plan_buckets(declared: t.Sequence[Item], region: Region, draft: Draft) -> No
 
     there = {item["name"] for item in draft.declaration.get("object_stores") or () if item["state"] == "present"}
     for here, item, row in draft.each("buckets", declared, region, delete):
-        if item["object_store"] not in there and region.find("object_stores", item["object_store"]) is None:
-            draft.problem(f"{here}: there is no object store {item['object_store']}, and none is declared")
-        else:
+        known = item["object_store"] in there or region.find("object_stores", item["object_store"])
+        if not here.refuse(not known, f"there is no object store {item['object_store']}, and none is declared"):
             _plan_bucket(here, item, row, region, draft)
 
 
-def _plan_bucket(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft) -> None:
+def _plan_bucket(here: Place, item: Item, row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name, store, locking = item["name"], item["object_store"], item["object_locking"]
     wanted = {option: item[option] for option in ("quota", "versioning", "policy") if item.get(option) is not None}
     if row is None:
@@ -229,11 +213,8 @@ def _plan_bucket(here: str, item: Item, row: t.Optional[Row], region: Region, dr
         after = {"object_store": store, **wanted, **({"object_locking": True} if locking else {})}
         draft.ensure("bucket", name, None, after, create, needs=[f"object_store/{store}"])
         return
-    draft.refuse(
-        here,
-        (row.get("objectstore") != store, f"is on the object store {row.get('objectstore')}, and {store} is declared: a bucket stays where it is"),
-        (bool(row.get("objectlocking")) != locking, "object_locking is said when a bucket is made, and not later"),
-        ((row.get("state") or "Created") != "Created", f"is in the state {row.get('state')}: it was never finished. Delete it on the server, then run again"),
-    )
+    here.refuse(row.get("objectstore") != store, f"is on the object store {row.get('objectstore')}, and {store} is declared: a bucket stays where it is")
+    here.refuse(bool(row.get("objectlocking")) != locking, "object_locking is said when a bucket is made, and not later")
+    here.refuse((row.get("state") or "Created") != "Created", f"is in the state {row.get('state')}: it was never finished: delete it on the server")
     living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
     draft.ensure("bucket", name, living, wanted, update=lambda after: region.client.call("updateBucket", id=row["id"], **after))

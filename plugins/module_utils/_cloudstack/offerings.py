@@ -14,7 +14,7 @@ import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, present, said, text, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, odd, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, string, strings
@@ -132,21 +132,21 @@ _SERVICE_FIELDS = _fields(SERVICE_OPTIONS, tags=("storagetags", "tags"), encrypt
 _SERVICE = _Sort("service_offering", "ServiceOffering", _SERVICE_FIELDS, "memory", "the CPU and memory")
 
 
-def _common_problems(declared: t.Sequence[Item], where: str, found: list[str]) -> t.Iterator[tuple[str, Item]]:
+def _common_problems(declared: t.Sequence[Item], where: str, found: list[str]) -> t.Iterator[tuple[Place, Item]]:
     """The offerings that are to be there. What is wrong with either kind is added to found."""
     for here, item in present(declared, where, found):
-        found += said(here, (not item["name"].strip(), "the name is empty"))
+        here.refuse(not item["name"].strip(), "the name is empty")
         found += [f"{here}: {option} is negative" for option, value in item.items() if isinstance(value, int) and value < 0]
         for option in ("tags", "host_tags", "zones"):
             found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
-        found += said(here, (item.get("zones") == [], "zones is empty: name some, or leave it out for all"))
+        here.refuse(item.get("zones") == [], "zones is empty: name some, or leave it out for all")
         yield here, item
 
 
 def disk_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     problems: list[str] = []
     for here, item in _common_problems(declared, where, problems):
-        problems += said(here, (item.get("size") == 0, "size is 0: leave it out, and whoever makes a volume says its size"))
+        here.refuse(item.get("size") == 0, "size is 0: leave it out, and whoever makes a volume says its size")
     return problems
 
 
@@ -155,16 +155,13 @@ def service_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     for here, item in _common_problems(declared, where, problems):
         given = {option: value for option, value in item.items() if value is not None}
         fixed, limits = ([option for option in options if option in given] for options in (("cpu_number", "memory"), _LIMITS))
-        problems += said(
-            here,
-            (len(fixed) == 1, f"{', '.join(fixed)} is given alone: give cpu_number and memory, or neither, and whoever makes a guest chooses"),
-            (fixed and limits, f"{', '.join(limits)}: only where cpu_number and memory are left out, so that there is a choice"),
-            (0 < len(limits) < 4, "give all of min_cpu_number, max_cpu_number, min_memory and max_memory, or none"),
-            ((fixed or limits) and "cpu_speed" not in given, "cpu_speed is missing (MHz)"),
-            (given.get("memory", 32) < 32, f"memory is {item.get('memory')} MiB, and CloudStack takes 32 at least"),
-        )
+        here.refuse(len(fixed) == 1, f"{', '.join(fixed)} is given alone: give cpu_number and memory, or neither, and whoever makes a guest chooses")
+        here.refuse(fixed and limits, f"{', '.join(limits)}: only where cpu_number and memory are left out, so that there is a choice")
+        here.refuse(0 < len(limits) < 4, "give all of min_cpu_number, max_cpu_number, min_memory and max_memory, or none")
+        here.refuse((fixed or limits) and "cpu_speed" not in given, "cpu_speed is missing (MHz)")
+        here.refuse(given.get("memory", 32) < 32, f"memory is {item.get('memory')} MiB, and CloudStack takes 32 at least")
         for low, high in (_LIMITS[:2], _LIMITS[2:]):
-            problems += said(here, (low in given and high in given and given[low] > given[high], f"{low} is more than {high}"))
+            here.refuse(low in given and high in given and given[low] > given[high], f"{low} is more than {high}")
     return problems
 
 
@@ -176,7 +173,8 @@ def _plan(sort: _Sort, declared: t.Sequence[Item], region: Region, draft: Draft)
 
     known = draft.zone_names(region)
     for here, item, row in draft.each(f"{sort.kind}s", declared, region, delete):
-        draft.refuse(here, *((name not in known, f"zones: there is no zone {name}") for name in item.get("zones") or ()))
+        strange = ", ".join(name for name in item.get("zones") or () if name not in known)
+        here.refuse(strange, f"zones: there is no zone {strange}")
         _check_tags(here, item, region, draft)
         if row is None:
             _create(sort, item, region, draft)
@@ -201,7 +199,7 @@ def pools_as_declared(region: Region, draft: Draft) -> list[tuple[str, set[str],
     return [(zone, *known) for (zone, _name), known in found.items()]
 
 
-def _check_tags(here: str, item: Item, region: Region, draft: Draft) -> None:
+def _check_tags(here: Place, item: Item, region: Region, draft: Draft) -> None:
     """An offering whose tags no storage has makes guests that can be put nowhere. CloudStack takes it without a word."""
     tags, zones = set(words(item.get("tags"))), item.get("zones") or ()
     pools = [(has, pool) for zone, has, pool in pools_as_declared(region, draft) if not zones or zone in zones]
@@ -250,7 +248,7 @@ def _create(sort: _Sort, item: Item, region: Region, draft: Draft) -> None:
     draft.ensure(sort.kind, item["name"], None, shown, apply, needs=(f"zone/{name}" for name in item.get("zones") or ()))
 
 
-def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _update(sort: _Sort, here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after, chosen, differs = _after(sort, item), item.get(sort.size) is None, []
     if chosen != bool(row.get("iscustomized")):
         became = "it has would become the choice of the user" if chosen else "that the user chooses would become fixed"
@@ -265,7 +263,7 @@ def _update(sort: _Sort, here: str, item: Item, row: Row, region: Region, draft:
     living, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
     differs += [f"details: {key} is {living.get(key, 'not there')}, and {details[key]} is declared" for key in differing(living, details)[1]]
     remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
-    if draft.refuse(here, (differs, f"{'; '.join(differs)}. CloudStack cannot change that: {remedy}")):
+    if here.refuse(differs, f"{'; '.join(differs)}. CloudStack cannot change that: {remedy}"):
         return
 
     def apply() -> None:

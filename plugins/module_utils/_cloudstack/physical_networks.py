@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of, said, state, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, kind, named, of, state, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, mapping, records, string, strings, twice
@@ -21,7 +21,6 @@ TRAFFIC_OPTIONS: dict[str, t.Any] = {
     "kvm_label": string("The bridge of KVM hosts that carries it, such as V(cloudbr0)."),
     "xen_label": string("The name-label of the XenServer network that carries it."),
 }
-
 OPTIONS: dict[str, t.Any] = {
     "name": string("The network's name.", required=True),
     "isolation": strings("How guests are kept apart. By default V(vlan), in a zone of type V(basic) V(l3). It cannot change later."),
@@ -57,34 +56,33 @@ def _carried(*networks: Item) -> list[str]:
 
 
 def problems(zone: Item, where: str) -> list[str]:
-    networks, type_, where = zone.get("physical_networks") or (), kind(zone), f"{where}.physical_networks"
+    networks, type_ = zone.get("physical_networks") or (), kind(zone)
     carried = _carried(*networks)
     guests = [network for network in networks if "guest" in _carried(network)]
-    untagged = [network["name"] for network in guests if len(guests) > 1 and not network.get("tags")]
+    untagged = ", ".join(network["name"] for network in guests if not network.get("tags"))
     needed = ("management", "guest", "public") if type_ == "advanced" else ("management", "guest")
-    found = said(
-        where,
-        *((True, f"{name} is declared twice: keep one of them") for name in twice(network["name"] for network in networks)),
-        *((networks and name not in carried, f"none of them carries {name} traffic, which a zone of type {type_} needs") for name in needed),
-        (type_ == "basic" and "public" in carried, "a zone of type basic has no public traffic: take it out"),
-        *((name != "guest", f"{name} traffic is carried by two networks: it can be on one") for name in twice(carried)),
-        *((True, f"{name} is one of {len(guests)} networks for guests: give each of them tags") for name in untagged),
-    )
+    lacking = ", ".join(name for name in needed if name not in carried)
+    double, shared = ", ".join(twice(network["name"] for network in networks)), ", ".join(name for name in twice(carried) if name != "guest")
+    found: list[str] = []
+    here = Place(f"{where}.physical_networks", found.append)
+    here.refuse(double, f"{double} is declared twice: keep one of them")
+    here.refuse(networks and lacking, f"none of them carries {lacking} traffic, which a zone of type {type_} needs")
+    here.refuse(type_ == "basic" and "public" in carried, "a zone of type basic has no public traffic: take it out")
+    here.refuse(shared, f"{shared} traffic is carried by two networks: it can be on one")
+    here.refuse(len(guests) > 1 and untagged, f"{untagged}: of {len(guests)} networks for guests each is chosen by its tags: give it some")
     for number, network in enumerate(networks):
-        wrong, vlan = "", network.get("vlan")
+        here, wrong, vlan = Place(named(f"{where}.physical_networks", number, network), found.append), "", network.get("vlan")
         try:
             isolation = [method.upper() for method in network.get("isolation") or ["vlan"]]
             if vlan and isolation == ["VLAN"] and any(low < 1 or high > 4094 for low, high in vlans(vlan)):
                 wrong = "a VLAN is a number from 1 to 4094"
         except ValueError as error:
             wrong = str(error)
-        found += said(
-            named(where, number, network),
-            ("guest" in twice(_carried(network)), "guest traffic is declared twice: keep one of them"),
-            (wrong, f"vlan: {wrong}"),
-            (vlan and type_ == "basic", "vlan: a zone of type basic has none: take it out"),
-            *((not isinstance(on, bool), f"providers: {name}: '{on}' is neither true nor false") for name, on in (network.get("providers") or {}).items()),
-        )
+        here.refuse("guest" in twice(_carried(network)), "guest traffic is declared twice: keep one of them")
+        here.refuse(wrong, f"vlan: {wrong}")
+        here.refuse(vlan and type_ == "basic", "vlan: a zone of type basic has none: take it out")
+        for name, on in (network.get("providers") or {}).items():
+            here.refuse(not isinstance(on, bool), f"providers: {name}: '{on}' is neither true nor false")
     return found
 
 

@@ -20,7 +20,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address, spelled
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, present, said, text, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, odd, of, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
@@ -50,7 +50,6 @@ OPTIONS: dict[str, t.Any] = {
     "enabled": boolean("Whether new volumes are placed on it. A pool in maintenance stays so.", default=True),
 }
 LISTS = ("zones", "pods", "clusters", "hosts", "storage_pools")
-
 HYPERVISORS = {"kvm": "KVM", "simulator": "Simulator"}
 DATA_POOL = "rbd_default_data_pool"  # the detail that names the pool for the data of images, since CloudStack 4.20
 # What a URL of this kind can carry: the server cuts it at "@", ":" and "/", and decodes "%".
@@ -97,16 +96,12 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
         scope, placed = item["scope"], (item.get("pod"), item.get("cluster"))
-        found += said(
-            here,
-            (not item.get("consumer"), "consumer is missing: name the one of kind cloudstack whose pool this is"),
-            (scope == "cluster" and not all(placed), "scope cluster needs pod and cluster"),
-            (scope == "zone" and any(placed), "a pool of scope zone has neither pod nor cluster: leave them out, or say scope: cluster"),
-            (DATA_POOL in item["details"], f"details: {DATA_POOL} is what data_pool says"),
-        )
+        here.refuse(not item.get("consumer"), "consumer is missing: name the one of kind cloudstack whose pool this is")
+        here.refuse(scope == "cluster" and not all(placed), "scope cluster needs pod and cluster")
+        here.refuse(scope == "zone" and any(placed), "a pool of scope zone has neither pod nor cluster: leave them out, or say scope: cluster")
+        here.refuse(DATA_POOL in item["details"], f"details: {DATA_POOL} is what data_pool says")
         for option in ("pool", "data_pool"):
-            if item.get(option) and not _PLAIN.fullmatch(item[option]):
-                found.append(f"{here}: {option}: CloudStack cannot carry '{item[option]}': {_LETTERS}")
+            here.refuse(item.get(option) and not _PLAIN.fullmatch(item[option]), f"{option}: CloudStack cannot carry '{item[option]}': {_LETTERS}")
         for option in ("tags", "access_groups"):
             found += [f"{here}: {option}: '{word}' is empty or has a comma in it: a list has one word an entry" for word in odd(item.get(option))]
     return found
@@ -125,8 +120,8 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         if source is None:
             continue
         zone, name = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
-        if (zone, name) != (item["zone"], item["name"]):
-            draft.problem(f"{here}: the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
+        again = (zone, name) != (item["zone"], item["name"])
+        here.refuse(again, f"the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
         waits = _check_twins(here, item, source, row, region, draft, leaving)
         if item.get("access_groups") and region.client is not None and not region.client.offers("createStoragePool", "storageaccessgroups"):
             draft.problem(f"{here}: access_groups: this server knows no storage access groups; they came with CloudStack 4.21")
@@ -154,7 +149,7 @@ def _named(items: t.Optional[t.Iterable[Item]], name: t.Optional[str]) -> Item:
     return next((item for item in items or () if item["name"] == name), {})
 
 
-def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
+def _check_place(here: Place, item: Item, region: Region, draft: Draft) -> None:
     """The zone, pod and cluster must be there, or be declared; and a pool of a cluster needs a host in it."""
     if region.empty or not draft.has_zone(here, item["zone"], region) or item["scope"] != "cluster":
         return
@@ -170,15 +165,13 @@ def _check_place(here: str, item: Item, region: Region, draft: Draft) -> None:
         draft.problem(f"{here}: the cluster {item['cluster']} has no host, through which CloudStack registers a pool: declare one, or scope: zone")
 
 
-def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
+def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
     who, data_pool, ceph = f"the consumer {item['consumer']}", item.get("data_pool"), draft.declaration.get("ceph") or {}
     consumer = _named(draft.declaration.get("consumers"), item["consumer"])
-    if not consumer:
-        draft.problem(f"{here}: there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool")
+    if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
         return None
-    if consumer.get("kind") != "cloudstack":
-        draft.problem(f"{here}: {who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack")
+    if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
     access = {pool["name"]: pool.get("access") or "rw" for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
@@ -186,22 +179,17 @@ def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[S
     choice = [name for name in access if name not in data]
     pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
     client = _consumers.client_of(consumer)
-    if draft.refuse(
-        here,
-        (not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"),
-        (pool and pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"),
-        (not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}"),
-        (pool and not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}"),
-    ):
+    if here.refuse(not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"):
         return None
-    draft.refuse(here, (data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools"))
+    if here.refuse(pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"):
+        return None
+    here.refuse(not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}")
+    here.refuse(not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}")
+    here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools")
     pools = None if region.empty else ceph.get("pools")
     for name in filter(None, (pool, data_pool)):
-        draft.refuse(
-            here,
-            (access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it"),
-            (pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first"),
-        )
+        here.refuse(access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it")
+        here.refuse(pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     if region.empty and not ceph.get("mon_host"):
         return Source(pool, client, "", 0)
     try:
@@ -211,17 +199,16 @@ def _source(here: str, item: Item, region: Region, draft: Draft) -> t.Optional[S
         return None
 
 
-def _key(here: str, client: str, draft: Draft) -> str:
+def _key(here: Place, client: str, draft: Draft) -> str:
     """The key of a client. One that is not there, or is none, is a problem."""
     key = str(((draft.declaration.get("ceph") or {}).get("keys") or {}).get(client) or "")
     try:
         decoded = base64.b64decode(key.strip(), validate=True)
     except ValueError:
         decoded = b""
-    if not key:
-        draft.problem(f"{here}: Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
-    elif len(decoded) < 12:  # type, time of making and length come before the key itself
-        draft.problem(f"{here}: what was given as the key of {client} is no cephx key")
+    here.refuse(not key, f"Ceph has no client {client}, or its key was not given (ceph.keys): its consumer is made by the role ceph_cluster")
+    # Type, time of making and length come before the key itself.
+    here.refuse(key and len(decoded) < 12, f"what was given as the key of {client} is no cephx key")
     return key
 
 
@@ -257,15 +244,13 @@ def _sent(values: Item) -> dict[str, t.Any]:
     return {**tags, **mapped("details", {**data_pool, **values.get("details", {})})}
 
 
-def _create(here: str, item: Item, source: Source, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
+def _create(here: Place, item: Item, source: Source, region: Region, draft: Draft, waits: t.Iterable[str]) -> None:
     key = "" if region.empty else _key(here, source.client, draft)
     zone, scope, wanted = item["zone"], item["scope"], _wanted(item)
     needs = {f"zone/{zone}", *waits, *draft.ids("host", "traffic", begin=f"{zone}/")}
     after: dict[str, t.Any] = {"pool": source.pool, "client": source.client, "key": Secret(key), "scope": scope}
     if source.monitors:
-        after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool))
-    if source.port:
-        after["port"] = source.port
+        after.update(monitors=source.monitors.split(","), uuid=pool_uuid(source.monitors, source.pool), **({"port": source.port} if source.port else {}))
     if scope == "cluster":
         after.update(pod=item["pod"], cluster=item["cluster"])
         needs |= {f"pod/{zone}/{item['pod']}", f"cluster/{zone}/{item['pod']}/{item['cluster']}"}
@@ -309,7 +294,7 @@ def _register(region: Region, parameters: Item, source: Source) -> Row:
         raise RuntimeError(f"{error} (the reason is in agent.log and in libvirt's journal on a host of the zone. {ask})") from error
 
 
-def _update(here: str, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
+def _update(here: Place, item: Item, source: Source, row: Row, region: Region, draft: Draft) -> None:
     """Refuse what the API cannot mend, and change what it can."""
     again = "CloudStack cannot change that. Register it under another name, move its volumes there, then declare this one absent"
     state, pool, wanted, details = str(row.get("state")), _pool_of(row), _wanted(item), row.get("details") or {}
@@ -318,17 +303,14 @@ def _update(here: str, item: Item, source: Source, row: Row, region: Region, dra
     now, living = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
     knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (living, now, living - now, now - living))
     others, unfinished = hosts not in (None, "Any", hypervisor), state not in ("Up", "Disabled", *_MAINTENANCE)
-    if draft.refuse(
-        here,
-        (pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}"),
-        (scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again"),
-        (scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}"),
-        (scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}"),
-        (strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it its monitor there back, or: {again}"),
-        (unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"),
-    ):
+    if here.refuse(unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"):
         return
-    if lacks:
+    here.refuse(pool != source.pool, f"is registered with the Ceph pool {pool}, and {source.pool} is declared. {again}")
+    here.refuse(scope != both, f"has the scope {scope}, and {both} is declared: disable it, give it the other by changeStoragePoolScope, then run again")
+    here.refuse(scope == both == "cluster" and cluster != item["cluster"], f"belongs to the cluster {cluster}, and {item['cluster']} is declared. {again}")
+    here.refuse(scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}")
+    here.refuse(strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it that one back, or: {again}")
+    if lacks and not strangers:
         draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
     if state in _MAINTENANCE:
         draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")

@@ -19,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named, present, said
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, named, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, presence, record, string
@@ -58,14 +58,12 @@ STAGING_OPTIONS: dict[str, t.Any] = {
 }
 IMAGE_LISTS = ("zones", "image_stores")
 STAGING_LISTS = ("zones", "staging_stores")
-
 _PROVIDERS = {"nfs": "NFS", "s3": "S3"}
 _SIGNERS = {"v2": "S3SignerType", "v4": "AWSS3V4SignerType"}
 _NFS = re.compile(r"nfs://(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.\-]+)(?::\d+)?/[^\s?#]+")
 S3_STATE = (
-    "image_stores: S3 as secondary storage is not in good order in CloudStack 4.22: on a new zone the template of the system virtual machines does not get "
-    "there (apache/cloudstack 9002), the secondary-storage virtual machine does not start (10517), and its maintainers recommend against it. "
-    "Each zone needs an NFS staging store besides. NFS over CephFS works, and buckets for users need no image store at all (object_stores)"
+    "image_stores: S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), and its maintainers recommend against "
+    "it. Each zone needs an NFS staging store besides. NFS over CephFS works, and buckets for users need no image store at all (object_stores)"
 )
 
 
@@ -78,19 +76,16 @@ def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
         providers[item["name"]] = item["provider"]
         twin = exports.setdefault((str(zone), location(url)), item["name"]) if nfs and url else item["name"]
         endpoint = given["endpoint"] if given and not nfs else ""
-        found += said(
-            here,
-            (nfs and not (zone and url), "an NFS store belongs to a zone and has a url: give both"),
-            (nfs and given, "s3 is for the provider s3 only"),
-            (nfs and url and not _NFS.fullmatch(url), f"url: '{url}' is not of the form nfs://HOST/PATH"),
-            (twin != item["name"], f"has the url of {twin}, in the same zone"),
-            (not nfs and zone, "an S3 store is the whole region's, and the server refuses one with a zone: leave zone out"),
-            (not nfs and url, "an S3 store has no url: s3.endpoint and s3.bucket say where it is"),
-            (not nfs and not given, "s3 is missing: say endpoint, bucket and keys"),
-            ("/" in endpoint, "s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)"),
-        )
+        here.refuse(nfs and not (zone and url), "an NFS store belongs to a zone and has a url: give both")
+        here.refuse(nfs and given, "s3 is for the provider s3 only")
+        here.refuse(nfs and url and not _NFS.fullmatch(url), f"url: '{url}' is not of the form nfs://HOST/PATH")
+        here.refuse(twin != item["name"], f"has the url of {twin}, in the same zone")
+        here.refuse(not nfs and zone, "an S3 store is the whole region's, and the server refuses one with a zone: leave zone out")
+        here.refuse(not nfs and url, "an S3 store has no url: s3.endpoint and s3.bucket say where it is")
+        here.refuse(not nfs and not given, "s3 is missing: say endpoint, bucket and keys")
+        here.refuse("/" in endpoint, "s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)")
         if given and not nfs:
-            found += object_storage.keys_problems(f"{here}: s3", given)
+            object_storage.check_keys(Place(f"{here}: s3", found.append), given)
     if len(set(providers.values())) > 1:
         told = "; ".join(f"{name}: {provider}" for name, provider in providers.items())
         found.append(f"{where}: a region has image stores of NFS or of S3, not both ({told}): keep those of one provider")
@@ -140,26 +135,22 @@ def plan_images(declared: t.Sequence[Item], region: Region, draft: Draft) -> Non
         provider, place = _PROVIDERS[item["provider"]], (item.get("zone"), location(item.get("url")))
         others = [other for other in region.rows("image_stores") if other["name"] not in (item["name"], *leaving)]
         strange = ", ".join(sorted({f"{other['name']} ({other.get('providername')})" for other in others if other.get("providername") != provider}))
-        twins = [other["name"] for other in others if provider == "NFS" and (other.get("zonename"), location(other.get("url"))) == place]
-        draft.refuse(
-            here,
-            (strange, f"the region has image stores of another provider, {strange}, and takes none of {provider} beside them"),
-            *((True, f"{item['url']} is registered as {name} already: declare it by that name") for name in twins),
-        )
+        twins = ", ".join(other["name"] for other in others if provider == "NFS" and (other.get("zonename"), location(other.get("url"))) == place)
+        here.refuse(strange, f"the region has image stores of another provider, {strange}, and takes none of {provider} beside them")
+        here.refuse(twins, f"{item['url']} is registered as {twins} already: declare it by that name")
         _plan_image(here, item, row, region, draft, waits)
 
 
-def _plan_image(here: str, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.AbstractSet[str]) -> None:
+def _plan_image(here: Place, item: Item, row: t.Optional[Row], region: Region, draft: Draft, waits: t.AbstractSet[str]) -> None:
     name, provider, zone, url, given = (item[option] for option in ("name", "provider", "zone", "url", "s3"))
     nfs, readonly = provider == "nfs", {} if item.get("readonly") is None else {"readonly": item["readonly"]}
     if row is not None:
         instead = "CloudStack cannot change that: register it under another name, and declare this one absent when nothing is on it"
         known = row.get("providername")
-        draft.refuse(
-            here,
-            (known != _PROVIDERS[provider], f"is a store of {known}, and {provider} is declared. {instead}"),
-            (nfs and known == "NFS" and row.get("zonename") != zone, f"belongs to the zone {row.get('zonename')}, and {zone} is declared. {instead}"),
-            (nfs and known == "NFS" and location(row.get("url")) != location(url), f"is registered with {row.get('url')}, and {url} is declared. {instead}"),
+        here.refuse(known != _PROVIDERS[provider], f"is a store of {known}, and {provider} is declared. {instead}")
+        here.refuse(nfs and known == "NFS" and row.get("zonename") != zone, f"belongs to the zone {row.get('zonename')}, and {zone} is declared. {instead}")
+        here.refuse(
+            nfs and known == "NFS" and location(row.get("url")) != location(url), f"is registered with {row.get('url')}, and {url} is declared. {instead}"
         )
         now = {"readonly": bool(row.get("readonly"))}
         draft.ensure("image_store", name, now, readonly, update=lambda after: region.client.call("updateImageStore", id=row["id"], **after))
@@ -191,11 +182,9 @@ def staging_problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     known = [(item["zone"], location(item["url"])) for item in declared]
     for number, item in enumerate(declared):
-        found += said(
-            named(where, number, item, "zone"),
-            (not _NFS.fullmatch(item["url"]), f"url: '{item['url']}' is not of the form nfs://HOST/PATH"),
-            (known[number] in known[:number], "is declared twice: keep one of them"),
-        )
+        here = Place(named(where, number, item, "zone"), found.append)
+        here.refuse(not _NFS.fullmatch(item["url"]), f"url: '{item['url']}' is not of the form nfs://HOST/PATH")
+        here.refuse(known[number] in known[:number], "is declared twice: keep one of them")
     return found
 
 

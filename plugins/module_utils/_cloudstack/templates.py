@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, said, text
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, present, text
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.hosts import HYPERVISORS
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
@@ -63,17 +63,12 @@ _COMPRESSED = (".gz", ".bz2", ".zip")
 _ACCOUNTS = ("admin", "system")  # whose templates are the administrator's
 _PATIENCE = 90  # seconds for a host to come back, without which nobody can look at an address
 _CHUNK = 1 << 20
-# option: (key of a list, parameter of updateTemplate)
-_OWN = {
-    "display_text": ("displaytext", "displaytext"),
-    "os_type": ("ostypename", "ostypeid"),
-    "password_enabled": ("passwordenabled", "passwordenabled"),
-    "requires_hvm": ("requireshvm", "requireshvm"),
-    "dynamically_scalable": ("isdynamicallyscalable", "isdynamicallyscalable"),
-}
-_PERMISSIONS = {"public": ("ispublic", "ispublic"), "featured": ("isfeatured", "isfeatured"), "extractable": ("isextractable", "isextractable")}
+# Options, and what the server calls them: in a list and as a parameter, but for the type of operating system, which is given by its id.
+_OS = {"os_type": "ostypename"}
+_OWN = {"display_text": "displaytext", "password_enabled": "passwordenabled", "requires_hvm": "requireshvm", "dynamically_scalable": "isdynamicallyscalable"}
+_PERMISSIONS = {"public": "ispublic", "featured": "isfeatured", "extractable": "isextractable"}
 _FIXED = {"url": "url", "format": "format", "hypervisor": "hypervisor", "direct_download": "directdownload"}
-_CHANGED = {**_OWN, **_PERMISSIONS}
+_CHANGED = {**_OS, **_OWN, **_PERMISSIONS}
 
 
 def checksum(given: str) -> tuple[str, str]:
@@ -97,12 +92,9 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
         url, direct = item.get("url") or "", item["direct_download"] and item["hypervisor"] != "kvm"
         scheme, host = urlsplit(url)[:2]
         wrong = url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host)
-        found += said(
-            here,
-            (not url, "url is missing: say where the file is"),
-            (wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)"),
-            (direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage"),
-        )
+        here.refuse(not url, "url is missing: say where the file is")
+        here.refuse(wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)")
+        here.refuse(direct, "direct_download: only hosts with KVM download by themselves: say direct_download: false, which needs secondary storage")
         try:
             _sum(item)
         except ValueError as error:
@@ -118,10 +110,9 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             algorithm, wanted = checksum(item["checksum"])
             try:
                 found = download_sum(url, algorithm)
+                here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file")
             except OSError as error:
                 draft.warn(f"{here}: the file could not be compared with its checksum, for {url} cannot be read from here: {error}")
-                continue
-            draft.refuse(here, (found != wanted, f"checksum: the file at {url} has {algorithm} {found}: mend the checksum, or the file"))
 
 
 def download_sum(url: str, algorithm: str) -> str:
@@ -142,14 +133,13 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
 
     zones = draft.zone_names(region)
     for here, item, row in draft.each("templates", declared, region, delete, lambda item, here: draft.owned("templates", item, _ACCOUNTS, region, here)):
-        if item["zone"] not in zones:
-            draft.problem(f"{here}: there is no zone {item['zone']}")
+        if here.refuse(item["zone"] not in zones, f"there is no zone {item['zone']}"):
             continue
         _check_storage(here, item, region, draft)
         if row is not None:
             _plan_living(here, item, row, region, draft)
             continue
-        _check_os(here, item["os_type"], region, draft)
+        _check_os(here, item["os_type"], region)
         # A direct download is registered through a host, and a template of a hypervisor that has no host is in no list of the server (seen).
         hypervisor, place = HYPERVISORS[item["hypervisor"]], [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
         clusters = [cluster for zone in place for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
@@ -177,11 +167,10 @@ def _os_types(region: Region) -> dict[str, str]:
     return {str(row.get("name") or row.get("description")): row["id"] for row in region.rows("os_types")}
 
 
-def _check_os(here: str, name: str, region: Region, draft: Draft) -> None:
+def _check_os(here: Place, name: str, region: Region) -> None:
     known = _os_types(region)
-    if name not in known and not region.empty:
-        near = ", ".join([one for one in known if one.lower().startswith(name.split()[0].lower())][-5:])
-        draft.problem(f"{here}: os_type: CloudStack knows none of the name {name}" + (f" (there are: {near} …)" if near else ""))
+    near = ", ".join([one for one in known if one.lower().startswith(name.partition(" ")[0].lower())][-5:])
+    here.refuse(name not in known and not region.empty, f"os_type: CloudStack knows none of the name {name} (there are: {near or 'none like it'} …)")
 
 
 def _create(item: Item, region: Region, draft: Draft) -> None:
@@ -190,7 +179,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
     after.update(**_sum(item), **({"details": dict(item["details"])} if item["details"] else {}))
 
     def apply() -> None:
-        params = {parameter: item[option] for option, (_key, parameter) in _CHANGED.items() if item.get(option) is not None}
+        params = {key: item[option] for option, key in {**_OWN, **_PERMISSIONS}.items() if item.get(option) is not None}
         params.update(ostypeid=_os_types(region)[item["os_type"]], zoneid=region.id("zones", zone), displaytext=item.get("display_text") or item["name"])
         params.update(url=item["url"], format=item["format"], hypervisor=HYPERVISORS[item["hypervisor"]], **_sum(item))
         params.update(directdownload=item["direct_download"] or None, **mapped("details", {key: text(value) for key, value in item["details"].items()}))
@@ -205,7 +194,7 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
     draft.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     living = {option: row.get(key) for option, key in _FIXED.items()}
     living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
@@ -219,22 +208,22 @@ def _plan_living(here: str, item: Item, row: Row, region: Region, draft: Draft) 
     left, right = differing(living, wanted)
     differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
     remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
-    if draft.refuse(here, (differs, f"{differs}. A template's file cannot be changed: {remedy}")):
+    if here.refuse(differs, f"{differs}. A template's file cannot be changed: {remedy}"):
         return
     known, details = row.get("details") or {}, {key: text(value) for key, value in item["details"].items()}
-    before = {**{option: row.get(key) for option, (key, _parameter) in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
+    before = {**{option: row.get(key) for option, key in _CHANGED.items()}, **{f"details.{key}": known.get(key) for key in details}}
     after = {**{option: item[option] for option in _CHANGED if item.get(option) is not None}, **{f"details.{key}": details[key] for key in details}}
     left, right = differing(before, after)
     if "os_type" in right:
-        _check_os(here, item["os_type"], region, draft)
+        _check_os(here, item["os_type"], region)
 
     def apply() -> None:
-        own = {_OWN[option][1]: value for option, value in right.items() if option in _OWN}
+        own = {_OWN[option]: value for option, value in right.items() if option in _OWN}
         if "os_type" in right:
             own["ostypeid"] = _os_types(region)[item["os_type"]]
         if any(option.startswith("details.") for option in right):  # all of them are replaced
             own.update(mapped("details", {**known, **details}))
-        permissions = {_PERMISSIONS[option][1]: value for option, value in right.items() if option in _PERMISSIONS}
+        permissions = {_PERMISSIONS[option]: value for option, value in right.items() if option in _PERMISSIONS}
         for command, params in (("updateTemplate", own), ("updateTemplatePermissions", permissions)):
             if params:
                 region.client.call(command, id=row["id"], **params)
