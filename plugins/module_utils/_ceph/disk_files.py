@@ -25,8 +25,7 @@ _QCOW2_MAGIC = b"QFI\xfb"
 # qcow2 specification (QEMU, docs/interop/qcow2.txt): bits of incompatible_features, and of table entries
 _DIRTY, _CORRUPT, _EXTERNAL_DATA, _COMPRESSION_TYPE, _EXTENDED_L2 = 1, 2, 4, 8, 16
 _OFFSET = 0x00FFFFFFFFFFFE00
-_COMPRESSED = 1 << 62
-_ZERO = 1
+_COMPRESSED, _ZERO = 1 << 62, 1
 
 
 def sha256(path: str) -> str:
@@ -60,7 +59,7 @@ class Raw:
                     data = os.pread(file.fileno(), min(_PIECE - start % _PIECE, end - start), start)
                     if not data:
                         return
-                    if any_data(data):
+                    if data.strip(b"\0"):
                         yield start, data
                     start += len(data)
 
@@ -129,11 +128,7 @@ class Qcow2:
             return b""
         else:
             data = os.pread(handle, cluster, entry & _OFFSET).ljust(cluster, b"\0")
-        return data if any_data(data) else b""
-
-
-def any_data(data: bytes) -> bool:
-    return data.count(0) != len(data)
+        return data if data.strip(b"\0") else b""
 
 
 # size: bytes that a guest would see, a whole number of sectors. pieces(): (offset, data) of what is not all zeros.
