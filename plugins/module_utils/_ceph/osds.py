@@ -361,10 +361,7 @@ class Provider:
             state = observed.devices[path]
             if path in wiped:
                 state = dataclasses.replace(state, volumes=(), room=state.room and state.room._replace(free=state.room.total))
-            placed, full = place(state, parts, self._slots(path), observed.lives, gone)
-            found.update(placed)
-            for problem in full:
-                draft.problem(problem)
+            found.update(place(draft, state, parts, self._slots(path), observed.lives, gone))
         return found
 
     def _plan_new(self, device: Device, chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:
