@@ -119,8 +119,6 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"crash_client": self.entity}
 
-    # -- apply
-
     def _make_posted(self) -> None:
         os.makedirs(self.posted, exist_ok=True)
         os.chown(self.posted, *daemons.owner())

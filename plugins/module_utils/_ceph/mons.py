@@ -161,8 +161,6 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"name": self.name, "fsid": observed.fsid or self.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
 
-    # -- apply
-
     def _found(self) -> None:
         fsid = self.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
