@@ -205,8 +205,7 @@ class Provider:
         if missing and self.cluster is not None:
             raise Invalid([f"{program} is not installed on this host: its package comes with the role ceph_common" for program in missing])
         draft = Draft()
-        if any(daemon.type == "mgr" for daemon in self.daemons):
-            self._plan_shim(observed, draft)
+        self._plan_shim(observed, draft)
         for daemon in self.daemons:
             (self._plan_present if daemon.present else self._plan_absent)(daemon, observed, draft)
         return draft.plan()

@@ -147,8 +147,6 @@ class Ledger:
 
         for path in self.whole:  # it was empty when this began; a label without an OSD would be refused by the next run
             attempt(devices.wipe, path)
-        if not (self.volumes or self.groups or self.found):
-            return problems
         try:
             tags = devices.volume_tags()
             for volume in self.found:
