@@ -125,7 +125,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider, Wanted
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, string
@@ -147,22 +147,22 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    wanted = Wanted(
+    provider = Provider(
         name=params["name"] or short_hostname(),
         address=params["address"],
         public_network=params["public_network"] or "",
         fsid=params["fsid"],
         found=params["found"],
         wait=params["wait"],
+        connection=params["connection"] if params["connection"]["mon_host"] else {},
     )
-    connection = params["connection"] if params["connection"]["mon_host"] else {}
     if module.check_mode and not installed("ceph-mon"):
-        connection = {}  # nothing here could ask; that a monitor would be made is certain
-        wanted = dataclasses.replace(wanted, found=True)
+        # nothing here could ask; that a monitor would be made is certain
+        provider = dataclasses.replace(provider, found=True, connection={})
     else:
         require_binding(module)
     try:
-        run_module(module, Provider(wanted, connection))
+        run_module(module, provider)
     except CommandFailed as error:
         module.fail_json(msg=str(error))
 

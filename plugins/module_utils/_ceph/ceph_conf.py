@@ -16,23 +16,19 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host import confi
 
 def conf_value(text: t.Optional[str], option: str, section: str = "global") -> t.Optional[str]:
     """Return an option of a ceph.conf; spaces, dashes and underscores in its name are one, as for Ceph."""
-    found = [line for here, line in config_files.sections(text or "") if here == section and _name(line) == conf_name(option)]
+    found = [line for here, line in config_files.sections(text or "") if here == section and conf_name(line) == conf_name(option)]
     return _value(found[-1]) if found else None
 
 
 def edit_conf(text: t.Optional[str], settings: t.Mapping[str, t.Optional[str]]) -> str:
     """Return a ceph.conf whose [global] has the settings, None meaning not there. All else stays as it is, comments too."""
     wanted = {conf_name(name): value for name, value in settings.items()}
-    return config_files.put_values(text or "", wanted, "{} = {}", _name, _value, "global")
-
-
-def _name(line: str) -> str:
-    return conf_name(config_files.key(line))
+    return config_files.put_values(text or "", wanted, "{} = {}", conf_name, _value, "global")
 
 
 def _value(line: str) -> str:
     return re.split(r"\s[#;]", line.partition("=")[2], maxsplit=1)[0].strip()
 
 
-def conf_name(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip())
+def conf_name(line: str) -> str:
+    return re.sub(r"[\s_-]+", "_", line.partition("=")[0].strip())

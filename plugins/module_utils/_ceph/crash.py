@@ -26,7 +26,6 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 
 PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
-FOLDER = f"{daemons.DATA}/crash"
 
 
 class Observed(t.NamedTuple):
@@ -60,7 +59,7 @@ def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
 class Provider:
     """The crash reports of a host. hostname: with its domain, as ceph-crash names its client. after: ids of changes that start daemons, which may report."""
 
-    def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = FOLDER) -> None:
+    def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = f"{daemons.DATA}/crash") -> None:
         self.hostname = hostname
         self.cluster = cluster
         self.after = frozenset(after)
@@ -119,8 +118,6 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"crash_client": self.entity}
-
-    # -- apply
 
     def _make_posted(self) -> None:
         os.makedirs(self.posted, exist_ok=True)

@@ -149,17 +149,12 @@ def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] =
     return "this release's manager reports a crash of nearly every module at each start with this distribution's Python" if crashes else ""
 
 
-def python_version() -> tuple[int, ...]:
-    """Return the version of the distribution's own Python, which the manager has in it, () where it is not known. Read without a process."""
-    found = re.search(r"python(\d+)\.(\d+)$", os.path.realpath("/usr/bin/python3"))
-    return tuple(int(number) for number in found.groups()) if found else ()
-
-
-def bcrypt_version() -> str:
-    """Return the version of the distribution's bcrypt, "" where there is none. Read from its metadata, without a process."""
+def distribution() -> tuple[str, tuple[int, ...]]:
+    """The versions of the distribution's bcrypt and of its own Python, which a manager has in it, "" and () where there is none. Read without a process."""
+    python = re.search(r"python(\d+)\.(\d+)$", os.path.realpath("/usr/bin/python3"))
     folders = ("lib/python3*/dist-packages", "lib*/python3*/site-packages")
     names = [os.path.basename(path) for folder in folders for path in sorted(glob.glob(f"/usr/{folder}/bcrypt-[0-9]*-info"))]
-    return re.split(r"-|\.dist|\.egg", names[0])[1] if names else ""
+    return re.split(r"-|\.dist|\.egg", names[0])[1] if names else "", tuple(map(int, python.groups())) if python else ()
 
 
 @dataclasses.dataclass
@@ -193,7 +188,7 @@ class Provider:
             return found.group() if found else ""
 
         installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
-        needed = needs_shim(installed["ceph-mgr"], bcrypt_version(), python_version()) if self.shim and "ceph-mgr" in installed else ""
+        needed = needs_shim(installed["ceph-mgr"], *distribution()) if self.shim and "ceph-mgr" in installed else ""
         states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
         shim, drop_in = (files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE)))
         return Observed(states, installed, needed, shim, drop_in, restful)
@@ -210,8 +205,7 @@ class Provider:
         if missing and self.cluster is not None:
             raise Invalid([f"{program} is not installed on this host: its package comes with the role ceph_common" for program in missing])
         draft = Draft()
-        if any(daemon.type == "mgr" for daemon in self.daemons):
-            self._plan_shim(observed, draft)
+        self._plan_shim(observed, draft)
         for daemon in self.daemons:
             (self._plan_present if daemon.present else self._plan_absent)(daemon, observed, draft)
         return draft.plan()

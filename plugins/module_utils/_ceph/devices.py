@@ -33,7 +33,7 @@ EXTENT, METADATA = 4 * MIB, MIB
 # How ceph-volume names groups and volumes that it makes on a device; this collection does the same.
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GROUP = re.compile(rf"ceph-(?:[a-z]+-)*{_UUID}")
-_VOLUME = re.compile(rf"osd-(?P<kind>block|db|wal|block-db|block-wal)-{_UUID}")
+_VOLUME = re.compile(rf"osd-(?:block-)?(?P<kind>block|db|wal)-{_UUID}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Vo
     """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
     tags = parse_tags(row.get("lv_tags", ""))
     named, osd = _VOLUME.fullmatch(row["lv_name"]), osd_of_tags(tags)
-    kind = tags.get("type") or (named.group("kind").rpartition("-")[2] if named else "")
+    kind = tags.get("type") or (named["kind"] if named else "")
     name, size, opened = f"{row['vg_name']}/{row['lv_name']}", int(row.get("lv_size") or 0), row.get("lv_device_open") == "open"
     return Volume(name, size, kind, osd, tags.get("encrypted") == "1", opened, osd is not None and osd.uuid not in here)
 

@@ -22,11 +22,15 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 SECTOR = 512
 _PIECE = 4 << 20  # how much is read, hashed or written at once: the default size of an RBD object
 _QCOW2_MAGIC = b"QFI\xfb"
-# qcow2 specification (QEMU, docs/interop/qcow2.txt): bits of incompatible_features, and of table entries
-_DIRTY, _CORRUPT, _EXTERNAL_DATA, _COMPRESSION_TYPE, _EXTENDED_L2 = 1, 2, 4, 8, 16
-_OFFSET = 0x00FFFFFFFFFFFE00
-_COMPRESSED = 1 << 62
-_ZERO = 1
+# qcow2 specification (QEMU, docs/interop/qcow2.txt): bits of table entries, and of incompatible_features that are not read here
+_OFFSET, _COMPRESSED, _ZERO = 0x00FFFFFFFFFFFE00, 1 << 62, 1
+_ZSTD = 8
+_FEATURES = {
+    "was not closed cleanly (qemu-img check -r all mends it)": 1 | 2,
+    "keeps its data in another file": 4,
+    "has extended L2 entries": 16,
+    "has features unknown here": ~(1 | 2 | 4 | _ZSTD | 16),
+}
 
 
 def sha256(path: str) -> str:
@@ -60,7 +64,7 @@ class Raw:
                     data = os.pread(file.fileno(), min(_PIECE - start % _PIECE, end - start), start)
                     if not data:
                         return
-                    if any_data(data):
+                    if data.strip(b"\0"):
                         yield start, data
                     start += len(data)
 
@@ -76,16 +80,9 @@ class Qcow2:
         if magic != _QCOW2_MAGIC or version not in (2, 3) or not 9 <= self._bits <= 21:
             raise Invalid([f"{path} is not a qcow2 file of version 2 or 3"])
         (features,), (length,) = struct.unpack(">Q", head[72:80]) if version == 3 else (0,), struct.unpack(">I", head[100:104])
-        zstd = features & _COMPRESSION_TYPE and length > 104 and len(head) > 104 and head[104]
-        cannot = {
-            "needs a backing file": backing,
-            "is encrypted": crypt,
-            "was not closed cleanly (qemu-img check -r all mends it)": features & (_DIRTY | _CORRUPT),
-            "keeps its data in another file": features & _EXTERNAL_DATA,
-            "has extended L2 entries": features & _EXTENDED_L2,
-            "is compressed with zstd": zstd,
-            "has features unknown here": features & ~(_DIRTY | _CORRUPT | _EXTERNAL_DATA | _COMPRESSION_TYPE | _EXTENDED_L2),
-        }
+        zstd = features & _ZSTD and length > 104 and len(head) > 104 and head[104]
+        cannot = {"needs a backing file": backing, "is encrypted": crypt, "is compressed with zstd": zstd}
+        cannot.update((problem, features & bits) for problem, bits in _FEATURES.items())
         problems = [problem for problem, found in cannot.items() if found]
         if problems:
             raise Invalid([f"{path} {problem}: make a raw file of it with qemu-img convert -O raw" for problem in problems])
@@ -129,11 +126,7 @@ class Qcow2:
             return b""
         else:
             data = os.pread(handle, cluster, entry & _OFFSET).ljust(cluster, b"\0")
-        return data if any_data(data) else b""
-
-
-def any_data(data: bytes) -> bool:
-    return data.count(0) != len(data)
+        return data if data.strip(b"\0") else b""
 
 
 # size: bytes that a guest would see, a whole number of sectors. pieces(): (offset, data) of what is not all zeros.

@@ -37,9 +37,9 @@ def frontends_of(instance: t.Mapping[str, t.Any]) -> str:
     text = (instance.get("options") or {}).get("rgw_frontends", instance.get("frontends") or None)
     if text is not None:
         return str(text)
-    certificate = instance.get("certificate")
+    certificate, key = instance.get("certificate"), instance.get("private_key")
     text = f"beast ssl_port={instance['port']} ssl_certificate={certificate}" if certificate else f"beast port={instance['port']}"
-    return text + (f" ssl_private_key={instance['private_key']}" if instance.get("private_key") else "")
+    return f"{text} ssl_private_key={key}" if key else text
 
 
 def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:

@@ -24,7 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Secret, Unreachable
 
 ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
@@ -34,19 +34,7 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 ELECTION = 10
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What is declared. found: whether this host may found a cluster where there is none. wait: seconds until the quorum has it."""
-
-    name: str
-    address: str
-    public_network: str = ""
-    fsid: t.Optional[str] = None
-    found: bool = False
-    wait: int = 120
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Observed:
     """What is there. own_fsid: of the running daemon. monmap: None where no cluster could be asked. key, file: client.admin's. own: the monitor's keyring."""
 
@@ -84,77 +72,85 @@ def unit_name(name: str) -> str:
     return f"ceph-mon@{name}.service"
 
 
-def problems(wanted: Wanted, observed: Observed) -> list[str]:
-    """What goes against making the monitor as it is declared."""
-    found: list[str] = []
-    me, spelled = f"mon.{wanted.name}", wanted.address
-    try:
-        address = ipaddress.ip_address(wanted.address)
-        spelled = str(address)  # as the monmap has it
-        networks = [ipaddress.ip_network(part.strip(), strict=False) for part in wanted.public_network.split(",") if part.strip()]
-        if networks and not any(address in network for network in networks):
-            found.append(f"{me}: its address {wanted.address} is outside the public network {wanted.public_network}")
-    except ValueError as error:
-        found.append(f"{me}: {error}")
-    fsid, data, monmap = values.fsid(wanted.fsid or ""), data_path(wanted.name), observed.monmap or {}
-    mine = monmap.get(wanted.name)
-    there, quorum = ", ".join(sorted(mine or ())), "quorum" if wanted.name in observed.quorum else "no quorum"
-    others = [other for other, addresses in sorted(monmap.items()) if other != wanted.name and spelled in addresses]
-    another = f"the living cluster's fsid is {observed.fsid}, not {wanted.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)"
-    # Never advise to remove a monitor: it may be another host's, of the same short name, and a part of the quorum.
-    elsewhere = (
-        f"{me}: the monmap has it at {there}, in {quorum}, not at {wanted.address}. If this host has {there}, set ceph_common_address to it. "
-        f"If another host has it, two hosts have one short name, {wanted.name}: give this host another one"
-    )
-    wrong = {
-        f"fsid '{wanted.fsid}' is no UUID": fsid and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fsid),
-        another: fsid and observed.fsid not in (None, fsid),
-        f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data}": len({observed.own_fsid, observed.fsid} - {None}) > 1,
-        **{f"{me}: its address {wanted.address} belongs to mon.{other} in the monmap": True for other in others},
-        elsewhere: mine is not None and spelled not in mine,
-        f"{me}: there is no living cluster to join, and this host was not told to found one": not (monmap or observed.data or wanted.found),
-    }
-    found += [text for text, so in wrong.items() if so]
-    if monmap and mine is None and observed.data and not found:
-        found.append(f"{me}: this host holds its data ({data}), but the cluster does not know it: move the data away to let it join")
-    return found
-
-
+@dataclasses.dataclass
 class Provider:
-    """The monitor of this host. connection: how to reach the living cluster as one who may do everything, {} where there is none (yet)."""
+    """The monitor of this host. found: whether it may found a cluster where there is none. wait: seconds until the quorum has it.
 
-    def __init__(self, wanted: Wanted, connection: t.Mapping[str, t.Any]) -> None:
-        self.wanted = wanted
-        self.connection = connection
-        self._own = own_connection(wanted.name, addrvec(wanted.address))
+    connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
+    """
+
+    name: str
+    address: str
+    public_network: str = ""
+    fsid: t.Optional[str] = None
+    found: bool = False
+    wait: int = 120
+    connection: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def _own(self) -> dict[str, t.Any]:
+        return own_connection(self.name, addrvec(self.address))
 
     def observe(self) -> Observed:
         """Read the host, then the cluster: by the given connection, else by the monitor's own key."""
-        name = self.wanted.name
+        name = self.name
         data, unit = has_data(name), systemd.units([unit_name(name)])[unit_name(name)]
         runs = data and unit.active
-        own_fsid = _in_quorum(name, self.wanted.wait)["monmap"]["fsid"] if runs else None
+        own_fsid = _in_quorum(name, self.wait)["monmap"]["fsid"] if runs else None
         own = keyring_files.read(own_place(name)) if data else keyring_files.File()
         observed = Observed(data=data, unit=unit, own_fsid=own_fsid, file=keyring_files.read(admin_place()), own=own)
         if not self.connection and not runs:
             return observed
         dump, admin = _ask(self.connection or self._own)
-        monmap = {mon["name"]: addresses_of(mon) for mon in dump["mons"]}
-        quorum = [mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]]
-        key = Secret(admin["key"])
-        return dataclasses.replace(observed, fsid=dump["fsid"], mon_host=mon_host_by_rank(dump), monmap=monmap, quorum=quorum, key=key)
+        observed.fsid, observed.mon_host, observed.key = dump["fsid"], mon_host_by_rank(dump), Secret(admin["key"])
+        observed.monmap = {mon["name"]: addresses_of(mon) for mon in dump["mons"]}
+        observed.quorum = [mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]]
+        return observed
+
+    def _plan_problems(self, observed: Observed, draft: Draft) -> None:
+        """What goes against making the monitor as it is declared."""
+        me, spelled = f"mon.{self.name}", self.address
+        try:
+            address = ipaddress.ip_address(self.address)
+            spelled = str(address)  # as the monmap has it
+            networks = [ipaddress.ip_network(part.strip(), strict=False) for part in self.public_network.split(",") if part.strip()]
+            if networks and not any(address in network for network in networks):
+                draft.problem(f"{me}: its address {self.address} is outside the public network {self.public_network}")
+        except ValueError as error:
+            draft.problem(f"{me}: {error}")
+        fsid, data, monmap = values.fsid(self.fsid or ""), data_path(self.name), observed.monmap or {}
+        mine = monmap.get(self.name)
+        there, quorum = ", ".join(sorted(mine or ())), "quorum" if self.name in observed.quorum else "no quorum"
+        others = [other for other, addresses in sorted(monmap.items()) if other != self.name and spelled in addresses]
+        another = f"the living cluster's fsid is {observed.fsid}, not {self.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)"
+        foreign = f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data}"
+        # Never advise to remove a monitor: it may be another host's, of the same short name, and a part of the quorum.
+        elsewhere = (
+            f"{me}: the monmap has it at {there}, in {quorum}, not at {self.address}. If this host has {there}, set ceph_common_address to it. "
+            f"If another host has it, two hosts have one short name, {self.name}: give this host another one"
+        )
+        wrong = {
+            f"fsid '{self.fsid}' is no UUID": fsid and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fsid),
+            another: fsid and observed.fsid not in (None, fsid),
+            foreign: observed.own_fsid and observed.fsid not in (None, observed.own_fsid),
+            **{f"{me}: its address {self.address} belongs to mon.{other} in the monmap": True for other in others},
+            elsewhere: mine is not None and spelled not in mine,
+            f"{me}: there is no living cluster to join, and this host was not told to found one": not (monmap or observed.data or self.found),
+        }
+        for text in [text for text, so in wrong.items() if so]:
+            draft.problem(text)
+        if monmap and mine is None and observed.data and not draft.problems:
+            draft.problem(f"{me}: this host holds its data ({data}), but the cluster does not know it: move the data away to let it join")
 
     def plan(self, observed: Observed) -> Plan:
-        name = self.wanted.name
-        found = problems(self.wanted, observed)
-        if found:
-            raise Invalid(found)
+        name = self.name
         draft = Draft()
+        self._plan_problems(observed, draft)
         mon, unit = f"mon/{name}", unit_name(name)
         founding = observed.monmap is None
         if not observed.data:
             by = "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
-            after = {"address": self.wanted.address, "fsid": observed.fsid or self.wanted.fsid or "a new one", "by": by}
+            after = {"address": self.address, "fsid": observed.fsid or self.fsid or "a new one", "by": by}
             draft.ensure("mon", name, None, after, self._found if founding else self._join)
         daemons.ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(founding and not observed.data), [mon])
         keyring_files.ensure(draft, admin_place(), observed.file, observed.key, self._write_admin, [mon, f"unit/{unit}"])
@@ -163,16 +159,14 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        return {"name": self.wanted.name, "fsid": observed.fsid or self.wanted.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
-
-    # -- apply
+        return {"name": self.name, "fsid": observed.fsid or self.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
 
     def _found(self) -> None:
-        fsid = self.wanted.fsid or str(uuid.uuid4())
+        fsid = self.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
         mon_key, admin_key = (Secret(process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip()) for dummy in range(2))
         with tempfile.TemporaryDirectory(prefix="cephstack-mon-") as folder:
-            process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.wanted.name, addrvec(self.wanted.address), f"{folder}/monmap"], timeout=60)
+            process.run(["monmaptool", "--create", "--fsid", fsid, "--addv", self.name, addrvec(self.address), f"{folder}/monmap"], timeout=60)
             mon_keyring = keyring_files.keyring_text("mon.", mon_key, {"mon": "allow *"})
             self._mkfs(folder, mon_keyring + keyring_files.keyring_text(ADMIN, admin_key, ADMIN_CAPS))
 
@@ -185,28 +179,28 @@ class Provider:
                 raise Unreachable(f"ceph mon getmap: {text}")
             with open(f"{folder}/monmap", "wb") as file:
                 file.write(data)
-            if all(mon["name"] != self.wanted.name for mon in cluster.command("mon dump")["mons"]):
+            if all(mon["name"] != self.name for mon in cluster.command("mon dump")["mons"]):
                 # Only in its own copy: it tells the daemon where to listen. The cluster adds it when it is there and asks.
-                process.run(["monmaptool", "--addv", self.wanted.name, addrvec(self.wanted.address), f"{folder}/monmap"], timeout=60)
+                process.run(["monmaptool", "--addv", self.name, addrvec(self.address), f"{folder}/monmap"], timeout=60)
             self._mkfs(folder, keyring_files.keyring_text("mon.", key, {"mon": "allow *"}))
 
     def _mkfs(self, folder: str, keyring: str) -> None:
         """Make the monitor's data of the monmap in a folder, beside its place, and move it there when it is complete."""
         os.chmod(folder, 0o755)
         os.chmod(f"{folder}/monmap", 0o644)
-        place = data_path(self.wanted.name)
-        made = f"{os.path.dirname(place)}/.new-{self.wanted.name}"
+        place = data_path(self.name)
+        made = f"{os.path.dirname(place)}/.new-{self.name}"
         shutil.rmtree(made, ignore_errors=True)
         files.make_folder(made, 0o750, *daemons.owner())
-        words = ["ceph-mon", "--mkfs", "--id", self.wanted.name, "--mon-data", made, "--monmap", f"{folder}/monmap", "--keyring", "{secret}"]
+        words = ["ceph-mon", "--mkfs", "--id", self.name, "--mon-data", made, "--monmap", f"{folder}/monmap", "--keyring", "{secret}"]
         process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place):
             os.rmdir(place)  # an empty one that a package left; anything else must not be here
         os.rename(made, place)
 
     def _start(self, founded: bool) -> None:
-        systemd.start(unit_name(self.wanted.name))
-        _in_quorum(self.wanted.name, self.wanted.wait)
+        systemd.start(unit_name(self.name))
+        _in_quorum(self.name, self.wait)
         if founded:  # only clients older than 2021 need it, and a new cluster has none
             with Connection(self._own) as cluster:
                 cluster.command("config set", who="mon", name="auth_allow_insecure_global_id_reclaim", value="false")

@@ -15,7 +15,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Room, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Unreachable
 
 # Seconds that ceph-volume may take: minutes on a slow disk or an emulated processor. Cutting it off leaves half an OSD.
 SLOW = 3600
@@ -45,10 +45,9 @@ def extents(size: t.Optional[int], slots: int, room: Room) -> int:
     return room.total // max(1, slots) if size is None else -(-size // room.extent)
 
 
-def place(state: Found, parts: t.Sequence[Part], slots: int, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> tuple[dict[Part, Volume], list[str]]:
-    """The old volumes that parts on one device get, and why there is no room. lives: in the cluster. wiped: uuids of OSDs about to be wiped. Pure."""
+def place(draft: Draft, state: Found, parts: t.Sequence[Part], slots: int, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> dict[Part, Volume]:
+    """The old volumes that parts on one device get, or problems where there is no room. lives: in the cluster. wiped: uuids of OSDs about to be wiped. Pure."""
     found: dict[Part, Volume] = {}
-    problems: list[str] = []
     spare = [volume for volume in state.volumes if _spare(volume, lives, wiped)]
     room = state.room
     free = room.free if room else 0
@@ -65,8 +64,8 @@ def place(state: Found, parts: t.Sequence[Part], slots: int, lives: t.Callable[[
                 continue
             what = _shown(needed, room) + ("" if part.size is not None else f" (one of {slots} equal shares)")
             text = f"{part}: no room: it needs {what}, and {_shown(free, room)} of {_shown(room.total, room)} are free"
-            problems.append(text + _taken(part, state, lives))
-    return found, problems
+            draft.problem(text + _taken(part, state, lives))
+    return found
 
 
 def _spare(volume: Volume, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> bool:
@@ -148,8 +147,6 @@ class Ledger:
 
         for path in self.whole:  # it was empty when this began; a label without an OSD would be refused by the next run
             attempt(devices.wipe, path)
-        if not (self.volumes or self.groups or self.found):
-            return problems
         try:
             tags = devices.volume_tags()
             for volume in self.found:

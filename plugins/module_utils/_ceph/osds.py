@@ -100,10 +100,11 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
     slots: dict[str, int] = {}
     for number, device in enumerate(declared):
         where, raw = f"devices[{number}]", device.type == "raw"
-        if device.path in own[:number]:
-            problems.append(f"{where}.path {device.path} is declared twice")
-        if device.encrypted and raw:
-            problems.append(f"{where}: {device.path} is to be encrypted, which needs the type lvm")
+        wrong: dict[str, t.Any] = {
+            f"{where}.path {device.path} is declared twice": device.path in own[:number],
+            f"{where}: {device.path} is to be encrypted, which needs the type lvm": device.encrypted and raw,
+            f"{where}.path '{device.path}' is no absolute path": not device.path.startswith("/"),
+        }
         parts = {part.kind: part for part in device.parts()}
         for kind in ("db", "wal"):
             given = [option for option in (f"{kind}_size", f"{kind}_slots") if getattr(device, option) is not None]
@@ -115,7 +116,8 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
             shares[path] += parts[kind].size is None
             if count is not None and count > 0 and len(given) == 1 and not raw:
                 slots.setdefault(path, count)
-            wrong = {
+            wrong |= {
+                f"{where}.{kind} '{path}' is no absolute path": not path.startswith("/"),
                 f"{where}.{kind} {path} is itself declared as an OSD's device": path in own,
                 f"{where}.{kind} {path} is used twice: only OSDs of the type lvm can share a device": raw and uses[path] > 1,
                 **{f"{where}.{option}: {path} is used whole, only OSDs of the type lvm can share a device": raw for option in given},
@@ -123,10 +125,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Device]:
                 f"{where}.{kind}_slots: {count} is not at least 1": count is not None and count < 1,
                 f"{where}.{kind}_slots: {path} has {slots.get(path)} by another entry": count and slots.get(path, count) != count,
             }
-            problems += [text for text, found in wrong.items() if found]
-        problems += [
-            f"{where}.{'path' if kind == 'block' else kind} '{part.path}' is no absolute path" for kind, part in parts.items() if not part.path.startswith("/")
-        ]
+        problems += [text for text, so in wrong.items() if so]
     for path, count in slots.items():
         if count < shares[path]:
             room = f"its slots leave room for {count}: declare as many as it is to serve in the end"
@@ -323,9 +322,8 @@ class Provider:
             elif state.holds and not fits:
                 needs.add(f"device/{path}")
                 if f"device/{path}" not in draft.ids("device"):
-                    reason = "it holds " + " and ".join(state.holds)
-                    wipe = functools.partial(erase, path, state)
-                    draft.ensure("device", path, {"holds": list(state.holds)}, None, wipe, risk=Risk.LOSS, reason=reason)
+                    holds, wipe = list(state.holds), functools.partial(erase, path, state)
+                    draft.ensure("device", path, {"holds": holds}, None, wipe, risk=Risk.LOSS, reason="it holds " + " and ".join(holds))
         return needs
 
     def _refusal(self, part: Part, fits: bool, observed: Observed) -> str:
@@ -363,10 +361,7 @@ class Provider:
             state = observed.devices[path]
             if path in wiped:
                 state = dataclasses.replace(state, volumes=(), room=state.room and state.room._replace(free=state.room.total))
-            placed, full = place(state, parts, self._slots(path), observed.lives, gone)
-            found.update(placed)
-            for problem in full:
-                draft.problem(problem)
+            found.update(place(draft, state, parts, self._slots(path), observed.lives, gone))
         return found
 
     def _plan_new(self, device: Device, chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:

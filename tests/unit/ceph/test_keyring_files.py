@@ -87,7 +87,7 @@ def there(monkeypatch, tmp_path):
 
 
 def monitor(_folder):
-    return mons.Provider(mons.Wanted("ceph1", "10.0.0.1"), {"mon_host": "10.0.0.1"})
+    return mons.Provider("ceph1", "10.0.0.1", connection={"mon_host": "10.0.0.1"})
 
 
 def manager(_folder):

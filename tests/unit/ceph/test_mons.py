@@ -17,7 +17,7 @@ FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 OTHER = "11111111-1c7e-4d36-a5b7-3a8b0f4b8a11"
 RUNS = systemd.Unit(True, True, "active", 1)
 FILE = keyring_files.File(True, Secret("AQ=="), "root", "root", "0600")
-WANTED = mons.Wanted("ceph1", "10.0.0.1", "10.0.0.0/24")
+WANTED = mons.Provider("ceph1", "10.0.0.1", "10.0.0.0/24")
 LIVING = mons.Observed(
     data=True,
     unit=RUNS,
@@ -33,7 +33,7 @@ LIVING = mons.Observed(
 
 
 def plan(wanted, observed):
-    return mons.Provider(wanted, {}).plan(observed)
+    return wanted.plan(observed)
 
 
 def problems(wanted, observed):
@@ -74,7 +74,7 @@ def test_a_tampered_admin_keyring_is_seen_and_its_key_is_not_shown():
 
 
 def test_another_fsid_and_a_foreign_address_are_told_together():
-    wanted = mons.Wanted("ceph1", "192.168.0.1", "10.0.0.0/24", fsid=OTHER)
+    wanted = mons.Provider("ceph1", "192.168.0.1", "10.0.0.0/24", fsid=OTHER)
     found = problems(wanted, LIVING)
     assert any("outside the public network" in one for one in found)
     assert any(FSID in one and OTHER in one for one in found)
