@@ -23,6 +23,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, real, record, string, strings
 
+_COMPRESSION = {
+    "mode": choice("When to compress.", ["none", "passive", "aggressive", "force"]),
+    "algorithm": choice("How to compress.", ["none", "snappy", "zlib", "zstd", "lz4"]),
+    "required_ratio": real("Keep compressed data only if it is at most this part of the original."),
+    "min_blob_size": string("Don't compress chunks smaller than this."),
+    "max_blob_size": string("Cut larger chunks into pieces of this size."),
+}
 OPTIONS: dict[str, t.Any] = {
     "name": string("The pool's name.", required=True),
     "state": presence("V(absent) destroys the pool and all its data, and needs O(arm=pool/NAME)."),
@@ -41,33 +48,22 @@ OPTIONS: dict[str, t.Any] = {
     "applications": strings("What the pool is used for, for example V(rbd). The whole list; marks of Ceph's own services stay."),
     "quota_bytes": string("How much may be stored, for example V(500G); V(0) for no limit."),
     "quota_objects": integer("How many objects may be stored; V(0) for no limit."),
-    "compression": record(
-        "Compression by the OSDs.",
-        {
-            "mode": choice("When to compress.", ["none", "passive", "aggressive", "force"]),
-            "algorithm": choice("How to compress.", ["none", "snappy", "zlib", "zstd", "lz4"]),
-            "required_ratio": real("Keep compressed data only if it is at most this part of the original."),
-            "min_blob_size": string("Don't compress chunks smaller than this."),
-            "max_blob_size": string("Cut larger chunks into pieces of this size."),
-        },
-    ),
+    "compression": record("Compression by the OSDs.", _COMPRESSION),
     "allow_ec_overwrites": boolean("Let RBD and CephFS write to a pool of type V(erasure). It cannot be taken back."),
     "nodelete": boolean("Whether Ceph refuses to delete the pool."),
     "nopgchange": boolean("Whether Ceph refuses to change the pool's pg_num."),
     "nosizechange": boolean("Whether Ceph refuses to change the pool's size."),
 }
-
 # Ceph's own: never pruned. Pools of the gateway are made by it on demand, those of a filesystem are told by the fs map.
 _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ganesha")
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
 
 
 class Field(t.NamedTuple):
-    """What can be set of a pool.
+    """What can be set of a pool. option: as it is declared, compression_mode for compression.mode. since: the first release that has it.
 
-    option: as it is declared, compression_mode for compression.mode. place: where it is in `osd dump`: beside the pool's name, among its options, or
-    among its flags. key, seen: as `osd pool set` and `osd dump` name it, where they do otherwise. form: brings both sides into the form in which they
-    are compared. since: the first release that has it.
+    place: where it is in `osd dump`: beside the pool's name, among its options, or among its flags. key, seen: as `osd pool set` and `osd dump` name it,
+    where they do otherwise. form: brings both sides into the form in which they are compared.
     """
 
     option: str
@@ -116,12 +112,12 @@ def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     return {
         raw["pool_name"]: {
             **{field.option: field.of(raw) for field in _FIELDS},
-            "id": raw["pool"],
             "type": "erasure" if raw["type"] == 3 else "replicated",
             "erasure_profile": raw.get("erasure_code_profile") or None,
             "rule": maps.rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
             "pg_num": raw.get("pg_num_target", raw["pg_num"]),
             "applications": sorted(raw.get("application_metadata", {})),
+            "filesystem": filesystems.user_of(maps, raw["pool"]),
         }
         for raw in maps.osd.get("pools", [])
     }
@@ -168,7 +164,7 @@ def plan(draft: Draft) -> None:
     maps, rules, profiles = draft.maps, crush.future_rules(draft), erasure_profiles.future(draft)
     demands = _consumers.demands(draft.declaration["consumers"])
     growing: list[tuple[str, str, int, int, crush_map.Rule]] = []
-    kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _service_marks(pool) or filesystems.user_of(maps, pool["id"])]
+    kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _marks(pool)]
     for here, item, living in draft.walk("pools", current(maps), _delete, kept):
         said, profile = _desired(item, living, demands.get(item["name"], set())), item.get("erasure_profile")
         for field in _FIELDS:
@@ -195,8 +191,9 @@ def plan(draft: Draft) -> None:
     _check_budget(growing, draft)
 
 
-def _service_marks(pool: Declared) -> set[str]:
-    return set(pool["applications"]) & _SERVICE_APPLICATIONS
+def _marks(pool: Declared) -> set[str]:
+    """The applications of a pool that are a filesystem's or a gateway's own."""
+    return _SERVICE_APPLICATIONS & set(pool["applications"]) | ({"cephfs"} if pool["filesystem"] else set())
 
 
 def _desired(item: Declared, living: t.Optional[Declared], demands: set[str]) -> dict[str, t.Any]:
@@ -287,9 +284,8 @@ def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared,
     if stuck:
         draft.problem(f"{here}: {stuck}: declare another pool and move the data")
         return False
-    if "applications" in said:  # a filesystem's or a gateway's own mark stays
-        marks = {"cephfs"} if filesystems.user_of(draft.maps, living["id"]) else set()
-        said["applications"] = sorted({*said["applications"], *marks, *_service_marks(living)})
+    if "applications" in said:
+        said["applications"] = sorted({*said["applications"], *_marks(living)})
     before, after = differing(living, {key: value for key, value in said.items() if value or living[key] is not None})
     locks = [flag for flag, keys in _LOCKS.items() if living[flag] and keys & set(after)]
     if any(said.get(flag) is not False for flag in locks):
@@ -351,7 +347,7 @@ def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[st
 
 
 def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
-    filesystem, used = filesystems.user_of(draft.maps, living["id"]), draft.maps.used_bytes(name)
+    filesystem, used = living["filesystem"], draft.maps.used_bytes(name)
     if filesystem and f"filesystem/{filesystem}" not in draft.ids("filesystem", action="delete"):
         draft.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
