@@ -19,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, read
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import fsid, item_problems, not_boolean, shape_of, shown
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, fsid, item_problems, not_boolean, shape_of, shown
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
@@ -94,7 +94,9 @@ def declared_problems(
     found += [f"{prefix}clients: {name} is also the client of a consumer, whose caps are derived: take it out of one of them" for name in sorted(both)]
     found += options.problems(get("options"), f"{prefix}options")
     found += flags.problems(get("flags"), f"{prefix}flags")
-    found += flags.client_problems(declaration.get("require_min_compat_client"), f"{prefix}require_min_compat_client")
+    oldest = declaration.get("require_min_compat_client")
+    if oldest and oldest not in RELEASES:
+        found.append(f"{prefix}require_min_compat_client: '{oldest}' is no release of Ceph: one of {', '.join(RELEASES)}")
     found += not_boolean(get("mgr_modules"), f"{prefix}mgr_modules")
     found += [f"{prefix}prune: '{kind}' is not one of {', '.join(PRUNABLE)}" for kind in get("prune") if kind not in PRUNABLE]
     return found

@@ -242,10 +242,9 @@ def _check_budget(growing: t.Sequence[tuple[str, str, int, int, crush_map.Rule]]
     limit = options.declared_int(draft.declaration["options"], "mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
     if not crush_map.current_tree(maps).has_osds or not limit:
         return
-    others = {name: pool for name, pool in current(maps).items() if f"pool/{name}" not in draft.ids("pool", action="delete") and pool["rule"] in rules}
-    for _here, name, *_more in growing:
-        others.pop(name, None)
-    load = [(set(rules[pool["rule"]].osds(tree)), pool["pg_num"] * pool["size"]) for pool in others.values()]
+    passed_over = draft.ids("pool", action="delete") | {f"pool/{name}" for _here, name, *_more in growing}
+    staying = [pool for name, pool in current(maps).items() if f"pool/{name}" not in passed_over and pool["rule"] in rules]
+    load = [(set(rules[pool["rule"]].osds(tree)), pool["pg_num"] * pool["size"]) for pool in staying]
     for here, _name, pg_num, size, rule in growing:
         osds = set(rule.osds(tree))
         load.append((osds, pg_num * size))
@@ -274,16 +273,15 @@ def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[
 
 def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared, draft: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
-    name, stuck = item["name"], ""
-    if item["type"] != living["type"]:
-        stuck = f"it is {living['type']}, and Ceph cannot make it {item['type']}"
-    elif item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
-        stuck = f"its erasure_profile is {living['erasure_profile']}, and that cannot change"
-    elif living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
-        stuck = "allow_ec_overwrites cannot be taken back"
-    if stuck:
-        draft.problem(f"{here}: {stuck}: declare another pool and move the data")
-        return False
+    name, profile = item["name"], living["erasure_profile"]
+    for stuck, why in (
+        (item["type"] != living["type"], f"it is {living['type']}, and Ceph cannot make it {item['type']}"),
+        (item.get("erasure_profile") not in (None, "", profile), f"its erasure_profile is {profile}, and that cannot change"),
+        (living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False, "allow_ec_overwrites cannot be taken back"),
+    ):
+        if stuck:
+            draft.problem(f"{here}: {why}: declare another pool and move the data")
+            return False
     if "applications" in said:
         said["applications"] = sorted({*said["applications"], *_marks(living)})
     before, after = differing(living, {key: value for key, value in said.items() if value or living[key] is not None})
@@ -299,25 +297,18 @@ def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared,
 
 def _costs(before: Declared, after: Declared, living: Declared, used: int) -> dict[str, t.Any]:
     """What an update costs: the worst of its parts, why, and the bytes that move. used: those that the pool has."""
-    reasons: list[str] = []
-    moved = 0
-    if "rule" in after:
-        moved = used
-        reasons.append("all its data is placed anew")
-    if "size" in after:
-        more = after["size"] - before["size"]
-        moved += max(0, used * more // max(1, before["size"]))
-        reasons.append(f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures")
-    if "pg_num" in after:
-        moved = max(moved, used)
-        reasons.append("placement groups are split" if after["pg_num"] > before["pg_num"] else "placement groups are merged")
+    more = after.get("size", 0) - before.get("size", 0)
+    moved = (used if "rule" in after else 0) + max(0, used * more // max(1, before.get("size", 1)))
+    copies = f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures"
+    split = "placement groups are split" if after.get("pg_num", 0) > before.get("pg_num", 0) else "placement groups are merged"
+    reasons = [text for key, text in (("rule", "all its data is placed anew"), ("size", copies), ("pg_num", split)) if key in after]
     risk = Risk.MOVEMENT if reasons else Risk.NONE
     if after.get("size") == 1:
         risk = Risk.LOSS
         reasons.append("with one copy the first disk that fails takes data with it")
     elif after.get("min_size") == 1 and living["type"] == "replicated" and after.get("size", living["size"]) > 1:
         reasons.append("with min_size 1 it takes writes of which there is one copy")
-    return {"risk": risk, "reason": "; ".join(reasons), "moved_bytes": moved or None}
+    return {"risk": risk, "reason": "; ".join(reasons), "moved_bytes": max(moved, used if "pg_num" in after else 0) or None}
 
 
 def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[str] = ()) -> None:
@@ -355,8 +346,7 @@ def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -
         draft.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
         return
 
-    def delete() -> None:
-        draft.send("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+    delete = draft.later("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
     def apply() -> None:
         with draft.gates.open("mon_allow_pool_delete"):

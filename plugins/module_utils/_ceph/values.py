@@ -32,9 +32,8 @@ _SPANS = {
 }  # fmt: skip
 _SECONDS = {"": 1, **{unit: seconds for units, seconds in _SPANS.items() for unit in units.split()}}
 _SPAN = re.compile(r"(\d+)\s*([a-z]*)")
-# Protocol; an address in brackets, without colons, or with several; port; nonce.
+# Protocol; an address in brackets, without colons, or with several; port; nonce
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
-
 # Codenames and their numbers, oldest first: what require_min_compat_client may name.
 RELEASES = {
     "jewel": 10, "kraken": 11, "luminous": 12, "mimic": 13, "nautilus": 14, "octopus": 15, "pacific": 16, "quincy": 17, "reef": 18, "squid": 19, "tentacle": 20,
@@ -109,14 +108,6 @@ def decimals(value: t.Any) -> float:
     return round(number(value), 6)
 
 
-def ip(text: t.Any) -> str:
-    """An IP address in its one spelling, "fd00::1" of "FD00::0:1". Raises ValueError."""
-    try:
-        return str(ipaddress.ip_address(str(text).strip()))
-    except ValueError:
-        raise ValueError(f"'{text}' is no address") from None
-
-
 def fsid(text: t.Any) -> str:
     """A cluster's fsid in its one spelling; what is no UUID, as it is."""
     try:
@@ -131,10 +122,11 @@ def address(text: t.Any) -> str:
     if plain in ("", "-"):
         return "-"
     match = _ADDRESS.fullmatch(plain)
-    if not match:
-        raise ValueError(f"'{text}' is no address")
-    protocol, *hosts, port, nonce = match.groups()
-    host = ip(next(one for one in hosts if one is not None))
+    protocol, *hosts, port, nonce = match.groups() if match else (None,) * 6
+    try:
+        host = str(ipaddress.ip_address(next(filter(None, hosts), "")))
+    except ValueError:
+        raise ValueError(f"'{text}' is no address") from None
     return f"{protocol or 'v2'}:{f'[{host}]' if ':' in host else host}:{int(port or 0)}/{int(nonce or 0)}"
 
 
