@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _inventory
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import declaration, exports
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
         mons = groups.get(roles["mons"], [])
         if mons:
             declared = self._declaration(hostvars[mons[0]])
-            problems += declaration.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX, now=time.time())
+            problems += cluster.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX, now=time.time())
         gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
         packages = ceph.get("packages") or {}

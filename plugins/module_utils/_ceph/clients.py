@@ -24,35 +24,30 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 
 # The key types: the number that stands at the beginning of a key, and the length of its secret in bytes.
 KEY_TYPES = {"aes": (1, 16), "aes256k": (2, 32)}
-
+_CAPS = {
+    "mon": string("Caps on the monitors."), "osd": string("Caps on the OSDs."),
+    "mgr": string("Caps on the managers."), "mds": string("Caps on the metadata servers."),
+}  # fmt: skip
 OPTIONS: dict[str, t.Any] = {
     "name": string("The full name, for example V(client.backup).", required=True),
     "state": presence("V(absent) locks out whoever uses it, and needs O(arm=client/NAME)."),
     "caps": record(
-        "All its caps. They are compared by their meaning, so that blanks, quotes and order don't count. Left alone where they are not given.",
-        {
-            "mon": string("Caps on the monitors."),
-            "osd": string("Caps on the OSDs."),
-            "mgr": string("Caps on the managers."),
-            "mds": string("Caps on the metadata servers."),
-        },
+        "All its caps. They are compared by their meaning, so that blanks, quotes and order don't count. Left alone where they are not given.", _CAPS
     ),
     "key": string("Its key. By default the cluster makes one.", no_log=True),
-    "key_type": choice("The key's type. V(aes256k) needs Ceph 20.2.4, on the clients too.", ["aes", "aes256k"], no_log=False),
+    "key_type": choice("The key's type. V(aes256k) needs Ceph 20.2.4, on the clients too.", KEY_TYPES, no_log=False),
     "rotate_before": string(
         "A moment in the past, such as V(2026-11-01) or V(2026-11-01T12:00:00Z). A key that was made before it is replaced by a new one.\n"
         "Keys carry the moment of their making, so this is done once."
     ),
 }
-
 CEPHX_OPTIONS: dict[str, t.Any] = {
     "allowed": strings(
-        "The key types with which one may log in.\nClients older than 20.2.4 know V(aes) only, which is insecure (CVE-2025-30156).", choices=["aes", "aes256k"]
+        "The key types with which one may log in.\nClients older than 20.2.4 know V(aes) only, which is insecure (CVE-2025-30156).", choices=[*KEY_TYPES]
     ),
-    "preferred": choice("The type of new keys.", ["aes", "aes256k"]),
-    "service": choice("The type of the services' tickets.", ["aes", "aes256k"]),
+    "preferred": choice("The type of new keys.", KEY_TYPES),
+    "service": choice("The type of the services' tickets.", KEY_TYPES),
 }
-
 # The first release that knows a second key type (CVE-2025-30156).
 CIPHERS_SINCE = (20, 2, 4)
 _NAME = re.compile(r"client\.[^\s\[\]=]+")

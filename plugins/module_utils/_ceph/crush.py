@@ -19,43 +19,31 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, records, string, strings
 
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")
+_BUCKET = {
+    "name": string("The bucket's name.", required=True),
+    "type": choice("Its type.", TYPES[1:]),
+    "parent": string("The bucket in which it stands."),
+    "state": presence("Whether it is there. Only an empty one can go."),
+}
+_LOCATION = {"name": string("What stands there.", required=True), "parent": string("The bucket in which it stands.", required=True)}
+_CLASS = {
+    "name": string("The class, for example V(ssd).", required=True),
+    "osds": strings("The OSDs of this class, for example V(osd.3). OSDs that no class names are left alone.", required=True),
+}
+_RULE = {
+    "name": string("The rule's name.", required=True),
+    "type": choice("For which pools it is.", ["replicated", "erasure"], default="replicated"),
+    "root": string("Where to place. By default V(default)."),
+    "failure_domain": choice("The type of bucket of which each takes one copy. By default V(host).", [*TYPES[:-1]]),
+    "device_class": string("Place on OSDs of this class only."),
+    "erasure_profile": string("The profile from which a rule of type V(erasure) takes all that."),
+    "state": presence("Whether it is there. One that pools use cannot go."),
+}
 OPTIONS: dict[str, t.Any] = {
-    "buckets": records(
-        "Buckets.",
-        {
-            "name": string("The bucket's name.", required=True),
-            "type": choice("Its type.", TYPES[1:]),
-            "parent": string("The bucket in which it stands."),
-            "state": presence("Whether it is there. Only an empty one can go."),
-        },
-        default=[],
-    ),
-    "locations": records(
-        "Where hosts (or other buckets, or OSDs) that are there already stand.",
-        {"name": string("What stands there.", required=True), "parent": string("The bucket in which it stands.", required=True)},
-        default=[],
-    ),
-    "device_classes": records(
-        "The classes of OSDs.",
-        {
-            "name": string("The class, for example V(ssd).", required=True),
-            "osds": strings("The OSDs of this class, for example V(osd.3). OSDs that no class names are left alone.", required=True),
-        },
-        default=[],
-    ),
-    "rules": records(
-        "Rules that place one copy or chunk in each bucket of a type.",
-        {
-            "name": string("The rule's name.", required=True),
-            "type": choice("For which pools it is.", ["replicated", "erasure"], default="replicated"),
-            "root": string("Where to place. By default V(default)."),
-            "failure_domain": choice("The type of bucket of which each takes one copy. By default V(host).", [*TYPES[:-1]]),
-            "device_class": string("Place on OSDs of this class only."),
-            "erasure_profile": string("The profile from which a rule of type V(erasure) takes all that."),
-            "state": presence("Whether it is there. One that pools use cannot go."),
-        },
-        default=[],
-    ),
+    "buckets": records("Buckets.", _BUCKET, default=[]),
+    "locations": records("Where hosts (or other buckets, or OSDs) that are there already stand.", _LOCATION, default=[]),
+    "device_classes": records("The classes of OSDs.", _CLASS, default=[]),
+    "rules": records("Rules that place one copy or chunk in each bucket of a type.", _RULE, default=[]),
 }
 
 
@@ -141,15 +129,14 @@ def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -
 def plan_classes(draft: Draft) -> None:
     tree = current_tree(draft.maps)
     used = {rule.device_class for rule in current_rules(draft.maps).values() if rule.device_class}
-    for here, item in () if draft.maps.empty else draft.declared("crush.device_classes"):
-        after = item["name"]
-        for osd in filter(None, map(crush_map.osd_name, item["osds"])):
-            before = tree.classes.get(osd, "")
-            costs = cost(Risk.MOVEMENT, "rules choose by this class, so data moves" if {before, after} & used else "")
-            if osd not in tree:
-                draft.problem(f"{here}: {osd} is not in the CRUSH map")
-            elif f"device_class/{osd}" not in draft.ids("device_class"):
-                draft.ensure("device_class", osd, {"class": before}, {"class": after}, functools.partial(_set_class, draft, osd, before, after), **costs)
+    declared = {osd: (here, item["name"]) for here, item in draft.declared("crush.device_classes") for osd in map(crush_map.osd_name, item["osds"]) if osd}
+    for osd, (here, after) in declared.items() if not draft.maps.empty else ():
+        if osd not in tree:
+            draft.problem(f"{here}: {osd} is not in the CRUSH map")
+            continue
+        before = tree.classes.get(osd, "")
+        costs = cost(Risk.MOVEMENT, "rules choose by this class, so data moves" if {before, after} & used else "")
+        draft.ensure("device_class", osd, {"class": before}, {"class": after}, functools.partial(_set_class, draft, osd, before, after), **costs)
 
 
 def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
@@ -159,17 +146,12 @@ def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
     draft.send("osd crush set-device-class", **arguments)
 
 
-@view
-def _users(draft: Draft) -> dict[str, list[str]]:
-    """The pools of each rule."""
-    return {draft.maps.rule_names.get(number, ""): pools for number, pools in draft.maps.pools_by("crush_rule").items()}
-
-
 def plan_rules(draft: Draft) -> None:
     maps, tree = draft.maps, crush_map.future_tree(draft)
     placed = crush_map.bucket_ids(draft)
     placed |= {f"device_class/{crush_map.osd_name(osd)}" for item in draft.declaration["crush"]["device_classes"] for osd in item["osds"]}
-    kept = {*_users(draft), *(item.get("rule") for item in draft.declaration["pools"] if item["state"] == "present"), "replicated_rule"}
+    users = maps.pools_by("crush_rule")
+    kept = {*users, *(item.get("rule") for item in draft.declaration["pools"] if item["state"] == "present"), "replicated_rule"}
     for here, item, living in draft.walk("crush.rules", current_rules(maps), _delete_rule, kept):
         name, wanted, profile = item["name"], future_rules(draft)[item["name"]], item.get("erasure_profile")
         if draft.unknown(here, "erasure_profile", profile, erasure_profiles.future(draft), "erasure_profiles"):
@@ -185,7 +167,7 @@ def plan_rules(draft: Draft) -> None:
         if living is not None and living.type != wanted.type:
             draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
-        using = _users(draft).get(name, [])
+        using = users.get(name, [])
         make, replace = functools.partial(_make, draft, wanted, profile, name), functools.partial(_replace, draft, wanted, profile, using)
         costs = cost(Risk.MOVEMENT, f"the data of {', '.join(using)} is placed anew" if using else "")
         moved, before = sum(map(maps.used_bytes, using)) or None, living.shown(wanted) if living else None
@@ -209,7 +191,7 @@ def client_needs(rule: Rule, draft: Draft, here: str) -> set[str]:
 
 
 def _delete_rule(draft: Draft, here: str, name: str, living: Rule, pruned: str) -> None:
-    draft.remove_of_pools(here, "crush_rule", "rule", name, living.shown(), "osd crush rule rm", pruned, _users(draft).get(name, []))
+    draft.remove_of_pools(here, "crush_rule", "rule", name, living.shown(), "osd crush rule rm", pruned, "crush_rule")
 
 
 def _make(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) -> None:

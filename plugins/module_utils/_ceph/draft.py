@@ -117,8 +117,9 @@ class Draft(_plan.Draft):
         reason = ": ".join(text for text in (pruned, loss) if text)
         self.ensure(kind, name, living, None, apply, needs=needs, **cost(_plan.Risk.LOSS, reason))
 
-    def remove_of_pools(self, here: str, kind: str, key: str, name: str, living: Declared, prefix: str, pruned: str, users: t.Sequence[str]) -> None:
-        """The same of what pools name by a key: it can go once they are deleted or have another. prefix: the command. users: those pools."""
+    def remove_of_pools(self, here: str, kind: str, key: str, name: str, living: Declared, prefix: str, pruned: str, of: str) -> None:
+        """The same of what pools name by a key: it can go once they are deleted or have another. prefix: the command. of: the key in `osd dump`."""
+        users = self.maps.pools_by(of).get(name, [])
         stay = set(users)
         for change in self.changes:
             if change.kind == "pool" and (change.action == "delete" or (change.after or {}).get(key, name) != name):

@@ -132,14 +132,17 @@ def future(draft: Draft) -> dict[str, dict[str, str]]:
 
 
 def plan(draft: Draft) -> None:
-    maps, tree = draft.maps, crush_map.future_tree(draft)
+    maps, tree, profiles = draft.maps, crush_map.future_tree(draft), future(draft)
     users, has_osds = maps.pools_by("erasure_code_profile"), crush_map.current_tree(maps).has_osds
     kept = {*users, *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
     for here, item, living in draft.walk("erasure_profiles", maps.profiles, _delete, kept):
-        name, said, whole = item["name"], _said(item), future(draft)[item["name"]]
+        name, said, whole = item["name"], _said(item), profiles[item["name"]]
         apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
-        if not draft.unknown(here, "root", whole["crush-root"], tree, "crush.buckets") and has_osds:
-            _check_room(here, name, draft)
+        rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(whole)
+        if not draft.unknown(here, "root", rule.root, tree, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
+            there = rule.full_domains(tree)
+            lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
+            draft.problem(f"{here}: {_sum(whole)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
         if spread and () < maps.release < crush_map.SPREAD_SINCE:
             draft.too_old(f"{here}: {' and '.join(spread)} need", crush_map.SPREAD_SINCE, ", which would pass over them: leave them out")
@@ -155,16 +158,6 @@ def plan(draft: Draft) -> None:
         draft.ensure("erasure_profile", name, living, said, apply, needs=crush_map.bucket_ids(draft))
 
 
-def _check_room(here: str, name: str, draft: Draft) -> None:
-    """Find a problem where the chunks cannot all be placed."""
-    profile, tree = future(draft)[name], crush_map.future_tree(draft)
-    rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, future(draft)), chunks(profile)
-    if total > (rule.capacity(tree) or 0):
-        there = rule.full_domains(tree)
-        lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
-        draft.problem(f"{here}: {_sum(profile)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
-
-
 def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> None:
     if replace:
         draft.send("osd erasure-code-profile rm", name=name)
@@ -172,5 +165,4 @@ def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> 
 
 
 def _delete(draft: Draft, here: str, name: str, living: t.Mapping[str, str], pruned: str) -> None:
-    users = draft.maps.pools_by("erasure_code_profile").get(name, [])
-    draft.remove_of_pools(here, "erasure_profile", "erasure_profile", name, living, "osd erasure-code-profile rm", pruned, users)
+    draft.remove_of_pools(here, "erasure_profile", "erasure_profile", name, living, "osd erasure-code-profile rm", pruned, "erasure_code_profile")

@@ -20,7 +20,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked, binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.declaration import shape_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import shape_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, presence, records, string, strings

@@ -59,11 +59,9 @@ def problems(item: Declared, declared: t.Sequence[Declared], pools: t.Sequence[D
     metadata, data = item.get("metadata_pool"), item.get("data_pools") or []
     if not metadata or not data:
         yield "metadata_pool and data_pools are both needed"
-    others = declared[: [*declared].index(item)]
-    taken = {pool for other in others if other["name"] != item["name"] and (other.get("state") or "present") == "present" for pool in _pools(other)}
-    for pool in _pools(item):
-        if pool in taken or (pool == metadata and pool in data):
-            yield f"the pool {pool} is used twice"
+    others = [other for other in declared[: [*declared].index(item)] if other["name"] != item["name"] and other.get("state") != "absent"]
+    taken = {pool for other in others for pool in _pools(other)}
+    yield from (f"the pool {pool} is used twice" for pool in _pools(item) if pool in taken or (pool == metadata and pool in data))
     erasure = {pool["name"]: pool for pool in pools if pool.get("type") == "erasure"}
     if metadata in erasure:
         yield f"metadata_pool {metadata} is erasure-coded, and metadata needs a replicated pool"

@@ -37,12 +37,6 @@ def plan(draft: Draft) -> None:
         draft.ensure("flag", name, current, {"set": wanted}, apply, **cost(Risk.LOSS, "all clients' I/O stops" if name == "pause" and wanted else ""))
 
 
-def client_problems(release: t.Any, where: str) -> t.Iterator[str]:
-    """What is wrong with a declared require_min_compat_client."""
-    if release and release not in values.RELEASES:
-        yield f"{where}: '{release}' is no release of Ceph: one of {', '.join(values.RELEASES)}"
-
-
 def plan_client(draft: Draft) -> None:
     """Plan require_min_compat_client."""
     release, current, has = draft.declaration.get("require_min_compat_client"), draft.maps.require_min_compat_client, draft.maps.release

@@ -58,10 +58,10 @@ class Maps:
         return {raw["rule_id"]: raw["rule_name"] for raw in self.crush.get("rules", [])}
 
     def pools_by(self, key: str) -> dict[t.Any, list[str]]:
-        """The pools' names, by something that `osd dump` has of them."""
+        """The pools' names, by something that `osd dump` has of them; by the names of their rules for crush_rule."""
         found: dict[t.Any, list[str]] = {}
         for raw in self.osd.get("pools", []):
-            found.setdefault(raw.get(key), []).append(raw["pool_name"])
+            found.setdefault(self.rule_names.get(raw[key], "") if key == "crush_rule" else raw.get(key), []).append(raw["pool_name"])
         return found
 
     @property

@@ -139,8 +139,9 @@ def plan(draft: Draft) -> None:
     kept = [id_ for id_, (section, option, _value) in living.items() if _SERVICE.fullmatch(option) or _OF_DAEMON.match(section)]
     declared: list[tuple[str, Declared]] = []
     for section, option, value in flat(draft.declaration["options"]):
-        entry = {"name": f"{who(section)}/{option}", "state": "absent" if value is None else "present", "who": who(section), "option": option, "value": value}
-        declared.append((f"{draft.prefix}options.{section}.{option}", entry))
+        place, state = who(section), "absent" if value is None else "present"
+        item: Declared = {"name": f"{place}/{option}", "state": state, "who": place, "option": option, "value": value}
+        declared.append((f"{draft.prefix}options.{section}.{option}", item))
     for here, item, has in draft.walk("options", living, _delete, kept, declared):
         option, value = item["option"], item["value"]
         about = maps.help.get(option)

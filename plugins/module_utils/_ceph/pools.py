@@ -23,6 +23,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, real, record, string, strings
 
+_COMPRESSION = {
+    "mode": choice("When to compress.", ["none", "passive", "aggressive", "force"]),
+    "algorithm": choice("How to compress.", ["none", "snappy", "zlib", "zstd", "lz4"]),
+    "required_ratio": real("Keep compressed data only if it is at most this part of the original."),
+    "min_blob_size": string("Don't compress chunks smaller than this."),
+    "max_blob_size": string("Cut larger chunks into pieces of this size."),
+}
 OPTIONS: dict[str, t.Any] = {
     "name": string("The pool's name.", required=True),
     "state": presence("V(absent) destroys the pool and all its data, and needs O(arm=pool/NAME)."),
@@ -41,33 +48,22 @@ OPTIONS: dict[str, t.Any] = {
     "applications": strings("What the pool is used for, for example V(rbd). The whole list; marks of Ceph's own services stay."),
     "quota_bytes": string("How much may be stored, for example V(500G); V(0) for no limit."),
     "quota_objects": integer("How many objects may be stored; V(0) for no limit."),
-    "compression": record(
-        "Compression by the OSDs.",
-        {
-            "mode": choice("When to compress.", ["none", "passive", "aggressive", "force"]),
-            "algorithm": choice("How to compress.", ["none", "snappy", "zlib", "zstd", "lz4"]),
-            "required_ratio": real("Keep compressed data only if it is at most this part of the original."),
-            "min_blob_size": string("Don't compress chunks smaller than this."),
-            "max_blob_size": string("Cut larger chunks into pieces of this size."),
-        },
-    ),
+    "compression": record("Compression by the OSDs.", _COMPRESSION),
     "allow_ec_overwrites": boolean("Let RBD and CephFS write to a pool of type V(erasure). It cannot be taken back."),
     "nodelete": boolean("Whether Ceph refuses to delete the pool."),
     "nopgchange": boolean("Whether Ceph refuses to change the pool's pg_num."),
     "nosizechange": boolean("Whether Ceph refuses to change the pool's size."),
 }
-
 # Ceph's own: never pruned. Pools of the gateway are made by it on demand, those of a filesystem are told by the fs map.
 _SERVICE = re.compile(r"\..*|device_health_metrics|.*\.rgw\..*|cephfs\..*|nfs-ganesha")
 _SERVICE_APPLICATIONS = {"mgr", "mgr_devicehealth", "rgw", "nfs"}
 
 
 class Field(t.NamedTuple):
-    """What can be set of a pool.
+    """What can be set of a pool. option: as it is declared, compression_mode for compression.mode. since: the first release that has it.
 
-    option: as it is declared, compression_mode for compression.mode. place: where it is in `osd dump`: beside the pool's name, among its options, or
-    among its flags. key, seen: as `osd pool set` and `osd dump` name it, where they do otherwise. form: brings both sides into the form in which they
-    are compared. since: the first release that has it.
+    place: where it is in `osd dump`: beside the pool's name, among its options, or among its flags. key, seen: as `osd pool set` and `osd dump` name it,
+    where they do otherwise. form: brings both sides into the form in which they are compared.
     """
 
     option: str
@@ -116,12 +112,12 @@ def current(maps: Maps) -> dict[str, dict[str, t.Any]]:
     return {
         raw["pool_name"]: {
             **{field.option: field.of(raw) for field in _FIELDS},
-            "id": raw["pool"],
             "type": "erasure" if raw["type"] == 3 else "replicated",
             "erasure_profile": raw.get("erasure_code_profile") or None,
             "rule": maps.rule_names.get(raw["crush_rule"], str(raw["crush_rule"])),
             "pg_num": raw.get("pg_num_target", raw["pg_num"]),
             "applications": sorted(raw.get("application_metadata", {})),
+            "filesystem": filesystems.user_of(maps, raw["pool"]),
         }
         for raw in maps.osd.get("pools", [])
     }
@@ -168,7 +164,7 @@ def plan(draft: Draft) -> None:
     maps, rules, profiles = draft.maps, crush.future_rules(draft), erasure_profiles.future(draft)
     demands = _consumers.demands(draft.declaration["consumers"])
     growing: list[tuple[str, str, int, int, crush_map.Rule]] = []
-    kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _service_marks(pool) or filesystems.user_of(maps, pool["id"])]
+    kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _marks(pool)]
     for here, item, living in draft.walk("pools", current(maps), _delete, kept):
         said, profile = _desired(item, living, demands.get(item["name"], set())), item.get("erasure_profile")
         for field in _FIELDS:
@@ -195,8 +191,9 @@ def plan(draft: Draft) -> None:
     _check_budget(growing, draft)
 
 
-def _service_marks(pool: Declared) -> set[str]:
-    return set(pool["applications"]) & _SERVICE_APPLICATIONS
+def _marks(pool: Declared) -> set[str]:
+    """The applications of a pool that are a filesystem's or a gateway's own."""
+    return _SERVICE_APPLICATIONS & set(pool["applications"]) | ({"cephfs"} if pool["filesystem"] else set())
 
 
 def _desired(item: Declared, living: t.Optional[Declared], demands: set[str]) -> dict[str, t.Any]:
@@ -245,10 +242,9 @@ def _check_budget(growing: t.Sequence[tuple[str, str, int, int, crush_map.Rule]]
     limit = options.declared_int(draft.declaration["options"], "mon_max_pg_per_osd", maps.default_int("mon_max_pg_per_osd", 250))
     if not crush_map.current_tree(maps).has_osds or not limit:
         return
-    others = {name: pool for name, pool in current(maps).items() if f"pool/{name}" not in draft.ids("pool", action="delete") and pool["rule"] in rules}
-    for _here, name, *_more in growing:
-        others.pop(name, None)
-    load = [(set(rules[pool["rule"]].osds(tree)), pool["pg_num"] * pool["size"]) for pool in others.values()]
+    passed_over = draft.ids("pool", action="delete") | {f"pool/{name}" for _here, name, *_more in growing}
+    staying = [pool for name, pool in current(maps).items() if f"pool/{name}" not in passed_over and pool["rule"] in rules]
+    load = [(set(rules[pool["rule"]].osds(tree)), pool["pg_num"] * pool["size"]) for pool in staying]
     for here, _name, pg_num, size, rule in growing:
         osds = set(rule.osds(tree))
         load.append((osds, pg_num * size))
@@ -277,19 +273,17 @@ def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[
 
 def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared, draft: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
-    name, stuck = item["name"], ""
-    if item["type"] != living["type"]:
-        stuck = f"it is {living['type']}, and Ceph cannot make it {item['type']}"
-    elif item.get("erasure_profile") and item["erasure_profile"] != living["erasure_profile"]:
-        stuck = f"its erasure_profile is {living['erasure_profile']}, and that cannot change"
-    elif living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False:
-        stuck = "allow_ec_overwrites cannot be taken back"
-    if stuck:
-        draft.problem(f"{here}: {stuck}: declare another pool and move the data")
-        return False
-    if "applications" in said:  # a filesystem's or a gateway's own mark stays
-        marks = {"cephfs"} if filesystems.user_of(draft.maps, living["id"]) else set()
-        said["applications"] = sorted({*said["applications"], *marks, *_service_marks(living)})
+    name, profile = item["name"], living["erasure_profile"]
+    for stuck, why in (
+        (item["type"] != living["type"], f"it is {living['type']}, and Ceph cannot make it {item['type']}"),
+        (item.get("erasure_profile") not in (None, "", profile), f"its erasure_profile is {profile}, and that cannot change"),
+        (living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False, "allow_ec_overwrites cannot be taken back"),
+    ):
+        if stuck:
+            draft.problem(f"{here}: {why}: declare another pool and move the data")
+            return False
+    if "applications" in said:
+        said["applications"] = sorted({*said["applications"], *_marks(living)})
     before, after = differing(living, {key: value for key, value in said.items() if value or living[key] is not None})
     locks = [flag for flag, keys in _LOCKS.items() if living[flag] and keys & set(after)]
     if any(said.get(flag) is not False for flag in locks):
@@ -303,25 +297,18 @@ def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared,
 
 def _costs(before: Declared, after: Declared, living: Declared, used: int) -> dict[str, t.Any]:
     """What an update costs: the worst of its parts, why, and the bytes that move. used: those that the pool has."""
-    reasons: list[str] = []
-    moved = 0
-    if "rule" in after:
-        moved = used
-        reasons.append("all its data is placed anew")
-    if "size" in after:
-        more = after["size"] - before["size"]
-        moved += max(0, used * more // max(1, before["size"]))
-        reasons.append(f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures")
-    if "pg_num" in after:
-        moved = max(moved, used)
-        reasons.append("placement groups are split" if after["pg_num"] > before["pg_num"] else "placement groups are merged")
+    more = after.get("size", 0) - before.get("size", 0)
+    moved = (used if "rule" in after else 0) + max(0, used * more // max(1, before.get("size", 1)))
+    copies = f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures"
+    split = "placement groups are split" if after.get("pg_num", 0) > before.get("pg_num", 0) else "placement groups are merged"
+    reasons = [text for key, text in (("rule", "all its data is placed anew"), ("size", copies), ("pg_num", split)) if key in after]
     risk = Risk.MOVEMENT if reasons else Risk.NONE
     if after.get("size") == 1:
         risk = Risk.LOSS
         reasons.append("with one copy the first disk that fails takes data with it")
     elif after.get("min_size") == 1 and living["type"] == "replicated" and after.get("size", living["size"]) > 1:
         reasons.append("with min_size 1 it takes writes of which there is one copy")
-    return {"risk": risk, "reason": "; ".join(reasons), "moved_bytes": moved or None}
+    return {"risk": risk, "reason": "; ".join(reasons), "moved_bytes": max(moved, used if "pg_num" in after else 0) or None}
 
 
 def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[str] = ()) -> None:
@@ -351,7 +338,7 @@ def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[st
 
 
 def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
-    filesystem, used = filesystems.user_of(draft.maps, living["id"]), draft.maps.used_bytes(name)
+    filesystem, used = living["filesystem"], draft.maps.used_bytes(name)
     if filesystem and f"filesystem/{filesystem}" not in draft.ids("filesystem", action="delete"):
         draft.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
@@ -359,8 +346,7 @@ def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -
         draft.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
         return
 
-    def delete() -> None:
-        draft.send("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+    delete = draft.later("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
     def apply() -> None:
         with draft.gates.open("mon_allow_pool_delete"):

@@ -23,23 +23,19 @@ QUOTA = {
 
 
 def parse(item: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> dict[str, t.Any]:
-    """Return a declared quota in the form in which quotas are compared."""
-    quota: dict[str, t.Any] = {"enabled": item.get("enabled", True)}
-    quota["max_objects"] = UNLIMITED if item.get("max_objects") is None else max(item["max_objects"], UNLIMITED)
-    quota["max_size"] = UNLIMITED
-    if item.get("max_size") is not None:
-        try:
-            # The gateways keep sizes in whole KiB
-            quota["max_size"] = -(-values.size(item["max_size"]) // 1024) * 1024
-        except ValueError as error:
-            problem(f"quota: {error}")
-    return quota
+    """Return a declared quota in the form in which quotas are compared. The gateways keep sizes in whole KiB."""
+    size, count = UNLIMITED, item.get("max_objects")
+    try:
+        size = UNLIMITED if item.get("max_size") is None else -(-values.size(item["max_size"]) // 1024) * 1024
+    except ValueError as error:
+        problem(f"quota: {error}")
+    return {"enabled": item.get("enabled", True), "max_objects": UNLIMITED if count is None else max(count, UNLIMITED), "max_size": size}
 
 
 def current(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a quota as the gateways tell it in the same form."""
-    size, count = quota.get("max_size", UNLIMITED), quota.get("max_objects", UNLIMITED)
-    return {"enabled": is_true(quota["enabled"]), "max_objects": max(count, UNLIMITED), "max_size": size if size >= 0 else UNLIMITED}
+    size, count = (max(quota.get(key, UNLIMITED), UNLIMITED) for key in ("max_size", "max_objects"))
+    return {"enabled": is_true(quota["enabled"]), "max_objects": count, "max_size": size}
 
 
 def without_off(have: t.Mapping[str, t.Any], wish: t.Mapping[str, t.Any], keys: t.Collection[str]) -> dict[str, t.Any]:
@@ -49,7 +45,6 @@ def without_off(have: t.Mapping[str, t.Any], wish: t.Mapping[str, t.Any], keys: 
 
 
 def query(quota: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return it as the Admin Ops API sets it."""
-    # In KiB, for Ceph 16 reads nothing else of a bucket's; a negative number means any size
+    """Return it as the Admin Ops API sets it: in KiB, for Ceph 16 reads nothing else of a bucket's; a negative number means any size."""
     size = quota["max_size"]
     return {"enabled": quota["enabled"], "max_objects": quota["max_objects"], "max_size_kb": size // 1024 if size >= 0 else UNLIMITED}

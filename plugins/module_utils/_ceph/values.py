@@ -32,9 +32,8 @@ _SPANS = {
 }  # fmt: skip
 _SECONDS = {"": 1, **{unit: seconds for units, seconds in _SPANS.items() for unit in units.split()}}
 _SPAN = re.compile(r"(\d+)\s*([a-z]*)")
-# Protocol; an address in brackets, without colons, or with several; port; nonce.
+# Protocol; an address in brackets, without colons, or with several; port; nonce
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
-
 # Codenames and their numbers, oldest first: what require_min_compat_client may name.
 RELEASES = {
     "jewel": 10, "kraken": 11, "luminous": 12, "mimic": 13, "nautilus": 14, "octopus": 15, "pacific": 16, "quincy": 17, "reef": 18, "squid": 19, "tentacle": 20,
@@ -109,14 +108,6 @@ def decimals(value: t.Any) -> float:
     return round(number(value), 6)
 
 
-def ip(text: t.Any) -> str:
-    """An IP address in its one spelling, "fd00::1" of "FD00::0:1". Raises ValueError."""
-    try:
-        return str(ipaddress.ip_address(str(text).strip()))
-    except ValueError:
-        raise ValueError(f"'{text}' is no address") from None
-
-
 def fsid(text: t.Any) -> str:
     """A cluster's fsid in its one spelling; what is no UUID, as it is."""
     try:
@@ -131,10 +122,11 @@ def address(text: t.Any) -> str:
     if plain in ("", "-"):
         return "-"
     match = _ADDRESS.fullmatch(plain)
-    if not match:
-        raise ValueError(f"'{text}' is no address")
-    protocol, *hosts, port, nonce = match.groups()
-    host = ip(next(one for one in hosts if one is not None))
+    protocol, *hosts, port, nonce = match.groups() if match else (None,) * 6
+    try:
+        host = str(ipaddress.ip_address(next(filter(None, hosts), "")))
+    except ValueError:
+        raise ValueError(f"'{text}' is no address") from None
     return f"{protocol or 'v2'}:{f'[{host}]' if ':' in host else host}:{int(port or 0)}/{int(nonce or 0)}"
 
 
@@ -185,3 +177,42 @@ def item_problems(
     for number, item in enumerate(declared):
         if gone_too or item.get("state") != "absent":
             yield from (f"{where}[{number}] ({item['name']}): {text}" for text in problems(item))
+
+
+def shape_of(value: t.Any, spec: Item, name: str) -> list[str]:
+    """What an argument spec would say of one option's raw value: unknown names, missing names, wrong containers; and words that YAML reads as truth values."""
+    kind, choices = spec["type"], spec.get("choices") or ()
+    wrong = ""
+    if kind == "list" and isinstance(value, (list, tuple)):
+        items = enumerate(value if "options" in spec else ())
+        return [problem for number, item in items for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
+    if kind == "dict" and isinstance(value, dict):
+        return _shape_of_dict(value, spec.get("options"), name)
+    if kind in ("list", "dict"):
+        wrong = f"a {'list' if kind == 'list' else 'dictionary'} is wanted"
+    elif isinstance(value, (dict, list)):
+        wrong = f"one value is wanted, not a {'list' if isinstance(value, list) else 'dictionary'}"
+    elif kind == "int" and not str(value).lstrip("-").isdigit():
+        wrong = f"'{value}' is not a whole number"
+    elif kind == "str" and isinstance(value, bool) and word(value, choices) not in choices:
+        wanted = f"which is none of {', '.join(choices)}" if choices else "and a text is wanted"
+        wrong = f"YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"
+    elif choices and not isinstance(value, bool) and str(value) not in choices:
+        wrong = f"'{value}' is not one of {', '.join(choices)}"
+    if kind == "float" and not wrong:
+        try:
+            float(value)
+        except ValueError:
+            wrong = f"'{value}' is not a number"
+    return [f"{name}: {wrong}"] if wrong else []
+
+
+def _shape_of_dict(value: Item, options: t.Optional[Item], name: str) -> list[str]:
+    shown = f"{name} ({value['name']})" if value.get("name") else name
+    found = [f"{shown}: unknown option '{key}': one of {', '.join(options)}" for key in value if options is not None and key not in options]
+    for key, sub in (options or {}).items():
+        if value.get(key) is not None:
+            found += shape_of(value[key], sub, f"{shown}.{key}")
+        elif sub.get("required"):
+            found.append(f"{shown}: {key} is missing")
+    return found

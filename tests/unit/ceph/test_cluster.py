@@ -14,7 +14,7 @@ import uuid
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush_map, declaration, info, options, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, cluster, crush_map, info, options, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
@@ -26,7 +26,7 @@ FSID = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
 
 
 def declare(**said):
-    return filled(declaration.OPTIONS, said)
+    return filled(cluster.OPTIONS, said)
 
 
 def crush_dump(hosts=3, osds=1, classes=("hdd",), rules=()):
@@ -264,15 +264,15 @@ def test_a_profile_in_yaml_s_words():
 def test_modules_take_yaml_s_words_too():
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    found = ArgumentSpecValidator(arguments(declaration.OPTIONS)).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
+    found = ArgumentSpecValidator(arguments(cluster.OPTIONS)).validate({"pools": [{"name": "a", "autoscale_mode": True, "bulk": "on"}]})
     assert found.error_messages == []
     (pool,) = found.validated_parameters["pools"]
     assert (pool["autoscale_mode"], pool["bulk"]) == ("on", True)
-    assert declaration.declared_problems({"pools": [{"name": "a", "autoscale_mode": True}]}) == []
+    assert cluster.declared_problems({"pools": [{"name": "a", "autoscale_mode": True}]}) == []
 
 
 def test_words_without_quotes_are_told_of():
-    found = declaration.declared_problems(
+    found = cluster.declared_problems(
         {
             "pools": [{"name": "a", "rule": False, "compression": {"mode": True}}],
             "clients": [{"name": "client.a", "caps": {"mon": True}}],
@@ -330,7 +330,7 @@ def test_an_option_of_a_module_while_no_manager_tells_its_type():
 
 
 def test_an_option_in_two_spellings_is_declared_twice():
-    found = declaration.declared_problems({"options": {"global": {"debug osd": 1, "debug_osd": 2}, "osd.3": {"x": 1}, "osd.03": {"x": 2}}})
+    found = cluster.declared_problems({"options": {"global": {"debug osd": 1, "debug_osd": 2}, "osd.3": {"x": 1}, "osd.03": {"x": 2}}})
     assert found == [
         "ceph_cluster_options: debug_osd is declared twice in global: keep one of them",
         "ceph_cluster_options: x is declared twice, in osd.3 and in osd.03, which are the same: keep one of them",
@@ -590,7 +590,7 @@ def test_rules_that_retry_all_steps_are_read_as_what_they_are():
 def test_several_chunks_on_each_of_few_hosts():
     pool = {"name": "a", "type": "erasure", "erasure_profile": "ec42", "min_size": 5}
     rule = {"name": "spread", "type": "erasure", "erasure_profile": "ec42"}
-    assert declaration.declared_problems({"pools": [pool], "erasure_profiles": [MSR_PROFILE]}, hosts=3) == []
+    assert cluster.declared_problems({"pools": [pool], "erasure_profiles": [MSR_PROFILE]}, hosts=3) == []
     planned = plan(squid(), pools=[pool], erasure_profiles=[MSR_PROFILE], crush={"rules": [rule]})
     assert [[change.id for change in stage] for stage in planned.stages()] == [["erasure_profile/ec42"], ["pool/a", "crush_rule/spread"]]
     assert planned.warnings == []
@@ -619,18 +619,18 @@ def test_a_cluster_that_spreads_so_already_can_be_declared():
 
 
 def test_chunks_that_find_no_place():
-    few = declaration.declared_problems({"erasure_profiles": [MSR_PROFILE]}, hosts=2)
+    few = cluster.declared_problems({"erasure_profiles": [MSR_PROFILE]}, hosts=2)
     assert few == [
         "ceph_cluster_erasure_profiles[0] (ec42): k+m is 6 with up to 2 chunks on each host, which needs 3 hosts with OSDs, and there are 2: "
         "lower k or m, add hosts, or choose failure_domain osd"
     ]
     narrow = {**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-num-failure-domains": 2}}
-    assert "2 failure domains with 2 OSDs each hold 4 chunks, and k+m is 6" in declaration.declared_problems({"erasure_profiles": [narrow]})[0]
+    assert "2 failure domains with 2 OSDs each hold 4 chunks, and k+m is 6" in cluster.declared_problems({"erasure_profiles": [narrow]})[0]
     half = {**MSR_PROFILE, "extra": {"crush-osds-per-failure-domain": 2}}
-    assert "crush-osds-per-failure-domain needs crush-num-failure-domains" in declaration.declared_problems({"erasure_profiles": [half]})[0]
+    assert "crush-osds-per-failure-domain needs crush-num-failure-domains" in cluster.declared_problems({"erasure_profiles": [half]})[0]
     assert (
         "'two' is not a whole number"
-        in declaration.declared_problems({"erasure_profiles": [{**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-osds-per-failure-domain": "two"}}]})[0]
+        in cluster.declared_problems({"erasure_profiles": [{**MSR_PROFILE, "extra": {**MSR_EXTRA, "crush-osds-per-failure-domain": "two"}}]})[0]
     )
     text = problems(squid(hosts=3, osds=1), erasure_profiles=[MSR_PROFILE])[0]
     assert "needs 3 of host with 2 OSDs each below default, and there are 0" in text
@@ -638,7 +638,7 @@ def test_chunks_that_find_no_place():
     wide = {"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 3}}
     assert plan(squid(), erasure_profiles=[wide])
     assert "1 failure domain" in "".join(
-        declaration.declared_problems({"erasure_profiles": [{"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 1}}]})
+        cluster.declared_problems({"erasure_profiles": [{"name": "w", "k": 2, "m": 1, "extra": {"crush-num-failure-domains": 1}}]})
     )
 
 
@@ -664,8 +664,8 @@ def test_releases_and_clients_that_do_not_know_such_rules_are_told_of_first():
 
 def test_the_chunks_of_local_groups_count_too():
     said = {"name": "l", "k": 4, "m": 2, "plugin": "lrc", "extra": {"l": 3}}
-    assert "k+m with the local chunks of lrc is 8, and there are 6 hosts" in declaration.declared_problems({"erasure_profiles": [said]}, hosts=6)[0]
-    assert declaration.declared_problems({"erasure_profiles": [said]}, hosts=8) == []
+    assert "k+m with the local chunks of lrc is 8, and there are 6 hosts" in cluster.declared_problems({"erasure_profiles": [said]}, hosts=6)[0]
+    assert cluster.declared_problems({"erasure_profiles": [said]}, hosts=8) == []
 
 
 # -- clients
@@ -685,7 +685,7 @@ def test_caps_for_a_pool_that_is_nowhere():
 def test_a_key_with_blanks_around_it_is_the_same_key():
     there = auth(client_a={"mon": "allow r"})
     said = {"name": "client.a", "caps": {"mon": "allow r"}, "key": there["client.a"]["key"].reveal() + "\n"}
-    assert declaration.declared_problems({"clients": [said]}) == []
+    assert cluster.declared_problems({"clients": [said]}) == []
     assert not plan(maps(auth=there), clients=[said])
 
 
@@ -785,7 +785,7 @@ def test_flags_and_modules_left_unnamed_are_left_alone():
 
 
 def test_everything_wrong_with_a_declaration_at_once():
-    found = declaration.declared_problems(
+    found = cluster.declared_problems(
         {
             "pools": [
                 {"name": "a"}, {"name": "a"}, {"name": "b", "size": 2, "min_size": 3}, {"name": "c", "size": 5}, {"name": "d", "quota_bytes": "4X"},
@@ -819,7 +819,7 @@ def test_everything_wrong_with_a_declaration_at_once():
 
 
 def test_a_misspelt_variable_or_option():
-    found = declaration.declared_problems({"pool": [], "pools": [{"nam": "a"}, {"name": "b", "siez": 3}], "flags": [], "clients": {"a": 1}})
+    found = cluster.declared_problems({"pool": [], "pools": [{"nam": "a"}, {"name": "b", "siez": 3}], "flags": [], "clients": {"a": 1}})
     text = "\n".join(found)
     for part in (
         "ceph_cluster_pool: there is no such variable",
