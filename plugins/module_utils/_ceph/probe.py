@@ -22,7 +22,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
