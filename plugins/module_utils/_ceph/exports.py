@@ -47,8 +47,7 @@ _PATH = re.compile(r"/[A-Za-z0-9_./-]*")  # what one in a cephx cap can hold wit
 _FILESYSTEM = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@dataclasses.dataclass(frozen=True)
-class Export:
+class Export(t.NamedTuple):
     """One exported folder. pseudo is the path under which clients mount it; clients are networks in CIDR form."""
 
     path: str

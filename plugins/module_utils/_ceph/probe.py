@@ -41,8 +41,7 @@ ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class PoolAccess:
+class PoolAccess(t.NamedTuple):
     """A pool as a client was promised it. kind: rbd (images) or rados (objects)."""
 
     name: str

@@ -131,8 +131,7 @@ def export_text(export: Export, number: int, client: str) -> str:
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """The configuration. exports: by pseudo path, what of it takes a restart, and its text."""
 
     head: str
