@@ -255,12 +255,10 @@ def parse(item: t.Mapping[str, t.Any], problems: list[str]) -> Bucket:
     if item.get("versioning") is not None:
         settings["versioning"] = item["versioning"]
     if item.get("lifecycle") is not None:
-        settings["lifecycle"] = sorted((tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
-        for rule in item["lifecycle"]:
-            for text in rule_problems(rule):
-                problem(text)
-        for name in sorted(values.duplicates(rule["id"] for rule in settings["lifecycle"])):
-            problem(f"lifecycle rule {name} is declared twice")
+        settings["lifecycle"] = rules = sorted((tidy_rule(rule) for rule in item["lifecycle"]), key=lambda rule: rule["id"])
+        twice = [f"lifecycle rule {name} is declared twice" for name in values.duplicates(rule["id"] for rule in rules)]
+        for text in (*(text for rule in item["lifecycle"] for text in rule_problems(rule)), *twice):
+            problem(text)
     if item.get("policy") is not None:
         try:
             settings["policy"] = tidy_policy(item["policy"])
@@ -284,20 +282,18 @@ def observe(observed: Observed, buckets: t.Iterable[Bucket], pruned: t.Iterable[
     # What only its owner may ask.
     asked = [name for name in observed.buckets if name in declared and declared[name].present and declared[name].settings.keys() - {"quota"}]
     api.open_s3({observed.buckets[name]["owner"] for name in asked})
-    for name, settings in zip(asked, pool.map(lambda name: _settings(api.s3(observed.buckets[name]["owner"]), name.rpartition("/")[2]), asked)):
-        observed.buckets[name].update(settings)
+    list(pool.map(lambda name: _read_settings(api, name, observed.buckets[name]), asked))
 
 
-def _settings(s3: t.Any, name: str) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = {}
+def _read_settings(api: AdminOps, name: str, bucket: dict[str, t.Any]) -> None:
+    """Complete what there is of a bucket with what its owner is told."""
     for key, setting in SETTINGS.items():
         try:
-            found[key] = setting.read(s3, name)
+            bucket[key] = setting.read(api.s3(bucket["owner"]), name.rpartition("/")[2])
         except ApiFailed as error:
             if error.code != setting.missing:
                 raise
-            found[key] = setting.none
-    return found
+            bucket[key] = setting.none
 
 
 def plan_deletion(name: str, observed: Observed, api: AdminOps, draft: Draft, why: str = "") -> None:
