@@ -42,16 +42,12 @@ OPTIONS: dict[str, t.Any] = {
 }
 EXPORTS: dict[str, t.Any] = records("All folders that the gateway exports.", OPTIONS, required=True)
 
-# Whom a squashed user becomes: nobody and nogroup on every distribution.
-ANONYMOUS = 65534
-
-# What a path in a cephx cap can hold without quotes (MDSAuthCaps.cc); enough for a folder that is exported.
-_PATH = re.compile(r"/[A-Za-z0-9_./-]*")
+ANONYMOUS = 65534  # whom a squashed user becomes: nobody and nogroup on every distribution
+_PATH = re.compile(r"/[A-Za-z0-9_./-]*")  # what one in a cephx cap can hold without quotes (MDSAuthCaps.cc); enough for a folder
 _FILESYSTEM = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@dataclasses.dataclass(frozen=True)
-class Export:
+class Export(t.NamedTuple):
     """One exported folder. pseudo is the path under which clients mount it; clients are networks in CIDR form."""
 
     path: str

@@ -317,8 +317,7 @@ class _Worker:
             if one.size is not None:
                 if one.size < image.size():
                     raise ValueError(f"a clone cannot be smaller than its parent ({one.size} < {image.size()} bytes)")
-                if one.size > image.size():
-                    image.resize(one.size)
+                image.resize(one.size)
             # A clone takes over its parent's metadata; where it came from is not this image's.
             _set_metadata(image, {DIGEST: None, **one.metadata})
             if one.flatten:
@@ -478,10 +477,8 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []
-        for one in self._wanted:
-            if one.spec in observed.images:
-                image = observed.images[one.spec]
-                row = {"pool": one.pool, "namespace": one.namespace, "name": one.name, "size": image.size, "features": sorted(image.features)}
-                data = {"data_pool": image.data_pool, "clone_of": image.parent, "snapshots": sorted(image.snapshots), "source": image.metadata.get(DIGEST)}
-                rows.append({**row, **data})
+        for one, image in ((one, observed.images[one.spec]) for one in self._wanted if one.spec in observed.images):
+            row = {"pool": one.pool, "namespace": one.namespace, "name": one.name, "size": image.size, "features": sorted(image.features)}
+            data = {"data_pool": image.data_pool, "clone_of": image.parent, "snapshots": sorted(image.snapshots), "source": image.metadata.get(DIGEST)}
+            rows.append({**row, **data})
         return {"images": rows}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""librbd over one connection: images opened and read, and how it writes names, features and sizes of objects.
+"""librbd over one connection: images opened, read and thrown away, and how it writes names, features and sizes of objects.
 
 An image is named as Ceph writes it: pool/name, or pool/namespace/name. A snapshot: pool/name@snapshot.
 
@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 
 rbd = binding("rbd")
 
@@ -120,3 +123,26 @@ class Librbd:
                 watchers=tuple(sorted(str(watcher["addr"]) for watcher in image.watchers_list())),
                 children=tuple(sorted(spec(child["pool"], child["pool_namespace"], child["image"]) for child in children)),
             )
+
+
+@contextlib.contextmanager
+def throwaway_images(io_context: t.Any, *names: str) -> t.Iterator[None]:
+    """Images that may be made within, a clone before its parent: none is there at the beginning, and none is left, whatever happens."""
+    remove_images(io_context, *names)
+    try:
+        yield
+    finally:
+        remove_images(io_context, *names)
+
+
+def remove_images(io_context: t.Any, *names: str) -> None:
+    """Remove images with their snapshots, however far their making had come. One that a killed process held is in use for half a minute."""
+    end = time.monotonic() + 40
+    for name in names:
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(io_context, name) as image:
+            for snapshot in list(image.list_snaps()):
+                if image.is_protected_snap(snapshot["name"]):
+                    image.unprotect_snap(snapshot["name"])
+                image.remove_snap(snapshot["name"])
+        with contextlib.suppress(rbd.ImageNotFound):
+            retry_while(lambda error: isinstance(error, rbd.ImageBusy), functools.partial(rbd.RBD().remove, io_context, name), end - time.monotonic(), 0.2)

@@ -22,7 +22,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import throwaway_images
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
@@ -31,6 +31,7 @@ rados, rbd = binding("rados"), binding("rbd")
 
 PREFIX = "cephstack-probe."  # of every probe object's and image's name, before the host's name
 _IMAGE_SIZE = 4 << 20
+Declared = t.Mapping[str, t.Any]
 
 # What only an administrator may tell the monitors. Harmless where it is wrongly allowed: one reads, the others remove what does not exist.
 ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
@@ -40,8 +41,7 @@ ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class PoolAccess:
+class PoolAccess(t.NamedTuple):
     """A pool as a client was promised it. kind: rbd (images) or rados (objects)."""
 
     name: str
@@ -233,11 +233,11 @@ def _reraise_unreachable(error: Exception, connection: Connection) -> None:
 class Probe(t.NamedTuple):
     """One client to probe: how to connect as it, and all that its consumers were promised together."""
 
-    options: t.Mapping[str, t.Any]
+    options: Declared
     pools: tuple[PoolAccess, ...]
 
 
-def plan_probes(connection: t.Mapping[str, t.Any], consumers: t.Iterable[t.Mapping[str, t.Any]]) -> list[Probe]:
+def plan_probes(connection: Declared, consumers: t.Iterable[Declared]) -> list[Probe]:
     """One probe a client, with the pools of all its consumers. connection: its key is used for its very client only, its keyring for all."""
     pools: dict[str, dict[str, PoolAccess]] = {}
     for consumer in consumers:
@@ -263,9 +263,7 @@ def probe_all(probes: t.Sequence[Probe], rounds: int, write: bool) -> list[Repor
         return list(workers.map(one, probes))
 
 
-def read_markers(
-    connection: t.Mapping[str, t.Any], probes: t.Sequence[Probe], markers: t.Sequence[t.Mapping[str, t.Any]]
-) -> tuple[list[dict[str, t.Any]], list[str]]:
+def read_markers(connection: Declared, probes: t.Sequence[Probe], markers: t.Sequence[Declared]) -> tuple[list[dict[str, t.Any]], list[str]]:
     """Read parts of images. Returns what was read, and what could not be."""
     known = {probe.options["client"]: probe.options for probe in probes}
     found: list[dict[str, t.Any]] = []

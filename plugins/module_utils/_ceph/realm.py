@@ -44,8 +44,7 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Site:
+class Site(t.NamedTuple):
     """The declared realm, with one zonegroup and one zone of it. What is None is left as it is."""
 
     realm: str
@@ -99,9 +98,8 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         realms, groups, zones = pool.map(lambda kind: cli(kind, "list", place=False), ("realm", "zonegroup", "zone"))
-        observed.realms, observed.zonegroups, observed.zones = (
-            dict.fromkeys(known[key]) for known, key in ((realms, "realms"), (groups, "zonegroups"), (zones, "zones"))
-        )
+        observed.realms, observed.zonegroups = dict.fromkeys(realms["realms"]), dict.fromkeys(groups["zonegroups"])
+        observed.zones = dict.fromkeys(zones["zones"])
         if site is None:
             return
         in_realm, in_group, in_zone = site.arguments
@@ -203,7 +201,6 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> Non
 
 
 def _loss(reason: str) -> dict[str, t.Any]:
-    """What a change has besides: the reason for which it is a loss, if it is one."""
     return {"risk": Risk.LOSS, "reason": reason} if reason else {}
 
 

@@ -8,7 +8,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing as t
 
@@ -17,8 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
+class Snapshot(t.NamedTuple):
     """A declared snapshot. protected: None where it doesn't matter."""
 
     name: str

@@ -30,12 +30,9 @@ PROGRAM = "ganesha.nfsd"
 UNIT = "nfs-ganesha.service"
 CONF = "/etc/ganesha/ganesha.conf"
 LOG = "/var/log/ganesha/ganesha.log"
-# What the running server was last told; it lies beside its configuration.
-STAMP = "/etc/ganesha/.cephstack-loaded"
-# The kernel's own server, which has the same port.
-KERNEL_SERVER = "nfs-server.service"
-# The host itself may look at each export, but not into it, so that the server can be asked what it serves.
-SELF = "127.0.0.1"
+STAMP = "/etc/ganesha/.cephstack-loaded"  # what the running server was last told
+KERNEL_SERVER = "nfs-server.service"  # the kernel's own, which has the same port
+SELF = "127.0.0.1"  # the host itself may look at each export, but not into it, so that the server can be asked what it serves
 _SELF_NETWORK = f"{SELF}/32"
 
 DROP_IN = """# Made by cephstack.cloud
@@ -134,8 +131,7 @@ def export_text(export: Export, number: int, client: str) -> str:
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """The configuration. exports: by pseudo path, what of it takes a restart, and its text."""
 
     head: str
@@ -147,7 +143,7 @@ class Wanted:
 
     def stamp(self, key: Secret) -> str:
         """What is kept of it after it was loaded: digests, among them one of the key."""
-        exports = {pseudo: [_digest(fixed), _digest(text)] for pseudo, (fixed, text) in self.exports.items()}
+        exports = {pseudo: [_digest(text) for text in texts] for pseudo, texts in self.exports.items()}
         return json.dumps({"start": _digest(self.head, key.reveal()), "exports": exports}, sort_keys=True) + "\n"
 
 

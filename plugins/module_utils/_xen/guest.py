@@ -25,7 +25,7 @@ import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.throwaway import remove_images
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import remove_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed, readable, sums
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until

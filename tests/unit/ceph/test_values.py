@@ -12,13 +12,13 @@ from unittest import mock
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
+    buckets,
     images,
     keyring_files,
     librbd,
     mon_addresses,
     mons,
     rgw_site,
-    s3_bucket_settings,
     users,
     values,
 )
@@ -64,9 +64,9 @@ def test_metadata_of_images_in_librbd_s_words():
 
 
 def test_tags_and_policies_of_buckets_in_s3_s_words():
-    assert s3_bucket_settings.tidy_rule({"id": "a", "tags": {"keep": True, "n": 1}, "expiration_days": 1})["tags"] == {"keep": "true", "n": "1"}
+    assert buckets.tidy_rule({"id": "a", "tags": {"keep": True, "n": 1}, "expiration_days": 1})["tags"] == {"keep": "true", "n": "1"}
     policy = {"Version": datetime.date(2012, 10, 17), "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "r"}]}
-    assert json.loads(json.dumps(s3_bucket_settings.tidy_policy(policy)))["Version"] == "2012-10-17"
+    assert json.loads(json.dumps(buckets.tidy_policy(policy)))["Version"] == "2012-10-17"
 
 
 def test_a_mode_that_yaml_read_as_octal():
@@ -122,14 +122,14 @@ def test_what_the_gateways_keep_of_a_user_is_no_difference(declared, kept):
 
 def test_moves_of_a_lifecycle_on_one_day_come_in_the_gateway_s_order():
     moves = [{"days": 3, "storage_class": "WARM"}, {"days": 3, "storage_class": "COLD"}]
-    declared = s3_bucket_settings.tidy_rule({"id": "a", "transitions": moves})
-    assert s3_bucket_settings.lifecycle_from_s3(s3_bucket_settings.lifecycle_to_s3([{**declared, "transitions": moves[::-1]}])) == [declared]
+    declared = buckets.tidy_rule({"id": "a", "transitions": moves})
+    assert buckets.lifecycle_from_s3(buckets.lifecycle_to_s3([{**declared, "transitions": moves[::-1]}])) == [declared]
 
 
 def test_a_policy_that_names_no_version_is_of_the_old_one_to_a_gateway():
     statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam:::user/a"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/${aws:username}/*"}
-    declared = s3_bucket_settings.tidy_policy({"Statement": [statement]})
+    declared = buckets.tidy_policy({"Statement": [statement]})
     assert declared["Version"] == "2012-10-17"
     # by hand, without Version: its variables are no variables
-    assert s3_bucket_settings.tidy_policy(json.dumps({"Statement": [statement]}).encode()) != declared
-    assert s3_bucket_settings.tidy_policy(json.dumps(declared).encode()) == declared
+    assert buckets.tidy_policy(json.dumps({"Statement": [statement]}).encode()) != declared
+    assert buckets.tidy_policy(json.dumps(declared).encode()) == declared

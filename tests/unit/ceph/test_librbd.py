@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import throwaway
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import librbd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import wait
 
 
@@ -77,9 +77,9 @@ class Opened:
 @pytest.fixture
 def rbd(monkeypatch: pytest.MonkeyPatch) -> FakeRbd:
     fake = FakeRbd()
-    monkeypatch.setattr(throwaway, "rbd", fake)
+    monkeypatch.setattr(librbd, "rbd", fake)
     clock = Clock()
-    for module in (throwaway, wait):
+    for module in (librbd, wait):
         monkeypatch.setattr(module, "time", clock)
     return fake
 
@@ -97,7 +97,7 @@ class Clock:
 
 def test_what_was_left_goes_before_and_what_was_made_after(rbd: FakeRbd) -> None:
     images = {"a": {"probe": True, "more": False}, "a.clone": {}, "other": {"s": True}}
-    with throwaway.throwaway_images(images, "a.clone", "a"):
+    with librbd.throwaway_images(images, "a.clone", "a"):
         assert (images, rbd.removed) == ({"other": {"s": True}}, ["a.clone", "a"])
         images["a"] = {}
     assert images == {"other": {"s": True}}
@@ -105,7 +105,7 @@ def test_what_was_left_goes_before_and_what_was_made_after(rbd: FakeRbd) -> None
 
 def test_they_go_after_an_error_too(rbd: FakeRbd) -> None:
     images: dict[str, dict[str, bool]] = {}
-    with contextlib.suppress(KeyError), throwaway.throwaway_images(images, "a"):
+    with contextlib.suppress(KeyError), librbd.throwaway_images(images, "a"):
         images["a"] = {"probe": True}
         raise KeyError
     assert images == {}
@@ -114,14 +114,14 @@ def test_they_go_after_an_error_too(rbd: FakeRbd) -> None:
 def test_what_cannot_be_opened_is_removed(rbd: FakeRbd) -> None:
     rbd.half_made.add("a")
     images: dict[str, dict[str, bool]] = {"a": {}}
-    throwaway.remove_images(images, "a")
+    librbd.remove_images(images, "a")
     assert images == {}
 
 
 def test_one_that_is_held_is_waited_for(rbd: FakeRbd) -> None:
     rbd.held = {"a": 150}
-    throwaway.remove_images({"a": {}}, "a")
+    librbd.remove_images({"a": {}}, "a")
     assert rbd.removed == ["a"]
     rbd.held = {"a": 10000}
     with pytest.raises(rbd.ImageBusy):
-        throwaway.remove_images({"a": {}}, "a")
+        librbd.remove_images({"a": {}}, "a")
