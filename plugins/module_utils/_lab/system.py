@@ -16,8 +16,7 @@ import shutil
 import signal
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import exclusive, files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import exclusive, files, process, wait
 
 # Seconds that a run waits for another: it may be making an image, or hosts under emulation.
 _PATIENCE = 7200.0
@@ -88,7 +87,7 @@ def wait_gone(pid: int, seconds: float) -> bool:
             os.waitpid(pid, os.WNOHANG)
         return not alive(pid)
 
-    return bool(wait_until(gone, seconds, pause=0.05))
+    return bool(wait.wait_until(gone, seconds, pause=0.05))
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
