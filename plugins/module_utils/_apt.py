@@ -74,14 +74,12 @@ def armored(key: bytes) -> str:
 
 
 def sources(repository: Repository) -> str:
-    """Return the file of sources. Pure."""
     key = textwrap.indent("\n".join(line.strip() or "." for line in repository.key.strip().splitlines()), "    ")
     components = f"Components: {' '.join(repository.components)}\n" if repository.components else ""
     return f"{components}X-Repolib-Name: {repository.name}\nSigned-By:\n{key}\nSuites: {repository.suite}\nTypes: deb\nURIs: {repository.url}\n"
 
 
 def preferences(repository: Repository) -> str:
-    """Return the file of preferences. Pure."""
     host = urllib.parse.urlsplit(repository.url).hostname or ""  # "": this host's own files
     return f'# Made by cephstack.cloud\nPackage: {" ".join(repository.prefer)}\nPin: origin "{host}"\nPin-Priority: {repository.pin}\n'
 

@@ -107,7 +107,6 @@ def sources(release: str, around: Surroundings) -> list[str]:
 
 
 def names(hosts: t.Mapping[str, str]) -> str:
-    """Return the lines of /etc/hosts for all hosts of a lab. Pure."""
     return "".join(f"{address} {name}\n" for name, address in sorted(hosts.items()))
 
 

@@ -102,7 +102,6 @@ def stanzas(text: str) -> list[str]:
 
 
 def _words(group: str) -> list[str]:
-    """Return the words of the first line that is no comment."""
     return next(filter(_says_something, _lines(group)), "").replace("\\\n", " ").split()
 
 
@@ -297,7 +296,6 @@ class Provider:
         self._made.add(name)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the declared bridges with their ports and addresses."""
         rows = []
         for name, _interface in self.bridges:
             link = observed.links.get(name, Link())

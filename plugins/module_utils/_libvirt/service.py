@@ -117,7 +117,6 @@ class Part(t.NamedTuple):
         return None if text is None else {"text": text}
 
     def wanted(self) -> t.Optional[dict[str, str]]:
-        """Return the same as it should be."""
         return None if self.text is None else {"text": self.text, **({"mode": "0644"} if self.kind == "file" else {})}
 
     def put(self, text: str) -> str:
@@ -237,7 +236,6 @@ class Provider:
         return reasons or (["its unit changed"] if observed.service.stale else [])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what was found of the host."""
         return {"registered": observed.registered, "cgroups": observed.cgroups}
 
     def _put(self, part: Part) -> None:
