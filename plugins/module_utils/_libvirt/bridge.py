@@ -239,11 +239,9 @@ class Provider:
         if link is not None:
             raise Invalid(["there is an interface of this name, and it is no bridge"])
         interface = bridge.interface or observed.default
-        if not interface:
-            raise Invalid(["this host has no default route to take the interface of: name its interface"])
         port = observed.links.get(interface)
         if port is None:
-            raise Invalid([f"there is no interface {interface}; there are {', '.join(sorted(observed.links))}"])
+            raise Invalid([f"there is no interface {interface or 'of a default route'}; there are {', '.join(sorted(observed.links))}: name one of them"])
         if port.ports is not None or port.master:
             what = f"held by {port.master}" if port.master else "a bridge itself"
             declare = f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
