@@ -158,7 +158,8 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new session;
     own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services."""
     if _booted_with_systemd():
-        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", *(f"Standard{s}=append:{log}" for s in ("Output", "Error"))]
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576"]
+        properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
         words = ["systemd-run", "--quiet", "--collect", f"--unit=cephstack-lab-{machine}.service", f"--description=cephstack lab host {machine}"]
         words += [f"--property={item}" for item in properties] + [f"--setenv={key}={value}" for key, value in env.items()]
         run([*words, "--", shutil.which(argv[0]) or argv[0], *argv[1:]])

@@ -244,7 +244,8 @@ class Provider:
         text = files.read(path, exact=True)
         if part.kind != "file":
             seen = None if text is None else os.stat(path)
-            files.write(path, part.put(text or ""), *((seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)))
+            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
+            files.write(path, part.put(text or ""), mode, uid, gid)
         elif part.text is None:
             os.unlink(path)
         elif part.text == text:
