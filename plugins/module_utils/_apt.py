@@ -23,9 +23,7 @@ import textwrap
 import typing as t
 import urllib.parse
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -76,14 +74,12 @@ def armored(key: bytes) -> str:
 
 
 def sources(repository: Repository) -> str:
-    """Return the file of sources. Pure."""
     key = textwrap.indent("\n".join(line.strip() or "." for line in repository.key.strip().splitlines()), "    ")
     components = f"Components: {' '.join(repository.components)}\n" if repository.components else ""
     return f"{components}X-Repolib-Name: {repository.name}\nSigned-By:\n{key}\nSuites: {repository.suite}\nTypes: deb\nURIs: {repository.url}\n"
 
 
 def preferences(repository: Repository) -> str:
-    """Return the file of preferences. Pure."""
     host = urllib.parse.urlsplit(repository.url).hostname or ""  # "": this host's own files
     return f'# Made by cephstack.cloud\nPackage: {" ".join(repository.prefer)}\nPin: origin "{host}"\nPin-Priority: {repository.pin}\n'
 
@@ -168,7 +164,7 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files and ask apt, of a repository that is not there as if it were."""
-        texts = {path: read(path) for path in self.texts}
+        texts = {path: files.read(path) for path in self.texts}
         listed = texts == self.texts
         if self.repository and listed:
             listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
@@ -235,12 +231,12 @@ class Provider:
             here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": "sources.list.d", "Etc::preferencesparts": "preferences.d"}
             yield _options(*(f"Dir::{name}={folder}/{part}" for name, part in here.items())), f"{folder}/sources.list.d/{os.path.basename(self.source)}"
 
-    def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), patience: float = 300) -> str:
-        """Return what apt says; wait for others that use it. Raises Unreachable with apt's words."""
+    def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = ()) -> str:
+        """Return what apt says; wait 300 s for others that use it. Raises Unreachable with apt's words."""
         words = [*argv, *_options("APT::Sandbox::User=root", *self.options), *options]
         try:
-            return str(retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: run(words, timeout=1200), patience, 2))
-        except CommandError as error:
+            return wait.retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: process.run(words, timeout=1200), 300, 2)
+        except process.CommandError as error:
             said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
             raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
 
@@ -255,4 +251,4 @@ def _only(source: str) -> list[str]:
 
 
 def _writer(path: str, text: str) -> t.Callable[[], None]:
-    return lambda: write(path, text, 0o644, os.geteuid(), os.getegid())
+    return lambda: files.write(path, text, 0o644, os.geteuid(), os.getegid())

@@ -81,7 +81,9 @@ def _among(given: t.Iterable[t.Optional[str]], within: t.Optional[t.Iterable[Net
     for text in given:
         with contextlib.suppress(ValueError):
             found.append(ipaddress.ip_address(str(text)))
-    return [*dict.fromkeys(map(str, found if within is None else (address for network in within for address in found if address in network)))]
+    if within is not None:
+        found = [address for network in within for address in found if address in network]
+    return [*dict.fromkeys(map(str, found))]
 
 
 def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
@@ -104,11 +106,14 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     told = [*_among([reached_by(host), host.name], public), *_among(_routed(host), public)]
     if told:
         return told[0]
-    network, candidates = next(((network, found) for network in public for found in [_among(own, [network])] if found), (None, []))
-    if len(candidates) > 1:
-        several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
-        raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
-    return candidates[0] if candidates else None
+    for network in public:
+        candidates = _among(own, [network])
+        if len(candidates) > 1:
+            several = f"several addresses in ceph.public_network ({network}), {', '.join(candidates)}, and its default route goes by none of them"
+            raise Ambiguous(f"{host.name}: has {several}: set ceph_common_address for it to the one that stays on this host, which a virtual address does not")
+        if candidates:
+            return candidates[0]
+    return None
 
 
 def own_address(host: Host) -> str:

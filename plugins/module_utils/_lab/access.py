@@ -15,9 +15,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import block
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
 
@@ -69,12 +67,12 @@ def command(lab: Lab, address: str, remote: str, connect: int = 10) -> list[str]
     return ["ssh", "-F", "none", "-i", lab.private_key, *(word for option in options for word in ("-o", option)), f"root@{address}", remote]
 
 
-def ask(lab: Lab, address: str, wait: int = 0, connect: int = 5) -> t.Optional[Answer]:
+def ask(lab: Lab, address: str, boot: int = 0, connect: int = 5) -> t.Optional[Answer]:
     """Return what a host says, after the end of its boot or as many seconds as given, or None where ssh does not answer."""
-    waiting = f"timeout {wait} systemctl is-system-running --wait >/dev/null 2>&1; " if wait else ""
+    waiting = f"timeout {boot} systemctl is-system-running --wait >/dev/null 2>&1; " if boot else ""
     remote = f"{waiting}systemctl is-system-running; echo {_CUT}; systemctl list-units --failed --plain --no-legend --no-pager; echo {_CUT}; cat /etc/hosts"
     try:
-        return parse(process.complete(command(lab, address, remote, connect), timeout=connect + wait + 15, env=os.environ).out)
+        return parse(process.complete(command(lab, address, remote, connect), timeout=connect + boot + 15, env=os.environ).out)
     except process.CommandError:
         return None
 
@@ -84,7 +82,7 @@ def parse(text: str) -> t.Optional[Answer]:
     state, *more = text.split(_CUT + "\n")
     if len(more) != 2 or not state.strip():
         return None
-    return Answer(state.strip(), tuple(line.split()[0] for line in more[0].splitlines() if line.split()), block(more[1], NAMES) or "")
+    return Answer(state.strip(), tuple(line.split()[0] for line in more[0].splitlines() if line.split()), config_files.block(more[1], NAMES) or "")
 
 
 def set_names(lab: Lab, address: str, names: str) -> None:
@@ -103,14 +101,14 @@ def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) 
             raise system.LabError("it ended while it booted")
         if not _greets(address):
             return None
-        answer = ask(lab, address, wait=max(1, int(until - time.monotonic())), connect=20)
+        answer = ask(lab, address, boot=max(1, int(until - time.monotonic())), connect=20)
         if answer is None:
             last = "ssh greets, but a login with the lab's key does not succeed"
         elif answer.state not in UP:
             last = f"systemd says {answer.state}" + (f", failed: {', '.join(answer.failed)}" if answer.failed else "")
         return answer if answer is not None and answer.state in UP else None
 
-    return wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
+    return wait.wait_until(up, seconds, lambda: system.LabError(f"not up after {seconds:g} s: {last}"), 0.1)
 
 
 def _greets(address: str) -> bool:

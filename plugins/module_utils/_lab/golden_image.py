@@ -54,7 +54,6 @@ class Provider:
             raise Unreachable(f"{self.path}: {error}") from error
 
     def plan(self, observed: t.Optional[dict[str, t.Any]]) -> Plan:
-        """The image is made where it is not there, of another recipe, kind or size, or damaged."""
         draft = Draft()
         noted = {"recipe": RECIPE, "kind": self.kind, "format": self.format, "size": self.size}
         draft.ensure("image", self.path, observed, {**noted, "whole": True}, lambda: self._make(noted))

@@ -82,7 +82,6 @@ class Hosts:
 
     @functools.cached_property
     def lab(self) -> Lab:
-        """The declared lab. Raises Invalid."""
         return parse(self._params)
 
     def observe(self) -> Observed:

@@ -193,7 +193,15 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
     packages = tuple(sorted({*(entry.get("packages") or [])}))
     machine, xen, memory = entry["kind"] == "vm", entry["xen"], entry["memory"]
     disks: list[Disk] = []
-    found = [*_address_problems(entry["address"], network)]
+    found: list[str] = []
+    try:
+        address = ipaddress.IPv4Address(entry["address"])
+        if network and address not in network:
+            found.append(f"{address} is outside the lab's network {network}")
+        elif network and address in (network[0], network[1], network[-1]):
+            found.append(f"{address} cannot be a host's: the first two addresses of {network} and the last are taken")
+    except ValueError:
+        found.append(f"'{entry['address']}' is not an IPv4 address")
     for item in items:
         try:
             disks.append(Disk(item["name"], values.size(item["size"])))
@@ -220,15 +228,3 @@ def _host(entry: t.Mapping[str, t.Any], network: t.Optional[ipaddress.IPv4Networ
     problems += _twice(f"{name}: the disk name", ((disk.name, name) for disk in disks))
     same = {option: entry[option] for option in ("name", "address", "kind", "memory", "cpus", "xen")}
     return Host(**same, release=release or "", packages=packages, disks=tuple(disks))
-
-
-def _address_problems(text: str, network: t.Optional[ipaddress.IPv4Network]) -> t.Iterator[str]:
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        yield f"'{text}' is not an IPv4 address"
-        return
-    if network and address not in network:
-        yield f"{address} is outside the lab's network {network}"
-    elif network and address in (network[0], network[1], network[-1]):
-        yield f"{address} cannot be a host's: the first two addresses of {network} and the last are taken"

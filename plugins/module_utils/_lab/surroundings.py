@@ -48,8 +48,9 @@ class File(t.NamedTuple):
 
 def observe(mirror: str = "") -> Surroundings:
     """Read this machine's settings. A mirror that was declared goes before the machine's own."""
-    lists, stanzas = ([system.read(path) for path in sorted(glob.glob(f"/etc/apt/sources.list.d/*.{kind}"))] for kind in ("list", "sources"))
-    own, security = mirrors([system.read("/etc/apt/sources.list"), *lists], stanzas)
+    lists = [system.read(path) for path in ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]]
+    stanzas = [system.read(path) for path in sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))]
+    own, security = mirrors(lists, stanzas)
     resolvers = nameservers(system.read("/etc/resolv.conf"))
     if all(server.startswith("127.") for server in resolvers):
         # systemd-resolved keeps the servers that it asks itself in a file of its own.
@@ -107,7 +108,6 @@ def sources(release: str, around: Surroundings) -> list[str]:
 
 
 def names(hosts: t.Mapping[str, str]) -> str:
-    """Return the lines of /etc/hosts for all hosts of a lab. Pure."""
     return "".join(f"{address} {name}\n" for name, address in sorted(hosts.items()))
 
 

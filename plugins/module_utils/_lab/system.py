@@ -16,8 +16,7 @@ import shutil
 import signal
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import exclusive, files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import exclusive, files, process, wait
 
 # Seconds that a run waits for another: it may be making an image, or hosts under emulation.
 _PATIENCE = 7200.0
@@ -88,7 +87,7 @@ def wait_gone(pid: int, seconds: float) -> bool:
             os.waitpid(pid, os.WNOHANG)
         return not alive(pid)
 
-    return bool(wait_until(gone, seconds, pause=0.05))
+    return bool(wait.wait_until(gone, seconds, pause=0.05))
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -159,7 +158,8 @@ def launch(machine: str, argv: t.Sequence[str], log: str, env: t.Mapping[str, st
     With systemd as PID 1 it becomes a unit of its own (else it would end with the operator's session). Without, it is a plain process in a new session;
     own_cgroup puts it into a control group of its own: two systemds in one group would end each other's services."""
     if _booted_with_systemd():
-        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576", *(f"Standard{s}=append:{log}" for s in ("Output", "Error"))]
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576"]
+        properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
         words = ["systemd-run", "--quiet", "--collect", f"--unit=cephstack-lab-{machine}.service", f"--description=cephstack lab host {machine}"]
         words += [f"--property={item}" for item in properties] + [f"--setenv={key}={value}" for key, value in env.items()]
         run([*words, "--", shutil.which(argv[0]) or argv[0], *argv[1:]])

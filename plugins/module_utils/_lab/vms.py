@@ -17,8 +17,7 @@ import stat
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, surroundings, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
 
@@ -50,7 +49,7 @@ def accelerator(lab: Lab, image: str) -> str:
         if known.get("boot_id") == boot:
             return str(known["accelerator"])
         found = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _boots(lab.image(image, "vmlinuz")) else "tcg"
-        write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n", 0o644)
+        files.write(kept, json.dumps({"boot_id": boot, "accelerator": found}) + "\n", 0o644)
         return found
 
 
@@ -137,5 +136,5 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
 def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     tap = lab.tap(name)
     # QEMU's end may not have been noticed yet
-    wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
+    wait.wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
     system.remove_tree(lab.host(name))

@@ -102,7 +102,6 @@ def stanzas(text: str) -> list[str]:
 
 
 def _words(group: str) -> list[str]:
-    """Return the words of the first line that is no comment."""
     return next(filter(_says_something, _lines(group)), "").replace("\\\n", " ").split()
 
 
@@ -240,11 +239,9 @@ class Provider:
         if link is not None:
             raise Invalid(["there is an interface of this name, and it is no bridge"])
         interface = bridge.interface or observed.default
-        if not interface:
-            raise Invalid(["this host has no default route to take the interface of: name its interface"])
         port = observed.links.get(interface)
         if port is None:
-            raise Invalid([f"there is no interface {interface}; there are {', '.join(sorted(observed.links))}"])
+            raise Invalid([f"there is no interface {interface or 'of a default route'}; there are {', '.join(sorted(observed.links))}: name one of them"])
         if port.ports is not None or port.master:
             what = f"held by {port.master}" if port.master else "a bridge itself"
             declare = f"declare {port.master or interface} instead (it is then left alone), and name it in the traffic labels"
@@ -297,7 +294,6 @@ class Provider:
         self._made.add(name)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the declared bridges with their ports and addresses."""
         rows = []
         for name, _interface in self.bridges:
             link = observed.links.get(name, Link())

@@ -46,8 +46,6 @@ class WantedPool(t.NamedTuple):
 
 
 class Wanted(t.NamedTuple):
-    """What was declared, each part once."""
-
     secrets: t.Sequence[WantedSecret]
     pools: t.Sequence[WantedPool]
 
@@ -163,7 +161,6 @@ class Provider:
     wanted: Wanted
 
     def observe(self) -> Observed:
-        """Read all secrets and pools of the host."""
         if self.host is None:
             return Observed({}, {})
         try:

@@ -117,7 +117,6 @@ class Part(t.NamedTuple):
         return None if text is None else {"text": text}
 
     def wanted(self) -> t.Optional[dict[str, str]]:
-        """Return the same as it should be."""
         return None if self.text is None else {"text": self.text, **({"mode": "0644"} if self.kind == "file" else {})}
 
     def put(self, text: str) -> str:
@@ -237,7 +236,6 @@ class Provider:
         return reasons or (["its unit changed"] if observed.service.stale else [])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return what was found of the host."""
         return {"registered": observed.registered, "cgroups": observed.cgroups}
 
     def _put(self, part: Part) -> None:
@@ -246,7 +244,8 @@ class Provider:
         text = files.read(path, exact=True)
         if part.kind != "file":
             seen = None if text is None else os.stat(path)
-            files.write(path, part.put(text or ""), *((seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)))
+            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
+            files.write(path, part.put(text or ""), mode, uid, gid)
         elif part.text is None:
             os.unlink(path)
         elif part.text == text:

@@ -49,7 +49,6 @@ def _hosts(hosts: t.Iterable[Address]) -> str:
 
 
 def write_secret(secret: CephSecret) -> str:
-    """Return the XML that defines a secret."""
     ephemeral, private = ("yes" if value else "no" for value in (secret.ephemeral, secret.private))
     usage = f'<usage type="ceph"><name>{_quoted(secret.usage)}</name></usage>'
     return f'<secret ephemeral="{ephemeral}" private="{private}"><uuid>{_quoted(secret.uuid)}</uuid>{usage}</secret>'
