@@ -14,8 +14,6 @@ import json
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
-
 
 def short_name(inventory_hostname: str) -> str:
     """Return a host's part of its gateways' names: the name up to its first dot, a whole address with dashes."""
@@ -87,7 +85,10 @@ def _listener(secure: bool, text: str, default: int = 0) -> Listener:
     address, port = match[1] or match[2] or "", match[3]
     if not default and port is None:
         address, port = "", address
-    parsed = ipaddress.ip_address(values.ip(address)) if address or default else None
+    try:
+        parsed = ipaddress.ip_address(address) if address or default else None
+    except ValueError:
+        raise ValueError(f"'{address}' is no address") from None
     return Listener(secure, parsed, default if port is None else _port(port))
 
 
