@@ -60,11 +60,8 @@ class Provider:
     """The crash reports of a host. hostname: with its domain, as ceph-crash names its client. after: ids of changes that start daemons, which may report."""
 
     def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = f"{daemons.DATA}/crash") -> None:
-        self.hostname = hostname
-        self.cluster = cluster
-        self.after = frozenset(after)
-        self.folder = folder
-        self.posted = f"{folder}/posted"
+        self.hostname, self.cluster, self.after = hostname, cluster, frozenset(after)
+        self.folder, self.posted = folder, f"{folder}/posted"
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
 

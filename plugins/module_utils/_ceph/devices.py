@@ -46,8 +46,7 @@ class Osd:
     how: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Volume:
+class Volume(t.NamedTuple):
     """A logical volume "VG/LV". kind: what it is of an OSD, or is to become by its name. alone: none of that OSD's data is here. opened: by whomever."""
 
     name: str

@@ -55,8 +55,7 @@ def spelled(host: str) -> str:
 
 def show_address(address: Address) -> str:
     """Return host, or host:port where the port is not a usual one."""
-    host, port = address
-    return f"{host}:{port}" if port else host
+    return f"{address[0]}:{address[1]}" if address[1] else address[0]
 
 
 def addrvec(address: str) -> str:

@@ -107,7 +107,7 @@ class Provider:
         observed.quorum = [mon["name"] for mon in dump["mons"] if mon["rank"] in dump["quorum"]]
         return observed
 
-    def _plan_problems(self, observed: Observed, draft: Draft) -> None:
+    def note_problems(self, observed: Observed, draft: Draft) -> None:
         """What goes against making the monitor as it is declared."""
         me, spelled = f"mon.{self.name}", self.address
         try:
@@ -145,7 +145,7 @@ class Provider:
     def plan(self, observed: Observed) -> Plan:
         name = self.name
         draft = Draft()
-        self._plan_problems(observed, draft)
+        self.note_problems(observed, draft)
         mon, unit = f"mon/{name}", unit_name(name)
         founding = observed.monmap is None
         if not observed.data:

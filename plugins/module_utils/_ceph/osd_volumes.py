@@ -19,6 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 
 # Seconds that ceph-volume may take: minutes on a slow disk or an emulated processor. Cutting it off leaves half an OSD.
 SLOW = 3600
+ZAP = ("ceph-volume", "lvm", "zap")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Ledger:
                     attempt(clear, volume)
             for volume in self.volumes:
                 if tags.get(volume):  # it may be mounted, and decrypted
-                    attempt(_zap, volume)
+                    attempt(process.run, [*ZAP, volume], timeout=SLOW)
                 if volume in tags:  # newer releases of ceph-volume have removed it themselves
                     attempt(process.run, ["lvremove", "--yes", volume], timeout=120)
             groups = {row["vg_name"] for row in devices.volume_groups()} - {row["vg_name"] for row in devices.logical_volumes()}
@@ -169,12 +170,8 @@ class Ledger:
 
 def clear(volume: str) -> None:
     """Take an OSD off a logical volume, "VG/LV", which stays: its tags, its mount, its decrypted device, and what is on it."""
-    _zap(volume)
+    process.run([*ZAP, volume], timeout=SLOW)
     devices.wipe(f"/dev/{volume}")
-
-
-def _zap(volume: str) -> None:
-    process.run(["ceph-volume", "lvm", "zap", volume], timeout=SLOW)
 
 
 def erase(path: str, state: Found) -> None:
@@ -182,7 +179,7 @@ def erase(path: str, state: Found) -> None:
     if state.volume:
         clear(state.volume)  # the operator's own volume, or one in a group of other things: wiped, but not removed
     elif state.volumes:
-        process.run(["ceph-volume", "lvm", "zap", "--destroy", path], timeout=SLOW)
+        process.run([*ZAP, "--destroy", path], timeout=SLOW)
     else:
         if state.group:
             process.run(["vgremove", state.group], timeout=120)

@@ -181,14 +181,14 @@ def was_on(path: str, told: t.Mapping[str, t.Any], drop_in: str = "", link: str 
         return True
     own = set(filter(None, (told.get("bluestore_bdev_devices") or "").split(",")))
 
-    def values(key: str) -> list[str]:
+    def told_as(key: str) -> list[str]:
         pairs = [pair.partition("=") for pair in (told.get(key) or "").split(",")]
         return [value for name, dummy, value in pairs if value and (not own or name in own)]
 
-    if path in values("device_paths"):
+    if path in told_as("device_paths"):
         return True
     folder, dummy, name = path.rpartition("/")
-    serials = [(value, value.rpartition("_")[2]) for value in values("device_ids")]
+    serials = [(value, value.rpartition("_")[2]) for value in told_as("device_ids")]
     return folder == "/dev/disk/by-id" and any(name == value or (len(serial) > 3 and name.endswith(("_" + serial, "-" + serial))) for value, serial in serials)
 
 

@@ -31,8 +31,7 @@ class Observed(realm.Observed, users.Observed, buckets.Observed):
     unseen: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """All that is declared. admin: the uid of this collection's own user."""
 
     site: t.Optional[realm.Site] = None
@@ -160,10 +159,8 @@ class Provider:
         observed.uids = frozenset(cli("metadata", "list", "user"))
         uids = sorted(wanted.uids & observed.uids)
         with ThreadPoolExecutor(max_workers=4) as pool:
-            for uid, found in zip(uids, pool.map(lambda uid: cli("metadata", "get", f"user:{uid}"), uids)):
-                observed.users[uid] = found["data"]
-        there = frozenset(cli("metadata", "list", "bucket"))
-        known = {bucket.id for bucket in wanted.buckets} & there
+            observed.users.update(zip(uids, pool.map(lambda uid: cli("metadata", "get", f"user:{uid}")["data"], uids)))
+        known = {bucket.id for bucket in wanted.buckets}.intersection(cli("metadata", "list", "bucket"))
         # Where another zone has the say, the plan tells what must be done instead
         if (known or wanted.prune) and not observed.led_elsewhere(wanted.site):
             why = "is not there or may not do what it must, and there are buckets already: run once with users only, which mends it"

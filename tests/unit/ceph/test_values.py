@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import (
     users,
     values,
 )
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid
 
 # -- YAML
 
@@ -79,19 +79,25 @@ def test_a_mode_that_yaml_read_as_octal():
 # -- servers
 
 
+def mon_problems(provider, there):
+    draft = Draft()
+    provider.note_problems(there, draft)
+    return draft.problems
+
+
 def test_a_monitor_s_address_in_another_spelling():
     there = mons.Observed(data=True, monmap={"a": mon_addresses.addresses_of({"public_addrs": {"addrvec": [{"type": "v2", "addr": "[fd00::1]:3300"}]}})})
     for address in ("fd00::1", "fd00::0:1", "FD00:0:0::1"):
-        assert mons.problems(mons.Wanted("a", address, "fd00::/64"), there) == []
-        assert "belongs to mon.a" in mons.problems(mons.Wanted("b", address), there)[0]
-    assert mons.problems(mons.Wanted("a", "fd00::2"), there)
+        assert mon_problems(mons.Provider("a", address, "fd00::/64"), there) == []
+        assert "belongs to mon.a" in mon_problems(mons.Provider("b", address), there)[0]
+    assert mon_problems(mons.Provider("a", "fd00::2"), there)
 
 
 def test_an_fsid_in_another_spelling():
     fsid = "a1518dee-9fad-4e9e-bd6d-34d8dac7efd1"
     there = mons.Observed(data=True, fsid=fsid, own_fsid=fsid, monmap={"a": frozenset({"10.0.0.1"})})
     for text in (fsid.upper(), fsid.replace("-", "")):
-        assert mons.problems(mons.Wanted("a", "10.0.0.1", fsid=text), there) == []
+        assert mon_problems(mons.Provider("a", "10.0.0.1", fsid=text), there) == []
     assert values.fsid(fsid.upper()) == fsid
     assert values.fsid("no uuid") == "no uuid"
 
