@@ -98,11 +98,9 @@ def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft) ->
 
 def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.Optional[Row], region: Region, draft: Draft) -> None:
     name = f"{zone['name']}/{network['name']}"
-    wanted: dict[str, t.Any] = {"state": "Enabled"}
-    if network.get("vlan"):
-        wanted["vlan"] = shown_vlans(vlans(network["vlan"]))
-    if network.get("tags") is not None:
-        wanted["tags"] = words(network["tags"])
+    vlan = {"vlan": shown_vlans(vlans(network["vlan"]))} if network.get("vlan") else {}
+    tags = {} if network.get("tags") is None else {"tags": words(network["tags"])}
+    wanted: dict[str, t.Any] = {"state": "Enabled", **vlan, **tags}
     methods = [method.upper() for method in network.get("isolation") or ["l3" if kind(zone) == "basic" else "vlan"]]
     if row is not None:
         living = words(str(row.get("isolationmethods") or "").upper())
