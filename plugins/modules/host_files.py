@@ -77,7 +77,7 @@ options:
     default: []
     suboptions:
       name:
-        description: Its name, not one of its aliases. One without a suffix is that of a service.
+        description: Its name, not one of its aliases. One without a dot is that of a service.
         type: str
         required: true
       enabled:
@@ -167,7 +167,7 @@ FILE = {
     "state": presence(),
 }
 UNIT = {
-    "name": string("Its name, not one of its aliases. One without a suffix is that of a service.", required=True),
+    "name": string("Its name, not one of its aliases. One without a dot is that of a service.", required=True),
     "enabled": boolean("Whether it starts at boot. Left as it is where this is not given."),
     "state": choice("Whether it runs. Left as it is where this is not given.", ["started", "stopped"]),
     "reads": strings("The full paths of files that it reads when it starts. It is restarted where it runs and has not read them as they are.", default=[]),
