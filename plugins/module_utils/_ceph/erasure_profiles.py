@@ -139,7 +139,7 @@ def plan(draft: Draft) -> None:
         name, said, whole = item["name"], _said(item), profiles[item["name"]]
         apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
         rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(whole)
-        if not draft.unknown(here, "root", rule.root, tree, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
+        if not draft.unknown(here, "root", rule.root, tree.types, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
             there = rule.full_domains(tree)
             lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
             draft.problem(f"{here}: {_sum(whole)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")

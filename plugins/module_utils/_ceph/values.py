@@ -34,10 +34,9 @@ _SECONDS = {"": 1, **{unit: seconds for units, seconds in _SPANS.items() for uni
 _SPAN = re.compile(r"(\d+)\s*([a-z]*)")
 # Protocol; an address in brackets, without colons, or with several; port; nonce
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
-# Codenames and their numbers, oldest first: what require_min_compat_client may name.
-RELEASES = {
-    "jewel": 10, "kraken": 11, "luminous": 12, "mimic": 13, "nautilus": 14, "octopus": 15, "pacific": 16, "quincy": 17, "reef": 18, "squid": 19, "tentacle": 20,
-}  # fmt: skip
+# Codenames and their numbers: what require_min_compat_client may name.
+_CODENAMES = ("jewel", "kraken", "luminous", "mimic", "nautilus", "octopus", "pacific", "quincy", "reef", "squid", "tentacle")
+RELEASES = {name: number for number, name in enumerate(_CODENAMES, 10)}
 
 
 def size(value: t.Any) -> int:
@@ -73,7 +72,7 @@ _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 def word(value: t.Any, allowed: t.Collection[str] = ()) -> str:
     """The text that was meant by a value that YAML may have made something else of: on, off, yes and no without quotes are truth values to it.
 
-    allowed: the words that may be said; none where any may. One that is not among them is returned as it is.
+    allowed: the words that may be said, any where none are given. One that is not among them is returned as it is.
     """
     if isinstance(value, (datetime.date, datetime.datetime)):
         return value.isoformat()
