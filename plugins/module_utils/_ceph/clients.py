@@ -56,7 +56,7 @@ _SERVICE = re.compile(r"(?!client\.).*|client\.(admin|bootstrap-.*|rgw\..*|crash
 # Commas and semicolons within quotes, which may be left open, separate nothing.
 _CLAUSE = re.compile(r"""(?:"[^"]*"?|'[^']*'?|[^,;"'])+""")
 # A word, or a pair such as pool=a.
-_TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[^\s="']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s="']+))?""")
+_TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[^\s="']+|=)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s="']+))?""")
 _QUOTES = "\"'"
 _PAIRS = {"pool", "namespace", "object_prefix", "path", "fsname", "uid", "gids", "network"}
 _PERMISSIONS = re.compile(r"[rwxps]+|\*|all|class-read|class-write|root_squash")

@@ -21,6 +21,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 Item = t.Mapping[str, t.Any]
+Problems = t.Callable[[Item], t.Iterable[str]]
 # Ceph reads K and Ki alike, as 1024 (strict_iec_cast); plain counts take decimal prefixes (strict_si_cast).
 _UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?B?)", re.IGNORECASE)
@@ -168,9 +169,7 @@ def not_boolean(declared: Item, where: str) -> t.Iterator[str]:
             yield f"{where}.{name}: {error}"
 
 
-def item_problems(
-    declared: t.Sequence[Item], where: str, problems: t.Callable[[Item], t.Iterable[str]] = lambda item: (), gone_too: bool = False
-) -> t.Iterator[str]:
+def item_problems(declared: t.Sequence[Item], where: str, problems: Problems = lambda item: (), gone_too: bool = False) -> t.Iterator[str]:
     """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
     yield from (f"{where}: {name} is declared twice: keep one of them" for name in twice(item["name"] for item in declared))
     for number, item in enumerate(declared):
