@@ -56,17 +56,14 @@ _SERVICE = re.compile(r"(?!client\.).*|client\.(admin|bootstrap-.*|rgw\..*|crash
 # Commas and semicolons within quotes, which may be left open, separate nothing.
 _CLAUSE = re.compile(r"""(?:"[^"]*"?|'[^']*'?|[^,;"'])+""")
 # A word, or a pair such as pool=a.
-_TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[^\s="']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s="']+))?""")
+_TOKEN = re.compile(r"""("[^"]*"|'[^']*'|[^\s="']+|=)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s="']+))?""")
 _QUOTES = "\"'"
 _PAIRS = {"pool", "namespace", "object_prefix", "path", "fsname", "uid", "gids", "network"}
 _PERMISSIONS = re.compile(r"[rwxps]+|\*|all|class-read|class-write|root_squash")
 
 
 def normalise(caps: str) -> frozenset[tuple[str, ...]]:
-    """The meaning of one service's caps: a set of clauses, independent of blanks, quotes, order and repetition.
-
-    "allow rw pool=a, allow r" and "allow r,allow  wr pool a" mean the same.
-    """
+    """The meaning of one service's caps, a set of clauses: "allow rw pool=a, allow r" and "allow r,allow  wr pool a" mean the same."""
     clauses = set()
     for clause in _CLAUSE.findall(caps):
         words: list[str] = []
@@ -106,10 +103,8 @@ def pools_in(caps: t.Mapping[str, t.Optional[str]]) -> list[str]:
 
 
 def key_parts(key: str) -> tuple[str, float]:
-    """The type of a cephx key and the moment it was made, in seconds since 1970. Raises ValueError.
-
-    A key is base64 of: type (2 bytes), seconds and nanoseconds of its making (4 each), length (2), secret; little-endian.
-    """
+    """The type of a cephx key and the moment it was made, in seconds since 1970. Raises ValueError."""
+    # base64 of: type (2 bytes), seconds and nanoseconds of its making (4 each), length (2), secret; little-endian
     try:
         raw = base64.b64decode(key.strip(), validate=True)
         number, seconds, nanoseconds, length = struct.unpack("<HIIH", raw[:12])
@@ -138,7 +133,7 @@ def moment(text: t.Any) -> float:
 
 def problems(item: Declared, now: t.Optional[float] = None) -> t.Iterator[str]:
     """What is wrong with a declared client alone. now: in seconds since 1970; where it is not given, rotate_before is not compared with it."""
-    name, made, before = str(item["name"]), None, None
+    name = str(item["name"])
     if not _NAME.fullmatch(name):
         mend = name if re.fullmatch(r"[\w-]+", name) else "NAME"
         yield f"the name of a client begins with 'client.': write client.{mend}"
@@ -148,17 +143,16 @@ def problems(item: Declared, now: t.Optional[float] = None) -> t.Iterator[str]:
         for clause in normalise(text or ""):
             if clause[0] not in ("allow", "profile"):
                 yield f"caps.{service}: '{' '.join(clause)}' is no cap: a cap begins with allow or profile"
-    try:
-        if item.get("key"):
-            kind, made = key_parts(item["key"])
-            if item.get("key_type") and item["key_type"] != kind:
-                yield f"key is of type {kind}, and key_type is {item['key_type']}"
-    except ValueError as error:
-        yield f"key: {error}"
-    try:
-        before = moment(item["rotate_before"]) if item.get("rotate_before") else None
-    except ValueError as error:
-        yield f"rotate_before: {error}"
+    parsed: dict[str, t.Any] = {}
+    for key, parse in (("key", key_parts), ("rotate_before", moment)):
+        try:
+            parsed[key] = parse(item[key]) if item.get(key) else None
+        except ValueError as error:
+            yield f"{key}: {error}"
+    kind, made = parsed.get("key") or (None, None)
+    before = parsed.get("rotate_before")
+    if kind and item.get("key_type") and item["key_type"] != kind:
+        yield f"key is of type {kind}, and key_type is {item['key_type']}"
     if before is not None and now is not None and before > now:
         yield f"rotate_before {item['rotate_before']} lies ahead: every run would make a new key; name a moment that is past"
     if before is not None and made is not None and made < before:

@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, mgr_modules, options, pools
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Draft
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, read
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import RELEASES, fsid, item_problems, not_boolean, shape_of, shown
@@ -57,14 +57,11 @@ _PLANNERS: tuple[t.Callable[[Draft], None], ...] = (
 )  # fmt: skip
 
 
-def declared_problems(
-    declaration: t.Mapping[str, t.Any], hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_", now: t.Optional[float] = None
-) -> list[str]:
+def declared_problems(declaration: Declared, hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_", now: t.Optional[float] = None) -> list[str]:
     """Return everything that is wrong with a declaration by itself, each with the variable's name and the mend.
 
-    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in); arm is passed over.
-    hosts: how many hosts will have OSDs, and now: the time in seconds since 1970, where they are known.
-    prefix: what stands before each name; "consumers" never has one.
+    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in); arm is passed over. hosts: how many hosts will have OSDs,
+    and now: the time in seconds since 1970, where they are known. prefix: what stands before each name; "consumers" never has one.
     """
     found: list[str] = []
     for key, value in declaration.items():
@@ -103,12 +100,9 @@ def declared_problems(
 
 
 class ClusterProvider:
-    """Everything declared of one cluster, for the engine. Use as a context manager; connects when it first observes.
+    """Everything declared of one cluster, complete as an argument spec gives it. Use as a context manager; connects when it first observes."""
 
-    declaration: the parameters of the module ceph_cluster, complete as its argument spec gives them.
-    """
-
-    def __init__(self, declaration: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any], check_mode: bool = False, prefix: str = "") -> None:
+    def __init__(self, declaration: Declared, connection: Declared, check_mode: bool = False, prefix: str = "") -> None:
         self._declaration, self._prefix = declaration, prefix
         self._waits = check_mode and nowhere(connection)
         self._connection = Connection(connection)
@@ -150,10 +144,8 @@ class ClusterProvider:
 
     def returned(self, observed: Maps) -> dict[str, t.Any]:
         """The cluster in short, and what hosts need of each consumer (no keys)."""
-        return {
-            "cluster": {"fsid": observed.fsid, "version": shown(observed.release), "mon_host": mon_host(observed.mon)},
-            "consumers": _consumers.derived(self._declaration["consumers"], observed.fsid),
-        }
+        cluster = {"fsid": observed.fsid, "version": shown(observed.release), "mon_host": mon_host(observed.mon)}
+        return {"cluster": cluster, "consumers": _consumers.derived(self._declaration["consumers"], observed.fsid)}
 
 
 def nowhere(connection: t.Mapping[str, t.Any]) -> bool:

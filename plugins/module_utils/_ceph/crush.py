@@ -91,7 +91,7 @@ def plan_buckets(draft: Draft) -> None:
     tree, living = crush_map.future_tree(draft), current_tree(draft.maps)
     for here, item, kind in draft.walk("crush.buckets", living.types, _delete_bucket):
         name, parent, type_ = item["name"], item.get("parent"), item["type"]
-        if draft.unknown(here, "parent", parent, tree, "crush.buckets"):
+        if draft.unknown(here, "parent", parent, tree.types, "crush.buckets"):
             continue
         if kind is None:
             apply = draft.later("osd crush add-bucket", name=name, type=type_, args=[f"{tree.types[parent]}={parent}"] if parent else None)
@@ -102,9 +102,9 @@ def plan_buckets(draft: Draft) -> None:
         elif parent:
             _move(name, parent, draft)
     for here, item in () if draft.maps.empty else draft.declared("crush.locations"):
-        if item["name"] not in living:
+        if item["name"] not in living.types:
             draft.problem(f"{here}: {item['name']} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
-        elif not draft.unknown(here, "parent", item["parent"], tree, "crush.buckets"):
+        elif not draft.unknown(here, "parent", item["parent"], tree.types, "crush.buckets"):
             _move(item["name"], item["parent"], draft)
 
 
@@ -117,11 +117,12 @@ def _move(name: str, parent: str, draft: Draft) -> None:
 
 
 def _delete_bucket(draft: Draft, here: str, name: str, kind: str, pruned: str) -> None:
-    left = crush_map.future_tree(draft).children(name)
+    tree, future = current_tree(draft.maps), crush_map.future_tree(draft)
+    left = [child for child, parent in future.parents.items() if parent == name]
     if left:
         draft.problem(f"{here}: it cannot go, {', '.join(left[:5])} stand in it: move them first (crush.locations)")
         return
-    needs = {f"crush_location/{child}" for child in current_tree(draft.maps).children(name)}
+    needs = {f"crush_location/{child}" for child, parent in tree.parents.items() if parent == name}
     needs |= draft.ids("crush_rule", action="delete") | draft.ids("crush_rule", action="update")
     draft.remove("crush_bucket", name, {"type": kind}, draft.later("osd crush remove", name=name), pruned, needs=needs)
 
@@ -131,7 +132,7 @@ def plan_classes(draft: Draft) -> None:
     used = {rule.device_class for rule in current_rules(draft.maps).values() if rule.device_class}
     declared = {osd: (here, item["name"]) for here, item in draft.declared("crush.device_classes") for osd in map(crush_map.osd_name, item["osds"]) if osd}
     for osd, (here, after) in declared.items() if not draft.maps.empty else ():
-        if osd not in tree:
+        if osd not in tree.types:
             draft.problem(f"{here}: {osd} is not in the CRUSH map")
             continue
         before = tree.classes.get(osd, "")
@@ -142,8 +143,7 @@ def plan_classes(draft: Draft) -> None:
 def _set_class(draft: Draft, osd: str, before: str, after: str) -> None:
     if before:
         draft.send("osd crush rm-device-class", ids=[osd])
-    arguments: dict[str, t.Any] = {"class": after, "ids": [osd]}
-    draft.send("osd crush set-device-class", **arguments)
+    draft.send("osd crush set-device-class", **{"class": after, "ids": [osd]})
 
 
 def plan_rules(draft: Draft) -> None:
@@ -156,7 +156,7 @@ def plan_rules(draft: Draft) -> None:
         name, wanted, profile = item["name"], future_rules(draft)[item["name"]], item.get("erasure_profile")
         if draft.unknown(here, "erasure_profile", profile, erasure_profiles.future(draft), "erasure_profiles"):
             continue
-        if draft.unknown(here, "root", wanted.root, tree, "crush.buckets"):
+        if draft.unknown(here, "root", wanted.root, tree.types, "crush.buckets"):
             continue
         if wanted.device_class and not maps.empty and not wanted.osds(tree):
             draft.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
@@ -198,8 +198,7 @@ def _make(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) -> None
     if rule.type == "erasure":
         draft.send("osd crush rule create-erasure", name=name, profile=profile)
     else:
-        arguments: dict[str, t.Any] = {"name": name, "root": rule.root, "type": rule.failure_domain, "class": rule.device_class or None}
-        draft.send("osd crush rule create-replicated", **arguments)
+        draft.send("osd crush rule create-replicated", name=name, root=rule.root, type=rule.failure_domain, **{"class": rule.device_class or None})
 
 
 def _replace(draft: Draft, rule: Rule, profile: t.Optional[str], pools: t.Sequence[str], _after: Declared) -> None:

@@ -37,9 +37,6 @@ class Tree:
     def has_osds(self) -> bool:
         return "osd" in self.types.values()
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.types
-
     def upwards(self, name: str) -> list[str]:
         """The name and its ancestors, the nearest first."""
         found: list[str] = []
@@ -53,9 +50,6 @@ class Tree:
         """The OSDs below a bucket, of one class if one is given."""
         below = [name for name, kind in self.types.items() if kind == "osd" and root in self.upwards(name)]
         return [name for name in below if device_class in ("", self.classes.get(name))]
-
-    def children(self, name: str) -> list[str]:
-        return [child for child, parent in self.parents.items() if parent == name]
 
     def domains(self, root: str, kind: str, device_class: str = "") -> list[str]:
         """The buckets (or OSDs) of a type below a root that hold at least one OSD (of the class)."""
@@ -182,7 +176,7 @@ def future_tree(draft: Draft) -> Tree:
         if item["state"] == "absent":
             del tree.types[item["name"]], tree.parents[item["name"]]
     for item in declared["locations"]:
-        if item["name"] in tree:
+        if item["name"] in tree.types:
             tree.parents[item["name"]] = item["parent"]
     for item in declared["device_classes"]:
         tree.classes.update({name: item["name"] for name in map(osd_name, item["osds"]) if name in tree.classes})

@@ -24,6 +24,7 @@ _KINDS = (
     "option", "pool",
 )  # fmt: skip
 Declared = t.Mapping[str, t.Any]
+Walked = t.Iterator[t.Tuple[str, Declared, t.Any]]
 # Has what follows from the maps, or from a draft, be made once for each of them.
 view = functools.lru_cache(maxsize=8)
 
@@ -69,15 +70,16 @@ class Gates:
 
 
 class Draft(_plan.Draft):
-    """What planning writes on, and what the kinds must know of each other: all that is declared, and all that is.
+    """What planning writes on, and what the kinds must know of each other: all that is declared, complete, and all that is.
 
-    declaration: complete, as an argument spec gives it. me: the client that asks. send, many, gates: for when changes are applied.
+    me: the client that asks. send, many, gates: for when changes are applied.
     """
 
     def __init__(self, declaration: Declared, maps: Maps, connection: Connection, prefix: str = "") -> None:
         super().__init__(prefix, _KINDS)
         self.declaration, self.maps, self.me = declaration, maps, connection.client
-        self.send, self.many, self.gates = connection.command, connection.many, Gates(connection.command)
+        self.send: t.Callable[..., t.Any] = connection.command
+        self.many, self.gates = connection.many, Gates(connection.command)
 
     def declared(self, part: str) -> t.Iterator[tuple[str, Declared]]:
         """What is declared of a part, "pools" or "crush.rules": where it is said, and the item."""
@@ -87,9 +89,7 @@ class Draft(_plan.Draft):
         for number, item in enumerate(items):
             yield f"{self.prefix}{part}[{number}] ({item['name']})", item
 
-    def walk(
-        self, part: str, living: Declared, delete: t.Callable[..., None], kept: t.Collection[t.Any] = (), declared: t.Optional[t.Iterable[t.Any]] = None
-    ) -> t.Iterator[tuple[str, Declared, t.Any]]:
+    def walk(self, part: str, living: Declared, delete: t.Callable[..., None], kept: t.Collection[t.Any] = (), declared: t.Any = None) -> Walked:
         """What is declared to be of a part: where that is said, the item, and what there is of it by its name, None where it is new.
 
         delete: plans that one goes, given the draft, where that is said, its name, what there is, and why where prune says it; not those of kept.

@@ -58,7 +58,7 @@ def problems(item: Declared, hosts: t.Optional[int] = None) -> t.Iterator[str]:
         yield f"crush-num-failure-domains and crush-osds-per-failure-domain: {error}"
         return
     total, domain = chunks(profile), profile["crush-failure-domain"]
-    needed, sum_is = -(-total // each), f"{_sum(profile)} is {total}"
+    needed, sum_is = -(-total // each), _sum(profile)
     if each > 1 and not domains:
         yield "crush-osds-per-failure-domain needs crush-num-failure-domains: say in how many failure domains the chunks shall be"
     elif each > 1 and domain == "osd":
@@ -72,25 +72,20 @@ def problems(item: Declared, hosts: t.Optional[int] = None) -> t.Iterator[str]:
         yield f"{sum_is}{spread}, and there are {hosts}{'' if spread else ' hosts with OSDs'}: lower k or m, add hosts, or choose failure_domain osd"
 
 
-def chunks(profile: t.Mapping[str, t.Any]) -> int:
-    """How many chunks an object becomes by a profile in Ceph's words: the size of its pools."""
+def chunks(profile: Declared) -> int:
+    """How many chunks an object becomes by a profile in Ceph's words: the size of its pools. The plugin lrc adds one to each group of l."""
     if profile.get("plugin") == "lrc" and profile.get("mapping"):
         return len(profile["mapping"])
-    total, group = int(profile.get("k") or 2) + int(profile.get("m") or 2), _group(profile)
-    return total + (total // group if group else 0)
+    total, group = int(profile.get("k") or 2) + int(profile.get("m") or 2), str(profile.get("l", ""))
+    return total + (total // int(group) if profile.get("plugin") == "lrc" and group.isdigit() and int(group) else 0)
 
 
-def _group(profile: t.Mapping[str, t.Any]) -> int:
-    """How large the groups are to each of which the plugin lrc adds a chunk; 0 for none."""
-    text = str(profile.get("l", ""))
-    return int(text) if profile.get("plugin") == "lrc" and text.isdigit() else 0
+def _sum(profile: Declared) -> str:
+    local = " with the local chunks of lrc" if profile.get("plugin") == "lrc" and profile.get("l") else ""
+    return f"k+m{local} is {chunks(profile)}"
 
 
-def _sum(profile: t.Mapping[str, t.Any]) -> str:
-    return "k+m with the local chunks of lrc" if _group(profile) else "k+m"
-
-
-def _said(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+def _said(item: Declared) -> dict[str, str]:
     """What a declaration says of a profile, in Ceph's words: strings. The plugin lrc has its layers in JSON."""
     ours = ("k", "m", "plugin", "technique", *_CRUSH)
     said = {_CRUSH.get(key, key): str(item[key]) for key in ours if item.get(key) is not None}
@@ -114,7 +109,7 @@ def _meaning(key: str, value: t.Any) -> t.Any:
         return text
 
 
-def full(item: t.Mapping[str, t.Any], living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
+def full(item: Declared, living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
     """A profile as it will be: what Ceph assumes, what is there, what is declared."""
     return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **_said(item)}
 
@@ -139,10 +134,10 @@ def plan(draft: Draft) -> None:
         name, said, whole = item["name"], _said(item), profiles[item["name"]]
         apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
         rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(whole)
-        if not draft.unknown(here, "root", rule.root, tree, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
+        if not draft.unknown(here, "root", rule.root, tree.types, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
             there = rule.full_domains(tree)
             lack = f"which needs {rule.place_of(total)}, and there are {there}" if rule.spreads else f"and there are {rule.place_of(there)}"
-            draft.problem(f"{here}: {_sum(whole)} is {total}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
+            draft.problem(f"{here}: {_sum(whole)}, {lack}: lower k or m, add hosts, or choose a smaller failure_domain")
         spread = [key for key in ("crush-num-failure-domains", "crush-osds-per-failure-domain") if str(whole.get(key) or "0") != "0"]
         if spread and () < maps.release < crush_map.SPREAD_SINCE:
             draft.too_old(f"{here}: {' and '.join(spread)} need", crush_map.SPREAD_SINCE, ", which would pass over them: leave them out")

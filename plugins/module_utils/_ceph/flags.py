@@ -15,9 +15,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk
 
 # What the operator may set and unset. pause is two flags in the map.
-FLAGS = (
-    "nobackfill", "nodeep-scrub", "nodown", "noin", "noout", "norebalance", "norecover", "noscrub", "nosnaptrim", "notieragent", "noup", "pause",
-)  # fmt: skip
+FLAGS = ("nobackfill", "nodeep-scrub", "nodown", "noin", "noout", "norebalance", "norecover", "noscrub", "nosnaptrim", "notieragent", "noup", "pause")
 
 
 def problems(declared: Declared, where: str) -> t.Iterator[str]:

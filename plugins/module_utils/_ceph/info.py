@@ -39,6 +39,10 @@ def look(connection: Connection) -> dict[str, t.Any]:
     status, mons, osd, versions, fs = connection.many([("status", {}), ("mon dump", {}), ("osd dump", {}), ("versions", {}), ("fs dump", {})])
     quorum, osds = status.get("quorum_names", []), osd.get("osds", [])
     health, mgr, pgs = (status.get(key, {}) for key in ("health", "mgrmap", "pgmap"))
+    checks = {
+        code: {"severity": check["severity"], "summary": check["summary"]["message"], "muted": bool(check.get("muted"))}
+        for code, check in health.get("checks", {}).items()
+    }
     mdsmaps = [entry["mdsmap"] for entry in fs.get("filesystems", [])]
     return {
         "fsid": status.get("fsid"),
@@ -49,13 +53,7 @@ def look(connection: Connection) -> dict[str, t.Any]:
             {"name": mon["name"], "in_quorum": mon["name"] in quorum, "addresses": {entry["type"]: entry["addr"] for entry in mon["public_addrs"]["addrvec"]}}
             for mon in mons.get("mons", [])
         ],
-        "health": {
-            "status": health.get("status"),
-            "checks": {
-                code: {"severity": check["severity"], "summary": check["summary"]["message"], "muted": bool(check.get("muted"))}
-                for code, check in health.get("checks", {}).items()
-            },
-        },
+        "health": {"status": health.get("status"), "checks": checks},
         "mgr": {"available": bool(mgr.get("available")), "standbys": mgr.get("num_standbys", 0)},
         "osds": {"total": len(osds), "up": sum(one["up"] for one in osds), "in": sum(one["in"] for one in osds)},
         "pgs": {"total": pgs.get("num_pgs", 0), "states": {state["state_name"]: state["count"] for state in pgs.get("pgs_by_state", [])}},

@@ -19,18 +19,14 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk,
 _SECTION = re.compile(r"(global|mon|mgr|osd|mds|client)(\.[^/\s]+)?")
 _MASK = re.compile(r"(class|host|chassis|rack|row|pdu|pod|room|datacenter|zone|region|root):[^/\s]+")
 # Set by daemons, by their own roles or by managers' modules, not by ceph_cluster: never pruned.
-_SERVICE = re.compile(
-    r"mgr/.*|osd_mclock_max_capacity_iops_.*|osd_memory_target.*|container_image|fsid|mon_host|public_network|cluster_network|auth_allow_insecure.*"
-)
+_SERVICE = re.compile(r"mgr/.*|osd_(mclock_max_capacity_iops_|memory_target).*|container_image|fsid|mon_host|(public|cluster)_network|auth_allow_insecure.*")
 # Of one daemon, or of one client: as those.
 _OF_DAEMON = re.compile(r"client\.|(mon|mgr|osd|mds)\.")
 # These decide what a pool may be or becomes.
 _OF_POOLS = ("osd_pool_default_", "mon_max_p", "mon_allow_")
 _SECRET = re.compile(r"(password|passwd|secret|access_key|token|(^|[/_])key)$")
 # rbd_default_features is kept as a number, in the order of librbd's bits.
-_FEATURES = (
-    "layering", "striping", "exclusive-lock", "object-map", "fast-diff", "deep-flatten", "journaling", "data-pool", "operations", "migrating",
-)  # fmt: skip
+_FEATURES = ("layering", "striping", "exclusive-lock", "object-map", "fast-diff", "deep-flatten", "journaling", "data-pool", "operations", "migrating")
 # How each of the cluster's own types is read. Texts are not among them.
 _FORMS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "bool": values.boolean, "int": values.count, "uint": values.count, "size": values.size, "float": values.decimals, "secs": values.duration,

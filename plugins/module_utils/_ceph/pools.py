@@ -141,6 +141,7 @@ def problems(item: Declared, profiles: t.Sequence[Declared], hosts: t.Optional[i
     size, min_size, least, most = (int(said.get(key, 0)) for key in ("size", "min_size", "pg_num_min", "pg_num_max"))
     profile = next((one for one in profiles if one["name"] == item.get("erasure_profile")), {})
     erasure, named, data = item.get("type") == "erasure", bool(item.get("erasure_profile")), int(profile.get("k") or 0)
+    few = not erasure and not item.get("rule") and hosts is not None and size > hosts
     chunks = erasure_profiles.chunks(erasure_profiles.full(profile, None)) if data and profile.get("m") else None
     for wrong, text in (
         ("size" in said and min_size > size, f"min_size {min_size} is greater than size {size}: I/O would stop for ever; lower min_size"),
@@ -151,10 +152,7 @@ def problems(item: Declared, profiles: t.Sequence[Declared], hosts: t.Optional[i
         (erasure and chunks and min_size and not data <= min_size <= chunks, f"min_size {min_size} of an erasure-coded pool lies between k ({data}) and k+m"),
         (not erasure and named, "erasure_profile is for pools of type erasure: set type: erasure, or leave it out"),
         (not erasure and item.get("allow_ec_overwrites"), "allow_ec_overwrites is for pools of type erasure"),
-        (
-            not erasure and hosts is not None and not item.get("rule") and size > hosts,
-            f"size {size} needs as many hosts with OSDs, and there are {hosts}: lower size, or add hosts",
-        ),
+        (few, f"size {size} needs as many hosts with OSDs, and there are {hosts}: lower size, or add hosts"),
     ):
         if wrong:
             yield text

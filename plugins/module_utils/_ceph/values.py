@@ -21,6 +21,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 Item = t.Mapping[str, t.Any]
+Problems = t.Callable[[Item], t.Iterable[str]]
 # Ceph reads K and Ki alike, as 1024 (strict_iec_cast); plain counts take decimal prefixes (strict_si_cast).
 _UNITS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?B?)", re.IGNORECASE)
@@ -34,10 +35,9 @@ _SECONDS = {"": 1, **{unit: seconds for units, seconds in _SPANS.items() for uni
 _SPAN = re.compile(r"(\d+)\s*([a-z]*)")
 # Protocol; an address in brackets, without colons, or with several; port; nonce
 _ADDRESS = re.compile(r"(?:(v1|v2|any):)?(?:\[([^\]]*)\]|([^:/\[\]]+)|([0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(\d+))?(?:/(\d+))?")
-# Codenames and their numbers, oldest first: what require_min_compat_client may name.
-RELEASES = {
-    "jewel": 10, "kraken": 11, "luminous": 12, "mimic": 13, "nautilus": 14, "octopus": 15, "pacific": 16, "quincy": 17, "reef": 18, "squid": 19, "tentacle": 20,
-}  # fmt: skip
+# Codenames and their numbers: what require_min_compat_client may name.
+_CODENAMES = ("jewel", "kraken", "luminous", "mimic", "nautilus", "octopus", "pacific", "quincy", "reef", "squid", "tentacle")
+RELEASES = {name: number for number, name in enumerate(_CODENAMES, 10)}
 
 
 def size(value: t.Any) -> int:
@@ -73,7 +73,7 @@ _TRUE, _FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 def word(value: t.Any, allowed: t.Collection[str] = ()) -> str:
     """The text that was meant by a value that YAML may have made something else of: on, off, yes and no without quotes are truth values to it.
 
-    allowed: the words that may be said; none where any may. One that is not among them is returned as it is.
+    allowed: the words that may be said, any where none are given. One that is not among them is returned as it is.
     """
     if isinstance(value, (datetime.date, datetime.datetime)):
         return value.isoformat()
@@ -169,9 +169,7 @@ def not_boolean(declared: Item, where: str) -> t.Iterator[str]:
             yield f"{where}.{name}: {error}"
 
 
-def item_problems(
-    declared: t.Sequence[Item], where: str, problems: t.Callable[[Item], t.Iterable[str]] = lambda item: (), gone_too: bool = False
-) -> t.Iterator[str]:
+def item_problems(declared: t.Sequence[Item], where: str, problems: Problems = lambda item: (), gone_too: bool = False) -> t.Iterator[str]:
     """What is wrong with a declared list: names that occur twice, and what problems says of each item that is to be there (or is to go)."""
     yield from (f"{where}: {name} is declared twice: keep one of them" for name in twice(item["name"] for item in declared))
     for number, item in enumerate(declared):
