@@ -68,11 +68,6 @@ class Wanted:
     def spec(self) -> str:
         return spec(self.pool, self.namespace, self.name)
 
-    @property
-    def aside(self) -> str:
-        """The name under which it is filled by an import."""
-        return _PARTIAL + self.name
-
 
 @dataclasses.dataclass
 class Observed:
@@ -195,6 +190,9 @@ class _Worker:
         self._one, self._declared, self._observed, self._librbd, self._draft = one, declared, observed, librbd, draft
         self._ensure = functools.partial(draft.ensure, "image", one.spec)
         self._missing = draft.warn if check else self._problem
+        self._aside = _PARTIAL + one.name
+        # How it is made, in librbd's words.
+        self._shape = {"order": one.object_size and one.object_size.bit_length() - 1, "features": mask_of(one.features), "data_pool": one.data_pool}
         # Digest of the file to import and size of the disk in it, as far as they are known.
         self._source: tuple[t.Optional[str], t.Optional[int]] = observed.sources.get(one.path) or (one.digest, None)
 
@@ -297,12 +295,6 @@ class _Worker:
     def _context(self) -> t.Any:
         return self._librbd.context(self._one.place)
 
-    @property
-    def _shape(self) -> dict[str, t.Any]:
-        """How it is made, in librbd's words."""
-        one = self._one
-        return {"order": one.object_size and one.object_size.bit_length() - 1, "features": mask_of(one.features), "data_pool": one.data_pool}
-
     def _create(self) -> None:
         one = self._one
         rbd.RBD().create(self._context, one.name, one.size or 0, old_format=False, **self._shape)
@@ -326,24 +318,24 @@ class _Worker:
     def _import(self, replace: bool = False) -> None:
         """Import under another name, and give it its own when it is whole. replace: the old image goes to the trash then."""
         one, digest = self._one, self._observed.sources[self._one.path][0]
-        half = self._observed.images.get(spec(*one.place, one.aside))
+        half = self._observed.images.get(spec(*one.place, self._aside))
         # Where it is whole, it was cut off just before it got its name.
         if half is None or half.metadata.get(DIGEST) != digest:
             if half is not None:
                 try:
-                    rbd.RBD().remove(self._context, one.aside)
+                    rbd.RBD().remove(self._context, self._aside)
                 except rbd.ImageBusy:
-                    raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {one.aside} is in use)") from None
+                    raise RuntimeError(f"another import of it is running, or was cut off less than 30 s ago (its image {self._aside} is in use)") from None
             self._fill_aside(digest)
         if replace:
             self._trash()
-        rbd.RBD().rename(self._context, one.aside, one.name)
+        rbd.RBD().rename(self._context, self._aside, one.name)
 
     def _fill_aside(self, digest: str) -> None:
         one = self._one
         disk, stamp = disk_files.open_disk(one.path, one.format), _stamp(one.path)
-        rbd.RBD().create(self._context, one.aside, disk.size, old_format=False, **self._shape)
-        with self._librbd.open(one.place, one.aside) as image:
+        rbd.RBD().create(self._context, self._aside, disk.size, old_format=False, **self._shape)
+        with self._librbd.open(one.place, self._aside) as image:
             with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
                 running: t.Deque[Future[t.Any]] = collections.deque()
                 for offset, data in disk.pieces():
@@ -443,7 +435,7 @@ class Provider:
         observed.clones_v2 = values.RELEASES.get(osdmap.get("require_min_compat_client", ""), 0) >= values.RELEASES["mimic"]
         # Said once for all clones of this call: the binding of Ceph 16 cannot say it for each.
         librbd.connection.rados.conf_set("rbd_default_clone_format", "2" if observed.clones_v2 else "1")
-        wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, one.aside) for one in self._wanted if one.path}
+        wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, _PARTIAL + one.name) for one in self._wanted if one.path}
         wanted |= {(one.clone_of.place, one.clone_of.image) for one in self._wanted if one.clone_of}
         there: set[tuple[Place, str]] = set()
         for pool in {pool for (pool, _unused), _name in wanted if pool in observed.pools}:

@@ -103,7 +103,7 @@ class Client:
         return self._gateways[0].request("an unsigned read", "GET", quote(path, safe="/-_.~"), safe=True).status
 
     def s3(self, owner: Owner) -> t.Any:
-        """Make boto3's client of S3 as a user, for threads, but not in them: sessions are not. Its calls raise ApiFailed and Unreachable."""
+        """Make boto3's client of S3 as a user; threads may use it, but not make it. Its calls raise ApiFailed and Unreachable."""
         options: dict[str, t.Any] = {"signature_version": UNSIGNED, "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}}
         if "request_checksum_calculation" in Config.OPTION_DEFAULTS:  # gateways before Ceph 20 know no checksums behind a body
             options.update(request_checksum_calculation="when_required", response_checksum_validation="when_required")
@@ -145,18 +145,18 @@ class Client:
         path, _sign, query = target.partition("?")
         what = f"{method} {unquote(path)}{'?' + '&'.join(sorted(word.partition('=')[0] for word in query.split('&'))) if query else ''}"
         credentials = owner() if callable(owner) else owner
-        for last in (*[False] * (_TRIES - 1), True):
+        for remaining in reversed(range(_TRIES)):
             gateway = self._gateway()
             signed = sign(credentials, method, f"http://{gateway.netloc}{target}", body, headers, sign_body)
             try:
                 answer = gateway.request(what, method, target, body, signed, safe=True)
                 if answer.status < 300:
                     return answer
-                if answer.status != 503 or last:
+                if answer.status != 503 or not remaining:
                     raise ApiFailed(what, answer.status, *_said(answer.body))
             except Unreachable:
                 self._local.gateway = None
-                if last:
+                if not remaining:
                     raise
             time.sleep(_PAUSE)
         raise AssertionError("the last try returns or raises")
