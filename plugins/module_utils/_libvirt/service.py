@@ -150,21 +150,17 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     allowed = f"{SOCKET_FOLDER}/ r,\n{SOCKET_FOLDER}/** rwk,\n{LOG_FOLDER}/* rwk,\n"
     found = [
         # At the top: ceph_common adds what it must to the end of [global], which would be within a block below it.
-        Part("block", CEPH_CONF, sections or None, "cephstack.cloud kvm_host", top=True),
-        Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None),
-        Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True),
-    ]
-    if wanted.apparmor:
-        found.append(Part("block", wanted.apparmor, allowed if clients else None))
-    if wanted.cloudstack:
+        (True, Part("block", CEPH_CONF, sections or None, "cephstack.cloud kvm_host", top=True)),
+        (True, Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None)),
+        (True, Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True)),
+        (wanted.apparmor, Part("block", wanted.apparmor, allowed if clients else None)),
         # libvirt's clients speak to it directly, not to daemons that this one stands for
-        found.append(Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode"))
-    # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
-    if not registered:
-        found.append(Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True))
-        if wanted.cloudstack:
-            found.append(Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True))
-    return found
+        (wanted.cloudstack, Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode")),
+        # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
+        (not registered, Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True)),
+        (not registered and wanted.cloudstack, Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True)),
+    ]
+    return [part for applies, part in found if applies]
 
 
 @dataclasses.dataclass
