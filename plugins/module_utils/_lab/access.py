@@ -8,7 +8,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import socket
@@ -46,9 +45,6 @@ def make_key(lab: Lab) -> None:
 
 def generate_key(path: str, comment: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    for stale in (path, path + ".pub"):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(stale)
     system.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
 

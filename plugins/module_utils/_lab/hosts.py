@@ -202,7 +202,7 @@ class Hosts:
         elif "disks" in after:
             return self._add(draft, host, observed, "attach", before, after)
         elif seen.answer is not None and seen.answer.names != names:
-            return self._add(draft, host, observed, "names", {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()})
+            return self._add(draft, host, observed, "wait", {"names": seen.answer.names.splitlines()}, {"names": names.splitlines()})
         if not step:
             return None
         before, after = {**before, "state": seen.state}, {**after, "state": "up"}
@@ -238,9 +238,6 @@ class Hosts:
         """Bring one host up. Raises LabError, with the end of its console."""
         lab, seen, kind, addresses = self.lab, observed.host(host.name), _KINDS[host.kind], self._addresses(observed)
         names = surroundings.names(addresses)
-        if step == "names":
-            access.set_names(lab, host.address, names)
-            return
         if step == "restart" and seen.pid is not None:
             seen.kind.stop(lab, host.name, seen.record, seen.pid, orderly=True)
         if step in ("make", "remake"):
@@ -249,9 +246,7 @@ class Hosts:
             containers.attach(lab, host)
         if step != "wait":
             write(lab.host(host.name, _RECORD), json.dumps(host.record(), indent=1) + "\n", 0o644)
-        if step == "attach":
-            return
-        if step != "wait":
+        if step not in ("wait", "attach"):
             access.write_known_hosts(lab, addresses)
             moved = seen.record.get("address", host.address) != host.address
             kind.start(lab, host, observed.around, addresses, step in ("make", "remake"), moved)

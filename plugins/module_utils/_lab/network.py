@@ -116,7 +116,8 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
     system.run(["ip", "link", "set", lab.bridge, "up"])
     if local_resolver:
         pathlib.Path(f"/proc/sys/net/ipv4/conf/{lab.bridge}/route_localnet").write_text("1", "ascii")
-    _replace_table(lab, ruleset)
+    # One transaction: the old table goes as the new one comes.
+    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
     with system.alone(lab.cache):
         # From here on another lab that goes knows that it is not the last one.
         os.makedirs(lab.directory, exist_ok=True)
@@ -132,17 +133,12 @@ def remove(lab: Lab) -> None:
     for name in [*(link["ifname"] for link in taps if link.get("master") == lab.bridge), lab.bridge]:
         if os.path.isdir(f"/sys/class/net/{name}"):
             system.run(["ip", "link", "delete", name])
-    _replace_table(lab, "")
+    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n")
     with system.alone(lab.cache):
         others = set(system.folders(os.path.join(lab.cache, "labs"))) - {lab.name}
         if _was_off(lab).exists() and not others:
             pathlib.Path(_FORWARD).write_text("0", "ascii")
             _was_off(lab).unlink()
-
-
-def _replace_table(lab: Lab, ruleset: str) -> None:
-    """In one transaction: the old table goes as the new one comes."""
-    system.run(["nft", "-f", "-"], stdin=f"table ip {lab.table}\ndelete table ip {lab.table}\n{ruleset}")
 
 
 def _was_off(lab: Lab) -> pathlib.Path:

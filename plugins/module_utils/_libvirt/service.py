@@ -48,13 +48,6 @@ def is_registered(properties: t.Optional[str]) -> bool:
     return re.search(r"^guid=.*\S", properties or "", re.MULTILINE) is not None
 
 
-def client_sections(clients: t.Iterable[str]) -> str:
-    """ceph.conf's sections of the guests' clients: an admin socket ("ceph daemon SOCKET perf dump") and a log for each guest.
-    Only for them, so that the administrator's commands on this host leave no traces there."""
-    socket = f"{SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok"
-    return "".join(f"[{client}]\nadmin_socket = {socket}\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n" for client in clients)
-
-
 def drop_in(cloudstack: bool) -> str:
     """The unit's drop-in. For CloudStack libvirt listens itself, instead of systemd's sockets, so that guests can move between hosts.
     An idle libvirt ends after two minutes and is started again when it is asked for. It starts storage pools once per boot, so that they would be gone from
@@ -150,25 +143,24 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
 def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     """Return what is wanted of each file. Pure."""
     clients, folders = wanted.clients, wanted.folders
+    # An admin socket ("ceph daemon SOCKET perf dump") and a log for each guest, and not for the administrator's commands on this host.
+    options = f"admin_socket = {SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n"
+    sections = "".join(f"[{client}]\n{options}" for client in clients)
     rows = "".join(f"d {path} {state} {age}\n" for (path, state), age in zip(folders.items(), ("-", "30d")))
     allowed = f"{SOCKET_FOLDER}/ r,\n{SOCKET_FOLDER}/** rwk,\n{LOG_FOLDER}/* rwk,\n"
     found = [
         # At the top: ceph_common adds what it must to the end of [global], which would be within a block below it.
-        Part("block", CEPH_CONF, client_sections(clients) if clients else None, "cephstack.cloud kvm_host", top=True),
-        Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None),
-        Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True),
-    ]
-    if wanted.apparmor:
-        found.append(Part("block", wanted.apparmor, allowed if clients else None))
-    if wanted.cloudstack:
+        (True, Part("block", CEPH_CONF, sections or None, "cephstack.cloud kvm_host", top=True)),
+        (True, Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None)),
+        (True, Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True)),
+        (wanted.apparmor, Part("block", wanted.apparmor, allowed if clients else None)),
         # libvirt's clients speak to it directly, not to daemons that this one stands for
-        found.append(Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode"))
-    # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
-    if not registered:
-        found.append(Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True))
-        if wanted.cloudstack:
-            found.append(Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True))
-    return found
+        (wanted.cloudstack, Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode")),
+        # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
+        (not registered, Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True)),
+        (not registered and wanted.cloudstack, Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True)),
+    ]
+    return [part for applies, part in found if applies]
 
 
 @dataclasses.dataclass
