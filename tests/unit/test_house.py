@@ -288,11 +288,19 @@ def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
     assert imported <= {"__future__", "concurrent.futures", "dataclasses", "enum", "typing"}
 
 
-def test_programs_are_run_by_the_ground_floor_only() -> None:
-    """It gives them the environment, and secrets by memory."""
+@pytest.mark.parametrize(
+    "word",
+    [
+        r"^ *(import|from) subprocess\b",  # it gives programs the environment, and secrets by memory
+        r"\b(Lock|RLock|Semaphore|Condition)\(|\bflock\b",  # what bounds changes is a lane of the engine
+        r"\b(mkstemp|fdopen|fchmod)\b",  # files are written whole, with their mode from the first byte
+    ],
+    ids=["programs", "locks", "files"],
+)
+def test_the_ground_floor_does_it_for_all(word: str) -> None:
     folder = ROOT / "plugins" / "module_utils"
     own = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "_host")]
-    assert [str(path) for path in own if re.search(r"^ *(import|from) subprocess\b", path.read_text(encoding="utf-8"), re.MULTILINE)] == []
+    assert [str(path) for path in own if re.search(word, path.read_text(encoding="utf-8"), re.MULTILINE)] == []
 
 
 # Fields with a secret's name that hold none, and what they hold.

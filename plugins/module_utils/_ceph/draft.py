@@ -11,13 +11,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, options_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
 
 _KINDS = (
     "client", "cluster", "cephx", "crush_bucket", "crush_location", "crush_rule", "device_class", "erasure_profile", "filesystem", "flag", "mgr_module",
@@ -39,21 +39,21 @@ class Gates:
 
     def __init__(self, send: t.Callable[..., t.Any]) -> None:
         self._send = send
-        self._lock = threading.Lock()
+        self._turn = turn()
         self._open: t.Counter[str] = collections.Counter()
         self._shut: dict[str, t.Callable[[], t.Any]] = {}
 
     @contextlib.contextmanager
     def open(self, option: str) -> t.Iterator[None]:
         """Hold an option true: the first sets it, the last takes it back."""
-        with self._lock:
+        with self._turn:
             if not self._open[option]:
                 self._shut[option] = self._set(option)
             self._open[option] += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._turn:
                 self._open[option] -= 1
                 if not self._open[option]:
                     self._shut.pop(option)()

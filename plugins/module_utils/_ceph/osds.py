@@ -15,7 +15,6 @@ import functools
 import itertools
 import os
 import re
-import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, values
@@ -23,6 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 
 BOOTSTRAP = "client.bootstrap-osd"
@@ -231,7 +231,7 @@ class Provider:
 
     def __post_init__(self) -> None:
         # Volume groups are made one after the other; what follows may run side by side.
-        self._lvm = threading.Lock()
+        self._lvm = turn()
         self._numbers: set[int] = set()
 
     def observe(self) -> Observed:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run at a time of the same work on a host.
+"""One run at a time of the same work on a host, and one thread of it at a step.
 
 PRIVATE to the collection.
 """
@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
@@ -54,3 +55,8 @@ def reconcile_alone(work: str, module: Module, provider: Provider, armed: t.Coll
             run_module(module, provider, armed=armed)
     except Unreachable as error:
         module.fail_json(msg=str(error))
+
+
+def turn() -> t.ContextManager[t.Any]:
+    """What the threads of a module take one after the other: for a step of changes that are otherwise applied side by side."""
+    return threading.Lock()
