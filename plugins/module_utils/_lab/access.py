@@ -15,8 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, wait
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model, system
 
 # States of ``systemctl is-system-running`` in which the boot has ended and services can be used.
 UP = ("running", "degraded")
@@ -34,7 +33,7 @@ class Answer:
     names: str = ""
 
 
-def make_key(lab: Lab) -> None:
+def make_key(lab: model.Lab) -> None:
     """Make the key pair of the lab. It belongs to whoever owns the cache's parent, who runs Ansible."""
     if not os.path.exists(lab.private_key):
         generate_key(lab.private_key, "cephstack lab")
@@ -48,7 +47,7 @@ def generate_key(path: str, comment: str) -> None:
     system.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
 
-def write_known_hosts(lab: Lab, addresses: t.Mapping[str, str]) -> None:
+def write_known_hosts(lab: model.Lab, addresses: t.Mapping[str, str]) -> None:
     """Write the keys of all hosts, so that ssh never asks."""
     with system.alone_for(lab.known_hosts):
         keys = {name: system.read(lab.host_key(name) + ".pub").split() for name in sorted(addresses)}
@@ -57,13 +56,13 @@ def write_known_hosts(lab: Lab, addresses: t.Mapping[str, str]) -> None:
             files.write(lab.known_hosts, text, 0o644)
 
 
-def command(lab: Lab, address: str, remote: str, connect: int = 10) -> list[str]:
+def command(lab: model.Lab, address: str, remote: str, connect: int = 10) -> list[str]:
     options = [f"UserKnownHostsFile={lab.known_hosts}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes"]
     options += [f"ConnectTimeout={connect}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=6"]
     return ["ssh", "-F", "none", "-i", lab.private_key, *(word for option in options for word in ("-o", option)), f"root@{address}", remote]
 
 
-def ask(lab: Lab, address: str, boot: int = 0, connect: int = 5) -> t.Optional[Answer]:
+def ask(lab: model.Lab, address: str, boot: int = 0, connect: int = 5) -> t.Optional[Answer]:
     """Return what a host says, after the end of its boot or as many seconds as given, or None where ssh does not answer."""
     waiting = f"timeout {boot} systemctl is-system-running --wait >/dev/null 2>&1; " if boot else ""
     remote = f"{waiting}systemctl is-system-running; echo {_CUT}; systemctl list-units --failed --plain --no-legend --no-pager; echo {_CUT}; cat /etc/hosts"
@@ -81,12 +80,12 @@ def parse(text: str) -> t.Optional[Answer]:
     return Answer(state.strip(), tuple(line.split()[0] for line in more[0].splitlines() if line.split()), config_files.block(more[1], NAMES) or "")
 
 
-def set_names(lab: Lab, address: str, names: str) -> None:
+def set_names(lab: model.Lab, address: str, names: str) -> None:
     script = f"sed -i '/^# BEGIN {NAMES}$/,/^# END {NAMES}$/d' /etc/hosts && cat >> /etc/hosts"
     system.run(command(lab, address, script), stdin=f"# BEGIN {NAMES}\n{names}# END {NAMES}\n")
 
 
-def wait_up(lab: Lab, address: str, seconds: float, died: t.Callable[[], bool]) -> Answer:
+def wait_up(lab: model.Lab, address: str, seconds: float, died: t.Callable[[], bool]) -> Answer:
     """Wait until ssh answers and systemd has ended the boot. Raises LabError that says how far it came, at once where its process has ended (died)."""
     until = time.monotonic() + seconds
     last = "no ssh at port 22"

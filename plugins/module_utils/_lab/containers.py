@@ -14,14 +14,13 @@ import signal
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, images, surroundings, system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, images, model, surroundings, system
 
 TIMEOUT = 180
 _TMPFILES = "etc/tmpfiles.d/lab-disks.conf"
 
 
-def make(lab: Lab, host: Host) -> None:
+def make(lab: model.Lab, host: model.Host) -> None:
     """Make a host's own directories and give it the packages that were downloaded before."""
     for part in ("upper", "work", "root"):
         os.makedirs(lab.host(host.name, part))
@@ -29,7 +28,7 @@ def make(lab: Lab, host: Host) -> None:
     images.share_packages(lab, host.release, host.name)
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
+def start(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Mount, write the host's files, attach its disks and boot it. Returns when it was started, not when it is up.
     first: it was just made. moved: it gets another address than it had."""
     root = lab.host(host.name, "root")
@@ -54,7 +53,7 @@ def _loop_devices() -> dict[str, str]:
     return {str(item["back-file"]).replace(" (deleted)", ""): item["name"] for item in listing.get("loopdevices", [])}
 
 
-def _attach(lab: Lab, host: Host) -> None:
+def _attach(lab: model.Lab, host: model.Host) -> None:
     """Make a host's disks where they are not there: sparse files beside it, given to it by loop devices under stable names."""
     devices = {}
     for disk in host.disks:
@@ -72,12 +71,12 @@ def tmpfiles(devices: t.Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def attach(lab: Lab, host: Host) -> None:
+def attach(lab: model.Lab, host: model.Host) -> None:
     _attach(lab, host)
     system.run(access.command(lab, host.address, f"systemd-tmpfiles --create /{_TMPFILES}"))
 
 
-def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
+def stop(lab: model.Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
     """Stop a host: by its own shutdown, or at once. Killing a container's PID 1 ends all its processes. record: what it was made as."""
     if orderly:
         system.kill(pid, signal.SIGTERM)
@@ -87,7 +86,7 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
     system.end(lab.machine(name), pid, 15)
 
 
-def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
+def remove(lab: model.Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     if record:
         images.share_packages(lab, str(record["release"]), name, back=True)
     for backing, device in _loop_devices().items():

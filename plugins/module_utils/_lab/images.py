@@ -17,11 +17,10 @@ import shutil
 import tempfile
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import surroundings, system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import GIB, Host, Lab, image_packages, package_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model, surroundings, system
 
 # Of a virtual machine's root file system. Sparse: it takes what is in it.
-ROOT_SIZE = 32 * GIB
+ROOT_SIZE = 32 * model.GIB
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Where packages that are files of this machine lie while an image is made.
 _OWN = "/var/cache/lab-packages"
@@ -96,7 +95,7 @@ _FILES = (
 )  # fmt: skip
 
 
-def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
+def build(lab: model.Lab, host: model.Host, around: surroundings.Surroundings) -> None:
     """Make the image of a host, unless another run has just done so: it gets its name only when it was made to its end. Raises LabError."""
     whole, partial = lab.image(host.image), lab.image(host.image + ".partial")
     with system.alone_for(whole):
@@ -126,11 +125,11 @@ def build(lab: Lab, host: Host, around: surroundings.Surroundings) -> None:
         os.rename(partial, whole)
 
 
-def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
+def _mmdebstrap(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
     kept = os.path.join(lab.cache, "apt", host.release)
     os.makedirs(kept, exist_ok=True)
     options = [*(f"--aptopt={line}" for line in around.apt), *([f"--keyring={_KEYRING}"] if os.path.exists(_KEYRING) else [])]
-    own = package_files(host.packages)
+    own = model.package_files(host.packages)
     if own:
         # What they depend on comes from the archive, as everything else does.
         options.append(f'--customize-hook=mkdir -p "$1{_OWN}" && cp {shlex.join(own)} "$1{_OWN}/"')
@@ -138,7 +137,7 @@ def _mmdebstrap(lab: Lab, host: Host, around: surroundings.Surroundings, tree: s
         options.append(f'--customize-hook=rm -r "$1{_OWN}"')
     argv = [
         *("mmdebstrap", "--variant=minbase", "--mode=root", "--quiet", "--dpkgopt=force-unsafe-io"),
-        f"--include={','.join(image_packages(host.image_kind, host.packages))}",
+        f"--include={','.join(model.image_packages(host.image_kind, host.packages))}",
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
         f'--essential-hook=cp -R --no-preserve=ownership "{staging}/." "$1/"',
@@ -186,7 +185,7 @@ def _to_disk(partial: str, tree: str) -> None:
     system.remove_tree(tree)
 
 
-def share_packages(lab: Lab, release: str, name: str, back: bool = False) -> None:
+def share_packages(lab: model.Lab, release: str, name: str, back: bool = False) -> None:
     """Give a new container the packages that were downloaded before, as hard links; back: keep those that it has downloaded."""
     source, target = os.path.join(lab.cache, "apt", release), lab.host(name, "upper/var/cache/apt/archives")
     if back:

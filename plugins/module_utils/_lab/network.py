@@ -15,8 +15,7 @@ import os
 import pathlib
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model, system
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import differing
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
@@ -33,7 +32,7 @@ class Seen(t.NamedTuple):
     forwarding: bool
     foreign_drop: tuple[str, ...] = ()
 
-    def bridge(self, lab: Lab) -> t.Mapping[str, t.Any]:
+    def bridge(self, lab: model.Lab) -> t.Mapping[str, t.Any]:
         """The bridge of the lab's name, {} where there is none."""
         return next((link for link in self.links if link["ifname"] == lab.bridge), {})
 
@@ -42,7 +41,7 @@ def _json(*argv: str) -> t.Any:
     return json.loads(system.run(argv).out or "[]")
 
 
-def observe(lab: Lab) -> Seen:
+def observe(lab: model.Lab) -> Seen:
     chains = [item["chain"] for item in dict(_json("nft", "--json", "list", "chains")).get("nftables", []) if "chain" in item]
     own = [chain["name"] for chain in chains if chain["family"] == "ip" and chain["table"] == lab.table]
     drops = [chain for chain in chains if chain.get("hook") == "forward" and chain.get("policy") == "drop"]
@@ -55,7 +54,7 @@ def observe(lab: Lab) -> Seen:
     )
 
 
-def rules(lab: Lab, local_resolver: str) -> str:
+def rules(lab: model.Lab, local_resolver: str) -> str:
     """Return the lab's nftables table. Pure. The name of its empty chain tells the content, to be compared."""
     resolver = ""
     if local_resolver:
@@ -87,7 +86,7 @@ def marker(ruleset: str) -> str:
     return next(word for word in ruleset.split() if word.startswith("made_"))
 
 
-def problems(lab: Lab, seen: Seen) -> t.Iterator[str]:
+def problems(lab: model.Lab, seen: Seen) -> t.Iterator[str]:
     aliases = {link["ifname"]: str(link.get("ifalias", "")) for link in seen.links}
     if aliases.get(lab.bridge, lab.alias) != lab.alias:
         yield f"the bridge {lab.bridge} belongs to {aliases[lab.bridge] or 'something that is no lab'}: give this lab another name (lab_name)"
@@ -98,7 +97,7 @@ def problems(lab: Lab, seen: Seen) -> t.Iterator[str]:
             yield f"the network {lab.network} overlaps {what}: choose another (lab_network)"
 
 
-def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+def difference(lab: model.Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     bridge = seen.bridge(lab)
     addresses = [f"{item['local']}/{item['prefixlen']}" for item in bridge.get("addr_info", []) if item.get("family") == "inet"]
     state = "up" if "UP" in bridge.get("flags", []) else "down" if bridge else "absent"
@@ -106,7 +105,7 @@ def difference(lab: Lab, seen: Seen, ruleset: str) -> tuple[dict[str, t.Any], di
     return differing(current, {"bridge": "up", "addresses": [f"{lab.gateway}/{lab.network.prefixlen}"], "nftables": marker(ruleset), "ip_forward": True})
 
 
-def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
+def make(lab: model.Lab, ruleset: str, local_resolver: str) -> None:
     """Make the bridge, its address, the table and forwarding as they should be. What is there already stays."""
     if not os.path.isdir(f"/sys/class/net/{lab.bridge}"):
         system.run(["ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0"])
@@ -127,7 +126,7 @@ def make(lab: Lab, ruleset: str, local_resolver: str) -> None:
             pathlib.Path(_FORWARD).write_text("1", "ascii")
 
 
-def remove(lab: Lab) -> None:
+def remove(lab: model.Lab) -> None:
     """Remove the bridge with its taps, and the table; set forwarding back when no other lab of this cache is left."""
     taps = [link for link in _json("ip", "-json", "-details", "link", "show") if link.get("linkinfo", {}).get("info_kind") == "tun"]
     for name in [*(link["ifname"] for link in taps if link.get("master") == lab.bridge), lab.bridge]:
@@ -141,5 +140,5 @@ def remove(lab: Lab) -> None:
             _was_off(lab).unlink()
 
 
-def _was_off(lab: Lab) -> pathlib.Path:
+def _was_off(lab: model.Lab) -> pathlib.Path:
     return pathlib.Path(lab.cache, "ip_forward_was_off")

@@ -16,8 +16,7 @@ import typing as t
 import uuid
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.config_files import put_block
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, model, system
 
 # apt's settings that say how an archive is reached.
 _APT_SETTINGS = re.compile(r"Acquire::(https?::|Check-|Retries|ForceIPv|AllowInsecure|AllowWeak|Languages|By-Hash)", re.IGNORECASE)
@@ -111,7 +110,7 @@ def names(hosts: t.Mapping[str, str]) -> str:
     return "".join(f"{address} {name}\n" for name, address in sorted(hosts.items()))
 
 
-def of_host(lab: Lab, host: Host, around: Surroundings, hosts: t.Mapping[str, str], moved: bool = False) -> dict[str, File]:
+def of_host(lab: model.Lab, host: model.Host, around: Surroundings, hosts: t.Mapping[str, str], moved: bool = False) -> dict[str, File]:
     """Return the files of a host, by their path in it. moved: it gets another address than it had."""
     key = lab.host_key(host.name)
     servers = around.nameservers or ((lab.gateway,) if around.local_resolver else ())

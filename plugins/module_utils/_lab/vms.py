@@ -18,8 +18,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, wait
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, surroundings, system
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab.model import Host, Lab, mac
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, model, surroundings, system
 
 # Under emulation, on a machine that does other work too.
 TIMEOUT = 600
@@ -39,7 +38,7 @@ _EMULATED_FILES = {
 }
 
 
-def accelerator(lab: Lab, image: str) -> str:
+def accelerator(lab: model.Lab, image: str) -> str:
     """Return kvm where a guest's kernel really boots under it, else tcg. The answer is kept until this machine boots anew.
     /dev/kvm alone proves nothing: on a machine that is a guest itself a kernel may hang for ever."""
     kept = os.path.join(lab.cache, "accelerator.json")
@@ -63,13 +62,13 @@ def _boots(kernel: str) -> bool:
         return False
 
 
-def make(lab: Lab, host: Host) -> None:
+def make(lab: model.Lab, host: model.Host) -> None:
     os.makedirs(lab.host(host.name))
     backing = ["-F", "raw", "-b", lab.image(host.image, "disk.raw")]
     system.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, lab.host(host.name, "root.qcow2")])
 
 
-def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
+def start(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, hosts: t.Mapping[str, str], first: bool, moved: bool) -> None:
     """Write the host's files, make its tap and boot it. Returns when it was started, not when it is up.
     first: it was just made, which it sees itself. moved: it gets another address than it had."""
     for disk in host.disks:
@@ -85,7 +84,7 @@ def start(lab: Lab, host: Host, around: surroundings.Surroundings, hosts: t.Mapp
     system.launch(lab.machine(host.name), argv(lab, host, accel), lab.host(host.name, "console.log"), {}, own_cgroup=False)
 
 
-def argv(lab: Lab, host: Host, accel: str) -> list[str]:
+def argv(lab: model.Lab, host: model.Host, accel: str) -> list[str]:
     words = [QEMU, "-name", lab.machine(host.name), "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc" if host.xen else "q35"]
     words += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", _EMULATED_XEN if host.xen else _EMULATED]
     words += ["-smp", str(host.cpus), "-m", str(host.memory), "-device", "virtio-rng-pci"]
@@ -96,10 +95,10 @@ def argv(lab: Lab, host: Host, accel: str) -> list[str]:
         words += ["-drive", f"file={lab.disk(host.name, disk.name)},if=none,id=disk-{disk.name},format=raw,cache=unsafe,discard=unmap"]
         words += ["-device", f"virtio-blk-pci,drive=disk-{disk.name},serial=lab-{disk.name}"]
     words += ["-netdev", f"tap,id=net,ifname={lab.tap(host.name)},script=no,downscript=no"]
-    return [*words, "-device", f"virtio-net-pci,netdev=net,mac={mac(lab.machine(host.name))}"]
+    return [*words, "-device", f"virtio-net-pci,netdev=net,mac={model.mac(lab.machine(host.name))}"]
 
 
-def _boot(lab: Lab, host: Host, accel: str) -> list[str]:
+def _boot(lab: model.Lab, host: model.Host, accel: str) -> list[str]:
     """Return QEMU's words for what is booted: Debian's kernel, or Xen, which then boots it as its first domain. Pure."""
     kernel, initrd = lab.image(host.image, "vmlinuz"), lab.host(host.name, "initrd")
     # Under emulation, beside other work, a service may take minutes where systemd's patience is 90 s.
@@ -124,7 +123,7 @@ def archive(content: t.Mapping[str, surroundings.File]) -> bytes:
     return cpio((name, mode, data) for name, (mode, data) in sorted(entries.items()))
 
 
-def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
+def stop(lab: model.Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: bool) -> None:
     """Stop a host: by its own shutdown, or at once. record: what it was made as."""
     if orderly:
         system.run(access.command(lab, record["address"], "systemctl poweroff"), check=False, timeout=40)
@@ -133,7 +132,7 @@ def stop(lab: Lab, name: str, record: t.Mapping[str, t.Any], pid: int, orderly: 
     system.end(lab.machine(name), pid, 5)
 
 
-def remove(lab: Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
+def remove(lab: model.Lab, name: str, record: t.Mapping[str, t.Any]) -> None:
     tap = lab.tap(name)
     # QEMU's end may not have been noticed yet
     wait.wait_until(lambda: not os.path.isdir(f"/sys/class/net/{tap}") or system.run(["ip", "link", "delete", tap], check=False).code == 0, 2, pause=0.1)
