@@ -13,11 +13,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _inventory
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import declaration as xen
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 
 GROUPS = {
     "mons": string("The group of the monitors' hosts.", default="mons"),

@@ -11,7 +11,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, run_action
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, mapping, records, string
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool, pool_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_pool_host as pool_host
 
 FIELDS = {
     "repositories": records("The storage repositories, as M(cephstack.cloud.xen_pool) takes them.", pool.REPOSITORY_OPTIONS, required=True),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
 
 DOCUMENTATION = r"""
 name: cloudstack_hosts

@@ -20,6 +20,8 @@ MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 # A folder without tasks is not a role yet.
 ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"))
 PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
+# What modules share goes to the targets; what only plugins share stays on the controller.
+SHARED = {path: folder for folder in (ROOT / "plugins" / "module_utils", ROOT / "plugins" / "plugin_utils") for path in sorted(folder.rglob("*.py"))}
 
 
 def names(paths: list[pathlib.Path]) -> list[str]:
@@ -221,7 +223,7 @@ def test_a_test_lies_where_its_subject_does() -> None:
         place = path.relative_to(ROOT / "tests" / "unit")
         folder, name = str(place.parent), place.name[len("test_") :]
         within = ROOT / "plugins" / "module_utils"
-        subjects = [within / f"_{name}"] if folder == "." else [within / f"_{folder}" / name, ROOT / "plugins" / folder / name]
+        subjects = [within / f"_{name}"] if folder == "." else [within / f"_{folder}" / name, *(ROOT / "plugins" / folder / one for one in (name, f"_{name}"))]
         if str(place) not in OF_MANY and not any(subject.exists() for subject in subjects):
             lost.append(str(place))
     assert lost == []
@@ -298,8 +300,7 @@ def test_the_engine_knows_neither_ansible_nor_a_provider() -> None:
     ids=["programs", "locks", "files"],
 )
 def test_the_ground_floor_does_it_for_all(word: str) -> None:
-    folder = ROOT / "plugins" / "module_utils"
-    own = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "_host")]
+    own = [path for path, folder in SHARED.items() if not path.is_relative_to(folder / "_host")]
     assert [str(path) for path in own if re.search(word, path.read_text(encoding="utf-8"), re.MULTILINE)] == []
 
 
@@ -317,8 +318,8 @@ NO_SECRETS = {
 def test_a_secret_in_a_record_cannot_be_printed() -> None:
     """A field named like a secret is a Secret, not text: whatever shows the record, a traceback too, does not show it."""
     secret = re.compile(r"(^|_)(key|secret|password|passphrase|token|psk)s?$")
-    folder, plain = ROOT / "plugins" / "module_utils", set()
-    for path in folder.rglob("*.py"):
+    plain = set()
+    for path, folder in SHARED.items():
         for record in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(record, ast.ClassDef) and re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, [*record.decorator_list, *record.bases]))):
                 plain |= {
@@ -340,10 +341,10 @@ def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     assert set(re.findall(r"\b__[a-z]\w+", text)) - is_set == set()
 
 
-def test_module_utils_import_in_no_circle() -> None:
+def test_what_is_shared_imports_in_no_circle() -> None:
     """Neither at run time nor for types: a file knows only what is below it."""
-    folder, package = ROOT / "plugins" / "module_utils", "ansible_collections.cephstack.cloud.plugins.module_utils"
-    files = {".".join([package, *path.relative_to(folder).with_suffix("").parts]).replace(".__init__", ""): path for path in folder.rglob("*.py")}
+    package = "ansible_collections.cephstack.cloud.plugins"
+    files = {".".join([package, *path.relative_to(ROOT / "plugins").with_suffix("").parts]).replace(".__init__", ""): path for path in SHARED}
     below: dict[str, set[str]] = {}
     for name, path in files.items():
         froms = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]

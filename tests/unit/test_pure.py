@@ -170,8 +170,9 @@ def planners(code: Code) -> list[str]:
 
 
 def test_planning_asks_nobody() -> None:
-    folder = ROOT / "plugins" / "module_utils"
-    files = {".".join([PACKAGE, *path.relative_to(folder).with_suffix("").parts]): path for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    folders = {PACKAGE: ROOT / "plugins" / "module_utils", PACKAGE.replace("module", "plugin"): ROOT / "plugins" / "plugin_utils"}
+    paths = [(package, folder, path) for package, folder in folders.items() for path in folder.rglob("*.py") if path.name != "__init__.py"]
+    files = {".".join([package, *path.relative_to(folder).with_suffix("").parts]): path for package, folder, path in paths}
     code = Code({name: path.read_text(encoding="utf-8") for name, path in files.items()})
     assert len(planners(code)) > 100
     found = code.impure(planners(code))

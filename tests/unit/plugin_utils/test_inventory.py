@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Ambiguous, Host, address_of, networks, problems
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Ambiguous, Host, address_of, networks, problems
 
 CEPH = {"public_network": "10.77.0.0/24"}
 ROLES = {"mons": "mons", "mgrs": "mgrs", "osds": "osds", "mdss": "mdss", "rgws": "rgws"}

@@ -16,8 +16,9 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import HIDDEN, Invalid, Plan, Secret, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, pool_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import parse
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_pool_host as pool_host
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 KEY, OTHER = "AQBX21dfVMJtBhAA2qthmLyp7Wxz+T5YgoxzeQ==", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="

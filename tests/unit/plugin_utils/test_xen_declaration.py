@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.declaration import problems
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Host
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._xen_declaration import problems
 
 ROLES = {"xen_hosts": "xen_hosts", "kvm_hosts": "kvm_hosts", "osds": "osds"}
 XEN = {"name": "xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]}

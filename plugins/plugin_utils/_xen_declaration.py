@@ -12,10 +12,10 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._inventory import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, contested, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import TAP_BACKENDS
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Host
 
 OPTIONS: dict[str, t.Any] = {
     "rbd_backend": BACKEND,
