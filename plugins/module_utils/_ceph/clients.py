@@ -189,16 +189,12 @@ def plan(draft: Draft) -> None:
         elif item.get("caps") is None:
             draft.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
         else:
-            _create(item, caps, kind if allowed is not None else None, draft)
-
-
-def _create(item: Declared, caps: dict[str, str], kind: t.Optional[str], draft: Draft) -> None:
-    name, given = item["name"], (item.get("key") or "").strip()
-    after = {"caps": caps, **({"key_type": kind} if kind else {}), **({"key": Secret(given)} if given else {})}
-    apply = draft.later("auth get-or-create", entity=name, caps=_flat(caps), key_type=kind)
-    if given:
-        apply = functools.partial(_import, draft, name, caps, Secret(given))
-    draft.ensure("client", name, None, after, apply, needs=["cephx/allowed"])
+            kind, given = kind if allowed is not None else None, (item.get("key") or "").strip()
+            after = {"caps": caps, **({"key_type": kind} if kind else {}), **({"key": Secret(given)} if given else {})}
+            apply = draft.later("auth get-or-create", entity=item["name"], caps=_flat(caps), key_type=kind)
+            if given:
+                apply = functools.partial(_import, draft, item["name"], caps, Secret(given))
+            draft.ensure("client", item["name"], None, after, apply, needs=["cephx/allowed"])
 
 
 def _update(item: Declared, caps: dict[str, str], kind: t.Optional[str], living: Declared, draft: Draft) -> None:

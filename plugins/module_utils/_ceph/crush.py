@@ -80,10 +80,9 @@ def future_rules(draft: Draft) -> dict[str, Rule]:
     """The rules as they will be, by name."""
     rules = dict(current_rules(draft.maps))
     for item in draft.declaration["crush"]["rules"]:
+        rules.pop(item["name"], None)
         if item["state"] == "present":
             rules[item["name"]] = crush_map.declared_rule(item, erasure_profiles.future(draft))
-        else:
-            rules.pop(item["name"], None)
     return rules
 
 
@@ -104,7 +103,7 @@ def plan_buckets(draft: Draft) -> None:
     for here, item in () if draft.maps.empty else draft.declared("crush.locations"):
         if item["name"] not in living.types:
             draft.problem(f"{here}: {item['name']} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
-        elif not draft.unknown(here, "parent", item["parent"], tree.types, "crush.buckets"):
+        elif not draft.unknown(here, "parent", item["parent"] or "''", tree.types, "crush.buckets"):
             _move(item["name"], item["parent"], draft)
 
 

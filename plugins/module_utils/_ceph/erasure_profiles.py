@@ -117,12 +117,12 @@ def full(item: Declared, living: t.Optional[t.Mapping[str, str]]) -> dict[str, s
 @view
 def future(draft: Draft) -> dict[str, dict[str, str]]:
     """The profiles as they will be, by name."""
-    profiles = draft.maps.profiles
+    living = draft.maps.osd.get("erasure_code_profiles", {})
+    profiles = dict(living)
     for item in draft.declaration["erasure_profiles"]:
+        profiles.pop(item["name"], None)
         if item["state"] == "present":
-            profiles[item["name"]] = full(item, draft.maps.profiles.get(item["name"]))
-        else:
-            profiles.pop(item["name"], None)
+            profiles[item["name"]] = full(item, living.get(item["name"]))
     return profiles
 
 
@@ -130,7 +130,7 @@ def plan(draft: Draft) -> None:
     maps, tree, profiles = draft.maps, crush_map.future_tree(draft), future(draft)
     users, has_osds = maps.pools_by("erasure_code_profile"), crush_map.current_tree(maps).has_osds
     kept = {*users, *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
-    for here, item, living in draft.walk("erasure_profiles", maps.profiles, _delete, kept):
+    for here, item, living in draft.walk("erasure_profiles", maps.osd.get("erasure_code_profiles", {}), _delete, kept):
         name, said, whole = item["name"], _said(item), profiles[item["name"]]
         apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
         rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(whole)

@@ -65,11 +65,6 @@ class Maps:
         return found
 
     @property
-    def profiles(self) -> dict[str, dict[str, str]]:
-        """The erasure-code profiles, by name."""
-        return dict(self.osd.get("erasure_code_profiles", {}))
-
-    @property
     def require_min_compat_client(self) -> str:
         """The release that clients must have at least, "" where none is required."""
         name = str(self.osd.get("require_min_compat_client", ""))
