@@ -240,7 +240,7 @@ def _address_problems(chosen: t.Mapping[str, str], public: t.Sequence[Network]) 
             continue
         if not _among([address], public):
             yield f"{name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
-        first = next(other for other, taken in chosen.items() if taken == address)
+        first = next((other for other, taken in chosen.items() if taken == address), name)
         if first != name:
             yield f"{name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
 

@@ -124,10 +124,10 @@ def _resolve(client: t.Any, order: Order) -> dict[str, str]:
     """What deployVirtualMachine is told: the ids of the names. Raises Invalid with all that are not there."""
     problems: list[str] = []
 
-    def one(what: str, name: str, command: str, /, **asked: t.Any) -> dict[str, t.Any]:
-        found = {row["id"]: row for row in client.rows(command, **asked) if row.get("name") == name}
+    def one(what: str, wanted: str, command: str, **asked: t.Any) -> dict[str, t.Any]:
+        found = {row["id"]: row for row in client.rows(command, **asked) if row.get("name") == wanted}
         if len(found) != 1:
-            problems.append(f"there is no {what} {name}" if not found else f"there are {len(found)} {what}s {name}")
+            problems.append(f"there is no {what} {wanted}" if not found else f"there are {len(found)} {what}s {wanted}")
         return next(iter(found.values()), {})
 
     zone = one("zone", order.zone, "listZones", name=order.zone)
