@@ -108,6 +108,8 @@ class Ledger:
     def volume(self, part: Part, slots: int, old: t.Optional[str], fsid: str) -> str:
         """Return "VG/LV" for a part: the volume that its device is; an old one; a new one, over all of the device, or a share of it."""
         state = devices.look_at([part.path], fsid)[part.path]
+        if state.gone:  # by now, or nobody knows what it holds
+            raise RuntimeError(f"{part.path}: {state.gone}")
         block = part.kind == "block"
         if block and state.blank and state.volumes:
             old = state.volumes[0].name

@@ -52,8 +52,8 @@ class Device:
 
     def parts(self) -> list[Part]:
         """What the OSD lies on, its own device first."""
-        shared = (Part(self.db or "", "db", self.path, self.db_size, self.db_slots), Part(self.wal or "", "wal", self.path, self.wal_size, self.wal_slots))
-        return [Part(self.path, "block", self.path), *(part for part in shared if part.path)]
+        shared = ((self.db, "db", self.db_size, self.db_slots), (self.wal, "wal", self.wal_size, self.wal_slots))
+        return [Part(self.path, "block", self.path), *(Part(path, kind, self.path, size, slots) for path, kind, size, slots in shared if path is not None)]
 
 
 class Known(t.NamedTuple):

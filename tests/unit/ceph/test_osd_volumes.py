@@ -548,6 +548,22 @@ def test_nothing_half_made_remains_where_the_room_is_gone_in_the_meantime(lvm):
     assert lvm.volumes == before and C not in lvm.groups.values() and not lvm.labels.intersection({C, FLASH})
 
 
+def test_nothing_is_made_on_a_disk_that_cannot_be_read_in_the_meantime(lvm):
+    """What it holds is not known then, so it is not empty."""
+    lvm.add_disk("/dev/b")
+    made = plan(lvm, {"path": "/dev/b"})
+    lvm.broken.add("/dev/b")
+    (said,) = failures(made)
+    assert "/dev/b: " in said and "Input/output error" in said
+    assert lvm.groups == {} and lvm.volumes == {}
+
+
+@pytest.mark.parametrize("option", ["db", "wal"])
+def test_an_empty_path_of_a_part_is_not_taken_for_none(option):
+    with pytest.raises(Invalid, match=f"{option} '' is no absolute path"):
+        osds.parse([{"path": "/dev/b", option: ""}])
+
+
 @pytest.mark.parametrize("options", [{}, {"db_size": "1G"}])
 def test_a_replaced_disk_uses_its_old_database_volume(lvm, options):
     two_osds(lvm, **options)
