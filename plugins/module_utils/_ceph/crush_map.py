@@ -94,7 +94,10 @@ class Rule:
 
     def _room(self, tree: Tree) -> list[int]:
         """How many copies each failure domain takes, the roomiest first."""
-        ours, domains = set(self.osds(tree)), tree.domains(self.root, self.failure_domain, self.device_class)
+        domains = tree.domains(self.root, self.failure_domain, self.device_class)
+        if not self.spreads:
+            return [1] * len(domains)
+        ours = set(self.osds(tree))
         return sorted((min(len(ours & set(tree.osds(name))), self.osds_per_domain) for name in domains), reverse=True)
 
     def capacity(self, tree: Tree) -> t.Optional[int]:

@@ -146,5 +146,10 @@ def read(connection: Connection, asked: t.Iterable[str] = ()) -> Maps:
         maps = pool.map(ask, _WHOLE.values())
         about = pool.map(ask, ["config help"] * len(names), names)
     found: dict[str, t.Any] = dict(zip(_WHOLE, maps))
-    found.update(release=version_of(found["release"]), options=options_of(found["options"]), auth=auth_of(found["auth"]), df=found["df"] or {})
+    found.update(
+        release=version_of(found["release"]),
+        options=options_of(found["options"]),
+        auth=auth_of(found["auth"]),
+        df=found["df"] if isinstance(found["df"], dict) else {},
+    )
     return Maps(found["osd"].get("fsid") or connection.fsid, **found, help=dict(zip(names, about)))

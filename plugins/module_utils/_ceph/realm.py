@@ -112,9 +112,9 @@ def observe(observed: Observed, site: t.Optional[Site], cli: RadosgwAdmin) -> No
         found = dict(zip(asked, pool.map(lambda kind: get(kind, *asked[kind]), asked)))
     group, zone, period = (found.get(kind) or {} for kind in ("zonegroup", "zone", "period"))
     default = realms["default_info"]
+    observed.default_realm = default == (found.get("realm") or {}).get("id")
     if "realm" in found:
         observed.realms[site.realm] = found["realm"]
-        observed.default_realm = default == found["realm"]["id"]
     if default and not observed.default_realm:  # which is told by its id
         others = (get("realm", f"--rgw-realm={name}") for name in realms["realms"])
         observed.another_default = str(next((one["name"] for one in others if one["id"] == default), default))

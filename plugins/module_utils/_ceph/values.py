@@ -124,7 +124,7 @@ def address(text: t.Any) -> str:
     match = _ADDRESS.fullmatch(plain)
     protocol, *hosts, port, nonce = match.groups() if match else (None,) * 6
     try:
-        host = str(ipaddress.ip_address(next(filter(None, hosts), "")))
+        host = str(ipaddress.ip_address(next(filter(None, hosts), "").strip()))
     except ValueError:
         raise ValueError(f"'{text}' is no address") from None
     return f"{protocol or 'v2'}:{f'[{host}]' if ':' in host else host}:{int(port or 0)}/{int(nonce or 0)}"

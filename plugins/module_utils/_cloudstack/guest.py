@@ -211,7 +211,8 @@ def _snapshot(client: t.Any, disks: t.Any, zone: str, seen: dict[str, t.Any]) ->
 
 def _sweep(client: t.Any, zone: str, notes: list[str]) -> list[str]:
     """Remove what killed runs left in a zone; return the names."""
-    names, left = _remove(client, zone, PREFIX, notes)
+    left: list[str] = []
+    names = _remove(client, zone, PREFIX, notes, left)
     if left:
         raise ProofFailed("what an earlier run left cannot be removed: " + "; ".join(left))
     return sorted(names)
@@ -220,18 +221,19 @@ def _sweep(client: t.Any, zone: str, notes: list[str]) -> list[str]:
 def _clean(client: t.Any, disks: t.Any, zone: str, seen: t.Mapping[str, t.Any]) -> list[str]:
     """Remove the guest and its snapshots, and look whether its image is gone. Returns what stays, with the reason."""
     name, image = seen["name"], seen.get("image")
+    left: list[str] = []
     try:
-        left = _remove(client, zone, name, seen["notes"])[1]
+        _remove(client, zone, name, seen["notes"], left)
         if image and not left and not wait_until(lambda: disks.read(*image.split("/", 1)) is None, _GONE_WITHIN, pause=_PAUSE):
             left.append(f"the guest {name} is gone, but its image {image} is still there")
         return left
     except Exception as error:  # the first error must not be lost for this one
-        return [f"cleaning up after the guest {name} failed: {error}"]
+        return [*left, f"cleaning up after the guest {name} failed: {error}"]
 
 
-def _remove(client: t.Any, zone: str, begin: str, notes: list[str]) -> tuple[set[str], list[str]]:
-    """Remove the snapshots and guests of a zone whose names begin so. Returns the names, and what stays, with the reason."""
-    names, left = set(), []
+def _remove(client: t.Any, zone: str, begin: str, notes: list[str], left: list[str]) -> set[str]:
+    """Remove the snapshots and guests of a zone whose names begin so. Returns the names. left: gets what stays, with the reason."""
+    names = set()
     for what, command, more, gone, remove in (
         ("snapshot", "listSnapshots", {}, "Destroyed", _remove_snapshot),
         ("guest", "listVirtualMachines", {"details": "min"}, "Expunging", _remove_guest),
@@ -244,7 +246,7 @@ def _remove(client: t.Any, zone: str, begin: str, notes: list[str]) -> tuple[set
                 remove(client, row, notes)
             except ApiError as error:
                 left.append(f"the {what} {row['name']}: {error}")
-    return names, left
+    return names
 
 
 def _remove_snapshot(client: t.Any, row: t.Mapping[str, t.Any], notes: list[str]) -> None:

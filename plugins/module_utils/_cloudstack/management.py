@@ -361,9 +361,13 @@ def _script(name: str) -> str:
 
 def _write(path: str, text: str) -> None:
     """Write a file that the server's group reads."""
+    try:
+        group = grp.getgrnam("cloud").gr_gid
+    except KeyError:
+        raise RuntimeError("there is no group cloud on this host: is cloudstack-management installed?") from None
     if not os.path.exists(PROPERTIES):
         raise RuntimeError(f"{PROPERTIES} is not there: is cloudstack-management installed?")
-    files.write(path, text, 0o640, gid=grp.getgrnam("cloud").gr_gid)
+    files.write(path, text, 0o640, gid=group)
 
 
 def is_current(unit: systemd.Unit) -> bool:

@@ -163,8 +163,8 @@ def _check_storage(here: str, item: Item, region: Region, draft: Draft) -> None:
 
 
 def _os_types(region: Region) -> dict[str, str]:
-    """The ids of what CloudStack knows to be in a template, by name."""
-    return {str(row.get("name") or row.get("description")): row["id"] for row in region.rows("os_types")}
+    """The ids of what CloudStack knows to be in a template, by name; of two of one name the first."""
+    return {str(row.get("name") or row.get("description")): row["id"] for row in reversed(region.rows("os_types"))}
 
 
 def _check_os(here: Place, name: str, region: Region) -> None:

@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import realm
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import Observed, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk
 from ansible_collections.cephstack.cloud.tests.unit.ceph.object_storage import EAST, KEY, SITE, URLS, ids, joining, planned, secondary, whole_site
@@ -103,6 +104,19 @@ def test_a_default_realm_is_replaced_by_name_only():
     (refused,) = planned(whole_site(default_realm=False, another_default="old"), site=SITE).refusals()
     assert "update realm/r: old would no longer be the default realm" in refused
     (refused,) = planned(Observed(realms={"old": None}, default_realm=False, another_default="old"), site=SITE).refusals()
+    assert "create realm/r: old would no longer be the default realm" in refused
+
+
+def test_a_second_realm_is_made_by_name_only():
+    """As the cluster tells of it: the default one by its id."""
+    lists = {"realm": {"default_info": "1", "realms": ["old"]}, "zonegroup": {"zonegroups": []}, "zone": {"zones": []}}
+
+    def cli(kind, verb, *words, place):
+        return lists[kind] if verb == "list" else {"id": "1", "name": words[0].partition("=")[2]}
+
+    have = Observed()
+    realm.observe(have, realm.parse(SITE, URLS), cli)
+    (refused,) = planned(have, site=SITE).refusals()
     assert "create realm/r: old would no longer be the default realm" in refused
 
 
