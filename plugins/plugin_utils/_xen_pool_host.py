@@ -157,7 +157,7 @@ class Provider:
         if code or not lines or lines.pop() != ["end"]:
             raise Unreachable(f"the host's files could not be read (exit code {code}): {err.strip() or 'it said nothing'}")
         said: dict[str, dict[str, list[str]]] = collections.defaultdict(dict)
-        for word, name, *rest in lines:
+        for word, name, *rest in (line for line in lines if len(line) > 1):  # a login shell may say words of its own
             said[word][name[len(self.root) :] if name.startswith(self.root) else name] = rest
         if said["other"]:
             raise Invalid([f"{path} is no file: take away what is there" for path in said["other"]])

@@ -107,6 +107,8 @@ def linux() -> tuple[bytes, list[str]]:
             _download(folder)
         except Unreachable:  # as new as the archive, apt's lists may know better
             _run("apt-get", "update", "-q")
+            for name in os.listdir(folder):  # the kernel may have another name now, and no modules but its own fit it
+                os.remove(os.path.join(folder, name))
             _download(folder)
         names = sorted(name for name in os.listdir(folder) if name.endswith(".deb"))
         for name in names:
