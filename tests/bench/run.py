@@ -54,7 +54,7 @@ class Hosts(Lab):
         return self.play("cephstack.cloud.site") + self.run(["ssh", *self.ssh, f"root@{self.addresses['ceph1']}", healthy])
 
 
-PACKAGES = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph-base", "ceph-common", "ceph-volume"]
+PACKAGES = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph-base", "ceph-common", "ceph-volume", "radosgw"]
 THREE = dict.fromkeys(("mons", "mgrs", "osds", "rgws"), 3)
 # What by_hand.sh makes, and room for the many small pools of part objects. This machine's disk may be fuller than a monitor's should be.
 DECLARED: dict[str, t.Any] = {
@@ -66,7 +66,7 @@ DECLARED: dict[str, t.Any] = {
 
 def three(given: argparse.Namespace) -> Hosts:
     # A small run doesn't ask how long packages take.
-    return Hosts(DECLARED, THREE, [*PACKAGES, "radosgw"] if given.small else (), given.keep)
+    return Hosts(DECLARED, THREE, PACKAGES if given.small else (), given.keep)
 
 
 def site(given: argparse.Namespace) -> list[str]:
