@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 import typing as t
@@ -41,6 +42,11 @@ SECRETS = ("cloudstack.database.password", "cloudstack.admin_password", "cloudst
 PACKAGES = "cloudstack.packages"
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What lies at the bottom of an error."""
+    return _cause(error.__cause__) if error.__cause__ else error
+
+
 class ActionModule(ActionBase):
     """Check the declaration of the whole stack; fail with every problem at once."""
 
@@ -71,7 +77,7 @@ class ActionModule(ActionBase):
         problems += self._cloudstack(groups.get(variables.get("cloudstack_management_group", "cloudstack_management"), []), hostvars)
         of_xen, warnings_of_xen = xen.problems(hosts, roles)
         problems += of_xen
-        of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in vlan_bridges.warnings(name, hostvars[name])]
+        of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in self._of_kvm(name, hostvars)]
         result["warnings"] = warnings + warnings_of_xen + of_kvm
         result["changed"] = False
         result["problems"] = problems
@@ -80,12 +86,24 @@ class ActionModule(ActionBase):
             result["msg"] = "the declaration cannot be met, nothing was touched:\n" + "\n".join(f"- {problem}" for problem in problems)
         return result
 
+    def _templar_of(self, name: str, hostvars: t.Any) -> t.Any:
+        """What templates a host's variables with those of others in reach, which hostvars itself has not; and ends at none of them but at what is asked for."""
+        return self._templar.copy_with_new_env(available_variables={**hostvars.raw_get(name), "hostvars": hostvars})
+
+    def _of_kvm(self, name: str, hostvars: t.Any) -> list[str]:
+        if not vlan_bridges.is_cloudstack(hostvars[name]):
+            return []
+        try:
+            region = self._templar_of(name, hostvars).template(trust_as_template("{{ cloudstack_region | default({}) }}"))
+        except AnsibleError as error:  # only a run with its server may know all of it
+            return [f"{name}: cloudstack_region: {_cause(error)}: whether the names of VLAN bridges are too long was not looked at"]
+        return vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": region}, hostvars[name]))
+
     def _cloudstack(self, servers: t.Sequence[str], hostvars: t.Any) -> list[str]:
         """Return which secrets CloudStack's servers lack, and what is wrong with their repository. They come late in a run, when the whole of Ceph is there."""
         found: dict[str, list[str]] = {}
         for name in servers:
-            # One by one: hostvars would end at the first that can't be templated.
-            templar = self._templar.copy_with_new_env(available_variables={**hostvars.raw_get(name), "hostvars": hostvars})
+            templar = self._templar_of(name, hostvars)
             for path in (*SECRETS, PACKAGES):
                 parent, _dot, key = path.rpartition(".")
                 try:
@@ -95,10 +113,7 @@ class ActionModule(ActionBase):
                     else:
                         said = [] if value else [f"{path} is not set: keep it in a vault"]
                 except AnsibleError as error:
-                    cause: BaseException = error
-                    while cause.__cause__:
-                        cause = cause.__cause__
-                    said = [f"{path}: {cause}"]
+                    said = [f"{path}: {_cause(error)}"]
                 for problem in said:
                     found.setdefault(problem, []).append(name)
         return [f"{', '.join(names)}: {problem}" for problem, names in found.items()]

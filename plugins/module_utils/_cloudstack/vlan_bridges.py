@@ -81,12 +81,16 @@ def names_of(name: str, variables: Item) -> list[str]:
     return [str(one) for one in every if one]
 
 
+def is_cloudstack(variables: Item) -> bool:
+    """Whether a host of the inventory is CloudStack's."""
+    return any(consumer.get("kind") == "cloudstack" for consumer in variables.get("consumers") or ())
+
+
 def warnings(name: str, variables: Item) -> list[str]:
     """What will be wrong with a host of the inventory, as far as its facts tell: of bridges that are there, and of those that are to be made."""
-    cloudstack = any(consumer.get("kind") == "cloudstack" for consumer in variables.get("consumers") or ())
     facts = variables.get("ansible_facts") or {}
-    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {})
-    if not cloudstack or not highest:
+    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {}) if is_cloudstack(variables) else {}
+    if not highest:
         return []
     found = []
     for bridge in variables.get("kvm_host_bridges") or [{"name": UNLABELLED}]:

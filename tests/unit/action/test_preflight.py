@@ -28,13 +28,17 @@ kvm_hosts: {hosts: {kvm1: {ansible_host: 192.0.2.21}}}
 
 
 def problems(folder: pathlib.Path) -> list[str]:
+    return said(folder)["problems"]
+
+
+def said(folder: pathlib.Path) -> dict:
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[f"{folder}/"])
     hostvars = HostVars(inventory, VariableManager(loader, inventory), loader)
     task = SimpleNamespace(args={}, async_val=0, check_mode=False, diff=False)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))
     action = preflight.ActionModule(task, connection, None, loader, Templar(loader, variables={}), None)
-    return action.run(None, {"groups": inventory.get_groups_dict(), "hostvars": hostvars})["problems"]
+    return action.run(None, {"groups": inventory.get_groups_dict(), "hostvars": hostvars})
 
 
 @pytest.fixture
@@ -83,6 +87,39 @@ def test_secrets_may_come_from_other_hosts_and_variables(tmp_path: pathlib.Path)
         "cloudstack: \"{{ there | combine({'management_key': 1, 'database_key': 'b'}) }}\"\n"
     )
     assert minimal(tmp_path, whole) == []
+
+
+REGION = """
+kvm_host_bridges: [{name: cloudbr1, interface: ens1f0np0}]
+cloudstack_region:
+  zones:
+    - name: "{{ hostvars.cloud1.ansible_host }}"
+      physical_networks: [{name: p1, vlan: 1996-2000, traffic: [{type: guest, kvm_label: cloudbr1}]}]
+      pods: [{clusters: [{hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}]
+"""
+CLOUDSTACK = "cloudstack: {database: {password: a}, admin_password: b, management_key: c, database_key: d}"
+
+
+def test_a_region_may_be_made_of_other_hosts_variables(tmp_path: pathlib.Path) -> None:
+    """Which hostvars, asked for one's own, can't template."""
+    minimal(tmp_path, CLOUDSTACK + REGION + "consumers: [{name: cloud, kind: cloudstack, pools: [{name: vms}]}]")
+    result = said(tmp_path)
+    assert result["problems"] == []
+    (warning,) = result["warnings"]
+    assert warning.startswith("kvm1: the bridge cloudbr1 holds ens1f0np0")
+    assert said_without(tmp_path, "{{ nothing.of_it }}") == "kvm1: cloudstack_region: 'nothing' is undefined"
+
+
+def said_without(folder: pathlib.Path, zone: str) -> str:
+    whole = CLOUDSTACK + REGION.replace("{{ hostvars.cloud1.ansible_host }}", zone) + "consumers: [{name: cloud, kind: cloudstack, pools: [{name: vms}]}]"
+    assert minimal(folder, whole) == []
+    (warning,) = said(folder)["warnings"]
+    return warning.rpartition(": whether")[0]
+
+
+def test_what_a_region_is_made_of_is_no_matter_of_others(tmp_path: pathlib.Path) -> None:
+    assert minimal(tmp_path, CLOUDSTACK + REGION.replace("hostvars.cloud1.ansible_host", "nothing.of_it")) == []
+    assert said(tmp_path)["warnings"] == []
 
 
 def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.Path) -> None:
