@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # The addresses of each monitor of the living cluster, by its name.
@@ -299,7 +300,7 @@ def _device_problems(devices: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[s
 
 def _instance_problems(instances: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[str]:
     names = [instance.get("name") for instance in instances]
-    yield from (f"two of ceph_rgw_instances have the name {name}" for name in sorted({name for name in names if name and names.count(name) > 1}))
+    yield from (f"two of ceph_rgw_instances have the name {name}" for name in twice(filter(None, names)))
     taken: list[gateways.Listener] = []
     for instance in instances:
         if instance.get("port") is None:

@@ -71,15 +71,10 @@ def require_binding(module: t.Any, name: str = "rados", package: str = "python3-
 
 def binding_or_dry_run(module: t.Any, name: str, package: str) -> bool:
     """Require a binding; False in check mode on a host that has none yet, since a run would install it first."""
-    if module.check_mode and not binding_is_near(name):
+    if module.check_mode and not binding(name) and not _other_interpreter(name):
         return False
     require_binding(module, name, package)
     return True
-
-
-def binding_is_near(name: str) -> bool:
-    """Tell whether this host has the binding, for this interpreter or for one that a module would hand over to."""
-    return bool(binding(name) or _other_interpreter(name))
 
 
 def _other_interpreter(name: str) -> t.Optional[str]:

@@ -14,6 +14,7 @@ import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import cost
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin, is_true
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, record, string, strings
@@ -191,17 +192,13 @@ def plan(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> Non
     # What has been staged takes effect with the next period; also what an earlier run staged and could not commit, where nothing differs.
     action, old = ("update", before) if observed.period else ("create", None)
     commit = functools.partial(cli, "period", "update", "--commit", *site.arguments, place=False)
-    draft.add(Change("period", site.realm, action, old, after, commit, needs=draft.ids("realm", "zonegroup", "zone"), **_loss(reason)))
+    draft.add(Change("period", site.realm, action, old, after, commit, needs=draft.ids("realm", "zonegroup", "zone"), **cost(Risk.LOSS, reason)))
     commits_here = not observed.led_elsewhere(site) or (leads and master)
     if not commits_here and site.system_key is None and not zone.get("system_key"):
         draft.problem(
             f"zone {site.zone}: the realm's master zone is {observed.lead_zone}, to which changes must be handed, and this zone has no key for that: "
             "give system_key of the site, the key of a system user of the realm"
         )
-
-
-def _loss(reason: str) -> dict[str, t.Any]:
-    return {"risk": Risk.LOSS, "reason": reason} if reason else {}
 
 
 def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft) -> None:
@@ -213,7 +210,7 @@ def _plan_realm(site: Site, observed: Observed, cli: RadosgwAdmin, draft: Draft)
         reason = f"the users and buckets of the zone {', '.join(others)} would no longer be seen (name that zone to take it over)"
     default, named = observed.default_realm, f"--rgw-realm={site.realm}"
     have, wish, command = ({"default": default}, {"default": True}, ["default"]) if there else (None, {"name": site.realm}, ["create", "--default"])
-    draft.ensure("realm", site.realm, have, wish, functools.partial(cli, "realm", *command, named, place=False), **_loss(reason))
+    draft.ensure("realm", site.realm, have, wish, functools.partial(cli, "realm", *command, named, place=False), **cost(Risk.LOSS, reason))
 
 
 def _plan_place(
@@ -231,7 +228,7 @@ def _plan_place(
         own = {} if have.get("realm_id") and realm else {"realm": site.realm}
         wish = {**own, **wish, **({"master": True} if master else {})}
     change = functools.partial(_set_place, cli, kind, site, not have, bool(reason))
-    draft.ensure(kind, name, before, wish, functools.partial(change, wish), change, needs=draft.ids("realm", "zonegroup"), **_loss(reason))
+    draft.ensure(kind, name, before, wish, functools.partial(change, wish), change, needs=draft.ids("realm", "zonegroup"), **cost(Risk.LOSS, reason))
 
 
 def _problems(site: Site, observed: Observed, now: t.Optional[str]) -> t.Iterator[str]:

@@ -17,16 +17,13 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 PREFIX = "cephstack-probe-"  # by which the next run knows guests and snapshots
 BASE_SNAPSHOT = "cloudstack-base-snap"  # of which CloudStack's clones of a template are made (its agent's LibvirtStorageAdaptor)

@@ -16,16 +16,13 @@ import functools
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 _PAUSE = 2
 

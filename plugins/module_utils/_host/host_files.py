@@ -20,6 +20,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 UNITS = "/etc/systemd/system"
 MODULES_LOAD = "/etc/modules-load.d"
@@ -67,7 +68,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
         "units": [path for unit in params["units"] for path in unit["reads"]],
         "commands": [path for command in params["commands"] for path in (command["makes"], *command["reads"])],
     }
-    problems = [f"{option}: {name} is declared twice" for option, given in names.items() for name in dict.fromkeys(given) if given.count(name) > 1]
+    problems = [f"{option}: {name} is declared twice" for option, given in names.items() for name in twice(given)]
     problems += [
         f"{option}: '{path}' is no full path" for option, given in paths.items() for path in given if path != os.path.normpath(os.path.join("/", path))
     ]
@@ -97,6 +98,11 @@ def unit_of(path: str) -> str:
     return re.sub(r"\.d$", "", name).replace("@.", "@*.")
 
 
+def is_loaded(name: str, root: str = "") -> bool:
+    """Whether the running kernel has a driver now. Of one that is built in this may not be known."""
+    return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
+
+
 class Provider:
     """Files, units and commands of one host. root: where its files are."""
 
@@ -116,7 +122,7 @@ class Provider:
             units=systemd.show([*names], instances=True) if names else {},
             times={path: files.changed(self.root + path) for path in (*makes, *reads)},
             made=[path for path in makes if os.path.exists(self.root + path)],
-            loaded=all(os.path.isdir(f"{self.root}/sys/module/{name.replace('-', '_')}") for name in wanted.modules),
+            loaded=all(is_loaded(name, self.root) for name in wanted.modules),
         )
 
     def _file(self, path: str, wanted: t.Optional[t.Mapping[str, t.Any]]) -> t.Optional[dict[str, t.Any]]:

@@ -23,6 +23,7 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 # interfaces(5): a line that begins with one of these begins a stanza.
 _HEADS = re.compile(r"^\s*(auto|allow-\S+|no-auto-down|no-scripts|iface|mapping|template|source|source-directory|rename)\b")
@@ -66,7 +67,7 @@ def parse(declared: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Bridge, ...]:
     """Read a declaration. Raises Invalid with every problem found."""
     problems, bridges = [], tuple(Bridge(item["name"], item.get("interface") or "") for item in declared)
     for what, names in (("bridge", [bridge.name for bridge in bridges]), ("interface", [bridge.interface for bridge in bridges])):
-        problems += [f"the {what} {name or 'of the default route'} is declared twice" for name in sorted(set(names)) if names.count(name) > 1]
+        problems += [f"the {what} {name or 'of the default route'} is declared twice" for name in twice(names)]
         problems += [f"'{name}' is no name of an interface" for name in names if name and not _NAME.fullmatch(name)]
     if problems:
         raise Invalid(problems)

@@ -19,7 +19,7 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
@@ -28,10 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 _CONSOLES = "/var/log/libvirt/qemu"
 

@@ -18,7 +18,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable
@@ -28,10 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappin
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import xenstore
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.mappings import MADE, Image, Mapping, keyring_file
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 FRAGMENTS = "/etc/xen/disks"
 SCRIPTS = "/etc/xen/scripts"

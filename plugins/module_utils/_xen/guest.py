@@ -24,7 +24,7 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import remove_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed, readable, sums
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
@@ -34,10 +34,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks 
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import mappings, xenstore
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0, last_line
 
-try:
-    import rbd
-except ImportError:
-    rbd = None
+rbd = binding("rbd")
 
 _SIZE = 16 << 20  # of an image that is made
 # What a marker takes without a text of one's own, and for each disk that is only read; it must stay within its sector.

@@ -17,6 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import is_loaded
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, installed, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenstore import Xenstore
@@ -154,11 +155,6 @@ def parse_info(text: str) -> dict[str, str]:
     """Return what "xl info" says, by name."""
     pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
     return {name.strip(): value.strip() for name, value in pairs}
-
-
-def is_loaded(name: str, root: str = "") -> bool:
-    """Whether the running kernel has a driver now. Of one that is built in this may not be known."""
-    return os.path.isdir(f"{root}/sys/module/{name.replace('-', '_')}")
 
 
 def _refusal(argv: list[str], timeout: int = 120) -> t.Optional[str]:
