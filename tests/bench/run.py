@@ -71,9 +71,14 @@ DECLARED: dict[str, t.Any] = {
 }
 
 
+def installed(given: argparse.Namespace) -> list[str]:
+    """What hosts are made with where it is not installing that is measured. A small run shares its image with the tests of the daemons."""
+    shared = ROOT / "tests" / "daemons" / "packages.txt"
+    return [*shared.read_text(encoding="utf-8").split(), "ceph-volume"] if given.small else PACKAGES
+
+
 def three(given: argparse.Namespace) -> Hosts:
-    # A small run doesn't ask how long packages take.
-    return Hosts(DECLARED, THREE, PACKAGES if given.small else (), given.keep)
+    return Hosts(DECLARED, THREE, installed(given) if given.small else (), given.keep)
 
 
 def site(given: argparse.Namespace) -> list[str]:
@@ -133,7 +138,7 @@ def growth(given: argparse.Namespace) -> list[str]:
     declared = {**DECLARED, "ceph_cluster_pools": [], "ceph_cluster_options": {**DECLARED["ceph_cluster_options"], "osd": {"osd_memory_target": "900M"}}}
     counts = given.hosts or [1, 3, 10, 30]
     took = {}
-    with Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, PACKAGES, given.keep) as hosts:
+    with Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, installed(given), given.keep) as hosts:
         for count in counts:
             hosts.grow(count)
             say(f"{count} hosts, first run: {hosts.play('cephstack.cloud.site'):.1f} s")
