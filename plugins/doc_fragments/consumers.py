@@ -27,6 +27,13 @@ options:
         type: str
         choices: [cloudstack, kvm, rados, rbd, xen]
         default: rbd
+      hosts:
+        description:
+          - 'The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and
+            V(cloudstack).'
+          - Without it there is only the client with its rights, for hosts that others set up.
+        type: list
+        elements: str
       pools:
         description: The pools that it uses.
         type: list
