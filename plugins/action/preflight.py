@@ -18,7 +18,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _cons
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 
 GROUPS = {
@@ -80,6 +80,7 @@ class ActionModule(ActionBase):
         if packages.get("source") == "repository":
             problems += _apt.problems(packages.get("repository") or {}, "ceph.packages.repository")
         problems += self._cloudstack(servers, hostvars)
+        problems += self._stores(servers, hostvars, groups)
         of_xen, warnings_of_xen = xen.problems(hosts, roles)
         problems += of_xen
         of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in self._of_kvm(name, hostvars)]
@@ -103,6 +104,16 @@ class ActionModule(ActionBase):
         except AnsibleError as error:  # only a run with its server may know all of it
             return [f"{name}: cloudstack_region: {_cause(error)}: whether the names of VLAN bridges are too long was not looked at"]
         return vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": region}, hostvars[name]))
+
+    def _stores(self, servers: t.Sequence[str], hostvars: t.Any, groups: t.Mapping[str, t.Any]) -> list[str]:
+        """What is wrong with the region's stores that name a gateway."""
+        for name in servers[:1]:
+            try:
+                region = self._templar_of(name, hostvars).template(trust_as_template("{{ cloudstack_region | default({}) }}"))
+            except AnsibleError:  # only a run with its server may know all of it, and tells then
+                return []
+            return _gateways.resolve(region, hostvars, groups)[1]
+        return []
 
     def _cloudstack(self, servers: t.Sequence[str], hostvars: t.Any) -> list[str]:
         """Return which secrets CloudStack's servers lack, and what is wrong with their repository. They come late in a run, when the whole of Ceph is there."""
