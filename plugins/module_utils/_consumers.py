@@ -21,6 +21,10 @@ HOSTS_OF = {"kvm": "kvm_hosts", "xen": "xen_hosts", "cloudstack": "kvm_hosts"}
 _POOL = {
     "name": string("The name of the pool.", required=True),
     "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
+    "data_pool": string(
+        "The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.\n"
+        "Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made."
+    ),
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the consumer.", required=True),
@@ -52,7 +56,7 @@ def hosts_of(consumer: t.Mapping[str, t.Any]) -> list[str]:
 
 def complete(consumer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A declared consumer with the defaults of what is left out."""
-    pools = [{"name": name, "access": access} for name, access in _access(consumer)]
+    pools = [{**pool, "access": access} for pool, (_name, access) in zip(consumer.get("pools") or (), _access(consumer))]
     return {**consumer, "client": client_of(consumer), "kind": kind_of(consumer), "hosts": hosts_of(consumer), "pools": pools}
 
 
@@ -76,18 +80,24 @@ def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     return [(pool["name"], pool.get("access") or "rw") for pool in consumer.get("pools") or []]
 
 
+def granted(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """(pool, rw or ro) of each pool that it has rights on: those that it uses, each followed by that of its data."""
+    found = ((name, pool.get("access") or "rw") for pool in consumer.get("pools") or [] for name in (pool["name"], pool.get("data_pool")) if name)
+    return list(dict.fromkeys(found))
+
+
 def _application(consumer: t.Mapping[str, t.Any]) -> str:
     return KINDS[kind_of(consumer)]
 
 
 def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The least caps with which a consumer can do its work."""
-    pools = _access(consumer)
+    pools = granted(consumer)
     if _application(consumer) == "rados":
         return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
     caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
-    writes = ", ".join(f"profile rbd pool={name}" for name, access in pools if access == "rw")
+    writes = ", ".join(f"profile rbd pool={name}" for name, access in _access(consumer) if access == "rw")
     return {**caps, "mgr": writes} if writes else caps
 
 
@@ -106,9 +116,15 @@ def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.
     if not item.get("pools"):
         yield "pools is empty: name what it uses"
     given: dict[str, str] = {}
-    for pool, access in (pair for other in declared if client_of(other) == client for pair in _access(other)):
+    for pool, access in (pair for other in declared if client_of(other) == client for pair in granted(other)):
         given.setdefault(pool, access)
-    for pool, access in _access(item):
+    data = [(pool["name"], pool["data_pool"]) for pool in item.get("pools") or () if pool.get("data_pool")]
+    if data and _application(item) != "rbd":
+        yield f"data_pool: images have one, and the kind {kind_of(item)} has none: leave it out"
+    for pool, of_data in data:
+        if pool == of_data:
+            yield f"data_pool: {pool} is the pool itself: leave it out"
+    for pool, access in granted(item):
         if given[pool] != access:
             yield f"the pool {pool} is given to {client} as rw and as ro: keep one of them"
     oldest = item.get("oldest_client")
@@ -181,8 +197,8 @@ def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
     """The application with which each pool must be marked for its consumers. Of rados there is none: it is a name of ours."""
     found: dict[str, set[str]] = {}
     for item in declared:
-        for pool in item["pools"] if _application(item) != "rados" else ():
-            found.setdefault(pool["name"], set()).add(_application(item))
+        for pool, _rights in granted(item) if _application(item) != "rados" else ():
+            found.setdefault(pool, set()).add(_application(item))
     return found
 
 
@@ -194,7 +210,7 @@ def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) 
             "kind": kind_of(item),
             "client": client_of(item),
             "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
-            "pools": [{"name": name, "access": access} for name, access in _access(item)],
+            "pools": [{"name": pool["name"], "access": pool["access"], "data_pool": pool.get("data_pool")} for pool in complete(item)["pools"]],
         }
         for item in declared
     ]

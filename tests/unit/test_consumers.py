@@ -113,6 +113,42 @@ def test_hosts_that_use_nothing_are_warned_of_where_a_consumer_names_none():
     assert problems(KVM, {**KVM, "name": "elsewhere", "hosts": []}) == ([], [])
 
 
+EC = {"name": "kvm", "kind": "kvm", "pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "data_pool": "golden"}]}
+
+
+def test_the_pool_of_images_data_has_the_same_rights():
+    assert _consumers.caps_of(EC) == {
+        "mon": "profile rbd",
+        "osd": "profile rbd pool=vms, profile rbd pool=ec, profile rbd-read-only pool=images, profile rbd-read-only pool=golden",
+        "mgr": "profile rbd pool=vms",
+    }
+    assert _consumers.demands([EC]) == {name: {"rbd"} for name in ("vms", "ec", "images", "golden")}
+    (found,) = _consumers.derived([EC], None)
+    assert [(pool["name"], pool["data_pool"]) for pool in found["pools"]] == [("vms", "ec"), ("images", "golden")]
+    assert list(_consumers.problems(EC, [EC])) == []
+    assert _consumers.granted({"name": "x", "pools": [{"name": "a", "data_pool": "c"}, {"name": "b", "data_pool": "c"}]}) == [
+        ("a", "rw"),
+        ("c", "rw"),
+        ("b", "rw"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"pools": [{"name": "vms", "data_pool": "vms"}]}, "data_pool: vms is the pool itself: leave it out"),
+        ({"kind": "rados"}, "data_pool: images have one, and the kind rados has none: leave it out"),
+        (
+            {"pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "data_pool": "ec"}]},
+            "the pool ec is given to client.kvm as rw and as ro",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_pool_of_data_is_told(said, problem):
+    item = {**EC, **said}
+    assert any(text.startswith(problem) for text in _consumers.problems(item, [item]))
+
+
 def test_a_list_of_another_shape_is_told_elsewhere():
     for declared in ("kvm", {"kvm": {}}, [None, "kvm", {"kind": "kvm"}, {"name": "kvm", "hosts": ["kvm1"]}]):
         assert _consumers.stack_problems(declared, {"kvm1": declared}, GROUPS, ROLES) == ([], [])
