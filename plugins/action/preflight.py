@@ -14,11 +14,11 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 
 GROUPS = {
@@ -69,16 +69,22 @@ class ActionModule(ActionBase):
         if mons:
             declared = self._declaration(hostvars[mons[0]])
             problems += cluster.declared_problems(declared, hosts=len(groups.get(roles["osds"], [])) or None, prefix=PREFIX, now=time.time())
+        servers = groups.get(variables.get("cloudstack_management_group", "cloudstack_management"), [])
+        # Those of the first are everybody's: of a host that owns the cluster or the region, where there is one.
+        seen = {name: hostvars[name].get("consumers") for name in [*mons, *servers, *names]}
+        of_consumers, warnings_of_consumers = _consumers.stack_problems(next(iter(seen.values()), None), seen, groups, roles)
+        problems += of_consumers
         gateways = [host for host in hosts if roles["nfs_gateways"] in host.groups]
         problems += exports.declared_problems({host.name: host.variables.get("nfs_gateway_exports") for host in gateways})
         packages = ceph.get("packages") or {}
         if packages.get("source") == "repository":
             problems += _apt.problems(packages.get("repository") or {}, "ceph.packages.repository")
-        problems += self._cloudstack(groups.get(variables.get("cloudstack_management_group", "cloudstack_management"), []), hostvars)
+        problems += self._cloudstack(servers, hostvars)
+        problems += self._stores(servers, hostvars, groups)
         of_xen, warnings_of_xen = xen.problems(hosts, roles)
         problems += of_xen
         of_kvm = [warning for name in groups.get(roles["kvm_hosts"], []) for warning in self._of_kvm(name, hostvars)]
-        result["warnings"] = warnings + warnings_of_xen + of_kvm
+        result["warnings"] = warnings + warnings_of_consumers + warnings_of_xen + of_kvm
         result["changed"] = False
         result["problems"] = problems
         if problems:
@@ -91,13 +97,23 @@ class ActionModule(ActionBase):
         return self._templar.copy_with_new_env(available_variables={**hostvars.raw_get(name), "hostvars": hostvars})
 
     def _of_kvm(self, name: str, hostvars: t.Any) -> list[str]:
-        if not vlan_bridges.is_cloudstack(hostvars[name]):
+        if not vlan_bridges.is_cloudstack(name, hostvars[name]):
             return []
         try:
             region = self._templar_of(name, hostvars).template(trust_as_template("{{ cloudstack_region | default({}) }}"))
         except AnsibleError as error:  # only a run with its server may know all of it
             return [f"{name}: cloudstack_region: {_cause(error)}: whether the names of VLAN bridges are too long was not looked at"]
         return vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": region}, hostvars[name]))
+
+    def _stores(self, servers: t.Sequence[str], hostvars: t.Any, groups: t.Mapping[str, t.Any]) -> list[str]:
+        """What is wrong with the region's stores that name a gateway."""
+        for name in servers[:1]:
+            try:
+                region = self._templar_of(name, hostvars).template(trust_as_template("{{ cloudstack_region | default({}) }}"))
+            except AnsibleError:  # only a run with its server may know all of it, and tells then
+                return []
+            return _gateways.resolve(region, hostvars, groups)[1]
+        return []
 
     def _cloudstack(self, servers: t.Sequence[str], hostvars: t.Any) -> list[str]:
         """Return which secrets CloudStack's servers lack, and what is wrong with their repository. They come late in a run, when the whole of Ceph is there."""

@@ -14,6 +14,9 @@ import json
 import re
 import typing as t
 
+# The gateways of a host for which none are declared, as the role ceph_rgw has them.
+INSTANCES: t.Final = ({"name": "s3", "port": 8080},)
+
 
 def short_name(inventory_hostname: str) -> str:
     """Return a host's part of its gateways' names: the name up to its first dot, a whole address with dashes."""

@@ -40,7 +40,7 @@ OPTIONS: dict[str, t.Any] = {
     "consumer": string("The consumer of kind V(cloudstack) whose pool it is. Pool, cephx client and key come from it. Required for a pool that is present."),
     "pool": string("The pool in Ceph, where the consumer has several."),
     "data_pool": string(
-        "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. The consumer must use it too.\n"
+        "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. By default what the consumer says.\n"
         "Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.\n"
         "Empty, it is taken away."
     ),
@@ -61,12 +61,14 @@ _MAINTENANCE = ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "Er
 
 
 class Source(t.NamedTuple):
-    """Where a pool is in Ceph. monitors: as CloudStack writes them, comma separated and sorted; port: of all of them, 0 for the usual ones."""
+    """Where a pool is in Ceph. monitors: as CloudStack writes them, comma separated and sorted; port: of all of them, 0 for the usual ones.
+    data_pool: of its images, None where nothing is said of it."""
 
     pool: str
     client: str
     monitors: str
     port: int
+    data_pool: t.Optional[str] = None
 
 
 def monitors(mon_host: str) -> tuple[str, int]:
@@ -119,6 +121,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         source = _source(here, item, region, draft)
         if source is None:
             continue
+        item = {**item, "data_pool": source.data_pool}
         zone, name = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
         again = (zone, name) != (item["zone"], item["name"])
         here.refuse(again, f"the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
@@ -167,33 +170,34 @@ def _check_place(here: Place, item: Item, region: Region, draft: Draft) -> None:
 
 def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
     """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
-    who, data_pool, ceph = f"the consumer {item['consumer']}", item.get("data_pool"), draft.declaration.get("ceph") or {}
+    who, ceph = f"the consumer {item['consumer']}", draft.declaration.get("ceph") or {}
     consumer = _named(draft.declaration.get("consumers"), item["consumer"])
     if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
         return None
     if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
-    access = {pool["name"]: pool.get("access") or "rw" for pool in consumer["pools"]}
+    access, of_data = dict(_consumers.granted(consumer)), {pool["name"]: pool.get("data_pool") for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
     data = {one.get("data_pool") for one in draft.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
-    choice = [name for name in access if name not in data]
+    choice = [name for name in of_data if name not in data | {*of_data.values()}]
     pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
     client = _consumers.client_of(consumer)
     if here.refuse(not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"):
         return None
-    if here.refuse(pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"):
+    if here.refuse(pool not in of_data, f"{who} does not use the pool {pool}, only {', '.join(of_data)}: add it to the consumer's pools"):
         return None
     here.refuse(not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}")
     here.refuse(not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}")
-    here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools")
+    data_pool = item["data_pool"] if item.get("data_pool") is not None else of_data.get(pool)
+    here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: name it in the consumer, as data_pool of {pool}")
     pools = None if region.empty else ceph.get("pools")
     for name in filter(None, (pool, data_pool)):
         here.refuse(access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it")
         here.refuse(pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     if region.empty and not ceph.get("mon_host"):
-        return Source(pool, client, "", 0)
+        return Source(pool, client, "", 0, data_pool)
     try:
-        return Source(pool, client, *monitors(ceph.get("mon_host") or ""))
+        return Source(pool, client, *monitors(ceph.get("mon_host") or ""), data_pool)
     except ValueError as error:
         draft.problem(f"{here}: ceph.mon_host: {error}")
         return None
