@@ -205,6 +205,7 @@ OF_MANY = {
     "test_pure.py": "what planners of every kind come to",
     "test_action_groups.py": "meta/runtime.yml",
     "test_secret_results.py": "modules that return secrets",
+    "test_distributions.py": "what roles say for each distribution",
     "test_limit.py": "playbooks that are run on some hosts only",
     "test_addresses.py": "what roles' variables come to",
     "ceph/test_alone.py": "the lock by which only one run is at work on a host",
