@@ -12,10 +12,11 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Says whether a monitor lives on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
-  - Use it with C(no_log), since it returns a key.
+  - It returns a key in clear, so it fails unless the task sets C(no_log), before it reads anything.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   name:
     description: The monitor's name. The host's short name by default.
@@ -76,7 +77,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import has_data, survey
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, string
 
 FIELDS = {"name": string("The monitor's name. The host's short name by default.")}
@@ -84,6 +85,7 @@ FIELDS = {"name": string("The monitor's name. The host's short name by default."
 
 def main() -> None:
     module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
+    require_no_log(module, "the key of client.admin")
     name = module.params["name"] or short_hostname()
     if has_data(name):
         require_binding(module)

@@ -13,9 +13,10 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Logs in, sets the user's password where it still has that of a new server, and returns the user's API keys.
   - Keys are made only where there are none. Those that are there are never replaced.
-  - With O(return_keys) it returns secrets. Then use it with C(no_log) on the task, always.
+  - With O(return_keys) it returns secrets in clear. Then it fails unless the task sets C(no_log), before it asks anything.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full
@@ -136,7 +137,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.keys import Provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import PREFIX, arguments, boolean, filepath, integer, string
 
 FIELDS = {
@@ -168,6 +169,8 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
+    if module.params["return_keys"]:
+        require_no_log(module, "the API keys")
     try:
         with Provider(module.params, module.check_mode) as provider:
             reconcile_alone("cloudstack_keys", module, provider)

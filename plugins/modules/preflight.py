@@ -16,6 +16,7 @@ description:
   - Runs on the controller, connects nowhere and changes nothing.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full
@@ -58,6 +59,10 @@ options:
         description: The group of the Xen hosts.
         type: str
         default: xen_hosts
+      xen_pool_hosts:
+        description: The group of the hosts of XenServer and XCP-ng pools.
+        type: str
+        default: xen_pool_hosts
       nfs_gateways:
         description: The group of the NFS gateways.
         type: str

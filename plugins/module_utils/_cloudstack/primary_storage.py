@@ -76,7 +76,7 @@ def monitors(mon_host: str) -> tuple[str, int]:
     addresses = parse_mon_host(mon_host)
     ports = {port for _host, port in addresses}
     if not ports:
-        raise ValueError("the cluster's monitors are not known: give them as the living cluster has them")
+        raise ValueError("the cluster's monitors are not known: give them as the existing cluster has them")
     if len(ports) > 1:
         raise ValueError(f"CloudStack takes one port for all monitors, and these have several: {', '.join(map(show_address, addresses))}")
     return ",".join(_address(host) for host, _port in addresses), ports.pop()
@@ -315,9 +315,9 @@ def _update(here: Place, item: Item, source: Source, row: Row, region: Region, d
     here.refuse(scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}")
     here.refuse(strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it that one back, or: {again}")
     if lacks and not strangers:
-        draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
+        draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows runs. CloudStack cannot change that")
     if state in _MAINTENANCE:
-        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
+        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to remove it")
         del wanted["enabled"]
     given = wanted.pop("details", {})
     old, new = differing({**dict.fromkeys(given, ""), **details}, given)
