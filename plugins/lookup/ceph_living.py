@@ -4,12 +4,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
-
 DOCUMENTATION = r"""
 name: ceph_living
 short_description: What this run has learned of the living cluster
@@ -51,6 +45,12 @@ _raw:
   type: list
   elements: dict
 """
+
+import typing as t
+
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
 
 
 class LookupModule(LookupBase):

@@ -4,12 +4,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
-
 DOCUMENTATION = r"""
 name: cloudstack_api
 short_description: Where this run has found CloudStack's API
@@ -37,6 +31,12 @@ _raw:
   type: list
   elements: str
 """
+
+import typing as t
+
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
 
 
 class LookupModule(LookupBase):
