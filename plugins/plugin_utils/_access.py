@@ -98,16 +98,19 @@ class Access(Normal):  # type: ignore[misc]
         variables = task_vars or {}
         if self._task.action.rpartition(".")[2] != self.learns:
             return self._run(tmp, variables)
-        told = self._task.no_log
-        # By the task's word the module returns its secrets, and by the connection's -vvv does not show what came over it.
-        self._task.no_log, shown, self._connection._play_context.no_log = True, self._connection._play_context.no_log, True
+        told, context = self._task.no_log, self._connection._play_context
+        shown = context.no_log
         try:
+            if not told:  # why a host cannot be reached is hidden with all else
+                self._low_level_execute_command("true")
+            # By the task's word the module returns its secrets, and by the connection's -vvv does not show what came over it.
+            self._task.no_log = context.no_log = True
             result = self._run(tmp, variables)
         except Exception as error:
             self.learn({"reason": str(error)}, variables)
             raise
         finally:
-            self._task.no_log, self._connection._play_context.no_log = told, shown
+            self._task.no_log, context.no_log = told, shown
         self.learn(result, variables)
         return result if told else {name: value for name, value in result.items() if name not in self.secrets}
 
