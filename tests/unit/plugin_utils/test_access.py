@@ -137,6 +137,7 @@ PLAYS = """
     - {name: learn, made.up.ceph_mon_info: {}, register: learned}
     - {name: learn of the API, made.up.cloudstack_keys: {url: "http://cloud1/client/api", validate_certs: false, return_keys: false}, register: api}
     - ansible.builtin.copy: {dest: "{{ folder }}/learned", content: "{{ [before, learned, api] | to_json }}"}
+      delegate_to: localhost
 - hosts: a:b
   gather_facts: false
   strategy: STRATEGY
@@ -152,6 +153,7 @@ PLAYS = """
         dest: "{{ folder }}/{{ inventory_hostname }}"
         content: "{{ [used, gave, region, probed, other, {'hidden': hidden.key == key}, {'living': lookup('cephstack.cloud.ceph_living', 'mons')},
           {'url': lookup('cephstack.cloud.cloudstack_api', 'cloudstack_management')}] | to_json }}"
+      delegate_to: localhost
 """
 
 
@@ -174,8 +176,12 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
             (collection / "plugins" / "action" / f"{name}.py").write_text(imported)
     (tmp_path / "callback_plugins").mkdir()
     (tmp_path / "callback_plugins" / "told.py").write_text(CALLBACK)
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    (tmp_path / "hosts.yml").write_text(json.dumps({"mons": {"hosts": {"a": local, "b": local}}}))
+    # As if by ssh, which at -vvv shows what came over it.
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    reached = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ssh), "ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"mons": {"hosts": {"a": reached, "b": reached}}}))
     (tmp_path / "play.yml").write_text(PLAYS.replace("STRATEGY", strategy))
     environment = {
         **os.environ,
