@@ -94,8 +94,12 @@ kvm_host_bridges: [{name: cloudbr1, interface: ens1f0np0}]
 cloudstack_region:
   zones:
     - name: "{{ hostvars.cloud1.ansible_host }}"
-      physical_networks: [{name: p1, vlan: 1996-2000, traffic: [{type: guest, kvm_label: cloudbr1}]}]
-      pods: [{clusters: [{hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}]
+      dns1: 192.0.2.1
+      physical_networks:
+        - {name: p1, vlan: 1996-2000, traffic: [{type: guest, kvm_label: cloudbr1}, {type: management}, {type: public}]}
+      pods:
+        - {name: pod1, start: 192.0.2.50, end: 192.0.2.60, gateway: 192.0.2.1, netmask: 255.255.255.0,
+           clusters: [{name: c1, hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}
 """
 CONSUMER = "consumers: [{name: cloud, kind: cloudstack, pools: [{name: vms}]}]"
 CLOUDSTACK = "cloudstack: {database: {password: a}, admin_password: b, management_key: c, database_key: d}"
@@ -124,6 +128,7 @@ def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.P
     (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{{flat}}}}}")
     assert said.startswith("cloud1, cloud2: cloudstack.packages.repository.components is main, but")
     assert minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{source: folder, {flat}}}}}") == []
-    cluster = "ceph: {public_network: 192.0.2.0/24, packages: {source: repository, repository: {suite: reef, components: []}}}"
+    reef = "repository: {url: https://mirror.example.org, key: k, suite: reef, components: []}"
+    cluster = f"ceph: {{public_network: 192.0.2.0/24, packages: {{source: repository, {reef}}}}}"
     (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}}}", cluster)
     assert said.startswith("ceph.packages.repository.components is empty, but ceph.packages.repository.suite reef does not end with a slash")
