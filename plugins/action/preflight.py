@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
             """What templates a host's variables with those of others in reach, which hostvars has not; it ends at none of them but at what is asked for."""
             return self._templar.copy_with_new_env(available_variables={**raw(name), "hostvars": hostvars})
 
-        roles = {role: role for role in GROUPS} | (self._task.args.get("groups") or {})
+        roles = self._task.args.get("groups") or {}
         stack = Stack(
             groups=variables["groups"],
             roles={**roles, "cloudstack_management": variables.get("cloudstack_management_group", "cloudstack_management")},

@@ -56,6 +56,8 @@ def _names(items: t.Optional[t.Iterable[Item]], key: str = "name") -> set[str]:
 
 def of_inventory(stack: Stack) -> Found:
     """Addresses, networks, names; devices and gateways of each host."""
+    if not any(specs.get("ceph", {}).get("required") for specs in stack.specs.values()):
+        return
     ceph = next((host.variables["ceph"] for host in stack.hosts if host.variables.get("ceph")), {})
     found, warnings = _inventory.problems(stack.hosts, ceph, stack.roles, stack.monmap)
     stack.warnings += warnings
@@ -225,7 +227,7 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
             continue
         served = [entry.get("pseudo") or entry["path"] for entry in stack.value(host, "nfs_gateway_exports") or () if entry["state"] != "absent"]
         if host not in stack.members("nfs_gateways"):
-            yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles.get('nfs_gateways', 'nfs_gateways')}, or name one that is"
+            yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles['nfs_gateways']}, or name one that is"
         elif served and not any(f"{parts.path}/".startswith(f"{path.rstrip('/')}/") for path in served):
             yield f"{here}: {host} does not export {parts.path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
     users = stack.first("rgws", "ceph_rgw_users")
@@ -234,7 +236,7 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
         if store["state"] == "absent":
             continue
         if host is not None and host not in stack.members("rgws"):
-            yield f"{here}: url: {host} is no object gateway: put it into the group {stack.roles.get('rgws', 'rgws')}, or name one that is"
+            yield f"{here}: url: {host} is no object gateway: put it into the group {stack.roles['rgws']}, or name one that is"
         if store.get("user") in _gone(users, "uid"):
             yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users"
         elif store.get("user") and users is not None and store["user"] not in _names(users, "uid"):

@@ -117,8 +117,8 @@ def renamed(value: t.Any, path: str, table: t.Mapping[str, str]) -> t.Iterator[t
 class Stack:
     """The stack that an inventory declares.
 
-    groups: the names of the hosts of each group. roles: which group plays which role, by the keys of ROLES. raw: a host's variables, not templated.
-    facts: a host's. playing: the hosts of this run.
+    groups: the names of the hosts of each group. roles: which group plays which role, by the keys of ROLES, where it has another name.
+    raw: a host's variables, not templated. facts: a host's, empty where none were gathered. playing: the hosts of this run.
     """
 
     groups: t.Mapping[str, t.Sequence[str]]
@@ -135,6 +135,7 @@ class Stack:
     _judged: dict[tuple[str, str], tuple[t.Any, t.Any, list[str]]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.roles = {role: role for role in ROLES} | {**self.roles}
         self.specs: dict[str, Spec] = {}  # of each host, those of all its roles
         self._given: dict[str, dict[str, t.Any]] = {}  # of each host, what is right of what it was given
         for role, entries in ROLES.items():
@@ -148,7 +149,7 @@ class Stack:
 
     def members(self, role: str) -> t.Sequence[str]:
         """The names of the hosts that play a role, in the order of the inventory."""
-        return self.groups.get(self.roles.get(role, role)) or ()
+        return self.groups.get(self.roles[role]) or ()
 
     def value(self, name: t.Optional[str], variable: str) -> t.Any:
         """A variable of a host, complete with its defaults. None where nothing is declared, or it is wrong or not known, which was said."""
@@ -175,7 +176,8 @@ class Stack:
             if key in self.raw(name) and not unknown:
                 variables[key] = value
         groups = frozenset(group for group, members in self.groups.items() if name in members)
-        return Host(name, groups, variables, self.facts(name), self.playing is None or name in self.playing)
+        facts = self.facts(name)
+        return Host(name, groups, variables, facts, bool(facts) and (self.playing is None or name in self.playing))
 
     def _values(self, name: str) -> dict[str, t.Any]:
         given, found = self.raw(name), {}
@@ -230,7 +232,8 @@ class Stack:
             try:
                 right = sound(value, spec)
                 checked = ArgumentSpecValidator({variable: {**spec, "required": False}}).validate({variable: right})
-                problems += checked.error_messages
+                # What is missing was said with its place.
+                problems += [text for text in checked.error_messages if not (problems and text.startswith("missing required arguments"))]
                 complete = None if checked.error_messages else checked.validated_parameters.get(variable)
             except _Wrong:
                 pass

@@ -13,12 +13,14 @@ import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.cephstack.cloud.plugins.action import preflight
 
+init_plugin_loader()  # for the lookups of inventories
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SECRETS = yaml.safe_load((ROOT / "tests" / "example_secrets.yml").read_text(encoding="utf-8"))
 MINIMAL = """
@@ -32,8 +34,12 @@ def problems(folder: pathlib.Path) -> list[str]:
 
 
 def said(folder: pathlib.Path) -> dict:
+    return judged(f"{folder}/")
+
+
+def judged(*sources: str) -> dict:
     loader = DataLoader()
-    inventory = InventoryManager(loader, sources=[f"{folder}/"])
+    inventory = InventoryManager(loader, sources=list(sources))
     hostvars = HostVars(inventory, VariableManager(loader, inventory), loader)
     task = SimpleNamespace(args={}, async_val=0, check_mode=False, diff=False)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))
@@ -44,6 +50,24 @@ def said(folder: pathlib.Path) -> dict:
 @pytest.fixture
 def example(tmp_path: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "mine"))
+
+
+# As each is used: more hosts besides those of a scenario, and so on.
+BESIDES = {"inventory_scaled_out", "inventory_named"}
+INVENTORIES = [
+    [ROOT / "inventories" / "lab"],
+    [path for path in (ROOT / "inventories" / name for name in ("lab", "cloudstack", "xen")) if path.exists()],
+    *([path] for path in sorted(ROOT.glob("molecule/*/inventory"))),
+    *([path.with_name("inventory"), path] for name in sorted(BESIDES) for path in sorted(ROOT.glob(f"molecule/*/{name}"))),
+]
+
+
+@pytest.mark.parametrize("sources", INVENTORIES, ids=lambda sources: " and ".join(str(path.relative_to(ROOT)) for path in sources))
+def test_nothing_is_wrong_with_an_inventory_of_ours(sources: list[pathlib.Path]) -> None:
+    """Whose hosts have no facts here: what they would say is no mistake."""
+    told = judged(*map(str, sources))
+    assert told["problems"] == []
+    assert told["unchecked"] == []
 
 
 def minimal(folder: pathlib.Path, cloudstack: str, ceph: str = "ceph: {public_network: 192.0.2.0/24}") -> list[str]:
