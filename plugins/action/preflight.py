@@ -22,6 +22,7 @@ GROUPS = {
     "rgws": string("The group of the object gateways' hosts.", default="rgws"),
     "kvm_hosts": string("The group of the KVM hosts.", default="kvm_hosts"),
     "xen_hosts": string("The group of the Xen hosts.", default="xen_hosts"),
+    "xen_pool_hosts": string("The group of the hosts of XenServer and XCP-ng pools.", default="xen_pool_hosts"),
     "nfs_gateways": string("The group of the NFS gateways.", default="nfs_gateways"),
 }
 FIELDS = {

@@ -58,6 +58,10 @@ options:
         description: The group of the Xen hosts.
         type: str
         default: xen_hosts
+      xen_pool_hosts:
+        description: The group of the hosts of XenServer and XCP-ng pools.
+        type: str
+        default: xen_pool_hosts
       nfs_gateways:
         description: The group of the NFS gateways.
         type: str

@@ -144,7 +144,7 @@ def test_hosts_of_which_nothing_is_known_take_no_part_and_are_no_error():
             question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **living),
             question("__ceph_rgw_all | map(attribute='urls')", "ceph_rgw", hosts, groups, "a", **alone),
             # the endpoints of the zonegroup stay as they are, and those of a gateway that is known are waited for
-            question("[__ceph_rgw_declared.endpoints, __ceph_rgw_playing | map(attribute='urls') | flatten]", "ceph_rgw", hosts, groups, "a", **alone),
+            question("[__ceph_rgw_declared.endpoints, ceph_rgw_gateways | map(attribute='urls') | flatten]", "ceph_rgw", hosts, groups, "a", **alone),
             question("__ceph_rgw_declared.endpoints", "ceph_rgw", hosts, groups, "a", **living),
             # but a host of this run has to have one
             question("__ceph_common_mon_host", "ceph_common", hosts, groups, "a", **{**alone, "ansible_play_hosts": ["a", "b"]}),

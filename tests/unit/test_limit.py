@@ -23,15 +23,12 @@ PLAY = """
 - hosts: rgws
   gather_facts: false
   tasks:
-    - ansible.builtin.include_vars: {file: "ROOT/roles/ceph_rgw/defaults/main.yml"}
-    - ansible.builtin.include_vars: {file: "ROOT/roles/ceph_rgw/vars/main.yml"}
     - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: credentials}
       vars: {__ceph_common_must_live: false}
-    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: addresses}
-      vars: {__ceph_common_named: "{{ groups['rgws'] }}"}
+    - ansible.builtin.include_role: {name: cephstack.cloud.ceph_rgw, tasks_from: gateways, public: true}
     - ansible.builtin.copy:
         dest: "{{ found }}"
-        content: "{{ {'gateways': __ceph_rgw_all, 'site': __ceph_rgw_declared, 'playing': __ceph_rgw_playing,
+        content: "{{ {'gateways': __ceph_rgw_all, 'site': __ceph_rgw_declared, 'playing': ceph_rgw_gateways,
           'monitors': __ceph_common_addresses} | to_json }}"
       run_once: true
 """
