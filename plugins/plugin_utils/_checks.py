@@ -58,7 +58,7 @@ def of_inventory(stack: Stack) -> Found:
     """Addresses, networks, names; devices and gateways of each host."""
     if not any(specs.get("ceph", {}).get("required") for specs in stack.specs.values()):
         return
-    ceph = next((host.variables["ceph"] for host in stack.hosts if host.variables.get("ceph")), {})
+    ceph: Item = next((host.variables["ceph"] for host in stack.hosts if host.variables.get("ceph")), {})
     found, warnings = _inventory.problems(stack.hosts, ceph, stack.roles, stack.monmap)
     stack.warnings += warnings
     yield from (("", text) for text in found)
