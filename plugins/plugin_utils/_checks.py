@@ -58,7 +58,7 @@ def of_inventory(stack: Stack) -> Found:
     """Addresses, networks, names; devices and gateways of each host."""
     if not any(specs.get("ceph", {}).get("required") for specs in stack.specs.values()):
         return
-    ceph: Item = next((host.variables["ceph"] for host in stack.hosts if host.variables.get("ceph")), {})
+    ceph: Item = next(filter(None, (stack.value(name, "ceph") for name in stack.values)), {})
     found, warnings = _inventory.problems(stack.hosts, ceph, stack.roles, stack.monmap)
     stack.warnings += warnings
     yield from (("", text) for text in found)
@@ -132,10 +132,11 @@ def of_bridges(stack: Stack) -> Found:
         if not vlan_bridges.is_cloudstack(stack.values[name]):
             continue
         try:
-            declared = stack.render(name, trust_as_template("{{ cloudstack_region | default({}) }}"))
+            stack.render(name, trust_as_template("{{ cloudstack_region | default({}) }}"))
         except AnsibleError as error:  # only a run with its server may know all of it
             stack.warnings.append(f"{name}: cloudstack_region: {cause(error)}: whether the names of VLAN bridges are too long was not looked at")
             continue
+        declared = stack.first("cloudstack_management", "cloudstack_region")
         stack.warnings += vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": declared}, _variables(stack)[name]))
 
 
@@ -159,7 +160,7 @@ def of_packages(stack: Stack) -> Found:
 def of_servers(stack: Stack) -> Found:
     """CloudStack's servers: the secrets that they lack, and what they cannot use."""
     for name in stack.members("cloudstack_management"):
-        lacking = False
+        whole, declared = True, stack.value(name, "cloudstack")
         for path in SECRETS:
             parent, _dot, key = path.rpartition(".")
             try:
@@ -167,10 +168,10 @@ def of_servers(stack: Stack) -> Found:
             except AnsibleError as error:
                 value, text = "", f": {cause(error)}"
             if not value:
-                lacking = True
+                whole = False
                 yield name, f"{path}{'' if text.startswith(':') else ' '}{text}"
-        declared = stack.value(name, "cloudstack")
-        if declared and not lacking:
+        database = declared and declared.get("database")
+        if whole and database and all((database["password"], declared["management_key"], declared["database_key"])):  # and none of them is wrong
             yield from ((name, f"cloudstack.{text}") for text in management.problems(management.parse({**declared, "address": name})))
 
 
@@ -221,15 +222,16 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
     """Stores on a host of the inventory that is no gateway, or serves something else."""
     of_name = {name.lower(): host for host in variables for name in vlan_bridges.names_of(host, variables[host])}
     for number, store in enumerate(declared.get("image_stores") or ()):
-        parts, here = urlsplit(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
-        host = of_name.get(parts.hostname or "")
-        if parts.scheme != "nfs" or host is None or store["state"] == "absent":
+        url, here = str(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
+        host = of_name.get(_host(url))
+        if not url.startswith("nfs://") or host is None or store["state"] == "absent":
             continue
+        path = urlsplit(url).path
         served = [entry.get("pseudo") or entry["path"] for entry in stack.value(host, "nfs_gateway_exports") or () if entry["state"] != "absent"]
         if host not in stack.members("nfs_gateways"):
             yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles['nfs_gateways']}, or name one that is"
-        elif served and not any(f"{parts.path}/".startswith(f"{path.rstrip('/')}/") for path in served):
-            yield f"{here}: {host} does not export {parts.path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
+        elif served and not any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in served):
+            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
     users = stack.first("rgws", "ceph_rgw_users")
     for number, store in enumerate(declared.get("object_stores") or ()):
         here, host = f"{_REGION}object_stores[{number}] ({store['name']})", of_name.get(_host(store.get("url")))

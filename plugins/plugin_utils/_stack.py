@@ -132,7 +132,7 @@ class Stack:
     warnings: list[str] = dataclasses.field(default_factory=list)
     unchecked: list[str] = dataclasses.field(default_factory=list)
     _found: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    _judged: dict[tuple[str, str], tuple[t.Any, t.Any, list[str]]] = dataclasses.field(default_factory=dict)
+    _judged: dict[tuple[str, str], tuple[t.Any, list[str]]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.roles = {role: role for role in ROLES} | {**self.roles}
@@ -195,9 +195,9 @@ class Stack:
             self.unchecked += [f"{name}: {text}" for text in unknown]
             for old, new in renamed(value, variable, self.table) if self.table else ():
                 self.say(name, f"{old} is called {new} now: rename it")
-            right, found[variable], problems = self._judge(variable, value, spec)
+            found[variable], problems = self._judge(variable, value, spec)
             if found[variable] is not None:
-                mine[variable] = right
+                mine[variable] = _given(found[variable])
             for problem in problems:
                 self.say(name, problem)
         own = [variable for variable in given if variable.startswith("ceph_cluster_") and name in self.members("mons")]
@@ -224,21 +224,27 @@ class Stack:
 
         return each(self.raw(name).get(variable), variable), unknown
 
-    def _judge(self, variable: str, value: t.Any, spec: Spec) -> tuple[t.Any, t.Any, list[str]]:
-        """Return (what is right of it, that with defaults, what is wrong). Hosts share most values, which are judged once."""
+    def _judge(self, variable: str, value: t.Any, spec: Spec) -> tuple[t.Any, list[str]]:
+        """Return (what is right of it, with defaults; what is wrong). Hosts share most values, which are judged once."""
         key = variable, json.dumps(value, sort_keys=True, default=str)
         if key not in self._judged:
-            right, complete, problems = None, None, shape_of(value, spec, variable) if value is not None else []
+            complete, problems = None, shape_of(value, spec, variable) if value is not None else []
             try:
-                right = sound(value, spec)
-                checked = ArgumentSpecValidator({variable: {**spec, "required": False}}).validate({variable: right})
+                checked = ArgumentSpecValidator({variable: {**spec, "required": False}}).validate({variable: sound(value, spec)})
                 # What is missing was said with its place.
                 problems += [text for text in checked.error_messages if not (problems and text.startswith("missing required arguments"))]
                 complete = None if checked.error_messages else checked.validated_parameters.get(variable)
             except _Wrong:
                 pass
-            self._judged[key] = right, complete, problems
+            self._judged[key] = complete, problems
         return self._judged[key]
+
+
+def _given(value: t.Any) -> t.Any:
+    """A complete value without options that nobody gave."""
+    if isinstance(value, dict):
+        return {key: _given(one) for key, one in value.items() if one is not None}
+    return [_given(one) for one in value] if isinstance(value, list) else value
 
 
 def cause(error: BaseException) -> BaseException:
