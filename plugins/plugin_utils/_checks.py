@@ -157,21 +157,25 @@ def of_packages(stack: Stack) -> Found:
             yield from ((name, text) for text in _apt.problems(packages.get("repository") or {}, "cloudstack.packages.repository"))
 
 
+def of_secrets(stack: Stack) -> Found:
+    """The secrets that nobody has given. They are needed late in a run, when the whole of Ceph is there."""
+    for role, paths in SECRETS.items():
+        for name in stack.members(role):
+            for path in paths:
+                parent, _dot, key = path.rpartition(".")
+                try:
+                    if not stack.render(name, trust_as_template(f"{{{{ {path} if '{key}' in {parent} else '' }}}}")):
+                        yield name, f"{path} is not set: keep it in a vault"
+                except AnsibleError as error:
+                    yield name, f"{path}: {cause(error)}"
+
+
 def of_servers(stack: Stack) -> Found:
-    """CloudStack's servers: the secrets that they lack, and what they cannot use."""
+    """What CloudStack's servers cannot use."""
     for name in stack.members("cloudstack_management"):
-        whole, declared = True, stack.value(name, "cloudstack")
-        for path in SECRETS:
-            parent, _dot, key = path.rpartition(".")
-            try:
-                value, text = stack.render(name, trust_as_template(f"{{{{ {path} if '{key}' in {parent} else '' }}}}")), "is not set: keep it in a vault"
-            except AnsibleError as error:
-                value, text = "", f": {cause(error)}"
-            if not value:
-                whole = False
-                yield name, f"{path}{'' if text.startswith(':') else ' '}{text}"
-        database = declared and declared.get("database")
-        if whole and database and all((database["password"], declared["management_key"], declared["database_key"])):  # and none of them is wrong
+        declared = stack.value(name, "cloudstack") or {}
+        database = declared.get("database") or {}
+        if all((database.get("password"), *(declared.get(key) for key in ("management_key", "database_key")))):  # else of_secrets tells
             yield from ((name, f"cloudstack.{text}") for text in management.problems(management.parse({**declared, "address": name})))
 
 
@@ -284,6 +288,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_object_storage,
     of_exports,
     of_packages,
+    of_secrets,
     of_servers,
     of_bridges,
     of_xen,

@@ -40,8 +40,12 @@ ROLES = {
     "xen_pool_hosts": ("xen_pool",),
 }
 # Required, and that they are missing is said better than by the specification.
-SECRETS = ("cloudstack.database.password", "cloudstack.admin_password", "cloudstack.management_key", "cloudstack.database_key")
-_SAID_ELSEWHERE = {*SECRETS, "cloudstack", "cloudstack.database", "ceph.public_network", "nfs_gateway_exports"}
+SECRETS = {
+    "cloudstack_management": ("cloudstack.database.password", "cloudstack.admin_password", "cloudstack.management_key", "cloudstack.database_key"),
+    "xen_pool_hosts": ("xen_pool.password",),
+}
+_SECRET = {path for paths in SECRETS.values() for path in paths}
+_SAID_ELSEWHERE = {*_SECRET, "cloudstack", "cloudstack.database", "xen_pool", "ceph.public_network", "nfs_gateway_exports"}
 # What had another name, as variable or variable.option.option, with [] after a list; and its name of today.
 RENAMED: dict[str, str] = {}
 
@@ -218,7 +222,7 @@ class Stack:
                     return {key: each(one, f"{path}.{key}") for key, one in value.items()}
                 if isinstance(value, list):
                     return [each(one, f"{path}[{number}]") for number, one in enumerate(value)]
-                if path not in SECRETS:
+                if path not in _SECRET:
                     unknown.append(f"{path}: {cause(error)}")
                 return UNKNOWN
 

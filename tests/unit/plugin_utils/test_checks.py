@@ -43,6 +43,7 @@ k1: kvm_host_bridges: the bridge br0 is declared twice
 k2: kvm_host_bridges[0] (cloudbr0): unknown option 'interfaze'
 x1: xen_host.rbd_backend: 'floppy' is not one of
 x1: xen_host.guests[0] (web): disks[0] (xvda): client.xen has no rights on the pool other
+p1: xen_pool.password: 'vault_of_a_pool' is undefined
 p1: xen_pool.repositories[0] (sr1): a repository of type lvm needs image
 c1: cloudstack.packages.repository.components is main, but
 c1: cloudstack.admin_password is not set
