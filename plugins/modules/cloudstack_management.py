@@ -108,9 +108,8 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Declared, Login, Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.management import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, record, string
 
 DATABASE = {
@@ -143,19 +142,7 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
-    params = module.params
-    database = params["database"]
-    server = None if database["host"] == "localhost" else database["host"]
-    declared = Declared(
-        address=params["address"],
-        database=Login(server, database["port"], database["user"], Secret(database["password"])),
-        admin=Login(None if database["local"] else server, database["port"], database["admin_user"], Secret(database["admin_password"])),
-        management_key=Secret(params["management_key"]),
-        database_key=Secret(params["database_key"]),
-        simulator=params["simulator"],
-        timeout=params["timeout"],
-    )
-    reconcile_alone("cloudstack_management", module, Provider(declared))
+    reconcile_alone("cloudstack_management", module, Provider(parse(module.params)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Reads the inventory and the variables of all hosts of the stack, also of those outside C(--limit), and reports every
     mistake at once, each with the variable, the host and the mend.
+  - Every variable is judged by the specification of the roles that run on its host, and every part of the stack (the cluster, the object storage,
+    NFS gateways, hypervisors and their bridges, CloudStack's servers and region, pools of XenServer, the proofs) by what it would say of it later.
+  - What a template cannot tell yet, such as a fact of a host that was not reached, is no mistake. It is listed as unchecked.
   - Runs on the controller, connects nowhere and changes nothing.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -82,6 +85,11 @@ EXAMPLES = r"""
 RETURN = r"""
 problems:
   description: What is wrong, one sentence each.
+  type: list
+  elements: str
+  returned: always
+unchecked:
+  description: What is not known before the hosts are reached, and was not looked at, with the reason.
   type: list
   elements: str
   returned: always

@@ -40,6 +40,16 @@ _CODENAMES = ("jewel", "kraken", "luminous", "mimic", "nautilus", "octopus", "pa
 RELEASES = {name: number for number, name in enumerate(_CODENAMES, 10)}
 
 
+class Unknown:
+    """In the place of a value that is not known yet, of which nothing can be wrong."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNKNOWN: t.Any = Unknown()
+
+
 def size(value: t.Any) -> int:
     """Bytes of "4G", "4GiB", "512K" or 4294967296."""
     whole = None if isinstance(value, bool) else _whole(value)
@@ -181,6 +191,8 @@ def shape_of(value: t.Any, spec: Item, name: str) -> list[str]:
     """What an argument spec would say of one option's raw value: unknown names, missing names, wrong containers; and words that YAML reads as truth values."""
     kind, choices = spec["type"], spec.get("choices") or ()
     wrong = ""
+    if value is UNKNOWN:
+        return []
     if kind == "list" and isinstance(value, (list, tuple)):
         items = enumerate(value if "options" in spec else ())
         return [problem for number, item in items for problem in shape_of(item, {**spec, "type": "dict"}, f"{name}[{number}]")]
@@ -197,11 +209,11 @@ def shape_of(value: t.Any, spec: Item, name: str) -> list[str]:
         wrong = f"YAML reads this word as {str(value).lower()}, {wanted}: put it in quotes"
     elif choices and not isinstance(value, bool) and str(value) not in choices:
         wrong = f"'{value}' is not one of {', '.join(choices)}"
-    if kind == "float" and not wrong:
+    if kind in ("bool", "float") and not wrong:
         try:
-            float(value)
+            (boolean if kind == "bool" else float)(value)
         except ValueError:
-            wrong = f"'{value}' is not a number"
+            wrong = f"'{value}' is {'neither true nor false' if kind == 'bool' else 'not a number'}"
     return [f"{name}: {wrong}"] if wrong else []
 
 

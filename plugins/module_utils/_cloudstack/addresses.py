@@ -102,8 +102,8 @@ _USUAL = {"http": 80, "https": 443, "ftp": 21, "nfs": 2049}
 def location(url: t.Any) -> str:
     """What two URLs have in common that lead to one place: scheme and host in lower case, no usual port, no slash more than is needed."""
     text = str(url or "").strip()
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         host, port = short(parts.hostname or ""), parts.port
     except ValueError:
         return text

@@ -114,6 +114,22 @@ class Observed:
     answers: bool = False
 
 
+def parse(params: t.Mapping[str, t.Any]) -> Declared:
+    """Read a declaration, as the module's argument spec gives it, or complete enough."""
+    database = params["database"]
+    host = database.get("host") or "localhost"
+    server, port = None if host == "localhost" else host, database["port"]
+    return Declared(
+        address=params["address"],
+        database=Login(server, port, database["user"], Secret(database["password"])),
+        admin=Login(None if database.get("local") else server, port, database["admin_user"], Secret(database.get("admin_password") or "")),
+        management_key=Secret(params["management_key"]),
+        database_key=Secret(params["database_key"]),
+        simulator=params["simulator"],
+        timeout=params.get("timeout") or 900,
+    )
+
+
 def problems(declared: Declared) -> list[str]:
     """What can't be done with the declaration as it stands."""
     required = {"database.password": declared.database.password, "management_key": declared.management_key, "database_key": declared.database_key}

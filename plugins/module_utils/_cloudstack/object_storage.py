@@ -114,15 +114,16 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
         check_keys(here, item)
         if here.refuse(not item.get("url"), "url is missing: http://HOST:PORT of a gateway, or of what stands before them"):
             continue
-        parts, shown = urllib.parse.urlsplit(item["url"]), without_user(item["url"])
+        shown, longer = without_user(item["url"]), ""
         try:
+            parts = urllib.parse.urlsplit(item["url"])
+            longer = parts.path or parts.query or parts.fragment
             wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.port == 0
         except ValueError:
             wrong = True
-        longer = not wrong and (parts.path or parts.query or parts.fragment)
         twin = urls.setdefault(location(item["url"]), item["name"])
         here.refuse(wrong, f"url: '{shown}' is not of the form http://HOST:PORT")
-        here.refuse(longer, f"url: '{shown}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT")
+        here.refuse(longer and not wrong, f"url: '{shown}' ends with a path or a slash, to which CloudStack would append its own: write http://HOST:PORT")
         here.refuse(twin != item["name"], f"has the url of {twin}: a gateway is registered once")
         here.refuse(item.get("size") is not None and item["size"] < 1, "size: at least 1 (GiB)")
     return found

@@ -168,17 +168,27 @@ def _check_place(here: Place, item: Item, region: Region, draft: Draft) -> None:
         draft.problem(f"{here}: the cluster {item['cluster']} has no host, through which CloudStack registers a pool: declare one, or scope: zone")
 
 
-def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
-    """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
-    who, ceph = f"the consumer {item['consumer']}", draft.declaration.get("ceph") or {}
-    consumer = _named(draft.declaration.get("consumers"), item["consumer"])
+def consumer_problems(declaration: Item, where: str) -> list[str]:
+    """What is wrong with the consumers that the declared pools name, all being declared."""
+    found: list[str] = []
+    for here, item in present(declaration.get("primary_storage") or (), where, []):
+        here = Place(here, found.append)
+        if item.get("consumer"):  # said by problems
+            _choose(here, item, declaration)
+    return found
+
+
+def _choose(here: Place, item: Item, declaration: Item) -> t.Optional[tuple[Item, str, t.Optional[str]]]:
+    """Return the consumer, which of its pools this is, and the pool of its data, as far as the declaration tells. None where it doesn't; then that is a problem."""
+    who = f"the consumer {item['consumer']}"
+    consumer = _named(declaration.get("consumers"), item["consumer"])
     if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
         return None
     if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
     access, of_data = dict(_consumers.granted(consumer)), {pool["name"]: pool.get("data_pool") for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
-    data = {one.get("data_pool") for one in draft.declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
+    data = {one.get("data_pool") for one in declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
     choice = [name for name in of_data if name not in data | {*of_data.values()}]
     pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
     client = _consumers.client_of(consumer)
@@ -190,9 +200,19 @@ def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional
     here.refuse(not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}")
     data_pool = item["data_pool"] if item.get("data_pool") is not None else of_data.get(pool)
     here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: name it in the consumer, as data_pool of {pool}")
-    pools = None if region.empty else ceph.get("pools")
     for name in filter(None, (pool, data_pool)):
         here.refuse(access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it")
+    return consumer, pool, data_pool
+
+
+def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
+    """Where the pool is in Ceph. None where it isn't known; then that is a problem, unless there is no server yet and all is still to be made."""
+    chosen, ceph = _choose(here, item, draft.declaration), draft.declaration.get("ceph") or {}
+    if chosen is None:
+        return None
+    consumer, pool, data_pool = chosen
+    client, pools = _consumers.client_of(consumer), None if region.empty else ceph.get("pools")
+    for name in filter(None, (pool, data_pool)):
         here.refuse(pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     if region.empty and not ceph.get("mon_host"):
         return Source(pool, client, "", 0, data_pool)

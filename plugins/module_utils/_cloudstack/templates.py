@@ -90,7 +90,10 @@ def problems(declared: t.Sequence[Item], where: str) -> list[str]:
     found: list[str] = []
     for here, item in present(declared, where, found, zoned=True):
         url, direct = item.get("url") or "", item["direct_download"] and item["hypervisor"] != "kvm"
-        scheme, host = urlsplit(url)[:2]
+        try:
+            scheme, host = urlsplit(url)[:2]
+        except ValueError:
+            scheme = host = ""
         wrong = url and (scheme not in ("http", "https", "ftp", "nfs", "metalink") or not host)
         here.refuse(not url, "url is missing: say where the file is")
         here.refuse(wrong, f"url: '{url}' is no address that the hosts can download from (http://HOST/FILE)")

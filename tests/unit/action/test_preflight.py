@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
-from ansible.vars.hostvars import HostVars
-from ansible.vars.manager import VariableManager
 
-from ansible_collections.cephstack.cloud.plugins.action import preflight
+from ansible_collections.cephstack.cloud.tests.unit.action.judging import judge, judged
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SECRETS = yaml.safe_load((ROOT / "tests" / "example_secrets.yml").read_text(encoding="utf-8"))
@@ -32,18 +26,28 @@ def problems(folder: pathlib.Path) -> list[str]:
 
 
 def said(folder: pathlib.Path) -> dict:
-    loader = DataLoader()
-    inventory = InventoryManager(loader, sources=[f"{folder}/"])
-    hostvars = HostVars(inventory, VariableManager(loader, inventory), loader)
-    task = SimpleNamespace(args={}, async_val=0, check_mode=False, diff=False)
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))
-    action = preflight.ActionModule(task, connection, None, loader, Templar(loader, variables={}), None)
-    return action.run(None, {"groups": inventory.get_groups_dict(), "hostvars": hostvars})
+    return judged([f"{folder}/"])
 
 
 @pytest.fixture
 def example(tmp_path: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "mine"))
+
+
+# As each is used: more hosts besides those of a scenario, and so on.
+BESIDES = {"inventory_scaled_out", "inventory_named"}
+INVENTORIES = [
+    [ROOT / "inventories" / "lab"],
+    [path for path in (ROOT / "inventories" / name for name in ("lab", "cloudstack", "xen")) if path.exists()],
+    *([path] for path in sorted(ROOT.glob("molecule/*/inventory"))),
+    *([path.with_name("inventory"), path] for name in sorted(BESIDES) for path in sorted(ROOT.glob(f"molecule/*/{name}"))),
+]
+
+
+def test_nothing_is_wrong_with_the_inventories_of_ours() -> None:
+    """Whose hosts have no facts here: what they would say is no mistake."""
+    for sources, told in zip(INVENTORIES, judge([[str(path) for path in sources] for sources in INVENTORIES])):
+        assert (told["problems"], told["unchecked"]) == ([], []), sources
 
 
 def minimal(folder: pathlib.Path, cloudstack: str, ceph: str = "ceph: {public_network: 192.0.2.0/24}") -> list[str]:
@@ -94,8 +98,12 @@ kvm_host_bridges: [{name: cloudbr1, interface: ens1f0np0}]
 cloudstack_region:
   zones:
     - name: "{{ hostvars.cloud1.ansible_host }}"
-      physical_networks: [{name: p1, vlan: 1996-2000, traffic: [{type: guest, kvm_label: cloudbr1}]}]
-      pods: [{clusters: [{hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}]
+      dns1: 192.0.2.1
+      physical_networks:
+        - {name: p1, vlan: 1996-2000, traffic: [{type: guest, kvm_label: cloudbr1}, {type: management}, {type: public}]}
+      pods:
+        - {name: pod1, start: 192.0.2.50, end: 192.0.2.60, gateway: 192.0.2.1, netmask: 255.255.255.0,
+           clusters: [{name: c1, hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}
 """
 CONSUMER = "consumers: [{name: cloud, kind: cloudstack, hosts: [kvm_hosts], pools: [{name: vms}]}]"
 CLOUDSTACK = "cloudstack: {database: {password: a}, admin_password: b, management_key: c, database_key: d}"
@@ -149,6 +157,7 @@ def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.P
     (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{{flat}}}}}")
     assert said.startswith("cloud1, cloud2: cloudstack.packages.repository.components is main, but")
     assert minimal(tmp_path, f"cloudstack: {{{secrets}, packages: {{source: folder, {flat}}}}}") == []
-    cluster = "ceph: {public_network: 192.0.2.0/24, packages: {source: repository, repository: {suite: reef, components: []}}}"
+    reef = "repository: {url: https://mirror.example.org, key: k, suite: reef, components: []}"
+    cluster = f"ceph: {{public_network: 192.0.2.0/24, packages: {{source: repository, {reef}}}}}"
     (said,) = minimal(tmp_path, f"cloudstack: {{{secrets}}}", cluster)
     assert said.startswith("ceph.packages.repository.components is empty, but ceph.packages.repository.suite reef does not end with a slash")

@@ -1,0 +1,309 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a declared stack, part by part: each part's own judgement of a declaration, given what is declared. Connects nowhere.
+
+A part of the stack is one function here, and one line of CHECKS. What may be there without being declared (a pool, a user of the gateways, a zone that
+somebody else has made) is a warning; what cannot be right is a problem.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible.errors import AnsibleError
+from ansible.template import trust_as_template
+
+from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, images, rgw_site, s3_objects
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region, vlan_bridges
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import SECRETS, Stack, cause
+
+Item = t.Mapping[str, t.Any]
+# (host, what is wrong with what is declared of it), "" for the host where the text says whose it is.
+Found = t.Iterator[t.Tuple[str, str]]
+_CLUSTER = "ceph_cluster_"
+_REGION = "cloudstack_region."
+
+
+def _problems(parse: t.Callable[..., t.Any], *arguments: t.Any) -> list[str]:
+    """What a parser of declarations refuses."""
+    try:
+        parse(*arguments)
+    except Invalid as error:
+        return error.problems
+    return []
+
+
+def _gone(items: t.Optional[t.Iterable[Item]], key: str = "name") -> set[str]:
+    return {item[key] for item in items or () if item.get("state") == "absent"}
+
+
+def _names(items: t.Optional[t.Iterable[Item]], key: str = "name") -> set[str]:
+    return {item[key] for item in items or () if item.get("state") != "absent"}
+
+
+def of_inventory(stack: Stack) -> Found:
+    """Addresses, networks, names; devices and gateways of each host."""
+    if not any(specs.get("ceph", {}).get("required") for specs in stack.specs.values()):
+        return
+    ceph: Item = next(filter(None, (stack.value(name, "ceph") for name in stack.values)), {})
+    found, warnings = _inventory.problems(stack.hosts, ceph, stack.roles, stack.monmap)
+    stack.warnings += warnings
+    yield from (("", text) for text in found)
+
+
+def of_cluster(stack: Stack) -> Found:
+    """Everything of the cluster itself, and its images."""
+    first = next(iter(stack.members("mons")), "")
+    variables = {key: value for key, value in stack.values.get(first, {}).items() if value is not None}
+    declared = {key: variables[f"{_CLUSTER}{key}"] for key in cluster.OPTIONS if f"{_CLUSTER}{key}" in variables}
+    declared.update({key: variables[key] for key in ("consumers",) if key in variables})
+    yield from (("", text) for text in cluster.declared_problems(declared, hosts=len(stack.members("osds")) or None, prefix=_CLUSTER, now=time.time()))
+    given = variables.get(f"{_CLUSTER}images") or []
+    yield from ((first, f"{_CLUSTER}images: {text}") for text in _problems(images.parse, given))
+    going = _gone(declared.get("pools"))
+    for number, image in enumerate(given):
+        for key in ("pool", "data_pool"):
+            if image.get("state") != "absent" and image.get(key) in going:
+                text = f"{_CLUSTER}images[{number}] ({image['pool']}/{image['name']}): {key} {image[key]} is to be absent by {_CLUSTER}pools"
+                yield first, f"{text}: keep the pool, or move the image"
+
+
+def of_consumers(stack: Stack) -> Found:
+    """Who uses which consumer. Those of the first are everybody's: of a host that owns the cluster or the region, where there is one."""
+    order = [*stack.members("mons"), *stack.members("cloudstack_management"), *stack.values]
+    seen = {name: stack.value(name, "consumers") for name in order if stack.value(name, "consumers") is not None}
+    found, warnings = _consumers.stack_problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
+    stack.warnings += warnings
+    yield from (("", text) for text in found)
+
+
+def of_object_storage(stack: Stack) -> Found:
+    """The realm, users, buckets and objects, which the first of the gateways' hosts makes."""
+    first = next(iter(stack.members("rgws")), "")
+    kinds = ("site", "users", "buckets", "prune")
+    declared = {kind: stack.value(first, f"ceph_rgw_{kind}") for kind in kinds}
+    for text in _problems(rgw_site.parse, {**declared, "endpoints": ["http://gateway"]}):  # where they are, is told when they are asked
+        yield first, f"ceph_rgw_{'buckets' if text.startswith('bucket ') else 'users'}: {text}"
+    objects = stack.value(first, "ceph_rgw_objects") or []
+    owners = {item["owner"] for item in objects} - _gone(declared["users"], "uid")
+    yield from ((first, f"ceph_rgw_{text}") for text in _problems(s3_objects.parse, objects, owners, True))
+    if declared["users"] is None or declared["buckets"] is None:
+        return
+    users, going = _names(declared["users"], "uid"), _gone(declared["buckets"])
+    yield from ((first, f"ceph_rgw_objects: the bucket {name} is to be absent by ceph_rgw_buckets") for name in sorted(_names(objects, "bucket") & going))
+    for name in sorted({item["owner"] for item in [*declared["buckets"], *objects] if item["owner"]} - users - _gone(declared["users"], "uid")):
+        stack.warnings.append(f"{first}: the user {name}, who owns buckets or objects, is not declared in ceph_rgw_users: it must be there by then")
+
+
+def of_exports(stack: Stack) -> Found:
+    """What NFS gateways export."""
+    declared = {name: stack.value(name, "nfs_gateway_exports") for name in stack.members("nfs_gateways")}
+    wrong = {name for name in declared if declared[name] is None and "nfs_gateway_exports" in stack.raw(name)}
+    yield from (("", text) for text in exports.declared_problems({name: entries for name, entries in declared.items() if name not in wrong}))
+    going = _gone(stack.first("mons", f"{_CLUSTER}filesystems"))
+    for name, entries in declared.items():
+        for number, entry in enumerate(entries or ()):
+            if entry["state"] != "absent" and entry["filesystem"] in going:
+                yield name, f"nfs_gateway_exports[{number}]: the filesystem {entry['filesystem']} is to be absent by {_CLUSTER}filesystems"
+
+
+def of_xen(stack: Stack) -> Found:
+    """Xen hosts, and the images of their guests across them."""
+    found, warnings = xen.problems(stack.hosts, stack.roles)
+    stack.warnings += warnings
+    yield from (("", text) for text in found)
+
+
+def of_xen_pools(stack: Stack) -> Found:
+    """The repositories of a pool of XenServer."""
+    for name in stack.members("xen_pool_hosts"):
+        declared = stack.value(name, "xen_pool") or {}
+        yield from ((name, text) for text in _problems(pool.parse, declared.get("repositories") or [], "xen_pool.repositories"))
+
+
+def of_bridges(stack: Stack) -> Found:
+    """Bridges of KVM hosts, and the names of what CloudStack makes on them."""
+    for name in stack.members("kvm_hosts"):
+        yield from ((name, f"kvm_host_bridges: {text}") for text in _problems(bridge.parse, stack.value(name, "kvm_host_bridges") or []))
+        if not vlan_bridges.is_cloudstack(stack.values[name]):
+            continue
+        try:
+            stack.render(name, trust_as_template("{{ cloudstack_region | default({}) }}"))
+        except AnsibleError as error:  # only a run with its server may know all of it
+            stack.warnings.append(f"{name}: cloudstack_region: {cause(error)}: whether the names of VLAN bridges are too long was not looked at")
+            continue
+        declared = stack.first("cloudstack_management", "cloudstack_region")
+        stack.warnings += vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": declared}, _variables(stack)[name]))
+
+
+def _variables(stack: Stack) -> dict[str, dict[str, t.Any]]:
+    """The variables of all hosts, with their facts."""
+    return {host.name: {"inventory_hostname": host.name, **host.variables, "ansible_facts": dict(host.facts)} for host in stack.hosts}
+
+
+def of_packages(stack: Stack) -> Found:
+    """The repositories that packages come from."""
+    for host in stack.hosts:
+        packages = (host.variables.get("ceph") or {}).get("packages") or {}
+        if packages.get("source") == "repository":
+            yield from (("", text) for text in _apt.problems(packages.get("repository") or {}, "ceph.packages.repository"))
+    for name in stack.members("cloudstack_management"):
+        packages = (stack.value(name, "cloudstack") or {}).get("packages") or {}
+        if packages.get("source") != "folder":
+            yield from ((name, text) for text in _apt.problems(packages.get("repository") or {}, "cloudstack.packages.repository"))
+
+
+def of_secrets(stack: Stack) -> Found:
+    """The secrets that nobody has given. They are needed late in a run, when the whole of Ceph is there."""
+    for role, paths in SECRETS.items():
+        for name in stack.members(role):
+            for path in paths:
+                parent, _dot, key = path.rpartition(".")
+                try:
+                    if not stack.render(name, trust_as_template(f"{{{{ {path} if '{key}' in {parent} else '' }}}}")):
+                        yield name, f"{path} is not set: keep it in a vault"
+                except AnsibleError as error:
+                    yield name, f"{path}: {cause(error)}"
+
+
+def of_servers(stack: Stack) -> Found:
+    """What CloudStack's servers cannot use."""
+    for name in stack.members("cloudstack_management"):
+        declared = stack.value(name, "cloudstack") or {}
+        database = declared.get("database") or {}
+        if all((database.get("password"), *(declared.get(key) for key in ("management_key", "database_key")))):  # else of_secrets tells
+            yield from ((name, f"cloudstack.{text}") for text in management.problems(management.parse({**declared, "address": name})))
+
+
+def of_region(stack: Stack) -> Found:
+    """CloudStack's region, and what it needs of other parts of the stack."""
+    first = next(iter(stack.members("cloudstack_management")), "")
+    given = stack.value(first, "cloudstack_region")
+    if not given:
+        return
+    variables = _variables(stack)
+    given, found = _gateways.resolve(given, variables, stack.groups)
+    declared = {**given, "zones": cloudstack_hosts(given.get("zones") or [], variables), "consumers": stack.value(first, "consumers")}
+    found += region.declared_problems(declared, _REGION)
+    if declared["consumers"] is not None:
+        found += [text for text in primary_storage.consumer_problems(declared, f"{_REGION}primary_storage") if text not in found]
+    yield from ((first, text) for text in found)
+    yield from ((first, text) for text in _labels(stack, declared["zones"], variables))
+    yield from ((first, text) for text in _stores(stack, declared, variables))
+    zones = _names(declared["zones"])
+    for option in ("primary_storage", "image_stores", "staging_stores", "networks", "templates"):
+        for number, item in enumerate(declared.get(option) or ()):
+            if zones and item.get("zone") and item["zone"] not in zones and item["state"] != "absent":
+                stack.warnings.append(f"{first}: {_REGION}{option}[{number}]: the zone {item['zone']} is not declared: it must be there by then")
+
+
+def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Item]) -> t.Iterator[str]:
+    """Traffic labels whose bridge a zone's KVM hosts neither have nor are to get."""
+    for z, zone in enumerate(zones):
+        carried = [(p, traffic) for p, network in enumerate(zone.get("physical_networks") or ()) for traffic in network.get("traffic") or ()]
+        labels = {(p, traffic["kvm_label"]) for p, traffic in carried if traffic.get("kvm_label")}
+        hosts = [item for pod_ in zone.get("pods") or () for one in pod_.get("clusters") or () if one["hypervisor"] == "kvm" for item in one.get("hosts") or ()]
+        known = {str(host.get("address")).lower() for host in hosts} | {str(name).lower() for host in hosts for name in host.get("known_as") or ()}
+        for name in stack.members("kvm_hosts"):
+            bridges, facts = stack.value(name, "kvm_host_bridges"), variables[name]["ansible_facts"]
+            if bridges is None or not known & {one.lower() for one in vlan_bridges.names_of(name, variables[name])}:
+                continue
+            made = {item["name"] for item in bridges or [{"name": vlan_bridges.UNLABELLED}]}
+            for p, label in sorted(labels):
+                where = f"{_REGION}zones[{z}] ({zone['name']}).physical_networks[{p}].traffic: the bridge {label}"
+                if label in made or label in facts.get("interfaces", ()):
+                    continue
+                if facts.get("interfaces"):
+                    yield f"{where} is not on {name}, and is not in its kvm_host_bridges ({', '.join(sorted(made))}): declare it there, or mend kvm_label"
+                else:
+                    stack.warnings.append(f"{where} is not in kvm_host_bridges of {name}: it must be there by then")
+
+
+def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.Iterator[str]:
+    """Stores on a host of the inventory that is no gateway, or serves something else."""
+    of_name = {name.lower(): host for host in variables for name in vlan_bridges.names_of(host, variables[host])}
+    for number, store in enumerate(declared.get("image_stores") or ()):
+        url, here = str(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
+        host = of_name.get(_host(url))
+        if not url.startswith("nfs://") or host is None or store["state"] == "absent":
+            continue
+        path = urlsplit(url).path
+        served = [entry.get("pseudo") or entry["path"] for entry in stack.value(host, "nfs_gateway_exports") or () if entry["state"] != "absent"]
+        if host not in stack.members("nfs_gateways"):
+            yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles['nfs_gateways']}, or name one that is"
+        elif served and not any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in served):
+            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
+    users = stack.first("rgws", "ceph_rgw_users")
+    for number, store in enumerate(declared.get("object_stores") or ()):
+        here, host = f"{_REGION}object_stores[{number}] ({store['name']})", of_name.get(_host(store.get("url")))
+        if store["state"] == "absent":
+            continue
+        if host is not None and host not in stack.members("rgws"):
+            yield f"{here}: url: {host} is no object gateway: put it into the group {stack.roles['rgws']}, or name one that is"
+        if store.get("user") in _gone(users, "uid"):
+            yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users"
+        elif store.get("user") and users is not None and store["user"] not in _names(users, "uid"):
+            yield f"{here}: user: {store['user']} is not declared: declare it in ceph_rgw_users, or take another"
+
+
+def _host(url: t.Any) -> str:
+    try:
+        return urlsplit(str(url or "")).hostname or ""
+    except ValueError:  # said of the url itself
+        return ""
+
+
+def of_proofs(stack: Stack) -> Found:
+    """What the proofs name."""
+    users, first = stack.first("rgws", "ceph_rgw_users"), next(iter(stack.members("rgws")), "")
+    wanted = (stack.value(first, "verify_objects") or {}).get("users") or []
+    if users is not None:
+        for uid in sorted({*wanted} - _names(users, "uid")):
+            yield first, f"verify_objects.users: {uid} is not declared: declare it in ceph_rgw_users, or leave it out"
+    declared = stack.first("mons", f"{_CLUSTER}images")
+    images_ = {f"{image['pool']}/{image['name']}" for image in declared or () if image["state"] != "absent"}
+    for name in [*stack.members("kvm_hosts"), *stack.members("xen_hosts")]:
+        guest = stack.value(name, "verify_guest") or {}
+        golden = guest.get("golden")
+        if declared is not None and golden and guest.get("boot") and f"{golden['pool']}/{golden['image']}" not in images_:
+            image = f"{golden['pool']}/{golden['image']}"
+            yield name, f"verify_guest.golden: the image {image} is not declared: declare it in {_CLUSTER}images, or take golden out"
+    server = next(iter(stack.members("cloudstack_management")), "")
+    region_, proof = stack.value(server, "cloudstack_region") or {}, stack.value(server, "verify_cloudstack") or {}
+    named = [(option, guest[key]) for guest in proof.get("guests") or () for key, option in _OF_GUEST.items() if guest.get(key)]
+    named += [("object_stores", name) for name in proof.get("object_stores") or ()]
+    for option, name in dict.fromkeys(named):
+        if region_.get(option) is not None and name not in _names(region_[option]):
+            stack.warnings.append(f"{server}: verify_cloudstack: {name} is not declared in {_REGION}{option}: it must be there by then")
+
+
+_OF_GUEST = {"zone": "zones", "template": "templates", "service_offering": "service_offerings", "network": "networks"}
+
+CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
+    of_inventory,
+    of_cluster,
+    of_consumers,
+    of_object_storage,
+    of_exports,
+    of_packages,
+    of_secrets,
+    of_servers,
+    of_bridges,
+    of_xen,
+    of_xen_pools,
+    of_region,
+    of_proofs,
+)

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of an inventory with mistakes in every part of the stack everything is told at once, before a host is reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).parent
+# How each problem begins that is to be told of mistakes.yml, and nothing else is.
+EXPECTED = """
+ceph.cluster_network: '10.0.0.300/24' is not a network
+m3: ceph_common_address 203.0.113.13 is outside ceph.public_network
+m1: ceph_osd_devices[1].path /dev/disk/by-id/a is already used
+m2: ceph_osd_devices[0]: unknown option 'encripted'
+m3: ceph_osd_memory_share: 'most' is not a number
+m1, m2, m3: ceph_cluster_poolz: there is no such variable
+m1, m2, m3: ceph_cluster_pools[1] (images): unknown option 'aplications'
+ceph_cluster_pools[0] (vms): min_size 3 is greater than size 2
+m1, m2, m3: ceph_cluster_crush.rules[0] (fast): unknown option 'device_clas'
+ceph_cluster_clients[0] (backup): the name of a client begins with 'client.'
+consumers[0] (kvm): the pool vms is given to client.kvm as rw and as ro
+ceph_cluster_options: 'osdd' is no section
+ceph_cluster_flags: 'noot' is no flag
+ceph_cluster_filesystems[0] (cephfs): the pool cephfs.meta is used twice
+m1: ceph_cluster_images: image images/golden: an image cannot be a clone of itself
+m1: two of ceph_rgw_instances have the port 8080
+m2: two of ceph_rgw_instances have the port 8080
+m1, m2: ceph_rgw_site: zone is missing
+m1: ceph_rgw_users: user demo: 'everything' is not a permission
+m1: ceph_rgw_buckets: bucket one is declared twice
+m1: ceph_rgw_objects[0] (one/a): path is missing
+m2: nfs_gateway_exports[0] (/secondary): path 'secondary' is not absolute
+k1: kvm_host_allow_tcg: 'perhaps' is neither true nor false
+k1: kvm_host_bridges: the bridge br0 is declared twice
+k2: kvm_host_bridges[0] (cloudbr0): unknown option 'interfaze'
+x1: xen_host.rbd_backend: 'floppy' is not one of
+x1: xen_host.guests[0] (web): disks[0] (xvda): client.xen has no rights on the pool other
+p1: xen_pool.password: 'vault_of_a_pool' is undefined
+p1: xen_pool.repositories[0] (sr1): a repository of type lvm needs image
+c1: cloudstack.packages.repository.components is main, but
+c1: cloudstack.admin_password is not set
+c1: cloudstack.database_key: 'vault_that_nobody_has_opened' is undefined
+c1, k1, k2: cloudstack.simulator: 'maybe' is neither true nor false
+c1: cloudstack_region: unknown option 'userz'
+c1: cloudstack_region.zones[0] (zone1).physical_networks[0] (net1): vlan: a VLAN is a number from 1 to 4094
+c1: cloudstack_region.zones[0] (zone1).public_ranges[1]: end: 198.51.100.9 is not in the subnet
+c1: cloudstack_region.zones[0] (zone1).public_ranges[0]: 192.0.2.170-192.0.2.199 overlaps 192.0.2.150-192.0.2.179
+c1: cloudstack_region.zones[0] (zone1).physical_networks[0].traffic: the bridge cloudbr9 is not on k2
+c1: cloudstack_region.primary_storage[0] (rbd): there is no consumer cloudstak
+c1: cloudstack_region.image_stores[0] (cephfs): url: m2 does not export /elsewhere
+c1: cloudstack_region.object_stores[0] (rgw): user: nobody is not declared
+c1: cloudstack_region.disk_offerings[0] (big): size is 0
+c1: cloudstack_region.service_offerings[0] (small): cpu_number is given alone
+c1: cloudstack_region.networks[0] (lan): vlan: 'lots' is neither a number from 1 to 4094
+c1: cloudstack_region.templates[0] (debian): url is missing
+m1: verify_objects.users: ghost is not declared
+k2: verify_guest.golden: the image images/nowhere is not declared
+""".strip().splitlines()
+
+
+def test_every_mistake_is_told_in_one_message() -> None:
+    command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", "mistakes.yml", "mistakes_playbook.yml"]
+    begin = time.monotonic()
+    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false"}
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    print(f"{len(EXPECTED)} mistakes in {time.monotonic() - begin:.1f} s")
+    assert done.returncode == 2, done.stdout + done.stderr
+    (failed,) = re.findall(r"FAILED! => (\{.*\})", done.stdout)
+    first, *found = json.loads(failed)["msg"].splitlines()
+    assert first == "the declaration cannot be met, nothing was touched:"
+    for expected in EXPECTED:
+        assert [line for line in found if line.startswith(f"- {expected}")], f"not told: {expected}"
+    assert len(found) == len(EXPECTED) >= 30
+    assert "WOULD BE CHANGED" not in done.stdout
