@@ -179,7 +179,7 @@ def consumer_problems(declaration: Item, where: str) -> list[str]:
 
 
 def _choose(here: Place, item: Item, declaration: Item) -> t.Optional[tuple[Item, str, t.Optional[str]]]:
-    """Return the consumer, which of its pools this is, and the pool of its data, as far as the declaration tells. None where it doesn't; then that is a problem."""
+    """Return the consumer, which of its pools this is, and the pool of its data, as far as is declared. None where it isn't; then that is a problem."""
     who = f"the consumer {item['consumer']}"
     consumer = _named(declaration.get("consumers"), item["consumer"])
     if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
