@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A repository of Debian packages, and what apt would install of it.
+"""Debian packages, and the repository that they come from.
 
 It is tried before it is added: apt reads it in a folder of its own, beside everything that the host has. So a wrong one never stops the host's apt,
 and check mode knows what a repository holds that is not there yet.
@@ -14,12 +14,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import glob
 import hashlib
 import os
 import re
 import tempfile
 import textwrap
+import time
 import typing as t
 import urllib.parse
 
@@ -27,6 +29,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Plan, Unreachable, differing
 
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+# Seconds after which what apt has read is read again before something is installed.
+_OLD = 86400
 # What a file of sources says, as it is shown. The key is shown by its digest.
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
 
@@ -144,9 +148,9 @@ class Observed(t.NamedTuple):
 
 @dataclasses.dataclass
 class Provider:
-    """A repository, None for those that the host has, and packages that somebody will install.
-    splits: which of the packages are there in some releases only. check: whether nobody will install them, so that they are part of the plan where the host's
-    apt does not know them yet. options: more options of apt."""
+    """A repository, None for those that the host has, and packages. splits: which of them are there in some releases only. check: in check mode.
+    install: whether they are installed here. Else somebody else does, but in check mode, where they are part of the plan if the host's apt does not know them
+    yet. options: more options of apt."""
 
     repository: t.Optional[Repository]
     packages: t.Sequence[str] = ()
@@ -154,6 +158,7 @@ class Provider:
     check: bool = False
     etc: str = "/etc/apt"
     options: t.Sequence[str] = ()
+    install: bool = False
 
     def __post_init__(self) -> None:
         self.splits = [split for split in self.splits if split.package in self.packages]
@@ -170,8 +175,11 @@ class Provider:
             listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
         lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
         known = bool(glob.glob(f"{lists}/*_Packages*"))
-        if listed and (known or not self.check):
-            return Observed(texts, listed, known, self._versions())
+        if listed and known and self.install and not self.check and time.time() - os.stat(lists).st_mtime > _OLD and self._missing(self._versions()):
+            self._ask(["apt-get", "update"])  # what the old lists have may be gone from the archive
+        if listed and (known or not (self.check or self.install)):
+            versions = self._versions()
+            return Observed(texts, listed, known, versions, self._simulate(versions) if self.install else "")
         with self._aside(lists) as (aside, source):
             if not listed:
                 # Without the option apt ends well where it could read nothing.
@@ -179,9 +187,7 @@ class Provider:
             if not known:
                 self._ask(["apt-get", "update"], aside)
             versions = self._versions(aside)
-            missing = [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
-            simulate = ["apt-get", "--simulate", "--no-install-recommends", "install", *missing]
-            return Observed(texts, listed, known, versions, self._ask(simulate, aside) if missing and self.check else "")
+            return Observed(texts, listed, known, versions, self._simulate(versions, aside) if self.check or self.install else "")
 
     def plan(self, observed: Observed) -> Plan:
         """Compare the files; have apt read what it has not read."""
@@ -198,11 +204,25 @@ class Provider:
         if not observed.listed or not observed.known:
             what = self.repository.name if self.repository and not observed.listed else "all"
             draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))
+        install = functools.partial(self._install, self._missing(observed.versions))
         for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
             was, will = {"version": before} if before else None, {"version": after} if verb == "Inst" else None
             action = "update" if was and will else "create" if will else "delete"  # another build of the same version is an update, too
-            draft.add(Change("package", name, action, was, will, lambda: None, needs=draft.ids("lists")))
+            draft.add(Change("package", name, action, was, will, install, needs=draft.ids("lists"), batch="apt-get"))
         return draft.plan()
+
+    def _missing(self, versions: t.Mapping[str, Version]) -> list[str]:
+        return [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
+
+    def _simulate(self, versions: t.Mapping[str, Version], options: t.Sequence[str] = ()) -> str:
+        """What apt would do, line by line; "" where nothing is missing."""
+        missing = self._missing(versions)
+        return self._ask(["apt-get", "--simulate", "--no-install-recommends", "install", *missing], options) if missing else ""
+
+    def _install(self, missing: t.Sequence[str]) -> None:
+        # Nobody answers questions, and what somebody has changed in a package's files stays.
+        quiet = _options("Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold")
+        self._ask(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends", *quiet, "install", *missing])
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""

@@ -168,6 +168,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, integer, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import parse, run_guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0
 
 DISK = {
     **DISK_OPTIONS,
@@ -199,6 +200,8 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=False, uuid="", seconds=0.0, disks=[], problems=[])
+    if not is_dom0():
+        module.exit_json(changed=False, skipped=True, msg="Xen does not run here: no guest was booted", uuid="", seconds=0.0, disks=[], problems=[])
     require_binding(module, "rados", "python3-rados")
     require_binding(module, "rbd", "python3-rbd")
     try:

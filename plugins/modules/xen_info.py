@@ -67,6 +67,10 @@ command_line:
   description: The options that Xen was booted with.
   type: str
   returned: always
+grub:
+  description: Whether GRUB is there, and so configured by C(/etc/default/grub).
+  type: bool
+  returned: always
 drivers:
   description: For each of C(rbd), C(nbd), C(xen-blkback) and C(xen-blkfront) whether the running kernel has it or can load it.
   type: dict

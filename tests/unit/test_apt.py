@@ -253,6 +253,23 @@ def test_a_new_repository_upgrades_no_osds(host: Host, check: bool) -> None:
 
 
 @needs_apt
+def test_what_is_missing_is_installed_at_once_with_what_it_needs(host: Host) -> None:
+    host.run(None, *OSD)
+    host.install("ceph-base")
+    provider = host.provider(None, *OSD, splits=VOLUME)
+    provider.install = True
+    done: list[t.Sequence[str]] = []
+    provider._install = done.append  # what apt does with dpkg, real hosts show
+    outcome = provider.plan(provider.observe())
+    assert {change.id for change in outcome.changes} == {"package/ceph-osd", "package/lvm2"}
+    for change in outcome.changes:
+        change.apply()
+    assert done == [["ceph-osd", "lvm2"]] * 2 and {change.batch for change in outcome.changes} == {"apt-get"}
+    host.install("ceph-base", "ceph-osd", "lvm2")
+    assert not provider.plan(provider.observe())
+
+
+@needs_apt
 @pytest.mark.parametrize("check", [True, False])
 def test_a_package_that_no_repository_has_is_told(host: Host, check: bool) -> None:
     said = host.run(None, "ceph-base", "ceph-none", "part", splits=[_apt.Split("part", "ceph-none", 17)], check=check)["msg"]
@@ -272,11 +289,9 @@ def test_the_role_installs_what_apt_says_on_every_distribution(facts: dict[str, 
     tables = pathlib.Path(__file__).resolve().parents[2] / "roles" / "ceph_common" / "vars"
     names = (f"{facts['distribution']}-{facts['distribution_major_version']}", facts["distribution"], facts["os_family"])
     table = yaml.safe_load(next(tables / f"{name.lower()}.yml" for name in names if (tables / f"{name.lower()}.yml").exists()).read_text(encoding="utf-8"))
-    asked = {"packages": ["ceph-osd"], "ready": False, "changes": []}
-    expressions = ("__ceph_common_wanted", "__ceph_common_asks", "__ceph_common_splits", "__ceph_common_apt.packages")
-    given = {"ansible_facts": facts, "ceph": {"public_network": "10.0.0.0/24"}, "group_names": ["osds"], "__ceph_common_asked": asked, **table}
-    wanted, asks, splits, packages = answers([question(one, "ceph_common", {"a": {}}, {"osds": ["a"]}, "a", **given) for one in expressions])
-    assert asks and packages == ["ceph-osd"]
+    expressions = ("__ceph_common_wanted", "__ceph_common_splits")
+    given = {"ansible_facts": facts, "ceph": {"public_network": "10.0.0.0/24"}, "group_names": ["osds"], **table}
+    wanted, splits = answers([question(one, "ceph_common", {"a": {}}, {"osds": ["a"]}, "a", **given) for one in expressions])
     splits = [_apt.Split(**split) for split in splits]
     for version, there in ((PACIFIC, False), ("17.2.7-0ubuntu0.22.04.2", True), (REEF, True)):
         assert ("ceph-volume" in _apt.existing(wanted, splits, {"ceph-osd": _apt.Version("", version)})) is there

@@ -108,8 +108,8 @@ def test_distributions_differ_where_they_do(said):
     assert release == {"debian-12": "bookworm", "debian-13": "trixie", "ubuntu-22.04": "jammy", "ubuntu-24.04": "noble"}
 
 
-# Tasks that install the same everywhere, or on the controller; or what apt made of what is asked for here, or what another role asks for.
-THE_SAME = {"__ceph_common_apt", "__lab_packages", "__cloudstack_management_wanted", "ca-certificates", "python3-boto3"}
+# Tasks that install the same everywhere, or on the controller; or what another role asks for.
+THE_SAME = {"__lab_packages", "__cloudstack_management_wanted", "ca-certificates", "python3-boto3"}
 
 
 def tasks_of(role):
@@ -130,15 +130,20 @@ ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/tasks/main
 def test_all_that_a_role_installs_is_asked_for(role):
     asked = {re.match(r"\w+", expression)[0] for expression in SAID.get(role, [])} | THE_SAME
     for task in tasks_of(role):
-        for installer in ("ansible.builtin.apt", "ansible.builtin.dnf", "ansible.builtin.package"):
-            named = (task.get(installer) or {}).get("name") or []
+        for installer, option in (("ansible.builtin.apt", "name"), ("ansible.builtin.dnf", "name"), ("cephstack.cloud.apt_packages", "packages")):
+            named = (task.get(installer) or {}).get(option) or []
             for text in [named] if isinstance(named, str) else named:
                 assert re.match(r"[\w-]+", text.strip("{} "))[0] in asked, task["name"]
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if WHERE.get(role) == [*FACTS]])
 def test_what_is_of_one_family_is_done_there_only(role):
-    of = {"ansible.builtin.apt": "Debian", "cephstack.cloud.apt_source": "Debian", "ansible.builtin.dnf": "RedHat", "ansible.builtin.yum_repository": "RedHat"}
+    of = {
+        "ansible.builtin.apt": "Debian",
+        "cephstack.cloud.apt_packages": "Debian",
+        "ansible.builtin.dnf": "RedHat",
+        "ansible.builtin.yum_repository": "RedHat",
+    }
     for task in tasks_of(role):
         for module, family in of.items():
             assert module not in task or f"ansible_facts['os_family'] == '{family}'" in str(task.get("when")), task["name"]

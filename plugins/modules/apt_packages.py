@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: apt_source
-short_description: A repository of Debian packages, and what apt would install of it
+module: apt_packages
+short_description: Debian packages, and the repository that they come from
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Adds a repository with its key and the preference of its packages, and has apt read it.
   - It is tried first, in a folder of its own beside everything that the host has. One that apt can't read, or that is signed by another key,
     is refused before anything is changed, as apt would then read no sources at all.
-  - Without O(repository) it only tells what apt would install of the host's own.
+  - Without O(repository) packages come from the host's own.
+  - Packages are installed without those that they only recommend. What is installed already stays at its version.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full
-    details: Where apt has not read the repository yet, the packages that would be installed are among the changes.
+    details: The packages that would be installed are among the changes, also where apt has not read the repository yet.
   diff_mode:
     support: full
   idempotent:
@@ -63,10 +64,14 @@ options:
     elements: str
     default: []
   packages:
-    description: Packages that will be installed. They are asked for.
+    description: Packages to be installed.
     type: list
     elements: str
     default: []
+  install:
+    description: Whether they are installed. Otherwise they are only asked for, for somebody else who does it.
+    type: bool
+    default: true
   splits:
     description:
       - Which of the packages are there in some releases only, because they were a part of another one before.
@@ -95,7 +100,7 @@ options:
 
 EXAMPLES = r"""
 - name: A flat repository
-  cephstack.cloud.apt_source:
+  cephstack.cloud.apt_packages:
     name: ceph
     repository:
       url: https://mirror.example.org/ceph-18.2
@@ -105,6 +110,11 @@ EXAMPLES = r"""
     packages: [ceph-osd, ceph-volume]
     splits:
       - {package: ceph-volume, of: ceph-osd, release: 17}
+
+- name: Packages of the host's own repositories
+  cephstack.cloud.apt_packages:
+    name: tools
+    packages: [ceph-common]
 """
 
 RETURN = r"""
@@ -135,7 +145,7 @@ from ansible.module_utils.urls import open_url
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, record, records, string, strings
 
 
 def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
@@ -178,7 +188,8 @@ FIELDS = {
         REPOSITORY,
     ),
     "prefer": strings("Names and patterns of the packages that are taken out of it rather than out of another.", default=[]),
-    "packages": strings("Packages that will be installed. They are asked for.", default=[]),
+    "packages": strings("Packages to be installed.", default=[]),
+    "install": boolean("Whether they are installed. Otherwise they are only asked for, for somebody else who does it.", default=True),
     "splits": records(
         "Which of the packages are there in some releases only, because they were a part of another one before.\n"
         "What is installed of that one decides, else what apt would install, and not which distribution the host has.",
@@ -195,7 +206,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     parts = [_apt.Split(**split) for split in module.params["splits"]]
-    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode))
+    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode, install=module.params["install"]))
 
 
 if __name__ == "__main__":
