@@ -58,9 +58,8 @@ options:
         default: present
   bcrypt_shim:
     description:
-      - The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot load beside
-        that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and taken away again
-        where neither is so.
+      - The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot load beside that (Ceph before
+        20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and removed again if neither is so.
       - The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled.
     type: str
   crash_reports:
@@ -167,9 +166,9 @@ FIELDS = {
     "connection": CONNECTION,
     "daemons": records("The daemons of this host.", DAEMON, default=[]),
     "bcrypt_shim": string(
-        "The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot "
+        "The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot "
         "load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), "
-        "and taken away again where neither is so.\n"
+        "and removed again if neither is so.\n"
         "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
     ),
     "crash_reports": boolean(

@@ -65,7 +65,7 @@ options:
           - All that name the same device have the same number.
         type: int
       wal:
-        description: A faster device for the OSD's write-ahead log, where it is another one than that of the database.
+        description: A faster device for the OSD's write-ahead log, if it is not that of the database.
         type: path
       wal_size:
         description: As O(devices[].db_size), for the write-ahead log.
@@ -172,7 +172,7 @@ DEVICE = {
         "the OSDs that come later. By default as many as name it now, and none is left.\n"
         "All that name the same device have the same number."
     ),
-    "wal": filepath("A faster device for the OSD's write-ahead log, where it is another one than that of the database."),
+    "wal": filepath("A faster device for the OSD's write-ahead log, if it is not that of the database."),
     "wal_size": string("As O(devices[].db_size), for the write-ahead log."),
     "wal_slots": integer("As O(devices[].db_slots), for the device of the write-ahead log."),
     "encrypted": boolean("Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.", default=False),

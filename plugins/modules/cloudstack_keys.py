@@ -36,7 +36,7 @@ options:
     default: admin
   password:
     description:
-      - The password that the user shall have.
+      - The password that the user is to have.
       - To change it later, change it in CloudStack and then here. A password that is neither this one nor O(initial_password) is an error.
     type: str
     required: true
@@ -53,7 +53,7 @@ options:
       - Without it they are only returned.
     type: path
   validate_certs:
-    description: Whether the server's certificate must be trusted, where the address is C(https).
+    description: Whether the server's certificate must be trusted, if the address is C(https).
     type: bool
     default: true
   ca_path:
@@ -143,7 +143,7 @@ FIELDS = {
     "url": CONNECTION_SPEC["options"]["url"],
     "user": string("The user, a root admin.", default="admin"),
     "password": string(
-        "The password that the user shall have.\n"
+        "The password that the user is to have.\n"
         "To change it later, change it in CloudStack and then here. A password that is neither this one nor O(initial_password) is an error.",
         required=True,
         no_log=True,

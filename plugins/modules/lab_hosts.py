@@ -30,8 +30,8 @@ options:
   state:
     description:
       - With V(up), the declared hosts run. Hosts of the lab that are not declared are left alone.
-      - With V(down), nothing of the lab is left but the cached images.
-      - With V(status), only tells what is there.
+      - With V(down), nothing of the lab is left except the cached images.
+      - With V(status), the module only reports what there is.
     type: str
     choices: [up, down, status]
     default: up
@@ -77,7 +77,7 @@ options:
         choices: [container, vm]
         default: container
       release:
-        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).
+        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).
         type: str
         default: "13"
       packages:
@@ -208,7 +208,7 @@ _HOST = {
     "name": string("The host's name.", required=True),
     "address": string("The host's address in O(network).", required=True),
     "kind": choice("Whether it is a container or a virtual machine.", ["container", "vm"], default="container"),
-    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).", default="13"),
+    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).", default="13"),
     "packages": strings(
         "Packages that are put into the image while it is made. Hosts with the same ones share an image.\n"
         "One that ends in C(.deb) is the whole path of a file on this machine. What it depends on comes from the archive.",
@@ -226,8 +226,8 @@ _HOST = {
 FIELDS = {
     "state": choice(
         "With V(up), the declared hosts run. Hosts of the lab that are not declared are left alone.\n"
-        "With V(down), nothing of the lab is left but the cached images.\n"
-        "With V(status), only tells what is there.",
+        "With V(down), nothing of the lab is left except the cached images.\n"
+        "With V(status), the module only reports what there is.",
         ["up", "down", "status"],
         default="up",
     ),

@@ -33,10 +33,10 @@ options:
     type: str
     required: true
   key:
-    description: Its key. Needed, but in check mode.
+    description: Its key. Required, except in check mode.
     type: str
   wait:
-    description: How many seconds the server may take to serve what it was told to.
+    description: How many seconds the server may take until it serves the exports.
     type: int
     default: 60
   prefix:
@@ -101,9 +101,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 
 FIELDS = {
     "client": string("The full name of the gateway's cephx client, such as V(client.nfs.gateway1).", required=True),
-    "key": string("Its key. Needed, but in check mode.", no_log=True),
+    "key": string("Its key. Required, except in check mode.", no_log=True),
     "exports": EXPORTS,
-    "wait": integer("How many seconds the server may take to serve what it was told to.", default=60),
+    "wait": integer("How many seconds the server may take until it serves the exports.", default=60),
     "prefix": string("What the list of exports is called in errors.", default="exports"),
 }
 

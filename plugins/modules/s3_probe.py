@@ -44,8 +44,8 @@ options:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
-      address itself will do as well.
+    description: The names for which the certificates may be, although the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+      the address itself is accepted, too.
     type: list
     elements: str
     default: []

@@ -40,7 +40,7 @@ options:
     choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
     default: krbd_script
   conf:
-    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.
     type: path
     default: /etc/ceph/ceph.conf
   disks:
@@ -57,7 +57,7 @@ options:
         description: The pool of its image. By default the first that its consumer may write.
         type: str
       image:
-        description: An image that is there. Its second sector is overwritten. Without it, one is made and removed again.
+        description: An existing image. Its second sector is overwritten. Without it, one is made and removed again.
         type: str
       consumer:
         description: Which of O(consumers) it belongs to. By default the only one of kind V(xen).
@@ -171,7 +171,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import 
 DISK = {
     **DISK_OPTIONS,
     "pool": string("The pool of its image. By default the first that its consumer may write."),
-    "image": string("An image that is there. Its second sector is overwritten. Without it, one is made and removed again."),
+    "image": string("An existing image. Its second sector is overwritten. Without it, one is made and removed again."),
     "mode": {**DISK_OPTIONS["mode"], "description": "V(w) to read and write. V(r) to only read, and to be refused a write."},
     "exclusive": {**DISK_OPTIONS["exclusive"], "description": "Whether no other host may write the image meanwhile."},
     "expect": string("A text that the marker in the image must hold before, which the guest then reads."),

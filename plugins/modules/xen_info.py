@@ -19,9 +19,9 @@ extends_documentation_fragment:
 options:
   attach:
     description:
-      - Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a moment, and
-        tapdisk is asked for an RBD image that does not exist.
-      - Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.
+      - Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a moment,
+        and tapdisk is asked for an RBD image that does not exist.
+      - Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.
     type: bool
     default: false
 """
@@ -109,9 +109,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import l
 
 FIELDS = {
     "attach": boolean(
-        "Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a "
+        "Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a "
         "moment, and tapdisk is asked for an RBD image that does not exist.\n"
-        "Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.",
+        "Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.",
         default=False,
     )
 }

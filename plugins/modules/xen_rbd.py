@@ -37,7 +37,7 @@ options:
     choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
     default: krbd_script
   conf:
-    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.
     type: path
     default: /etc/ceph/ceph.conf
   guests:
@@ -87,7 +87,7 @@ options:
             type: bool
             default: true
   prune:
-    description: Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.
+    description: Whether what this module wrote and is no longer declared is removed, and unmapped if no guest uses it.
     type: bool
     default: true
 requirements:
@@ -164,7 +164,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import 
 FIELDS = {
     **OPTIONS,
     "guests": records("The guests and their disks.", GUEST_OPTIONS, default=[]),
-    "prune": boolean("Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.", default=True),
+    "prune": boolean("Whether what this module wrote and is no longer declared is removed, and unmapped if no guest uses it.", default=True),
 }
 
 
