@@ -9,7 +9,7 @@ import uuid
 
 DOCUMENTATION = r"""
 name: ceph_living
-short_description: What the monitors' hosts said of their cluster, in one
+short_description: The answers of the monitors' hosts, combined
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:

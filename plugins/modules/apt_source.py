@@ -12,15 +12,15 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Adds a repository with its key and the preference of its packages, and has apt read it.
-  - It is tried first, in a folder of its own beside everything that the host has. One that apt can't read, or that is signed by another key,
-    is refused before anything is changed, as apt would then read no sources at all.
-  - Without O(repository) it only tells what apt would install of the host's own.
+  - The repository is tried first, in a folder of its own together with all that the host has. If apt cannot read it, or it is signed by another key,
+    it is refused before anything is changed, as apt would then read no sources at all.
+  - Without O(repository) it only reports what apt would install from the host's own repositories.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
 attributes:
   check_mode:
     support: full
-    details: Where apt has not read the repository yet, the packages that would be installed are among the changes.
+    details: If apt has not read the repository yet, the packages that would be installed are among the changes.
   diff_mode:
     support: full
   idempotent:

@@ -13,10 +13,10 @@ description:
   - Makes pools, erasure-code profiles, the CRUSH map, cephx clients, options of the configuration database, flags, managers' modules and filesystems as
     declared.
   - Each of O(consumers) gets its cephx client with the least caps, and its pools are marked with its application.
-  - All maps of the cluster are read once, over one connection; what differs is mended side by side where it is independent. Nothing is asked or sent for
-    an object that is as it should be.
+  - All maps of the cluster are read once, over one connection. What differs is set right, at the same time where it is independent. Nothing is sent for
+    an object that is as declared.
   - What is not declared is left alone, unless O(prune) names its kind.
-  - Bad declarations are refused before anything is touched, all mistakes together.
+  - A declaration that cannot be met is refused before anything is touched, with all its mistakes.
 author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -31,7 +31,7 @@ attributes:
   idempotent:
     support: full
 notes:
-  - In check mode, where no cluster has been made yet (no configuration file, and no O(connection.mon_host)), everything declared is planned as new.
+  - In check mode, if no cluster has been made yet (no configuration file, and no O(connection.mon_host)), everything declared is planned as new.
 options:
   fsid:
     description: The cluster's fsid. If it is given, a cluster with another one is refused.

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Gives each daemon its cephx identity with the least capabilities, its keyring, its data folder and its unit, enabled and running.
-    Returns when each answers and the cluster knows it.
-  - A keyring that is not the cluster's own is mended, and its daemon restarted. Nothing else restarts a running daemon but a changed
+    Returns when each of them answers and the cluster knows it.
+  - A keyring that differs from the cluster is written anew, and its daemon restarted. Nothing else restarts a running daemon, except a changed
     unit, a changed O(daemons[].restart_on), and O(restart_outdated).
 extends_documentation_fragment:
   - cephstack.cloud.attributes

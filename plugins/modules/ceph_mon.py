@@ -11,10 +11,10 @@ short_description: The Ceph monitor of a host
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the host's monitor, starts it, and returns when the quorum has it.
-  - Where a cluster lives, the monitor joins it with the living monmap. Where there is none, it founds one, alone, if it may.
-  - Keys are made once, on the founding host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host
-    and mended where its key is not the cluster's own, or anybody but root may read it. The monitor's own keyring is kept from all but Ceph.
+  - Makes the host's monitor, starts it, and returns when it is in the quorum.
+  - If there is a living cluster, the monitor joins it. If there is none, it bootstraps one, alone, if it may.
+  - Keys are made once, on the first host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host. It is written
+    anew if its key is not the cluster's, or if anybody except root may read it. Only the user C(ceph) may read the monitor's own keyring.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.connection

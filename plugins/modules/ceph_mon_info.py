@@ -11,7 +11,7 @@ short_description: Ask a monitor's host for its cluster
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Says whether a monitor lives on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
+  - Says whether a living monitor is on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
   - Use it with C(no_log), since it returns a key.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

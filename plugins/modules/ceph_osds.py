@@ -11,11 +11,11 @@ short_description: The OSDs of a host, all of them in one call
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes an OSD on each declared device that is empty, starts the OSDs that are there, and returns when all of them are up in the cluster.
+  - Makes an OSD on each declared device that is empty, starts existing OSDs, and returns when all of them are up in the cluster.
   - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
-  - A device that holds anything is refused by its name with what it holds. It is wiped only where O(arm) names it, and never while it is
+  - A device that holds anything is refused, with what it holds. It is wiped only if O(arm) names it, and never while it is
     mounted or in use. All problems are reported together, before anything is touched.
-  - A device that is gone or cannot be read is warned of where its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
+  - A device that is gone or cannot be read is a warning if its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
     that is an error.
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:

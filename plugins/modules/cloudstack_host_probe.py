@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - CloudStack's C(addHost) says «Cannot find the server resources» after five minutes, whatever is wrong on the host. This module says
-    what is wrong before, and all of it at once.
+    beforehand what is wrong, all of it at once.
   - It runs a guest of 512 bytes under KVM, and looks for C(kvm-ok), the bridges and what they hold, the programs that the agent runs, the RBD
     drivers of libvirt and QEMU, a librados that is too new for them, the host's name, the way to the management servers and the time.
 extends_documentation_fragment:

@@ -11,8 +11,8 @@ short_description: First contact with a CloudStack server
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Logs in, sets the user's password where it still has that of a new server, and returns the user's API keys.
-  - Keys are made only where there are none. Those that are there are never replaced.
+  - Logs in, sets the user's password if it is still that of a new server, and returns the user's API keys.
+  - Keys are made only if there are none. Existing ones are never replaced.
   - With O(return_keys) it returns secrets. Then use it with C(no_log) on the task, always.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -20,7 +20,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Where nothing listens at O(url) and no keys are kept in O(path), the server is one that will be there, and all is planned.
+      - If nothing listens at O(url) and no keys are kept in O(path), the server is taken to be yet to come, and everything is planned.
   diff_mode:
     support: full
   idempotent:

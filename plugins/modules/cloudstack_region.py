@@ -11,7 +11,7 @@ short_description: Everything declared of a CloudStack region, in one call
 version_added: 0.1.0
 description:
   - Makes settings, zones with their networks, pods, clusters and hosts, and everything else that is declared of a region, as declared.
-  - What is there is read as whole lists, side by side. What differs is mended in the order that the server accepts, side by side where it is independent.
+  - Existing objects are read as whole lists. What differs is set right in the order that the server accepts, at the same time if it is independent.
     Nothing is asked or sent for an object that is as it should be.
   - What is not declared is left alone.
   - A run that was cut off is finished by the next one. Where the module still works on the host after its playbook was ended, the next run

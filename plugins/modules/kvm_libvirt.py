@@ -15,14 +15,14 @@ description:
   - Gives each guest an admin socket and a log of its Ceph client, in C(/run/ceph-guests) and C(/var/log/ceph-guests), and lets AppArmor allow them.
   - Restarts libvirt where it has not read its files as they are, whether they change now or were changed since it was started, as by a run that was
     cut off. Guests that run are not touched by that.
-  - In a container whose cgroups can't be written libvirt is told to do without them.
+  - In a container whose cgroups cannot be written, libvirt is told to do without them.
   - Lines of others in C(ceph.conf), C(qemu.conf), C(libvirtd.conf) and C(libvirt.conf) are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
 attributes:
   check_mode:
     support: full
-    details: On a host where libvirt is not installed yet it says what would be written.
+    details: If libvirt is not installed yet, it says what would be written.
   diff_mode:
     support: full
   idempotent:

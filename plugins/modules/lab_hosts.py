@@ -13,8 +13,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes real Debian hosts on the machine it runs on, in a network of their own, to try and to test with.
   - Containers are run by systemd-nspawn and start in seconds. Virtual machines are run by QEMU and have a kernel of their own, for
-    LVM, dm-crypt, kernel RBD and KVM. They use KVM where a kernel was seen to boot under it, else emulation.
-  - A host counts as up only when ssh and systemd answer. A host that has ended is started again with all it had.
+    LVM, dm-crypt, kernel RBD and KVM. They use KVM if a kernel was seen to boot under it, else emulation.
+  - A host counts as up only when ssh and systemd answer. A host that has stopped is started again, with all that it had.
   - Images are made once for a release and its packages, and kept.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

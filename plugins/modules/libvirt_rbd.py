@@ -13,10 +13,10 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Defines secrets of type C(ceph) that hold cephx keys, and storage pools of type C(rbd) that use them, for any number of
     clients and pools in one call.
-  - A secret has the same UUID on every host, made of the cluster's fsid and the client's name, so that guests can move.
+  - A secret has the same UUID on every host, derived from the cluster's fsid and the client's name, so that guests can move.
   - Each of O(consumers) gives a secret for its client, and a storage pool for each pool that it may write. O(secrets) and O(pools) name
     others.
-  - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is mended without touching a
+  - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is set right without touching a
     volume, and without touching guests, which have their own connections.
   - A key that changed is set anew and tried at once on the running pools that use it.
 extends_documentation_fragment:

@@ -12,9 +12,9 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Keeps the keyring, the whole configuration and the unit of NFS-Ganesha on this host.
-  - It returns when the server was asked and serves every export to those who may have it, and no other export.
-  - New exports and changed clients or squashing are loaded without a restart. It restarts for other changes, and where the server
-    does not serve what it was told to.
+  - It returns when the server, asked itself, serves every export to its clients, and no other export.
+  - New exports and changed clients or squashing are loaded without a restart. It restarts for other changes, and if the server
+    does not serve what it is configured to.
   - The client and the folders are made by M(cephstack.cloud.cephfs_exports).
 extends_documentation_fragment:
   - cephstack.cloud.attributes

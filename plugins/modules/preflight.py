@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Reads the inventory and the variables of all hosts of the stack, also of those outside C(--limit), and reports every
-    mistake at once, each with the variable, the host and the mend.
+    mistake at once, each with the variable, the host and what to do.
   - Runs on the controller, connects nowhere and changes nothing.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rbd_images
-short_description: RBD images, snapshots, clones and golden images, any number in one call
+short_description: RBD images, snapshots, clones and golden images, all in one call
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the declared images so, over one librbd connection, side by side where they don't depend on each other. Images that are not declared are left alone.
-  - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file that lies on the host where the module runs.
+  - Makes images as declared, over one librbd connection, at the same time if they don't depend on each other. Images that are not declared are left alone.
+  - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file on the host where the module runs.
   - Parents, their snapshots and their clones may be declared in the same call.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

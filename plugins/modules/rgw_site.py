@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rgw_site
-short_description: Object storage of Ceph - realm, zonegroup and zone, users and buckets
+short_description: Ceph's object storage - realm, zonegroup and zone, users and buckets
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the declared realm, users and buckets so. What is not declared is left alone, unless O(prune) names its kind.
-  - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of this collection's
-    (O(admin_user)) that is made once with C(radosgw-admin). Run this module where C(radosgw-admin) is installed.
+  - Makes realm, users and buckets as declared. What is not declared is left alone, unless O(prune) names its kind.
+  - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of its own
+    (O(admin_user)) that is made once with C(radosgw-admin). Run this module on a host with C(radosgw-admin).
   - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.rgw_keys_info) hands out generated keys.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

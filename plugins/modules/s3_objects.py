@@ -11,14 +11,14 @@ short_description: Keep files of this host as objects in buckets
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Writes files, such as templates and golden images, to buckets of an object gateway, and only those that differ in size or sum.
+  - Writes files, such as templates and golden images, to buckets of an object gateway, and only those that differ in size or checksum.
   - Each bucket is listed once, however many objects it has.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
 attributes:
   check_mode:
     support: full
-    details: Where there are no gateways yet it says that every object would be created.
+    details: If there are no gateways yet, it says that every object would be created.
   diff_mode:
     support: full
   idempotent:

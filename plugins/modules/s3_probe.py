@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - At every gateway and for every user it makes a bucket, puts an object, gets it, compares it, and removes both. Somebody without a key
     must be refused the object.
-  - It leaves nothing behind, also where it fails midway. What a killed run left is removed by the next one.
+  - It leaves nothing behind, also if it fails midway. What a killed run left behind is removed by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
 attributes:

@@ -17,7 +17,7 @@ description:
     writes its marker to the second one of each that it may write, and powers off. What it read and wrote is then checked by librbd.
   - The marker is where guests of KVM write theirs (M(cephstack.cloud.libvirt_guest_probe)), so that one image can go from one hypervisor to the
     other and back.
-  - Where a disk does not come to be, it fails with what the hotplug script, xenstore and the guest's console said, and not only with a timeout.
+  - If a disk does not connect, it fails with what the hotplug script, xenstore and the guest's console said, and not only with a timeout.
   - The guest, what was mapped for it, and images that were made for it are gone afterwards, whatever happens. A run that was killed is cleaned up
     after by the next one. An image that was named is kept.
 extends_documentation_fragment:

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Says whether a host is Xen's first domain, what it has, and through which backends it can serve RBD images as guests' disks.
-  - Whether a backend works is tried, not read off a version. C(xl) itself reports success for disks that never connect.
+  - Whether a backend works is tried, not concluded from a version. C(xl) itself reports success for disks that never connect.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info

@@ -11,9 +11,9 @@ short_description: Storage repositories of a XenServer or XCP-ng pool on Ceph
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes a pool's storage repositories (SRs) as declared, any number in one call, and plugs every host of the pool to each. Repositories that are not
+  - Makes a pool's storage repositories (SRs) as declared, all in one call, and plugs them on every host of the pool. Repositories that are not
     declared are left alone.
-  - Runs on the controller and speaks XenAPI over HTTPS with Python's own library. Nothing is needed on the pool's hosts for it.
+  - Runs on the controller, and uses XenAPI over HTTPS with Python's own library. Nothing needs to be installed on the pool's hosts.
   - LVM on a mapped RBD image, CephFS, and NFS. What the hosts themselves need for the first two is the work of M(cephstack.cloud.xen_pool_host).
   - An image that holds a repository already is never formatted.
 extends_documentation_fragment:

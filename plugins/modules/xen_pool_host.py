@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Gives a host of a pool what those of O(repositories) that are of type V(lvm) or V(cephfs) need. V(nfs) needs nothing.
   - C(/etc/ceph/ceph.conf), keyrings and secret files that only root can read, entries in C(/etc/ceph/rbdmap) and its service, the images mapped, and RBD in
-    C(types) and C(scan) of LVM's two files C(lvmlocal.conf). What else stands in these files stays.
+    C(types) and C(scan) of LVM's two files C(lvmlocal.conf). Everything else in these files stays.
   - C(ceph-common) must be installed.
   - The controller does the work and only a shell runs on the host, whose Python is too old for Ansible's modules. A play with such hosts must not
     gather facts.

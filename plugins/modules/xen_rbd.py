@@ -16,7 +16,7 @@ description:
   - Refuses what would fail later or silently, which is a backend that the host can't do, an image or a right that is missing, an image that is in
     use elsewhere, a device name that is taken, and names that C(xl) would misread. The state of the disks of guests that run is read from
     xenstore, since C(xl) reports success for disks that never connect.
-  - A guest that runs is not touched. What differs for it counts from its next creation on, and what it uses is not unmapped.
+  - A running guest is not touched. What changes for it takes effect when it is created next, and what it uses is not unmapped.
   - An image of V(krbd_static) or V(tapdisk_aio) gets a line in C(/etc/ceph/rbdmap), one of V(rbd_nbd) an instance of the unit
     C(cephstack-rbd-nbd@.service). Lines of others are left alone.
 extends_documentation_fragment:
@@ -25,7 +25,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: On a host where nothing is installed yet it says that everything would be written, and warns of what it could not ask.
+    details: If nothing is installed yet, it says that everything would be written, and warns of what it could not inspect.
   diff_mode:
     support: full
   idempotent:
