@@ -65,7 +65,7 @@ def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
     port, ports = int(instance["port"]), sorted({one.port for one in found})
     if port not in ports:
         shown = ", ".join(map(str, ports))
-        raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or mend frontends")
+        raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or correct frontends")
     return list(dict.fromkeys(found))
 
 
