@@ -26,8 +26,8 @@ GROUPS = {
     "nfs_gateways": string("The group of the NFS gateways.", default="nfs_gateways"),
 }
 FIELDS = {
-    "groups": record("Which inventory group plays which role, where one has another name than here.", GROUPS, default={}),
-    "monmap": mapping("The addresses of each monitor of the living cluster by its name, where they are known. They count more than the inventory.", default={}),
+    "groups": record("The inventory group of each role, for groups with other names than these.", GROUPS, default={}),
+    "monmap": mapping("The addresses of each monitor of the living cluster by its name, if known. They take precedence over the inventory.", default={}),
 }
 
 

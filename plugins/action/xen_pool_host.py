@@ -18,9 +18,9 @@ FIELDS = {
     "repositories": records("The storage repositories, as M(cephstack.cloud.xen_pool) takes them.", pool.REPOSITORY_OPTIONS, required=True),
     "fsid": string("The fsid of the cluster. A host whose C(ceph.conf) has another one is refused.", required=True),
     "mon_host": string("The monitors, in any form of a C(mon_host) in a C(ceph.conf).", required=True),
-    "keys": mapping("The keys of the clients of the repositories, by client. They go to the host by standard input.", default={}, no_log=True),
+    "keys": mapping("The keys of the clients of the repositories, by client. They reach the host through standard input.", default={}, no_log=True),
     "absent": choice(
-        "What becomes of the mappings and keys of repositories that shall be absent. The pool must have let go of them before they can be removed.",
+        "What to do with the mappings and keys of repositories that are to be absent. They can be removed only once the pool no longer uses them.",
         ["keep", "remove"],
         default="keep",
     ),

@@ -27,7 +27,7 @@ options:
         description: The secret key that belongs to it. It signs the calls and is never sent.
         type: str
       validate_certs:
-        description: Whether the server's certificate must be trusted, where the address is C(https).
+        description: Whether the server's certificate must be trusted, if the address is C(https).
         type: bool
         default: true
       ca_path:

@@ -49,7 +49,7 @@ options:
         choices: [shared, local]
         default: shared
       provisioning:
-        description: How space is given. Ceph gives it as it is used, whatever this says.
+        description: How space is allocated. On Ceph it is always allocated as it is used.
         type: str
         choices: [thin, sparse, fat]
       cache_mode:
@@ -152,7 +152,7 @@ options:
         choices: [shared, local]
         default: shared
       provisioning:
-        description: How space is given. Ceph gives it as it is used, whatever this says.
+        description: How space is allocated. On Ceph it is always allocated as it is used.
         type: str
         choices: [thin, sparse, fat]
       cache_mode:
@@ -195,7 +195,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=network/ZONE/NAME), and the server refuses it while guests are on it.
+        description: Whether it exists. V(absent) needs O(arm=network/ZONE/NAME), and the server refuses it while guests are on it.
         type: str
         choices: [present, absent]
         default: present
@@ -206,10 +206,10 @@ options:
         description: What users read. By default the name. Left out, it is left alone.
         type: str
       physical_network:
-        description: The physical network, where the zone has several.
+        description: The physical network, if the zone has several.
         type: str
       vlan:
-        description: Its VLAN, or V(untagged), where the offering wants one. It is none of those that CloudStack gives to isolated networks.
+        description: Its VLAN, or V(untagged), if the offering needs one. It must not be one that CloudStack gives to isolated networks.
         type: str
       gateway:
         description: The address of the gateway, of a shared or an isolated network.
@@ -249,7 +249,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made of it keep their disks.
+        description: Whether it exists. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made from it keep their disks.
         type: str
         choices: [present, absent]
         default: present
@@ -265,8 +265,8 @@ options:
         description: Its checksum, as V(sha256:) and hexadecimal digits. The sum is that of the file as it is downloaded, so of the compressed one.
         type: str
       verify:
-        description: Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. Where it cannot be
-          read from the host that runs the module, there is a warning, and the hosts compare.
+        description: Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. If the host that
+          runs the module cannot read it, it warns, and the hosts compare.
         type: bool
         default: true
       direct_download:

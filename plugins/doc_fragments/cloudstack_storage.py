@@ -28,8 +28,8 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) puts it into maintenance, which stops guests, and takes it away, and needs O(arm=primary_storage/ZONE/NAME).
-          With a volume on it, nothing is begun. Images stay in Ceph.
+        description: Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs O(arm=primary_storage/ZONE/NAME). It is
+          refused while a volume is on it. Images stay in Ceph.
         type: str
         choices: [present, absent]
         default: present
@@ -53,20 +53,20 @@ options:
         description: The consumer of kind V(cloudstack) whose pool it is. Pool, cephx client and key come from it. Required for a pool that is present.
         type: str
       pool:
-        description: The pool in Ceph, where the consumer has several.
+        description: The pool in Ceph, if the consumer has several.
         type: str
       data_pool:
         description:
           - The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. By default what the consumer says.
           - Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.
-          - Empty, it is taken away.
+          - An empty value removes it.
         type: str
       tags:
-        description: All its tags, by which offerings choose it. Left alone where they are not given.
+        description: All its tags, by which offerings choose it. Left as they are if not given.
         type: list
         elements: str
       access_groups:
-        description: All its storage access groups; hosts of other groups don't use it. Left alone where they are not given. Since CloudStack 4.21.
+        description: All its storage access groups; hosts of other groups don't use it. Left as they are if not given. Since CloudStack 4.21.
         type: list
         elements: str
       details:
@@ -92,7 +92,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=image_store/NAME).
+        description: Whether it exists. V(absent) needs O(arm=image_store/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -113,7 +113,7 @@ options:
         type: dict
         suboptions:
           endpoint:
-            description: The gateway, as HOST or HOST:PORT. Where it is not an address, CloudStack wants the bucket's name as a host of its domain.
+            description: The gateway, as HOST or HOST:PORT. If it is a name, CloudStack uses the bucket's name as a host in that domain.
             type: str
             required: true
           bucket:
@@ -139,7 +139,7 @@ options:
             choices: [v2, v4]
             default: v4
       readonly:
-        description: Whether nothing new is put there. Left alone where it is not given.
+        description: Whether nothing new may be stored there. Left as it is if not given.
         type: bool
   staging_stores:
     description: NFS stores by which templates get from an S3 image store to a zone's hosts. A store is known by zone and URL.
@@ -156,7 +156,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=staging_store/ZONE/URL).
+        description: Whether it exists. V(absent) needs O(arm=staging_store/ZONE/URL).
         type: str
         choices: [present, absent]
         default: present
@@ -173,7 +173,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=object_store/NAME).
+        description: Whether it exists. V(absent) needs O(arm=object_store/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -186,7 +186,7 @@ options:
         description: The gateway, such as V(http://10.0.0.11:8080), with no path and no slash at its end. Required for a store that is present.
         type: str
       user:
-        description: The user of the gateways as whom CloudStack works, instead of its keys.
+        description: The user of the gateways as whom CloudStack works, instead of that user's keys.
         type: str
       access_key:
         description: Its access key.
@@ -195,7 +195,7 @@ options:
         description: Its secret key. CloudStack does not give it back, so it is not compared.
         type: str
       size:
-        description: How much of it CloudStack may give away, in GiB. Left alone where it is not given. Since CloudStack 4.21.
+        description: How much of it CloudStack may give away, in GiB. Left as it is if not given. Since CloudStack 4.21.
         type: int
   buckets:
     description: Buckets that belong to the account whose API keys are used. Their keys are CloudStack's, and are never returned.
@@ -208,7 +208,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(arm=bucket/NAME), and a bucket with nothing in it.
+        description: Whether it exists. V(absent) needs O(arm=bucket/NAME), and an empty bucket.
         type: str
         choices: [present, absent]
         default: present
@@ -219,14 +219,14 @@ options:
         description: How much may be in it, in GiB. Required for a bucket that is present.
         type: int
       versioning:
-        description: Whether old versions of objects are kept. Left alone where it is not given.
+        description: Whether old versions of objects are kept. Left as it is if not given.
         type: bool
       object_locking:
         description: Whether objects can be locked. It is said when the bucket is made, and not later.
         type: bool
         default: false
       policy:
-        description: Who may read it. Left alone where it is not given.
+        description: Who may read it. Left as it is if not given.
         type: str
         choices: [private, public]
 """

@@ -19,7 +19,7 @@ options:
     default: {}
     suboptions:
       conf:
-        description: The Ceph configuration file that names the monitors. Not read where O(connection.mon_host) is given.
+        description: The Ceph configuration file that names the monitors. It is not read if O(connection.mon_host) is given.
         type: path
         default: /etc/ceph/ceph.conf
       mon_host:
@@ -30,7 +30,7 @@ options:
         type: str
         default: client.admin
       keyring:
-        description: A file on this host with the client's key. By default it is looked for where Ceph looks for it.
+        description: A file on this host with the client's key. By default the places where Ceph itself looks.
         type: path
       key:
         description: The client's key itself. It is used in memory only and reaches no file and no command line.

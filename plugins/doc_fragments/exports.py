@@ -16,7 +16,7 @@ options:
     required: true
     suboptions:
       path:
-        description: The folder in the filesystem, such as V(/secondary). It is made if it is not there.
+        description: The folder in the filesystem, such as V(/secondary). It is made if it does not exist.
         type: str
         required: true
       pseudo:

@@ -15,7 +15,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the region that an operator declared, and gives back the highest VLAN of each bridge by the traffic labels of the zones that declare the host.
-  - It is empty where no zone does.
+  - It is empty if no zone does.
 options:
   _input:
     description: The region, as the role C(cloudstack_region) takes it.

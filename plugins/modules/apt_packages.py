@@ -93,7 +93,7 @@ options:
         type: int
         required: true
   prefix:
-    description: What the options are called where the user wrote them, for messages.
+    description: The name of the options in the operator's variables, for messages.
     type: str
     default: repository
 """
@@ -196,7 +196,7 @@ FIELDS = {
         SPLIT,
         default=[],
     ),
-    "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
+    "prefix": string("The name of the options in the operator's variables, for messages.", default="repository"),
 }
 
 

@@ -13,10 +13,10 @@ description:
   - Makes pools, erasure-code profiles, the CRUSH map, cephx clients, options of the configuration database, flags, managers' modules and filesystems as
     declared.
   - Each of O(consumers) gets its cephx client with the least caps, and its pools are marked with its application.
-  - All maps of the cluster are read once, over one connection; what differs is mended side by side where it is independent. Nothing is asked or sent for
-    an object that is as it should be.
+  - All maps of the cluster are read once, over one connection. What differs is set right, at the same time where it is independent. Nothing is sent for
+    an object that is as declared.
   - What is not declared is left alone, unless O(prune) names its kind.
-  - Bad declarations are refused before anything is touched, all mistakes together.
+  - A declaration that cannot be met is refused before anything is touched, with all its mistakes.
 author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -32,10 +32,10 @@ attributes:
   idempotent:
     support: full
 notes:
-  - In check mode, where no cluster has been made yet (no configuration file, and no O(connection.mon_host)), everything declared is planned as new.
+  - In check mode, if no cluster has been made yet (no configuration file, and no O(connection.mon_host)), everything declared is planned as new.
 options:
   fsid:
-    description: The cluster's fsid. Where it is given, another cluster is refused.
+    description: The cluster's fsid. If it is given, a cluster with another one is refused.
     type: str
   pools:
     description: Pools.
@@ -61,18 +61,18 @@ options:
         description: The erasure-code profile of a pool of type V(erasure). It cannot change later.
         type: str
       rule:
-        description: The CRUSH rule. To change it moves all the pool's data.
+        description: The CRUSH rule. Changing it moves all the pool's data.
         type: str
       size:
         description: How many copies are kept. By default the cluster's C(osd_pool_default_size).
         type: int
       min_size:
-        description: How many copies must be there for I/O to go on.
+        description: How many copies must be available for I/O to go on.
         type: int
       pg_num:
         description:
           - How many placement groups the pool has.
-          - Where the autoscaler is on for the pool, this is only what it begins with.
+          - If the autoscaler is on for the pool, this is only the number to begin with.
         type: int
       pg_num_min:
         description: The autoscaler does not go below this.
@@ -125,7 +125,7 @@ options:
             description: Cut larger chunks into pieces of this size.
             type: str
       allow_ec_overwrites:
-        description: Let RBD and CephFS write to a pool of type V(erasure). It cannot be taken back.
+        description: Let RBD and CephFS write to a pool of type V(erasure). This cannot be undone.
         type: bool
       nodelete:
         description: Whether Ceph refuses to delete the pool.
@@ -167,7 +167,7 @@ options:
         description: The type of bucket of which each takes one chunk. By default V(host).
         type: str
       root:
-        description: Where in the CRUSH map to place. By default V(default).
+        description: The bucket of the CRUSH map to place in. By default V(default).
         type: str
       device_class:
         description: Place on OSDs of this class only.
@@ -198,25 +198,25 @@ options:
             type: str
             choices: [host, chassis, rack, row, pdu, pod, room, datacenter, zone, region, root]
           parent:
-            description: The bucket in which it stands.
+            description: The bucket that contains it.
             type: str
           state:
-            description: Whether it is there. Only an empty one can go.
+            description: Whether it exists. Only an empty one can be removed.
             type: str
             choices: [present, absent]
             default: present
       locations:
-        description: Where hosts (or other buckets, or OSDs) that are there already stand.
+        description: Which bucket contains which existing hosts (or other buckets, or OSDs).
         type: list
         elements: dict
         default: []
         suboptions:
           name:
-            description: What stands there.
+            description: What it contains.
             type: str
             required: true
           parent:
-            description: The bucket in which it stands.
+            description: The bucket that contains it.
             type: str
             required: true
       device_classes:
@@ -250,7 +250,7 @@ options:
             choices: [replicated, erasure]
             default: replicated
           root:
-            description: Where to place. By default V(default).
+            description: The bucket to place in. By default V(default).
             type: str
           failure_domain:
             description: The type of bucket of which each takes one copy. By default V(host).
@@ -263,7 +263,7 @@ options:
             description: The profile from which a rule of type V(erasure) takes all that.
             type: str
           state:
-            description: Whether it is there. One that pools use cannot go.
+            description: Whether it exists. One that pools use cannot be removed.
             type: str
             choices: [present, absent]
             default: present
@@ -283,7 +283,7 @@ options:
         choices: [present, absent]
         default: present
       caps:
-        description: All its caps. They are compared by their meaning, so that blanks, quotes and order don't count. Left alone where they are not given.
+        description: All its caps. They are compared by their meaning, so that blanks, quotes and order don't matter. Left as they are if not given.
         type: dict
         suboptions:
           mon:
@@ -354,7 +354,7 @@ options:
         description: How many must stand by for the cluster to be healthy.
         type: int
       allow_standby_replay:
-        description: Whether one that stands by follows the active one's journal.
+        description: Whether a standby server follows the active one's journal, so that it takes over faster.
         type: bool
   require_min_compat_client:
     description: The oldest release of clients that may connect, for example V(mimic).
@@ -381,7 +381,7 @@ options:
         choices: [aes, aes256k]
   prune:
     description:
-      - Kinds of which everything is deleted that is not declared. Each deletion needs O(arm).
+      - Kinds of which everything that is not declared is deleted. Each deletion needs O(arm).
       - What belongs to Ceph itself or to its daemons is never touched, such as C(client.admin), C(.mgr), or a gateway's pools.
     type: list
     elements: str

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Gives each daemon its cephx identity with the least capabilities, its keyring, its data folder and its unit, enabled and running.
-    Returns when each answers and the cluster knows it.
-  - A keyring that is not the cluster's own is mended, and its daemon restarted. Nothing else restarts a running daemon but a changed
+    Returns when each of them answers and the cluster knows it.
+  - A keyring that differs from the cluster is written anew, and its daemon restarted. Nothing else restarts a running daemon, except a changed
     unit, a changed O(daemons[].restart_on), and O(restart_outdated).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -59,9 +59,8 @@ options:
         default: present
   bcrypt_shim:
     description:
-      - The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot load beside
-        that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and taken away again
-        where neither is so.
+      - The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot load beside that (Ceph before
+        20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and removed again if neither is so.
       - The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled.
     type: str
   crash_reports:
@@ -168,9 +167,9 @@ FIELDS = {
     "connection": CONNECTION,
     "daemons": records("The daemons of this host.", DAEMON, default=[]),
     "bcrypt_shim": string(
-        "The text of a C(bcrypt.py) that stands in the place of the distribution's own for the managers. It is given to those whose modules cannot "
+        "The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot "
         "load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), "
-        "and taken away again where neither is so.\n"
+        "and removed again if neither is so.\n"
         "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
     ),
     "crash_reports": boolean(

@@ -25,7 +25,7 @@ options:
     elements: str
     required: true
   required:
-    description: Whether it is an error that one of them is not there. In check mode it never is.
+    description: Whether it is an error that one of them does not exist. In check mode it never is.
     type: bool
     default: true
 """
@@ -66,7 +66,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 FIELDS = {
     "connection": CONNECTION,
     "entities": strings("The clients, by their full names, for example V(client.images).", required=True),
-    "required": boolean("Whether it is an error that one of them is not there. In check mode it never is.", default=True),
+    "required": boolean("Whether it is an error that one of them does not exist. In check mode it never is.", default=True),
 }
 
 

@@ -11,10 +11,10 @@ short_description: The Ceph monitor of a host
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the host's monitor, starts it, and returns when the quorum has it.
-  - Where a cluster lives, the monitor joins it with the living monmap. Where there is none, it founds one, alone, if it may.
-  - Keys are made once, on the founding host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host
-    and mended where its key is not the cluster's own, or anybody but root may read it. The monitor's own keyring is kept from all but Ceph.
+  - Makes the host's monitor, starts it, and returns when it is in the quorum.
+  - If there is a living cluster, the monitor joins it. If there is none, it bootstraps one, alone, if it may.
+  - Keys are made once, on the first host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host. It is written
+    anew if its key is not the cluster's, or if anybody except root may read it. Only the user C(ceph) may read the monitor's own keyring.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
@@ -34,7 +34,7 @@ options:
     default: {}
     suboptions:
       conf:
-        description: The Ceph configuration file that names the monitors. Not read where O(connection.mon_host) is given.
+        description: The Ceph configuration file that names the monitors. It is not read if O(connection.mon_host) is given.
         type: path
         default: /etc/ceph/ceph.conf
       mon_host:
@@ -45,7 +45,7 @@ options:
         type: str
         default: client.admin
       keyring:
-        description: A file on this host with the client's key. By default it is looked for where Ceph looks for it.
+        description: A file on this host with the client's key. By default the places where Ceph itself looks.
         type: path
       key:
         description: The client's key itself. It is used in memory only and reaches no file and no command line.

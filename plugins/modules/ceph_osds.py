@@ -11,11 +11,11 @@ short_description: The OSDs of a host, all of them in one call
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes an OSD on each declared device that is empty, starts the OSDs that are there, and returns when all of them are up in the cluster.
+  - Makes an OSD on each declared device that is empty, starts existing OSDs, and returns when all of them are up in the cluster.
   - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
-  - A device that holds anything is refused by its name with what it holds. It is wiped only where O(arm) names it, and never while it is
+  - A device that holds anything is refused, with what it holds. It is wiped only if O(arm) names it, and never while it is
     mounted or in use. All problems are reported together, before anything is touched.
-  - A device that is gone or cannot be read is warned of where its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
+  - A device that is gone or cannot be read is a warning if its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
     that is an error.
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:
@@ -66,7 +66,7 @@ options:
           - All that name the same device have the same number.
         type: int
       wal:
-        description: A faster device for the OSD's write-ahead log, where it is another one than that of the database.
+        description: A faster device for the OSD's write-ahead log, if it is not that of the database.
         type: path
       wal_size:
         description: As O(devices[].db_size), for the write-ahead log.
@@ -173,7 +173,7 @@ DEVICE = {
         "the OSDs that come later. By default as many as name it now, and none is left.\n"
         "All that name the same device have the same number."
     ),
-    "wal": filepath("A faster device for the OSD's write-ahead log, where it is another one than that of the database."),
+    "wal": filepath("A faster device for the OSD's write-ahead log, if it is not that of the database."),
     "wal_size": string("As O(devices[].db_size), for the write-ahead log."),
     "wal_slots": integer("As O(devices[].db_slots), for the device of the write-ahead log."),
     "encrypted": boolean("Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.", default=False),

@@ -11,8 +11,8 @@ short_description: What a gateway needs of the cluster to export folders of Ceph
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Keeps the cephx client of a gateway with the least caps that its exports need, and makes the folders that are not there yet.
-  - It refuses, before it touches anything, exports of a filesystem that is not there or has no active metadata server, and pseudo
+  - Keeps the cephx client of a gateway with the least caps that its exports need, and makes the folders that do not exist yet.
+  - It refuses, before it touches anything, exports of a filesystem that does not exist or has no active metadata server, and pseudo
     paths that overlap.
   - A folder that is made is owned by root with the mode 0755; by nobody, if all users of the export are squashed. One that is there is
     left as it is, and none is ever removed.

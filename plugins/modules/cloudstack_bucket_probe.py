@@ -13,8 +13,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes a bucket through CloudStack's API, puts an object into it and gets it back with the keys that CloudStack gives the bucket's owner,
     and sees that somebody without a key is refused.
-  - The bucket is removed whatever happens. What a run that was killed left is removed by the next.
-  - The user that CloudStack makes in the gateways for its account stays, for it is the account's own.
+  - The bucket is removed in any case. What a killed run left behind is removed by the next one.
+  - The user that CloudStack makes in the gateways for its account stays, because it belongs to the account.
   - It runs where both the API and the gateways can be reached, such as on the management server.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

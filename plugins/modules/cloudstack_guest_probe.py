@@ -15,9 +15,9 @@ description:
     client's rights, copy-on-write, snapshots and their backup.
   - It deploys a guest through the API and waits until the guest's marker, which holds the guest's UUID, is on its disk in Ceph. It reads that
     past CloudStack, with the key of the consumer that has the pool.
-  - Then it takes a snapshot, which CloudStack backs up to secondary storage where the zone has some, stops the guest, overwrites the marker,
+  - Then it takes a snapshot, which CloudStack backs up to secondary storage if the zone has any, stops the guest, overwrites the marker,
     reverts to the snapshot and finds the marker again.
-  - The guest, its disk and its snapshot are removed whatever happens. What a run that was killed left is removed by the next.
+  - The guest, its disk and its snapshot are removed in any case. What a killed run left behind is removed by the next one.
   - It runs on a host that reaches both the API and the monitors and has librbd, such as one of Ceph's own.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - CloudStack's C(addHost) says «Cannot find the server resources» after five minutes, whatever is wrong on the host. This module says
-    what is wrong before, and all of it at once.
+    beforehand what is wrong, all of it at once.
   - It runs a guest of 512 bytes under KVM, and looks for C(kvm-ok), the bridges and what they hold, the programs that the agent runs, the RBD
     drivers of libvirt and QEMU, a librados that is too new for them, the host's name, the way to the management servers and the time.
 extends_documentation_fragment:
@@ -27,12 +27,12 @@ options:
     default: [cloudbr0]
   vlans:
     description:
-      - The highest VLAN that networks of guests and public ranges have, by bridge; V(0) where it has none. CloudStack names a bridge for each of them after the
+      - The highest VLAN that networks of guests and public ranges have, by bridge; V(0) if it has none. CloudStack names a bridge for each of them after the
         interface that the bridge holds, and Linux takes no name of more than 15 characters. One that is too long is a problem.
-      - Where it is left out, a name that is too long for a VLAN of four digits is a warning.
+      - If it is left out, a name that is too long for a VLAN of four digits is a warning.
     type: dict
   servers:
-    description: The addresses of the management servers. Nothing is asked of them where it is empty.
+    description: The addresses of the management servers. If it is empty, nothing is asked of them.
     type: list
     elements: str
     default: []
@@ -97,11 +97,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 FIELDS = {
     "bridges": strings("The bridges that the zone's traffic labels name.", default=["cloudbr0"]),
     "vlans": mapping(
-        "The highest VLAN that networks of guests and public ranges have, by bridge; V(0) where it has none. CloudStack names a bridge for each of "
+        "The highest VLAN that networks of guests and public ranges have, by bridge; V(0) if it has none. CloudStack names a bridge for each of "
         "them after the interface that the bridge holds, and Linux takes no name of more than 15 characters. One that is too long is a problem.\n"
-        "Where it is left out, a name that is too long for a VLAN of four digits is a warning."
+        "If it is left out, a name that is too long for a VLAN of four digits is a warning."
     ),
-    "servers": strings("The addresses of the management servers. Nothing is asked of them where it is empty.", default=[]),
+    "servers": strings("The addresses of the management servers. If it is empty, nothing is asked of them.", default=[]),
     "port": integer("The port at which they wait for agents.", default=8250),
     "time": real("What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem."),
     "guest_timeout": real("Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_info).", default=30),

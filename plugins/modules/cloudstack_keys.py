@@ -23,7 +23,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Where nothing listens at O(url) and no keys are kept in O(path), the server is one that will be there, and all is planned.
+      - If nothing listens at O(url) and no keys are kept in O(path), the server is taken to be yet to come, and everything is planned.
   diff_mode:
     support: full
   idempotent:
@@ -39,7 +39,7 @@ options:
     default: admin
   password:
     description:
-      - The password that the user shall have.
+      - The password that the user is to have.
       - To change it later, change it in CloudStack and then here. A password that is neither this one nor O(initial_password) is an error.
     type: str
     required: true
@@ -56,7 +56,7 @@ options:
       - Without it they are only returned.
     type: path
   validate_certs:
-    description: Whether the server's certificate must be trusted, where the address is C(https).
+    description: Whether the server's certificate must be trusted, if the address is C(https).
     type: bool
     default: true
   ca_path:
@@ -135,7 +135,7 @@ FIELDS = {
     "url": CONNECTION_SPEC["options"]["url"],
     "user": string("The user, a root admin.", default="admin"),
     "password": string(
-        "The password that the user shall have.\n"
+        "The password that the user is to have.\n"
         "To change it later, change it in CloudStack and then here. A password that is neither this one nor O(initial_password) is an error.",
         required=True,
         no_log=True,

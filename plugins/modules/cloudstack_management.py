@@ -11,10 +11,10 @@ short_description: A management server of CloudStack, with its databases
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Runs on a host with CloudStack's management package. Makes the databases where there are none, writes C(db.properties) and the key of
+  - Runs on a host with CloudStack's management package. Makes the databases if there are none, writes C(db.properties) and the key of
     the management server, starts the server and waits until its API answers.
-  - Databases are made once. They are never dropped or made anew. Making them is taken up again where an earlier run was cut off.
-  - The server is restarted where it runs with an older configuration than what its files say.
+  - Databases are made once. They are never dropped or made anew. If an earlier run was interrupted, they are finished.
+  - The server is restarted if it has not read its files as they are now.
   - Several management servers share the databases. Set up one after the other (C(throttle=1)).
   - No password and no key is on a command line.
 extends_documentation_fragment:

@@ -11,7 +11,7 @@ short_description: Everything declared of a CloudStack region, in one call
 version_added: 0.1.0
 description:
   - Makes settings, zones with their networks, pods, clusters and hosts, and everything else that is declared of a region, as declared.
-  - What is there is read as whole lists, side by side. What differs is mended in the order that the server accepts, side by side where it is independent.
+  - Existing objects are read as whole lists. What differs is set right in the order that the server accepts, at the same time if it is independent.
     Nothing is asked or sent for an object that is as it should be.
   - What is not declared is left alone.
   - A run that was cut off is finished by the next one. Where the module still works on the host after its playbook was ended, the next run
@@ -53,7 +53,7 @@ options:
         type: dict
         default: {}
       pools:
-        description: The names of its pools, so that one that isn't there is told of. Not checked where they are not given.
+        description: The names of its pools, so that a missing one is reported. Not checked if they are not given.
         type: list
         elements: str
       object_users:
@@ -62,10 +62,10 @@ options:
         default: {}
   settings:
     description:
-      - Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.
+      - Settings of the server, by name. The server itself is asked for their names, their types and whether they take effect at once.
       - Settings that belong to a zone can also be declared for it, in O(zones[].settings).
-      - Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; O(arm=setting/NAME) sets
-        it anew.
+      - The server shows secret settings only encrypted. One is set if it is not set yet, and is taken to be as declared afterwards. O(arm=setting/NAME) sets it
+        anew.
     type: dict
     default: {}
   zones:
@@ -112,9 +112,9 @@ options:
       system_vms:
         description:
           - Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS, and hosts
-            with real KVM. The server starts them by itself; what they could not come up with is refused here, and their template is looked for and proven by
-            the roles.
-          - By default it is, where an NFS store of it is declared and it has a cluster of KVM.
+            with real KVM. The server starts them by itself. What would keep them from starting is refused here; the roles look for their template, and prove
+            them.
+          - By default it is to, if it has an image store of NFS and a cluster of KVM hosts.
         type: bool
       settings:
         description: Settings of this zone, by name.
@@ -138,11 +138,11 @@ options:
             description: The VLANs that guests' networks are given, such as V(100-200) or V(100-200,300-310).
             type: str
           tags:
-            description: Tags by which network offerings choose it. Needed where several networks carry guests.
+            description: Tags by which network offerings choose it. Needed if several networks carry guests.
             type: list
             elements: str
           traffic:
-            description: What the network carries. Its types cannot be taken away later.
+            description: What the network carries. Its types cannot be removed later.
             type: list
             elements: dict
             required: true
@@ -310,7 +310,7 @@ options:
                     type: list
                     elements: str
                   url:
-                    description: Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by what they are to be.
+                    description: Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by their tags and state.
                     type: str
                   user:
                     description: The user as whom the server installs the agent.

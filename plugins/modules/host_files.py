@@ -45,7 +45,7 @@ options:
         type: path
         required: true
       content:
-        description: All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed where the file is to be there.
+        description: All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed if the file is to exist.
         type: str
       secret:
         description: All of the file's text, which is shown nowhere.
@@ -82,14 +82,14 @@ options:
         type: str
         required: true
       enabled:
-        description: Whether it starts at boot. Left as it is where this is not given.
+        description: Whether it starts at boot. Left as it is if not given.
         type: bool
       state:
-        description: Whether it runs. Left as it is where this is not given.
+        description: Whether it runs. Left as it is if not given.
         type: str
         choices: [started, stopped]
       reads:
-        description: The full paths of files that it reads when it starts. It is restarted where it runs and has not read them as they are.
+        description: The full paths of files that it reads when it starts. It is restarted if it runs and has not read them as they are now.
         type: list
         elements: str
         default: []
@@ -105,11 +105,11 @@ options:
         elements: str
         required: true
       makes:
-        description: The file that it makes. It is run where that is not there.
+        description: The file that it makes. It is run if that does not exist.
         type: path
         required: true
       reads:
-        description: The full paths of the files that it makes it of. It is run where one of them is newer.
+        description: The full paths of the files that it makes it from. It is run if one of them is newer.
         type: list
         elements: str
         default: []
@@ -159,7 +159,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 
 FILE = {
     "path": filepath("The full path.", required=True),
-    "content": string("All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed where the file is to be there."),
+    "content": string("All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed if the file is to exist."),
     "secret": string("All of the file's text, which is shown nowhere.", no_log=True),
     "lines": strings("Lines that the file has to have. Those that it lacks are added at its end, and others stay, for programs and people write it too."),
     "owner": string("The name of the user that it belongs to.", default="root"),
@@ -169,14 +169,14 @@ FILE = {
 }
 UNIT = {
     "name": string("Its name, not one of its aliases. One without a dot is that of a service.", required=True),
-    "enabled": boolean("Whether it starts at boot. Left as it is where this is not given."),
-    "state": choice("Whether it runs. Left as it is where this is not given.", ["started", "stopped"]),
-    "reads": strings("The full paths of files that it reads when it starts. It is restarted where it runs and has not read them as they are.", default=[]),
+    "enabled": boolean("Whether it starts at boot. Left as it is if not given."),
+    "state": choice("Whether it runs. Left as it is if not given.", ["started", "stopped"]),
+    "reads": strings("The full paths of files that it reads when it starts. It is restarted if it runs and has not read them as they are now.", default=[]),
 }
 COMMAND = {
     "argv": strings("The program and its arguments.", required=True),
-    "makes": filepath("The file that it makes. It is run where that is not there.", required=True),
-    "reads": strings("The full paths of the files that it makes it of. It is run where one of them is newer.", default=[]),
+    "makes": filepath("The file that it makes. It is run if that does not exist.", required=True),
+    "reads": strings("The full paths of the files that it makes it from. It is run if one of them is newer.", default=[]),
 }
 FIELDS = {
     "files": records(

@@ -11,7 +11,7 @@ short_description: Bridges of a KVM host that take over an interface, with a way
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - A bridge that is there is left alone, whatever it holds.
+  - An existing bridge is left alone, whatever it holds.
   - One that isn't is made and gets the addresses of the interface that it holds, now and at every boot.
   - Only addresses, gateway, DNS and routes move. What makes the interface what it is stays with it (slaves and mode of a bond, a VLAN's device, hardware
     address, offloads), so it may be a bond or a VLAN. The bridge gets the interface's C(mtu), too. Options that are not known stay with the interface;

@@ -15,7 +15,7 @@ description:
   - Gives each guest an admin socket and a log of its Ceph client, in C(/run/ceph-guests) and C(/var/log/ceph-guests), and lets AppArmor allow them.
   - Restarts libvirt where it has not read its files as they are, whether they change now or were changed since it was started, as by a run that was
     cut off. Guests that run are not touched by that.
-  - In a container whose cgroups can't be written libvirt is told to do without them.
+  - In a container whose cgroups cannot be written, libvirt is told to do without them.
   - Lines of others in C(ceph.conf), C(qemu.conf), C(libvirtd.conf) and C(libvirt.conf) are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -23,7 +23,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: On a host where libvirt is not installed yet it says what would be written.
+    details: If libvirt is not installed yet, it says what would be written.
   diff_mode:
     support: full
   idempotent:
@@ -32,15 +32,15 @@ options:
   clients:
     description:
       - The full names of the cephx clients that guests use. Those alone get admin sockets and logs.
-      - Without any, what was written for them is taken away. Sockets and logs are left.
+      - Without any, what was written for them is removed. Sockets and logs are left.
     type: list
     elements: str
     default: []
   cloudstack:
     description:
       - Whether the host is for CloudStack. libvirt then listens itself, instead of systemd's sockets, so that guests can move between hosts.
-      - Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are not written any more, and what it writes there is no reason for a
-        restart.
+      - Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are no longer written, and what CloudStack writes there is no reason
+        for a restart.
     type: bool
     default: false
   user:
@@ -52,7 +52,7 @@ options:
     type: str
     default: kvm
   apparmor:
-    description: The file from which AppArmor reads additions to the profiles of guests. Leave it out where there is no AppArmor.
+    description: The file from which AppArmor reads additions to the profiles of guests. Leave it out if there is no AppArmor.
     type: path
 seealso:
   - module: cephstack.cloud.libvirt_rbd
@@ -95,18 +95,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 FIELDS = {
     "clients": strings(
         "The full names of the cephx clients that guests use. Those alone get admin sockets and logs.\n"
-        "Without any, what was written for them is taken away. Sockets and logs are left.",
+        "Without any, what was written for them is removed. Sockets and logs are left.",
         default=[],
     ),
     "cloudstack": boolean(
         "Whether the host is for CloudStack. libvirt then listens itself, instead of systemd's sockets, so that guests can move between hosts.\n"
-        "Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are not written any more, and what it writes there is no "
-        "reason for a restart.",
+        "Once CloudStack has the host, C(qemu.conf) and C(libvirtd.conf) are its own. They are no longer written, and what CloudStack writes "
+        "there is no reason for a restart.",
         default=False,
     ),
     "user": string("The user that QEMU runs as, who owns the folders of sockets and logs.", default="libvirt-qemu"),
     "group": string("Its group.", default="kvm"),
-    "apparmor": filepath("The file from which AppArmor reads additions to the profiles of guests. Leave it out where there is no AppArmor."),
+    "apparmor": filepath("The file from which AppArmor reads additions to the profiles of guests. Leave it out if there is no AppArmor."),
 }
 
 

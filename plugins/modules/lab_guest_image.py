@@ -14,7 +14,7 @@ description:
   - Makes a disk image that boots Debian's kernel with a small initramfs from a PC's BIOS, in about two seconds under emulation. The
     guest reads its disk, writes a marker with the UUID of its virtual machine to its second sector, and powers off.
   - Nothing is installed and nothing is mounted. The same packages give the same bytes.
-  - An image that is there, whole and of the present make, is left alone.
+  - An existing image that is complete and of the present make is left alone.
   - It is meant for labs and for proving a host. It holds no login, no network and no file system.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

@@ -13,8 +13,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes real Debian hosts on the machine it runs on, in a network of their own, to try and to test with.
   - Containers are run by systemd-nspawn and start in seconds. Virtual machines are run by QEMU and have a kernel of their own, for
-    LVM, dm-crypt, kernel RBD and KVM. They use KVM where a kernel was seen to boot under it, else emulation.
-  - A host counts as up only when ssh and systemd answer. A host that has ended is started again with all it had.
+    LVM, dm-crypt, kernel RBD and KVM. They use KVM if a kernel was seen to boot under it, else emulation.
+  - A host counts as up only when ssh and systemd answer. A host that has stopped is started again, with all that it had.
   - Images are made once for a release and its packages, and kept.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -31,8 +31,8 @@ options:
   state:
     description:
       - With V(up), the declared hosts run. Hosts of the lab that are not declared are left alone.
-      - With V(down), nothing of the lab is left but the cached images.
-      - With V(status), only tells what is there.
+      - With V(down), nothing of the lab is left except the cached images.
+      - With V(status), the module only reports what there is.
     type: str
     choices: [up, down, status]
     default: up
@@ -78,7 +78,7 @@ options:
         choices: [container, vm]
         default: container
       release:
-        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).
+        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).
         type: str
         default: "13"
       packages:
@@ -209,7 +209,7 @@ _HOST = {
     "name": string("The host's name.", required=True),
     "address": string("The host's address in O(network).", required=True),
     "kind": choice("Whether it is a container or a virtual machine.", ["container", "vm"], default="container"),
-    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew and must be armed as C(host/NAME).", default="13"),
+    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).", default="13"),
     "packages": strings(
         "Packages that are put into the image while it is made. Hosts with the same ones share an image.\n"
         "One that ends in C(.deb) is the whole path of a file on this machine. What it depends on comes from the archive.",
@@ -227,8 +227,8 @@ _HOST = {
 FIELDS = {
     "state": choice(
         "With V(up), the declared hosts run. Hosts of the lab that are not declared are left alone.\n"
-        "With V(down), nothing of the lab is left but the cached images.\n"
-        "With V(status), only tells what is there.",
+        "With V(down), nothing of the lab is left except the cached images.\n"
+        "With V(status), the module only reports what there is.",
         ["up", "down", "status"],
         default="up",
     ),

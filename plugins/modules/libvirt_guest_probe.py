@@ -14,9 +14,9 @@ description:
   - Proves the whole way from a guest to Ceph on a host, which is libvirt, its secret, QEMU, librbd, the client's rights and copy-on-write.
   - For each consumer it clones a golden image into the first pool that the consumer may write, boots a guest from the clone, waits until
     it has powered itself off, and reads its marker back from the clone. The marker holds the UUID of the guest, made for each run.
-  - With no golden image, or where the consumer was not promised its pool, it uses a guest of 512 bytes, which needs no operating
+  - Without a golden image, or if the consumer may not read its pool, it uses a guest of 512 bytes, which needs no operating
     system and takes a second.
-  - The guests are transient, and their images are removed whatever happens. A run that was killed is cleaned up after by the next one.
+  - The guests are transient, and their images are removed in any case. What a killed run left behind is removed by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph

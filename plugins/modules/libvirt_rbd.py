@@ -13,10 +13,10 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Defines secrets of type C(ceph) that hold cephx keys, and storage pools of type C(rbd) that use them, for any number of
     clients and pools in one call.
-  - A secret has the same UUID on every host, made of the cluster's fsid and the client's name, so that guests can move.
+  - A secret has the same UUID on every host, derived from the cluster's fsid and the client's name, so that guests can move.
   - Each of O(consumers) gives a secret for its client, and a storage pool for each pool that it may write. O(secrets) and O(pools) name
     others.
-  - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is mended without touching a
+  - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is set right without touching a
     volume, and without touching guests, which have their own connections.
   - A key that changed is set anew and tried at once on the running pools that use it.
 extends_documentation_fragment:
@@ -61,7 +61,7 @@ options:
         type: str
         required: true
       key:
-        description: Its key. It goes to libvirt through its API and reaches no file and no command line.
+        description: Its key. It is given to libvirt through its API, and reaches no file and no command line.
         type: str
       uuid:
         description: Another UUID than the one that is made of the fsid and the client, for guests that already name one.
@@ -82,7 +82,7 @@ options:
         type: str
         required: true
       pool:
-        description: The name of the pool in Ceph, where it is another.
+        description: The name of the pool in Ceph, if it is a different one.
         type: str
       client:
         description: The cephx client that libvirt uses. It must be among O(secrets). Required for a pool that is present.
@@ -92,7 +92,7 @@ options:
         type: bool
         default: true
       state:
-        description: Whether libvirt has the pool. V(absent) takes away libvirt's entry only, never an image.
+        description: Whether libvirt has the pool. V(absent) removes libvirt's entry only, never an image.
         type: str
         choices: [present, absent]
         default: present
@@ -164,16 +164,16 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 
 SECRET = {
     "client": string("The full name of the cephx client, such as V(client.guests).", required=True),
-    "key": string("Its key. It goes to libvirt through its API and reaches no file and no command line.", no_log=True),
+    "key": string("Its key. It is given to libvirt through its API, and reaches no file and no command line.", no_log=True),
     "uuid": string("Another UUID than the one that is made of the fsid and the client, for guests that already name one."),
     "state": presence("Whether the host holds it."),
 }
 POOL = {
     "name": string("The name of the pool in libvirt.", required=True),
-    "pool": string("The name of the pool in Ceph, where it is another."),
+    "pool": string("The name of the pool in Ceph, if it is a different one."),
     "client": string("The cephx client that libvirt uses. It must be among O(secrets). Required for a pool that is present."),
     "autostart": boolean("Whether the pool is started when the host boots.", default=True),
-    "state": presence("Whether libvirt has the pool. V(absent) takes away libvirt's entry only, never an image."),
+    "state": presence("Whether libvirt has the pool. V(absent) removes libvirt's entry only, never an image."),
 }
 
 

@@ -12,9 +12,9 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Keeps the keyring, the whole configuration and the unit of NFS-Ganesha on this host.
-  - It returns when the server was asked and serves every export to those who may have it, and no other export.
-  - New exports and changed clients or squashing are loaded without a restart. It restarts for other changes, and where the server
-    does not serve what it was told to.
+  - It returns when the server, asked itself, serves every export to its clients, and no other export.
+  - New exports and changed clients or squashing are loaded without a restart. It restarts for other changes, and if the server
+    does not serve what it is configured to.
   - The client and the folders are made by M(cephstack.cloud.cephfs_exports).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -34,10 +34,10 @@ options:
     type: str
     required: true
   key:
-    description: Its key. Needed, but in check mode.
+    description: Its key. Required, except in check mode.
     type: str
   wait:
-    description: How many seconds the server may take to serve what it was told to.
+    description: How many seconds the server may take until it serves the exports.
     type: int
     default: 60
   prefix:
@@ -102,9 +102,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 
 FIELDS = {
     "client": string("The full name of the gateway's cephx client, such as V(client.nfs.gateway1).", required=True),
-    "key": string("Its key. Needed, but in check mode.", no_log=True),
+    "key": string("Its key. Required, except in check mode.", no_log=True),
     "exports": EXPORTS,
-    "wait": integer("How many seconds the server may take to serve what it was told to.", default=60),
+    "wait": integer("How many seconds the server may take until it serves the exports.", default=60),
     "prefix": string("What the list of exports is called in errors.", default="exports"),
 }
 

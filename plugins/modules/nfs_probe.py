@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Mounts each export as the host would, with the kernel's client. It writes a file, reads it back from the server, compares and removes
-    it, and unmounts. Where the access is V(ro), writing must be refused; where it is V(none), mounting must be.
-  - It leaves nothing behind, also where it fails midway. What a killed run left is removed by the next one.
+    it, and unmounts. If the access is V(ro), writing must be refused; if it is V(none), mounting.
+  - It leaves nothing behind, also if it fails midway. What a killed run left behind is removed by the next one.
   - Any NFS server will do, not only those of this collection.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

@@ -30,7 +30,7 @@ attributes:
     support: full
 options:
   groups:
-    description: Which inventory group plays which role, where one has another name than here.
+    description: The inventory group of each role, for groups with other names than these.
     type: dict
     default: {}
     suboptions:
@@ -71,7 +71,7 @@ options:
         type: str
         default: nfs_gateways
   monmap:
-    description: The addresses of each monitor of the living cluster by its name, where they are known. They count more than the inventory.
+    description: The addresses of each monitor of the living cluster by its name, if known. They take precedence over the inventory.
     type: dict
     default: {}
 """

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rbd_images
-short_description: RBD images, snapshots, clones and golden images, any number in one call
+short_description: RBD images, snapshots, clones and golden images, all in one call
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the declared images so, over one librbd connection, side by side where they don't depend on each other. Images that are not declared are left alone.
-  - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file that lies on the host where the module runs.
+  - Makes images as declared, over one librbd connection, at the same time if they don't depend on each other. Images that are not declared are left alone.
+  - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file on the host where the module runs.
   - Parents, their snapshots and their clones may be declared in the same call.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -38,7 +38,7 @@ options:
         type: str
         required: true
       namespace:
-        description: The namespace within the pool. It is made where it isn't there.
+        description: The namespace within the pool. It is made if it does not exist.
         type: str
         default: ""
       name:
@@ -46,14 +46,14 @@ options:
         type: str
         required: true
       state:
-        description: Whether the image is there. What becomes of one that shall not be, says O(images[].removal).
+        description: Whether the image exists. O(images[].removal) says what V(absent) does.
         type: str
         choices: [present, absent]
         default: present
       size:
         description:
           - The size, such as V(10G). By default it is that of the parent or of the disk in the source file.
-          - An image is made larger at once, and smaller only where V(image/POOL/NAME) is armed.
+          - An image is enlarged at once, and made smaller only with O(arm=image/POOL/NAME).
         type: str
       features:
         description: All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.
@@ -61,13 +61,13 @@ options:
         elements: str
         choices: [layering, exclusive-lock, object-map, fast-diff, deep-flatten, journaling]
       data_pool:
-        description: The pool for the data, where it is another one, such as an erasure-coded pool.
+        description: The pool for the data, if it is a different one, such as an erasure-coded pool.
         type: str
       object_size:
         description: The size of the objects of a new image, a power of two from V(4K) to V(32M). It cannot be changed later.
         type: str
       metadata:
-        description: Keys and values of the image's metadata. A key with a null value is taken away, keys that are not named stay.
+        description: Keys and values of the image's metadata. A key with a null value is removed; keys that are not named stay.
         type: dict
         default: {}
       source:
@@ -79,7 +79,7 @@ options:
             type: path
             required: true
           format:
-            description: What is in the file. V(auto) knows qcow2 by its first bytes and takes all else as raw.
+            description: What is in the file. V(auto) recognises qcow2 by its first bytes; everything else is raw.
             type: str
             choices: [auto, raw, qcow2]
             default: auto
@@ -106,15 +106,15 @@ options:
             type: str
             required: true
           protected:
-            description: Whether it is protected. By default only where a clone needs it (clusters whose C(require_min_compat_client) is older than mimic).
+            description: Whether it is protected. By default only if a clone needs it (clusters whose C(require_min_compat_client) is older than mimic).
             type: bool
           state:
-            description: Whether it is there. V(absent) needs V(snapshot/POOL/NAME@SNAPSHOT) armed.
+            description: Whether it exists. V(absent) needs O(arm=snapshot/POOL/NAME@SNAPSHOT).
             type: str
             choices: [present, absent]
             default: present
       removal:
-        description: What becomes of an image that shall be absent. V(delete) needs V(image/POOL/NAME) armed and takes its snapshots with it.
+        description: What to do with an image that is to be absent. V(delete) needs O(arm=image/POOL/NAME), and deletes its snapshots, too.
         type: str
         choices: [trash, delete]
         default: trash
@@ -193,12 +193,12 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
 
 SNAPSHOT = {
     "name": string("The name of the snapshot.", required=True),
-    "protected": boolean("Whether it is protected. By default only where a clone needs it (clusters whose C(require_min_compat_client) is older than mimic)."),
-    "state": presence("Whether it is there. V(absent) needs V(snapshot/POOL/NAME@SNAPSHOT) armed."),
+    "protected": boolean("Whether it is protected. By default only if a clone needs it (clusters whose C(require_min_compat_client) is older than mimic)."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=snapshot/POOL/NAME@SNAPSHOT)."),
 }
 SOURCE = {
     "path": filepath("The file.", required=True),
-    "format": choice("What is in the file. V(auto) knows qcow2 by its first bytes and takes all else as raw.", ["auto", "raw", "qcow2"], default="auto"),
+    "format": choice("What is in the file. V(auto) recognises qcow2 by its first bytes; everything else is raw.", ["auto", "raw", "qcow2"], default="auto"),
     "digest": string(
         "The file's digest, V(sha256:) and 64 hexadecimal digits. The image remembers it, so that an unchanged image is known without reading the "
         "file.\n"
@@ -207,26 +207,26 @@ SOURCE = {
 }
 IMAGE = {
     "pool": string("The pool that the image is in. It must exist.", required=True),
-    "namespace": string("The namespace within the pool. It is made where it isn't there.", default=""),
+    "namespace": string("The namespace within the pool. It is made if it does not exist.", default=""),
     "name": string("The name of the image.", required=True),
-    "state": presence("Whether the image is there. What becomes of one that shall not be, says O(images[].removal)."),
+    "state": presence("Whether the image exists. O(images[].removal) says what V(absent) does."),
     "size": string(
         "The size, such as V(10G). By default it is that of the parent or of the disk in the source file.\n"
-        "An image is made larger at once, and smaller only where V(image/POOL/NAME) is armed."
+        "An image is enlarged at once, and made smaller only with O(arm=image/POOL/NAME)."
     ),
     "features": strings(
         "All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.",
         choices=list(FEATURES),
     ),
-    "data_pool": string("The pool for the data, where it is another one, such as an erasure-coded pool."),
+    "data_pool": string("The pool for the data, if it is a different one, such as an erasure-coded pool."),
     "object_size": string("The size of the objects of a new image, a power of two from V(4K) to V(32M). It cannot be changed later."),
-    "metadata": mapping("Keys and values of the image's metadata. A key with a null value is taken away, keys that are not named stay.", default={}),
+    "metadata": mapping("Keys and values of the image's metadata. A key with a null value is removed; keys that are not named stay.", default={}),
     "source": record("A file on this host to import. An interrupted import begins anew with the next run, and is never seen under the image's name.", SOURCE),
     "clone_of": string("The snapshot that the image is a clone of, as V(pool/image@snapshot) or V(pool/namespace/image@snapshot)."),
     "flatten": boolean("Whether a clone takes over all data of its parent and no longer needs it.", default=False),
     "snapshots": records("Snapshots of the image. Others are left alone.", SNAPSHOT, default=[]),
     "removal": choice(
-        "What becomes of an image that shall be absent. V(delete) needs V(image/POOL/NAME) armed and takes its snapshots with it.",
+        "What to do with an image that is to be absent. V(delete) needs O(arm=image/POOL/NAME), and deletes its snapshots, too.",
         ["trash", "delete"],
         default="trash",
     ),

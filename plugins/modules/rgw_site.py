@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rgw_site
-short_description: Object storage of Ceph - realm, zonegroup and zone, users and buckets
+short_description: Ceph's object storage - realm, zonegroup and zone, users and buckets
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes the declared realm, users and buckets so. What is not declared is left alone, unless O(prune) names its kind.
-  - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of this collection's
-    (O(admin_user)) that is made once with C(radosgw-admin). Run this module where C(radosgw-admin) is installed.
+  - Makes realm, users and buckets as declared. What is not declared is left alone, unless O(prune) names its kind.
+  - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of its own
+    (O(admin_user)) that is made once with C(radosgw-admin). Run this module on a host with C(radosgw-admin).
   - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.rgw_keys_info) hands out generated keys.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -45,21 +45,21 @@ options:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
-      address itself will do as well.
+    description: The names for which the certificates may be, although the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+      the address itself is accepted, too.
     type: list
     elements: str
     default: []
   admin_user:
-    description: The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.
+    description: The uid of this collection's own user. It is made if it is missing, and may read and write users, buckets and metadata.
     type: str
     default: cephstack-admin
   site:
     description:
       - The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the cluster's
         default, so that more zones can be added later.
-      - In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the master, a
-        default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.
+      - In an existing realm, because it was pulled from another cluster or because this cluster has other zones, a master stays the master, a default the
+        default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.
       - A zone of the same name that gateways made before there was a realm is taken over with all that is in it.
     type: dict
     suboptions:
@@ -77,8 +77,8 @@ options:
         required: true
       endpoints:
         description:
-          - The addresses that other zones use, and the zonegroup's where this zone is its master. By default those of all gateways.
-          - With an empty list those that are there stay.
+          - The addresses that other zones use, and those of the zonegroup if this zone is its master. By default those of all gateways.
+          - With an empty list the existing ones stay.
         type: list
         elements: str
       hostnames:
@@ -88,9 +88,9 @@ options:
       master:
         description:
           - Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.
-          - V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names. Whatever
-            the former master has not handed over yet is lost.
-          - With V(false) nothing is made where the realm has no master yet, so that a realm that was not pulled is not made anew.
+          - V(true) for another zone needs O(arm=zonegroup/ZONEGROUP), O(arm=zone/ZONE) and O(arm=period/REALM), as far as the refusal names them. Whatever the
+            former master has not handed over yet is lost.
+          - With V(false) nothing is made if the realm has no master yet, so that a realm that was not pulled is not made a second time.
         type: bool
       system_key:
         description: The key of a user of the realm with C(system), by which zones ask each other. A zone needs one that is not in the cluster of the realm's
@@ -116,7 +116,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether the user is there. V(absent) needs V(user/UID) armed, and is refused while the user owns buckets that stay.
+        description: Whether the user exists. V(absent) needs O(arm=user/UID), and is refused while the user owns buckets that stay.
         type: str
         choices: [present, absent]
         default: present
@@ -130,7 +130,7 @@ options:
         description: How many buckets the user may own. V(0) means any number, V(-1) none.
         type: int
       suspended:
-        description: Whether the user is shut out, with keys and buckets kept.
+        description: Whether the user is locked out. Keys and buckets are kept.
         type: bool
       system:
         description: Whether other zones and services of Ceph sign in as this user.
@@ -139,7 +139,7 @@ options:
         description: Whether the user may read and write everybody's buckets.
         type: bool
       caps:
-        description: All administrative capabilities, such as V({"usage":"read"}). What is not named is taken away. Left as they are by default.
+        description: All administrative capabilities, such as V({"usage":"read"}). Those that are not named are removed. By default all are left as they are.
         type: dict
       user_quota:
         description: What all buckets of the user may hold together.
@@ -170,7 +170,7 @@ options:
             description: The number of objects. Any by default.
             type: int
       keys:
-        description: The user's keys. By default one is generated where there is none.
+        description: The user's keys. By default one is generated if the user has none.
         type: list
         elements: dict
         suboptions:
@@ -183,7 +183,7 @@ options:
             type: str
             required: true
       exclusive_keys:
-        description: Whether other keys than O(users[].keys) are taken away, for which V(user/UID) must be armed.
+        description: Whether other keys than O(users[].keys) are removed, which needs O(arm=user/UID).
         type: bool
         default: false
   buckets:
@@ -197,26 +197,26 @@ options:
         type: str
         required: true
       owner:
-        description: The uid of its owner, who must be declared or there. A bucket that another owns is handed over.
+        description: The uid of its owner, who must be declared or exist. A bucket that somebody else owns is handed over.
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) deletes all its objects and needs V(bucket/NAME) armed.
+        description: Whether it exists. V(absent) deletes all its objects, and needs O(arm=bucket/NAME).
         type: str
         choices: [present, absent]
         default: present
       versioning:
-        description: Whether former versions of objects are kept. V(false) suspends it where it was ever on. Left as it is by default.
+        description: Whether former versions of objects are kept. V(false) suspends versioning if it was ever on. By default it is left as it is.
         type: bool
       public:
         description: Whether O(buckets[].policy) may let everybody in.
         type: bool
         default: false
       policy:
-        description: The bucket's policy, as S3 knows it. V({}) takes it away. Compared by its meaning. Left as it is by default.
+        description: The bucket's policy, as S3 knows it. V({}) removes it. It is compared by its meaning. By default it is left as it is.
         type: dict
       lifecycle:
-        description: All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.
+        description: All rules of the bucket's lifecycle. V([]) removes them. By default they are left as they are.
         type: list
         elements: dict
         suboptions:
@@ -225,29 +225,29 @@ options:
             type: str
             required: true
           enabled:
-            description: Whether it is followed.
+            description: Whether it is applied.
             type: bool
             default: true
           prefix:
-            description: The objects that it is for, by the beginning of their names. All by default.
+            description: The objects to which it applies, by the beginning of their names. By default all.
             type: str
             default: ""
           tags:
-            description: The objects that it is for, by their tags.
+            description: The objects to which it applies, by their tags.
             type: dict
             default: {}
           expiration_days:
             description: After how many days an object expires.
             type: int
           expire_delete_markers:
-            description: Whether markers of deleted objects go when no version is left behind them.
+            description: Whether markers of deleted objects are removed when no version is left behind them.
             type: bool
             default: false
           noncurrent_expiration_days:
-            description: After how many days a former version goes.
+            description: After how many days a former version is removed.
             type: int
           abort_multipart_days:
-            description: After how many days an unfinished upload in parts goes.
+            description: After how many days an unfinished multipart upload is removed.
             type: int
           transitions:
             description: When an object moves to another storage class.
@@ -292,7 +292,7 @@ options:
             description: The number of objects. Any by default.
             type: int
   prune:
-    description: The kinds of which everything that is not declared shall go. Each object needs arming still.
+    description: The kinds of which everything that is not declared is deleted. Each deletion needs O(arm).
     type: list
     elements: str
     choices: [users, buckets]
@@ -385,19 +385,19 @@ FIELDS = {
     "wait": integer("How many seconds every one of O(endpoints) may take until it answers. Not waited for in check mode.", default=0),
     **TRUST,
     "admin_user": string(
-        "The uid of this collection's own user. It is made where it is missing, and may read and write users, buckets and metadata.", default="cephstack-admin"
+        "The uid of this collection's own user. It is made if it is missing, and may read and write users, buckets and metadata.", default="cephstack-admin"
     ),
     "site": record(
         "The realm, with one zonegroup and one zone. The first zonegroup of a realm and the first zone of a zonegroup become its master and the "
         "cluster's default, so that more zones can be added later.\n"
-        "In a realm that is there already, because it was pulled from another cluster or because this cluster has other zones, a master stays the "
+        "In an existing realm, because it was pulled from another cluster or because this cluster has other zones, a master stays the "
         "master, a default the default, and the zonegroup's endpoints and hostnames are changed from its master zone alone. The zone joins.\n"
         "A zone of the same name that gateways made before there was a realm is taken over with all that is in it.",
         realm.OPTIONS,
     ),
     "users": records("Users. Others are left alone, unless O(prune) names them.", users.OPTIONS, default=[]),
     "buckets": records("Buckets. Others are left alone, unless O(prune) names them.", buckets.OPTIONS, default=[]),
-    "prune": strings("The kinds of which everything that is not declared shall go. Each object needs arming still.", default=[], choices=["users", "buckets"]),
+    "prune": strings("The kinds of which everything that is not declared is deleted. Each deletion needs O(arm).", default=[], choices=["users", "buckets"]),
     "arm": {**ARM, "description": "The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id."},
 }
 

@@ -11,7 +11,7 @@ short_description: Keep files of this host as objects in buckets
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Writes files, such as templates and golden images, to buckets of an object gateway, and only those that differ in size or sum.
+  - Writes files, such as templates and golden images, to buckets of an object gateway, and only those that differ in size or checksum.
   - Each bucket is listed once, however many objects it has.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
@@ -19,14 +19,14 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Where there are no gateways yet it says that every object would be created.
+    details: If there are no gateways yet, it says that every object would be created.
   diff_mode:
     support: full
   idempotent:
     support: full
 options:
   endpoints:
-    description: Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Where none is given nothing is there yet (check mode).
+    description: Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Without any, nothing exists yet (check mode).
     type: list
     elements: str
     required: true
@@ -56,7 +56,7 @@ options:
         description: The file on this host, of any size. One of 16 MiB and more is sent in parts.
         type: path
       state:
-        description: Whether the object is there.
+        description: Whether the object exists.
         type: str
         choices: [present, absent]
         default: present
@@ -68,8 +68,8 @@ options:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
-      address itself will do as well.
+    description: The names for which the certificates may be, although the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+      the address itself is accepted, too.
     type: list
     elements: str
     default: []
@@ -114,13 +114,13 @@ OBJECT = {
     "key": string("The object's name within it.", required=True, no_log=False),
     "owner": string("The user with whose key it is written.", required=True),
     "path": filepath("The file on this host, of any size. One of 16 MiB and more is sent in parts."),
-    "state": presence("Whether the object is there."),
+    "state": presence("Whether the object exists."),
 }
 
 
 FIELDS = {
     "endpoints": strings(
-        "Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Where none is given nothing is there yet (check mode).",
+        "Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Without any, nothing exists yet (check mode).",
         required=True,
     ),
     "s3_keys": mapping("The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.", required=True, no_log=True),

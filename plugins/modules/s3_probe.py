@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - At every gateway and for every user it makes a bucket, puts an object, gets it, compares it, and removes both. Somebody without a key
     must be refused the object.
-  - It leaves nothing behind, also where it fails midway. What a killed run left is removed by the next one.
+  - It leaves nothing behind, also if it fails midway. What a killed run left behind is removed by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
@@ -45,8 +45,8 @@ options:
     description: A file on this host with the certificates that sign the gateways' ones. By default the host's own.
     type: path
   tls_names:
-    description: The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for the
-      address itself will do as well.
+    description: The names for which the certificates may be, although the gateways are asked by their addresses, such as V(s3.example.org). A certificate for
+      the address itself is accepted, too.
     type: list
     elements: str
     default: []

@@ -17,7 +17,7 @@ description:
     writes its marker to the second one of each that it may write, and powers off. What it read and wrote is then checked by librbd.
   - The marker is where guests of KVM write theirs (M(cephstack.cloud.libvirt_guest_probe)), so that one image can go from one hypervisor to the
     other and back.
-  - Where a disk does not come to be, it fails with what the hotplug script, xenstore and the guest's console said, and not only with a timeout.
+  - If a disk does not connect, it fails with what the hotplug script, xenstore and the guest's console said, and not only with a timeout.
   - The guest, what was mapped for it, and images that were made for it are gone afterwards, whatever happens. A run that was killed is cleaned up
     after by the next one. An image that was named is kept.
 extends_documentation_fragment:
@@ -41,7 +41,7 @@ options:
     choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
     default: krbd_script
   conf:
-    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.
     type: path
     default: /etc/ceph/ceph.conf
   disks:
@@ -58,7 +58,7 @@ options:
         description: The pool of its image. By default the first that its consumer may write.
         type: str
       image:
-        description: An image that is there. Its second sector is overwritten. Without it, one is made and removed again.
+        description: An existing image. Its second sector is overwritten. Without it, one is made and removed again.
         type: str
       consumer:
         description: Which of O(consumers) it belongs to. By default the only one of kind V(xen).
@@ -173,7 +173,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import i
 DISK = {
     **DISK_OPTIONS,
     "pool": string("The pool of its image. By default the first that its consumer may write."),
-    "image": string("An image that is there. Its second sector is overwritten. Without it, one is made and removed again."),
+    "image": string("An existing image. Its second sector is overwritten. Without it, one is made and removed again."),
     "mode": {**DISK_OPTIONS["mode"], "description": "V(w) to read and write. V(r) to only read, and to be refused a write."},
     "exclusive": {**DISK_OPTIONS["exclusive"], "description": "Whether no other host may write the image meanwhile."},
     "expect": string("A text that the marker in the image must hold before, which the guest then reads."),

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Says whether a host is Xen's first domain, what it has, and through which backends it can serve RBD images as guests' disks.
-  - Whether a backend works is tried, not read off a version. C(xl) itself reports success for disks that never connect.
+  - Whether a backend works is tried, not concluded from a version. C(xl) itself reports success for disks that never connect.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
@@ -20,9 +20,9 @@ extends_documentation_fragment:
 options:
   attach:
     description:
-      - Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a moment, and
-        tapdisk is asked for an RBD image that does not exist.
-      - Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.
+      - Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a moment,
+        and tapdisk is asked for an RBD image that does not exist.
+      - Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.
     type: bool
     default: false
 """
@@ -114,9 +114,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import l
 
 FIELDS = {
     "attach": boolean(
-        "Also try what can only be told by using it, where blktap is installed. A scratch file is attached to the first domain through tapback for a "
+        "Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a "
         "moment, and tapdisk is asked for an RBD image that does not exist.\n"
-        "Without it, the backends of tapdisk are reported as not able, because they were not tried. Nothing is attached in check mode.",
+        "Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.",
         default=False,
     )
 }

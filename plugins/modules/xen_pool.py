@@ -11,9 +11,9 @@ short_description: Storage repositories of a XenServer or XCP-ng pool on Ceph
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Makes a pool's storage repositories (SRs) as declared, any number in one call, and plugs every host of the pool to each. Repositories that are not
+  - Makes a pool's storage repositories (SRs) as declared, all in one call, and plugs them on every host of the pool. Repositories that are not
     declared are left alone.
-  - Runs on the controller and speaks XenAPI over HTTPS with Python's own library. Nothing is needed on the pool's hosts for it.
+  - Runs on the controller, and uses XenAPI over HTTPS with Python's own library. Nothing needs to be installed on the pool's hosts.
   - LVM on a mapped RBD image, CephFS, and NFS. What the hosts themselves need for the first two is the work of M(cephstack.cloud.xen_pool_host).
   - An image that holds a repository already is never formatted.
 extends_documentation_fragment:
@@ -34,7 +34,7 @@ options:
     required: true
     suboptions:
       master:
-        description: The name or address of the pool's master, with a port where it is another than 443. Any other host of the pool names the master.
+        description: The name or address of the pool's master, with a port if it is not 443. Any other host of the pool names the master.
         type: str
         required: true
       user:
@@ -42,7 +42,7 @@ options:
         type: str
         default: root
       password:
-        description: Its password. Keep it in a vault. It goes over the wire only.
+        description: Its password. Keep it in a vault. It is sent to the pool only.
         type: str
         required: true
       validate_certs:
@@ -65,7 +65,7 @@ options:
         type: int
         default: 600
   hosts:
-    description: The hosts as the inventory has them. They must be exactly those of the pool. Not compared where none is given.
+    description: The hosts as the inventory has them. They must be exactly those of the pool. Not compared if there are none.
     type: list
     elements: dict
     default: []
@@ -131,7 +131,7 @@ options:
         description: The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only.
         type: int
       filesystem:
-        description: The CephFS filesystem, where the cluster has several.
+        description: The CephFS filesystem, if the cluster has several.
         type: str
       version:
         description: The version of NFS. By default V(4).
@@ -148,14 +148,14 @@ options:
         type: bool
         default: false
       state:
-        description: Whether the pool has it. V(absent) needs V(sr/NAME) armed.
+        description: Whether the pool has it. V(absent) must be allowed by its name, V(sr/NAME).
         type: str
         choices: [present, absent]
         default: present
       removal:
         description:
-          - What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over again.
-          - V(destroy) takes it off the storage, and is refused while disks are in it.
+          - What to do with one that is to be absent. V(forget) leaves all that is on the storage; O(repositories[].uuid) takes it over again.
+          - V(destroy) removes it from the storage, too, and is refused while disks are in it.
         type: str
         choices: [forget, destroy]
         default: forget
@@ -250,7 +250,7 @@ IMAGE = {
 
 FIELDS = {
     "connection": CONNECTION_SPEC,
-    "hosts": records("The hosts as the inventory has them. They must be exactly those of the pool. Not compared where none is given.", HOST, default=[]),
+    "hosts": records("The hosts as the inventory has them. They must be exactly those of the pool. Not compared if there are none.", HOST, default=[]),
     "images": records(
         "What a host saw on the images, as M(cephstack.cloud.xen_pool_host) returns it. Without it no new repository of type V(lvm) is made, as the "
         "pool itself can't be relied on to see what would be lost.",

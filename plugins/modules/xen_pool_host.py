@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Gives a host of a pool what those of O(repositories) that are of type V(lvm) or V(cephfs) need. V(nfs) needs nothing.
   - C(/etc/ceph/ceph.conf), keyrings and secret files that only root can read, entries in C(/etc/ceph/rbdmap) and its service, the images mapped, and RBD in
-    C(types) and C(scan) of LVM's two files C(lvmlocal.conf). What else stands in these files stays.
+    C(types) and C(scan) of LVM's two files C(lvmlocal.conf). Everything else in these files stays.
   - C(ceph-common) must be installed.
   - The controller does the work and only a shell runs on the host, whose Python is too old for Ansible's modules. A play with such hosts must not
     gather facts.
@@ -63,7 +63,7 @@ options:
         description: The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only.
         type: int
       filesystem:
-        description: The CephFS filesystem, where the cluster has several.
+        description: The CephFS filesystem, if the cluster has several.
         type: str
       version:
         description: The version of NFS. By default V(4).
@@ -80,14 +80,14 @@ options:
         type: bool
         default: false
       state:
-        description: Whether the pool has it. V(absent) needs V(sr/NAME) armed.
+        description: Whether the pool has it. V(absent) must be allowed by its name, V(sr/NAME).
         type: str
         choices: [present, absent]
         default: present
       removal:
         description:
-          - What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over again.
-          - V(destroy) takes it off the storage, and is refused while disks are in it.
+          - What to do with one that is to be absent. V(forget) leaves all that is on the storage; O(repositories[].uuid) takes it over again.
+          - V(destroy) removes it from the storage, too, and is refused while disks are in it.
         type: str
         choices: [forget, destroy]
         default: forget
@@ -100,11 +100,11 @@ options:
     type: str
     required: true
   keys:
-    description: The keys of the clients of the repositories, by client. They go to the host by standard input.
+    description: The keys of the clients of the repositories, by client. They reach the host through standard input.
     type: dict
     default: {}
   absent:
-    description: What becomes of the mappings and keys of repositories that shall be absent. The pool must have let go of them before they can be removed.
+    description: What to do with the mappings and keys of repositories that are to be absent. They can be removed only once the pool no longer uses them.
     type: str
     choices: [keep, remove]
     default: keep

@@ -16,7 +16,7 @@ description:
   - Refuses what would fail later or silently, which is a backend that the host can't do, an image or a right that is missing, an image that is in
     use elsewhere, a device name that is taken, and names that C(xl) would misread. The state of the disks of guests that run is read from
     xenstore, since C(xl) reports success for disks that never connect.
-  - A guest that runs is not touched. What differs for it counts from its next creation on, and what it uses is not unmapped.
+  - A running guest is not touched. What changes for it takes effect when it is created next, and what it uses is not unmapped.
   - An image of V(krbd_static) or V(tapdisk_aio) gets a line in C(/etc/ceph/rbdmap), one of V(rbd_nbd) an instance of the unit
     C(cephstack-rbd-nbd@.service). Lines of others are left alone.
 extends_documentation_fragment:
@@ -26,7 +26,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: On a host where nothing is installed yet it says that everything would be written, and warns of what it could not ask.
+    details: If nothing is installed yet, it says that everything would be written, and warns of what it could not inspect.
   diff_mode:
     support: full
   idempotent:
@@ -38,7 +38,7 @@ options:
     choices: [krbd_script, krbd_static, rbd_nbd, tapdisk_nbd, tapdisk_aio, qdisk_rbd, tapdisk_rbd]
     default: krbd_script
   conf:
-    description: The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.
+    description: The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.
     type: path
     default: /etc/ceph/ceph.conf
   guests:
@@ -88,7 +88,7 @@ options:
             type: bool
             default: true
   prune:
-    description: Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.
+    description: Whether what this module wrote and is no longer declared is removed, and unmapped if no guest uses it.
     type: bool
     default: true
 requirements:
@@ -165,7 +165,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import 
 FIELDS = {
     **OPTIONS,
     "guests": records("The guests and their disks.", GUEST_OPTIONS, default=[]),
-    "prune": boolean("Whether what this module wrote and is no longer declared is taken away, and unmapped where no guest uses it.", default=True),
+    "prune": boolean("Whether what this module wrote and is no longer declared is removed, and unmapped if no guest uses it.", default=True),
 }
 
 

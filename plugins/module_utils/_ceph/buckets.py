@@ -26,24 +26,24 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 _TRANSITION = {"days": integer("After how many days.", required=True), "storage_class": string("Where to.", required=True)}
 LIFECYCLE_RULE: dict[str, t.Any] = {
     "id": string("The name of the rule.", required=True),
-    "enabled": boolean("Whether it is followed.", default=True),
-    "prefix": string("The objects that it is for, by the beginning of their names. All by default.", default=""),
-    "tags": mapping("The objects that it is for, by their tags.", default={}),
+    "enabled": boolean("Whether it is applied.", default=True),
+    "prefix": string("The objects to which it applies, by the beginning of their names. By default all.", default=""),
+    "tags": mapping("The objects to which it applies, by their tags.", default={}),
     "expiration_days": integer("After how many days an object expires."),
-    "expire_delete_markers": boolean("Whether markers of deleted objects go when no version is left behind them.", default=False),
-    "noncurrent_expiration_days": integer("After how many days a former version goes."),
-    "abort_multipart_days": integer("After how many days an unfinished upload in parts goes."),
+    "expire_delete_markers": boolean("Whether markers of deleted objects are removed when no version is left behind them.", default=False),
+    "noncurrent_expiration_days": integer("After how many days a former version is removed."),
+    "abort_multipart_days": integer("After how many days an unfinished multipart upload is removed."),
     "transitions": records("When an object moves to another storage class.", _TRANSITION, default=[]),
     "noncurrent_transitions": records("When a former version moves to another storage class.", _TRANSITION, default=[]),
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the bucket.", required=True),
-    "owner": string("The uid of its owner, who must be declared or there. A bucket that another owns is handed over.", required=True),
-    "state": presence("Whether it is there. V(absent) deletes all its objects and needs V(bucket/NAME) armed."),
-    "versioning": boolean("Whether former versions of objects are kept. V(false) suspends it where it was ever on. Left as it is by default."),
+    "owner": string("The uid of its owner, who must be declared or exist. A bucket that somebody else owns is handed over.", required=True),
+    "state": presence("Whether it exists. V(absent) deletes all its objects, and needs O(arm=bucket/NAME)."),
+    "versioning": boolean("Whether former versions of objects are kept. V(false) suspends versioning if it was ever on. By default it is left as it is."),
     "public": boolean("Whether O(buckets[].policy) may let everybody in.", default=False),
-    "policy": mapping("The bucket's policy, as S3 knows it. V({}) takes it away. Compared by its meaning. Left as it is by default."),
-    "lifecycle": records("All rules of the bucket's lifecycle. V([]) takes them away. Left as they are by default.", LIFECYCLE_RULE),
+    "policy": mapping("The bucket's policy, as S3 knows it. V({}) removes it. It is compared by its meaning. By default it is left as it is."),
+    "lifecycle": records("All rules of the bucket's lifecycle. V([]) removes them. By default they are left as they are.", LIFECYCLE_RULE),
     "quota": record("What the bucket may hold.", quotas.QUOTA),
 }
 # key of ours -> (key, key within) of S3's

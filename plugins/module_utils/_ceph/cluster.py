@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mappi
 # What may be named in prune: undeclared objects of these kinds are deleted (armed).
 PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
 OPTIONS: dict[str, t.Any] = {
-    "fsid": string("The cluster's fsid. Where it is given, another cluster is refused."),
+    "fsid": string("The cluster's fsid. If it is given, a cluster with another one is refused."),
     "pools": records("Pools.", pools.OPTIONS, default=[]),
     "erasure_profiles": records("Erasure-code profiles. The profile of an existing pool cannot change.", erasure_profiles.OPTIONS, default=[]),
     "crush": record("The CRUSH map.", crush.OPTIONS, default={}, apply_defaults=True),
@@ -44,7 +44,7 @@ OPTIONS: dict[str, t.Any] = {
     "require_min_compat_client": string("The oldest release of clients that may connect, for example V(mimic)."),
     "cephx": record("The ciphers of cephx. Needs Ceph 20.2.4.", clients.CEPHX_OPTIONS, default={}),
     "prune": strings(
-        "Kinds of which everything is deleted that is not declared. Each deletion needs O(arm).\n"
+        "Kinds of which everything that is not declared is deleted. Each deletion needs O(arm).\n"
         "What belongs to Ceph itself or to its daemons is never touched, such as C(client.admin), C(.mgr), or a gateway's pools.",
         choices=[*PRUNABLE],
         default=[],

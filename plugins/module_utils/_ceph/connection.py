@@ -33,10 +33,10 @@ rados = binding("rados")
 
 # The options of every module that talks to a cluster (documented in the fragment cephstack.cloud.connection).
 CONNECTION_OPTIONS: dict[str, t.Any] = {
-    "conf": filepath("The Ceph configuration file that names the monitors. Not read where O(connection.mon_host) is given.", default="/etc/ceph/ceph.conf"),
+    "conf": filepath("The Ceph configuration file that names the monitors. It is not read if O(connection.mon_host) is given.", default="/etc/ceph/ceph.conf"),
     "mon_host": string("The monitors' addresses, in the form of C(mon_host) in a C(ceph.conf)."),
     "client": string("The full name of the cephx client.", default="client.admin"),
-    "keyring": filepath("A file on this host with the client's key. By default it is looked for where Ceph looks for it."),
+    "keyring": filepath("A file on this host with the client's key. By default the places where Ceph itself looks."),
     "key": string("The client's key itself. It is used in memory only and reaches no file and no command line.", no_log=True),
     "timeout": integer("How many seconds to wait for the cluster, on connecting and for each command.", default=30),
 }

@@ -22,10 +22,10 @@ TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacen
 _BUCKET = {
     "name": string("The bucket's name.", required=True),
     "type": choice("Its type.", TYPES[1:]),
-    "parent": string("The bucket in which it stands."),
-    "state": presence("Whether it is there. Only an empty one can go."),
+    "parent": string("The bucket that contains it."),
+    "state": presence("Whether it exists. Only an empty one can be removed."),
 }
-_LOCATION = {"name": string("What stands there.", required=True), "parent": string("The bucket in which it stands.", required=True)}
+_LOCATION = {"name": string("What it contains.", required=True), "parent": string("The bucket that contains it.", required=True)}
 _CLASS = {
     "name": string("The class, for example V(ssd).", required=True),
     "osds": strings("The OSDs of this class, for example V(osd.3). OSDs that no class names are left alone.", required=True),
@@ -33,15 +33,15 @@ _CLASS = {
 _RULE = {
     "name": string("The rule's name.", required=True),
     "type": choice("For which pools it is.", ["replicated", "erasure"], default="replicated"),
-    "root": string("Where to place. By default V(default)."),
+    "root": string("The bucket to place in. By default V(default)."),
     "failure_domain": choice("The type of bucket of which each takes one copy. By default V(host).", [*TYPES[:-1]]),
     "device_class": string("Place on OSDs of this class only."),
     "erasure_profile": string("The profile from which a rule of type V(erasure) takes all that."),
-    "state": presence("Whether it is there. One that pools use cannot go."),
+    "state": presence("Whether it exists. One that pools use cannot be removed."),
 }
 OPTIONS: dict[str, t.Any] = {
     "buckets": records("Buckets.", _BUCKET, default=[]),
-    "locations": records("Where hosts (or other buckets, or OSDs) that are there already stand.", _LOCATION, default=[]),
+    "locations": records("Which bucket contains which existing hosts (or other buckets, or OSDs).", _LOCATION, default=[]),
     "device_classes": records("The classes of OSDs.", _CLASS, default=[]),
     "rules": records("Rules that place one copy or chunk in each bucket of a type.", _RULE, default=[]),
 }

@@ -26,7 +26,7 @@ _QCOW2_MAGIC = b"QFI\xfb"
 _OFFSET, _COMPRESSED, _ZERO = 0x00FFFFFFFFFFFE00, 1 << 62, 1
 _ZSTD = 8
 _FEATURES = {
-    "was not closed cleanly (qemu-img check -r all mends it)": 1 | 2,
+    "was not closed cleanly (qemu-img check -r all repairs it)": 1 | 2,
     "keeps its data in another file": 4,
     "has extended L2 entries": 16,
     "has features unknown here": ~(1 | 2 | 4 | _ZSTD | 16),

@@ -26,7 +26,7 @@ OPTIONS: dict[str, t.Any] = {
     "plugin": string("The plugin. By default Ceph's own choice."),
     "technique": string("The plugin's technique."),
     "failure_domain": string("The type of bucket of which each takes one chunk. By default V(host)."),
-    "root": string("Where in the CRUSH map to place. By default V(default)."),
+    "root": string("The bucket of the CRUSH map to place in. By default V(default)."),
     "device_class": string("Place on OSDs of this class only."),
     "extra": mapping(
         "Further settings, in Ceph's own words.\n"

@@ -28,7 +28,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 cephfs = binding("cephfs")
 
 OPTIONS: dict[str, t.Any] = {
-    "path": string("The folder in the filesystem, such as V(/secondary). It is made if it is not there.", required=True),
+    "path": string("The folder in the filesystem, such as V(/secondary). It is made if it does not exist.", required=True),
     "pseudo": string("The path under which clients mount it, O(exports[].path) by default.\nIt may be neither V(/) nor within another one."),
     "filesystem": string("The name of the filesystem.", required=True),
     "access": choice("Whether clients may write, or only read.", ["rw", "ro"], default="rw"),

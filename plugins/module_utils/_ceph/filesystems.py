@@ -23,7 +23,7 @@ OPTIONS: dict[str, t.Any] = {
     "data_pools": strings("The pools of its data. The first cannot change later."),
     "max_mds": integer("How many metadata servers are active."),
     "standby_count_wanted": integer("How many must stand by for the cluster to be healthy."),
-    "allow_standby_replay": boolean("Whether one that stands by follows the active one's journal."),
+    "allow_standby_replay": boolean("Whether a standby server follows the active one's journal, so that it takes over faster."),
 }
 _SETTINGS = ("max_mds", "standby_count_wanted", "allow_standby_replay")
 

@@ -24,8 +24,8 @@ TRUST: dict[str, t.Any] = {
     "validate_certs": boolean("Whether the gateways' certificates must be trusted.", default=True),
     "ca_path": filepath("A file on this host with the certificates that sign the gateways' ones. By default the host's own."),
     "tls_names": strings(
-        "The names that the certificates may be for where the gateways are asked by their addresses, such as V(s3.example.org). A certificate for "
-        "the address itself will do as well.",
+        "The names for which the certificates may be, although the gateways are asked by their addresses, such as V(s3.example.org). A certificate for "
+        "the address itself is accepted, too.",
         default=[],
     ),
 }

@@ -25,15 +25,15 @@ OPTIONS: dict[str, t.Any] = {
     "zonegroup": string("The name of the zonegroup.", required=True),
     "zone": string("The name of the zone. Its pools begin with it.", required=True),
     "endpoints": strings(
-        "The addresses that other zones use, and the zonegroup's where this zone is its master. By default those of all gateways.\n"
-        "With an empty list those that are there stay."
+        "The addresses that other zones use, and those of the zonegroup if this zone is its master. By default those of all gateways.\n"
+        "With an empty list the existing ones stay."
     ),
     "hostnames": strings("The names under which buckets are found as V(BUCKET.NAME). They are the zonegroup's; its master zone changes them."),
     "master": boolean(
         "Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.\n"
-        "V(true) for a zone that is not needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) armed, those of them that a refusal names. "
+        "V(true) for another zone needs O(arm=zonegroup/ZONEGROUP), O(arm=zone/ZONE) and O(arm=period/REALM), as far as the refusal names them. "
         "Whatever the former master has not handed over yet is lost.\n"
-        "With V(false) nothing is made where the realm has no master yet, so that a realm that was not pulled is not made anew."
+        "With V(false) nothing is made if the realm has no master yet, so that a realm that was not pulled is not made a second time."
     ),
     # The secret within is hidden
     "system_key": record(

@@ -163,7 +163,7 @@ class Provider:
         known = {bucket.id for bucket in wanted.buckets}.intersection(cli("metadata", "list", "bucket"))
         # Where another zone has the say, the plan tells what must be done instead
         if (known or wanted.prune) and not observed.led_elsewhere(wanted.site):
-            why = "is not there or may not do what it must, and there are buckets already: run once with users only, which mends it"
+            why = "is not there or may not do what it must, and there are buckets already: run once with users only, which repairs it"
             raise Invalid([f"the user {wanted.admin}, as which this collection asks the gateways, {why}"])
 
     def plan(self, observed: Observed) -> Plan:

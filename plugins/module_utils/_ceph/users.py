@@ -22,19 +22,19 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 OPTIONS: dict[str, t.Any] = {
     "uid": string("The name of the user, C(TENANT$NAME) for a tenant's.", required=True),
-    "state": presence("Whether the user is there. V(absent) needs V(user/UID) armed, and is refused while the user owns buckets that stay."),
+    "state": presence("Whether the user exists. V(absent) needs O(arm=user/UID), and is refused while the user owns buckets that stay."),
     "display_name": string("The name for people. The uid by default."),
     "email": string("The address. No two users can have the same."),
     "max_buckets": integer("How many buckets the user may own. V(0) means any number, V(-1) none."),
-    "suspended": boolean("Whether the user is shut out, with keys and buckets kept."),
+    "suspended": boolean("Whether the user is locked out. Keys and buckets are kept."),
     "system": boolean("Whether other zones and services of Ceph sign in as this user."),
     "admin": boolean("Whether the user may read and write everybody's buckets."),
-    "caps": mapping('All administrative capabilities, such as V({"usage":"read"}). What is not named is taken away. Left as they are by default.'),
+    "caps": mapping('All administrative capabilities, such as V({"usage":"read"}). Those that are not named are removed. By default all are left as they are.'),
     "user_quota": record("What all buckets of the user may hold together.", quotas.QUOTA),
     "bucket_quota": record("What each bucket of the user may hold.", quotas.QUOTA),
     # The secrets within are hidden; no_log on the whole would hide the names of the keys in every later output
-    "keys": records("The user's keys. By default one is generated where there is none.", KEY, no_log=False),
-    "exclusive_keys": boolean("Whether other keys than O(users[].keys) are taken away, for which V(user/UID) must be armed.", default=False, no_log=False),
+    "keys": records("The user's keys. By default one is generated if the user has none.", KEY, no_log=False),
+    "exclusive_keys": boolean("Whether other keys than O(users[].keys) are removed, which needs O(arm=user/UID).", default=False, no_log=False),
 }
 
 # What this collection's own user may do. metadata: secrets are handed over in the body of a metadata call, for the URLs of all

@@ -31,7 +31,7 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
         "url": string("The address of the API, such as V(http://mgmt1:8080/client/api).", required=True),
         "api_key": string("The API key of the user, a root admin.", no_log=True),
         "api_secret": string("The secret key that belongs to it. It signs the calls and is never sent.", no_log=True),
-        "validate_certs": boolean("Whether the server's certificate must be trusted, where the address is C(https).", default=True),
+        "validate_certs": boolean("Whether the server's certificate must be trusted, if the address is C(https).", default=True),
         "ca_path": filepath("A file on the host that runs the module, with the certificates of the authorities to be trusted. By default the host's own."),
         "timeout": integer("How many seconds one call may take. Adding a host takes minutes.", default=900),
         "job_timeout": integer("How many seconds a job of the server may take.", default=1800),

@@ -33,7 +33,7 @@ OPTIONS: dict[str, t.Any] = {
         "with one of these is this one.\n"
         "The role adds those that the inventory and facts have."
     ),
-    "url": string("Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by what they are to be."),
+    "url": string("Of a simulated host, such as V(http://sim/c0/h1). It has no address; those of a cluster are told apart by their tags and state."),
     "user": string("The user as whom the server installs the agent.", default="root"),
     "password": string(
         "This user's password. Without one, the server's own ssh key must be in the user's C(authorized_keys).\n"

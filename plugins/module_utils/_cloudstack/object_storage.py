@@ -26,22 +26,22 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it is there. V(absent) needs O(arm=object_store/NAME)."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=object_store/NAME)."),
     "provider": choice("What it is. Gateways of Ceph need CloudStack 4.20.", ["ceph"], default="ceph"),
     "url": string("The gateway, such as V(http://10.0.0.11:8080), with no path and no slash at its end. Required for a store that is present."),
-    "user": string("The user of the gateways as whom CloudStack works, instead of its keys."),
+    "user": string("The user of the gateways as whom CloudStack works, instead of that user's keys."),
     "access_key": string("Its access key.", no_log=True),
     "secret_key": string("Its secret key. CloudStack does not give it back, so it is not compared.", no_log=True),
-    "size": integer("How much of it CloudStack may give away, in GiB. Left alone where it is not given. Since CloudStack 4.21."),
+    "size": integer("How much of it CloudStack may give away, in GiB. Left as it is if not given. Since CloudStack 4.21."),
 }
 BUCKET_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it is there. V(absent) needs O(arm=bucket/NAME), and a bucket with nothing in it."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=bucket/NAME), and an empty bucket."),
     "object_store": string("The object store. Required for a bucket that is present."),
     "quota": integer("How much may be in it, in GiB. Required for a bucket that is present."),
-    "versioning": boolean("Whether old versions of objects are kept. Left alone where it is not given."),
+    "versioning": boolean("Whether old versions of objects are kept. Left as it is if not given."),
     "object_locking": boolean("Whether objects can be locked. It is said when the bucket is made, and not later.", default=False),
-    "policy": choice("Who may read it. Left alone where it is not given.", ["private", "public"]),
+    "policy": choice("Who may read it. Left as it is if not given.", ["private", "public"]),
 }
 LISTS = ("object_stores",)
 BUCKET_LISTS = ("object_stores", "buckets")

@@ -26,7 +26,7 @@ _VOLUME: dict[str, t.Any] = {
         "empty list takes them away."
     ),
     "storage": choice("Whether volumes are on primary storage that hosts share, or on a host's own disks.", ["shared", "local"], default="shared"),
-    "provisioning": choice("How space is given. Ceph gives it as it is used, whatever this says.", ["thin", "sparse", "fat"]),
+    "provisioning": choice("How space is allocated. On Ceph it is always allocated as it is used.", ["thin", "sparse", "fat"]),
     "cache_mode": choice("How the hypervisor caches writes.", ["none", "writeback", "writethrough", "hypervisor_default"]),
     "read_iops": integer("How many reads a second a volume may do. V(0) is no limit; CloudStack cannot take a limit away again."),
     "write_iops": integer("How many writes a second a volume may do, as C(read_iops)."),

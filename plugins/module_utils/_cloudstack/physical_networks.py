@@ -25,8 +25,8 @@ OPTIONS: dict[str, t.Any] = {
     "name": string("The network's name.", required=True),
     "isolation": strings("How guests are kept apart. By default V(vlan), in a zone of type V(basic) V(l3). It cannot change later."),
     "vlan": string("The VLANs that guests' networks are given, such as V(100-200) or V(100-200,300-310)."),
-    "tags": strings("Tags by which network offerings choose it. Needed where several networks carry guests."),
-    "traffic": records("What the network carries. Its types cannot be taken away later.", TRAFFIC_OPTIONS, required=True),
+    "tags": strings("Tags by which network offerings choose it. Needed if several networks carry guests."),
+    "traffic": records("What the network carries. Its types cannot be removed later.", TRAFFIC_OPTIONS, required=True),
     "providers": mapping(
         "Which providers of network services are on, and which off, such as C(VirtualRouter=true). What they are made of is switched on with them.\n"
         "On the network of the guests, those that a zone of its type needs are on by themselves. C(VirtualRouter) in all, C(VpcVirtualRouter) in a "

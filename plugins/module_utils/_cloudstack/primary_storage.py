@@ -30,22 +30,22 @@ OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
     "state": presence(
-        "Whether it is there. V(absent) puts it into maintenance, which stops guests, and takes it away, and needs O(arm=primary_storage/ZONE/NAME). "
-        "With a volume on it, nothing is begun. Images stay in Ceph."
+        "Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs O(arm=primary_storage/ZONE/NAME). "
+        "It is refused while a volume is on it. Images stay in Ceph."
     ),
     "scope": choice("Whether all hosts of the zone use it, or those of one cluster.", ["zone", "cluster"], default="zone"),
     "pod": string("The pod of the cluster, for the scope V(cluster)."),
     "cluster": string("The cluster, for the scope V(cluster). It needs a host."),
     "hypervisor": choice("For hosts of which type it is, for the scope V(zone).", ["kvm", "simulator"], default="kvm"),
     "consumer": string("The consumer of kind V(cloudstack) whose pool it is. Pool, cephx client and key come from it. Required for a pool that is present."),
-    "pool": string("The pool in Ceph, where the consumer has several."),
+    "pool": string("The pool in Ceph, if the consumer has several."),
     "data_pool": string(
         "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. By default what the consumer says.\n"
         "Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.\n"
-        "Empty, it is taken away."
+        "An empty value removes it."
     ),
-    "tags": strings("All its tags, by which offerings choose it. Left alone where they are not given."),
-    "access_groups": strings("All its storage access groups; hosts of other groups don't use it. Left alone where they are not given. Since CloudStack 4.21."),
+    "tags": strings("All its tags, by which offerings choose it. Left as they are if not given."),
+    "access_groups": strings("All its storage access groups; hosts of other groups don't use it. Left as they are if not given. Since CloudStack 4.21."),
     "details": mapping("Further details, in CloudStack's own words. Those that are not named are left alone.", default={}),
     "enabled": boolean("Whether new volumes are placed on it. A pool in maintenance stays so.", default=True),
 }

@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 IMAGE_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it is there. V(absent) needs O(arm=image_store/NAME)."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=image_store/NAME)."),
     "provider": choice(
         "What it is. S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), needs an NFS staging store "
         "in each zone besides, and its maintainers recommend against it.",
@@ -39,7 +39,7 @@ IMAGE_OPTIONS: dict[str, t.Any] = {
         "Where it is, for V(s3) only.",
         {
             "endpoint": string(
-                "The gateway, as HOST or HOST:PORT. Where it is not an address, CloudStack wants the bucket's name as a host of its domain.", required=True
+                "The gateway, as HOST or HOST:PORT. If it is a name, CloudStack uses the bucket's name as a host in that domain.", required=True
             ),
             "bucket": string("The bucket. CloudStack does not make it.", required=True),
             "user": string("The user of the gateways whose keys it uses, instead of the keys themselves."),
@@ -49,12 +49,12 @@ IMAGE_OPTIONS: dict[str, t.Any] = {
             "signer": choice("The version of S3's signatures.", ["v2", "v4"], default="v4"),
         },
     ),
-    "readonly": boolean("Whether nothing new is put there. Left alone where it is not given."),
+    "readonly": boolean("Whether nothing new may be stored there. Left as it is if not given."),
 }
 STAGING_OPTIONS: dict[str, t.Any] = {
     "zone": string("Its zone.", required=True),
     "url": string("Where it is, such as V(nfs://10.0.0.11/staging).", required=True),
-    "state": presence("Whether it is there. V(absent) needs O(arm=staging_store/ZONE/URL)."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=staging_store/ZONE/URL)."),
 }
 IMAGE_LISTS = ("zones", "image_stores")
 STAGING_LISTS = ("zones", "staging_stores")

@@ -21,9 +21,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mappi
 
 # name: value, as the operator writes them.
 SPEC: dict[str, t.Any] = mapping(
-    "Settings of the server, by name. Their names, types and whether they take effect at once are asked of the server.\n"
+    "Settings of the server, by name. The server itself is asked for their names, their types and whether they take effect at once.\n"
     "Settings that belong to a zone can also be declared for it, in O(zones[].settings).\n"
-    "Secrets among them the server shows only encrypted. One is set where there is none yet, and taken to be as declared afterwards; "
+    "The server shows secret settings only encrypted. One is set if it is not set yet, and is taken to be as declared afterwards. "
     "O(arm=setting/NAME) sets it anew.",
     default={},
 )

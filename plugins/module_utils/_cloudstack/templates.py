@@ -29,13 +29,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
-    "state": presence("Whether it is there. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made of it keep their disks."),
+    "state": presence("Whether it exists. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made from it keep their disks."),
     "url": string("Where the file is. The hosts, or the secondary storage, download it from there. Required for a template that is present."),
     "format": choice("The format of the disk in it.", ["QCOW2", "RAW", "VHD", "VHDX"], default="QCOW2"),
     "checksum": string("Its checksum, as V(sha256:) and hexadecimal digits. The sum is that of the file as it is downloaded, so of the compressed one."),
     "verify": boolean(
-        "Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. Where it cannot be "
-        "read from the host that runs the module, there is a warning, and the hosts compare.",
+        "Whether the file of a new template is downloaded and compared with O(templates[].checksum) before anything is changed. If the host "
+        "that runs the module cannot read it, it warns, and the hosts compare.",
         default=True,
     ),
     "direct_download": boolean(

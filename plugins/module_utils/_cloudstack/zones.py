@@ -58,9 +58,9 @@ OPTIONS: dict[str, t.Any] = {
     "enabled": boolean("Whether the zone takes guests. It is enabled when everything else of it is there.", default=True),
     "system_vms": boolean(
         "Whether the zone is to have CloudStack's system virtual machines, for secondary storage and consoles. They need an image store of NFS, "
-        "and hosts with real KVM. The server starts them by itself; what they could not come up with "
-        "is refused here, and their template is looked for and proven by the roles.\n"
-        "By default it is, where an NFS store of it is declared and it has a cluster of KVM."
+        "and hosts with real KVM. The server starts them by itself. What would keep them from starting "
+        "is refused here; the roles look for their template, and prove them.\n"
+        "By default it is to, if it has an image store of NFS and a cluster of KVM hosts."
     ),
     "settings": mapping("Settings of this zone, by name.", default={}),
     "physical_networks": records("Physical networks.", physical_networks.OPTIONS, default=[]),

@@ -42,7 +42,7 @@ OPTIONS: dict[str, t.Any] = {
     "backend": BACKEND,
     "consumers": CONSUMERS,
     "conf": filepath(
-        "The Ceph configuration file with which images are looked for. The clients' keyrings lie where Ceph looks for them.", default="/etc/ceph/ceph.conf"
+        "The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.", default="/etc/ceph/ceph.conf"
     ),
 }
 # The options of the module xen_rbd, and what roles pass on to it.

@@ -28,16 +28,15 @@ REPOSITORY_OPTIONS: dict[str, t.Any] = {
     "server": string("The NFS gateway, or the monitors of V(cephfs), separated by commas."),
     "path": string("The NFS export, or the folder in CephFS. Each repository makes a folder of its own within."),
     "port": integer("The port of the monitors. By default 6789; the kernel of these hosts speaks Ceph's older protocol only."),
-    "filesystem": string("The CephFS filesystem, where the cluster has several."),
+    "filesystem": string("The CephFS filesystem, if the cluster has several."),
     "version": choice("The version of NFS. By default V(4).", ["3", "4", "4.0", "4.1"]),
     "options": string("Further mount options."),
     "uuid": string("The UUID of a repository that is on the storage but unknown to the pool, to take it over."),
     "default": boolean("Whether new disks go there by default.", default=False),
-    "state": presence("Whether the pool has it. V(absent) needs V(sr/NAME) armed."),
+    "state": presence("Whether the pool has it. V(absent) must be allowed by its name, V(sr/NAME)."),
     "removal": choice(
-        "What becomes of one that shall be absent. V(forget) leaves all that is on the storage, from where O(repositories[].uuid) takes it over "
-        "again.\n"
-        "V(destroy) takes it off the storage, and is refused while disks are in it.",
+        "What to do with one that is to be absent. V(forget) leaves all that is on the storage; O(repositories[].uuid) takes it over again.\n"
+        "V(destroy) removes it from the storage, too, and is refused while disks are in it.",
         ["forget", "destroy"],
         default="forget",
     ),

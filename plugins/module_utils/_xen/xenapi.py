@@ -22,11 +22,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 CONNECTION_SPEC: dict[str, t.Any] = record(
     "How to reach the pool, and as whom.",
     {
-        "master": string(
-            "The name or address of the pool's master, with a port where it is another than 443. Any other host of the pool names the master.", required=True
-        ),
+        "master": string("The name or address of the pool's master, with a port if it is not 443. Any other host of the pool names the master.", required=True),
         "user": string("Who to be. It needs the role pool-operator.", default="root"),
-        "password": string("Its password. Keep it in a vault. It goes over the wire only.", required=True, no_log=True),
+        "password": string("Its password. Keep it in a vault. It is sent to the pool only.", required=True, no_log=True),
         "validate_certs": boolean("Whether the master's certificate must be trusted.", default=True),
         "ca_path": filepath("A file on the host that runs the module, with the certificates to be trusted. By default the host's own."),
         "fingerprints": strings(
