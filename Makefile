@@ -64,11 +64,12 @@ molecule: dev ## All scenarios on lab hosts, or one: make molecule SCENARIO=site
 bench: dev ## The benchmarks
 	@$(VENV)/bin/python tests/bench/run.py
 
-spec: dev ## Make the documentation of options and the roles' argument specs from the fields in plugins
+spec: dev ## Make options' documentation and roles' argument specs from the fields in plugins, and roles' READMEs from those
 	@$(VENV)/bin/python tests/tools/spec
+	$(VENV)/bin/python tests/tools/reference
 
-docs: spec ## Make docs/reference from the argument specs and the modules
-	@$(VENV)/bin/python tests/tools/reference
+docs: dev ## Build the docs site in .cache/site/html
+	@$(VENV)/bin/python tests/tools/site
 
 build: dev ## Build the collection's tarball and prove that it can be installed and used
 	@$(CHECK) build
