@@ -64,9 +64,10 @@ molecule: dev ## All scenarios on lab hosts, or one: make molecule SCENARIO=site
 bench: dev ## The benchmarks
 	@$(VENV)/bin/python tests/bench/run.py
 
-spec: dev ## Make options' documentation and roles' argument specs from the fields in plugins, and roles' READMEs from those
+spec: dev ## Make options' documentation and roles' argument specs from fields, then roles' READMEs and the pictures
 	@$(VENV)/bin/python tests/tools/spec
 	$(VENV)/bin/python tests/tools/reference
+	$(VENV)/bin/python tests/tools/pictures
 
 docs: dev ## Build the docs site in .cache/site/html
 	@$(VENV)/bin/python tests/tools/site
