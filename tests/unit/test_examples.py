@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import pathlib
 import re
 import shlex
@@ -195,6 +196,8 @@ def of_command(words: list[str]) -> list[str]:
     """The words of one command. Only what is of this repository is looked at."""
     while words and re.match(r"[A-Z_]+=", words[0]):
         words = words[1:]
+    if words and words[0] in ("sudo", "env"):
+        return of_command(words[1:])
     program = pathlib.PurePath(words[0]).name if words else ""
     wrong = []
     if program == "make":
@@ -270,6 +273,45 @@ def test_an_example_of_a_module_can_be_used(module: pathlib.Path) -> None:
     assert of_yaml(constants(module)["EXAMPLES"]) == []
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "SECURITY.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_file_that_is_there(page: pathlib.Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:", link)]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+# -- what is run of every change
+
+
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+
+
+def runs(path: pathlib.Path) -> t.Iterator[tuple[str, dict[str, str]]]:
+    """Every command of a workflow, once for each entry of its job's matrix, which comes with it."""
+    for name, job in yaml.load(path.read_bytes(), LOADER)["jobs"].items():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        entries = matrix.get("include") or [dict(zip(matrix, values)) for values in itertools.product(*matrix.values())]
+        for entry in entries:
+            known = {"github.job": name, **{f"matrix.{key}": value for key, value in entry.items()}}
+            for step in job["steps"]:
+                if "run" in step:
+                    yield re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found, known=known: known[found[1]], step["run"]), entry
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_what_is_there(path: pathlib.Path) -> None:
+    assert [problem for command, _ in runs(path) for problem in of_console(command)] == []
+
+
+@pytest.mark.parametrize("part", ["unit", "sanity"])
+def test_every_supported_core_is_tested(part: str) -> None:
+    pairs = {(entry["core"], entry["python"]) for path in WORKFLOWS for command, entry in runs(path) if f"make {part} " in command}
+    assert {core for core, _ in pairs} == {"2.19", "2.20", "2.21"}
+    oldest = {"2.19": 11, "2.20": 12, "2.21": 12}
+    # The oldest Python that a core runs on, and the newest that tests/tools/env takes.
+    assert pairs == {(core, f"3.{minor}") for core, first in oldest.items() for minor in (first, 13)}
+
+
 # -- the judges themselves
 
 
@@ -302,6 +344,7 @@ def test_a_wrong_yaml_is_found(text: str, problem: str) -> None:
     ("text", "problem"),
     [
         ("make nothing", "there is no target nothing"),
+        ("sudo env A=b make nothing", "there is no target nothing"),
         ("cd x && make demo nothing", "there is no target nothing"),
         ("$ make nothing\nmade", "there is no target nothing"),
         ("ansible-playbook -i inventories/none cephstack.cloud.site", "there is no inventory inventories/none"),
