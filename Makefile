@@ -64,11 +64,13 @@ molecule: dev ## All scenarios on lab hosts, or one: make molecule SCENARIO=site
 bench: dev ## The benchmarks
 	@$(VENV)/bin/python tests/bench/run.py
 
-spec: dev ## Make the documentation of options and the roles' argument specs from the fields in plugins
+spec: dev ## Make options' documentation and roles' argument specs from fields, then roles' READMEs and the pictures
 	@$(VENV)/bin/python tests/tools/spec
+	$(VENV)/bin/python tests/tools/reference
+	$(VENV)/bin/python tests/tools/pictures
 
-docs: spec ## Make docs/reference from the argument specs and the modules
-	@$(VENV)/bin/python tests/tools/reference
+docs: dev ## Build the docs site in .cache/site/html
+	@$(VENV)/bin/python tests/tools/site
 
 build: dev ## Build the collection's tarball and prove that it can be installed and used
 	@$(CHECK) build

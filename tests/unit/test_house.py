@@ -200,6 +200,7 @@ def test_no_secret_has_a_default() -> None:
 
 # Tests of something else than one file of the plugins, and of what.
 OF_MANY = {
+    "test_examples.py": "the examples in docs and modules",
     "test_house.py": "the whole collection",
     "test_bench.py": "tests/bench",
     "test_pure.py": "what planners of every kind come to",
