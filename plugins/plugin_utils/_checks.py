@@ -4,7 +4,7 @@
 """What is wrong with a declared stack, part by part: each part's own judgement of a declaration, given what is declared. Connects nowhere.
 
 A part of the stack is one function here, and one line of CHECKS. What may be there without being declared (a pool, a user of the gateways, a zone that
-somebody else has made) is a warning; what cannot be right is a problem.
+somebody else has made) is a warning; what cannot be right is a problem. What the proofs name must be declared, so that they prove this stack.
 
 PRIVATE to the collection.
 """
@@ -94,7 +94,10 @@ def of_object_storage(stack: Stack) -> Found:
     if declared["users"] is None or declared["buckets"] is None:
         return
     users, going = _names(declared["users"], "uid"), _gone(declared["buckets"])
-    yield from ((first, f"ceph_rgw_objects: the bucket {name} is to be absent by ceph_rgw_buckets") for name in sorted(_names(objects, "bucket") & going))
+    yield from (
+        (first, f"ceph_rgw_objects: the bucket {name} is to be absent by ceph_rgw_buckets: keep one of both")
+        for name in sorted(_names(objects, "bucket") & going)
+    )
     for name in sorted({item["owner"] for item in [*declared["buckets"], *objects] if item["owner"]} - users - _gone(declared["users"], "uid")):
         stack.warnings.append(f"{first}: the user {name}, who owns buckets or objects, is not declared in ceph_rgw_users: it must be there by then")
 
@@ -108,7 +111,7 @@ def of_exports(stack: Stack) -> Found:
     for name, entries in declared.items():
         for number, entry in enumerate(entries or ()):
             if entry["state"] != "absent" and entry["filesystem"] in going:
-                yield name, f"nfs_gateway_exports[{number}]: the filesystem {entry['filesystem']} is to be absent by {_CLUSTER}filesystems"
+                yield name, f"nfs_gateway_exports[{number}]: the filesystem {entry['filesystem']} is to be absent by {_CLUSTER}filesystems: keep one of both"
 
 
 def of_xen(stack: Stack) -> Found:
@@ -223,7 +226,7 @@ def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Ite
 
 
 def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.Iterator[str]:
-    """Stores on a host of the inventory that is no gateway, or serves something else."""
+    """Stores whose gateway does not serve them, or not their user."""
     of_name = {name.lower(): host for host in variables for name in vlan_bridges.names_of(host, variables[host])}
     for number, store in enumerate(declared.get("image_stores") or ()):
         url, here = str(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
@@ -233,7 +236,7 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
         path = urlsplit(url).path
         served = [entry.get("pseudo") or entry["path"] for entry in stack.value(host, "nfs_gateway_exports") or () if entry["state"] != "absent"]
         if host not in stack.members("nfs_gateways"):
-            yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles['nfs_gateways']}, or name one that is"
+            stack.warnings.append(f"{here}: {host} is not in the group {stack.roles['nfs_gateways']}: something else must serve NFS there by then")
         elif served and not any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in served):
             yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
     users = stack.first("rgws", "ceph_rgw_users")
@@ -242,11 +245,11 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
         if store["state"] == "absent":
             continue
         if host is not None and host not in stack.members("rgws"):
-            yield f"{here}: url: {host} is no object gateway: put it into the group {stack.roles['rgws']}, or name one that is"
+            stack.warnings.append(f"{here}: url: {host} is not in the group {stack.roles['rgws']}: something else must lead to gateways there by then")
         if store.get("user") in _gone(users, "uid"):
-            yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users"
+            yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users: keep the user, or take another"
         elif store.get("user") and users is not None and store["user"] not in _names(users, "uid"):
-            yield f"{here}: user: {store['user']} is not declared: declare it in ceph_rgw_users, or take another"
+            stack.warnings.append(f"{here}: user: {store['user']} is not declared in ceph_rgw_users: it must be there by then")
 
 
 def _host(url: t.Any) -> str:
