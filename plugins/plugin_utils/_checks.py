@@ -73,12 +73,19 @@ def of_cluster(stack: Stack) -> Found:
     yield from (("", text) for text in cluster.declared_problems(declared, hosts=len(stack.members("osds")) or None, prefix=_CLUSTER, now=time.time()))
     given = variables.get(f"{_CLUSTER}images") or []
     yield from ((first, f"{_CLUSTER}images: {text}") for text in _problems(images.parse, given))
-    going = _gone(declared.get("pools"))
-    for number, image in enumerate(given):
-        for key in ("pool", "data_pool"):
-            if image.get("state") != "absent" and image.get(key) in going:
-                text = f"{_CLUSTER}images[{number}] ({image['pool']}/{image['name']}): {key} {image[key]} is to be absent by {_CLUSTER}pools"
-                yield first, f"{text}: keep the pool, or move the image"
+    pools = variables.get(f"{_CLUSTER}pools")
+    files = [item for item in declared.get("filesystems") or () if item["state"] != "absent"]
+    used = [(f"{_CLUSTER}images ({image['pool']}/{image['name']})", image[key]) for image in given for key in _POOLS if image["state"] != "absent"]
+    used += [(f"consumers ({item['name']})", one["name"]) for item in declared.get("consumers") or () for one in item["pools"]]
+    used += [(f"{_CLUSTER}filesystems ({item['name']})", name) for item in files for name in (item["metadata_pool"], *(item["data_pools"] or ()))]
+    for where, name in used if pools is not None else ():
+        if name in _gone(pools):
+            yield first, f"{where}: the pool {name} is to be absent by {_CLUSTER}pools: keep the pool, or use another"
+        elif name and name not in _names(pools):
+            stack.warnings.append(f"{first}: {where}: the pool {name} is not declared in {_CLUSTER}pools: it must be there by then")
+
+
+_POOLS = ("pool", "data_pool")
 
 
 def of_object_storage(stack: Stack) -> Found:

@@ -141,6 +141,7 @@ def test_what_a_proof_of_cloudstack_names_may_be_there_already() -> None:
 
 def test_what_is_to_be_absent_is_not_relied_on() -> None:
     pools = [{"name": "old", "state": "absent"}]
+    consumers = [{"name": "kvm", "kind": "kvm", "pools": [{"name": "old"}, {"name": "theirs"}]}]
     images = [{"pool": "old", "name": "one", "size": "1G"}]
     files = [{"name": "fs", "state": "absent", "metadata_pool": "m", "data_pools": ["d"]}]
     buckets = [{"name": "b", "owner": "u", "state": "absent"}]
@@ -148,9 +149,11 @@ def test_what_is_to_be_absent_is_not_relied_on() -> None:
     exports = [{"path": "/a", "filesystem": "fs", "clients": ["192.0.2.0/24"]}]
     groups = {role: ["h1"] for role in ("mons", "mgrs", "rgws", "nfs_gateways")}
     declared = {"ceph_cluster_pools": pools, "ceph_cluster_images": images, "ceph_cluster_filesystems": files, "nfs_gateway_exports": exports}
-    said = judged(groups, {}, **declared, ceph_rgw_users=[{"uid": "u"}], ceph_rgw_buckets=buckets, ceph_rgw_objects=objects)
+    said = judged(groups, {}, **declared, consumers=consumers, ceph_rgw_users=[{"uid": "u"}], ceph_rgw_buckets=buckets, ceph_rgw_objects=objects)
     assert said.problems == [
-        "h1: ceph_cluster_images[0] (old/one): pool old is to be absent by ceph_cluster_pools: keep the pool, or move the image",
+        "h1: ceph_cluster_images (old/one): the pool old is to be absent by ceph_cluster_pools: keep the pool, or use another",
+        "h1: consumers (kvm): the pool old is to be absent by ceph_cluster_pools: keep the pool, or use another",
         "h1: ceph_rgw_objects: the bucket b is to be absent by ceph_rgw_buckets: keep one of both",
         "h1: nfs_gateway_exports[0]: the filesystem fs is to be absent by ceph_cluster_filesystems: keep one of both",
     ]
+    assert said.warnings == ["h1: consumers (kvm): the pool theirs is not declared in ceph_cluster_pools: it must be there by then"]
