@@ -8,10 +8,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 VENV ?= .venv$(addprefix -,$(CORE))
-LAB ?= inventories/lab
+LAB ?= inventories/lab/hosts.yml
 PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
 # CloudStack's hosts are part of it where its packages can be had.
-CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PACKAGES=$$packages; cloudstack="$${packages:+-i inventories/cloudstack}"
+CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PACKAGES=$$packages; cloudstack="$${packages:+-i inventories/lab/cloudstack.yml}"
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
@@ -25,7 +25,7 @@ demo: run ## A whole stack on this machine: hosts, Ceph, KVM hosts, CloudStack, 
 	$(PLAY) $$cloudstack cephstack.cloud.demo
 
 demo-xen: run ## The same without CloudStack, but with a Xen host: one image under both hypervisors
-	@$(PLAY) -i inventories/xen cephstack.cloud.demo
+	@$(PLAY) -i inventories/lab/xen.yml cephstack.cloud.demo
 
 lab: run ## Only the throwaway hosts of $(LAB)
 	@$(CLOUDSTACK)

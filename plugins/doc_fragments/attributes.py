@@ -21,11 +21,6 @@ attributes:
     description: The target's operating system.
     support: full
     platforms: linux
-  action_group:
-    description: Use C(group/cephstack.cloud.all) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - cephstack.cloud.all
 """
 
     # For modules that only read.
@@ -41,4 +36,45 @@ attributes:
   idempotent:
     description: Reads only, so it never changes anything.
     support: full
+"""
+
+    # The action group of meta/runtime.yml that a module is in, which is one.
+    ACTIONGROUP_CEPH = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/cephstack.cloud.ceph) in C(module_defaults) to set defaults for all modules that connect to a Ceph cluster.
+    support: full
+    membership:
+      - cephstack.cloud.ceph
+"""
+
+    ACTIONGROUP_CLOUDSTACK = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/cephstack.cloud.cloudstack) in C(module_defaults) to set defaults for all modules that connect to CloudStack's API.
+    support: full
+    membership:
+      - cephstack.cloud.cloudstack
+"""
+
+    ACTIONGROUP_XENAPI = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/cephstack.cloud.xenapi) in C(module_defaults) to set defaults for all modules that connect to a pool by XenAPI.
+    support: full
+    membership:
+      - cephstack.cloud.xenapi
+"""
+
+    ACTIONGROUP_HOST = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/cephstack.cloud.host) in C(module_defaults) to set defaults for all modules that work on a host itself.
+    support: full
+    membership:
+      - cephstack.cloud.host
 """

@@ -57,7 +57,7 @@ options:
         type: str
       data_pool:
         description:
-          - The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. The consumer must use it too.
+          - The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. By default what the consumer says.
           - Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.
           - Empty, it is taken away.
         type: str

@@ -27,6 +27,13 @@ options:
         type: str
         choices: [cloudstack, kvm, rados, rbd, xen]
         default: rbd
+      hosts:
+        description:
+          - 'The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and
+            V(cloudstack).'
+          - Without it there is only the client with its rights, for hosts that others set up.
+        type: list
+        elements: str
       pools:
         description: The pools that it uses.
         type: list
@@ -42,6 +49,11 @@ options:
             type: str
             choices: [rw, ro]
             default: rw
+          data_pool:
+            description:
+              - The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.
+              - Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made.
+            type: str
       rotate_before:
         description: A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it.
         type: str

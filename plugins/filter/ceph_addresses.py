@@ -75,7 +75,7 @@ def ceph_addresses(
             return {"addresses": {}, "unknown": {}, "settings": {}}
         raise AnsibleFilterError(str(error)) from error
     if required is not None and wanted and not told:
-        raise AnsibleFilterError("the address of no monitor is known, and no monitor lives. " + "; ".join(unknown.values()))
+        raise AnsibleFilterError("the address of no monitor is known, and no monitor runs. " + "; ".join(unknown.values()))
     return {"addresses": addresses, "unknown": unknown, "settings": settings}
 
 

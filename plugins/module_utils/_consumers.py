@@ -11,19 +11,29 @@ from __future__ import annotations
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, records, string, strings
 
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
 KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
+# Kinds that hosts of the inventory can use, each with the group whose hosts get what it needs (the role's default name of the group).
+HOSTS_OF = {"kvm": "kvm_hosts", "xen": "xen_hosts", "cloudstack": "kvm_hosts"}
 
 _POOL = {
     "name": string("The name of the pool.", required=True),
     "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
+    "data_pool": string(
+        "The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.\n"
+        "Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made."
+    ),
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the consumer.", required=True),
     "client": string("The full name of its cephx client. By default C(client.) and the consumer's name."),
     "kind": choice("What it is. Consumers of all kinds but V(rados) keep images in their pools.", sorted(KINDS), default="rbd"),
+    "hosts": strings(
+        "The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and "
+        "V(cloudstack).\nWithout it there is only the client with its rights, for hosts that others set up."
+    ),
     "pools": records("The pools that it uses.", _POOL, required=True),
     "rotate_before": string("A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it."),
     "oldest_client": string("The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read."),
@@ -38,9 +48,31 @@ def client_of(consumer: t.Mapping[str, t.Any]) -> str:
     return str(consumer.get("client") or f"client.{consumer['name']}")
 
 
+def hosts_of(consumer: t.Mapping[str, t.Any]) -> list[str]:
+    """The groups and hosts that use it, as declared: a list, or one text with commas, which Ansible takes for a list as well."""
+    given = consumer.get("hosts") or []
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else [str(part) for part in given]
+
+
+def complete(consumer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A declared consumer with the defaults of what is left out."""
+    pools = [{**pool, "access": access} for pool, (_name, access) in zip(consumer.get("pools") or (), _access(consumer))]
+    return {**consumer, "client": client_of(consumer), "kind": kind_of(consumer), "hosts": hosts_of(consumer), "pools": pools}
+
+
+def of_host(declared: t.Optional[t.Iterable[t.Mapping[str, t.Any]]], host: str, groups: t.Iterable[str]) -> list[dict[str, t.Any]]:
+    """The consumers that a host uses, with defaults. groups: those that it is in."""
+    names = {"all", host, *groups}
+    return [complete(consumer) for consumer in declared or () if not names.isdisjoint(hosts_of(consumer))]
+
+
 def secret_uuid(fsid: str, client: str) -> str:
     """The UUID of the libvirt secret with a client's key: the same on every host, and another one for each cluster."""
     return str(uuid.uuid5(uuid.UUID(fsid), client))
+
+
+def kind_of(consumer: t.Mapping[str, t.Any]) -> str:
+    return str(consumer.get("kind") or OPTIONS["kind"]["default"])
 
 
 def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
@@ -48,18 +80,24 @@ def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     return [(pool["name"], pool.get("access") or "rw") for pool in consumer.get("pools") or []]
 
 
+def granted(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """(pool, rw or ro) of each pool that it has rights on: those that it uses, each followed by that of its data."""
+    found = ((name, pool.get("access") or "rw") for pool in consumer.get("pools") or [] for name in (pool["name"], pool.get("data_pool")) if name)
+    return list(dict.fromkeys(found))
+
+
 def _application(consumer: t.Mapping[str, t.Any]) -> str:
-    return KINDS[consumer.get("kind") or "rbd"]
+    return KINDS[kind_of(consumer)]
 
 
 def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The least caps with which a consumer can do its work."""
-    pools = _access(consumer)
+    pools = granted(consumer)
     if _application(consumer) == "rados":
         return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
     caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
-    writes = ", ".join(f"profile rbd pool={name}" for name, access in pools if access == "rw")
+    writes = ", ".join(f"profile rbd pool={name}" for name, access in _access(consumer) if access == "rw")
     return {**caps, "mgr": writes} if writes else caps
 
 
@@ -78,14 +116,66 @@ def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.
     if not item.get("pools"):
         yield "pools is empty: name what it uses"
     given: dict[str, str] = {}
-    for pool, access in (pair for other in declared if client_of(other) == client for pair in _access(other)):
+    for pool, access in (pair for other in declared if client_of(other) == client for pair in granted(other)):
         given.setdefault(pool, access)
-    for pool, access in _access(item):
+    data = [(pool["name"], pool["data_pool"]) for pool in item.get("pools") or () if pool.get("data_pool")]
+    if data and _application(item) != "rbd":
+        yield f"data_pool: images have one, and the kind {kind_of(item)} has none: leave it out"
+    for pool, of_data in data:
+        if pool == of_data:
+            yield f"data_pool: {pool} is the pool itself: leave it out"
+    for pool, access in granted(item):
         if given[pool] != access:
             yield f"the pool {pool} is given to {client} as rw and as ro: keep one of them"
     oldest = item.get("oldest_client")
     if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
         yield f"oldest_client '{oldest}' is no version such as 18.2.7"
+
+
+def stack_problems(
+    declared: t.Any, seen: t.Mapping[str, t.Any], groups: t.Mapping[str, t.Sequence[str]], roles: t.Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """(problems, warnings) of all consumers beside the inventory.
+
+    declared: the variable consumers, as all hosts should have it. seen: as each host of the stack has it. groups: the inventory's, with their hosts.
+    roles: which group plays which role, {"kvm_hosts": "kvm_hosts", ...}; of such a name there may be no group, as nothing plays that role.
+    """
+    consumers = [item for item in declared or () if isinstance(item, t.Mapping) and item.get("name") and item.get("pools")]
+    found = []
+    for number, item in enumerate(consumers):
+        found += [f"consumers[{number}] ({item['name']}): hosts: {text}" for text in _host_problems(item, groups, roles)]
+
+    def uses_any(host: str) -> bool:
+        names = {host, *(group for group, members in groups.items() if host in members)}
+        return any(not names.isdisjoint(hosts_of(item)) for item in consumers)
+
+    own = [name for name, value in seen.items() if (value or []) != (declared or []) and (value or uses_any(name))]
+    if own:
+        mend = "declare it once for all hosts (group_vars/all), and say in a consumer's hosts which groups and hosts use it"
+        found.append(f"{', '.join(own)}: consumers is another one than that of all hosts: {mend}")
+    warnings = []
+    for kind, role in HOSTS_OF.items():
+        unused = [item["name"] for item in consumers if kind_of(item) == kind and not hosts_of(item)]
+        idle = [host for host in groups.get(roles.get(role, role), ()) if not uses_any(host)]
+        if unused and idle:
+            mend = f"where they are to use one, write hosts: [{roles.get(role, role)}], or the hosts' names"
+            warnings.append(f"{', '.join(idle)}: use no consumer, and those of kind {kind} ({', '.join(unused)}) name no hosts: {mend}")
+    return found, warnings
+
+
+def _host_problems(item: t.Mapping[str, t.Any], groups: t.Mapping[str, t.Sequence[str]], roles: t.Mapping[str, str]) -> t.Iterator[str]:
+    names, kind = hosts_of(item), kind_of(item)
+    unknown = [name for name in names if name not in groups and name not in groups.get("all", ()) and name not in roles.values()]
+    for name in unknown:
+        yield f"'{name}' is neither a group nor a host of the inventory: write the name of one"
+    if names and kind in KINDS and kind not in HOSTS_OF:
+        yield f"no hosts are set up for the kind {kind}: leave hosts out, and give {client_of(item)} to those who use it"
+    elif names and kind in HOSTS_OF:
+        group = roles.get(HOSTS_OF[kind], HOSTS_OF[kind])
+        named = dict.fromkeys(host for name in names if name not in unknown for host in groups.get(name, [name] if name in groups.get("all", ()) else ()))
+        strange = [host for host in named if host not in groups.get(group, ())]
+        if strange:
+            yield f"what the kind {kind} needs is set up on the hosts of the group {group} alone, and not on {', '.join(strange)}: name others, or put it there"
 
 
 def clients(declared: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -107,8 +197,8 @@ def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
     """The application with which each pool must be marked for its consumers. Of rados there is none: it is a name of ours."""
     found: dict[str, set[str]] = {}
     for item in declared:
-        for pool in item["pools"] if _application(item) != "rados" else ():
-            found.setdefault(pool["name"], set()).add(_application(item))
+        for pool, _rights in granted(item) if _application(item) != "rados" else ():
+            found.setdefault(pool, set()).add(_application(item))
     return found
 
 
@@ -117,10 +207,10 @@ def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) 
     return [
         {
             "name": item["name"],
-            "kind": item.get("kind") or "rbd",
+            "kind": kind_of(item),
             "client": client_of(item),
             "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
-            "pools": [{"name": name, "access": access} for name, access in _access(item)],
+            "pools": [{"name": pool["name"], "access": pool["access"], "data_pool": pool.get("data_pool")} for pool in complete(item)["pools"]],
         }
         for item in declared
     ]

@@ -374,12 +374,19 @@ class Module(t.Protocol):
     """What the engine uses of AnsibleModule."""
 
     check_mode: bool
+    no_log: bool
 
     def exit_json(self, **result: t.Any) -> t.NoReturn: ...
 
     def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn: ...
 
     def warn(self, warning: str) -> None: ...
+
+
+def require_no_log(module: Module, what: str) -> None:
+    """End a module whose result would show a secret, before it has read one. what: what is returned in clear."""
+    if not module.no_log:
+        module.fail_json(msg=f"{what} would be shown in clear to all who see this run or its logs: set no_log: true on this task. Nothing was read.")
 
 
 class Together:

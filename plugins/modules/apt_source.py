@@ -17,6 +17,7 @@ description:
   - Without O(repository) it only tells what apt would install of the host's own.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

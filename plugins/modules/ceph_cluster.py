@@ -20,6 +20,7 @@ description:
 author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.consumers
   - cephstack.cloud.arm

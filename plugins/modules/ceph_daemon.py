@@ -17,6 +17,7 @@ description:
     unit, a changed O(daemons[].restart_on), and O(restart_outdated).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
 attributes:
   check_mode:

@@ -16,6 +16,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
 options:
   wait_for:
@@ -172,7 +173,7 @@ def main() -> None:
     except (CommandFailed, Unreachable) as error:
         module.fail_json(msg=str(error))
     if left:
-        module.fail_json(msg=f"after {wanted['timeout']} s the cluster is not as wanted: " + "; ".join(left), missing=left, **info)
+        module.fail_json(msg=f"after {wanted['timeout']} s the cluster does not meet wait_for: " + "; ".join(left), missing=left, **info)
     module.exit_json(changed=False, **info)
 
 

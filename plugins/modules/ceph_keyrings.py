@@ -16,6 +16,7 @@ description:
   - All else in the C(ceph.conf) is left as it is.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

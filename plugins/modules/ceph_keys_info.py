@@ -12,10 +12,11 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Returns the keys of the named clients, for hosts that need their own.
-  - Use it with C(no_log), since it returns keys.
+  - It returns keys in clear, so it fails unless the task sets C(no_log), before it reads anything.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
 options:
   entities:
@@ -59,7 +60,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import keys
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, strings
 
 FIELDS = {
@@ -74,6 +75,7 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
+    require_no_log(module, "the clients' keys")
     entities = module.params["entities"]
     if module.check_mode and nowhere(module.params["connection"]):
         module.exit_json(changed=False, fsid=None, cephx_keys=dict.fromkeys(entities), caps={})

@@ -17,6 +17,7 @@ description:
     and mended where its key is not the cluster's own, or anybody but root may read it. The monitor's own keyring is kept from all but Ceph.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
 attributes:
   check_mode:

@@ -11,11 +11,14 @@ short_description: Ask a monitor's host for its cluster
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Says whether a monitor lives on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
-  - Use it with C(no_log), since it returns a key.
+  - Says whether a monitor lives on the host, and of which cluster, as it says itself, asked with the monitor's own key.
+  - All modules that take a connection to a cluster use what it has learned in the same run, with the key of C(client.admin), where their task names no
+    connection. It is kept in memory, for each group of monitors (C(ceph_common_groups.mons)).
+  - The lookup P(cephstack.cloud.ceph_living#lookup) says all of it but the key.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   name:
     description: The monitor's name. The host's short name by default.
@@ -25,8 +28,13 @@ options:
 EXAMPLES = r"""
 - name: Ask the first monitor
   cephstack.cloud.ceph_mon_info:
-  register: found
-  no_log: true
+  delegate_to: "{{ groups['mons'][0] }}"
+  run_once: true
+
+- name: Make a pool of its cluster, from here
+  cephstack.cloud.ceph_cluster:
+    pools: [{name: vms, applications: [rbd]}]
+  run_once: true
 """
 
 RETURN = r"""
@@ -60,7 +68,7 @@ addresses:
 key:
   description: The key of C(client.admin).
   type: str
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(living) and the task says C(no_log)
 conf_fsid:
   description: The fsid that the host's C(ceph.conf) names.
   type: str
@@ -76,7 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import has_data, survey
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, string
 
 FIELDS = {"name": string("The monitor's name. The host's short name by default.")}
@@ -84,6 +92,7 @@ FIELDS = {"name": string("The monitor's name. The host's short name by default."
 
 def main() -> None:
     module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
+    require_no_log(module, "the key of client.admin")
     name = module.params["name"] or short_hostname()
     if has_data(name):
         require_binding(module)

@@ -20,6 +20,7 @@ description:
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.arm
 attributes:

@@ -19,6 +19,7 @@ description:
   - It fails with every problem found, after all consumers were probed.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.consumers
 attributes:

@@ -19,6 +19,7 @@ description:
   - A folder that the client was given and that is not in the list any more is refused, since whoever mounts it would lose it.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.exports
 attributes:

@@ -18,6 +18,7 @@ description:
   - It runs where both the API and the gateways can be reached, such as on the management server.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_cloudstack
   - cephstack.cloud.cloudstack
 attributes:
   check_mode:

@@ -21,6 +21,7 @@ description:
   - It runs on a host that reaches both the API and the monitors and has librbd, such as one of Ceph's own.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_cloudstack
   - cephstack.cloud.cloudstack
   - cephstack.cloud.consumers
 attributes:

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   bridges:
     description: The bridges that the zone's traffic labels name.

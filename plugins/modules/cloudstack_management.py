@@ -19,6 +19,7 @@ description:
   - No password and no key is on a command line.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

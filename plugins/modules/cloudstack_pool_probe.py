@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   uri:
     description: Which libvirt to speak to.

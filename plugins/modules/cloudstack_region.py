@@ -20,6 +20,7 @@ description:
 author: The cephstack.cloud authors (@cephstack)
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_cloudstack
   - cephstack.cloud.cloudstack
   - cephstack.cloud.cloudstack_catalogue
   - cephstack.cloud.cloudstack_storage

@@ -18,6 +18,7 @@ description:
   - It runs on the management server that adds the stores, as root.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_cloudstack
   - cephstack.cloud.cloudstack
 attributes:
   check_mode:

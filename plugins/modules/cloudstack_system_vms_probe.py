@@ -17,6 +17,7 @@ description:
   - It runs on a management server, as root, for it looks into the image store where nothing else is the reason. It changes nothing.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_cloudstack
   - cephstack.cloud.cloudstack
 attributes:
   check_mode:

@@ -20,6 +20,7 @@ description:
     On a Xen host M(cephstack.cloud.xen_info) says which drivers there are, and which backends need them.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

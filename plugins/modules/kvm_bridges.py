@@ -22,6 +22,7 @@ description:
     NetworkManager set up the network, the module says so and changes nothing.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   timeout:
     description: Within how many seconds the guest must be through. Slower than this it is of no use.

@@ -19,6 +19,7 @@ description:
   - Lines of others in C(ceph.conf), C(qemu.conf), C(libvirtd.conf) and C(libvirt.conf) are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

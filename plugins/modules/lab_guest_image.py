@@ -18,6 +18,7 @@ description:
   - It is meant for labs and for proving a host. It holds no login, no network and no file system.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

@@ -18,6 +18,7 @@ description:
   - Images are made once for a release and its packages, and kept.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
   - cephstack.cloud.arm
 attributes:
   check_mode:

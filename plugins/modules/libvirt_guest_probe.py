@@ -19,6 +19,7 @@ description:
   - The guests are transient, and their images are removed whatever happens. A run that was killed is cleaned up after by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.consumers
 attributes:

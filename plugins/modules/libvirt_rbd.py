@@ -21,6 +21,7 @@ description:
   - A key that changed is set anew and tried at once on the running pools that use it.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
   - cephstack.cloud.consumers
 attributes:
   check_mode:

@@ -18,6 +18,7 @@ description:
   - The client and the folders are made by M(cephstack.cloud.cephfs_exports).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
   - cephstack.cloud.exports
 attributes:
   check_mode:

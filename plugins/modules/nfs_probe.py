@@ -17,6 +17,7 @@ description:
   - Any NFS server will do, not only those of this collection.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

@@ -16,6 +16,7 @@ description:
   - Parents, their snapshots and their clones may be declared in the same call.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.arm
 attributes:

@@ -11,10 +11,12 @@ short_description: The S3 keys of users of the object storage
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Returns secrets, for services that need them. Use it with C(no_log) on the task, always.
+  - Returns secrets, for services that need them.
+  - They are returned in clear, so it fails unless the task sets C(no_log), before it reads anything.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
 options:
   users:
@@ -54,7 +56,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import RadosgwAdmin
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import user_keys
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, strings
 
 FIELDS = {
@@ -69,6 +71,7 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
+    require_no_log(module, "the users' keys")
     options, users = module.params["connection"], module.params["users"]
     required = module.params["required"] and not module.check_mode
     if not required and nowhere(options):

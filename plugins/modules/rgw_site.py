@@ -17,6 +17,7 @@ description:
   - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.rgw_keys_info) hands out generated keys.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.arm
 attributes:

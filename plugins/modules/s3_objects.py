@@ -15,6 +15,7 @@ description:
   - Each bucket is listed once, however many objects it has.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

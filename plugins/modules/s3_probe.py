@@ -16,6 +16,7 @@ description:
   - It leaves nothing behind, also where it fails midway. What a killed run left is removed by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full

@@ -22,6 +22,7 @@ description:
     after by the next one. An image that was named is kept.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
   - cephstack.cloud.consumers
 attributes:
   check_mode:

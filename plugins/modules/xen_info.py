@@ -16,6 +16,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
+  - cephstack.cloud.attributes.actiongroup_host
 options:
   attach:
     description:

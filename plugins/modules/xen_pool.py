@@ -18,6 +18,7 @@ description:
   - An image that holds a repository already is never formatted.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_xenapi
   - cephstack.cloud.arm
 attributes:
   check_mode:

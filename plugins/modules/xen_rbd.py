@@ -21,6 +21,7 @@ description:
     C(cephstack-rbd-nbd@.service). Lines of others are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
+  - cephstack.cloud.attributes.actiongroup_host
   - cephstack.cloud.consumers
 attributes:
   check_mode:

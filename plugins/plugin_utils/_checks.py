@@ -20,13 +20,13 @@ from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, images, rgw_site, s3_objects
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region, vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import SECRETS, Stack, cause
 
@@ -86,6 +86,15 @@ def of_cluster(stack: Stack) -> Found:
 
 
 _POOLS = ("pool", "data_pool")
+
+
+def of_consumers(stack: Stack) -> Found:
+    """Who uses which consumer. Those of the first are everybody's: of a host that owns the cluster or the region, where there is one."""
+    order = [*stack.members("mons"), *stack.members("cloudstack_management"), *stack.values]
+    seen = {name: stack.value(name, "consumers") for name in order if stack.value(name, "consumers") is not None}
+    found, warnings = _consumers.stack_problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
+    stack.warnings += warnings
+    yield from (("", text) for text in found)
 
 
 def of_object_storage(stack: Stack) -> Found:
@@ -196,8 +205,9 @@ def of_region(stack: Stack) -> Found:
     if not given:
         return
     variables = _variables(stack)
+    given, found = _gateways.resolve(given, variables, stack.groups)
     declared = {**given, "zones": cloudstack_hosts(given.get("zones") or [], variables), "consumers": stack.value(first, "consumers")}
-    found = region.declared_problems(declared, _REGION)
+    found += region.declared_problems(declared, _REGION)
     if declared["consumers"] is not None:
         found += [text for text in primary_storage.consumer_problems(declared, f"{_REGION}primary_storage") if text not in found]
     yield from ((first, text) for text in found)
@@ -295,6 +305,7 @@ _OF_GUEST = {"zone": "zones", "template": "templates", "service_offering": "serv
 CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_inventory,
     of_cluster,
+    of_consumers,
     of_object_storage,
     of_exports,
     of_packages,

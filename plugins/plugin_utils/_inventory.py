@@ -149,7 +149,7 @@ def _addresses(hosts: t.Sequence[Host], public: t.Sequence[Network], monmap: t.O
             chosen[host.name] = address
         else:
             lacks = f"{host.name}: has no address in ceph.public_network ({_shown(public)})"
-            unknown[host.name] = ValueError(f"{lacks}: set ceph_common_address for it, or mend the network")
+            unknown[host.name] = ValueError(f"{lacks}: set ceph_common_address for it, or correct the network")
     return chosen, unknown
 
 
@@ -244,7 +244,7 @@ def _address_problems(chosen: t.Mapping[str, str], public: t.Sequence[Network]) 
             yield f"{name}: ceph_common_address {address} is outside ceph.public_network ({_shown(public)})"
         first = next((other for other, taken in chosen.items() if taken == address), name)
         if first != name:
-            yield f"{name} and {first} have one address, {address}: mend ansible_host or ceph_common_address of one of them"
+            yield f"{name} and {first} have one address, {address}: correct ansible_host or ceph_common_address of one of them"
 
 
 def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound: t.Collection[int]) -> t.Iterator[str]:
@@ -254,7 +254,7 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
         for version in sorted(bound):
             of_version = [network for network in public if network.version == version]
             if own and of_version and not _among(own, of_version):
-                yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), but monitors have: give it one, or mend theirs"
+                yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), as monitors have: add one, or change theirs"
 
 
 def _full_name(host: Host) -> str:

@@ -160,7 +160,7 @@ class Provider:
         for word, name, *rest in (line for line in lines if len(line) > 1):  # a login shell may say words of its own
             said[word][name[len(self.root) :] if name.startswith(self.root) else name] = rest
         if said["other"]:
-            raise Invalid([f"{path} is no file: take away what is there" for path in said["other"]])
+            raise Invalid([f"{path} is not a file: remove what is there" for path in said["other"]])
         texts = dict.fromkeys(asked[0], ("", ""))
         texts.update((path, (mode, base64.b64decode("".join(text)).decode("utf-8", "surrogateescape"))) for path, (mode, *text) in said["file"].items())
         keyed = said["secret"].items()
@@ -209,7 +209,7 @@ class Provider:
         try:
             text = edit(now)
         except ValueError as error:
-            draft.problem(f"{path}: {error}: mend it by hand")
+            draft.problem(f"{path}: {error}: repair it by hand")
             return
         if text != now or not mode:
             old, new = now.splitlines(), text.splitlines()

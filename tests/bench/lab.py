@@ -83,10 +83,10 @@ class Lab:
         say(f"{len(addresses)} hosts")
         self.play("cephstack.cloud.lab", lab_state="up")
 
-    def play(self, playbook: str, **variables: object) -> float:
+    def play(self, playbook: str, environment: t.Mapping[str, str] = {}, /, **variables: object) -> float:
         """Run a playbook; return how long it took, in seconds. Ends everything with its output where it fails."""
         command = [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, "-e", json.dumps(variables)]
-        return self.run(command, {"ANSIBLE_SSH_CONTROL_PATH_DIR": f"{self.folder.name}/cp"})
+        return self.run(command, {"ANSIBLE_SSH_CONTROL_PATH_DIR": f"{self.folder.name}/cp", **environment})
 
     def run(self, command: t.Sequence[str], environment: t.Mapping[str, str] = {}) -> float:
         # To a file, not a pipe: a pipe is held open by ssh's persistent master.

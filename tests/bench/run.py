@@ -5,11 +5,13 @@
 """Compare this collection with its peers, side by side in one run, and print ratios.
 
     run.py [--small] [site] [objects] [growth] [region]
+    run.py before --ref COMMIT
 
 site     three Ceph hosts from nothing to HEALTH_OK, and again: playbooks/site.yml beside by_hand.sh, each on fresh hosts
 objects  150 pools, clients and options on such a cluster: one call beside a loop over them as ceph-ansible has it
 growth   site.yml where nothing is to do, with 1, 3, 10 and 30 hosts that have an OSD each
 region   a CloudStack region of 1, 10, 100 and 300 simulated hosts: one call beside a loop over the modules of ngine_io.cloudstack
+before   site.yml beside that of another commit of this project: three Ceph hosts, and these with a KVM host
 
 The hosts are a lab of their own, which is taken away in the end, however that comes. Seconds are worth nothing on another machine; ratios
 are. Before every measurement the machine does the same small sum, and how long that took is printed in the end: where
@@ -24,6 +26,8 @@ import os
 import pathlib
 import signal
 import statistics
+import subprocess
+import tempfile
 import typing as t
 
 from lab import HERE, NETWORK, ROOT, Lab, calibrations, notes, row, say
@@ -38,10 +42,12 @@ class Hosts(Lab):
         super().__init__(declared, {"disks": [{"name": "osd0", "size": "10G"}], "packages": list(packages)}, keep)
         self.groups = groups
 
-    def grow(self, count: int) -> None:
+    def grow(self, count: int, kvm_hosts: int = 0) -> None:
         """Add hosts until there are so many."""
         addresses = {f"ceph{number}": f"{NETWORK}.{10 + number}" for number in range(1, count + 1)}
-        self.up(addresses, {group: list(addresses)[:limit] for group, limit in self.groups.items()})
+        groups = {group: list(addresses)[:limit] for group, limit in self.groups.items()}
+        hypervisors = {f"kvm{number}": f"{NETWORK}.{100 + number}" for number in range(1, kvm_hosts + 1)}
+        self.up({**addresses, **hypervisors}, {**groups, "kvm_hosts": list(hypervisors)})
 
     def by_hand(self) -> float:
         pairs = [f"{name}={address}" for name, address in self.addresses.items()]
@@ -54,6 +60,7 @@ class Hosts(Lab):
         return self.play("cephstack.cloud.site") + self.run(["ssh", *self.ssh, f"root@{self.addresses['ceph1']}", healthy])
 
 
+HYPERVISOR = ["libvirt-clients", "libvirt-daemon-driver-storage-rbd", "libvirt-daemon-system", "python3-libvirt", "qemu-block-extra", "qemu-system-x86"]
 PACKAGES = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph-base", "ceph-common", "ceph-volume", "radosgw"]
 THREE = dict.fromkeys(("mons", "mgrs", "osds", "rgws"), 3)
 # What by_hand.sh makes, and room for the many small pools of part objects. This machine's disk may be fuller than a monitor's should be.
@@ -64,9 +71,14 @@ DECLARED: dict[str, t.Any] = {
 }
 
 
+def installed(given: argparse.Namespace) -> list[str]:
+    """What hosts are made with where it is not installing that is measured. A small run shares its image with the tests of the daemons."""
+    shared = ROOT / "tests" / "daemons" / "packages.txt"
+    return [*shared.read_text(encoding="utf-8").split(), "ceph-volume"] if given.small else PACKAGES
+
+
 def three(given: argparse.Namespace) -> Hosts:
-    # A small run doesn't ask how long packages take.
-    return Hosts(DECLARED, THREE, PACKAGES if given.small else (), given.keep)
+    return Hosts(DECLARED, THREE, installed(given) if given.small else (), given.keep)
 
 
 def site(given: argparse.Namespace) -> list[str]:
@@ -126,7 +138,7 @@ def growth(given: argparse.Namespace) -> list[str]:
     declared = {**DECLARED, "ceph_cluster_pools": [], "ceph_cluster_options": {**DECLARED["ceph_cluster_options"], "osd": {"osd_memory_target": "900M"}}}
     counts = given.hosts or [1, 3, 10, 30]
     took = {}
-    with Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, PACKAGES, given.keep) as hosts:
+    with Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, installed(given), given.keep) as hosts:
         for count in counts:
             hosts.grow(count)
             say(f"{count} hosts, first run: {hosts.play('cephstack.cloud.site'):.1f} s")
@@ -137,13 +149,44 @@ def growth(given: argparse.Namespace) -> list[str]:
     return [f"| {count} hosts with an OSD each, no-op | {seconds:.1f} s | | {seconds / one:.1f}× of {counts[0]} |" for count, seconds in took.items()]
 
 
+CONSUMER = {"name": "kvm", "kind": "kvm", "pools": [{"name": "vms"}]}
+
+
+def before(given: argparse.Namespace) -> list[str]:
+    """The first run of each on fresh hosts, then those of which nothing is to do by turns on the same ones."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="before-") as folder:
+        other = pathlib.Path(folder) / "ansible_collections" / "cephstack" / "cloud"
+        other.mkdir(parents=True)
+        archive = subprocess.run(["git", "archive", given.ref], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        subprocess.run(["tar", "--extract", "--directory", str(other)], input=archive.stdout, check=True)
+        # In a commit that is older than consumers[].hosts each host has all consumers.
+        ways = {"now": {"consumers": [{**CONSUMER, "hosts": ["kvm_hosts"]}]}, "before": {"consumers": [CONSUMER]}}
+        for name, kvm_hosts in (("three hosts", 0), ("three hosts and a KVM host", 1)):
+            first: dict[str, list[float]] = {way: [] for way in ways}
+            again: dict[str, list[float]] = {way: [] for way in ways}
+            for way in ways:
+                with Hosts({**DECLARED, "kvm_host_allow_tcg": True}, {**THREE, "mdss": 1}, [*PACKAGES, *HYPERVISOR * kvm_hosts], given.keep) as hosts:
+                    hosts.grow(3, kvm_hosts)
+
+                    turns = [*ways] * given.again if way == "now" else []
+                    for took, turn in [(first, way), *((again, turn) for turn in turns)]:
+                        environment = {"ANSIBLE_COLLECTIONS_PATH": folder} if turn == "before" else {}
+                        took[turn].append(hosts.play("cephstack.cloud.site", environment, **(ways[turn] if kvm_hosts else {})))
+                    say(f"{name}, {way}: {first[way]}")
+            say(f"{name}, again: {again}")
+            rows += [row(f"{name}, first run", first["now"], first["before"]), row(f"{name}, no-op", again["now"], again["before"])]
+    return rows
+
+
 PARTS = {"site": site, "objects": objects, "growth": growth, "region": region}
 
 
 def main() -> None:
     """Run what was asked for, one after the other, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "before", []], default=[])
+    parser.add_argument("--ref", help="part before: the other commit")
     parser.add_argument("--small", action="store_true", help="each part once, to see that it works")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of part site, and of part region's runs where nothing is to do")
     parser.add_argument("--again", type=int, default=3, help="how often the parts site and growth are run where nothing is to do")
@@ -166,7 +209,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     parts = given.parts or [part for part in PARTS if (part != "region" or able) and not (part == "objects" and given.small)]
-    rows = [line for part in parts for line in PARTS[part](given)]
+    if "before" in parts and not given.ref:
+        parser.error("part before: name the other commit by --ref")
+    rows = [line for part in parts for line in {**PARTS, "before": before}[part](given)]
     print("| what | this collection | the peer's way | ratio |", "|---|---|---|---|", *rows, sep="\n")
     for note in notes:
         print(f"\n{note}")

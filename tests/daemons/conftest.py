@@ -302,7 +302,9 @@ def run(request):
         if connection is None:
             connection = (cluster or request.getfixturevalue("cluster")).connection
         # False is for modules that have no connection to the cluster.
-        arguments = {**options, **({"connection": connection} if connection is not False else {}), "_ansible_check_mode": check, "_ansible_diff": True}
+        # Tests see what modules return, secrets too.
+        said = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_no_log": True}
+        arguments = {**options, **({"connection": connection} if connection is not False else {}), **said}
         out, err = io.StringIO(), io.StringIO()
         with patch_module_args(arguments), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

@@ -128,3 +128,23 @@ def test_markers_are_read(cluster, run, probed):
     assert result["markers"][0]["text"] == "hello from a guest"
     with pytest.raises(Failed, match=r"pbimages/nosuch could not be read as client.pb"):
         run("ceph_probe", connection=connection(cluster, probed), consumers=consumers(), rounds=1, markers=[{**marker, "image": "nosuch"}])
+
+
+def test_the_data_of_images_goes_to_the_pool_that_is_named(cluster, run, tmp_path):
+    pools = [{"name": name, "pg_num": 8, "applications": ["rbd"]} for name in ("pbdvms", "pbddata")]
+    declared = [{"name": "pbd", "kind": "kvm", "pools": [{"name": "pbdvms", "data_pool": "pbddata"}]}]
+    run("ceph_cluster", pools=pools, consumers=declared)
+    keyring = tmp_path / "keyring"
+    keyring.write_text(f"[client.pbd]\n\tkey = {cluster.command('auth get', entity='client.pbd')[0]['key']}\n")
+    cluster.wait_clean()
+    (report,) = run("ceph_probe", connection=connection(cluster, str(keyring)), consumers=declared, rounds=1)["consumers"]
+    assert [pool["name"] for pool in report["pools"]] == ["pbdvms"] and report["problems"] == []
+    assert not any("pbddata" in what for what in report["refused"])
+    assert left_behind(cluster) == []
+    cluster.command("auth caps", entity="client.pbd", caps=["mon", "profile rbd", "osd", "profile rbd pool=pbdvms", "mgr", "profile rbd pool=pbdvms"])
+    with pytest.raises(Failed, match=r"client.pbd: pool pbdvms \(rw\): "):
+        run("ceph_probe", connection=connection(cluster, str(keyring)), consumers=declared, rounds=1)
+    assert not run("ceph_cluster", check=True, pools=pools)["changed"]
+    run("ceph_cluster", consumers=declared)
+    run("ceph_probe", connection=connection(cluster, str(keyring)), consumers=declared, rounds=1)
+    assert left_behind(cluster) == []

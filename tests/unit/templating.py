@@ -18,7 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def question(expression, role, hostvars, groups, here, **more):
-    """What is the expression on the host here, within a role? hostvars: of every host. more: other variables."""
+    """What is the expression on the host here, within a role? hostvars: of every host. more: other variables.
+    With the distribution among its facts, the role's tables for it count too."""
     hostvars = {name: {"inventory_hostname": name, **variables} for name, variables in hostvars.items()}
     plain = {"hostvars": hostvars, "groups": groups, "ansible_facts": {}, "ansible_play_hosts": list(hostvars), "ansible_check_mode": False}
     return {"expression": expression, "role": role, "variables": {**plain, **hostvars[here], **more}}
@@ -44,16 +45,33 @@ def main():
             return [trusted(item) for item in value]
         return trust_as_template(value) if isinstance(value, str) else value
 
+    def read(path):
+        return trusted(yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+    def tables(role, variables):
+        """What the role's tasks load for the distribution that the facts name."""
+        found = {}
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+            for task in read(path):
+                if "ansible.builtin.include_vars" in task:
+                    own = {**variables, **task.get("vars", {}), "role_path": str(ROOT / "roles" / role)}
+                    file = Templar(DataLoader(), variables=own).template(task["ansible.builtin.include_vars"]["file"])
+                    found.update(read(ROOT / "roles" / role / "vars" / file))
+        return found
+
     init_plugin_loader()
     found = []
     for asked in json.load(sys.stdin):
-        variables = {}
-        for role in ("ceph_common", asked["role"]):
+        variables = {"role_path": str(ROOT / "roles" / asked["role"])}
+        roles = ("ceph_common", asked["role"])
+        for role in roles:
             for folder in ("defaults", "vars"):
-                path = ROOT / "roles" / role / folder / "main.yml"
-                variables.update(trusted(yaml.safe_load(path.read_text()) or {}) if path.exists() else {})
+                variables.update(read(ROOT / "roles" / role / folder / "main.yml"))
         variables.update(asked["variables"])
         try:
+            if "distribution" in variables["ansible_facts"]:
+                for role in roles:
+                    variables.update(tables(role, variables))
             found.append(Templar(DataLoader(), variables=variables).template(trusted("{{ " + asked["expression"] + " }}")))
         except AnsibleError as error:
             found.append({"error": str(error)})

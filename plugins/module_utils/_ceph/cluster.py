@@ -133,7 +133,7 @@ class ClusterProvider:
         draft = Draft(self._declaration, observed, self._connection, self._prefix)
         wanted, found = self._declaration.get("fsid"), observed.fsid
         if wanted and found and fsid(wanted) != fsid(found):
-            draft.problem(f"ceph.fsid is {wanted}, and the cluster that answers is {found}: mend the variable, or the monitors' addresses")
+            draft.problem(f"ceph.fsid is {wanted}, and the cluster that answers is {found}: correct the variable, or the monitors' addresses")
             return draft.plan()
         mons = len(observed.mon.get("mons", []))
         if mons and mons % 2 == 0:

@@ -111,7 +111,7 @@ def _move(name: str, parent: str, draft: Draft) -> None:
     tree = current_tree(draft.maps)
     osds = tree.osds(name) if draft.maps.osd.get("pools") else []
     apply = draft.later("osd crush move", name=name, args=[f"{crush_map.future_tree(draft).types[parent]}={parent}"])
-    costs = cost(Risk.MOVEMENT, f"the data of {len(osds)} OSDs is placed anew" if osds else "")
+    costs = cost(Risk.MOVEMENT, f"the data of {len(osds)} OSDs moves" if osds else "")
     draft.ensure("crush_location", name, {"parent": tree.parents.get(name)}, {"parent": parent}, apply, needs=[f"crush_bucket/{parent}"], **costs)
 
 
@@ -168,7 +168,7 @@ def plan_rules(draft: Draft) -> None:
             continue
         using = users.get(name, [])
         make, replace = functools.partial(_make, draft, wanted, profile, name), functools.partial(_replace, draft, wanted, profile, using)
-        costs = cost(Risk.MOVEMENT, f"the data of {', '.join(using)} is placed anew" if using else "")
+        costs = cost(Risk.MOVEMENT, f"the data of {', '.join(using)} moves" if using else "")
         moved, before = sum(map(maps.used_bytes, using)) or None, living.shown(wanted) if living else None
         draft.ensure("crush_rule", name, before, wanted.shown(living), make, replace, needs, moved_bytes=moved, **costs)
 

@@ -233,7 +233,7 @@ class Provider:
         for name in sorted({export.filesystem for export in self.exports}):
             using = ", ".join(f"{self.where}: {export.pseudo}" for export in self.exports if export.filesystem == name)
             if name not in observed.filesystems and name not in self.coming:
-                yield f"{using}: there is no filesystem {name} (there are: {known}): declare it in ceph_cluster_filesystems, or mend the name"
+                yield f"{using}: there is no filesystem {name} (there are: {known}): declare it in ceph_cluster_filesystems, or correct the name"
             elif not observed.filesystems.get(name, 1):
                 yield (
                     f"{using}: no metadata server of the filesystem {name} is active ({observed.standbys} stand by): "

@@ -14,6 +14,9 @@ import json
 import re
 import typing as t
 
+# The gateways of a host for which none are declared, as the role ceph_rgw has them.
+INSTANCES: t.Final = ({"name": "s3", "port": 8080},)
+
 
 def short_name(inventory_hostname: str) -> str:
     """Return a host's part of its gateways' names: the name up to its first dot, a whole address with dashes."""
@@ -65,7 +68,7 @@ def listeners(instance: t.Mapping[str, t.Any]) -> list[Listener]:
     port, ports = int(instance["port"]), sorted({one.port for one in found})
     if port not in ports:
         shown = ", ".join(map(str, ports))
-        raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or mend frontends")
+        raise ValueError(f"its port is {port}, and its frontends listen on {shown}: give the port that others use, or correct frontends")
     return list(dict.fromkeys(found))
 
 

@@ -122,7 +122,7 @@ class Provider:
         mine = monmap.get(self.name)
         there, quorum = ", ".join(sorted(mine or ())), "quorum" if self.name in observed.quorum else "no quorum"
         others = [other for other, addresses in sorted(monmap.items()) if other != self.name and spelled in addresses]
-        another = f"the living cluster's fsid is {observed.fsid}, not {self.fsid}: leave fsid out, or mend the inventory (another cluster's addresses?)"
+        another = f"the existing cluster's fsid is {observed.fsid}, not {self.fsid}: leave fsid out, or correct the inventory (another cluster's addresses?)"
         foreign = f"{me}: this host holds a monitor of another cluster ({observed.own_fsid}) in {data}"
         # Never advise to remove a monitor: it may be another host's, of the same short name, and a part of the quorum.
         elsewhere = (
@@ -135,7 +135,7 @@ class Provider:
             foreign: observed.own_fsid and observed.fsid not in (None, observed.own_fsid),
             **{f"{me}: its address {self.address} belongs to mon.{other} in the monmap": True for other in others},
             elsewhere: mine is not None and spelled not in mine,
-            f"{me}: there is no living cluster to join, and this host was not told to found one": not (monmap or observed.data or self.found),
+            f"{me}: there is no existing cluster to join, and this host was not told to bootstrap one": not (monmap or observed.data or self.found),
         }
         for text in [text for text, so in wrong.items() if so]:
             draft.problem(text)

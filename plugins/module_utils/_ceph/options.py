@@ -144,7 +144,7 @@ def plan(draft: Draft) -> None:
         if about is None and option.startswith("mgr/") and not any(maps.mgr_modules.values()) and not maps.empty:
             draft.warn(f"{here}: no manager answers, so its type is not known: it is compared as text")
         elif about is None and not maps.empty:
-            draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: mend its name, or leave it out")
+            draft.problem(f"{here}: Ceph {values.shown(maps.release)} knows no such option: correct its name, or leave it out")
             continue
         wrong = check(option, value, about)
         if about and "no_mon_update" in about.get("flags", []):

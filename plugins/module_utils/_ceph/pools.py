@@ -299,7 +299,7 @@ def _costs(before: Declared, after: Declared, living: Declared, used: int) -> di
     moved = (used if "rule" in after else 0) + max(0, used * more // max(1, before.get("size", 1)))
     copies = f"{more} more copies are made" if more > 0 else f"{-more} copies are removed: it survives fewer failures"
     split = "placement groups are split" if after.get("pg_num", 0) > before.get("pg_num", 0) else "placement groups are merged"
-    reasons = [text for key, text in (("rule", "all its data is placed anew"), ("size", copies), ("pg_num", split)) if key in after]
+    reasons = [text for key, text in (("rule", "all its data moves"), ("size", copies), ("pg_num", split)) if key in after]
     risk = Risk.MOVEMENT if reasons else Risk.NONE
     if after.get("size") == 1:
         risk = Risk.LOSS

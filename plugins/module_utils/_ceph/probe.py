@@ -42,11 +42,16 @@ ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
 
 
 class PoolAccess(t.NamedTuple):
-    """A pool as a client was promised it. kind: rbd (images) or rados (objects)."""
+    """A pool as a client was promised it. kind: rbd (images) or rados (objects). data_pool: where the data of images goes, None for the pool itself."""
 
     name: str
     write: bool
     kind: str
+    data_pool: t.Optional[str] = None
+
+    @property
+    def both(self) -> list[str]:
+        return [self.name, *([self.data_pool] if self.data_pool else [])]
 
 
 @dataclasses.dataclass
@@ -84,14 +89,15 @@ def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: 
     name = PREFIX + socket.gethostname()
     there = set(connection.rados.list_pools())
     for pool in pools:
-        if pool.name not in there:
-            report.problems.append(f"{connection.client}: the pool {pool.name} is not there")
+        missing = [name for name in pool.both if name not in there]
+        if missing:
+            report.problems += [f"{connection.client}: the pool {name} is not there" for name in missing]
             continue
         watch, access = Stopwatch(), "rw" if pool.write else "ro"
         prove = _PROOFS[pool.kind, pool.write and write]
         try:
             with contextlib.closing(connection.rados.open_ioctx(pool.name)) as io_context:
-                prove(io_context, name, rounds, watch)
+                prove(io_context, pool.data_pool, name, rounds, watch)
         except Fault as fault:
             report.problems.append(f"{connection.client}: {fault}")
         except Exception as error:  # librados and librbd have families of errors of their own
@@ -102,11 +108,11 @@ def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: 
     return report
 
 
-def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
+def _write_images(io_context: t.Any, data_pool: t.Optional[str], name: str, rounds: int, watch: Stopwatch) -> None:
     with throwaway_images(io_context, name + ".clone", name):
         api, block = rbd.RBD(), os.urandom(4096)
         with watch.measure("create"):
-            api.create(io_context, name, _IMAGE_SIZE)
+            api.create(io_context, name, _IMAGE_SIZE, data_pool=data_pool)
         with rbd.Image(io_context, name) as image:
             for number in range(rounds):
                 with watch.measure("write"):
@@ -121,7 +127,7 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
                 image.create_snap("probe")
             image.protect_snap("probe")
         with watch.measure("clone"):
-            api.clone(io_context, name, "probe", io_context, name + ".clone")
+            api.clone(io_context, name, "probe", io_context, name + ".clone", data_pool=data_pool)
         with rbd.Image(io_context, name + ".clone") as clone:
             if clone.read(0, 4096) != block:
                 raise Fault(f"image {name}.clone: the clone does not hold what its parent holds")
@@ -136,7 +142,7 @@ def _write_images(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -
         raise Fault(f"image {name}: it was removed and is still there")
 
 
-def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) -> None:
+def _write_objects(io_context: t.Any, _data_pool: t.Optional[str], name: str, rounds: int, watch: Stopwatch) -> None:
     block = os.urandom(4096)
     try:
         for _unused in range(rounds):
@@ -152,7 +158,7 @@ def _write_objects(io_context: t.Any, name: str, rounds: int, watch: Stopwatch) 
             io_context.remove_object(name)
 
 
-def _read_images(io_context: t.Any, _name: str, _rounds: int, watch: Stopwatch) -> None:
+def _read_images(io_context: t.Any, _data_pool: t.Optional[str], _name: str, _rounds: int, watch: Stopwatch) -> None:
     with watch.measure("list"):
         names = rbd.RBD().list(io_context)
     for name in names[:1]:
@@ -160,7 +166,7 @@ def _read_images(io_context: t.Any, _name: str, _rounds: int, watch: Stopwatch) 
             image.read(0, min(4096, image.size()))
 
 
-def _read_objects(io_context: t.Any, _name: str, _rounds: int, watch: Stopwatch) -> None:
+def _read_objects(io_context: t.Any, _data_pool: t.Optional[str], _name: str, _rounds: int, watch: Stopwatch) -> None:
     with watch.measure("list"):
         first = next(iter(io_context.list_objects()), None)
     if first is not None:
@@ -205,11 +211,10 @@ def _prove_refusals(connection: Connection, pools: t.Sequence[PoolAccess], there
         return f"{connection.client}: {allowed or f'{what} should be refused, and is allowed'}"
 
     acts: list[tuple[str, str, t.Callable[[], t.Any]]] = []
-    for pool in pools:
-        if write and not pool.write and pool.name in there:
-            allowed = f"a write to the read-only pool {pool.name} was not refused"
-            acts.append((f"write to {pool.name}", allowed, functools.partial(in_pool, pool.name, _touch)))
-    for foreign in sorted(there - {pool.name for pool in pools}):
+    for read_only in dict.fromkeys(name for pool in pools if write and not pool.write for name in pool.both if name in there):
+        allowed = f"a write to the read-only pool {read_only} was not refused"
+        acts.append((f"write to {read_only}", allowed, functools.partial(in_pool, read_only, _touch)))
+    for foreign in sorted(there - {name for pool in pools for name in pool.both}):
         for what, act in (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]:
             acts.append((f"{what} {foreign}", "", functools.partial(in_pool, foreign, act)))
     acts += [(prefix, "", functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
@@ -244,7 +249,7 @@ def plan_probes(connection: Declared, consumers: t.Iterable[Declared]) -> list[P
         known = pools.setdefault(client_of(consumer), {})
         for pool in consumer.get("pools") or ():
             write = pool.get("access", "rw") == "rw" or (pool["name"] in known and known[pool["name"]].write)
-            known[pool["name"]] = PoolAccess(pool["name"], write, KINDS[consumer.get("kind") or "rbd"])
+            known[pool["name"]] = PoolAccess(pool["name"], write, KINDS[consumer.get("kind") or "rbd"], pool.get("data_pool"))
     keys = {connection.get("client"): connection.get("key")}
     return [Probe({**connection, "client": client, "key": keys.get(client)}, tuple(known.values())) for client, known in pools.items()]
 

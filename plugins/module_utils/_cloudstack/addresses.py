@@ -304,7 +304,7 @@ def _plan_range(zone: Item, item: Item, pod: t.Optional[Item], row: t.Optional[R
     public, living = bool(row.get("forvirtualnetwork")), vlan(row.get("vlan"))
     if public != (pod is None) or (public and living != tagged):
         there = f"the range {row['startip']}-{row['endip']} is there, {'public' if public else 'for guests'} with the VLAN {living}"
-        draft.problem(f"{where}: {there}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or take the range away first")
+        draft.problem(f"{where}: {there}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or remove the range first")
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}
     draft.ensure("vlan_range", name, now, wanted, lambda: region.client.call("updateVlanIpRange", id=row["id"], **sent(wanted)), lane=LANE)

@@ -217,7 +217,7 @@ def _claims(entries: t.Sequence[Declared], region: Region, draft: Draft) -> dict
     for places in claimed.values():
         if len(places) > 1:
             shown = _shown(known[places[0]] or {})
-            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {shown}: keep one of them, or mend the names and addresses of the other")
+            draft.problem(f"{' and '.join(places)} are one host of CloudStack, {shown}: keep one of them, or correct the names and addresses of the other")
             known = {where: row for where, row in known.items() if where not in places}
     return known
 

@@ -266,20 +266,20 @@ class Provider:
         try:
             return dataclasses.replace(look(self.admin, tables), login=login)
         except process.CommandError as error:
-            raise Unreachable(f"the database is not whole for {self.user}, and cannot be reached as {self.admin} to see why: {error}") from error
+            raise Unreachable(f"the database is incomplete for {self.user}, and cannot be reached as {self.admin} to see why: {error}") from error
 
     def plan(self, observed: Observed) -> Plan:
         """Compare; databases first, then the configuration, then the server."""
         databases, declared = observed.databases, self.declared
         draft = Draft()
         if databases.state == "foreign":
-            whose = "is there, but not whole, and was not begun by this collection"
+            whose = "exists, but is incomplete, and was not begun by this collection"
             draft.problem(f"the database cloud {whose}: finish or remove it by hand. Databases are never dropped here")
         if databases.state == "begun" and databases.started:
             half = f"were begun by this collection and not finished (table cloud.{MARK}), yet a server has used them"
             draft.problem(f"the databases {half}: see by hand what they hold")
         if observed.database_key_fits is False:
-            draft.problem("database_key is not the one with which the living database is encrypted: the server could not read its own secrets")
+            draft.problem("database_key is not the one with which the existing database is encrypted: the server could not read its own secrets")
         if databases.state in ("absent", "begun"):
             begun = {"databases": "begun and not finished"} if databases.state == "begun" else None
             after = {"databases": ["cloud", "cloud_usage"], "user": self.user.user}
@@ -371,7 +371,7 @@ class Provider:
 def _script(name: str) -> str:
     text = files.read(os.path.join(SETUP, name))
     if text is None:
-        raise RuntimeError(f"{SETUP}/{name} is not there: is this package of CloudStack whole?")
+        raise RuntimeError(f"{SETUP}/{name} is not there: is this package of CloudStack complete?")
     return text
 
 

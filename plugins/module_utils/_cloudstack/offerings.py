@@ -209,7 +209,7 @@ def _check_tags(here: Place, item: Item, region: Region, draft: Draft) -> None:
     where = f" in {', '.join(zones)}" if zones else ""
     together = "the tag" if len(tags) == 1 else "all of the tags"
     known = ", ".join(sorted({tag for has, _pool in pools for tag in has})) or "none"
-    remedy = "tag one (primary_storage[].tags), or mend the offering's tags"
+    remedy = "tag one (primary_storage[].tags), or correct the offering's tags"
     draft.problem(f"{here}: no primary storage{where} has {together} {', '.join(sorted(tags))} (there are: {known}): {remedy}")
 
 

@@ -40,7 +40,7 @@ OPTIONS: dict[str, t.Any] = {
     "consumer": string("The consumer of kind V(cloudstack) whose pool it is. Pool, cephx client and key come from it. Required for a pool that is present."),
     "pool": string("The pool in Ceph, where the consumer has several."),
     "data_pool": string(
-        "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. The consumer must use it too.\n"
+        "The pool in Ceph for the data of images, where it is another one, such as an erasure-coded pool. By default what the consumer says.\n"
         "Up to CloudStack 4.22.1 root volumes that are made of a template ignore it (apache/cloudstack 13361); data volumes don't.\n"
         "Empty, it is taken away."
     ),
@@ -61,12 +61,14 @@ _MAINTENANCE = ("PrepareForMaintenance", "Maintenance", "CancelMaintenance", "Er
 
 
 class Source(t.NamedTuple):
-    """Where a pool is in Ceph. monitors: as CloudStack writes them, comma separated and sorted; port: of all of them, 0 for the usual ones."""
+    """Where a pool is in Ceph. monitors: as CloudStack writes them, comma separated and sorted; port: of all of them, 0 for the usual ones.
+    data_pool: of its images, None where nothing is said of it."""
 
     pool: str
     client: str
     monitors: str
     port: int
+    data_pool: t.Optional[str] = None
 
 
 def monitors(mon_host: str) -> tuple[str, int]:
@@ -74,7 +76,7 @@ def monitors(mon_host: str) -> tuple[str, int]:
     addresses = parse_mon_host(mon_host)
     ports = {port for _host, port in addresses}
     if not ports:
-        raise ValueError("the cluster's monitors are not known: give them as the living cluster has them")
+        raise ValueError("the cluster's monitors are not known: give them as the existing cluster has them")
     if len(ports) > 1:
         raise ValueError(f"CloudStack takes one port for all monitors, and these have several: {', '.join(map(show_address, addresses))}")
     return ",".join(_address(host) for host, _port in addresses), ports.pop()
@@ -119,6 +121,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         source = _source(here, item, region, draft)
         if source is None:
             continue
+        item = {**item, "data_pool": source.data_pool}
         zone, name = known.setdefault((source.pool, source.monitors), (item["zone"], item["name"]))
         again = (zone, name) != (item["zone"], item["name"])
         here.refuse(again, f"the Ceph pool {source.pool} is declared as {name} in the zone {zone} too: a Ceph pool is registered once")
@@ -175,30 +178,31 @@ def consumer_problems(declaration: Item, where: str) -> list[str]:
     return found
 
 
-def _choose(here: Place, item: Item, declaration: Item) -> t.Optional[tuple[Item, str]]:
-    """Return the consumer and which of its pools this is, as far as the declaration tells. None where it doesn't; then that is a problem."""
-    who, data_pool = f"the consumer {item['consumer']}", item.get("data_pool")
+def _choose(here: Place, item: Item, declaration: Item) -> t.Optional[tuple[Item, str, t.Optional[str]]]:
+    """Return the consumer, which of its pools this is, and the pool of its data, as far as is declared. None where it isn't; then that is a problem."""
+    who = f"the consumer {item['consumer']}"
     consumer = _named(declaration.get("consumers"), item["consumer"])
     if here.refuse(not consumer, f"there is no consumer {item['consumer']}: declare it in consumers, with kind: cloudstack and its pool"):
         return None
     if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
-    access = {pool["name"]: pool.get("access") or "rw" for pool in consumer["pools"]}
+    access, of_data = dict(_consumers.granted(consumer)), {pool["name"]: pool.get("data_pool") for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
     data = {one.get("data_pool") for one in declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
-    choice = [name for name in access if name not in data]
+    choice = [name for name in of_data if name not in data | {*of_data.values()}]
     pool = str(item.get("pool") or (choice[0] if len(choice) == 1 else ""))
     client = _consumers.client_of(consumer)
     if here.refuse(not pool, f"{who} has {len(choice)} pools ({', '.join(choice)}): say which one this is (pool)"):
         return None
-    if here.refuse(pool not in access, f"{who} does not use the pool {pool}, only {', '.join(access)}: add it to the consumer's pools"):
+    if here.refuse(pool not in of_data, f"{who} does not use the pool {pool}, only {', '.join(of_data)}: add it to the consumer's pools"):
         return None
     here.refuse(not client.startswith("client.") or not _PLAIN.fullmatch(client), f"CloudStack cannot carry the client's name {client}: {_LETTERS}")
     here.refuse(not _PLAIN.fullmatch(pool), f"CloudStack cannot carry the pool's name {pool}: {_LETTERS}")
-    here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: add it to the consumer's pools")
+    data_pool = item["data_pool"] if item.get("data_pool") is not None else of_data.get(pool)
+    here.refuse(data_pool and data_pool not in access, f"{who} may not use the data pool {data_pool}: name it in the consumer, as data_pool of {pool}")
     for name in filter(None, (pool, data_pool)):
         here.refuse(access.get(name, "rw") != "rw", f"{who} may only read the pool {name}: CloudStack writes to it")
-    return consumer, pool
+    return consumer, pool, data_pool
 
 
 def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional[Source]:
@@ -206,14 +210,14 @@ def _source(here: Place, item: Item, region: Region, draft: Draft) -> t.Optional
     chosen, ceph = _choose(here, item, draft.declaration), draft.declaration.get("ceph") or {}
     if chosen is None:
         return None
-    consumer, pool = chosen
+    consumer, pool, data_pool = chosen
     client, pools = _consumers.client_of(consumer), None if region.empty else ceph.get("pools")
-    for name in filter(None, (pool, item.get("data_pool"))):
+    for name in filter(None, (pool, data_pool)):
         here.refuse(pools is not None and name not in pools, f"Ceph has no pool {name}: declare it (ceph_cluster_pools) and make it first")
     if region.empty and not ceph.get("mon_host"):
-        return Source(pool, client, "", 0)
+        return Source(pool, client, "", 0, data_pool)
     try:
-        return Source(pool, client, *monitors(ceph.get("mon_host") or ""))
+        return Source(pool, client, *monitors(ceph.get("mon_host") or ""), data_pool)
     except ValueError as error:
         draft.problem(f"{here}: ceph.mon_host: {error}")
         return None
@@ -331,9 +335,9 @@ def _update(here: Place, item: Item, source: Source, row: Row, region: Region, d
     here.refuse(scope == both == "zone" and others, f"is for hosts of type {hosts}, and {hypervisor} is declared. {again}")
     here.refuse(strangers, f"is registered with monitors that are not the cluster's: {strangers} (it has {has}). Give it that one back, or: {again}")
     if lacks and not strangers:
-        draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows lives. CloudStack cannot change that")
+        draft.warn(f"{here}: knows only the monitors {knows}, and not {lacks}: it works as long as one that it knows runs. CloudStack cannot change that")
     if state in _MAINTENANCE:
-        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to take it away")
+        draft.warn(f"{here}: is in the state {state}, and stays so: end it with cancelStorageMaintenance, or declare it absent to remove it")
         del wanted["enabled"]
     given = wanted.pop("details", {})
     old, new = differing({**dict.fromkeys(given, ""), **details}, given)

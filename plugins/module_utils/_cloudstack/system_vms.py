@@ -200,7 +200,7 @@ def lacking() -> list[str]:
         except process.CommandError as error:
             found.append(f"the user {USER} may not mount by sudo ({_said(error)}): /etc/sudoers.d/cloudstack of the package cloudstack-management lets it")
     if not os.path.exists(SCRIPT):
-        found.append(f"{SCRIPT} is not there: is cloudstack-common whole?")
+        found.append(f"{SCRIPT} is not there: is cloudstack-common complete?")
     if bundle() is None:
         found.append(f"{BUNDLE} has no template for {SECTION}: the project's own packages have one")
     free = shutil.disk_usage(SCRATCH).free // 1024

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+
 Item = t.Mapping[str, t.Any]
 
 # Linux's IFNAMSIZ, less the byte that ends it.
@@ -81,15 +83,16 @@ def names_of(name: str, variables: Item) -> list[str]:
     return [str(one) for one in every if one]
 
 
-def is_cloudstack(variables: Item) -> bool:
+def is_cloudstack(name: str, variables: Item) -> bool:
     """Whether a host of the inventory is CloudStack's."""
-    return any(consumer.get("kind") == "cloudstack" for consumer in variables.get("consumers") or ())
+    used = _consumers.of_host(variables.get("consumers"), name, variables.get("group_names") or ())
+    return any(consumer["kind"] == "cloudstack" for consumer in used)
 
 
 def warnings(name: str, variables: Item) -> list[str]:
     """What will be wrong with a host of the inventory, as far as its facts tell: of bridges that are there, and of those that are to be made."""
     facts = variables.get("ansible_facts") or {}
-    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {}) if is_cloudstack(variables) else {}
+    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {}) if is_cloudstack(name, variables) else {}
     if not highest:
         return []
     found = []

@@ -181,7 +181,7 @@ class Hosts:
         make = {"kind": host.kind, "release": host.release, "xen": host.xen}
         made = {"kind": record["kind"], "release": record["release"], "xen": record.get("xen", False)}
         if made != make:
-            reason = f"{name} would be made anew as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
+            reason = f"{name} would be made again, as {host.image_kind} with {host.release}: all it holds, its disks too, would be lost"
             return self._add(draft, host, observed, "remake", made, make, Risk.LOSS, reason)
         if record["image"] != host.image:
             draft.warn(f"{name}: was made with other packages in its image; it keeps its root until it is taken down")

@@ -15,6 +15,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import model, surroundings, system
@@ -65,10 +66,12 @@ if [ ! -e "${rootmnt}/etc/lab-host" ]; then
 fi
 cp -a /lab/always/. "${rootmnt}/"
 """
-# What is put into an image before its packages, by its kinds.
+# What finds out about other machines than these: those with a screen, a TPM, partitions, a disk to sleep on.
+_GENERATORS = ("debug", "getty", "gpt-auto", "hibernate-resume", "rc-local", "run", "ssh", "system-update", "tpm2")
+# Throwaway hosts need no fsync after each unpacked file.
+_UNSAFE = "/etc/dpkg/dpkg.cfg.d/lab"
+# What is put into an image before its own packages, by its kinds.
 _FILES = (
-    # Throwaway hosts need no fsync after each unpacked file.
-    ("container vm xen", "/etc/dpkg/dpkg.cfg.d/lab", "force-unsafe-io\n", 0o644),
     ("container vm xen", "/etc/ssh/sshd_config.d/lab.conf", _SSHD, 0o644),
     # nspawn names the interface of a container host0; roles expect what a server has.
     (
@@ -83,8 +86,8 @@ _FILES = (
         "vm xen", "/etc/udev/rules.d/99-lab.rules",
         'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL}=="lab-*", SYMLINK+="disk/by-id/$env{ID_SERIAL}"\n', 0o644,
     ),
-    # It asks for sockets of the hypervisor, which takes four modules.
-    ("vm xen", "/etc/systemd/system-generators/systemd-ssh-generator", "", 0o644),
+    # They are run at every reload of systemd, which then takes twice the time under emulation. That for ssh asks the hypervisor, which takes four modules.
+    *(("vm xen", f"/etc/systemd/system-generators/systemd-{name}-generator", "", 0o644) for name in _GENERATORS),
     ("xen", "/etc/initramfs-tools/hooks/lab-xen", _XEN_INITRAMFS_HOOK, 0o755),
     # Under Xen, emulation is several times slower still: there only what a server uses is looked for, no floppy, mouse, screen.
     (
@@ -97,24 +100,17 @@ _FILES = (
 
 def build(lab: model.Lab, host: model.Host, around: surroundings.Surroundings) -> None:
     """Make the image of a host, unless another run has just done so: it gets its name only when it was made to its end. Raises LabError."""
-    whole, partial = lab.image(host.image), lab.image(host.image + ".partial")
-    with system.alone_for(whole):
-        if os.path.isdir(whole):
+    with _made_whole(lab, host.image) as partial:
+        if not partial:
             return
-        system.remove_tree(partial)
-        os.makedirs(partial)
-        os.chmod(partial, 0o755)
         tree = os.path.join(partial, "root")
-        with tempfile.TemporaryDirectory(prefix="staging-", dir=lab.images) as staging:
-            for kinds, path, content, mode in _FILES:
-                if host.image_kind in kinds.split():
-                    write(staging + path, content, mode)
-            os.makedirs(f"{staging}/etc/systemd/system", exist_ok=True)
-            for unit in _MASKED[host.image_kind]:
-                os.symlink("/dev/null", f"{staging}/etc/systemd/system/{unit}")
-            for number, certificate in enumerate(around.certificates):
-                write(f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt", system.read(certificate), 0o644)
-            _mmdebstrap(lab, host, around, tree, staging)
+        system.run(["cp", "--archive", "--reflink=auto", _base(lab, host.release, around), tree], timeout=600)
+        for kinds, path, content, mode in _FILES:
+            if host.image_kind in kinds.split():
+                write(tree + path, content, mode)
+        for unit in _MASKED[host.image_kind]:
+            os.symlink("/dev/null", f"{tree}/etc/systemd/system/{unit}")
+        _install(lab, host, tree)
         _clean(tree)
         if host.xen:
             # Unpacked: QEMU's loader of multiboot kernels reads nothing else.
@@ -122,33 +118,88 @@ def build(lab: model.Lab, host: model.Host, around: surroundings.Surroundings) -
                 shutil.copyfileobj(packed, stream)
         if host.kind == "vm":
             _to_disk(partial, tree)
+
+
+@contextlib.contextmanager
+def _made_whole(lab: model.Lab, name: str) -> t.Iterator[str]:
+    """A folder in which an image is made, and which gets its name at the end; "" where it is there already."""
+    whole, partial = lab.image(name), lab.image(name + ".partial")
+    with system.alone_for(whole):
+        if os.path.isdir(whole):
+            yield ""
+            return
+        system.remove_tree(partial)
+        os.makedirs(partial)
+        os.chmod(partial, 0o755)
+        yield partial
         os.rename(partial, whole)
 
 
-def _mmdebstrap(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, tree: str, staging: str) -> None:
-    kept = os.path.join(lab.cache, "apt", host.release)
+def _base(lab: model.Lab, release: str, around: surroundings.Surroundings) -> str:
+    """Return the tree that all images of a release begin with: half of their making is the same."""
+    name = model.base_name(release)
+    with _made_whole(lab, name) as partial:
+        if partial:
+            with tempfile.TemporaryDirectory(prefix="staging-", dir=lab.images) as staging:
+                write(staging + _UNSAFE, "force-unsafe-io\n", 0o644)
+                for number, certificate in enumerate(around.certificates):
+                    write(f"{staging}/usr/local/share/ca-certificates/lab-{number}.crt", system.read(certificate), 0o644)
+                _mmdebstrap(lab, release, around, os.path.join(partial, "root"), staging)
+    return lab.image(name, "root")
+
+
+def _mmdebstrap(lab: model.Lab, release: str, around: surroundings.Surroundings, tree: str, staging: str) -> None:
+    kept = os.path.join(lab.cache, "apt", release)
     os.makedirs(kept, exist_ok=True)
-    options = [*(f"--aptopt={line}" for line in around.apt), *([f"--keyring={_KEYRING}"] if os.path.exists(_KEYRING) else [])]
-    own = model.package_files(host.packages)
-    if own:
-        # What they depend on comes from the archive, as everything else does.
-        options.append(f'--customize-hook=mkdir -p "$1{_OWN}" && cp {shlex.join(own)} "$1{_OWN}/"')
-        options.append(f'--customize-hook=chroot "$1" sh -c "apt-get install --yes --no-install-recommends {_OWN}/*.deb"')
-        options.append(f'--customize-hook=rm -r "$1{_OWN}"')
     argv = [
-        *("mmdebstrap", "--variant=minbase", "--mode=root", "--quiet", "--dpkgopt=force-unsafe-io"),
-        f"--include={','.join(model.image_packages(host.image_kind, host.packages))}",
+        *("mmdebstrap", "--variant=minbase", "--mode=root", "--quiet", "--dpkgopt=force-unsafe-io", f"--include={','.join(model.BASE)}"),
         # Packages come and go by hard links: no copies, and the next image or host needs no download.
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && find "{kept}" -name "*.deb" -exec ln -f -t "$1/var/cache/apt/archives" {{}} +',
         f'--essential-hook=cp -R --no-preserve=ownership "{staging}/." "$1/"',
-        *options,
+        *(f"--aptopt={line}" for line in around.apt),
+        *([f"--keyring={_KEYRING}"] if os.path.exists(_KEYRING) else []),
         f'--customize-hook=find "$1/var/cache/apt/archives" -maxdepth 1 -name "*.deb" -exec ln -f -t "{kept}" {{}} +',
+        '--customize-hook=find "$1/var/cache/apt/archives" -maxdepth 1 -name "*.deb" -delete',
         # The package lists stay: a host can install at once. The essential packages are kept as all others are.
         "--skip=essential/unlink,cleanup/apt/lists,download/empty",
-        *(host.release, tree),
-        *surroundings.sources(host.release, around),
+        *(release, tree),
+        *surroundings.sources(release, around),
     ]
     system.run(argv, timeout=1800, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": lab.images, "LC_ALL": "C.UTF-8"})
+
+
+def _install(lab: model.Lab, host: model.Host, tree: str) -> None:
+    """Install an image's own packages into its tree, where nothing is started by them."""
+    packages, own = model.image_packages(host.image_kind, host.packages), model.package_files(host.packages)
+    if not packages and not own:
+        return
+    archives, kept = f"{tree}/var/cache/apt/archives", os.path.join(lab.cache, "apt", host.release)
+    _link(kept, archives)
+    for path in own:
+        os.makedirs(tree + _OWN, exist_ok=True)
+        shutil.copy(path, tree + _OWN)
+    for path in ("/etc/hosts", "/etc/resolv.conf"):  # as this machine finds the archive
+        write(tree + path, system.read(path), 0o644)
+    policy = f"{tree}/usr/sbin/policy-rc.d"
+    write(policy, "#!/bin/sh\nexit 101\n", 0o755)
+    wanted = [*packages, *(f"{_OWN}/{os.path.basename(path)}" for path in own)]
+    inside = f"apt-get --quiet update && apt-get --quiet --yes --no-install-recommends install {shlex.join(wanted)}"
+    mounts = 'mount -t proc proc "$0/proc" && mount -t sysfs -o ro sysfs "$0/sys" && mount --bind /dev "$0/dev"'
+    script = f'{mounts} && exec chroot "$0" sh -c "$1"'
+    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, tree, inside]
+    # nothing of this machine's shell: its temporary folder is not in the tree
+    system.run(argv, timeout=1800, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"})
+    os.remove(policy)
+    system.remove_tree(tree + _OWN)
+    _link(archives, kept)
+
+
+def _link(source: str, target: str) -> None:
+    """Put the packages of one folder into another as well."""
+    os.makedirs(target, exist_ok=True)
+    for path in glob.glob(os.path.join(source, "*.deb")):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(path, os.path.join(target, os.path.basename(path)))
 
 
 def _clean(tree: str) -> None:
@@ -188,9 +239,4 @@ def _to_disk(partial: str, tree: str) -> None:
 def share_packages(lab: model.Lab, release: str, name: str, back: bool = False) -> None:
     """Give a new container the packages that were downloaded before, as hard links; back: keep those that it has downloaded."""
     source, target = os.path.join(lab.cache, "apt", release), lab.host(name, "upper/var/cache/apt/archives")
-    if back:
-        source, target = target, source
-    os.makedirs(target, exist_ok=True)
-    for path in glob.glob(os.path.join(source, "*.deb")):
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            os.link(path, os.path.join(target, os.path.basename(path)))
+    _link(target, source) if back else _link(source, target)

@@ -21,8 +21,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 # What an operator may write for a release, and Debian's code name for it.
 RELEASES = {"12": "bookworm", "bookworm": "bookworm", "13": "trixie", "trixie": "trixie", "14": "forky", "forky": "forky", "testing": "forky"}
 # Raised when the way an image is made changes, so that cached images of the old way are not used.
-RECIPE = {"container": 4, "vm": 8, "xen": 3}
-_BASE = (
+RECIPE = {"base": 1, "container": 5, "vm": 9, "xen": 4}
+BASE = (
     "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "ifupdown", "netbase", "sudo",
     "python3", "python3-apt", "openssh-server", "ca-certificates", "e2fsprogs",
 )  # fmt: skip
@@ -91,8 +91,8 @@ class Host:
 
 
 def image_packages(kind: str, packages: t.Iterable[str]) -> list[str]:
-    """Return all packages of the archive that an image of that kind is made with."""
-    return [*_BASE, *_KIND_PACKAGES[kind], *sorted({name for name in packages if not name.endswith(".deb")})]
+    """Return the packages of the archive that an image of that kind has beyond those of all images."""
+    return [*_KIND_PACKAGES[kind], *sorted({name for name in packages if not name.endswith(".deb")})]
 
 
 def package_files(packages: t.Iterable[str]) -> list[str]:
@@ -104,8 +104,13 @@ def image_name(release: str, kind: str, packages: t.Iterable[str]) -> str:
     """Return an image's name: hosts with the same release, kind and packages share one."""
     own = {path: os.stat(path) for path in package_files(packages)}
     identities = [f"{os.path.basename(path)} {seen.st_size} {int(seen.st_mtime)}" for path, seen in own.items()]
-    content = "\n".join([str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *identities])
+    content = "\n".join([base_name(release), str(RECIPE[kind]), release, kind, *image_packages(kind, packages), *identities])
     return f"debian-{release}-{kind}-{_digest(content)}"
+
+
+def base_name(release: str) -> str:
+    """Return the name of what all images of a release begin with. It has a dot, and is no host's."""
+    return f"debian-{release}.{RECIPE['base']}-{_digest(' '.join(BASE))}"
 
 
 def _digest(text: str) -> str:

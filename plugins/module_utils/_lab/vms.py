@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import cpio
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, wait
-from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, model, surroundings, system
+from ansible_collections.cephstack.cloud.plugins.module_utils._lab import access, bytecode, model, surroundings, system
 
 # Under emulation, on a machine that does other work too.
 TIMEOUT = 600
@@ -35,6 +36,8 @@ _EMULATED_FILES = {
     "/etc/environment": surroundings.File(f"{_EMULATED_JAVA}\n", once=True),
     "/etc/systemd/system.conf.d/lab.conf": surroundings.File(f'[Manager]\nDefaultEnvironment="{_EMULATED_JAVA}"\n', once=True),
     "/etc/sudoers.d/lab": surroundings.File('Defaults env_keep += "JAVA_TOOL_OPTIONS"\n', 0o440, once=True),
+    "/usr/lib/python3/dist-packages/lab_bytecode.py": surroundings.File(inspect.getsource(bytecode), once=True),
+    "/usr/lib/python3/dist-packages/lab_bytecode.pth": surroundings.File("import lab_bytecode; lab_bytecode.install()\n", once=True),
 }
 
 

@@ -43,7 +43,7 @@ def run_guests(host: Host, params: t.Mapping[str, t.Any], domain_type: str) -> t
     connection, golden, image = params["connection"], params["golden"], params["image"]
     for consumer in params["consumers"]:
         client, pools = client_of(consumer), consumer.get("pools") or []
-        writable = [pool["name"] for pool in pools if pool.get("access", "rw") == "rw" and (not image or pool["name"] == image["pool"])]
+        writable = [pool for pool in pools if pool.get("access", "rw") == "rw" and (not image or pool["name"] == image["pool"])]
         if not writable:
             continue
         source = golden if golden and not image and golden["pool"] in {pool["name"] for pool in pools} else None
@@ -53,19 +53,27 @@ def run_guests(host: Host, params: t.Mapping[str, t.Any], domain_type: str) -> t
                 report = _run_guest(host, opened, writable[0], source, image["image"] if image else "", domain_type, params)
                 guests.append({"client": client, **report})
         except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
-            problems.append(f"the guest of {client} on {writable[0]} proved nothing: {error}")
+            problems.append(f"the guest of {client} on {writable[0]['name']} proved nothing: {error}")
     return guests, problems
 
 
 def _run_guest(
-    host: Host, connection: Connection, pool: str, source: t.Optional[dict[str, str]], kept: str, domain_type: str, params: t.Mapping[str, t.Any]
+    host: Host,
+    connection: Connection,
+    place: t.Mapping[str, t.Any],
+    source: t.Optional[dict[str, str]],
+    kept: str,
+    domain_type: str,
+    params: t.Mapping[str, t.Any],
 ) -> dict[str, t.Any]:
     """Boot a guest and return its marker and how long it took. Nothing is left behind in any case.
 
-    source: what its disk is a clone of; None for the guest of 512 bytes. kept: an image to boot as it is instead, which stays; "" for none.
+    place: a pool of a consumer, as declared. source: what its disk is a clone of; None for the guest of 512 bytes. kept: an image to boot as it is
+    instead, which stays; "" for none.
     Raises GuestFailed, libvirt's errors and librbd's.
     """
     name = _guest.PREFIX + socket.gethostname()
+    pool, data_pool = place["name"], place.get("data_pool")
     disk, uuid, timeout = kept or name, str(uuids.uuid4()), params["timeout"]
     with contextlib.ExitStack() as stack:
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
@@ -77,10 +85,10 @@ def _run_guest(
         parent = source and stack.enter_context(contextlib.closing(connection.rados.open_ioctx(source["pool"])))
         begun = time.monotonic()
         if source:
-            rbd.RBD().clone(parent, source["image"], source["snapshot"], io_context, name)
+            rbd.RBD().clone(parent, source["image"], source["snapshot"], io_context, name, data_pool=data_pool)
         elif not kept:
             data = _guest.marker_image()
-            rbd.RBD().create(io_context, name, len(data))
+            rbd.RBD().create(io_context, name, len(data), data_pool=data_pool)
             with rbd.Image(io_context, name) as image:
                 image.write(data[: _guest.SECTOR], 0)
                 image.flush()

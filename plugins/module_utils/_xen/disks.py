@@ -162,7 +162,7 @@ def _parse_disk(here: str, guest: str, item: Options, backend: str, users: t.Map
     name = str(item.get("consumer") or ("".join(users) if len(users) == 1 else ""))
     if name not in users:
         have = ", ".join(sorted(users))
-        unclear = f"there are {have}: name one of them (consumer)" if users else "declare one in the host's consumers"
+        unclear = f"there are {have}: name one of them (consumer)" if users else "declare one that names this host in its hosts (consumers)"
         unknown = f"consumer '{name}' is none of this host's consumers of kind xen ({have or 'it has none'})"
         problems.append(f"{here}: {unknown if name else f'it is not clear which consumer of kind xen it belongs to: {unclear}'}")
         return None

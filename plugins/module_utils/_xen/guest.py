@@ -91,6 +91,7 @@ class Order:
     memory: int
     timeout: float
     conf: str
+    data_pools: t.Mapping[str, t.Optional[str]]
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Order:
@@ -132,7 +133,8 @@ def parse(params: t.Mapping[str, t.Any]) -> Order:
     if problems:
         raise Invalid(problems)
     expect, write = ({item["device"]: item[what] for item in items if item.get(what)} for what in ("expect", "write"))
-    return Order(disks, made, expect, write, kernel, busybox, params["memory"], params["timeout"], params["conf"])
+    data_pools = {pool["name"]: pool.get("data_pool") for one in params["consumers"] for pool in one.get("pools") or ()}
+    return Order(disks, made, expect, write, kernel, busybox, params["memory"], params["timeout"], params["conf"], data_pools)
 
 
 def newest_kernel(paths: t.Sequence[str], running: str) -> str:
@@ -162,7 +164,7 @@ def run_guest(order: Order) -> dict[str, t.Any]:
         stack.push(lambda _kind, error, _trace: _clear(name, own, made, opened, error))
         for disk in made:
             with _pool(opened, disk) as io_context:
-                rbd.RBD().create(io_context, disk.image, _SIZE)
+                rbd.RBD().create(io_context, disk.image, _SIZE, data_pool=order.data_pools.get(disk.pool))
         before = {disk.device: _sectors(opened, disk) for disk in order.disks}
         for disk in order.disks:
             found = readable(before[disk.device][1])

@@ -105,7 +105,7 @@ cloudstack_region:
         - {name: pod1, start: 192.0.2.50, end: 192.0.2.60, gateway: 192.0.2.1, netmask: 255.255.255.0,
            clusters: [{name: c1, hosts: [{address: "{{ hostvars.kvm1.ansible_host }}"}]}]}
 """
-CONSUMER = "consumers: [{name: cloud, kind: cloudstack, pools: [{name: vms}]}]"
+CONSUMER = "consumers: [{name: cloud, kind: cloudstack, hosts: [kvm_hosts], pools: [{name: vms}]}]"
 CLOUDSTACK = "cloudstack: {database: {password: a}, admin_password: b, management_key: c, database_key: d}"
 
 
@@ -124,6 +124,31 @@ def test_what_a_region_is_made_of_may_not_be_known_yet(tmp_path: pathlib.Path) -
     assert warning.rpartition(": whether")[0] == "kvm1: cloudstack_region: 'nothing' is undefined"
     assert minimal(tmp_path, unknown) == []
     assert said(tmp_path)["warnings"] == []
+
+
+def test_a_consumer_of_hosts_that_are_not_there_is_told(tmp_path: pathlib.Path) -> None:
+    declared = "consumers: [{name: cloud, kind: cloudstack, hosts: [kvm_hots, kvm1], pools: [{name: vms}]}]"
+    (found,) = minimal(tmp_path, f"{CLOUDSTACK}\n{declared}")
+    assert found == "consumers[0] (cloud): hosts: 'kvm_hots' is neither a group nor a host of the inventory: write the name of one"
+
+
+def test_consumers_of_one_host_alone_are_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "kvm1.yml").write_text("consumers: [{name: cloud, kind: cloudstack, pools: [{name: vms}]}]", encoding="utf-8")
+    (found,) = minimal(tmp_path, f"{CLOUDSTACK}\n{CONSUMER}")
+    assert found.startswith("kvm1: consumers is another one than that of all hosts: declare it once for all hosts (group_vars/all)")
+
+
+def test_a_host_that_no_consumer_names_is_warned_of(tmp_path: pathlib.Path) -> None:
+    assert minimal(tmp_path, f"{CLOUDSTACK}\n{CONSUMER.replace(' hosts: [kvm_hosts],', '')}") == []
+    (warning,) = said(tmp_path)["warnings"]
+    assert warning.startswith("kvm1: use no consumer, and those of kind cloudstack (cloud) name no hosts: where they are to use one, write hosts: [kvm_hosts]")
+
+
+def test_a_store_whose_gateway_is_not_there_is_told(tmp_path: pathlib.Path) -> None:
+    region = "cloudstack_region: {image_stores: [{name: nfs, zone: z, gateway: nfs_gatewys, path: /secondary}]}"
+    (found,) = minimal(tmp_path, f"{CLOUDSTACK}\n{region}")
+    assert found.startswith("cloudstack_region.image_stores[0] (nfs): gateway: 'nfs_gatewys' is neither a group nor a host of the inventory")
 
 
 def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def test_the_first_monitor_founds_the_cluster():
 
 
 def test_without_a_cluster_only_the_chosen_host_founds_one():
-    assert "not told to found one" in problems(WANTED, mons.Observed())[0]
+    assert "not told to bootstrap one" in problems(WANTED, mons.Observed())[0]
 
 
 def test_a_new_monitor_joins_even_where_it_might_found():

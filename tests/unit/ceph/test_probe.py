@@ -8,6 +8,12 @@ from __future__ import annotations
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import PoolAccess, plan_probes
 
 
+def test_the_data_of_images_goes_where_the_consumer_says():
+    (probe,) = plan_probes({}, [{"name": "a", "pools": [{"name": "p", "data_pool": "ec"}, {"name": "q", "access": "ro", "data_pool": None}]}])
+    assert probe.pools == (PoolAccess("p", True, "rbd", "ec"), PoolAccess("q", False, "rbd"))
+    assert [pool.both for pool in probe.pools] == [["p", "ec"], ["q"]]
+
+
 def test_two_consumers_of_one_client_are_one_probe_with_the_pools_of_both():
     consumers = [
         {"name": "a", "client": "client.x", "kind": "kvm", "pools": [{"name": "p", "access": "ro"}, {"name": "q"}]},

@@ -86,7 +86,7 @@ def test_what_was_begun_is_taken_up_again() -> None:
     assert plan(begun).changes[0].action == "update"
 
 
-@pytest.mark.parametrize(("databases", "said"), [(Databases("foreign"), "not whole"), (Databases("begun", started=True), "a server has used them")])
+@pytest.mark.parametrize(("databases", "said"), [(Databases("foreign"), "incomplete"), (Databases("begun", started=True), "a server has used them")])
 def test_databases_of_unknown_origin_are_never_touched(databases: Databases, said: str) -> None:
     assert said in refused(dataclasses.replace(RUNNING, databases=databases))
 

@@ -121,7 +121,7 @@ def test_tags_that_no_storage_has() -> None:
     sheet, _calls = planned({"name": "new", "tags": ["ssd", "gold"]})
     assert sheet.problems == [
         "disk_offerings[0] (new): no primary storage has all of the tags gold, ssd (there are: ceph, ssd): "
-        "tag one (primary_storage[].tags), or mend the offering's tags"
+        "tag one (primary_storage[].tags), or correct the offering's tags"
     ]
     # Two pools that have one each are no pool that has both.
     halves = [{**POOL, "tags": "gold"}, {**POOL, "id": "p2", "name": "other", "tags": "ssd"}]

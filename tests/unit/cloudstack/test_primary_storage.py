@@ -163,6 +163,15 @@ def test_a_pool_of_a_cluster_with_a_pool_for_data() -> None:
     assert api.calls[1][1] == {"id": "new-id", "enabled": False}
 
 
+@pytest.mark.parametrize(("said", "sent"), [(None, "ec"), ("b", "b"), ("", None)])
+def test_the_consumer_says_which_pool_is_for_data_where_the_storage_does_not(said: t.Optional[str], sent: t.Optional[str]) -> None:
+    consumer = {"name": "cs", "kind": "cloudstack", "pools": [{"name": "volumes", "access": "rw", "data_pool": "ec"}, {"name": "b", "data_pool": None}]}
+    api = Api(createStoragePool={"storagepool": {"id": "new-id"}})
+    more = {"consumers": [consumer], "ceph": {**CEPH, "pools": ["volumes", "ec", "b"]}}
+    only(planned({"pool": "volumes", "data_pool": said}, api=api, **more)).apply()
+    assert api.calls[0][1].get("details[0].rbd_default_data_pool") == sent
+
+
 @pytest.mark.parametrize("order", [MONS, "10.0.0.2,10.0.0.3,10.0.0.1"])
 @pytest.mark.parametrize("more", [{}, {"tags": ["ceph", "ssd"]}, {"data_pool": ""}])
 def test_a_pool_that_is_as_declared_is_left_alone_whatever_the_order(order: str, more: dict[str, t.Any]) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import FIELDS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -168,6 +169,9 @@ def test_the_role_takes_what_the_module_takes() -> None:
     declared = dict(role["argument_specs"]["main"]["options"]["cloudstack_region"]["options"])
     del declared["restart"], declared["arm"]
     module = {name: option for name, option in region.OPTIONS.items() if name not in ("consumers", "ceph")}
+    for name, instead in FIELDS.items():  # by which the role makes urls
+        own = {**module[name]["options"], **{key: {**module[name]["options"].get(key, {}), **one} for key, one in instead.items()}}
+        module[name] = {**module[name], "options": own}
     assert _options(declared, "options") == _options(module, "options")
 
 

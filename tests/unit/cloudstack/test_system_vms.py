@@ -227,7 +227,7 @@ def test_all_that_is_lacking_is_said_together(store: pathlib.Path, monkeypatch: 
         with pytest.raises(Invalid) as refused:
             made.plan(made.observe())
         text = "\n".join(refused.value.problems)
-        for part in ("install some-package", "install sudo", "is cloudstack-common whole", "has no template for kvm-x86_64", "MiB free", "system_vms: false"):
+        for part in ("install some-package", "install sudo", "cloudstack-common complete", "has no template for kvm-x86_64", "MiB free", "system_vms: false"):
             assert part in text
 
 

@@ -57,7 +57,7 @@ def test_no_region_is_declared() -> None:
 
 
 VARIABLES: dict[str, t.Any] = {
-    "consumers": [{"name": "cloud", "kind": "cloudstack"}],
+    "consumers": [{"name": "cloud", "kind": "cloudstack", "hosts": ["kvm1"]}],
     "cloudstack_region": {"zones": [zone()]},
     "kvm_host_bridges": [{"name": "cloudbr0"}, {"name": "cloudbr1", "interface": "ens1f0np0"}],
     "ansible_facts": {"default_ipv4": {"interface": "enp129s0f1np1"}},

@@ -152,7 +152,7 @@ def test_gateway_ports_are_those_of_the_frontends_text():
     assert of(here, there) == [], "each on an address of its own"
     assert of(here, {"name": "b", "port": 80}) == ["g: two of ceph_rgw_instances have the port 80"]
     (found,) = of({"name": "a", "port": 80, "frontends": "beast port=8080"})
-    assert found == "g: ceph_rgw_instances: a: its port is 80, and its frontends listen on 8080: give the port that others use, or mend frontends"
+    assert found == "g: ceph_rgw_instances: a: its port is 80, and its frontends listen on 8080: give the port that others use, or correct frontends"
 
 
 def seen(*addresses, default=None, **more):

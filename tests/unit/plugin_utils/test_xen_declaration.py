@@ -9,7 +9,7 @@ from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import 
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._xen_declaration import problems
 
 ROLES = {"xen_hosts": "xen_hosts", "kvm_hosts": "kvm_hosts", "osds": "osds"}
-XEN = {"name": "xen", "kind": "xen", "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]}
+XEN = {"name": "xen", "kind": "xen", "hosts": ["xen_hosts"], "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]}
 TRIXIE = {"distribution": "Debian", "distribution_version": "13.1"}
 
 
@@ -53,7 +53,7 @@ def test_osds_beside_the_kernel_s_client_are_a_warning():
         ({"guests": [guest(backend="blktap")]}, "value of backend must be one of"),
         ({"rbd_backend": "blktap"}, "value of rbd_backend must be one of"),
         ({"backend": "rbd_nbd"}, "unknown: backend"),
-        ({"consumers": [], "guests": [guest()]}, "declare one in the host's consumers"),
+        ({"consumers": [], "guests": [guest()]}, "declare one that names this host in its hosts (consumers)"),
     ],
 )
 def test_what_is_wrong_on_one_host(declared, said):

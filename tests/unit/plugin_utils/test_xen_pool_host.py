@@ -221,7 +221,7 @@ def test_another_cluster(host: Host) -> None:
         host.plan(LVM)
     assert error.value.problems == [
         f"/etc/ceph/ceph.conf is that of another cluster, 00000000-0000-0000-0000-000000000000, not {FSID}: this host can use one cluster only",
-        "/etc/lvm/lvmlocal.conf: its section devices has no end: mend it by hand",
+        "/etc/lvm/lvmlocal.conf: its section devices has no end: repair it by hand",
     ]
 
 
@@ -234,7 +234,7 @@ def test_an_image_that_cannot_be_mapped(host: Host) -> None:
 
 def test_a_folder_in_the_place_of_a_file(host: Host) -> None:
     (host.root / "etc/ceph/xenfs.secret").mkdir()
-    with pytest.raises(Invalid, match=r"/etc/ceph/xenfs\.secret is no file"):
+    with pytest.raises(Invalid, match=r"/etc/ceph/xenfs\.secret is not a file"):
         host.plan(FILES)
 
 

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores that name a gateway of the inventory get its url."""
+
+from __future__ import annotations
+
+import copy
+import pathlib
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_stores import cloudstack_stores
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import INSTANCES
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import resolve
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CEPH = {"public_network": "192.0.2.0/24"}
+EXPORTS = [{"path": "/cloudstack/secondary", "pseudo": "/secondary"}, {"path": "/images"}, {"path": "/old", "state": "absent"}]
+TLS = [{"name": "s3", "port": 8080}, {"name": "tls", "port": 8443, "certificate": "/c.pem"}]
+HOSTVARS = {
+    "nfs1": {"ansible_host": "192.0.2.12", "ceph": CEPH, "nfs_gateway_exports": EXPORTS},
+    "nfs2": {"ansible_host": "nfs2.example.org", "ceph_common_address": "192.0.2.13", "ceph": CEPH, "nfs_gateway_exports": [{"path": "/secondary"}]},
+    "six": {"ansible_host": "fd00::7", "ceph": {"public_network": "fd00::/64"}, "nfs_gateway_exports": EXPORTS},
+    "rgw1": {"ansible_host": "192.0.2.21", "ceph": CEPH},
+    "rgw2": {"ansible_host": "192.0.2.22", "ceph": CEPH, "ceph_rgw_instances": TLS},
+    "lost": {"ansible_host": "10.0.0.1", "ceph": CEPH, "nfs_gateway_exports": EXPORTS, "ceph_rgw_instances": []},
+}
+GROUPS = {"all": [*HOSTVARS], "nfs_gateways": ["nfs1", "nfs2"], "rgws": ["rgw1", "rgw2", "lost"], "none": []}
+
+
+def urls(key, **item):
+    made, found = resolve({key: [{"name": "x", **item}]}, HOSTVARS, GROUPS)
+    assert found == []
+    assert set(made[key][0]) == {"name", "url", *item} - {"gateway", "path", "instance"}
+    return made[key][0]["url"]
+
+
+@pytest.mark.parametrize(
+    ("key", "item", "url"),
+    [
+        ("image_stores", {"gateway": "nfs_gateways", "path": "/secondary"}, "nfs://192.0.2.12/secondary"),
+        ("image_stores", {"gateway": "nfs2", "path": "/secondary"}, "nfs://192.0.2.13/secondary"),
+        ("image_stores", {"gateway": "nfs1", "path": "/images/of/zone1"}, "nfs://192.0.2.12/images/of/zone1"),
+        ("staging_stores", {"gateway": "six", "path": "/images"}, "nfs://[fd00::7]/images"),
+        ("object_stores", {"gateway": "rgws"}, "http://192.0.2.21:8080"),
+        ("object_stores", {"gateway": "rgw2", "instance": "tls"}, "https://192.0.2.22:8443"),
+        ("templates", {"gateway": "rgws", "path": "/templates/a.qcow2"}, "http://192.0.2.21:8080/templates/a.qcow2"),
+    ],
+)
+def test_the_url_of_a_gateway(key, item, url):
+    assert urls(key, **item) == url
+
+
+def test_what_has_a_url_and_all_the_rest_is_left_alone():
+    region = {"zones": [{"name": "z"}], "image_stores": [{"name": "x", "url": "nfs://a/b"}], "object_stores": [], "templates": "not a list"}
+    before = copy.deepcopy(region)
+    assert resolve(region, HOSTVARS, GROUPS) == (region, []) and region == before
+
+
+def test_what_is_absent_by_name_needs_no_gateway_any_more():
+    made, found = resolve({"image_stores": [{"name": "x", "state": "absent", "gateway": "gone", "path": "/secondary"}]}, HOSTVARS, GROUPS)
+    assert (made["image_stores"], found) == ([{"name": "x", "state": "absent"}], [])
+    made, found = resolve({"staging_stores": [{"zone": "z", "state": "absent", "gateway": "nfs1", "path": "/images"}]}, HOSTVARS, GROUPS)
+    assert (made["staging_stores"][0]["url"], found) == ("nfs://192.0.2.12/images", [])  # known by its url
+
+
+@pytest.mark.parametrize(
+    ("key", "item", "said"),
+    [
+        ("image_stores", {"gateway": "nfs3", "path": "/secondary"}, "(x): gateway: 'nfs3' is neither a group nor a host of the inventory: name a gateway's"),
+        ("image_stores", {"gateway": "none", "path": "/secondary"}, "gateway: 'none' is a group without hosts"),
+        ("image_stores", {"gateway": "nfs1", "path": "/secondry"}, "path: nfs1 exports /secondary, /images, and not /secondry: mend it, or declare it there"),
+        ("image_stores", {"gateway": "nfs1", "path": "/secondary2"}, "and not /secondary2"),
+        ("image_stores", {"gateway": "nfs1", "path": "/old"}, "and not /old"),
+        ("image_stores", {"gateway": "rgw1", "path": "/secondary"}, "path: rgw1 exports nothing, and not /secondary"),
+        ("image_stores", {"gateway": "nfs1", "path": "secondary"}, "path: 'secondary' does not begin with a slash"),
+        ("image_stores", {"gateway": "nfs1"}, "path: '' does not begin with a slash"),
+        ("image_stores", {"gateway": "nfs1", "path": "/images", "url": "nfs://a/b"}, "give gateway or url, not both"),
+        ("image_stores", {"path": "/images"}, "gateway is missing: name the group or host"),
+        ("image_stores", {"gateway": "lost", "path": "/images"}, "gateway: lost has no address in ceph.public_network (192.0.2.0/24) that is known"),
+        ("object_stores", {"gateway": "nfs1"}, "gateway: nfs1 is not in the group rgws, and so no object gateway"),
+        ("object_stores", {"gateway": "rgw2", "instance": "x"}, "instance: rgw2 has s3, tls, and not x (ceph_rgw_instances)"),
+        ("object_stores", {"gateway": "lost"}, "gateway: lost has no ceph_rgw_instances"),
+        ("templates", {"gateway": "rgws"}, "path: '' does not begin with a slash"),
+    ],
+)
+def test_what_is_wrong_with_a_gateway_is_told(key, item, said):
+    region = {key: [{"name": "x", **item}]}
+    _made, (found,) = resolve(region, HOSTVARS, GROUPS)
+    assert found.startswith(f"cloudstack_region.{key}[0] (x): ") and said in found
+    with pytest.raises(AnsibleFilterError, match="cloudstack_region"):
+        cloudstack_stores(region, HOSTVARS, GROUPS)
+
+
+def test_all_is_told_at_once():
+    item = {"name": "x", "gateway": "nobody", "path": "/a"}
+    _made, found = resolve({"image_stores": [item, item], "templates": [item]}, HOSTVARS, GROUPS)
+    assert [text.partition(" ")[0] for text in found] == [
+        "cloudstack_region.image_stores[0]",
+        "cloudstack_region.image_stores[1]",
+        "cloudstack_region.templates[0]",
+    ]
+
+
+def test_the_gateways_of_a_host_that_declares_none_are_the_role_s():
+    defaults = yaml.safe_load((ROOT / "roles" / "ceph_rgw" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    assert [*INSTANCES] == defaults["ceph_rgw_instances"]

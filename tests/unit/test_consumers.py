@@ -1,0 +1,154 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which hosts use which consumers, and what is wrong with that beside the inventory."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from ansible_collections.cephstack.cloud.plugins.filter.consumers_of import consumers_of
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+
+ROLES = {"mons": "mons", "kvm_hosts": "hypervisors", "xen_hosts": "xen_hosts"}
+GROUPS = {"all": ["mon1", "kvm1", "kvm2"], "ungrouped": [], "mons": ["mon1"], "hypervisors": ["kvm1", "kvm2"], "fast": ["kvm2"]}
+KVM = {"name": "kvm", "kind": "kvm", "hosts": ["hypervisors"], "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]}
+
+
+def of_host(host: str, **said) -> list[str]:
+    groups = [group for group, members in GROUPS.items() if host in members and group != "all"]
+    return [one["name"] for one in _consumers.of_host([{**KVM, **said}], host, groups)]
+
+
+def problems(*consumers, seen=None):
+    declared = list(consumers)
+    return _consumers.stack_problems(declared, dict.fromkeys(GROUPS["all"], declared) | (seen or {}), GROUPS, ROLES)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "using"),
+    [
+        (["hypervisors"], ["kvm1", "kvm2"]),
+        (["fast"], ["kvm2"]),
+        (["kvm1"], ["kvm1"]),
+        (["kvm1", "fast"], ["kvm1", "kvm2"]),
+        ("kvm1, fast", ["kvm1", "kvm2"]),
+        (["all"], ["mon1", "kvm1", "kvm2"]),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_groups_and_hosts_say_who_uses_it(hosts, using):
+    assert [host for host in GROUPS["all"] if of_host(host, hosts=hosts)] == using
+
+
+def test_without_hosts_nobody_of_the_inventory_uses_it():
+    bare = {key: value for key, value in KVM.items() if key != "hosts"}
+    assert _consumers.of_host([bare], "kvm1", ["hypervisors"]) == []
+    assert [one["name"] for one in _consumers.clients([bare])] == ["client.kvm"]
+    assert _consumers.of_host(None, "kvm1", []) == []
+
+
+def test_defaults_are_filled_in_and_the_declaration_is_left_alone():
+    declared = {"name": "x", "hosts": "kvm1", "pools": [{"name": "vms"}], "rotate_before": "2026-11-01"}
+    before = copy.deepcopy(declared)
+    (found,) = _consumers.of_host([declared], "kvm1", [])
+    assert found == {**declared, "client": "client.x", "kind": "rbd", "hosts": ["kvm1"], "pools": [{"name": "vms", "access": "rw"}]}
+    assert declared == before
+
+
+def test_the_filter_chooses_by_kind_and_host():
+    declared = [KVM, {"name": "cloud", "kind": "cloudstack", "hosts": ["fast"], "pools": [{"name": "c"}]}, {"name": "plain", "pools": [{"name": "p"}]}]
+
+    def names(*arguments):
+        return [one["name"] for one in consumers_of(declared, *arguments)]
+
+    assert names(["kvm", "cloudstack"], "kvm1", ["hypervisors"]) == ["kvm"]
+    assert names(["kvm", "cloudstack"], "kvm2", ["hypervisors", "fast"]) == ["kvm", "cloud"]
+    assert names(["xen"], "kvm2", ["hypervisors", "fast"]) == []
+    assert names(["cloudstack"]) == ["cloud"]
+    assert names(["rbd"]) == ["plain"]
+
+
+def test_nothing_is_wrong():
+    # Of a group that would play a role there may be none.
+    assert problems(KVM, {"name": "xen", "kind": "xen", "hosts": ["xen_hosts"], "pools": [{"name": "vms"}]}) == ([], [])
+    assert problems({"name": "r", "kind": "rados", "pools": [{"name": "vms"}]}) == ([], [])
+    assert _consumers.stack_problems(None, {"kvm1": None}, GROUPS, ROLES) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"hosts": ["kvm_hosts"]}, "consumers[0] (kvm): hosts: 'kvm_hosts' is neither a group nor a host of the inventory"),
+        ({"hosts": ["kvm1", "kvm9"]}, "consumers[0] (kvm): hosts: 'kvm9' is neither"),
+        ({"hosts": ["kvm1", "mons"]}, "set up on the hosts of the group hypervisors alone, and not on mon1: name others, or put it there"),
+        ({"hosts": ["fast"], "kind": "xen"}, "what the kind xen needs is set up on the hosts of the group xen_hosts alone, and not on kvm2"),
+        ({"hosts": ["kvm1"], "kind": "rados"}, "no hosts are set up for the kind rados: leave hosts out, and give client.kvm to those who use it"),
+    ],
+)
+def test_what_is_wrong_with_hosts_is_told(said, problem):
+    (found,), _warnings = problems({**KVM, **said})
+    assert problem in found
+
+
+def test_a_host_that_has_a_list_of_its_own_is_refused():
+    own = [{"name": "kvm", "kind": "kvm", "pools": [{"name": "vms"}]}]
+    (found,), _warnings = problems(KVM, seen={"kvm1": own, "kvm2": own})
+    assert found.startswith("kvm1, kvm2: consumers is another one than that of all hosts: declare it once for all hosts (group_vars/all), and say")
+    (found,), _warnings = problems(KVM, seen={"kvm2": None})  # which uses one, and would not know
+    assert found.startswith("kvm2: consumers is another one")
+    assert problems(KVM, seen={"mon1": None}) == ([], [])
+    (found,), _warnings = _consumers.stack_problems(None, {"mon1": None, "kvm1": [KVM]}, GROUPS, ROLES)
+    assert found.startswith("kvm1: consumers is another one")
+
+
+def test_hosts_that_use_nothing_are_warned_of_where_a_consumer_names_none():
+    found, (warning,) = problems({**KVM, "hosts": []})
+    assert found == [] and warning.startswith(
+        "kvm1, kvm2: use no consumer, and those of kind kvm (kvm) name no hosts: where they are to use one, write hosts: ["
+    )
+    assert problems(KVM, {**KVM, "name": "elsewhere", "hosts": []}) == ([], [])
+
+
+EC = {"name": "kvm", "kind": "kvm", "pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "data_pool": "golden"}]}
+
+
+def test_the_pool_of_images_data_has_the_same_rights():
+    assert _consumers.caps_of(EC) == {
+        "mon": "profile rbd",
+        "osd": "profile rbd pool=vms, profile rbd pool=ec, profile rbd-read-only pool=images, profile rbd-read-only pool=golden",
+        "mgr": "profile rbd pool=vms",
+    }
+    assert _consumers.demands([EC]) == {name: {"rbd"} for name in ("vms", "ec", "images", "golden")}
+    (found,) = _consumers.derived([EC], None)
+    assert [(pool["name"], pool["data_pool"]) for pool in found["pools"]] == [("vms", "ec"), ("images", "golden")]
+    assert list(_consumers.problems(EC, [EC])) == []
+    assert _consumers.granted({"name": "x", "pools": [{"name": "a", "data_pool": "c"}, {"name": "b", "data_pool": "c"}]}) == [
+        ("a", "rw"),
+        ("c", "rw"),
+        ("b", "rw"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"pools": [{"name": "vms", "data_pool": "vms"}]}, "data_pool: vms is the pool itself: leave it out"),
+        ({"kind": "rados"}, "data_pool: images have one, and the kind rados has none: leave it out"),
+        (
+            {"pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "data_pool": "ec"}]},
+            "the pool ec is given to client.kvm as rw and as ro",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_pool_of_data_is_told(said, problem):
+    item = {**EC, **said}
+    assert any(text.startswith(problem) for text in _consumers.problems(item, [item]))
+
+
+def test_a_list_of_another_shape_is_told_elsewhere():
+    for declared in ("kvm", {"kvm": {}}, [None, "kvm", {"kind": "kvm"}, {"name": "kvm", "hosts": ["kvm1"]}]):
+        assert _consumers.stack_problems(declared, {"kvm1": declared}, GROUPS, ROLES) == ([], [])
