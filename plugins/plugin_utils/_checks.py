@@ -11,7 +11,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import collections
 import time
 import typing as t
 from urllib.parse import urlsplit
@@ -146,9 +145,10 @@ def of_xen_pools(stack: Stack) -> Found:
 
 def of_bridges(stack: Stack) -> Found:
     """Bridges of KVM hosts, and the names of what CloudStack makes on them."""
+    variables = _variables(stack)
     for name in stack.members("kvm_hosts"):
         yield from ((name, f"kvm_host_bridges: {text}") for text in _problems(bridge.parse, stack.value(name, "kvm_host_bridges") or []))
-        if not vlan_bridges.is_cloudstack(stack.values[name]):
+        if not vlan_bridges.is_cloudstack(name, variables[name]):
             continue
         try:
             stack.render(name, trust_as_template("{{ cloudstack_region | default({}) }}"))
@@ -156,12 +156,15 @@ def of_bridges(stack: Stack) -> Found:
             stack.warnings.append(f"{name}: cloudstack_region: {cause(error)}: whether the names of VLAN bridges are too long was not looked at")
             continue
         declared = stack.first("cloudstack_management", "cloudstack_region")
-        stack.warnings += vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": declared}, _variables(stack)[name]))
+        stack.warnings += vlan_bridges.warnings(name, {**variables[name], "cloudstack_region": declared})
 
 
 def _variables(stack: Stack) -> dict[str, dict[str, t.Any]]:
     """The variables of all hosts, with their facts."""
-    return {host.name: {"inventory_hostname": host.name, **host.variables, "ansible_facts": dict(host.facts)} for host in stack.hosts}
+    return {
+        host.name: {"inventory_hostname": host.name, "group_names": sorted(host.groups), **host.variables, "ansible_facts": dict(host.facts)}
+        for host in stack.hosts
+    }
 
 
 def of_packages(stack: Stack) -> Found:
@@ -207,7 +210,8 @@ def of_region(stack: Stack) -> Found:
     variables = _variables(stack)
     given, found = _gateways.resolve(given, variables, stack.groups)
     declared = {**given, "zones": cloudstack_hosts(given.get("zones") or [], variables), "consumers": stack.value(first, "consumers")}
-    found += region.declared_problems(declared, _REGION)
+    told = tuple(text.partition(": ")[0] for text in found)  # of what has no url for it, no more is said
+    found += [text for text in region.declared_problems(declared, _REGION) if not text.startswith(told)]
     if declared["consumers"] is not None:
         found += [text for text in primary_storage.consumer_problems(declared, f"{_REGION}primary_storage") if text not in found]
     yield from ((first, text) for text in found)

@@ -29,6 +29,7 @@ m1, m2, m3: ceph_cluster_pools[1] (images): unknown option 'aplications'
 ceph_cluster_pools[0] (vms): min_size 3 is greater than size 2
 m1, m2, m3: ceph_cluster_crush.rules[0] (fast): unknown option 'device_clas'
 ceph_cluster_clients[0] (backup): the name of a client begins with 'client.'
+consumers[0] (kvm): hosts: 'nobody' is neither a group nor a host
 consumers[0] (kvm): the pool vms is given to client.kvm as rw and as ro
 ceph_cluster_options: 'osdd' is no section
 ceph_cluster_flags: 'noot' is no flag
@@ -64,6 +65,7 @@ c1: cloudstack_region.disk_offerings[0] (big): size is 0
 c1: cloudstack_region.service_offerings[0] (small): cpu_number is given alone
 c1: cloudstack_region.networks[0] (lan): vlan: 'lots' is neither a number from 1 to 4094
 c1: cloudstack_region.templates[0] (debian): url is missing
+c1: cloudstack_region.templates[1] (marker): gateway: m3 is not in the group rgws
 m1: verify_objects.users: ghost is not declared
 k2: verify_guest.golden: the image images/nowhere is not declared
 """.strip().splitlines()
