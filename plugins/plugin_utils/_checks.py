@@ -241,7 +241,7 @@ def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Ite
                 if label in made or label in facts.get("interfaces", ()):
                     continue
                 if facts.get("interfaces"):
-                    yield f"{where} is not on {name}, and is not in its kvm_host_bridges ({', '.join(sorted(made))}): declare it there, or mend kvm_label"
+                    yield f"{where} is not on {name}, and is not in its kvm_host_bridges ({', '.join(sorted(made))}): declare it there, or correct kvm_label"
                 else:
                     stack.warnings.append(f"{where} is not in kvm_host_bridges of {name}: it must be there by then")
 
@@ -259,7 +259,7 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
         if host not in stack.members("nfs_gateways"):
             stack.warnings.append(f"{here}: {host} is not in the group {stack.roles['nfs_gateways']}: something else must serve NFS there by then")
         elif served and not any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in served):
-            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
+            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or correct the url"
     users = stack.first("rgws", "ceph_rgw_users")
     for number, store in enumerate(declared.get("object_stores") or ()):
         here, host = f"{_REGION}object_stores[{number}] ({store['name']})", of_name.get(_host(store.get("url")))
