@@ -64,6 +64,7 @@ def ceph_addresses(
 ) -> dict[str, t.Any]:
     """Return the addresses and settings; see RETURN."""
     wanted = [_inventory.host_of(variables) for variables in hosts]
+    ceph = ceph if isinstance(ceph, t.Mapping) else {}  # which preflight tells
     try:
         public = _inventory.networks(ceph.get("public_network"))
         addresses, unknown = _inventory.known_addresses(wanted, public, monmap, required or ()) if public else ({}, {})

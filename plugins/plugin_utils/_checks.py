@@ -4,14 +4,13 @@
 """What is wrong with a declared stack, part by part: each part's own judgement of a declaration, given what is declared. Connects nowhere.
 
 A part of the stack is one function here, and one line of CHECKS. What may be there without being declared (a pool, a user of the gateways, a zone that
-somebody else has made) is a warning; what cannot be right is a problem.
+somebody else has made) is a warning; what cannot be right is a problem. What the proofs name must be declared, so that they prove this stack.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-import collections
 import time
 import typing as t
 from urllib.parse import urlsplit
@@ -73,12 +72,19 @@ def of_cluster(stack: Stack) -> Found:
     yield from (("", text) for text in cluster.declared_problems(declared, hosts=len(stack.members("osds")) or None, prefix=_CLUSTER, now=time.time()))
     given = variables.get(f"{_CLUSTER}images") or []
     yield from ((first, f"{_CLUSTER}images: {text}") for text in _problems(images.parse, given))
-    going = _gone(declared.get("pools"))
-    for number, image in enumerate(given):
-        for key in ("pool", "data_pool"):
-            if image.get("state") != "absent" and image.get(key) in going:
-                text = f"{_CLUSTER}images[{number}] ({image['pool']}/{image['name']}): {key} {image[key]} is to be absent by {_CLUSTER}pools"
-                yield first, f"{text}: keep the pool, or move the image"
+    pools = variables.get(f"{_CLUSTER}pools")
+    files = [item for item in declared.get("filesystems") or () if item["state"] != "absent"]
+    used = [(f"{_CLUSTER}images ({image['pool']}/{image['name']})", image[key]) for image in given for key in _POOLS if image["state"] != "absent"]
+    used += [(f"consumers ({item['name']})", one["name"]) for item in declared.get("consumers") or () for one in item["pools"]]
+    used += [(f"{_CLUSTER}filesystems ({item['name']})", name) for item in files for name in (item["metadata_pool"], *(item["data_pools"] or ()))]
+    for where, name in used if pools is not None else ():
+        if name in _gone(pools):
+            yield first, f"{where}: the pool {name} is to be absent by {_CLUSTER}pools: keep the pool, or use another"
+        elif name and name not in _names(pools):
+            stack.warnings.append(f"{first}: {where}: the pool {name} is not declared in {_CLUSTER}pools: it must be there by then")
+
+
+_POOLS = ("pool", "data_pool")
 
 
 def of_consumers(stack: Stack) -> Found:
@@ -103,7 +109,10 @@ def of_object_storage(stack: Stack) -> Found:
     if declared["users"] is None or declared["buckets"] is None:
         return
     users, going = _names(declared["users"], "uid"), _gone(declared["buckets"])
-    yield from ((first, f"ceph_rgw_objects: the bucket {name} is to be absent by ceph_rgw_buckets") for name in sorted(_names(objects, "bucket") & going))
+    yield from (
+        (first, f"ceph_rgw_objects: the bucket {name} is to be absent by ceph_rgw_buckets: keep one of both")
+        for name in sorted(_names(objects, "bucket") & going)
+    )
     for name in sorted({item["owner"] for item in [*declared["buckets"], *objects] if item["owner"]} - users - _gone(declared["users"], "uid")):
         stack.warnings.append(f"{first}: the user {name}, who owns buckets or objects, is not declared in ceph_rgw_users: it must be there by then")
 
@@ -117,7 +126,7 @@ def of_exports(stack: Stack) -> Found:
     for name, entries in declared.items():
         for number, entry in enumerate(entries or ()):
             if entry["state"] != "absent" and entry["filesystem"] in going:
-                yield name, f"nfs_gateway_exports[{number}]: the filesystem {entry['filesystem']} is to be absent by {_CLUSTER}filesystems"
+                yield name, f"nfs_gateway_exports[{number}]: the filesystem {entry['filesystem']} is to be absent by {_CLUSTER}filesystems: keep one of both"
 
 
 def of_xen(stack: Stack) -> Found:
@@ -136,9 +145,10 @@ def of_xen_pools(stack: Stack) -> Found:
 
 def of_bridges(stack: Stack) -> Found:
     """Bridges of KVM hosts, and the names of what CloudStack makes on them."""
+    variables = _variables(stack)
     for name in stack.members("kvm_hosts"):
         yield from ((name, f"kvm_host_bridges: {text}") for text in _problems(bridge.parse, stack.value(name, "kvm_host_bridges") or []))
-        if not vlan_bridges.is_cloudstack(stack.values[name]):
+        if not vlan_bridges.is_cloudstack(name, variables[name]):
             continue
         try:
             stack.render(name, trust_as_template("{{ cloudstack_region | default({}) }}"))
@@ -146,12 +156,15 @@ def of_bridges(stack: Stack) -> Found:
             stack.warnings.append(f"{name}: cloudstack_region: {cause(error)}: whether the names of VLAN bridges are too long was not looked at")
             continue
         declared = stack.first("cloudstack_management", "cloudstack_region")
-        stack.warnings += vlan_bridges.warnings(name, collections.ChainMap({"cloudstack_region": declared}, _variables(stack)[name]))
+        stack.warnings += vlan_bridges.warnings(name, {**variables[name], "cloudstack_region": declared})
 
 
 def _variables(stack: Stack) -> dict[str, dict[str, t.Any]]:
     """The variables of all hosts, with their facts."""
-    return {host.name: {"inventory_hostname": host.name, **host.variables, "ansible_facts": dict(host.facts)} for host in stack.hosts}
+    return {
+        host.name: {"inventory_hostname": host.name, "group_names": sorted(host.groups), **host.variables, "ansible_facts": dict(host.facts)}
+        for host in stack.hosts
+    }
 
 
 def of_packages(stack: Stack) -> Found:
@@ -197,7 +210,8 @@ def of_region(stack: Stack) -> Found:
     variables = _variables(stack)
     given, found = _gateways.resolve(given, variables, stack.groups)
     declared = {**given, "zones": cloudstack_hosts(given.get("zones") or [], variables), "consumers": stack.value(first, "consumers")}
-    found += region.declared_problems(declared, _REGION)
+    told = tuple(text.partition(": ")[0] for text in found)  # of what has no url for it, no more is said
+    found += [text for text in region.declared_problems(declared, _REGION) if not text.startswith(told)]
     if declared["consumers"] is not None:
         found += [text for text in primary_storage.consumer_problems(declared, f"{_REGION}primary_storage") if text not in found]
     yield from ((first, text) for text in found)
@@ -227,13 +241,13 @@ def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Ite
                 if label in made or label in facts.get("interfaces", ()):
                     continue
                 if facts.get("interfaces"):
-                    yield f"{where} is not on {name}, and is not in its kvm_host_bridges ({', '.join(sorted(made))}): declare it there, or mend kvm_label"
+                    yield f"{where} is not on {name}, and is not in its kvm_host_bridges ({', '.join(sorted(made))}): declare it there, or correct kvm_label"
                 else:
                     stack.warnings.append(f"{where} is not in kvm_host_bridges of {name}: it must be there by then")
 
 
 def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.Iterator[str]:
-    """Stores on a host of the inventory that is no gateway, or serves something else."""
+    """Stores whose gateway does not serve them, or not their user."""
     of_name = {name.lower(): host for host in variables for name in vlan_bridges.names_of(host, variables[host])}
     for number, store in enumerate(declared.get("image_stores") or ()):
         url, here = str(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
@@ -243,20 +257,20 @@ def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.
         path = urlsplit(url).path
         served = [entry.get("pseudo") or entry["path"] for entry in stack.value(host, "nfs_gateway_exports") or () if entry["state"] != "absent"]
         if host not in stack.members("nfs_gateways"):
-            yield f"{here}: {host} is no NFS gateway: put it into the group {stack.roles['nfs_gateways']}, or name one that is"
+            stack.warnings.append(f"{here}: {host} is not in the group {stack.roles['nfs_gateways']}: something else must serve NFS there by then")
         elif served and not any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in served):
-            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or mend the url"
+            yield f"{here}: {host} does not export {path} (nfs_gateway_exports has {', '.join(served)}): declare it there, or correct the url"
     users = stack.first("rgws", "ceph_rgw_users")
     for number, store in enumerate(declared.get("object_stores") or ()):
         here, host = f"{_REGION}object_stores[{number}] ({store['name']})", of_name.get(_host(store.get("url")))
         if store["state"] == "absent":
             continue
         if host is not None and host not in stack.members("rgws"):
-            yield f"{here}: url: {host} is no object gateway: put it into the group {stack.roles['rgws']}, or name one that is"
+            stack.warnings.append(f"{here}: url: {host} is not in the group {stack.roles['rgws']}: something else must lead to gateways there by then")
         if store.get("user") in _gone(users, "uid"):
-            yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users"
+            yield f"{here}: user: {store['user']} is to be absent by ceph_rgw_users: keep the user, or take another"
         elif store.get("user") and users is not None and store["user"] not in _names(users, "uid"):
-            yield f"{here}: user: {store['user']} is not declared: declare it in ceph_rgw_users, or take another"
+            stack.warnings.append(f"{here}: user: {store['user']} is not declared in ceph_rgw_users: it must be there by then")
 
 
 def _host(url: t.Any) -> str:

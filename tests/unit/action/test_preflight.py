@@ -148,7 +148,7 @@ def test_a_host_that_no_consumer_names_is_warned_of(tmp_path: pathlib.Path) -> N
 def test_a_store_whose_gateway_is_not_there_is_told(tmp_path: pathlib.Path) -> None:
     region = "cloudstack_region: {image_stores: [{name: nfs, zone: z, gateway: nfs_gatewys, path: /secondary}]}"
     (found,) = minimal(tmp_path, f"{CLOUDSTACK}\n{region}")
-    assert found.startswith("cloudstack_region.image_stores[0] (nfs): gateway: 'nfs_gatewys' is neither a group nor a host of the inventory")
+    assert found.startswith("cloud1: cloudstack_region.image_stores[0] (nfs): gateway: 'nfs_gatewys' is neither a group nor a host of the inventory")
 
 
 def test_a_repository_that_apt_would_stumble_over_is_refused(tmp_path: pathlib.Path) -> None:

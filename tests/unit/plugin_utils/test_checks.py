@@ -13,6 +13,9 @@ import subprocess
 import sys
 import time
 
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._checks import CHECKS
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import Stack
+
 HERE = pathlib.Path(__file__).parent
 # How each problem begins that is to be told of mistakes.yml, and nothing else is.
 EXPECTED = """
@@ -26,6 +29,7 @@ m1, m2, m3: ceph_cluster_pools[1] (images): unknown option 'aplications'
 ceph_cluster_pools[0] (vms): min_size 3 is greater than size 2
 m1, m2, m3: ceph_cluster_crush.rules[0] (fast): unknown option 'device_clas'
 ceph_cluster_clients[0] (backup): the name of a client begins with 'client.'
+consumers[0] (kvm): hosts: 'nobody' is neither a group nor a host
 consumers[0] (kvm): the pool vms is given to client.kvm as rw and as ro
 ceph_cluster_options: 'osdd' is no section
 ceph_cluster_flags: 'noot' is no flag
@@ -56,18 +60,20 @@ c1: cloudstack_region.zones[0] (zone1).public_ranges[0]: 192.0.2.170-192.0.2.199
 c1: cloudstack_region.zones[0] (zone1).physical_networks[0].traffic: the bridge cloudbr9 is not on k2
 c1: cloudstack_region.primary_storage[0] (rbd): there is no consumer cloudstak
 c1: cloudstack_region.image_stores[0] (cephfs): url: m2 does not export /elsewhere
-c1: cloudstack_region.object_stores[0] (rgw): user: nobody is not declared
+c1: cloudstack_region.object_stores[0] (rgw): user: gone is to be absent by ceph_rgw_users
 c1: cloudstack_region.disk_offerings[0] (big): size is 0
 c1: cloudstack_region.service_offerings[0] (small): cpu_number is given alone
 c1: cloudstack_region.networks[0] (lan): vlan: 'lots' is neither a number from 1 to 4094
 c1: cloudstack_region.templates[0] (debian): url is missing
+c1: cloudstack_region.templates[1] (marker): gateway: m3 is not in the group rgws
 m1: verify_objects.users: ghost is not declared
 k2: verify_guest.golden: the image images/nowhere is not declared
 """.strip().splitlines()
 
 
 def test_every_mistake_is_told_in_one_message() -> None:
-    command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", "mistakes.yml", "mistakes_playbook.yml"]
+    """Those of hosts outside of the limit, too."""
+    command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", "mistakes.yml", "--limit", "k1:k2", "mistakes_playbook.yml"]
     begin = time.monotonic()
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false"}
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -80,3 +86,77 @@ def test_every_mistake_is_told_in_one_message() -> None:
         assert [line for line in found if line.startswith(f"- {expected}")], f"not told: {expected}"
     assert len(found) == len(EXPECTED) >= 30
     assert "WOULD BE CHANGED" not in done.stdout
+
+
+def judged(groups: dict[str, list[str]], hosts: dict[str, dict], **shared: object) -> Stack:
+    """What is said of hosts that have what is shared, and their own."""
+    everywhere = {"ceph": {"public_network": "192.0.2.0/24"}, **shared}
+    stack = Stack(groups, {}, lambda name: {**everywhere, **hosts.get(name, {})}, lambda name, value: "secret" if "{{" in str(value) else value)
+    for check in CHECKS:
+        for who, text in check(stack):
+            stack.say(who, text)
+    return stack
+
+
+def region(**more: object) -> dict:
+    traffic = [{"type": "management"}, {"type": "public"}, {"type": "guest", "kvm_label": "br7"}]
+    pod = {"start": "192.0.2.50", "end": "192.0.2.60", "gateway": "192.0.2.1", "netmask": "255.255.255.0"}
+    clusters = [{"name": "kvm", "hosts": [{"address": "k1"}]}]
+    zone = {"name": "zone1", "dns1": "192.0.2.1", "physical_networks": [{"name": "net1", "vlan": "100-110", "traffic": traffic}]}
+    return {"zones": [{**zone, "pods": [{"name": "pod1", **pod, "clusters": clusters}]}], **more}
+
+
+CLOUD = {"cloudstack": {"database": {"password": "a"}, "admin_password": "b", "management_key": "c", "database_key": "d"}}
+GROUPS = {"cloudstack_management": ["c1"], "kvm_hosts": ["k1"]}
+
+
+def test_a_label_s_bridge_may_be_there_or_be_made() -> None:
+    cloud = {**CLOUD, "cloudstack_region": region()}
+    said = judged(GROUPS, {}, **cloud)
+    assert said.problems == []
+    assert any("the bridge br7 is not in kvm_host_bridges of k1" in text for text in said.warnings)
+    said = judged(GROUPS, {"k1": {"kvm_host_bridges": [{"name": "br7"}]}}, **cloud)
+    assert said.problems == said.warnings == []
+
+
+def test_what_may_be_there_already_is_no_mistake() -> None:
+    """A store on somebody's own server, a zone and a user that others have made."""
+    stores = {
+        "image_stores": [{"name": "nfs", "zone": "zone9", "url": "nfs://c1/export"}],
+        "object_stores": [{"name": "s3", "url": "http://k1:80", "user": "theirs"}],
+    }
+    labelled = {"k1": {"kvm_host_bridges": [{"name": "br7"}]}}
+    said = judged({**GROUPS, "rgws": ["r1"], "mons": ["r1"], "mgrs": ["r1"]}, labelled, **CLOUD, cloudstack_region=region(**stores))
+    assert said.problems == []
+    for text in ("c1 is not in the group nfs_gateways", "the zone zone9 is not declared", "k1 is not in the group rgws", "theirs is not declared"):
+        assert len([warning for warning in said.warnings if text in warning]) == 1
+
+
+def test_what_a_proof_of_cloudstack_names_may_be_there_already() -> None:
+    """Such as a template that every server has."""
+    labelled = {"k1": {"kvm_host_bridges": [{"name": "br7"}]}}
+    guest = {"zone": "zone1", "template": "CentOS", "service_offering": "Small Instance", "network": "l2"}
+    proof = {"verify_cloudstack": {"guests": [guest], "object_stores": ["rgw"]}}
+    said = judged(GROUPS, labelled, **CLOUD, cloudstack_region=region(), **proof)
+    assert said.problems == []
+    assert [text.split(": ")[2].split(" is not")[0] for text in said.warnings] == ["CentOS", "Small Instance", "l2", "rgw"]
+
+
+def test_what_is_to_be_absent_is_not_relied_on() -> None:
+    pools = [{"name": "old", "state": "absent"}]
+    consumers = [{"name": "kvm", "kind": "kvm", "pools": [{"name": "old"}, {"name": "theirs"}]}]
+    images = [{"pool": "old", "name": "one", "size": "1G"}]
+    files = [{"name": "fs", "state": "absent", "metadata_pool": "m", "data_pools": ["d"]}]
+    buckets = [{"name": "b", "owner": "u", "state": "absent"}]
+    objects = [{"bucket": "b", "key": "k", "owner": "u", "path": "/x"}]
+    exports = [{"path": "/a", "filesystem": "fs", "clients": ["192.0.2.0/24"]}]
+    groups = {role: ["h1"] for role in ("mons", "mgrs", "rgws", "nfs_gateways")}
+    declared = {"ceph_cluster_pools": pools, "ceph_cluster_images": images, "ceph_cluster_filesystems": files, "nfs_gateway_exports": exports}
+    said = judged(groups, {}, **declared, consumers=consumers, ceph_rgw_users=[{"uid": "u"}], ceph_rgw_buckets=buckets, ceph_rgw_objects=objects)
+    assert said.problems == [
+        "h1: ceph_cluster_images (old/one): the pool old is to be absent by ceph_cluster_pools: keep the pool, or use another",
+        "h1: consumers (kvm): the pool old is to be absent by ceph_cluster_pools: keep the pool, or use another",
+        "h1: ceph_rgw_objects: the bucket b is to be absent by ceph_rgw_buckets: keep one of both",
+        "h1: nfs_gateway_exports[0]: the filesystem fs is to be absent by ceph_cluster_filesystems: keep one of both",
+    ]
+    assert said.warnings == ["h1: consumers (kvm): the pool theirs is not declared in ceph_cluster_pools: it must be there by then"]
