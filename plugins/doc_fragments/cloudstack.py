@@ -10,9 +10,11 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   connection:
-    description: How to reach CloudStack's API, and as whom.
+    description:
+      - How to reach CloudStack's API, and as whom.
+      - By default as M(cephstack.cloud.cloudstack_keys) has learned it in this run. The roles see to that.
     type: dict
-    required: true
+    default: {}
     suboptions:
       url:
         description: The address of the API, such as V(http://mgmt1:8080/client/api).

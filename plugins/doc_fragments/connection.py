@@ -12,7 +12,9 @@ options:
   connection:
     description:
       - How to reach the cluster, and as whom.
-      - With nothing given, it is the cluster of C(/etc/ceph/ceph.conf) as C(client.admin), whose keyring must then be on this host.
+      - By default it is the cluster of the play's monitors as C(client.admin), once M(cephstack.cloud.ceph_mon_info) has learned in this run how to reach it.
+        The roles see to that. Before, and for M(cephstack.cloud.ceph_probe) and M(cephstack.cloud.libvirt_guest_probe), which use the consumers' own keys, it
+        is the cluster of C(/etc/ceph/ceph.conf) as C(client.admin), whose keyring must then be on this host.
     type: dict
     default: {}
     suboptions:

@@ -11,8 +11,10 @@ short_description: Ask a monitor's host for its cluster
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Says whether a monitor lives on the host, and of which cluster, with the key of C(client.admin), read with the monitor's own key.
-  - It returns a key in clear, so it fails unless the task sets C(no_log), before it reads anything.
+  - Says whether a monitor lives on the host, and of which cluster, as it says itself, asked with the monitor's own key.
+  - All modules that take a connection to a cluster use what it has learned in the same run, with the key of C(client.admin), where their task names no
+    connection. It is kept in memory, for each group of monitors (C(ceph_common_groups.mons)).
+  - The lookup P(cephstack.cloud.ceph_living#lookup) says all of it but the key.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
@@ -26,8 +28,13 @@ options:
 EXAMPLES = r"""
 - name: Ask the first monitor
   cephstack.cloud.ceph_mon_info:
-  register: found
-  no_log: true
+  delegate_to: "{{ groups['mons'][0] }}"
+  run_once: true
+
+- name: Make a pool of its cluster, from here
+  cephstack.cloud.ceph_cluster:
+    pools: [{name: vms, applications: [rbd]}]
+  run_once: true
 """
 
 RETURN = r"""
@@ -61,7 +68,7 @@ addresses:
 key:
   description: The key of C(client.admin).
   type: str
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(living) and the task says C(no_log)
 conf_fsid:
   description: The fsid that the host's C(ceph.conf) names.
   type: str

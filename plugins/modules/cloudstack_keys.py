@@ -13,7 +13,9 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Logs in, sets the user's password where it still has that of a new server, and returns the user's API keys.
   - Keys are made only where there are none. Those that are there are never replaced.
-  - With O(return_keys) it returns secrets in clear. Then it fails unless the task sets C(no_log), before it asks anything.
+  - All modules that take a connection to CloudStack's API use what it has learned in the same run, where their task names none. The keys are kept in memory,
+    for each group of management servers (C(cloudstack_management_group)).
+  - They are returned only with O(return_keys), and where the task says C(no_log).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
@@ -75,27 +77,16 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Set the password of a new server, make its keys and keep them, in plain sight
+- name: Set the password of a new server, make its keys and keep them
   cephstack.cloud.cloudstack_keys:
     url: http://localhost:8080/client/api
     password: "{{ vault_cloudstack_admin_password }}"
     path: /etc/cloudstack/management/cephstack-keys.json
     return_keys: false
 
-- name: Learn the keys of the API
-  cephstack.cloud.cloudstack_keys:
-    url: http://localhost:8080/client/api
-    password: "{{ vault_cloudstack_admin_password }}"
-    path: /etc/cloudstack/management/cephstack-keys.json
-  no_log: true
-  register: keys
-
 - name: Use them
   cephstack.cloud.cloudstack_region:
-    connection:
-      url: "{{ keys.url }}"
-      api_key: "{{ keys.api_key }}"
-      api_secret: "{{ keys.api_secret }}"
+    zones: [{name: zone1, dns1: 192.0.2.53}]
 """
 
 RETURN = r"""

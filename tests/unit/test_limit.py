@@ -29,7 +29,7 @@ PLAY = """
     - ansible.builtin.copy:
         dest: "{{ found }}"
         content: "{{ {'gateways': __ceph_rgw_all, 'site': __ceph_rgw_declared, 'playing': ceph_rgw_gateways,
-          'monitors': __ceph_common_addresses} | to_json }}"
+          'monitors': __ceph_common_addresses, 'down': __ceph_common_living.down} | to_json }}"
       run_once: true
 """
 
@@ -83,3 +83,5 @@ def test_addresses_of_hosts_outside_of_the_limit_are_asked_for(play, mine):
     # a host that is down is no reason to tell other zones that it has no gateway
     assert found["site"]["endpoints"] == []
     assert found["monitors"]["addresses"] == {"here": mine, "there": mine} and list(found["monitors"]["unknown"]) == ["down"]
+    # nor one without a monitor
+    assert list(found["down"]) == ["down"] and "port 1" in found["down"]["down"]

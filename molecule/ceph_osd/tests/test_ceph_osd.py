@@ -32,7 +32,7 @@ def module(tmp_path, *arguments):
     play = tmp_path / "play.yml"
     tasks = [
         {"ansible.builtin.import_role": {"name": "cephstack.cloud.ceph_common", "tasks_from": "credentials"}},
-        {"cephstack.cloud.ceph_osds": {"connection": "{{ __ceph_common_connection }}", "devices": "{{ devices }}", "arm": "{{ arm | default([]) }}"}},
+        {"cephstack.cloud.ceph_osds": {"devices": "{{ devices }}", "arm": "{{ arm | default([]) }}"}},
     ]
     play.write_text(json.dumps([{"hosts": "osds", "gather_facts": False, "tasks": tasks}]))
     log = tmp_path / "log"

@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 # What a module must say to reach a management server (doc fragment cephstack.cloud.cloudstack).
 CONNECTION_SPEC: dict[str, t.Any] = record(
-    "How to reach CloudStack's API, and as whom.",
+    "How to reach CloudStack's API, and as whom.\nBy default as M(cephstack.cloud.cloudstack_keys) has learned it in this run. The roles see to that.",
     {
         "url": string("The address of the API, such as V(http://mgmt1:8080/client/api).", required=True),
         "api_key": string("The API key of the user, a root admin.", no_log=True),
@@ -36,7 +36,7 @@ CONNECTION_SPEC: dict[str, t.Any] = record(
         "timeout": integer("How many seconds one call may take. Adding a host takes minutes.", default=900),
         "job_timeout": integer("How many seconds a job of the server may take.", default=1800),
     },
-    required=True,
+    default={},
 )
 
 # Seconds for which a signed call is valid. The server refuses more than 15 minutes where it enforces times.

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: ceph_living
+short_description: What this run has learned of the living cluster
+version_added: 0.1.0
+author: The cephstack.cloud authors (@cephstack)
+description:
+  - Says what M(cephstack.cloud.ceph_mon_info) has learned in this run from the monitors' hosts, in one, without the key.
+  - A host that could not be asked is not taken for one without a monitor.
+options:
+  _terms:
+    description: The inventory groups of the monitors' hosts, one for each cluster.
+    type: list
+    elements: str
+    required: true
+  fsid:
+    description: The fsid that a new cluster is to have.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Ask the monitors' hosts
+  cephstack.cloud.ceph_mon_info:
+  delegate_to: "{{ item }}"
+  loop: "{{ groups['mons'] }}"
+  run_once: true
+
+- name: Show where the monitors are
+  ansible.builtin.debug:
+    msg: "{{ lookup('cephstack.cloud.ceph_living', 'mons').monmap }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - For each cluster C(lives), whether one of its monitors was found to, C(fsid) (the living cluster's, else the given one, else one that a host's
+      C(ceph.conf) names, else a new one), C(mon_host), empty where no monitor lives, C(monmap), the addresses of each monitor by its name, C(host), one
+      that can ask them, else the first of the group, and C(down), the reasons by host why monitors cannot be asked, empty where one lives.
+  type: list
+  elements: dict
+"""
+
+import typing as t
+
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
+
+
+class LookupModule(LookupBase):
+    """See DOCUMENTATION."""
+
+    def run(self, terms: list[str], variables: t.Any = None, **options: t.Any) -> list[dict[str, t.Any]]:
+        """Return one dictionary for each group; see RETURN."""
+        self.set_options(var_options=variables, direct=options)
+        groups = (variables or {}).get("groups", {})
+        return [_access.living_cluster(group, groups.get(group, []), self.get_option("fsid")) for group in terms]
