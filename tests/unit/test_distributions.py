@@ -109,7 +109,7 @@ def test_distributions_differ_where_they_do(said):
 
 
 # Tasks that install the same everywhere, or on the controller; or what apt made of what is asked for here, or what another role asks for.
-THE_SAME = {"__ceph_common_apt", "__lab_packages", "__cloudstack_management_wanted", "ca-certificates", "python3-boto3"}
+THE_SAME = {"__ceph_common_apt", "__lab_packages", "cloudstack_management_install", "ca-certificates", "python3-boto3"}
 
 
 def tasks_of(role):
