@@ -32,6 +32,13 @@ PLAY = """
           'monitors': __ceph_common_addresses, 'down': __ceph_common_living.down} | to_json }}"
       run_once: true
 """
+NEEDS = """
+- hosts: rgws
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: credentials}
+    - ansible.builtin.debug: {msg: "{{ 'went' ~ ' on' }}"}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +92,12 @@ def test_addresses_of_hosts_outside_of_the_limit_are_asked_for(play, mine):
     assert found["monitors"]["addresses"] == {"here": mine, "there": mine} and list(found["monitors"]["unknown"]) == ["down"]
     # nor one without a monitor
     assert list(found["down"]) == ["down"] and "port 1" in found["down"]["down"]
+
+
+@pytest.mark.parametrize("mode", ["", "--check"], ids=["run", "check"])
+def test_a_role_that_needs_the_cluster_says_which_hosts_could_not_be_asked_for_it(play, tmp_path, mode):
+    needs = tmp_path / "needs.yml"
+    needs.write_text(NEEDS)
+    code, text = play(*mode.split(), which=needs)
+    assert code != 0 and "No monitor of the group mons can be asked." in text, text
+    assert "went on" not in text
