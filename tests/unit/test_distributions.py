@@ -68,7 +68,7 @@ DECLARED = {
     "cloudstack": {"database": {"password": "x"}, "packages": {"repository": {"key": KEY}}},
     "xen_host": {"guests": [{"disks": [{"backend": "tapdisk_nbd"}]}]},
 }
-CONSUMERS = [{"name": "one", "kind": kind, "pools": [{"name": "vms"}]} for kind in ("kvm", "xen")]
+CONSUMERS = [{"name": "one", "kind": kind, "hosts": ["node1"], "pools": [{"name": "vms"}]} for kind in ("kvm", "xen")]
 
 
 def expressions(role, name):
@@ -83,7 +83,7 @@ def said():
     questions = []
     for role, name, expression in asked:
         # CloudStack has packages for Debian's family only.
-        of_cloudstack = [{"name": "two", "kind": "cloudstack", "pools": [{"name": "primary"}]}] * (name in WHERE["cloudstack_management"])
+        of_cloudstack = [{"name": "two", "kind": "cloudstack", "hosts": ["node1"], "pools": [{"name": "primary"}]}] * (name in WHERE["cloudstack_management"])
         more = {**DECLARED, "consumers": CONSUMERS + of_cloudstack}
         questions.append(question(expression, role, {"node1": {"ansible_facts": FACTS[name]}}, groups, "node1", **more))
     return dict(zip(asked, answers(questions)))
