@@ -33,7 +33,7 @@ options:
     type: str
     default: ""
   monmap:
-    description: The addresses of each monitor of the living cluster by its name, as P(cephstack.cloud.ceph_living#filter) returns them.
+    description: The addresses of each monitor of the living cluster by its name, as P(cephstack.cloud.ceph_living#lookup) returns them.
     type: dict
     default: {}
   brackets:

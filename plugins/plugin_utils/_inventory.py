@@ -254,7 +254,7 @@ def _family_problems(hosts: t.Sequence[Host], public: t.Sequence[Network], bound
         for version in sorted(bound):
             of_version = [network for network in public if network.version == version]
             if own and of_version and not _among(own, of_version):
-                yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), as monitors have: add one, or change theirs"
+                yield f"{host.name}: has no IPv{version} address in ceph.public_network ({_shown(of_version)}), but monitors have: give it one or change theirs"
 
 
 def _full_name(host: Host) -> str:

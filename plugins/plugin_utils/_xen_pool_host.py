@@ -209,7 +209,7 @@ class Provider:
         try:
             text = edit(now)
         except ValueError as error:
-            draft.problem(f"{path}: {error}: repair it by hand")
+            draft.problem(f"{path}: {error}: correct it by hand")
             return
         if text != now or not mode:
             old, new = now.splitlines(), text.splitlines()

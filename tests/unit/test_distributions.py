@@ -20,11 +20,30 @@ from ansible_collections.cephstack.cloud.tests.unit.templating import answers, q
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FACTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((pathlib.Path(__file__).parent / "facts").glob("*.json"))}
 DEBIAN = [name for name, facts in FACTS.items() if facts["os_family"] == "Debian"]
+
+
+def tasks_of(role):
+    def within(entries):
+        for entry in entries or []:
+            yield entry
+            for name in ("block", "rescue", "always"):
+                yield from within(entry.get(name))
+
+    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+        yield from within(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def option(role, module, name):
+    """The expression that a role's task gives a module as an option."""
+    return next(task[module][name] for task in tasks_of(role) if module in task).strip("{} ")
+
+
+APPARMOR = option("kvm_host", "cephstack.cloud.kvm_libvirt", "apparmor")
 # Where each role has something to say for the distribution; and what it comes to, of whatever type.
 WHERE = {"ceph_common": [*FACTS], "kvm_host": [*FACTS], "nfs_gateway": [*FACTS], "xen_host": DEBIAN, "cloudstack_management": DEBIAN}
 SAID = {
     "ceph_common": ["__ceph_common_wanted", "__ceph_common_repository_whole"],
-    "kvm_host": ["__kvm_host_packages", "__kvm_host_user", "__kvm_host_group", "__kvm_host_apparmor"],
+    "kvm_host": ["__kvm_host_packages", APPARMOR, *(option("kvm_host", "cephstack.cloud.kvm_libvirt", name) for name in ("user", "group"))],
     "nfs_gateway": ["__nfs_gateway_packages[ansible_facts['os_family']]"],
     "xen_host": ["__xen_host_packages", "__xen_host_files", "__xen_host_grub_files"],
     "cloudstack_management": [
@@ -38,7 +57,7 @@ SAID = {
 # What is used on Debian's family only, though the role is for others too.
 OF_DEBIAN = {"__ceph_common_repository_whole"}
 # Nothing, and rightly so.
-NOTHING = {("__kvm_host_apparmor", "rocky-9"): "there is no AppArmor"}
+NOTHING = {(APPARMOR, "rocky-9"): "there is no AppArmor"}
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 GROUPS = ["mons", "mgrs", "osds", "mdss", "rgws"]
 # What an operator declares for all of it.
@@ -49,7 +68,7 @@ DECLARED = {
     "cloudstack": {"database": {"password": "x"}, "packages": {"repository": {"key": KEY}}},
     "xen_host": {"guests": [{"disks": [{"backend": "tapdisk_nbd"}]}]},
 }
-CONSUMERS = [{"name": "one", "kind": kind, "pools": [{"name": "vms"}]} for kind in ("kvm", "xen")]
+CONSUMERS = [{"name": "one", "kind": kind, "hosts": ["node1"], "pools": [{"name": "vms"}]} for kind in ("kvm", "xen")]
 
 
 def expressions(role, name):
@@ -64,7 +83,7 @@ def said():
     questions = []
     for role, name, expression in asked:
         # CloudStack has packages for Debian's family only.
-        of_cloudstack = [{"name": "two", "kind": "cloudstack", "pools": [{"name": "primary"}]}] * (name in WHERE["cloudstack_management"])
+        of_cloudstack = [{"name": "two", "kind": "cloudstack", "hosts": ["node1"], "pools": [{"name": "primary"}]}] * (name in WHERE["cloudstack_management"])
         more = {**DECLARED, "consumers": CONSUMERS + of_cloudstack}
         questions.append(question(expression, role, {"node1": {"ansible_facts": FACTS[name]}}, groups, "node1", **more))
     return dict(zip(asked, answers(questions)))
@@ -99,7 +118,7 @@ def test_packages_have_names_that_packages_can_have(said):
 
 def test_distributions_differ_where_they_do(said):
     """So that a table that is not found is not taken for another's."""
-    apparmor = {name: said["kvm_host", name, "__kvm_host_apparmor"] for name in FACTS}
+    apparmor = {name: said["kvm_host", name, APPARMOR] for name in FACTS}
     assert {name for name, path in apparmor.items() if path.endswith("local/abstractions/libvirt-qemu")} == {"debian-12", "ubuntu-22.04"}
     assert {name for name in FACTS if "ceph-radosgw" in said["ceph_common", name, "__ceph_common_wanted"]} == {"rocky-9"}
     server = {name: said["cloudstack_management", name, "__cloudstack_management_database_packages"] for name in DEBIAN}
@@ -109,7 +128,7 @@ def test_distributions_differ_where_they_do(said):
 
 
 # Tasks that install the same everywhere, or on the controller; or what another role asks for.
-THE_SAME = {"__lab_packages", "__cloudstack_management_wanted", "ca-certificates", "python3-boto3"}
+THE_SAME = {"__lab_packages", "cloudstack_management_install", "ca-certificates", "python3-boto3"}
 
 
 def tasks_of(role):

@@ -359,10 +359,6 @@ USED_ELSEWHERE = {
     "__ceph_common_named": "ceph_mon ceph_rgw",
     "__ceph_common_reporter": "ceph_mds ceph_mon ceph_osd ceph_rgw",
     "__ceph_common_told_mon_host": "kvm_host xen_pool",
-    "__cloudstack_management_first": "cloudstack_region",
-    "__cloudstack_management_servers": "cloudstack_region",
-    "__cloudstack_management_wanted": "kvm_host",
-    "__cloudstack_region_made": "verify",
 }
 
 

@@ -27,6 +27,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import (
     differing,
     reconcile,
     redact,
+    require_no_log,
     run_action,
     run_module,
 )
@@ -386,6 +387,7 @@ class Ended(Exception):
 class FakeModule:
     def __init__(self, check_mode: bool = False) -> None:
         self.check_mode = check_mode
+        self.no_log = False
         self.failed: t.Optional[bool] = None
         self.result: dict[str, t.Any] = {}
         self.warnings: list[str] = []
@@ -573,6 +575,17 @@ def test_an_outcome_tells_without_ending_anything() -> None:
     assert (again.changed, again.diff, again.result()) == (False, [], {"changed": False, "changes": [], "diff": [], "pools": {"a": 3}})
     refused = reconcile(Pools({"old": 3}, {}))
     assert (refused.changed, len(refused.refused or []), refused.failures) == (False, 1, None)
+
+
+def test_a_secret_is_returned_only_where_nobody_is_shown_it() -> None:
+    module = FakeModule()
+    with pytest.raises(Ended):
+        require_no_log(module, "the key of client.admin")
+    assert module.failed and module.result["msg"].startswith("the key of client.admin would be shown") and "no_log: true" in module.result["msg"]
+    module = FakeModule()
+    module.no_log = True
+    require_no_log(module, "the key of client.admin")
+    assert module.failed is None
 
 
 class Action:

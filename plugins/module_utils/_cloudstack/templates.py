@@ -113,7 +113,7 @@ def settle(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             algorithm, wanted = checksum(item["checksum"])
             try:
                 found = download_sum(url, algorithm)
-                here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: correct the checksum, or replace the file")
+                here.refuse(found != wanted, f"checksum: the file at {url} has {algorithm} {found}: correct the checksum, or the file")
             except OSError as error:
                 draft.warn(f"{here}: the file could not be compared with its checksum, for {url} cannot be read from here: {error}")
 

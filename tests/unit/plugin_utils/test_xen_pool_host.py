@@ -221,7 +221,7 @@ def test_another_cluster(host: Host) -> None:
         host.plan(LVM)
     assert error.value.problems == [
         f"/etc/ceph/ceph.conf is that of another cluster, 00000000-0000-0000-0000-000000000000, not {FSID}: this host can use one cluster only",
-        "/etc/lvm/lvmlocal.conf: its section devices has no end: repair it by hand",
+        "/etc/lvm/lvmlocal.conf: its section devices has no end: correct it by hand",
     ]
 
 
