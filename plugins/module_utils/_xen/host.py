@@ -136,8 +136,8 @@ def look(attach: bool = False) -> Seen:
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
-        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl (attach)",
-        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver (attach)",
+        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl",
+        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver",
         qemu_nbd=_qemu_nbd(),
         qdisk=_qdisk(),
     )
