@@ -58,6 +58,7 @@ def verify_report(
         for disk in guest.get("disks") or ():
             where = f"Xen guest on {disk['pool']}/{disk['image']} by {disk['backend']}"
             lines.append(f'{where}: wrote, within {guest["seconds"]} s, "{disk["written"]}"')
+    lines += dict.fromkeys(guest["reason"] for guest in xen or () if guest.get("reason"))
     for user in probe.get("probes") or ():
         lines.append(f"{user['uid']} at {user['endpoint']}: {_took(user['latency'])}; nobody without a key is served")
     return lines

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian packages, and the repository that they come from.
+"""Debian packages that a host is to have, and the repository that they come out of.
 
 It is tried before it is added: apt reads it in a folder of its own, beside everything that the host has. So a wrong one never stops the host's apt,
 and check mode knows what a repository holds that is not there yet.
@@ -28,9 +28,13 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Plan, Unreachable, differing
 
+INSTALL = ("apt-get", "install", "--no-install-recommends")
+# Where packages are missing, lists that are older than this, in seconds, are read anew before.
+FRESH = 86400
+# What dpkg asks before it starts a service of a package that it installs, and the answer that it may not (deb-systemd-invoke(1p)).
+POLICY = "/usr/sbin/policy-rc.d"
+DENIED = "#!/bin/sh\nexit 101\n"
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
-# Seconds after which what apt has read is read again before something is installed.
-_OLD = 86400
 # What a file of sources says, as it is shown. The key is shown by its digest.
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
 
@@ -136,29 +140,31 @@ def parse_policy(text: str) -> dict[str, Version]:
 
 class Observed(t.NamedTuple):
     """What is there.
-    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all. versions: of
-    the packages that exist, once the repository is there. simulated: what apt would do then, line by line, where nobody will have it done."""
+    texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all, and lately
+    where packages are missing. versions: of the packages that exist, once the repository is there. missing: what is to be installed. simulated: what apt would
+    do for that, line by line."""
 
     texts: t.Mapping[str, t.Optional[str]]
     listed: bool
     known: bool
     versions: t.Mapping[str, Version]
+    missing: t.Sequence[str] = ()
     simulated: str = ""
 
 
 @dataclasses.dataclass
 class Provider:
-    """A repository, None for those that the host has, and packages. splits: which of them are there in some releases only. check: in check mode.
-    install: whether they are installed here. Else somebody else does, but in check mode, where they are part of the plan if the host's apt does not know them
-    yet. options: more options of apt."""
+    """A repository, None for those that the host has, and packages that are installed without what they only recommend.
+    splits: which of the packages are there in some releases only. check: whether this is a dry run. start: whether a package may start its services. options:
+    more options of apt."""
 
     repository: t.Optional[Repository]
     packages: t.Sequence[str] = ()
     splits: t.Sequence[Split] = ()
     check: bool = False
+    start: bool = True
     etc: str = "/etc/apt"
     options: t.Sequence[str] = ()
-    install: bool = False
 
     def __post_init__(self) -> None:
         self.splits = [split for split in self.splits if split.package in self.packages]
@@ -173,29 +179,39 @@ class Provider:
         listed = texts == self.texts
         if self.repository and listed:
             listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
+        versions = self._versions() if listed else {}
+        if listed and not self._missing(versions):
+            return Observed(texts, listed, True, versions)
         lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
-        known = bool(glob.glob(f"{lists}/*_Packages*"))
-        if listed and known and self.install and not self.check and time.time() - os.stat(lists).st_mtime > _OLD and self._missing(self._versions()):
-            self._ask(["apt-get", "update"])  # what the old lists have may be gone from the archive
-        if listed and (known or not (self.check or self.install)):
-            versions = self._versions()
-            return Observed(texts, listed, known, versions, self._simulate(versions) if self.install else "")
+        known = bool(glob.glob(f"{lists}/*_Packages*")) and time.time() - _read_at(lists) < FRESH
+        if listed and known:
+            return self._simulated(Observed(texts, listed, known, versions))
         with self._aside(lists) as (aside, source):
             if not listed:
                 # Without the option apt ends well where it could read nothing.
                 self._ask(["apt-get", "update", "-o", "APT::Update::Error-Mode=any"], [*aside, *_only(source)])
             if not known:
                 self._ask(["apt-get", "update"], aside)
-            versions = self._versions(aside)
-            return Observed(texts, listed, known, versions, self._simulate(versions, aside) if self.check or self.install else "")
+            return self._simulated(Observed(texts, listed, known, self._versions(aside)), aside)
+
+    def _missing(self, versions: t.Mapping[str, Version]) -> list[str]:
+        return [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
+
+    def _simulated(self, observed: Observed, options: t.Sequence[str] = ()) -> Observed:
+        """Return the same with what is missing, and what apt would do for it."""
+        missing = self._missing(observed.versions)
+        # What no repository has is a problem of the plan.
+        if not missing or self._unknown(observed.versions):
+            return observed._replace(missing=missing)
+        return observed._replace(missing=missing, simulated=self._ask([*INSTALL, "--simulate", *missing], options))
+
+    def _unknown(self, versions: t.Mapping[str, Version]) -> list[str]:
+        return sorted({split.of for split in self.splits if not versions.get(split.of, NONE).release})
 
     def plan(self, observed: Observed) -> Plan:
-        """Compare the files; have apt read what it has not read."""
+        """Compare the files; have apt read what it has not read, and install what is missing."""
         draft = Draft()
-        unknown = sorted({split.of for split in self.splits if not observed.versions.get(split.of, NONE).release})
-        # A host without lists will have them.
-        if unknown and (self.check or (observed.known and observed.listed)):
-            draft.problems += [f"no repository of this host has the package {name}" for name in unknown]
+        draft.problems += [f"no repository of this host has the package {name}" for name in self._unknown(observed.versions)]
         for path, text in self.texts.items():
             before = observed.texts[path]
             if before != text:  # also where what is shown is the same, such as a password that changed
@@ -204,30 +220,25 @@ class Provider:
         if not observed.listed or not observed.known:
             what = self.repository.name if self.repository and not observed.listed else "all"
             draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))
-        install = functools.partial(self._install, self._missing(observed.versions))
+        installs = re.findall(r"^Inst (\S+)", observed.simulated, re.M)
+        virtual = [name for name in observed.missing if installs and name not in installs]
+        draft.problems += [f"{name} is no package but what others provide: name one of these" for name in virtual]
         for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
             was, will = {"version": before} if before else None, {"version": after} if verb == "Inst" else None
             action = "update" if was and will else "create" if will else "delete"  # another build of the same version is an update, too
-            draft.add(Change("package", name, action, was, will, install, needs=draft.ids("lists"), batch="apt-get"))
+            install = functools.partial(self.install, observed.missing)
+            draft.add(Change("package", name, action, was, will, install, needs=draft.ids("lists"), batch="install"))
         return draft.plan()
 
-    def _missing(self, versions: t.Mapping[str, Version]) -> list[str]:
-        return [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
-
-    def _simulate(self, versions: t.Mapping[str, Version], options: t.Sequence[str] = ()) -> str:
-        """What apt would do, line by line; "" where nothing is missing."""
-        missing = self._missing(versions)
-        return self._ask(["apt-get", "--simulate", "--no-install-recommends", "install", *missing], options) if missing else ""
-
-    def _install(self, missing: t.Sequence[str]) -> None:
-        # Nobody answers questions, and what somebody has changed in a package's files stays.
-        quiet = _options("Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold")
-        self._ask(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends", *quiet, "install", *missing])
-
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        """Return the packages that exist, all versions, and whether the host's own apt knows them by now."""
+        """Return the packages that exist, and all versions."""
         versions = {name: version._asdict() for name, version in observed.versions.items()}
-        return {"packages": existing(self.packages, self.splits, observed.versions), "versions": versions, "ready": observed.listed and observed.known}
+        return {"packages": existing(self.packages, self.splits, observed.versions), "versions": versions}
+
+    def install(self, names: t.Sequence[str]) -> None:
+        """Install packages, and answer nothing that they might ask."""
+        with contextlib.nullcontext() if self.start else _nothing_starts():
+            self._ask([*INSTALL, "--assume-yes", *names], _options("Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold"))
 
     def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
         names = sorted({*self.packages, *(split.of for split in self.splits)})
@@ -253,12 +264,33 @@ class Provider:
 
     def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = ()) -> str:
         """Return what apt says; wait 300 s for others that use it. Raises Unreachable with apt's words."""
-        words = [*argv, *_options("APT::Sandbox::User=root", *self.options), *options]
+        words = ["env", "DEBIAN_FRONTEND=noninteractive", *argv, *_options("APT::Sandbox::User=root", *self.options), *options]
         try:
-            return wait.retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: process.run(words, timeout=1200), 300, 2)
+            return wait.retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: process.run(words, timeout=3600), 300, 2)
         except process.CommandError as error:
             said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
             raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
+
+
+def _read_at(lists: str) -> float:
+    """When apt last read its lists: it also writes into the second folder where nothing was new. In seconds since 1970."""
+    return max([os.stat(path).st_mtime for path in (lists, f"{lists}/partial") if os.path.isdir(path)], default=0.0)
+
+
+@contextlib.contextmanager
+def _nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
+    """No package that is installed meanwhile starts a service. What the host itself says of that comes back."""
+    own = f"{policy}.cephstack"
+    if os.path.lexists(policy) and not os.path.lexists(own):  # else a run that was cut off has left it there
+        os.rename(policy, own)
+    files.write(policy, DENIED, 0o755, os.geteuid(), os.getegid())
+    try:
+        yield
+    finally:
+        if os.path.lexists(own):
+            os.rename(own, policy)
+        else:
+            os.unlink(policy)
 
 
 def _options(*options: str) -> list[str]:

@@ -11,27 +11,26 @@ short_description: Debian packages, and the repository that they come from
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Adds a repository with its key and the preference of its packages, and has apt read it.
+  - Installs packages, without those that they only recommend. What is installed is not upgraded.
+  - Adds the repository that they come out of, with its key and the preference of its packages, and has apt read it.
   - It is tried first, in a folder of its own beside everything that the host has. One that apt can't read, or that is signed by another key,
     is refused before anything is changed, as apt would then read no sources at all.
-  - Without O(repository) packages come from the host's own.
-  - Packages are installed without those that they only recommend. What is installed already stays at its version.
+  - Where packages are missing and apt's lists are older than a day, they are read anew.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
 attributes:
   check_mode:
     support: full
-    details: The packages that would be installed are among the changes, also where apt has not read the repository yet.
+    details: All packages that would be installed are among the changes with their versions, also those of a repository that is not there yet.
   diff_mode:
     support: full
   idempotent:
     support: full
 options:
   name:
-    description: The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).
+    description: The name of the repository's files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref). Needed with O(repository).
     type: str
-    required: true
   repository:
     description: The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no
       O(repository.components).
@@ -64,7 +63,7 @@ options:
     elements: str
     default: []
   packages:
-    description: Packages to be installed.
+    description: The packages that are to be installed.
     type: list
     elements: str
     default: []
@@ -92,6 +91,10 @@ options:
         description: The first number of the version in which it is a package of its own.
         type: int
         required: true
+  start:
+    description: Whether a package that is installed may start its services by itself.
+    type: bool
+    default: true
   prefix:
     description: The name of the options in the operator's variables, for messages.
     type: str
@@ -99,7 +102,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A flat repository
+- name: Packages of a flat repository
   cephstack.cloud.apt_packages:
     name: ceph
     repository:
@@ -111,10 +114,9 @@ EXAMPLES = r"""
     splits:
       - {package: ceph-volume, of: ceph-osd, release: 17}
 
-- name: Packages of the host's own repositories
+- name: Packages of those that the host has
   cephstack.cloud.apt_packages:
-    name: tools
-    packages: [ceph-common]
+    packages: [nfs-common, rpcbind]
 """
 
 RETURN = r"""
@@ -126,10 +128,6 @@ packages:
 versions:
   description: Of each of the packages that exists, the version that is C(installed) and the C(candidate) that apt would install, empty for none.
   type: dict
-  returned: success
-ready:
-  description: Whether the host's own apt knows the packages. In check mode it may not yet.
-  type: bool
   returned: success
 changes:
   description: The changes, in the order of their stages.
@@ -181,22 +179,24 @@ SPLIT = {
 
 
 FIELDS = {
-    "name": string("The name of its files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref).", required=True),
+    "name": string(
+        "The name of the repository's files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref). Needed with O(repository)."
+    ),
     "repository": record(
         "The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no "
         "O(repository.components).",
         REPOSITORY,
     ),
     "prefer": strings("Names and patterns of the packages that are taken out of it rather than out of another.", default=[]),
-    "packages": strings("Packages to be installed.", default=[]),
-    "install": boolean("Whether they are installed. Otherwise they are only asked for, for somebody else who does it.", default=True),
+    "packages": strings("The packages that are to be installed.", default=[]),
     "splits": records(
         "Which of the packages are there in some releases only, because they were a part of another one before.\n"
         "What is installed of that one decides, else what apt would install, and not which distribution the host has.",
         SPLIT,
         default=[],
     ),
-    "prefix": string("The name of the options in the operator's variables, for messages.", default="repository"),
+    "start": boolean("Whether a package that is installed may start its services by itself.", default=True),
+    "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
 }
 
 
@@ -204,9 +204,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
+        required_by={"repository": ["name"]},
     )
     parts = [_apt.Split(**split) for split in module.params["splits"]]
-    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode, install=module.params["install"]))
+    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode, module.params["start"]))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,9 @@ options:
         description: Its permissions, as four octal digits in quotes. Programs need V(0755).
         type: str
         default: "0644"
+      requires:
+        description: A path of the host, such as that of a program. Where it is not there, this is left as it is.
+        type: path
       state:
         description: Whether it is there.
         type: str
@@ -113,6 +116,9 @@ options:
         type: list
         elements: str
         default: []
+      requires:
+        description: A path of the host, such as that of a program. Where it is not there, this is left as it is.
+        type: path
 """
 
 EXAMPLES = r"""
@@ -153,10 +159,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import TEXTS, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import TEXTS, Provider, applicable, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, filepath, presence, records, string, strings
 
+REQUIRES = filepath("A path of the host, such as that of a program. Where it is not there, this is left as it is.")
 FILE = {
     "path": filepath("The full path.", required=True),
     "content": string("All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed if the file is to exist."),
@@ -165,6 +172,7 @@ FILE = {
     "owner": string("The name of the user that it belongs to.", default="root"),
     "group": string("The name of the group that it belongs to.", default="root"),
     "mode": string("Its permissions, as four octal digits in quotes. Programs need V(0755).", default="0644"),
+    "requires": REQUIRES,
     "state": presence(),
 }
 UNIT = {
@@ -175,8 +183,9 @@ UNIT = {
 }
 COMMAND = {
     "argv": strings("The program and its arguments.", required=True),
-    "makes": filepath("The file that it makes. It is run if that does not exist.", required=True),
-    "reads": strings("The full paths of the files that it makes it from. It is run if one of them is newer.", default=[]),
+    "makes": filepath("The file that it makes. It is run where that is not there.", required=True),
+    "reads": strings("The full paths of the files that it makes it of. It is run where one of them is newer.", default=[]),
+    "requires": REQUIRES,
 }
 FIELDS = {
     "files": records(
@@ -197,7 +206,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        wanted = parse(module.params)
+        wanted = parse(applicable(module.params))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     run_module(module, Provider(wanted))

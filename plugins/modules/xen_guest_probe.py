@@ -96,6 +96,10 @@ options:
     description: Within how many seconds the guest must have powered itself off.
     type: int
     default: 180
+  required:
+    description: Whether a host that does not run Xen fails. If not, no guest is booted there, and RV(reason) says so.
+    type: bool
+    default: true
 requirements:
   - python3-rados and python3-rbd, of the distribution's own Python (another interpreter hands over to it by itself)
   - busybox-static
@@ -117,8 +121,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+reason:
+  description: Why no guest was booted. Empty where one was.
+  type: str
+  returned: success
 uuid:
-  description: The UUID of the guest, which its marker holds. Empty in check mode.
+  description: The UUID of the guest, which its marker holds. Empty where none was booted.
   type: str
   returned: success
 seconds:
@@ -126,7 +134,7 @@ seconds:
   type: float
   returned: success
 disks:
-  description: Its disks. Empty in check mode.
+  description: Its disks. Empty where no guest was booted.
   type: list
   elements: dict
   returned: success
@@ -165,7 +173,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, filepath, integer, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, filepath, integer, records, string
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import DISK_OPTIONS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.guest import parse, run_guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import is_dom0
@@ -190,6 +198,7 @@ FIELDS = {
     "busybox": filepath("A statically linked busybox. By default that of the package busybox-static."),
     "memory": integer("The guest's memory in MiB, which Xen must have left.", default=256),
     "timeout": integer("Within how many seconds the guest must have powered itself off.", default=180),
+    "required": boolean("Whether a host that does not run Xen fails. If not, no guest is booted there, and RV(reason) says so.", default=True),
 }
 
 
@@ -199,9 +208,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=False, uuid="", seconds=0.0, disks=[], problems=[])
-    if not is_dom0():
-        module.exit_json(changed=False, skipped=True, msg="Xen does not run here: no guest was booted", uuid="", seconds=0.0, disks=[], problems=[])
+        module.exit_json(changed=False, uuid="", seconds=0.0, disks=[], problems=[], reason="no guest is booted in check mode")
+    if not module.params["required"] and not is_dom0():
+        module.exit_json(changed=False, uuid="", seconds=0.0, disks=[], problems=[], reason="Xen does not run here: no guest was booted")
     require_binding(module, "rados", "python3-rados")
     require_binding(module, "rbd", "python3-rbd")
     try:
@@ -211,7 +220,7 @@ def main() -> None:
     except (GuestFailed, Unreachable, CommandError) as error:
         text = f"the guest proved nothing of {module.params['backend']}: {error}"
         module.fail_json(msg=text, problems=[text])
-    module.exit_json(changed=False, problems=[], **result)
+    module.exit_json(changed=False, problems=[], reason="", **result)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,13 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Says whether a host is Xen's first domain, what it has, and through which backends it can serve RBD images as guests' disks.
-  - Whether a backend works is tried, not concluded from a version. C(xl) itself reports success for disks that never connect.
+  - Whether a backend works is tried, not read off a version. C(xl) itself reports success for disks that never connect.
+  - It attaches nothing, so backends of tapdisk that need this to be told are reported as not able. M(cephstack.cloud.xen_rbd) tries them before it writes
+    down the first disk of such a one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
   - cephstack.cloud.attributes.actiongroup_host
-options:
-  attach:
-    description:
-      - Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a moment,
-        and tapdisk is asked for an RBD image that does not exist.
-      - Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.
-    type: bool
-    default: false
 """
 
 EXAMPLES = r"""
@@ -109,23 +103,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import look, returned
-
-FIELDS = {
-    "attach": boolean(
-        "Also try what can be found out only by using it, if blktap is installed. A scratch file is attached to the first domain through tapback for a "
-        "moment, and tapdisk is asked for an RBD image that does not exist.\n"
-        "Without it, tapdisk's backends are reported as not working, because they were not tried. Nothing is attached in check mode.",
-        default=False,
-    )
-}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=arguments(FIELDS), supports_check_mode=True)
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:
-        seen = look(attach=module.params["attach"] and not module.check_mode)
+        seen = look()
     except (CommandError, Unreachable) as error:
         module.fail_json(msg=f"this Xen host can't be looked at: {error}")
     module.exit_json(changed=False, **returned(seen))

@@ -1,12 +1,15 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Repositories of Debian packages: planned, and read by this machine's own apt in a folder of its own."""
+"""Debian packages and their repositories: planned, and read by this machine's own apt in a folder of its own."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import pathlib
+import re
 import shutil
 import types
 import typing as t
@@ -42,6 +45,7 @@ class Host:
                 (folder / name / file).write_text(text, encoding="utf-8")
         self.add(repository(self.url("pacific"), name="debian"))
         self.lists = state / "lists"
+        self.calls: list[list[str]] = []
         self.options = [f"Dir::Etc={self.etc}", f"Dir::State={state}", f"Dir::Cache={folder / 'cache'}", f"Dir::State::status={folder / 'status'}"]
 
     def url(self, name: str) -> str:
@@ -52,13 +56,14 @@ class Host:
         path.write_text(_apt.sources(added), encoding="utf-8")
         return path
 
-    def install(self, *packages: str) -> None:
+    def install(self, *packages: str, version: str = PACIFIC) -> None:
         """As dpkg has it, the distribution's version."""
         lines = "Package: {}\nStatus: install ok installed\nVersion: {}\nArchitecture: all\nMaintainer: Tests <tests@example.org>\nDescription: for tests\n\n"
-        (self.folder / "status").write_text("".join(lines.format(name, PACIFIC) for name in packages), encoding="utf-8")
+        with (self.folder / "status").open("a", encoding="utf-8") as status:
+            status.write("".join(lines.format(name, version) for name in packages))
 
     def provider(self, added: t.Optional[_apt.Repository], *packages: str, splits: t.Sequence[_apt.Split] = (), check: bool = False) -> _apt.Provider:
-        return _apt.Provider(added, packages, splits, check, str(self.etc), self.options)
+        return Installing(self, added, packages, splits, check)
 
     def run(self, added: t.Optional[_apt.Repository], *packages: str, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
         """What a module would give back."""
@@ -73,8 +78,25 @@ class Host:
             run_module(module, self.provider(added, *packages, check=check, **more))
         return ended
 
+    def read_lists(self) -> None:
+        """A run that installs nothing."""
+        self.provider(None)._ask(["apt-get", "update"])
+
     def files(self) -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in self.folder.rglob("*") if path.is_file() and path.name != "lock" and "cache" not in path.parts}
+
+
+class Installing(_apt.Provider):
+    """There are no files of packages: what apt would do is noted as done. calls: what was to be installed at once."""
+
+    def __init__(self, host: Host, added: t.Optional[_apt.Repository], packages: t.Sequence[str], splits: t.Sequence[_apt.Split], check: bool) -> None:
+        super().__init__(added, packages, splits, check, etc=str(host.etc), options=host.options)
+        self.host = host
+
+    def install(self, names: t.Sequence[str]) -> None:
+        for name, version in re.findall(r"^Inst (\S+) \((\S+)", self._ask([*_apt.INSTALL, "--simulate", *names]), re.M):
+            self.host.install(name, version=version)
+        self.host.calls.append([*names])
 
 
 @pytest.fixture
@@ -128,13 +150,15 @@ def test_those_are_what_apt_refuses(host: Host, suite: str, components: list[str
 @pytest.mark.parametrize("suite", ["/", "./"])
 def test_a_flat_repository_is_added_and_read(host: Host, suite: str) -> None:
     added = repository(host.url("reef"), suite)
-    first = host.run(added, "ceph-base", "ceph-volume", "ceph-none")
+    first = host.run(added, "ceph-base", "ceph-volume")
     assert "msg" not in first, first
-    assert ids(first) == ["create file/ceph.sources", "create file/ceph.pref", "update lists/ceph"]
+    packages = ["create package/ceph-base", "create package/ceph-osd", "create package/ceph-volume"]
+    assert ids(first)[:3] == ["create file/ceph.sources", "create file/ceph.pref", "update lists/ceph"] and set(ids(first)[3:]) <= {*packages}
+    assert host.calls == [["ceph-base", "ceph-volume"]]
     assert "Components" not in (host.etc / "sources.list.d" / "ceph.sources").read_text(encoding="utf-8")
-    assert first["versions"] == {name: {"installed": "", "candidate": REEF} for name in ("ceph-base", "ceph-volume")} and first["ready"]
+    assert first["versions"] == {name: {"installed": REEF, "candidate": REEF} for name in ("ceph-base", "ceph-volume")}
     again = host.run(added, "ceph-base")
-    assert again["changes"] == [] and not again["changed"] and again["ready"]
+    assert again["changes"] == [] and not again["changed"] and len(host.calls) == 1
 
 
 @needs_apt
@@ -146,12 +170,12 @@ def test_a_repository_with_components(host: Host) -> None:
 
 @needs_apt
 def test_check_mode_knows_what_the_repository_holds_and_changes_nothing(host: Host) -> None:
-    host.run(None, "ceph-base")
+    host.read_lists()
     before = host.files()
     dry = host.run(repository(host.url("reef")), "ceph-osd", check=True)
     assert host.files() == before
     assert ids(dry) == ["create file/ceph.sources", "create file/ceph.pref", "update lists/ceph", "create package/ceph-base", "create package/ceph-osd"]
-    assert not dry["ready"] and dry["versions"]["ceph-osd"]["candidate"] == REEF
+    assert dry["versions"]["ceph-osd"]["candidate"] == REEF
     assert {"version": REEF} in [entry["after"] for entry in dry["diff"]]
     assert host.provider(None, "ceph-osd").observe().versions["ceph-osd"].candidate == PACIFIC
 
@@ -167,15 +191,16 @@ def test_the_priority_decides(host: Host) -> None:
 @needs_apt
 def test_a_host_that_has_read_no_lists(host: Host) -> None:
     dry = host.run(None, "ceph-base", check=True)
-    assert ids(dry) == ["update lists/all", "create package/ceph-base"] and not dry["ready"]
+    assert ids(dry) == ["update lists/all", "create package/ceph-base"]
     assert dry["versions"]["ceph-base"]["candidate"] == PACIFIC and list(host.lists.glob("*Packages*")) == []
-    assert ids(host.run(None, "ceph-base")) == ["update lists/all"]
+    assert ids(host.run(None, "ceph-base")) == ["update lists/all", "create package/ceph-base"]
     assert host.run(None, "ceph-base", check=True)["changes"] == []
 
 
 @needs_apt
 def test_a_run_that_was_cut_off_before_the_lists_were_read(host: Host) -> None:
     host.run(None, "ceph-base")
+    assert host.calls == [["ceph-base"]]
     added = repository(host.url("reef"))
     for path, text in host.provider(added).texts.items():
         pathlib.Path(path).write_text(text, encoding="utf-8")
@@ -196,7 +221,7 @@ def test_a_malformed_one_is_mended(host: Host) -> None:
 @needs_apt
 @pytest.mark.parametrize("check", [False, True])
 def test_one_that_cannot_be_trusted_is_not_added(host: Host, check: bool) -> None:
-    host.run(None, "ceph-base")
+    host.read_lists()
     before = host.files()
     said = host.run(repository(host.url("reef"), key=FLAT["other_key"]), "ceph-base", check=check)["msg"]
     assert "not signed" in said or "NO_PUBKEY" in said or "signature" in said.lower()
@@ -232,20 +257,20 @@ def test_the_release_decides(installed: str, candidate: str, there: bool) -> Non
 def test_ceph_volume_comes_with_the_release_and_not_with_the_distribution(host: Host, check: bool, lists: bool) -> None:
     """One distribution, with its own Ceph 16 and with a repository of Ceph 18, which a dry run has not added and the host not read."""
     if lists:
-        host.run(None, *OSD)
-    assert host.run(None, *OSD, splits=VOLUME, check=check)["packages"] == WITHOUT
+        host.read_lists()
+    assert host.run(None, *OSD, splits=VOLUME, check=True)["packages"] == WITHOUT
     result = host.run(repository(host.url("reef")), *OSD, splits=VOLUME, check=check)
     assert "msg" not in result, result
-    assert result["packages"] == list(OSD) and result["ready"] is not check
-    planned = {line for line in ids(result) if "package/" in line}
-    assert planned == ({f"create package/{name}" for name in OSD} if check else set())
+    assert result["packages"] == list(OSD)
+    assert {line for line in ids(result) if "package/" in line} == {f"create package/{name}" for name in OSD}
+    assert host.calls == [[*OSD]] * (not check)
     assert host.run(None, "ceph-base", "lvm2", splits=VOLUME, check=check)["packages"] == ["ceph-base", "lvm2"]
 
 
 @needs_apt
 @pytest.mark.parametrize("check", [True, False])
 def test_a_new_repository_upgrades_no_osds(host: Host, check: bool) -> None:
-    host.run(None, *OSD)
+    host.read_lists()
     host.install("ceph-base", "ceph-osd", "lvm2")
     result = host.run(repository(host.url("reef")), *OSD, splits=VOLUME, check=check)
     assert result["packages"] == WITHOUT
@@ -253,27 +278,33 @@ def test_a_new_repository_upgrades_no_osds(host: Host, check: bool) -> None:
 
 
 @needs_apt
-def test_what_is_missing_is_installed_at_once_with_what_it_needs(host: Host) -> None:
-    host.run(None, *OSD)
-    host.install("ceph-base")
-    provider = host.provider(None, *OSD, splits=VOLUME)
-    provider.install = True
-    done: list[t.Sequence[str]] = []
-    provider._install = done.append  # what apt does with dpkg, real hosts show
-    outcome = provider.plan(provider.observe())
-    assert {change.id for change in outcome.changes} == {"package/ceph-osd", "package/lvm2"}
-    for change in outcome.changes:
-        change.apply()
-    assert done == [["ceph-osd", "lvm2"]] * 2 and {change.batch for change in outcome.changes} == {"apt-get"}
-    host.install("ceph-base", "ceph-osd", "lvm2")
-    assert not provider.plan(provider.observe())
+@pytest.mark.parametrize("check", [True, False])
+def test_a_package_that_no_repository_has_is_told(host: Host, check: bool) -> None:
+    said = host.run(None, "ceph-base", "ceph-none", "part", splits=[_apt.Split("part", "ceph-none", 17)], check=check)["msg"]
+    assert "no repository of this host has the package ceph-none" in said
+    assert "Unable to locate package ceph-never" in host.run(None, "ceph-never", check=check)["msg"] and host.calls == []
 
 
 @needs_apt
 @pytest.mark.parametrize("check", [True, False])
-def test_a_package_that_no_repository_has_is_told(host: Host, check: bool) -> None:
-    said = host.run(None, "ceph-base", "ceph-none", "part", splits=[_apt.Split("part", "ceph-none", 17)], check=check)["msg"]
-    assert ("Unable to locate package ceph-none" if check else "no repository of this host has the package ceph-none") in said
+def test_old_lists_are_read_anew_where_a_package_is_missing(host: Host, check: bool) -> None:
+    host.run(None, "ceph-base")
+    for folder in (host.lists, host.lists / "partial"):
+        os.utime(folder, (1e9, 1e9))
+    assert host.run(None, "ceph-base", check=check)["changes"] == []
+    assert ids(host.run(None, "ceph-osd", check=check)) == ["update lists/all", "create package/ceph-osd"]
+    assert ids(host.run(None, "lvm2", check=check)) == ["update lists/all"] * check + ["create package/lvm2"]
+
+
+@pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 0\n"])
+def test_services_that_may_not_start_and_the_host_s_own_policy_comes_back(tmp_path: pathlib.Path, own: str) -> None:
+    policy = tmp_path / "policy-rc.d"
+    if own:
+        policy.write_text(own, encoding="utf-8")
+    with contextlib.suppress(RuntimeError), _apt._nothing_starts(str(policy)):
+        assert policy.read_text(encoding="utf-8") == _apt.DENIED and os.access(policy, os.X_OK)
+        raise RuntimeError
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("policy-rc.d", own)] * bool(own)
 
 
 # -- the role
@@ -285,12 +316,9 @@ BOOKWORM, TRIXIE, JAMMY = (
 
 
 @pytest.mark.parametrize("facts", [BOOKWORM, TRIXIE, JAMMY], ids=lambda facts: f"{facts['distribution']}-{facts['distribution_major_version']}")
-def test_the_role_installs_what_apt_says_on_every_distribution(facts: dict[str, str]) -> None:
-    tables = pathlib.Path(__file__).resolve().parents[2] / "roles" / "ceph_common" / "vars"
-    names = (f"{facts['distribution']}-{facts['distribution_major_version']}", facts["distribution"], facts["os_family"])
-    table = yaml.safe_load(next(tables / f"{name.lower()}.yml" for name in names if (tables / f"{name.lower()}.yml").exists()).read_text(encoding="utf-8"))
+def test_the_role_wants_what_apt_decides_on_every_distribution(facts: dict[str, str]) -> None:
     expressions = ("__ceph_common_wanted", "__ceph_common_splits")
-    given = {"ansible_facts": facts, "ceph": {"public_network": "10.0.0.0/24"}, "group_names": ["osds"], **table}
+    given = {"ansible_facts": facts, "ceph": {"public_network": "10.0.0.0/24"}, "group_names": ["osds"]}
     wanted, splits = answers([question(one, "ceph_common", {"a": {}}, {"osds": ["a"]}, "a", **given) for one in expressions])
     splits = [_apt.Split(**split) for split in splits]
     for version, there in ((PACIFIC, False), ("17.2.7-0ubuntu0.22.04.2", True), (REEF, True)):

@@ -56,6 +56,12 @@ class Observed:
     loaded: bool = True
 
 
+def applicable(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return a declaration without the files and commands that require what this host has not."""
+    there = {option: [one for one in params[option] if not one.get("requires") or os.path.exists(one["requires"])] for option in ("files", "commands")}
+    return {**params, **there}
+
+
 def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     """Read a declaration. Raises Invalid with every problem."""
     names = {

@@ -53,7 +53,6 @@ TAP_BACKENDS = [name for name, backend in BACKENDS.items() if "backendtype=tap" 
 # libxl knows backendtype=tap again since then (its commit 6d7d8d2b3e).
 TAP_SINCE = (4, 20)
 _EMULATORS = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-*/bin/qemu-system-i386", "/usr/lib/xen/bin/qemu-system-i386")
-UPDATE_GRUB = "/usr/sbin/update-grub"
 _DRIVERS = ("rbd", "nbd", "xen-blkback", "xen-blkfront")
 # A configuration that is not there, so that no cluster is asked.
 _NOWHERE = "pool=none,image=none,conf=/nonexistent/ceph.conf"
@@ -65,8 +64,7 @@ class Seen:
     """What was found on a host. Of the last six: why something can't be used, "" where it can.
 
     dom0: whether it is Xen's first domain now. version: (4, 20), None where Xen does not run. drivers: whether the running kernel has each.
-    programs: those of Ceph that are installed. grub: whether GRUB is there to be configured.
-    libxl: whether tapback goes with xl, which that of XCP-ng does not.
+    programs: those of Ceph that are installed. libxl: whether tapback goes with xl, which that of XCP-ng does not.
     """
 
     dom0: bool = False
@@ -78,7 +76,6 @@ class Seen:
     command_line: str = ""
     drivers: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     programs: t.Collection[str] = ()
-    grub: bool = False
     tap_ctl: str = ""
     tapback: str = ""
     libxl: str = ""
@@ -111,7 +108,7 @@ def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
 def returned(seen: Seen) -> dict[str, t.Any]:
     tap = {"tap_ctl": seen.tap_ctl, "tapback": seen.tap_ctl or seen.tapback, "libxl": seen.tap_ctl or seen.tapback or seen.libxl}
     return {
-        **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line", "grub")},
+        **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line")},
         "version": "{}.{}".format(*seen.version) if seen.version else "",
         "drivers": dict(seen.drivers),
         "tap": {**{part: not why for part, why in tap.items()}, "reason": tap["libxl"]},
@@ -137,11 +134,10 @@ def look(attach: bool = False) -> Seen:
         command_line=info.get("xen_commandline", ""),
         drivers={name: is_loaded(name) or _refusal(["modprobe", "--dry-run", "--quiet", name]) is None for name in _DRIVERS},
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
-        grub=os.path.exists(UPDATE_GRUB),
         tap_ctl=tap_ctl,
         tapback=tapback,
-        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl (attach)",
-        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver (attach)",
+        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl",
+        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver",
         qemu_nbd=_qemu_nbd(),
         qdisk=_qdisk(),
     )

@@ -20,5 +20,7 @@ def test_a_report_has_a_line_for_each_thing_that_was_proven():
     disk = {"pool": "vms", "image": "web", "backend": "krbd_script", "written": "hello"}
     xen = [{"seconds": 31.5, "disks": [disk]}, {"skipped": True}]
     assert verify_report(result, None, xen)[2:] == ['Xen guest on vms/web by krbd_script: wrote, within 31.5 s, "hello"']
+    nowhere = [{"disks": [], "reason": "Xen does not run here: no guest was booted"}] * 2
+    assert verify_report(result, None, nowhere)[2:] == ["Xen does not run here: no guest was booted"]
     users = {"probes": [{"endpoint": "http://10.0.0.11:8080", "uid": "backup", "latency": {"put": 9.1, "get": 2.3}}]}
     assert verify_report(users) == ["backup at http://10.0.0.11:8080: put 9.1 ms, get 2.3 ms; nobody without a key is served"]

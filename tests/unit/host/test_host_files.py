@@ -18,7 +18,7 @@ from unittest.mock import ANY
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import LOADER, Observed, Provider, parse, unit_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import LOADER, Observed, Provider, applicable, parse, unit_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Outcome, Plan, Risk, Unreachable, reconcile
 
@@ -55,6 +55,15 @@ LOADED = {"rbd", "xen_blkback"}
 
 def ids(plan: Plan) -> list[str]:
     return [f"{change.action} {change.id}" for change in plan.changes]
+
+
+def test_what_requires_something_is_left_out_where_that_is_not_there(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "update-grub"
+    update = {"argv": ["update-grub"], "makes": "/boot/grub.cfg", "reads": [], "requires": str(program)}
+    declared = declare([a_file("/a", content="", requires=str(program)), a_file("/b", content="", requires=None)], [a_unit("c")], [update])
+    assert applicable(declared) == declare(declared["files"][1:], declared["units"], [])
+    program.touch()
+    assert applicable(declared) == declared
 
 
 # -- planning
