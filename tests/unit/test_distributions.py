@@ -131,17 +131,6 @@ def test_distributions_differ_where_they_do(said):
 THE_SAME = {"__lab_packages", "cloudstack_management_install", "ca-certificates", "python3-boto3"}
 
 
-def tasks_of(role):
-    def within(entries):
-        for entry in entries or []:
-            yield entry
-            for name in ("block", "rescue", "always"):
-                yield from within(entry.get(name))
-
-    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
-        yield from within(yaml.safe_load(path.read_text(encoding="utf-8")))
-
-
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/tasks/main.yml"))
 
 
@@ -149,8 +138,8 @@ ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/tasks/main
 def test_all_that_a_role_installs_is_asked_for(role):
     asked = {re.match(r"\w+", expression)[0] for expression in SAID.get(role, [])} | THE_SAME
     for task in tasks_of(role):
-        for installer, option in (("ansible.builtin.apt", "name"), ("ansible.builtin.dnf", "name"), ("cephstack.cloud.apt_packages", "packages")):
-            named = (task.get(installer) or {}).get(option) or []
+        for installer, wanted in (("ansible.builtin.apt", "name"), ("ansible.builtin.dnf", "name"), ("cephstack.cloud.apt_packages", "packages")):
+            named = (task.get(installer) or {}).get(wanted) or []
             for text in [named] if isinstance(named, str) else named:
                 assert re.match(r"[\w-]+", text.strip("{} "))[0] in asked, task["name"]
 
