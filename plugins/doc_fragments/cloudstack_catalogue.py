@@ -195,7 +195,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=network/ZONE/NAME), and the server refuses it while guests are on it.
+        description: Whether it exists. V(absent) needs O(allow_loss=network/ZONE/NAME), and the server refuses it while guests are on it.
         type: str
         choices: [present, absent]
         default: present
@@ -249,7 +249,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made from it keep their disks.
+        description: Whether it exists. V(absent) needs O(allow_loss=template/ZONE/NAME). Guests that were made from it keep their disks.
         type: str
         choices: [present, absent]
         default: present

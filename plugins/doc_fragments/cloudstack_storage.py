@@ -28,8 +28,8 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs O(arm=primary_storage/ZONE/NAME). It is
-          refused while a volume is on it. Images stay in Ceph.
+        description: Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs
+          O(allow_loss=primary_storage/ZONE/NAME). It is refused while a volume is on it. Images stay in Ceph.
         type: str
         choices: [present, absent]
         default: present
@@ -92,7 +92,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=image_store/NAME).
+        description: Whether it exists. V(absent) needs O(allow_loss=image_store/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -156,7 +156,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=staging_store/ZONE/URL).
+        description: Whether it exists. V(absent) needs O(allow_loss=staging_store/ZONE/URL).
         type: str
         choices: [present, absent]
         default: present
@@ -173,7 +173,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=object_store/NAME).
+        description: Whether it exists. V(absent) needs O(allow_loss=object_store/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -208,7 +208,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) needs O(arm=bucket/NAME), and an empty bucket.
+        description: Whether it exists. V(absent) needs O(allow_loss=bucket/NAME), and an empty bucket.
         type: str
         choices: [present, absent]
         default: present

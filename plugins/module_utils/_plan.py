@@ -80,7 +80,7 @@ class Change:
     action: create, update or delete.
     before, after: what a person compares; dicts hold only the keys that differ. None where the object is not there.
     apply: does it; called at most once, possibly in a thread beside others of the same stage.
-    risk, reason: what it costs and why; a change of risk LOSS is refused unless its id was armed.
+    risk, reason: what it costs and why; a change of risk LOSS is refused unless allow_loss names its id.
     moved_bytes: data that will move, where it is known.
     needs: ids of changes that must have been applied before this one. Ids that are not in the plan are already so.
     lane: where it waits for its turn; none where nothing bounds how many are applied at once.
@@ -147,12 +147,12 @@ class Plan:
                 del waiting[change.id]
         return stages
 
-    def refusals(self, armed: t.Collection[str] = ()) -> list[str]:
-        """Return one sentence for each change of risk LOSS that was not armed by its id."""
+    def refusals(self, allow_loss: t.Collection[str] = ()) -> list[str]:
+        """Return one sentence for each change of risk LOSS whose id is not in allow_loss."""
         return [
-            f"{change.action} {change.id}: {change.reason or 'data would be lost'}. To allow it, arm it by name: {change.id}"
+            f"{change.action} {change.id}: {change.reason or 'data would be lost'}. To allow it, name it in allow_loss: {change.id}"
             for change in self.changes
-            if change.risk is Risk.LOSS and change.id not in armed
+            if change.risk is Risk.LOSS and change.id not in allow_loss
         ]
 
     def diff(self) -> list[dict[str, t.Any]]:
@@ -460,7 +460,7 @@ class Outcome:
         return {**result, **self.returned}
 
 
-def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[str] = ()) -> Outcome:
+def reconcile(provider: Provider, check_mode: bool = False, allow_loss: t.Collection[str] = ()) -> Outcome:
     """Bring what is to what should be, and prove it: a second plan must be empty."""
     try:
         observed = provider.observe()
@@ -468,7 +468,7 @@ def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[
     except (Invalid, Unreachable) as error:
         return Outcome.stopped(error)
     diff = plan.diff()
-    refused = plan.refusals(armed)
+    refused = plan.refusals(allow_loss)
     if refused:
         return Outcome("refused, nothing was changed: " + "; ".join(refused), plan, diff, refused=refused)
     if check_mode or not plan:
@@ -486,9 +486,9 @@ def reconcile(provider: Provider, check_mode: bool = False, armed: t.Collection[
     return Outcome("", plan, diff, returned=provider.returned(observed))
 
 
-def run_module(module: Module, provider: Provider, armed: t.Collection[str] = ()) -> t.NoReturn:
+def run_module(module: Module, provider: Provider, allow_loss: t.Collection[str] = ()) -> t.NoReturn:
     """Reconcile, and end the module with what came of it."""
-    outcome = reconcile(provider, module.check_mode, armed)
+    outcome = reconcile(provider, module.check_mode, allow_loss)
     for warning in outcome.warnings:
         module.warn(warning)
     if outcome.error:
@@ -496,10 +496,10 @@ def run_module(module: Module, provider: Provider, armed: t.Collection[str] = ()
     module.exit_json(**outcome.result())
 
 
-def run_action(action: t.Any, make: t.Callable[[], Provider], armed: t.Collection[str] = ()) -> dict[str, t.Any]:
+def run_action(action: t.Any, make: t.Callable[[], Provider], allow_loss: t.Collection[str] = ()) -> dict[str, t.Any]:
     """Reconcile in an action plugin, and return its result. make: gives the provider; may raise Invalid and Unreachable as that does."""
     try:
-        outcome = reconcile(make(), bool(action._task.check_mode), armed)
+        outcome = reconcile(make(), bool(action._task.check_mode), allow_loss)
     except (Invalid, Unreachable) as error:
         outcome = Outcome.stopped(error)
     failed = {"failed": True, "msg": outcome.error} if outcome.error else {}

@@ -42,7 +42,7 @@ def records(description: str, options: dict[str, t.Any], **more: t.Any) -> dict[
     return field("list", description, elements="dict", options=options, **more)
 
 
-ARM = strings(
+ALLOW_LOSS = strings(
     "The changes of risk V(loss) that may be made, by their id, for example V(pool/old).\n"
     "A change that would destroy data or access is refused until its id is listed here. The refusal names the id.",
     default=[],

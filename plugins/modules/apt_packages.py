@@ -67,10 +67,6 @@ options:
     type: list
     elements: str
     default: []
-  install:
-    description: Whether they are installed. Otherwise they are only asked for, for somebody else who does it.
-    type: bool
-    default: true
   splits:
     description:
       - Which of the packages are there in some releases only, because they were a part of another one before.
@@ -96,7 +92,7 @@ options:
     type: bool
     default: true
   prefix:
-    description: The name of the options in the operator's variables, for messages.
+    description: What the options are called where the user wrote them, for messages.
     type: str
     default: repository
 """

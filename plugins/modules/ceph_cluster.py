@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
   - cephstack.cloud.consumers
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -48,7 +48,7 @@ options:
         type: str
         required: true
       state:
-        description: V(absent) destroys the pool and all its data, and needs O(arm=pool/NAME).
+        description: V(absent) destroys the pool and all its data, and needs O(allow_loss=pool/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -278,7 +278,7 @@ options:
         type: str
         required: true
       state:
-        description: V(absent) locks out whoever uses it, and needs O(arm=client/NAME).
+        description: V(absent) locks out whoever uses it, and needs O(allow_loss=client/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -336,7 +336,7 @@ options:
         type: str
         required: true
       state:
-        description: V(absent) destroys all its files, and needs O(arm=filesystem/NAME).
+        description: V(absent) destroys all its files, and needs O(allow_loss=filesystem/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -381,7 +381,7 @@ options:
         choices: [aes, aes256k]
   prune:
     description:
-      - Kinds of which everything that is not declared is deleted. Each deletion needs O(arm).
+      - Kinds of which everything that is not declared is deleted. Each deletion needs O(allow_loss).
       - What belongs to Ceph itself or to its daemons is never touched, such as C(client.admin), C(.mgr), or a gateway's pools.
     type: list
     elements: str
@@ -421,7 +421,7 @@ EXAMPLES = r"""
     pools:
       - name: old
         state: absent
-    arm: [pool/old]
+    allow_loss: [pool/old]
 """
 
 RETURN = r"""
@@ -495,12 +495,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider, nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, PREFIX, arguments
 
 FIELDS = {
     **OPTIONS,
     "prefix": PREFIX,
-    "arm": ARM,
+    "allow_loss": ALLOW_LOSS,
     "connection": CONNECTION,
 }
 
@@ -515,7 +515,7 @@ def main() -> None:
         require_binding(module)
     declaration = {key: module.params[key] for key in OPTIONS}
     with ClusterProvider(declaration, connection, module.check_mode, module.params["prefix"]) as provider:
-        run_module(module, provider, armed=module.params["arm"])
+        run_module(module, provider, allow_loss=module.params["allow_loss"])
 
 
 if __name__ == "__main__":

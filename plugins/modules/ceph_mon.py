@@ -69,8 +69,8 @@ options:
       - The cluster's fsid. A new one is made for a new cluster by default.
       - It is an error if the living cluster has another.
     type: str
-  found:
-    description: Whether this host founds a cluster where there is none to join. Say so to one host only.
+  bootstrap:
+    description: Whether this host bootstraps a cluster where there is none to join. Say so to one host only.
     type: bool
     default: false
   wait:
@@ -84,7 +84,7 @@ EXAMPLES = r"""
   cephstack.cloud.ceph_mon:
     address: 10.77.0.11
     public_network: 10.77.0.0/24
-    found: true
+    bootstrap: true
 
 - name: One more
   cephstack.cloud.ceph_mon:
@@ -137,7 +137,7 @@ FIELDS = {
     "address": string("The address at which it listens, ports 3300 and 6789.", required=True),
     "public_network": string("The networks in which O(address) must lie, in CIDR form, separated by commas."),
     "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the living cluster has another."),
-    "found": boolean("Whether this host founds a cluster where there is none to join. Say so to one host only.", default=False),
+    "bootstrap": boolean("Whether this host bootstraps a cluster where there is none to join. Say so to one host only.", default=False),
     "wait": integer("How many seconds the quorum may take.", default=120),
 }
 
@@ -153,13 +153,13 @@ def main() -> None:
         address=params["address"],
         public_network=params["public_network"] or "",
         fsid=params["fsid"],
-        found=params["found"],
+        bootstrap=params["bootstrap"],
         wait=params["wait"],
         connection=params["connection"] if params["connection"]["mon_host"] else {},
     )
     if module.check_mode and not installed("ceph-mon"):
         # nothing here could ask; that a monitor would be made is certain
-        provider = dataclasses.replace(provider, found=True, connection={})
+        provider = dataclasses.replace(provider, bootstrap=True, connection={})
     else:
         require_binding(module)
     try:

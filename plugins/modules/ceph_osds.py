@@ -13,7 +13,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes an OSD on each declared device that is empty, starts existing OSDs, and returns when all of them are up in the cluster.
   - What is on a device is read from the device itself, so that a run that changes nothing starts no C(ceph-volume) at all.
-  - A device that holds anything is refused, with what it holds. It is wiped only if O(arm) names it, and never while it is
+  - A device that holds anything is refused, with what it holds. It is wiped only if O(allow_loss) names it, and never while it is
     mounted or in use. All problems are reported together, before anything is touched.
   - A device that is gone or cannot be read is a warning if its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
     that is an error.
@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -93,7 +93,7 @@ options:
     description: How many seconds an OSD may take until it is up.
     type: int
     default: 300
-  arm:
+  allow_loss:
     description:
       - The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).
       - A device that holds anything is refused until its id is listed here. The refusal names the id.
@@ -152,7 +152,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, real, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, boolean, choice, filepath, integer, real, records, string
 
 DEVICE = {
     "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
@@ -190,8 +190,8 @@ FIELDS = {
     ),
     "hostname": string("The host's name in CRUSH. The host's short name by default."),
     "wait": integer("How many seconds an OSD may take until it is up.", default=300),
-    "arm": {
-        **ARM,
+    "allow_loss": {
+        **ALLOW_LOSS,
         "description": "The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).\n"
         "A device that holds anything is refused until its id is listed here. The refusal names the id.\n"
         "A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.\n"
@@ -206,16 +206,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    options = {"share": params["memory_share"] or 0.0, "armed": params["arm"], "wait": params["wait"], "patient": not module.check_mode}
+    options = {"share": params["memory_share"] or 0.0, "allow_loss": params["allow_loss"], "wait": params["wait"], "patient": not module.check_mode}
     hostname = params["hostname"] or short_hostname()
     try:
         devices = parse(params["devices"])
         nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
         if module.check_mode and (nowhere or not installed("ceph-volume")):
-            run_module(module, Provider(devices, None, hostname, **options), armed=params["arm"])
+            run_module(module, Provider(devices, None, hostname, **options), allow_loss=params["allow_loss"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:
-            run_module(module, Provider(devices, cluster, hostname, **options), armed=params["arm"])
+            run_module(module, Provider(devices, cluster, hostname, **options), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - cephstack.cloud.cloudstack_catalogue
   - cephstack.cloud.cloudstack_storage
   - cephstack.cloud.consumers
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -64,8 +64,8 @@ options:
     description:
       - Settings of the server, by name. The server itself is asked for their names, their types and whether they take effect at once.
       - Settings that belong to a zone can also be declared for it, in O(zones[].settings).
-      - The server shows secret settings only encrypted. One is set if it is not set yet, and is taken to be as declared afterwards. O(arm=setting/NAME) sets it
-        anew.
+      - The server shows secret settings only encrypted. One is set if it is not set yet, and is taken to be as declared afterwards. O(allow_loss=setting/NAME)
+        sets it anew.
     type: dict
     default: {}
   zones:
@@ -328,7 +328,7 @@ options:
                   state:
                     description:
                       - Whether the host takes new guests.
-                      - V(absent) moves or stops its guests and removes it, and needs O(arm=host/ZONE/ADDRESS).
+                      - V(absent) moves or stops its guests and removes it, and needs O(allow_loss=host/ZONE/ADDRESS).
                     type: str
                     choices: [enabled, disabled, absent]
                     default: enabled
@@ -494,12 +494,12 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import client, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import reconcile_alone
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, PREFIX, arguments
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, PREFIX, arguments
 
 FIELDS = {
     **region.OPTIONS,
     "prefix": PREFIX,
-    "arm": ARM,
+    "allow_loss": ALLOW_LOSS,
     "connection": client.CONNECTION_SPEC,
 }
 
@@ -510,14 +510,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     connection = module.params["connection"]
-    declaration = {key: value for key, value in module.params.items() if key not in ("connection", "arm", "prefix")}
+    declaration = {key: value for key, value in module.params.items() if key not in ("connection", "allow_loss", "prefix")}
     try:
         server = None if module.check_mode and not connection.get("api_key") else client.connect(connection)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if server is not None and (declaration["object_stores"] or any(store["s3"] for store in declaration["image_stores"] or ())):
         binding_or_dry_run(module, "boto3", "python3-boto3")
-    reconcile_alone("cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["arm"]), module.params["arm"])
+    reconcile_alone(
+        "cloudstack_region", module, region.Provider(declaration, server, module.params["prefix"], module.params["allow_loss"]), module.params["allow_loss"]
+    )
 
 
 if __name__ == "__main__":

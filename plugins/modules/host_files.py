@@ -108,11 +108,11 @@ options:
         elements: str
         required: true
       makes:
-        description: The file that it makes. It is run if that does not exist.
+        description: The file that it makes. It is run where that is not there.
         type: path
         required: true
       reads:
-        description: The full paths of the files that it makes it from. It is run if one of them is newer.
+        description: The full paths of the files that it makes it of. It is run where one of them is newer.
         type: list
         elements: str
         default: []

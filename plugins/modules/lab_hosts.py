@@ -19,7 +19,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -78,7 +78,7 @@ options:
         choices: [container, vm]
         default: container
       release:
-        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).
+        description: The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(allow_loss=host/NAME).
         type: str
         default: "13"
       packages:
@@ -116,7 +116,7 @@ options:
           - A quarter of its memory, at least 640 MiB, is left to Xen and its guests.
         type: bool
         default: false
-  arm:
+  allow_loss:
     description: Hosts that may be made anew with another release or kind, as C(host/NAME). All they hold is lost.
     type: list
     elements: str
@@ -202,14 +202,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab import system
 from ansible_collections.cephstack.cloud.plugins.module_utils._lab.hosts import Hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, choice, filepath, integer, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, boolean, choice, filepath, integer, records, string, strings
 
 _DISK = {"name": string("The disk is C(/dev/disk/by-id/lab-NAME) in the host.", required=True), "size": string("Its size, such as V(10G).", required=True)}
 _HOST = {
     "name": string("The host's name.", required=True),
     "address": string("The host's address in O(network).", required=True),
     "kind": choice("Whether it is a container or a virtual machine.", ["container", "vm"], default="container"),
-    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(arm=host/NAME).", default="13"),
+    "release": string("The Debian release, V(12), V(13) or V(testing). Changing it makes the host anew, and needs O(allow_loss=host/NAME).", default="13"),
     "packages": strings(
         "Packages that are put into the image while it is made. Hosts with the same ones share an image.\n"
         "One that ends in C(.deb) is the whole path of a file on this machine. What it depends on comes from the archive.",
@@ -239,7 +239,7 @@ FIELDS = {
     "purge_cache": boolean("With O(state=down), also remove the cached images, packages and keys.", default=False),
     "timeout": integer("Seconds in which a started host must be up. By default 180 for a container and 600 for a virtual machine."),
     "hosts": records("The hosts.", _HOST, default=[]),
-    "arm": {**ARM, "description": "Hosts that may be made anew with another release or kind, as C(host/NAME). All they hold is lost."},
+    "allow_loss": {**ALLOW_LOSS, "description": "Hosts that may be made anew with another release or kind, as C(host/NAME). All they hold is lost."},
 }
 
 
@@ -254,7 +254,7 @@ def main() -> None:
     try:
         # One run at a time for a lab.
         with system.alone(lab.directory) if changing else contextlib.nullcontext():
-            run_module(module, provider, module.params["arm"])
+            run_module(module, provider, module.params["allow_loss"])
     except (system.LabError, Unreachable) as error:
         module.fail_json(msg=str(error))
 

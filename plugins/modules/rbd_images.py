@@ -18,7 +18,7 @@ extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -53,7 +53,7 @@ options:
       size:
         description:
           - The size, such as V(10G). By default it is that of the parent or of the disk in the source file.
-          - An image is enlarged at once, and made smaller only with O(arm=image/POOL/NAME).
+          - An image is enlarged at once, and made smaller only with O(allow_loss=image/POOL/NAME).
         type: str
       features:
         description: All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.
@@ -109,12 +109,12 @@ options:
             description: Whether it is protected. By default only if a clone needs it (clusters whose C(require_min_compat_client) is older than mimic).
             type: bool
           state:
-            description: Whether it exists. V(absent) needs O(arm=snapshot/POOL/NAME@SNAPSHOT).
+            description: Whether it exists. V(absent) needs O(allow_loss=snapshot/POOL/NAME@SNAPSHOT).
             type: str
             choices: [present, absent]
             default: present
       removal:
-        description: What to do with an image that is to be absent. V(delete) needs O(arm=image/POOL/NAME), and deletes its snapshots, too.
+        description: What to do with an image that is to be absent. V(delete) needs O(allow_loss=image/POOL/NAME), and deletes its snapshots, too.
         type: str
         choices: [trash, delete]
         default: trash
@@ -178,7 +178,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images impor
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES, Librbd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
-    ARM,
+    ALLOW_LOSS,
     arguments,
     boolean,
     choice,
@@ -194,7 +194,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
 SNAPSHOT = {
     "name": string("The name of the snapshot.", required=True),
     "protected": boolean("Whether it is protected. By default only if a clone needs it (clusters whose C(require_min_compat_client) is older than mimic)."),
-    "state": presence("Whether it exists. V(absent) needs O(arm=snapshot/POOL/NAME@SNAPSHOT)."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=snapshot/POOL/NAME@SNAPSHOT)."),
 }
 SOURCE = {
     "path": filepath("The file.", required=True),
@@ -212,7 +212,7 @@ IMAGE = {
     "state": presence("Whether the image exists. O(images[].removal) says what V(absent) does."),
     "size": string(
         "The size, such as V(10G). By default it is that of the parent or of the disk in the source file.\n"
-        "An image is enlarged at once, and made smaller only with O(arm=image/POOL/NAME)."
+        "An image is enlarged at once, and made smaller only with O(allow_loss=image/POOL/NAME)."
     ),
     "features": strings(
         "All features of the image. By default a new image gets the cluster's own default. V(object-map) and V(fast-diff) come together.",
@@ -226,7 +226,7 @@ IMAGE = {
     "flatten": boolean("Whether a clone takes over all data of its parent and no longer needs it.", default=False),
     "snapshots": records("Snapshots of the image. Others are left alone.", SNAPSHOT, default=[]),
     "removal": choice(
-        "What to do with an image that is to be absent. V(delete) needs O(arm=image/POOL/NAME), and deletes its snapshots, too.",
+        "What to do with an image that is to be absent. V(delete) needs O(allow_loss=image/POOL/NAME), and deletes its snapshots, too.",
         ["trash", "delete"],
         default="trash",
     ),
@@ -237,7 +237,7 @@ IMAGE = {
 FIELDS = {
     "connection": CONNECTION,
     "images": records("The images.", IMAGE, required=True),
-    "arm": ARM,
+    "allow_loss": ALLOW_LOSS,
 }
 
 
@@ -253,11 +253,11 @@ def main() -> None:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
         # There is no cluster yet: all would be created
-        run_module(module, Provider(None, wanted, check=True), armed=params["arm"])
+        run_module(module, Provider(None, wanted, check=True), allow_loss=params["allow_loss"])
     require_binding(module, "rbd", "python3-rbd")
     try:
         with Connection(params["connection"]) as connection, closing(Librbd(connection)) as librbd:
-            run_module(module, Provider(librbd, wanted, check=module.check_mode), armed=params["arm"])
+            run_module(module, Provider(librbd, wanted, check=module.check_mode), allow_loss=params["allow_loss"])
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

@@ -19,7 +19,7 @@ extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -88,8 +88,8 @@ options:
       master:
         description:
           - Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.
-          - V(true) for another zone needs O(arm=zonegroup/ZONEGROUP), O(arm=zone/ZONE) and O(arm=period/REALM), as far as the refusal names them. Whatever the
-            former master has not handed over yet is lost.
+          - V(true) for another zone needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) in O(allow_loss), as far as the refusal names them. Whatever
+            the former master has not handed over yet is lost.
           - With V(false) nothing is made if the realm has no master yet, so that a realm that was not pulled is not made a second time.
         type: bool
       system_key:
@@ -116,7 +116,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether the user exists. V(absent) needs O(arm=user/UID), and is refused while the user owns buckets that stay.
+        description: Whether the user exists. V(absent) needs O(allow_loss=user/UID), and is refused while the user owns buckets that stay.
         type: str
         choices: [present, absent]
         default: present
@@ -183,7 +183,7 @@ options:
             type: str
             required: true
       exclusive_keys:
-        description: Whether other keys than O(users[].keys) are removed, which needs O(arm=user/UID).
+        description: Whether other keys than O(users[].keys) are removed, which needs O(allow_loss=user/UID).
         type: bool
         default: false
   buckets:
@@ -201,7 +201,7 @@ options:
         type: str
         required: true
       state:
-        description: Whether it exists. V(absent) deletes all its objects, and needs O(arm=bucket/NAME).
+        description: Whether it exists. V(absent) deletes all its objects, and needs O(allow_loss=bucket/NAME).
         type: str
         choices: [present, absent]
         default: present
@@ -292,12 +292,12 @@ options:
             description: The number of objects. Any by default.
             type: int
   prune:
-    description: The kinds of which everything that is not declared is deleted. Each deletion needs O(arm).
+    description: The kinds of which everything that is not declared is deleted. Each deletion needs O(allow_loss).
     type: list
     elements: str
     choices: [users, buckets]
     default: []
-  arm:
+  allow_loss:
     description: The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id.
     type: list
     elements: str
@@ -375,7 +375,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admi
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, integer, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, integer, record, records, string, strings
 
 FIELDS = {
     "connection": CONNECTION,
@@ -397,8 +397,10 @@ FIELDS = {
     ),
     "users": records("Users. Others are left alone, unless O(prune) names them.", users.OPTIONS, default=[]),
     "buckets": records("Buckets. Others are left alone, unless O(prune) names them.", buckets.OPTIONS, default=[]),
-    "prune": strings("The kinds of which everything that is not declared is deleted. Each deletion needs O(arm).", default=[], choices=["users", "buckets"]),
-    "arm": {**ARM, "description": "The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id."},
+    "prune": strings(
+        "The kinds of which everything that is not declared is deleted. Each deletion needs O(allow_loss).", default=[], choices=["users", "buckets"]
+    ),
+    "allow_loss": {**ALLOW_LOSS, "description": "The changes that may destroy data or access, by their id, such as V(bucket/old). A refusal names the id."},
 }
 
 
@@ -423,7 +425,7 @@ def main() -> None:
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
         with Connection(options) as connection:
-            run_module(module, Provider(wanted, connection, options, client), armed=params["arm"])
+            run_module(module, Provider(wanted, connection, options, client), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

@@ -19,7 +19,7 @@ description:
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_xenapi
-  - cephstack.cloud.arm
+  - cephstack.cloud.allow_loss
 attributes:
   check_mode:
     support: full
@@ -159,7 +159,7 @@ options:
         type: str
         choices: [forget, destroy]
         default: forget
-  arm:
+  allow_loss:
     description: The changes of risk V(loss) that may be made, by their id, such as V(sr/old). A refusal names the id.
     type: list
     elements: str
@@ -186,7 +186,7 @@ EXAMPLES = r"""
     connection: "{{ xen_connection }}"
     repositories:
       - {name: old, type: nfs, server: 10.0.0.9, path: /xen, state: absent}
-    arm: [sr/old]
+    allow_loss: [sr/old]
   delegate_to: localhost
 """
 
@@ -236,7 +236,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ARM, arguments, boolean, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, boolean, records, string, strings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.pool import REPOSITORY_OPTIONS, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC, connect
 
@@ -258,7 +258,7 @@ FIELDS = {
         default=[],
     ),
     "repositories": records("The storage repositories. Others are left alone.", REPOSITORY_OPTIONS, required=True),
-    "arm": {**ARM, "description": "The changes of risk V(loss) that may be made, by their id, such as V(sr/old). A refusal names the id."},
+    "allow_loss": {**ALLOW_LOSS, "description": "The changes of risk V(loss) that may be made, by their id, such as V(sr/old). A refusal names the id."},
 }
 
 
@@ -271,7 +271,7 @@ def main() -> None:
     try:
         wanted = parse(params["repositories"])
         with connect(params["connection"]) as session:
-            run_module(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["arm"])
+            run_module(module, Provider(session, wanted, params["hosts"], params["images"], module.check_mode), params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

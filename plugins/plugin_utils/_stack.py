@@ -47,7 +47,13 @@ SECRETS = {
 _SECRET = {path for paths in SECRETS.values() for path in paths}
 _SAID_ELSEWHERE = {*_SECRET, "cloudstack", "cloudstack.database", "xen_pool", "ceph.public_network", "nfs_gateway_exports"}
 # What had another name, as variable or variable.option.option, with [] after a list; and its name of today.
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "ceph_osd_arm": "ceph_osd_allow_loss",
+    "ceph_cluster_arm": "ceph_cluster_allow_loss",
+    "ceph_rgw_arm": "ceph_rgw_allow_loss",
+    "cloudstack_region.arm": "cloudstack_region.allow_loss",
+    "xen_pool.arm": "xen_pool.allow_loss",
+}
 
 
 class _Wrong(Exception):

@@ -145,14 +145,14 @@ def server(connection: dict[str, str]) -> client.Client:
 
 @pytest.fixture(scope="session")
 def run(connection: dict[str, str]) -> t.Callable[..., dict[str, t.Any]]:
-    """run(check=False, arm=[], **options): the module, in this process. Returns its result, with warnings and api_calls of this run."""
+    """run(check=False, allow_loss=[], **options): the module, in this process. Returns its result, with warnings and api_calls of this run."""
 
-    def do(check: bool = False, arm: t.Sequence[str] = (), prefix: str = "", **options: t.Any) -> dict[str, t.Any]:
+    def do(check: bool = False, allow_loss: t.Sequence[str] = (), prefix: str = "", **options: t.Any) -> dict[str, t.Any]:
         parsed = ArgumentSpecValidator(arguments(region.OPTIONS)).validate(json.loads(json.dumps(options)))
         assert not parsed.error_messages, parsed.error_messages
         module = _Module(check)
         try:
-            reconcile_alone("cloudstack_region", module, region.Provider(parsed.validated_parameters, client.connect(connection), prefix), arm)
+            reconcile_alone("cloudstack_region", module, region.Provider(parsed.validated_parameters, client.connect(connection), prefix), allow_loss)
         except _Ended:
             pass
         result = {**module.result, "warnings": module.warnings}

@@ -26,7 +26,7 @@ CONSUMERS = [{"name": "cs", "kind": "cloudstack", "pools": [{"name": POOL}, {"na
 
 @pytest.fixture
 def storage(run: t.Any, server: client.Client, zone: dict[str, t.Any]) -> t.Iterator[t.Callable[..., t.Any]]:
-    """storage(check, arm, mon_host, items, **changes): the module, for one pool of the zone's cluster, or for the given items."""
+    """storage(check, allow_loss, mon_host, items, **changes): the module, for one pool of the zone's cluster, or for the given items."""
     item = {
         "name": "rbd",
         "zone": zone["name"],
@@ -40,9 +40,9 @@ def storage(run: t.Any, server: client.Client, zone: dict[str, t.Any]) -> t.Iter
         "tags": ["ssd", "ceph"],
     }
 
-    def do(check: bool = False, arm: t.Sequence[str] = (), mon_host: str = MON_HOST, items: t.Any = None, **changes: t.Any) -> t.Any:
+    def do(check: bool = False, allow_loss: t.Sequence[str] = (), mon_host: str = MON_HOST, items: t.Any = None, **changes: t.Any) -> t.Any:
         declared = [{**item, **one} for one in items or [changes]]
-        result = run(check=check, arm=arm, ceph={**CEPH, "mon_host": mon_host}, consumers=CONSUMERS, primary_storage=declared)
+        result = run(check=check, allow_loss=allow_loss, ceph={**CEPH, "mon_host": mon_host}, consumers=CONSUMERS, primary_storage=declared)
         assert KEY not in json.dumps(result)
         assert KEY.replace("+", "-").replace("/", "_") not in json.dumps(result)
         return result
@@ -109,16 +109,16 @@ def test_a_pool_of_ceph_is_never_registered_twice(storage: t.Any, server: client
     with pytest.raises(Failed, match=r"registered as by-hand .* beside rbd"):
         storage()
     both = [{}, {"name": "by-hand", "state": "absent"}]
-    with pytest.raises(Failed, match=rf"arm it by name: {change(zone, 'by-hand')}"):
+    with pytest.raises(Failed, match=rf"name it in allow_loss: {change(zone, 'by-hand')}"):
         storage(items=both)
-    assert ids(storage(items=both, arm=[change(zone, "by-hand")])) == {change(zone, "by-hand")}
+    assert ids(storage(items=both, allow_loss=[change(zone, "by-hand")])) == {change(zone, "by-hand")}
     assert not storage(items=both)["changed"]
 
 
 def test_a_pool_can_be_registered_under_another_name_in_one_run(storage: t.Any, zone: dict[str, t.Any]) -> None:
     storage()
     renamed = [{"name": "new"}, {"state": "absent"}]
-    assert ids(storage(items=renamed, arm=[change(zone)])) == {change(zone), change(zone, "new")}
+    assert ids(storage(items=renamed, allow_loss=[change(zone)])) == {change(zone), change(zone, "new")}
     assert not storage(items=renamed)["changed"]
 
 
@@ -169,7 +169,7 @@ def test_stores_of_nfs(run: t.Any, server: client.Client, zone: dict[str, t.Any]
     with pytest.raises(Failed, match="takes none of S3 beside them"):
         run(image_stores=[s3])
     gone = {"image_stores": [{**image, "state": "absent"}], "staging_stores": [{**staging, "state": "absent"}]}
-    assert ids(run(arm=sorted(everything), **gone)) == everything
+    assert ids(run(allow_loss=sorted(everything), **gone)) == everything
     assert not run(**gone)["changed"]
 
 
@@ -186,7 +186,7 @@ def store(run: t.Any, rgw: dict[str, t.Any]) -> t.Iterator[dict[str, t.Any]]:
     declared = {"name": PREFIX + "rgw", "url": rgw["url"], "size": 10, **rgw["admin"]}
     yield declared
     gone = {"object_stores": [{"name": declared["name"], "state": "absent"}], "buckets": [{"name": PREFIX + "bucket", "state": "absent"}]}
-    run(arm=[f"object_store/{declared['name']}", f"bucket/{PREFIX}bucket"], **gone)
+    run(allow_loss=[f"object_store/{declared['name']}", f"bucket/{PREFIX}bucket"], **gone)
 
 
 def test_an_object_store_and_a_bucket(run: t.Any, server: client.Client, store: dict[str, t.Any]) -> None:

@@ -234,14 +234,14 @@ def test_a_pod_is_given_another_range(run: t.Any, new_zone: t.Any) -> None:
     assert not run(zones=[declared])["changed"]
 
 
-def test_a_host_is_removed_only_when_armed(run: t.Any, new_zone: t.Any, server: client.Client) -> None:
+def test_a_host_is_removed_only_when_allow_loss(run: t.Any, new_zone: t.Any, server: client.Client) -> None:
     declared = new_zone("shrinks", subnet=66)
     run(zones=[declared])
     hosts = declared["pods"][0]["clusters"][0]["hosts"]
     hosts[1]["state"] = "absent"
-    with pytest.raises(Failed, match=f"arm it by name: host/{declared['name']}/c0/h1"):
+    with pytest.raises(Failed, match=f"name it in allow_loss: host/{declared['name']}/c0/h1"):
         run(zones=[declared])
-    removed = run(zones=[declared], arm=[f"host/{declared['name']}/c0/h1"])
+    removed = run(zones=[declared], allow_loss=[f"host/{declared['name']}/c0/h1"])
     assert [(change["name"], change["action"], change["risk"]) for change in removed["changes"]] == [(f"{declared['name']}/c0/h1", "delete", "loss")]
     assert len(removed["hosts"]) == 1
     assert not run(zones=[declared])["changed"]

@@ -84,14 +84,14 @@ def test_create_again_drift_mend(cluster, run):
     run("ceph_cluster", flags={"noscrub": False})
 
 
-def test_delete_is_armed_and_leaves_the_gate_shut(cluster, run):
+def test_delete_is_allowed_and_leaves_the_gate_shut(cluster, run):
     run("ceph_cluster", pools=[{"name": f"gone{number}", "pg_num": 1} for number in range(4)])
     absent = [{"name": f"gone{number}", "state": "absent"} for number in range(4)]
     with pytest.raises(Failed, match="pool/gone0") as refused:
         run("ceph_cluster", pools=absent)
     assert len(refused.value.result["refused"]) == 4
     assert pool(cluster, "gone3")
-    run("ceph_cluster", pools=absent, arm=[f"pool/gone{number}" for number in range(4)])
+    run("ceph_cluster", pools=absent, allow_loss=[f"pool/gone{number}" for number in range(4)])
     assert not pool(cluster, "gone3")
     assert not [entry for entry in cluster.command("config dump") if entry["name"] == "mon_allow_pool_delete"]
     assert not run("ceph_cluster", pools=absent)["changed"]
@@ -167,7 +167,7 @@ def test_flags_are_read_before_they_are_written(cluster, run):
     assert made(run, flags={"noout": False, "nodeep-scrub": "no"})["changed"]
     with pytest.raises(Failed, match="flag/pause"):
         run("ceph_cluster", flags={"pause": True})
-    run("ceph_cluster", flags={"pause": True}, arm=["flag/pause"])
+    run("ceph_cluster", flags={"pause": True}, allow_loss=["flag/pause"])
     made(run, flags={"pause": False})
 
 
@@ -234,12 +234,12 @@ def test_a_key_is_rotated_once(cluster, run):
     assert run("ceph_info", connection=weak)["fsid"] == cluster.fsid  # the new key works
 
 
-def test_a_client_goes_only_when_armed(cluster, run):
+def test_a_client_goes_only_when_allow_loss(cluster, run):
     made(run, clients=[{"name": "client.leaving", "caps": {"mon": "allow r"}}])
     absent = [{"name": "client.leaving", "state": "absent"}]
     with pytest.raises(Failed, match=r"client/client\.leaving"):
         run("ceph_cluster", clients=absent)
-    run("ceph_cluster", clients=absent, arm=["client/client.leaving"])
+    run("ceph_cluster", clients=absent, allow_loss=["client/client.leaving"])
     assert not run("ceph_cluster", clients=absent)["changed"]
 
 
@@ -286,23 +286,23 @@ def test_every_setting_of_a_pool(cluster, run):
     with pytest.raises(Failed, match="nosizechange"):
         run("ceph_cluster", pools=[{"name": "full", "size": 3}])
     with pytest.raises(Failed, match="nodelete"):
-        run("ceph_cluster", pools=[{"name": "full", "state": "absent"}], arm=["pool/full"])
+        run("ceph_cluster", pools=[{"name": "full", "state": "absent"}], allow_loss=["pool/full"])
     made(run, pools=[{"name": "full", "size": 3, "nosizechange": False, "nodelete": False, "applications": ["rbd"], "quota_bytes": "0", "target_size": "0"}])
     grown = made(run, pools=[{"name": "full", "pg_num": 8}])
     assert risks(grown) == {"pool/full": "movement"}
     assert run("ceph_cluster", pools=[{"name": "full", "pg_num": 2, "autoscale_mode": "on"}])["changed"]  # the mode only
     assert pool(cluster, "full")["pg_num_target"] == 8
-    run("ceph_cluster", pools=[{"name": "full", "state": "absent"}], arm=["pool/full"])
+    run("ceph_cluster", pools=[{"name": "full", "state": "absent"}], allow_loss=["pool/full"])
 
 
-def test_one_copy_must_be_armed(cluster, run):
+def test_one_copy_must_be_allow_loss(cluster, run):
     made(run, pools=[{"name": "single", "pg_num": 1}])
     with pytest.raises(Failed, match="first disk that fails"):
         run("ceph_cluster", pools=[{"name": "single", "size": 1}])
-    made(run, pools=[{"name": "single", "size": 1, "min_size": 1}], arm=["pool/single"])
+    made(run, pools=[{"name": "single", "size": 1, "min_size": 1}], allow_loss=["pool/single"])
     assert not [entry for entry in cluster.command("config dump") if entry["name"] == "mon_allow_pool_size_one"]
     made(run, pools=[{"name": "scratch", "pg_num": 1, "size": 1}])
-    run("ceph_cluster", pools=[{"name": name, "state": "absent"} for name in ("single", "scratch")], arm=["pool/single", "pool/scratch"])
+    run("ceph_cluster", pools=[{"name": name, "state": "absent"} for name in ("single", "scratch")], allow_loss=["pool/single", "pool/scratch"])
 
 
 def test_what_the_monitors_keep_in_another_spelling(cluster, run):
@@ -344,7 +344,7 @@ def test_what_the_monitors_keep_in_another_spelling(cluster, run):
     assert not run("ceph_cluster", **declared)["changed"]
     for section, options in declared["options"].items():
         run("ceph_cluster", options={section: dict.fromkeys([*options, "public_addrv", "mon_cluster_log_to_syslog"])})
-    run("ceph_cluster", pools=[{"name": "spelled", "state": "absent"}], arm=["pool/spelled"])
+    run("ceph_cluster", pools=[{"name": "spelled", "state": "absent"}], allow_loss=["pool/spelled"])
 
 
 def test_erasure_coded_pools(make_cluster, run):
@@ -461,14 +461,14 @@ def test_a_filesystem(cluster, run):
     declared["filesystems"][0]["data_pools"] = ["fs-data", "fs-more"]
     made(run, **declared)
     with pytest.raises(Failed, match="filesystem home uses it"):
-        run("ceph_cluster", pools=[{"name": "fs-data", "state": "absent"}], arm=["pool/fs-data"])
+        run("ceph_cluster", pools=[{"name": "fs-data", "state": "absent"}], allow_loss=["pool/fs-data"])
     gone = {
         "filesystems": [{"name": "home", "state": "absent"}],
         "pools": [{"name": name, "state": "absent"} for name in ("fs-meta", "fs-data", "fs-more")],
     }
     with pytest.raises(Failed, match="filesystem/home"):
         run("ceph_cluster", **gone)
-    run("ceph_cluster", **gone, arm=["filesystem/home", "pool/fs-meta", "pool/fs-data", "pool/fs-more"])
+    run("ceph_cluster", **gone, allow_loss=["filesystem/home", "pool/fs-meta", "pool/fs-data", "pool/fs-more"])
     assert not run("ceph_cluster", **gone)["changed"]
 
 
@@ -513,7 +513,7 @@ def test_prune_takes_what_is_not_declared_and_nothing_of_ceph_s_own(make_cluster
     with pytest.raises(Failed) as refused:
         run("ceph_cluster", connection=connection, **rest)
     assert ids(refused.value.result) == expected
-    result = run("ceph_cluster", connection=connection, **rest, arm=expected)
+    result = run("ceph_cluster", connection=connection, **rest, allow_loss=expected)
     assert ids(result) == expected
     assert not run("ceph_cluster", connection=connection, **rest)["changed"]
 
@@ -662,5 +662,5 @@ def test_an_old_client_is_let_in_only_when_asked_for(make_cluster, run):
     declared["cephx"] = {"allowed": ["aes256k"]}
     with pytest.raises(Failed, match="are locked out"):
         run("ceph_cluster", connection=connection, **declared)
-    run("ceph_cluster", connection=connection, **declared, arm=["cephx/allowed"])
+    run("ceph_cluster", connection=connection, **declared, allow_loss=["cephx/allowed"])
     assert run("ceph_cluster", connection=connection, **declared)["changes"] == []

@@ -94,14 +94,14 @@ def test_monitors_found_join_and_stay(systemd, run):
     first = {"name": "a", "address": "127.0.0.2", "public_network": "127.0.0.0/8"}
     second = {"name": "b", "address": "127.0.0.3", "public_network": "127.0.0.0/8"}
     assert mons.survey("a") == {"name": "a", "state": "none", "conf_fsid": None}
-    with pytest.raises(Failed, match="not told to found one"):
+    with pytest.raises(Failed, match="not told to bootstrap one"):
         run("ceph_mon", connection={}, **first)
 
     wanted = ["create mon/a", "create unit/ceph-mon@a.service", "create keyring//etc/ceph/ceph.client.admin.keyring"]
-    assert ids(run("ceph_mon", connection={}, check=True, found=True, **first)) == wanted
-    made = run("ceph_mon", connection={}, found=True, **first)
+    assert ids(run("ceph_mon", connection={}, check=True, bootstrap=True, **first)) == wanted
+    made = run("ceph_mon", connection={}, bootstrap=True, **first)
     assert (ids(made), made["quorum"]) == (wanted, ["a"])
-    assert not run("ceph_mon", connection={}, found=True, **first)["changed"]
+    assert not run("ceph_mon", connection={}, bootstrap=True, **first)["changed"]
 
     living = mons.survey("a")
     assert (living["state"], living["fsid"], living["monmap"]) == ("living", made["fsid"], ["a"])

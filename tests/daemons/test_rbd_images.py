@@ -98,7 +98,7 @@ def test_an_object_map_comes_with_fast_diff(run, pools):
     assert not run("rbd_images", images=want)["changed"]
 
 
-def test_larger_at_once_smaller_only_armed(run, pools, images):
+def test_larger_at_once_smaller_only_allow_loss(run, pools, images):
     pool = pools["images"]
 
     def want(size):
@@ -106,9 +106,9 @@ def test_larger_at_once_smaller_only_armed(run, pools, images):
 
     run("rbd_images", images=want("8M"))
     assert run("rbd_images", images=want("12M"))["changed"]
-    with pytest.raises(Failed, match=f"arm it by name: image/{pool}/size"):
+    with pytest.raises(Failed, match=f"name it in allow_loss: image/{pool}/size"):
         run("rbd_images", images=want("4M"))
-    assert run("rbd_images", images=want("4M"), arm=[f"image/{pool}/size"])["images"][0]["size"] == 4 * MIB
+    assert run("rbd_images", images=want("4M"), allow_loss=[f"image/{pool}/size"])["images"][0]["size"] == 4 * MIB
 
 
 def test_a_file_is_imported_once(run, pools, images, disk):
@@ -135,7 +135,7 @@ def test_a_file_is_imported_once(run, pools, images, disk):
         run("rbd_images", images=want)
 
 
-def test_another_file_replaces_only_armed_and_keeps_the_old_in_the_trash(run, pools, images, vms, disk, v2):
+def test_another_file_replaces_only_allowed_and_keeps_the_old_in_the_trash(run, pools, images, vms, disk, v2):
     pool = pools["images"]
     want = [{"pool": pool, "name": "newer", "source": {"path": str(disk)}, "snapshots": [{"name": "base"}]}]
     clone = [{"pool": pools["vms"], "name": "of-the-old", "clone_of": f"{pool}/newer@base"}]
@@ -144,7 +144,7 @@ def test_another_file_replaces_only_armed_and_keeps_the_old_in_the_trash(run, po
     disk.write_bytes(b"other" * 2000)
     with pytest.raises(Failed, match="imported from another file"):
         run("rbd_images", images=want)
-    run("rbd_images", images=want, arm=[f"image/{pool}/newer"])
+    run("rbd_images", images=want, allow_loss=[f"image/{pool}/newer"])
     assert content(images, "newer").startswith(b"otherother")
     assert [entry["name"] for entry in rbd.RBD().trash_list(images)] == ["newer"]
     assert content(vms, "of-the-old") == old
@@ -189,10 +189,10 @@ def test_fifty_clones_in_one_call(run, pools, vms, disk, v2):
     # An image that others need isn't deleted; one that goes with all its clones is
     parent["state"], parent["removal"] = "absent", "delete"
     with pytest.raises(Failed, match="has clones that need it"):
-        run("rbd_images", images=want, arm=[f"image/{pools['images']}/parent"])
+        run("rbd_images", images=want, allow_loss=[f"image/{pools['images']}/parent"])
     for image in want[1:]:
         image.update(state="absent", removal="delete")
-    run("rbd_images", images=want, arm=[f"image/{image['pool']}/{image['name']}" for image in want])
+    run("rbd_images", images=want, allow_loss=[f"image/{image['pool']}/{image['name']}" for image in want])
     assert "vm49" not in rbd.RBD().list(vms)
 
 
@@ -216,7 +216,7 @@ def test_clones_of_format_1_get_a_protected_parent(run, make_cluster):
         ]
     gone = [{"pool": "p", "name": "mother", "size": "8M", "snapshots": [{"name": "base", "state": "absent"}]}]
     with pytest.raises(Failed, match="is protected and has clones: p/child"):
-        run("rbd_images", cluster=old, images=gone, arm=["snapshot/p/mother@base"])
+        run("rbd_images", cluster=old, images=gone, allow_loss=["snapshot/p/mother@base"])
 
 
 def test_absent_means_the_trash(run, pools, images):

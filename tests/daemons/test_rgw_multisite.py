@@ -108,7 +108,7 @@ def test_a_zone_becomes_the_master_by_name_only(run, earth):
         run("rgw_site", **wanted)
     assert len(caught.value.result["refused"]) == 2
     assert east.period()[2] == "eu-east"
-    run("rgw_site", **wanted, arm=["zone/eu-west", "zonegroup/eu"])
+    run("rgw_site", **wanted, allow_loss=["zone/eu-west", "zonegroup/eu"])
     group, _zones, master = west.period()
     assert (master, group["endpoints"]) == ("eu-west", [west.url])
     assert not run("rgw_site", **wanted)["changed"]

@@ -174,10 +174,10 @@ def test_what_the_gateway_keeps_in_another_spelling(run, site):
     run("rgw_site", **wanted)
     assert site.admin("user", "info", "--uid=spelled")["email"] == "spelled@example.org"
     assert not run("rgw_site", **wanted)["changed"]
-    run("rgw_site", **{**wanted, "users": [{"uid": "spelled", "state": "absent"}]}, arm=["user/spelled"])
+    run("rgw_site", **{**wanted, "users": [{"uid": "spelled", "state": "absent"}]}, allow_loss=["user/spelled"])
 
 
-def test_keys_that_were_not_given_go_only_armed(run, site):
+def test_keys_that_were_not_given_go_only_allow_loss(run, site):
     wanted = {"endpoints": [site.url], "users": [{"uid": "kim", "keys": [{"access_key": "KIM1", "secret_key": "one"}]}]}
     run("rgw_site", **wanted)
     site.admin("key", "create", "--uid=kim", "--access-key=KIM2", "--secret-key=two")
@@ -185,7 +185,7 @@ def test_keys_that_were_not_given_go_only_armed(run, site):
     wanted["users"][0]["exclusive_keys"] = True
     with pytest.raises(Failed, match="access keys KIM2 is locked out"):
         run("rgw_site", **wanted)
-    run("rgw_site", **wanted, arm=["user/kim"])
+    run("rgw_site", **wanted, allow_loss=["user/kim"])
     assert [key["access_key"] for key in site.admin("user", "info", "--uid=kim")["keys"]] == ["KIM1"]
     assert run("rgw_site", **wanted)["changes"] == []
 
@@ -255,18 +255,18 @@ def test_a_bucket_is_made_drifts_and_is_mended(run, site):
     assert run("rgw_site", **wanted)["changes"] == []
 
 
-def test_what_holds_data_goes_only_armed(run, site):
+def test_what_holds_data_goes_only_allow_loss(run, site):
     wanted = {"endpoints": [site.url], "users": [{"uid": "eve"}], "buckets": [{"name": "eves", "owner": "eve"}]}
     run("rgw_site", **wanted)
     site.client.request(site.credentials("eve"), "PUT", "/eves/object", body=b"text")
     gone = {"endpoints": [site.url], "users": [{"uid": "eve", "state": "absent"}]}
     with pytest.raises(Failed, match="user eve still owns buckets: eves"):
-        run("rgw_site", **gone, arm=["user/eve"])
+        run("rgw_site", **gone, allow_loss=["user/eve"])
     gone["buckets"] = [{"name": "eves", "owner": "eve", "state": "absent"}]
     with pytest.raises(Failed, match="its 1 objects would be deleted") as caught:
         run("rgw_site", **gone)
     assert len(caught.value.result["refused"]) == 2
-    run("rgw_site", **gone, arm=["user/eve", "bucket/eves"])
+    run("rgw_site", **gone, allow_loss=["user/eve", "bucket/eves"])
     assert run("rgw_site", **gone)["changes"] == []
 
 
@@ -291,7 +291,7 @@ def test_a_tenants_user_and_bucket(run, site):
     run("rgw_site", **wanted)
     assert run("rgw_site", **wanted)["changes"] == []
     wanted["buckets"][0]["state"] = "absent"
-    run("rgw_site", **wanted, arm=["bucket/acme/shared"])
+    run("rgw_site", **wanted, allow_loss=["bucket/acme/shared"])
     assert run("rgw_site", **wanted)["changes"] == []
 
 

@@ -232,10 +232,10 @@ def test_the_diff_names_objects_and_hides_secrets() -> None:
     assert diff[2]["before"] != diff[2]["after"]
 
 
-# -- arming
+# -- allowing a loss
 
 
-def test_a_loss_is_refused_until_it_is_armed_by_name() -> None:
+def test_a_loss_is_refused_until_it_is_allowed_by_name() -> None:
     plan = Plan(
         [
             change("a", action="delete", risk=Risk.LOSS, reason="3 objects would be lost"),
@@ -245,7 +245,7 @@ def test_a_loss_is_refused_until_it_is_armed_by_name() -> None:
     )
     first, second = plan.refusals()
     assert "delete pool/a: 3 objects would be lost" in first
-    assert "arm it by name: pool/a" in first
+    assert "name it in allow_loss: pool/a" in first
     assert "data would be lost" in second
     assert len(plan.refusals(["pool/a"])) == 1
     assert plan.refusals(["pool/a", "pool/b"]) == []
@@ -450,10 +450,10 @@ class Pools:
         return {"pools": observed}
 
 
-def ended(provider: t.Any, check_mode: bool = False, armed: t.Collection[str] = ()) -> FakeModule:
+def ended(provider: t.Any, check_mode: bool = False, allow_loss: t.Collection[str] = ()) -> FakeModule:
     module = FakeModule(check_mode)
     with pytest.raises(Ended):
-        run_module(module, provider, armed)
+        run_module(module, provider, allow_loss)
     return module
 
 
@@ -487,7 +487,7 @@ def test_check_mode_says_the_same_and_never_applies() -> None:
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_a_loss_that_is_not_armed_stops_everything(check_mode: bool) -> None:
+def test_a_loss_that_is_not_allowed_stops_everything(check_mode: bool) -> None:
     provider = Pools({"old": 3}, {"new": 3})
     module = ended(provider, check_mode)
     assert module.failed
@@ -497,9 +497,9 @@ def test_a_loss_that_is_not_armed_stops_everything(check_mode: bool) -> None:
     assert provider.applied == []
 
 
-def test_an_armed_loss_is_done() -> None:
+def test_an_allowed_loss_is_done() -> None:
     provider = Pools({"old": 3}, {"new": 3})
-    module = ended(provider, armed=["pool/old"])
+    module = ended(provider, allow_loss=["pool/old"])
     assert module.failed is False
     assert provider.there == {"new": 3}
 
@@ -605,7 +605,7 @@ def test_an_action_returns_what_a_module_ends_with() -> None:
     assert run_action(Action(), invalid) == {"failed": True, "msg": "no key; no host", "problems": ["no key", "no host"]}
     refused = run_action(Action(), lambda: Pools({"old": 3}, {}))
     assert (refused["failed"], refused["refused"], "changed" in refused) == (True, ended(Pools({"old": 3}, {})).result["refused"], False)
-    assert "failed" not in run_action(Action(), lambda: Pools({"old": 3}, {}), armed=["pool/old"])
+    assert "failed" not in run_action(Action(), lambda: Pools({"old": 3}, {}), allow_loss=["pool/old"])
 
 
 def test_a_plan_as_json_is_stable_and_hides_secrets() -> None:

@@ -90,16 +90,17 @@ def test_a_default_reaches_the_role_s_defaults(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_stale_file_is_told_and_written(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "plugins" / "doc_fragments" / "arm.py"
+    path = tmp_path / "plugins" / "doc_fragments" / "allow_loss.py"
     path.parent.mkdir(parents=True)
-    path.write_text((ROOT / "plugins" / "doc_fragments" / "arm.py").read_text(encoding="utf-8").replace("The refusal names the id.", ""), encoding="utf-8")
-    fields = spec.fields(spec.FRAGMENTS["arm"]["arm"])
+    text = (ROOT / "plugins" / "doc_fragments" / "allow_loss.py").read_text(encoding="utf-8")
+    path.write_text(text.replace("The refusal names the id.", ""), encoding="utf-8")
+    fields = spec.fields(spec.FRAGMENTS["allow_loss"]["allow_loss"])
     monkeypatch.setattr(spec, "fields", lambda name: fields)
     monkeypatch.setattr(spec, "ROOT", tmp_path)
     assert spec.main(["--check"]) == 1
-    assert "plugins/doc_fragments/arm.py is not what its fields say: run make spec" in capsys.readouterr().out
+    assert "plugins/doc_fragments/allow_loss.py is not what its fields say: run make spec" in capsys.readouterr().out
     assert spec.main([]) == 0
-    assert path.read_text(encoding="utf-8") == (ROOT / "plugins" / "doc_fragments" / "arm.py").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == (ROOT / "plugins" / "doc_fragments" / "allow_loss.py").read_text(encoding="utf-8")
     assert spec.main(["--check"]) == 0
 
 
@@ -127,13 +128,14 @@ def test_a_variable_is_made_where_its_name_stands_and_missed_where_it_does_not()
 
 
 def test_an_option_of_the_module_is_the_role_s_variable() -> None:
-    say = spec.in_role("site", {"arm": "site_arm", "pools": "site.pools", "connection.user": "site.user"})
-    assert say("needs O(arm=pool/NAME), as O(pools[].size), of O(connection.user)") == "needs O(site_arm=pool/NAME), as O(site.pools[].size), of O(site.user)"
+    say = spec.in_role("site", {"allow_loss": "site_allow_loss", "pools": "site.pools", "connection.user": "site.user"})
+    said = say("needs O(allow_loss=pool/NAME), as O(pools[].size), of O(connection.user)")
+    assert said == "needs O(site_allow_loss=pool/NAME), as O(site.pools[].size), of O(site.user)"
 
 
 def test_an_option_that_a_role_has_not_is_told() -> None:
-    with pytest.raises(SystemExit, match=r"site: none of its variables is O\(armed\)"):
-        spec.in_role("site", {"arm": "site_arm"})("see O(armed)")
+    with pytest.raises(SystemExit, match=r"site: none of its variables is O\(allowed\)"):
+        spec.in_role("site", {"allow_loss": "site_allow_loss"})("see O(allowed)")
 
 
 # -- YAML

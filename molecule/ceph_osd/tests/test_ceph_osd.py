@@ -32,7 +32,7 @@ def module(tmp_path, *arguments):
     play = tmp_path / "play.yml"
     tasks = [
         {"ansible.builtin.import_role": {"name": "cephstack.cloud.ceph_common", "tasks_from": "credentials"}},
-        {"cephstack.cloud.ceph_osds": {"devices": "{{ devices }}", "arm": "{{ arm | default([]) }}"}},
+        {"cephstack.cloud.ceph_osds": {"devices": "{{ devices }}", "allow_loss": "{{ allow_loss | default([]) }}"}},
     ]
     play.write_text(json.dumps([{"hosts": "osds", "gather_facts": False, "tasks": tasks}]))
     log = tmp_path / "log"
@@ -98,7 +98,7 @@ def test_what_holds_anything_is_refused_and_untouched(tmp_path):
     ssh("osd1", "mkdir -p /mnt/spare; mount /dev/disk/by-id/lab-spare /mnt/spare")
     try:
         declared = [{"path": "/dev/disk/by-id/lab-spare"}, {"path": "/dev/disk/by-id/lab-lvm", "db": "/dev/disk/by-id/lab-flash", "db_size": "3G"}]
-        code, said = module(tmp_path, "-e", json.dumps({"devices": declared, "arm": ["device//dev/disk/by-id/lab-spare"]}))
+        code, said = module(tmp_path, "-e", json.dumps({"devices": declared, "allow_loss": ["device//dev/disk/by-id/lab-spare"]}))
         assert code != 0
         assert "mounted at /mnt/spare" in said
         assert "lab-flash (db of /dev/disk/by-id/lab-lvm): no room: it needs 3.00 GiB" in " ".join(said.split())
@@ -109,7 +109,7 @@ def test_what_holds_anything_is_refused_and_untouched(tmp_path):
         tmp_path, "-e", '{"devices": [{"path": "/dev/disk/by-id/lab-spare"}, {"path": "/dev/disk/by-id/lab-flash"}, {"path": "/dev/disk/by-id/lab-none"}]}'
     )
     assert code != 0
-    for reason in ("signature: ext4", "arm it by name: device//dev/disk/by-id/lab-spare", "lab-flash: refused", "lab-none: there is no such device"):
+    for reason in ("signature: ext4", "name it in allow_loss: device//dev/disk/by-id/lab-spare", "lab-flash: refused", "lab-none: there is no such device"):
         assert reason in " ".join(said.split()), said
     assert "ext4" in ssh("osd1", "blkid -p /dev/disk/by-id/lab-spare")
     assert ssh("mon1", "ceph osd ls").split() == ["0", "1", "2"]
@@ -154,7 +154,7 @@ def test_an_osd_that_cannot_be_made_takes_nothing_with_it(tmp_path):
 
 
 def test_old_volumes_are_used_and_a_lost_disk_stops_nothing(tmp_path):
-    """Armed volumes of the operator, the database of an OSD that is no more on a device that is full, and a device that is gone: one run."""
+    """Volumes of the operator that may be wiped, the database of an OSD that is no more on a device that is full, and a device that is gone: one run."""
     fsid, gone = ssh("mon1", "ceph fsid").strip(), "11111111-2222-3333-4444-555555555555"
     tags = f"--addtag ceph.osd_id=9 --addtag ceph.osd_fsid={gone} --addtag ceph.cluster_name=ceph --addtag ceph.cluster_fsid={fsid}"
     for name, kind in (("osd", "block"), ("wal", "wal")):
@@ -168,7 +168,7 @@ def test_old_volumes_are_used_and_a_lost_disk_stops_nothing(tmp_path):
     ssh("osd1", f"systemctl stop {unit} && udevadm settle && rm /dev/disk/by-id/lab-data3")
     try:
         declared = [OWN, {"path": "/dev/disk/by-id/lab-data3", "type": "raw"}]
-        code, said = module(tmp_path, "-e", json.dumps({"devices": declared, "arm": ["device//dev/vg_op/osd", "device//dev/vg_op/wal"]}))
+        code, said = module(tmp_path, "-e", json.dumps({"devices": declared, "allow_loss": ["device//dev/vg_op/osd", "device//dev/vg_op/wal"]}))
     finally:
         ssh("osd1", f"udevadm trigger --settle --subsystem-match=block; systemctl start {unit}")
     assert code == 0, said

@@ -39,7 +39,7 @@ LIFECYCLE_RULE: dict[str, t.Any] = {
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the bucket.", required=True),
     "owner": string("The uid of its owner, who must be declared or exist. A bucket that somebody else owns is handed over.", required=True),
-    "state": presence("Whether it exists. V(absent) deletes all its objects, and needs O(arm=bucket/NAME)."),
+    "state": presence("Whether it exists. V(absent) deletes all its objects, and needs O(allow_loss=bucket/NAME)."),
     "versioning": boolean("Whether former versions of objects are kept. V(false) suspends versioning if it was ever on. By default it is left as it is."),
     "public": boolean("Whether O(buckets[].policy) may let everybody in.", default=False),
     "policy": mapping("The bucket's policy, as S3 knows it. V({}) removes it. It is compared by its meaning. By default it is left as it is."),

@@ -30,7 +30,7 @@ _CAPS = {
 }  # fmt: skip
 OPTIONS: dict[str, t.Any] = {
     "name": string("The full name, for example V(client.backup).", required=True),
-    "state": presence("V(absent) locks out whoever uses it, and needs O(arm=client/NAME)."),
+    "state": presence("V(absent) locks out whoever uses it, and needs O(allow_loss=client/NAME)."),
     "caps": record("All its caps. They are compared by their meaning, so that blanks, quotes and order don't matter. Left as they are if not given.", _CAPS),
     "key": string("Its key. By default the cluster makes one.", no_log=True),
     "key_type": choice("The key's type. V(aes256k) needs Ceph 20.2.4, on the clients too.", KEY_TYPES, no_log=False),

@@ -23,7 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values impor
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string, strings
 
-# What may be named in prune: undeclared objects of these kinds are deleted (armed).
+# What may be named in prune: undeclared objects of these kinds are deleted (where allow_loss names them).
 PRUNABLE = ("pools", "erasure_profiles", "rules", "clients", "options", "filesystems")
 OPTIONS: dict[str, t.Any] = {
     "fsid": string("The cluster's fsid. If it is given, a cluster with another one is refused."),
@@ -44,7 +44,7 @@ OPTIONS: dict[str, t.Any] = {
     "require_min_compat_client": string("The oldest release of clients that may connect, for example V(mimic)."),
     "cephx": record("The ciphers of cephx. Needs Ceph 20.2.4.", clients.CEPHX_OPTIONS, default={}),
     "prune": strings(
-        "Kinds of which everything that is not declared is deleted. Each deletion needs O(arm).\n"
+        "Kinds of which everything that is not declared is deleted. Each deletion needs O(allow_loss).\n"
         "What belongs to Ceph itself or to its daemons is never touched, such as C(client.admin), C(.mgr), or a gateway's pools.",
         choices=[*PRUNABLE],
         default=[],
@@ -60,15 +60,15 @@ _PLANNERS: tuple[t.Callable[[Draft], None], ...] = (
 def declared_problems(declaration: Declared, hosts: t.Optional[int] = None, prefix: str = "ceph_cluster_", now: t.Optional[float] = None) -> list[str]:
     """Return everything that is wrong with a declaration by itself, each with the variable's name and the mend.
 
-    declaration: keys of OPTIONS, raw as the operator wrote them (defaults need not be filled in); arm is passed over. hosts: how many hosts will have OSDs,
+    declaration: keys of OPTIONS, as the operator wrote them (defaults need not be filled in); allow_loss is passed over. hosts: how many will have OSDs,
     and now: the time in seconds since 1970, where they are known. prefix: what stands before each name; "consumers" never has one.
     """
     found: list[str] = []
     for key, value in declaration.items():
         name = key if key == "consumers" else f"{prefix}{key}"
-        if key not in OPTIONS and key != "arm":
+        if key not in OPTIONS and key != "allow_loss":
             found.append(f"{name}: there is no such variable: one of {', '.join(OPTIONS)}")
-        elif key != "arm" and value is not None:
+        elif key != "allow_loss" and value is not None:
             found += shape_of(value, OPTIONS[key], name)
     if found:  # what follows relies on lists being lists and on names being there
         return found

@@ -18,7 +18,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("The filesystem's name.", required=True),
-    "state": presence("V(absent) destroys all its files, and needs O(arm=filesystem/NAME)."),
+    "state": presence("V(absent) destroys all its files, and needs O(allow_loss=filesystem/NAME)."),
     "metadata_pool": string("The pool of its metadata. It cannot change later."),
     "data_pools": strings("The pools of its data. The first cannot change later."),
     "max_mds": integer("How many metadata servers are active."),

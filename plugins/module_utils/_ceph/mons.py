@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitor of a host: founding a cluster, or joining the living one.
+"""The monitor of a host: bootstrapping a cluster, or joining the living one.
 
 A cluster's first boot and a monitor added years later are the same: take the living monmap, add yourself, start, be in quorum.
 
@@ -74,7 +74,7 @@ def unit_name(name: str) -> str:
 
 @dataclasses.dataclass
 class Provider:
-    """The monitor of this host. found: whether it may found a cluster where there is none. wait: seconds until the quorum has it.
+    """The monitor of this host. bootstrap: whether it may bootstrap a cluster where there is none. wait: seconds until the quorum has it.
 
     connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
     """
@@ -83,7 +83,7 @@ class Provider:
     address: str
     public_network: str = ""
     fsid: t.Optional[str] = None
-    found: bool = False
+    bootstrap: bool = False
     wait: int = 120
     connection: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
@@ -135,7 +135,7 @@ class Provider:
             foreign: observed.own_fsid and observed.fsid not in (None, observed.own_fsid),
             **{f"{me}: its address {self.address} belongs to mon.{other} in the monmap": True for other in others},
             elsewhere: mine is not None and spelled not in mine,
-            f"{me}: there is no existing cluster to join, and this host was not told to bootstrap one": not (monmap or observed.data or self.found),
+            f"{me}: there is no existing cluster to join, and this host was not told to bootstrap one": not (monmap or observed.data or self.bootstrap),
         }
         for text in [text for text, so in wrong.items() if so]:
             draft.problem(text)
@@ -147,12 +147,12 @@ class Provider:
         draft = Draft()
         self.note_problems(observed, draft)
         mon, unit = f"mon/{name}", unit_name(name)
-        founding = observed.monmap is None
+        bootstrapping = observed.monmap is None
         if not observed.data:
-            by = "founding the cluster" if founding else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
+            by = "bootstrapping the cluster" if bootstrapping else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
             after = {"address": self.address, "fsid": observed.fsid or self.fsid or "a new one", "by": by}
-            draft.ensure("mon", name, None, after, self._found if founding else self._join)
-        daemons.ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(founding and not observed.data), [mon])
+            draft.ensure("mon", name, None, after, self._bootstrap if bootstrapping else self._join)
+        daemons.ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(bootstrapping and not observed.data), [mon])
         keyring_files.ensure(draft, admin_place(), observed.file, observed.key, self._write_admin, [mon, f"unit/{unit}"])
         if observed.own.key:  # only the permissions: what is in it was written when its data was made
             keyring_files.ensure(draft, own_place(name), observed.own, None, functools.partial(keyring_files.permit, own_place(name)))
@@ -161,7 +161,7 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"name": self.name, "fsid": observed.fsid or self.fsid, "mon_host": observed.mon_host, "quorum": list(observed.quorum)}
 
-    def _found(self) -> None:
+    def _bootstrap(self) -> None:
         fsid = self.fsid or str(uuid.uuid4())
         # ceph-authtool knows the type of key that this release wants.
         mon_key, admin_key = (Secret(process.run(["ceph-authtool", "--gen-print-key"], timeout=60).strip()) for dummy in range(2))
@@ -198,10 +198,10 @@ class Provider:
             os.rmdir(place)  # an empty one that a package left; anything else must not be here
         os.rename(made, place)
 
-    def _start(self, founded: bool) -> None:
+    def _start(self, bootstrapped: bool) -> None:
         systemd.start(unit_name(self.name))
         _in_quorum(self.name, self.wait)
-        if founded:  # only clients older than 2021 need it, and a new cluster has none
+        if bootstrapped:  # only clients older than 2021 need it, and a new cluster has none
             with Connection(self._own) as cluster:
                 cluster.command("config set", who="mon", name="auth_allow_insecure_global_id_reclaim", value="false")
         self._write_admin()

@@ -216,7 +216,7 @@ def keyring_place(number: int) -> keyring_files.Place:
 
 @dataclasses.dataclass
 class Provider:
-    """The OSDs of this host. cluster: None where there is none yet (check mode only). hostname: as CRUSH has it. armed: ids of devices to be wiped.
+    """The OSDs of this host. cluster: None where there is none yet (check mode only). hostname: as CRUSH has it. allow_loss: ids of devices to be wiped.
 
     share: of the memory for all OSDs, 0 to leave it alone. wait: seconds until one is up. patient: also before one that runs is called down.
     """
@@ -225,7 +225,7 @@ class Provider:
     cluster: t.Optional[Connection]
     hostname: str
     share: float = 0.0
-    armed: t.Collection[str] = ()
+    allow_loss: t.Collection[str] = ()
     wait: int = 300
     patient: bool = True
 
@@ -309,7 +309,7 @@ class Provider:
         return draft.plan(Lane("osd", max(4, os.cpu_count() or 1)))  # making one is work for a core and its disk
 
     def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
-        """Plan to wipe what an OSD is to be made on, where that is armed; return what making it needs. unusable: noted here."""
+        """Plan to wipe what an OSD is to be made on, where that is allowed; return what making it needs. unusable: noted here."""
         needs = {f"keyring/{BOOTSTRAP_KEYRING}"}
         for part in device.parts():
             path, state = part.path, observed.devices[part.path]
@@ -339,7 +339,7 @@ class Provider:
             (mine, f"{where} {mine} of this cluster. Declare another device, or remove the OSD from the cluster first"),
             (busy, f"it is {busy}"),
             (holds and others, f"its volume group {state.group} lies on {others} as well. Take it out of the group first (vgreduce)"),
-            (holds and f"device/{path}" not in self.armed, f"it holds {holds}. To wipe it, arm it by name: device/{path}"),
+            (holds and f"device/{path}" not in self.allow_loss, f"it holds {holds}. To wipe it, name it in allow_loss: device/{path}"),
         )
         return "" if fits else next((f"refused, {text}" for so, text in refusals if so), "")
 

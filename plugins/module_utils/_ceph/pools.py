@@ -32,7 +32,7 @@ _COMPRESSION = {
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("The pool's name.", required=True),
-    "state": presence("V(absent) destroys the pool and all its data, and needs O(arm=pool/NAME)."),
+    "state": presence("V(absent) destroys the pool and all its data, and needs O(allow_loss=pool/NAME)."),
     "type": choice("How data is kept. It cannot change later.", ["replicated", "erasure"], default="replicated"),
     "erasure_profile": string("The erasure-code profile of a pool of type V(erasure). It cannot change later."),
     "rule": string("The CRUSH rule. Changing it moves all the pool's data."),

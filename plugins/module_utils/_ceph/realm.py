@@ -31,7 +31,7 @@ OPTIONS: dict[str, t.Any] = {
     "hostnames": strings("The names under which buckets are found as V(BUCKET.NAME). They are the zonegroup's; its master zone changes them."),
     "master": boolean(
         "Whether the zone is the master of its zonegroup. By default the first zone is, and then it stays as it is.\n"
-        "V(true) for another zone needs O(arm=zonegroup/ZONEGROUP), O(arm=zone/ZONE) and O(arm=period/REALM), as far as the refusal names them. "
+        "V(true) for another zone needs V(zonegroup/ZONEGROUP), V(zone/ZONE) and V(period/REALM) in O(allow_loss), as far as the refusal names them. "
         "Whatever the former master has not handed over yet is lost.\n"
         "With V(false) nothing is made if the realm has no master yet, so that a realm that was not pulled is not made a second time."
     ),

@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 OPTIONS: dict[str, t.Any] = {
     "uid": string("The name of the user, C(TENANT$NAME) for a tenant's.", required=True),
-    "state": presence("Whether the user exists. V(absent) needs O(arm=user/UID), and is refused while the user owns buckets that stay."),
+    "state": presence("Whether the user exists. V(absent) needs O(allow_loss=user/UID), and is refused while the user owns buckets that stay."),
     "display_name": string("The name for people. The uid by default."),
     "email": string("The address. No two users can have the same."),
     "max_buckets": integer("How many buckets the user may own. V(0) means any number, V(-1) none."),
@@ -34,7 +34,7 @@ OPTIONS: dict[str, t.Any] = {
     "bucket_quota": record("What each bucket of the user may hold.", quotas.QUOTA),
     # The secrets within are hidden; no_log on the whole would hide the names of the keys in every later output
     "keys": records("The user's keys. By default one is generated if the user has none.", KEY, no_log=False),
-    "exclusive_keys": boolean("Whether other keys than O(users[].keys) are removed, which needs O(arm=user/UID).", default=False, no_log=False),
+    "exclusive_keys": boolean("Whether other keys than O(users[].keys) are removed, which needs O(allow_loss=user/UID).", default=False, no_log=False),
 }
 
 # What this collection's own user may do. metadata: secrets are handed over in the body of a metadata call, for the URLs of all

@@ -42,7 +42,7 @@ OPTIONS: dict[str, t.Any] = {
     ),
     "tags": strings("The host's tags, by which service offerings choose it. The whole list."),
     "state": choice(
-        "Whether the host takes new guests.\nV(absent) moves or stops its guests and removes it, and needs O(arm=host/ZONE/ADDRESS).",
+        "Whether the host takes new guests.\nV(absent) moves or stops its guests and removes it, and needs O(allow_loss=host/ZONE/ADDRESS).",
         ["enabled", "disabled", "absent"],
         default="enabled",
     ),

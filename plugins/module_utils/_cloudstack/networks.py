@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import prese
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=network/ZONE/NAME), and the server refuses it while guests are on it."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=network/ZONE/NAME), and the server refuses it while guests are on it."),
     "offering": string("The network offering, such as V(DefaultL2NetworkOffering). Required for a network that is present."),
     "display_text": string("What users read. By default the name. Left out, it is left alone."),
     "physical_network": string("The physical network, if the zone has several."),

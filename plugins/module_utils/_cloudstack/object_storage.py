@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=object_store/NAME)."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=object_store/NAME)."),
     "provider": choice("What it is. Gateways of Ceph need CloudStack 4.20.", ["ceph"], default="ceph"),
     "url": string("The gateway, such as V(http://10.0.0.11:8080), with no path and no slash at its end. Required for a store that is present."),
     "user": string("The user of the gateways as whom CloudStack works, instead of that user's keys."),
@@ -36,7 +36,7 @@ OPTIONS: dict[str, t.Any] = {
 }
 BUCKET_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=bucket/NAME), and an empty bucket."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=bucket/NAME), and an empty bucket."),
     "object_store": string("The object store. Required for a bucket that is present."),
     "quota": integer("How much may be in it, in GiB. Required for a bucket that is present."),
     "versioning": boolean("Whether old versions of objects are kept. Left as it is if not given."),

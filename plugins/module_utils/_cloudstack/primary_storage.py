@@ -30,7 +30,7 @@ OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
     "state": presence(
-        "Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs O(arm=primary_storage/ZONE/NAME). "
+        "Whether it exists. V(absent) puts it into maintenance, which stops guests, and removes it. It needs O(allow_loss=primary_storage/ZONE/NAME). "
         "It is refused while a volume is on it. Images stay in Ceph."
     ),
     "scope": choice("Whether all hosts of the zone use it, or those of one cluster.", ["zone", "cluster"], default="zone"),

@@ -170,10 +170,10 @@ def plan(declaration: t.Mapping[str, t.Any], region: Region, prefix: str = "") -
 
 
 class Provider:
-    """Everything declared of one region. client: None in check mode where there is no server yet. armed: ids that may be changed."""
+    """Everything declared of one region. client: None in check mode where there is no server yet. allow_loss: ids that may be changed."""
 
-    def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "", armed: t.Collection[str] = ()) -> None:
-        self._declaration, self._client, self._prefix, self._armed = declaration, client, prefix, frozenset(armed)
+    def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "", allow_loss: t.Collection[str] = ()) -> None:
+        self._declaration, self._client, self._prefix, self._allow_loss = declaration, client, prefix, frozenset(allow_loss)
         self._declared = _declared(declaration)
         self._written: set[str] = set()
         self._restart: set[str] = set()
@@ -184,7 +184,7 @@ class Provider:
         if found:
             raise Invalid(found)
         region = Region(self._client, within={zone["name"] for zone in self._declaration.get("zones") or ()})
-        region.written, region.again_allowed = self._written, self._armed
+        region.written, region.again_allowed = self._written, self._allow_loss
         if self._client is None:
             return region
         draft = Draft(self._declaration, self._prefix)

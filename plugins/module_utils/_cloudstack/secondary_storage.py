@@ -26,7 +26,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 
 IMAGE_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=image_store/NAME)."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=image_store/NAME)."),
     "provider": choice(
         "What it is. S3 as secondary storage is not in good order in CloudStack 4.22 (apache/cloudstack 9002 and 10517), needs an NFS staging store "
         "in each zone besides, and its maintainers recommend against it.",
@@ -54,7 +54,7 @@ IMAGE_OPTIONS: dict[str, t.Any] = {
 STAGING_OPTIONS: dict[str, t.Any] = {
     "zone": string("Its zone.", required=True),
     "url": string("Where it is, such as V(nfs://10.0.0.11/staging).", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=staging_store/ZONE/URL)."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=staging_store/ZONE/URL)."),
 }
 IMAGE_LISTS = ("zones", "image_stores")
 STAGING_LISTS = ("zones", "staging_stores")

@@ -24,7 +24,7 @@ SPEC: dict[str, t.Any] = mapping(
     "Settings of the server, by name. The server itself is asked for their names, their types and whether they take effect at once.\n"
     "Settings that belong to a zone can also be declared for it, in O(zones[].settings).\n"
     "The server shows secret settings only encrypted. One is set if it is not set yet, and is taken to be as declared afterwards. "
-    "O(arm=setting/NAME) sets it anew.",
+    "O(allow_loss=setting/NAME) sets it anew.",
     default={},
 )
 LISTS = ("settings",)
@@ -139,7 +139,7 @@ def _plan_one(name: str, value: t.Any, row: t.Optional[Row], region: Region, dra
     if hidden and now and _sealed(now) and (id_ in region.written or id_ not in region.again_allowed):
         if id_ not in region.written:
             taken = "the server shows it only encrypted, so it cannot be compared, and is taken to be as declared"
-            draft.warn(f"{where}: {name}: {taken}: to set it again, arm {id_}")
+            draft.warn(f"{where}: {name}: {taken}: to set it again, allow_loss {id_}")
         return
     reason = ""
     if not row.get("isdynamic", True):

@@ -29,7 +29,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "zone": string("Its zone.", required=True),
-    "state": presence("Whether it exists. V(absent) needs O(arm=template/ZONE/NAME). Guests that were made from it keep their disks."),
+    "state": presence("Whether it exists. V(absent) needs O(allow_loss=template/ZONE/NAME). Guests that were made from it keep their disks."),
     "url": string("Where the file is. The hosts, or the secondary storage, download it from there. Required for a template that is present."),
     "format": choice("The format of the disk in it.", ["QCOW2", "RAW", "VHD", "VHDX"], default="QCOW2"),
     "checksum": string("Its checksum, as V(sha256:) and hexadecimal digits. The sum is that of the file as it is downloaded, so of the compressed one."),

@@ -48,11 +48,11 @@ def alone(work: str, seconds: float = 1800.0, folder: str = "/run/lock") -> t.It
         yield
 
 
-def reconcile_alone(work: str, module: Module, provider: Provider, armed: t.Collection[str] = ()) -> None:
+def reconcile_alone(work: str, module: Module, provider: Provider, allow_loss: t.Collection[str] = ()) -> None:
     """Do run_module() while no other run is at the same work on this host."""
     try:
         with contextlib.nullcontext() if module.check_mode else alone(work):
-            run_module(module, provider, armed=armed)
+            run_module(module, provider, allow_loss=allow_loss)
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

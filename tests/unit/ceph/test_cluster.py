@@ -802,7 +802,7 @@ def test_everything_wrong_with_a_declaration_at_once():
             "filesystems": [{"name": "f", "metadata_pool": "e", "data_pools": ["e"]}],
             "cephx": {"allowed": ["aes"], "preferred": "aes256k"},
             "prune": ["pools"],
-            "arm": ["pool/x"],
+            "allow_loss": ["pool/x"],
         },
         hosts=3,
         now=time.time(),

@@ -46,18 +46,18 @@ def test_a_living_monitor_needs_nothing():
     assert not plan(WANTED, LIVING)
 
 
-def test_the_first_monitor_founds_the_cluster():
-    changes = plan(dataclasses.replace(WANTED, found=True), mons.Observed()).rows()
+def test_the_first_monitor_bootstraps_the_cluster():
+    changes = plan(dataclasses.replace(WANTED, bootstrap=True), mons.Observed()).rows()
     assert [(row["kind"], row["action"], row["stage"]) for row in changes] == [("mon", "create", 1), ("unit", "create", 2), ("keyring", "create", 3)]
 
 
-def test_without_a_cluster_only_the_chosen_host_founds_one():
+def test_without_a_cluster_only_the_chosen_host_bootstraps_one():
     assert "not told to bootstrap one" in problems(WANTED, mons.Observed())[0]
 
 
 def test_a_new_monitor_joins_even_where_it_might_found():
     observed = mons.Observed(fsid=FSID, monmap={"ceph2": frozenset({"10.0.0.2"})}, quorum=["ceph2"], key=Secret("AQ=="))
-    change = plan(dataclasses.replace(WANTED, found=True), observed).changes[0]
+    change = plan(dataclasses.replace(WANTED, bootstrap=True), observed).changes[0]
     assert change.after == {"address": "10.0.0.1", "fsid": FSID, "by": "joining mon.ceph2"}
 
 
@@ -114,4 +114,4 @@ def test_data_of_another_cluster_is_refused():
 
 
 def test_a_malformed_fsid():
-    assert "no UUID" in problems(dataclasses.replace(WANTED, fsid="mine", found=True), mons.Observed())[0]
+    assert "no UUID" in problems(dataclasses.replace(WANTED, fsid="mine", bootstrap=True), mons.Observed())[0]

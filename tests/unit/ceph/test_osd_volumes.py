@@ -347,7 +347,7 @@ def test_the_cause_is_told_also_where_nothing_can_be_taken_back(lvm):
     assert "Error EACCES: access denied" in said and "in use" in said
 
 
-# -- what is armed
+# -- what may be wiped
 
 
 def old(kind, number=7, cluster="another", **others):
@@ -355,50 +355,50 @@ def old(kind, number=7, cluster="another", **others):
 
 
 @pytest.mark.parametrize("cluster", ["another", FSID])
-def test_an_armed_volume_is_wiped_and_used(lvm, cluster):
+def test_an_allowed_volume_is_wiped_and_used(lvm, cluster):
     for path, kind in ((DATA, "block"), (DB, "db"), (WAL, "wal")):
         lvm.add_volume(*path[len("/dev/") :].split("/"), **old(kind, cluster=cluster))
         lvm.labels.add(path)
     declared = {"path": DATA, "db": DB, "wal": WAL}
-    armed = [f"device/{path}" for path in (DATA, DB, WAL)]
+    allow_loss = [f"device/{path}" for path in (DATA, DB, WAL)]
     with pytest.raises(Invalid) as error:
         plan(lvm, declared)
     assert len(error.value.problems) == 3
-    made = plan(lvm, declared, armed=armed)
-    assert sorted(change.id for change in made.changes if change.risk is Risk.LOSS) == sorted(armed)
+    made = plan(lvm, declared, allow_loss=allow_loss)
+    assert sorted(change.id for change in made.changes if change.risk is Risk.LOSS) == sorted(allow_loss)
     assert failures(made) == []
     assert {name: (tags["type"], tags["osd_id"]) for name, tags in lvm.volumes.items()} == {
         "vg_ssd/osd1": ("block", "0"),
         "vg_nvme/db1": ("db", "0"),
         "vg_nvme/wal1": ("wal", "0"),
     }
-    assert not plan(lvm, declared, armed=armed)
+    assert not plan(lvm, declared, allow_loss=allow_loss)
 
 
-def test_an_armed_volume_with_a_filesystem_is_wiped_too(lvm):
+def test_an_allowed_volume_with_a_filesystem_is_wiped_too(lvm):
     lvm.add_volume("vg_ssd", "osd1", other="x")
     lvm.labels.add(DATA)
-    assert failures(plan(lvm, {"path": DATA}, armed=[f"device/{DATA}"])) == []
+    assert failures(plan(lvm, {"path": DATA}, allow_loss=[f"device/{DATA}"])) == []
     assert lvm.volumes["vg_ssd/osd1"]["osd_id"] == "0"
 
 
-def test_a_part_of_a_living_osd_is_refused_although_it_is_armed(lvm):
+def test_a_part_of_a_living_osd_is_refused_although_it_is_allow_loss(lvm):
     lvm.add_volume("vg_nvme", "db1", **{**old("db", 0, FSID), "osd_fsid": "uuid-0"})
     lvm.labels.add(DB)
     lvm.add_disk(DISK)
     lvm.known[0] = "uuid-0"
     with pytest.raises(Invalid, match=r"it is the db of osd\.0") as error:
-        plan(lvm, {"path": DISK, "db": DB}, armed=[f"device/{DB}"])
+        plan(lvm, {"path": DISK, "db": DB}, allow_loss=[f"device/{DB}"])
     assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize("path", [DATA, "/dev/vg_ssd_disk"])
-def test_a_volume_in_use_is_refused_although_it_is_armed(lvm, path):
+def test_a_volume_in_use_is_refused_although_it_is_allow_loss(lvm, path):
     lvm.add_volume("vg_ssd", "osd1")
     lvm.labels.add(path)
     lvm.opened.add("vg_ssd/osd1")
     with pytest.raises(Invalid, match="in use"):
-        plan(lvm, {"path": path}, armed=[f"device/{path}"])
+        plan(lvm, {"path": path}, allow_loss=[f"device/{path}"])
 
 
 # -- what is gone
@@ -582,9 +582,9 @@ def test_a_disk_that_is_made_anew_uses_its_old_database_volume(lvm):
     two_osds(lvm)
     before = set(databases(lvm))
     lvm.known.pop(0)
-    with pytest.raises(Invalid, match="arm it by name"):
+    with pytest.raises(Invalid, match="name it in allow_loss"):
         plan(lvm, *declare(A, B))
-    assert failures(plan(lvm, *declare(A, B), armed=[f"device/{A}"])) == []
+    assert failures(plan(lvm, *declare(A, B), allow_loss=[f"device/{A}"])) == []
     assert set(databases(lvm)) == before
 
 
@@ -637,12 +637,12 @@ def test_what_a_killed_run_left_is_used(lvm, volumes):
     assert not plan(lvm, *declare(A))
 
 
-def test_an_empty_group_of_another_name_is_refused_until_it_is_armed(lvm):
+def test_an_empty_group_of_another_name_is_refused_until_it_is_allow_loss(lvm):
     lvm.add_disk(A)
     lvm.groups["vg_of_mine"] = A
     with pytest.raises(Invalid, match="vg_of_mine"):
         plan(lvm, {"path": A})
-    assert failures(plan(lvm, {"path": A}, armed=[f"device/{A}"])) == []
+    assert failures(plan(lvm, {"path": A}, allow_loss=[f"device/{A}"])) == []
 
 
 def test_a_disk_whose_group_lies_on_another_disk_as_well_is_refused(lvm):
@@ -651,7 +651,7 @@ def test_a_disk_whose_group_lies_on_another_disk_as_well_is_refused(lvm):
     lvm.add_disk(B)
     lvm.spans["vg_wide"] = [B]
     with pytest.raises(Invalid, match=f"its volume group vg_wide lies on {B} as well"):
-        plan(lvm, {"path": A}, armed=[f"device/{A}"])
+        plan(lvm, {"path": A}, allow_loss=[f"device/{A}"])
 
 
 def test_a_volume_that_lies_on_other_volumes_is_seen(lvm):

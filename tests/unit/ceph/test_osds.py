@@ -74,7 +74,7 @@ def test_an_empty_device_becomes_an_osd():
     ("found", "said"),
     [
         (devices.Found(), "there is no such device"),
-        (devices.Found("/dev/sda", holds=("a signature: ext4",)), f"holds a signature: ext4. To wipe it, arm it by name: device/{DISK}"),
+        (devices.Found("/dev/sda", holds=("a signature: ext4",)), f"holds a signature: ext4. To wipe it, name it in allow_loss: device/{DISK}"),
         (devices.Found("/dev/sda", busy=("mounted at /srv",)), "mounted at /srv"),
         (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, cluster="another")), "holds osd.3"),
         (dataclasses.replace(HELD, osd=dataclasses.replace(OSD, uuid="former")), "holds osd.3"),
@@ -91,14 +91,14 @@ def test_all_problems_are_told_together():
     assert len(problems(observed, [osds.Device(DISK, "lvm", db=FLASH)])) == 2
 
 
-def test_an_armed_device_is_wiped_first():
-    made = plan(on(devices.Found("/dev/sda", holds=("a signature: ext4",))), armed=[f"device/{DISK}"])
+def test_an_allowed_device_is_wiped_first():
+    made = plan(on(devices.Found("/dev/sda", holds=("a signature: ext4",))), allow_loss=[f"device/{DISK}"])
     assert [(change.id, change.risk) for change in made.changes] == [(f"device/{DISK}", Risk.LOSS), (f"osd/{DISK}", Risk.NONE)]
     assert [row["stage"] for row in made.rows()] == [1, 2]
 
 
 def test_a_mounted_device_is_never_wiped():
-    assert "mounted" in problems(on(devices.Found("/dev/sda", holds=("a signature: ext4",), busy=("mounted at /srv",))), armed=[f"device/{DISK}"])[0]
+    assert "mounted" in problems(on(devices.Found("/dev/sda", holds=("a signature: ext4",), busy=("mounted at /srv",))), allow_loss=[f"device/{DISK}"])[0]
 
 
 def test_a_group_of_our_databases_takes_more_of_them():

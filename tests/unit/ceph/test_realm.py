@@ -90,7 +90,7 @@ def test_a_master_that_somebody_staged_is_committed_by_name_only():
     have = secondary()
     have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "z", True
     (refused,) = planned(have, site={**SITE, "endpoints": EAST, "master": True}).refusals(["zone/z", "zonegroup/zg"])
-    assert "To allow it, arm it by name: period/r" in refused
+    assert "To allow it, name it in allow_loss: period/r" in refused
     # The master itself takes back what was staged against it
     have = whole_site()
     have.zonegroups["zg"]["master"], have.zones["z"]["master"] = "other", False

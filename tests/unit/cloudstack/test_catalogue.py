@@ -125,7 +125,7 @@ def test_networks_that_cannot_be(item: dict[str, t.Any], said: str) -> None:
     assert len(sheet.problems) == 1 and said in sheet.problems[0]
 
 
-def test_a_network_that_goes_must_be_armed() -> None:
+def test_a_network_that_goes_must_be_allow_loss() -> None:
     sheet, calls = planned(networks, [network(state="absent"), network(name="gone", state="absent")])
     (change,) = sheet.changes
     assert (change.id, change.risk.value) == ("network/z1/guests", "loss")
@@ -245,7 +245,7 @@ def test_checksums_have_several_spellings() -> None:
             templates.checksum(wrong)
 
 
-def test_a_template_that_goes_must_be_armed() -> None:
+def test_a_template_that_goes_must_be_allow_loss() -> None:
     (change,) = planned(templates, [template(state="absent", url=None)])[0].changes
     assert (change.id, change.action, change.risk.value) == ("template/z1/debian", "delete", "loss")
 

@@ -103,7 +103,7 @@ def test_drift_is_found() -> None:
     }
 
 
-def test_removal_is_armed_and_buckets_go_first() -> None:
+def test_removal_is_allowed_and_buckets_go_first() -> None:
     sheet = planned([{**STORE, "state": "absent"}], [{**BUCKET, "state": "absent"}], [STORE_ROW], [BUCKET_ROW])
     assert [[change.id for change in stage] for stage in Plan(sheet.changes).stages()] == [["bucket/one"], ["object_store/rgw"]]
     assert len(Plan(sheet.changes).refusals()) == 2

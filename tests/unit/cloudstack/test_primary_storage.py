@@ -210,7 +210,7 @@ def test_nothing_is_known_before_there_is_a_server() -> None:
 # -- removal
 
 
-def test_a_pool_goes_by_maintenance_and_only_when_armed() -> None:
+def test_a_pool_goes_by_maintenance_and_only_when_allow_loss() -> None:
     api = Api()
     change = only(planned({"state": "absent"}, rows=[ROW], api=api))
     assert Plan([change]).refusals()

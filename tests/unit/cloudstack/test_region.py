@@ -167,7 +167,7 @@ def _options(options: t.Mapping[str, t.Any], sub: str) -> dict[str, t.Any]:
 def test_the_role_takes_what_the_module_takes() -> None:
     role = yaml.safe_load((ROOT / "roles" / "cloudstack_region" / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     declared = dict(role["argument_specs"]["main"]["options"]["cloudstack_region"]["options"])
-    del declared["restart"], declared["arm"]
+    del declared["restart"], declared["allow_loss"]
     module = {name: option for name, option in region.OPTIONS.items() if name not in ("consumers", "ceph")}
     for name, instead in FIELDS.items():  # by which the role makes urls
         own = {**module[name]["options"], **{key: {**module[name]["options"].get(key, {}), **one} for key, one in instead.items()}}
@@ -197,9 +197,9 @@ class Settings:
         return {}
 
 
-def again(server: Settings, value: str, *armed: str) -> t.Any:
+def again(server: Settings, value: str, *allow_loss: str) -> t.Any:
     """Plan, apply, and plan again, as the engine does. Returns the first plan; the second must be empty."""
-    provider = region.Provider({"settings": {"a.secret": value}}, server, "", armed)
+    provider = region.Provider({"settings": {"a.secret": value}}, server, "", allow_loss)
     made = provider.plan(provider.observe())
     assert made.apply() == []
     assert provider.plan(provider.observe()).changes == []
@@ -212,10 +212,10 @@ def test_a_sealed_setting_is_set_once_and_converges() -> None:
     made = again(server, "word")
     assert made.changes == []
     assert len(server.sent) == 1
-    assert any("cannot be compared" in warning and "arm setting/a.secret" in warning for warning in made.warnings)
+    assert any("cannot be compared" in warning and "name in allow_loss: setting/a.secret" in warning for warning in made.warnings)
 
 
-def test_a_sealed_setting_is_set_anew_where_it_is_armed() -> None:
+def test_a_sealed_setting_is_set_anew_where_it_is_allow_loss() -> None:
     server = Settings("old")
     assert again(server, "new").changes == []
     assert [change.id for change in again(server, "new", "setting/a.secret").changes] == ["setting/a.secret"]

@@ -256,7 +256,7 @@ def test_a_host_in_maintenance_and_one_that_is_down() -> None:
     assert len(made.warnings) == 2
 
 
-def test_a_host_that_goes_must_be_armed_and_they_go_one_by_one() -> None:
+def test_a_host_that_goes_must_be_allowed_and_they_go_one_by_one() -> None:
     zone = changed("pods.0.clusters.0.hosts.0.state", "absent", changed("pods.0.clusters.0.hosts.1.state", "absent"))
     made = plan(zone)
     assert [[change.id for change in stage] for stage in made.stages()] == [["host/z1/10.0.0.21"], ["host/z1/10.0.0.22"]]

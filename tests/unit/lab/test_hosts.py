@@ -108,7 +108,7 @@ def test_a_new_disk_is_given_to_a_running_container_and_restarts_a_machine():
         assert [change.risk for change in new.plan(standing(old)).changes] == [risk]
 
 
-def test_another_release_is_loss_and_must_be_armed():
+def test_another_release_is_loss_and_must_be_allow_loss():
     observed = standing(provider(declared(release="12")))
     plan = provider(declared()).plan(observed)
     assert "host/a" in plan.refusals()[0]

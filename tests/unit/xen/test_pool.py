@@ -55,13 +55,13 @@ def run(serve: t.Callable[..., Server], pool: Pool, certificate: tuple[str, str]
         *repositories: dict[str, t.Any],
         check: bool = False,
         hosts: t.Sequence[dict[str, str]] = (),
-        arm: t.Sequence[str] = (),
+        allow_loss: t.Sequence[str] = (),
         images: t.Sequence[dict[str, t.Any]] = ({"image": "xen/pool1", "mapped": True, "holds": []},),
     ) -> dict[str, t.Any]:
         module = Module(check)
         pool.calls.clear()
         with pytest.raises(Ended), Session(server.address, "root", "right", ca_path=certificate[0]) as session:
-            run_module(module, Provider(session, parse(repositories), hosts, images, check), arm)
+            run_module(module, Provider(session, parse(repositories), hosts, images, check), allow_loss)
         assert "right" not in json.dumps(module.result)
         return {**module.result, "warnings": module.warnings}
 
@@ -304,10 +304,10 @@ def test_a_host_that_goes_offline_meanwhile_is_named(run: Run, ready: Pool, monk
 # -- removal
 
 
-def test_removal_is_refused_until_it_is_armed(run: Run, ready: Pool) -> None:
+def test_removal_is_refused_until_it_is_allow_loss(run: Run, ready: Pool) -> None:
     run(LVM)
     refused = run({**LVM, "state": "absent"}, check=True)
-    assert refused["failed"] and "To allow it, arm it by name: sr/ceph" in refused["msg"]
+    assert refused["failed"] and "To allow it, name it in allow_loss: sr/ceph" in refused["msg"]
     assert run({**LVM, "state": "absent"})["failed"]
     assert ready.written() == []
 
@@ -316,7 +316,7 @@ def test_what_was_forgotten_can_be_taken_over_again(run: Run, ready: Pool) -> No
     unique = run(LVM)["repositories"][0]["uuid"]
     ready.run_guest("ceph", "xcp1", "web root")
     ready.attached.clear()
-    gone = run({**LVM, "state": "absent"}, arm=["sr/ceph"])
+    gone = run({**LVM, "state": "absent"}, allow_loss=["sr/ceph"])
     assert not gone["failed"] and ids(gone) == [("sr/ceph", "delete")], gone
     assert "which guest has which of its 1 disks" in gone["changes"][0]["reason"]
     assert ready.tables["SR"] == {} and ready.tables["PBD"] == {} and ready.contents == {DEVICE: unique}
@@ -327,14 +327,14 @@ def test_what_was_forgotten_can_be_taken_over_again(run: Run, ready: Pool) -> No
 
 def test_destroyed_is_gone_from_the_storage(run: Run, ready: Pool) -> None:
     run(LVM)
-    gone = run({**LVM, "state": "absent", "removal": "destroy"}, arm=["sr/ceph"])
+    gone = run({**LVM, "state": "absent", "removal": "destroy"}, allow_loss=["sr/ceph"])
     assert not gone["failed"] and ready.contents == {}, gone
 
 
 def test_nothing_with_disks_in_it_is_destroyed(run: Run, ready: Pool) -> None:
     run(LVM)
     ready.run_guest("ceph", "xcp1", "web root")
-    refused = run({**LVM, "state": "absent", "removal": "destroy"}, arm=["sr/ceph"])
+    refused = run({**LVM, "state": "absent", "removal": "destroy"}, allow_loss=["sr/ceph"])
     assert "repository ceph: it holds 1 disk: remove or move them before it is destroyed" in refused["msg"]
     assert ready.written() == []
 
@@ -342,14 +342,14 @@ def test_nothing_with_disks_in_it_is_destroyed(run: Run, ready: Pool) -> None:
 def test_disks_in_use_are_named_and_the_repository_stays(run: Run, ready: Pool) -> None:
     run(LVM)
     ready.run_guest("ceph", "xcp1", "web root")
-    failed = run({**LVM, "state": "absent"}, arm=["sr/ceph"])
+    failed = run({**LVM, "state": "absent"}, allow_loss=["sr/ceph"])
     assert "delete sr/ceph: PBD.unplug: VDI_IN_USE: disk web root" in failed["msg"]
     assert ready.repository("ceph")
 
 
 def test_a_namesake_is_not_taken_away(run: Run, ready: Pool) -> None:
     run({**NFS, "name": "ceph"})
-    refused = run({**LVM, "state": "absent"}, arm=["sr/ceph"])
+    refused = run({**LVM, "state": "absent"}, allow_loss=["sr/ceph"])
     assert "one of this name of type nfs, not lvm" in refused["msg"] and "nothing is taken away" in refused["msg"]
     assert ready.repository("ceph")
 

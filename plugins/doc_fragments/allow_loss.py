@@ -9,7 +9,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
-  arm:
+  allow_loss:
     description:
       - The changes of risk V(loss) that may be made, by their id, for example V(pool/old).
       - A change that would destroy data or access is refused until its id is listed here. The refusal names the id.
