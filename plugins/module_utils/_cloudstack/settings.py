@@ -139,7 +139,7 @@ def _plan_one(name: str, value: t.Any, row: t.Optional[Row], region: Region, dra
     if hidden and now and _sealed(now) and (id_ in region.written or id_ not in region.again_allowed):
         if id_ not in region.written:
             taken = "the server shows it only encrypted, so it cannot be compared, and is taken to be as declared"
-            draft.warn(f"{where}: {name}: {taken}: to set it again, allow_loss {id_}")
+            draft.warn(f"{where}: {name}: {taken}: to set it again, name it in allow_loss: {id_}")
         return
     reason = ""
     if not row.get("isdynamic", True):

@@ -212,7 +212,7 @@ def test_a_sealed_setting_is_set_once_and_converges() -> None:
     made = again(server, "word")
     assert made.changes == []
     assert len(server.sent) == 1
-    assert any("cannot be compared" in warning and "name in allow_loss: setting/a.secret" in warning for warning in made.warnings)
+    assert any("cannot be compared" in warning and "name it in allow_loss: setting/a.secret" in warning for warning in made.warnings)
 
 
 def test_a_sealed_setting_is_set_anew_where_it_is_allow_loss() -> None:
