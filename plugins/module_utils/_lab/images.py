@@ -238,5 +238,5 @@ def _to_disk(partial: str, tree: str) -> None:
 
 def share_packages(lab: model.Lab, release: str, name: str, back: bool = False) -> None:
     """Give a new container the packages that were downloaded before, as hard links; back: keep those that it has downloaded."""
-    source, target = os.path.join(lab.cache, "apt", release), lab.host(name, "upper/var/cache/apt/archives")
-    _link(target, source) if back else _link(source, target)
+    kept, own = os.path.join(lab.cache, "apt", release), lab.host(name, "upper/var/cache/apt/archives")
+    _link(own, kept) if back else _link(kept, own)
