@@ -8,8 +8,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import gateways
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._object_gateways import gateways
 
 DOCUMENTATION = r"""
 name: ceph_gateways

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _vlan_bridges as vlan_bridges
 
 DOCUMENTATION = r"""
 name: cloudstack_vlans

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
 
 DOCUMENTATION = r"""
 name: consumers_of
@@ -56,7 +56,7 @@ def consumers_of(
     consumers: t.Iterable[t.Mapping[str, t.Any]], kinds: t.Collection[str], host: t.Optional[str] = None, groups: t.Iterable[str] = ()
 ) -> list[dict[str, t.Any]]:
     """Return the consumers; see RETURN."""
-    found = map(_consumers.complete, consumers) if host is None else _consumers.of_host(consumers, host, groups)
+    found = map(_host_consumers.complete, consumers) if host is None else _host_consumers.of_host(consumers, host, groups)
     return [consumer for consumer in found if consumer["kind"] in kinds]
 
 

@@ -19,13 +19,14 @@ from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
-from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, images, rgw_site, s3_objects
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region, vlan_bridges
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _host_consumers, _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _vlan_bridges as vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import SECRETS, Stack, cause
 
@@ -91,7 +92,7 @@ def of_consumers(stack: Stack) -> Found:
     """Who uses which consumer. Those of the first are everybody's: of a host that owns the cluster or the region, where there is one."""
     order = [*stack.members("mons"), *stack.members("cloudstack_management"), *stack.values]
     seen = {name: stack.value(name, "consumers") for name in order if stack.value(name, "consumers") is not None}
-    found, warnings = _consumers.stack_problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
+    found, warnings = _host_consumers.problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
     stack.warnings += warnings
     yield from (("", text) for text in found)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _object_gateways as gateways
 
 Item = t.Mapping[str, t.Any]
 

@@ -14,8 +14,8 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _object_gateways as gateways
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # The addresses of each monitor of the living cluster, by its name.

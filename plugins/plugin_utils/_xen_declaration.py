@@ -12,10 +12,10 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, contested, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import TAP_BACKENDS
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Host
 
 OPTIONS: dict[str, t.Any] = {
@@ -59,7 +59,7 @@ def _disks(host: Host, found: list[str]) -> list[Disk]:
         unknown = "Supported parameters include"
         raise Invalid([f"{host.name}: xen_host: {'unknown: ' if unknown in message else ''}{message}" for message in checked.error_messages])
     declared = checked.validated_parameters
-    consumers = _consumers.of_host(host.variables.get("consumers"), host.name, host.groups)
+    consumers = _host_consumers.of_host(host.variables.get("consumers"), host.name, host.groups)
     disks = parse(declared["guests"], declared["rbd_backend"], consumers, f"{host.name}: xen_host.guests").disks
     system, version = str(host.facts.get("distribution", "")), str(host.facts.get("distribution_version", "")).partition(".")[0]
     if (system, version) in WITHOUT_TAP:

@@ -19,7 +19,6 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import probe
 
@@ -32,6 +31,13 @@ _PROGRAMS = ("file", "sudo", "qemu-img", "rbd", "ip", "iptables", "ebtables", "i
 _PACKAGES = {"qemu-img": "qemu-utils (EL: qemu-img)", "rbd": "ceph-common", "ip": "iproute2 (EL: iproute)"}
 # Seconds by which the clocks of host and server may differ: certificates that the server makes are valid from then on. A busy host is asked late.
 SKEW = 120.0
+# Linux's IFNAMSIZ, less the byte that ends it.
+LONGEST = 15
+HIGHEST = 4094
+_MEND = (
+    "give the interface a shorter name by a file in /etc/systemd/network ([Match] PermanentMACAddress=…, [Link] Name=eth1; then update-initramfs -u and a "
+    "restart), or put it into a bond of a short name (bond0) and that into the bridge"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +130,22 @@ def warnings(wanted: Wanted, seen: Seen) -> list[str]:
     return [problem for bridge in wanted.bridges for problem in _too_long(bridge, seen, None)] if wanted.vlans is None else []
 
 
+def too_long(bridge: str, interfaces: t.Iterable[str], highest: t.Optional[int]) -> list[str]:
+    """What is wrong with the interfaces of a bridge that carries VLANs up to highest. 0: none. None: it isn't known which."""
+    vlan = HIGHEST if highest is None else highest
+    names = {interface: f"br{interface}-{vlan}" for interface in interfaces}  # the longer one of the two
+    return [
+        f"the bridge {bridge} holds {interface}, for which CloudStack makes {name} where a network has the VLAN {vlan}: that has {len(name)} characters, "
+        f"Linux takes {LONGEST}, and the network's guests would not start; {_MEND}"
+        for interface, name in names.items()
+        if vlan and len(name) > LONGEST
+    ]
+
+
 def _too_long(bridge: str, seen: Seen, highest: t.Optional[int]) -> list[str]:
     """The agent names the bridges of VLANs after the physical interface, or the one that a VLAN is on. Which of several it takes is chance."""
     names = [seen.devices.get(port, port) for port in seen.ports.get(bridge) or () if is_physical(port)]
-    return vlan_bridges.too_long(bridge, dict.fromkeys(names), highest)
+    return too_long(bridge, dict.fromkeys(names), highest)
 
 
 def look(wanted: Wanted) -> Seen:

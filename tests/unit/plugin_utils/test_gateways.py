@@ -13,8 +13,8 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_stores import cloudstack_stores
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.gateways import INSTANCES
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import resolve
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._object_gateways import INSTANCES
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CEPH = {"public_network": "192.0.2.0/24"}

@@ -4,7 +4,7 @@
 """Bridges that CloudStack's agent makes for VLANs, named after the interface that the bridge of a traffic label holds.
 
 For the VLAN 1996 of eth0 the agent makes eth0.1996 and the bridge breth0-1996 (4.22: BridgeVifDriver, modifyvlan.sh). Linux knows no name of an interface
-that has more than 15 characters: with one no guest of that network starts. A VXLAN's names always fit. It runs on the controller and on the hosts.
+that has more than 15 characters: with one no guest of that network starts. A VXLAN's names always fit.
 
 PRIVATE to the collection.
 """
@@ -14,31 +14,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.kvm_host import too_long
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
 
 Item = t.Mapping[str, t.Any]
 
-# Linux's IFNAMSIZ, less the byte that ends it.
-LONGEST = 15
-HIGHEST = 4094
 # The bridge of a traffic type that has no label: what cloudstack-setup-agent is given.
 UNLABELLED = "cloudbr0"
-_MEND = (
-    "give the interface a shorter name by a file in /etc/systemd/network ([Match] PermanentMACAddress=…, [Link] Name=eth1; then update-initramfs -u and a "
-    "restart), or put it into a bond of a short name (bond0) and that into the bridge"
-)
-
-
-def too_long(bridge: str, interfaces: t.Iterable[str], highest: t.Optional[int]) -> list[str]:
-    """What is wrong with the interfaces of a bridge that carries VLANs up to highest. 0: none. None: it isn't known which."""
-    vlan = HIGHEST if highest is None else highest
-    names = {interface: f"br{interface}-{vlan}" for interface in interfaces}  # the longer one of the two
-    return [
-        f"the bridge {bridge} holds {interface}, for which CloudStack makes {name} where a network has the VLAN {vlan}: that has {len(name)} characters, "
-        f"Linux takes {LONGEST}, and the network's guests would not start; {_MEND}"
-        for interface, name in names.items()
-        if vlan and len(name) > LONGEST
-    ]
 
 
 def _highest(text: t.Any) -> int:
@@ -85,7 +67,7 @@ def names_of(name: str, variables: Item) -> list[str]:
 
 def is_cloudstack(name: str, variables: Item) -> bool:
     """Whether a host of the inventory is CloudStack's."""
-    used = _consumers.of_host(variables.get("consumers"), name, variables.get("group_names") or ())
+    used = _host_consumers.of_host(variables.get("consumers"), name, variables.get("group_names") or ())
     return any(consumer["kind"] == "cloudstack" for consumer in used)
 
 

@@ -10,7 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_vlans import cloudstack_vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.vlan_bridges import highest_vlans, warnings
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._vlan_bridges import highest_vlans, warnings
 
 HOSTS = [{"clusters": [{"hosts": [{"address": "kvm1"}]}]}]
 MANAGEMENT = {"name": "p0", "traffic": [{"type": "management", "kvm_label": "cloudbr0"}, {"type": "public"}]}

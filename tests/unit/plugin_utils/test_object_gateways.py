@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import gateways
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _object_gateways as gateways
 
 SITE = {"realm": "r", "zonegroup": "zg", "zone": "z", "endpoints": ["http://g:8080"]}
 

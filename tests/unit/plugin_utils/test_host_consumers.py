@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.plugins.filter.consumers_of import consumers_of
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
 
 ROLES = {"mons": "mons", "kvm_hosts": "hypervisors", "xen_hosts": "xen_hosts"}
 GROUPS = {"all": ["mon1", "kvm1", "kvm2"], "ungrouped": [], "mons": ["mon1"], "hypervisors": ["kvm1", "kvm2"], "fast": ["kvm2"]}
@@ -19,12 +20,12 @@ KVM = {"name": "kvm", "kind": "kvm", "hosts": ["hypervisors"], "pools": [{"name"
 
 def of_host(host: str, **said) -> list[str]:
     groups = [group for group, members in GROUPS.items() if host in members and group != "all"]
-    return [one["name"] for one in _consumers.of_host([{**KVM, **said}], host, groups)]
+    return [one["name"] for one in _host_consumers.of_host([{**KVM, **said}], host, groups)]
 
 
 def problems(*consumers, seen=None):
     declared = list(consumers)
-    return _consumers.stack_problems(declared, dict.fromkeys(GROUPS["all"], declared) | (seen or {}), GROUPS, ROLES)
+    return _host_consumers.problems(declared, dict.fromkeys(GROUPS["all"], declared) | (seen or {}), GROUPS, ROLES)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +47,15 @@ def test_groups_and_hosts_say_who_uses_it(hosts, using):
 
 def test_without_hosts_nobody_of_the_inventory_uses_it():
     bare = {key: value for key, value in KVM.items() if key != "hosts"}
-    assert _consumers.of_host([bare], "kvm1", ["hypervisors"]) == []
+    assert _host_consumers.of_host([bare], "kvm1", ["hypervisors"]) == []
     assert [one["name"] for one in _consumers.clients([bare])] == ["client.kvm"]
-    assert _consumers.of_host(None, "kvm1", []) == []
+    assert _host_consumers.of_host(None, "kvm1", []) == []
 
 
 def test_defaults_are_filled_in_and_the_declaration_is_left_alone():
     declared = {"name": "x", "hosts": "kvm1", "pools": [{"name": "vms"}], "rotate_before": "2026-11-01"}
     before = copy.deepcopy(declared)
-    (found,) = _consumers.of_host([declared], "kvm1", [])
+    (found,) = _host_consumers.of_host([declared], "kvm1", [])
     assert found == {**declared, "client": "client.x", "kind": "rbd", "hosts": ["kvm1"], "pools": [{"name": "vms", "access": "rw"}]}
     assert declared == before
 
@@ -76,7 +77,7 @@ def test_nothing_is_wrong():
     # Of a group that would play a role there may be none.
     assert problems(KVM, {"name": "xen", "kind": "xen", "hosts": ["xen_hosts"], "pools": [{"name": "vms"}]}) == ([], [])
     assert problems({"name": "r", "kind": "rados", "pools": [{"name": "vms"}]}) == ([], [])
-    assert _consumers.stack_problems(None, {"kvm1": None}, GROUPS, ROLES) == ([], [])
+    assert _host_consumers.problems(None, {"kvm1": None}, GROUPS, ROLES) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_host_that_has_a_list_of_its_own_is_refused():
     (found,), _warnings = problems(KVM, seen={"kvm2": None})  # which uses one, and would not know
     assert found.startswith("kvm2: consumers is another one")
     assert problems(KVM, seen={"mon1": None}) == ([], [])
-    (found,), _warnings = _consumers.stack_problems(None, {"mon1": None, "kvm1": [KVM]}, GROUPS, ROLES)
+    (found,), _warnings = _host_consumers.problems(None, {"mon1": None, "kvm1": [KVM]}, GROUPS, ROLES)
     assert found.startswith("kvm1: consumers is another one")
 
 
@@ -151,4 +152,4 @@ def test_what_is_wrong_with_the_pool_of_data_is_told(said, problem):
 
 def test_a_list_of_another_shape_is_told_elsewhere():
     for declared in ("kvm", {"kvm": {}}, [None, "kvm", {"kind": "kvm"}, {"name": "kvm", "hosts": ["kvm1"]}]):
-        assert _consumers.stack_problems(declared, {"kvm1": declared}, GROUPS, ROLES) == ([], [])
+        assert _host_consumers.problems(declared, {"kvm1": declared}, GROUPS, ROLES) == ([], [])
