@@ -54,14 +54,14 @@ def kind_of(consumer: t.Mapping[str, t.Any]) -> str:
     return str(consumer.get("kind") or OPTIONS["kind"]["default"])
 
 
-def _access(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    """(pool, rw or ro) of each pool that it uses."""
-    return [(pool["name"], pool.get("access") or "rw") for pool in consumer.get("pools") or []]
+def pools_of(consumer: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The pools that it uses, as declared, each with its access."""
+    return [{**pool, "access": pool.get("access") or "rw"} for pool in consumer.get("pools") or ()]
 
 
 def granted(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     """(pool, rw or ro) of each pool that it has rights on: those that it uses, each followed by that of its data."""
-    found = ((name, pool.get("access") or "rw") for pool in consumer.get("pools") or [] for name in (pool["name"], pool.get("data_pool")) if name)
+    found = ((name, pool["access"]) for pool in pools_of(consumer) for name in (pool["name"], pool.get("data_pool")) if name)
     return list(dict.fromkeys(found))
 
 
@@ -76,7 +76,7 @@ def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
         return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
     caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
-    writes = ", ".join(f"profile rbd pool={name}" for name, access in _access(consumer) if access == "rw")
+    writes = ", ".join(f"profile rbd pool={pool['name']}" for pool in pools_of(consumer) if pool["access"] == "rw")
     return {**caps, "mgr": writes} if writes else caps
 
 
@@ -143,7 +143,7 @@ def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) 
             "kind": kind_of(item),
             "client": client_of(item),
             "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
-            "pools": [{"name": pool["name"], "access": pool.get("access") or "rw", "data_pool": pool.get("data_pool")} for pool in item.get("pools") or ()],
+            "pools": [{"name": pool["name"], "access": pool["access"], "data_pool": pool.get("data_pool")} for pool in pools_of(item)],
         }
         for item in declared
     ]

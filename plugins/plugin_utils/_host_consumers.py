@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of, kind_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of, kind_of, pools_of
 
 # Kinds that hosts of the inventory can use, each with the group whose hosts get what it needs (the role's default name of the group).
 HOSTS_OF = {"kvm": "kvm_hosts", "xen": "xen_hosts", "cloudstack": "kvm_hosts"}
@@ -24,8 +24,7 @@ def hosts_of(consumer: t.Mapping[str, t.Any]) -> list[str]:
 
 def complete(consumer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A declared consumer with the defaults of what is left out."""
-    pools = [{**pool, "access": pool.get("access") or "rw"} for pool in consumer.get("pools") or ()]
-    return {**consumer, "client": client_of(consumer), "kind": kind_of(consumer), "hosts": hosts_of(consumer), "pools": pools}
+    return {**consumer, "client": client_of(consumer), "kind": kind_of(consumer), "hosts": hosts_of(consumer), "pools": pools_of(consumer)}
 
 
 def of_host(declared: t.Optional[t.Iterable[t.Mapping[str, t.Any]]], host: str, groups: t.Iterable[str]) -> list[dict[str, t.Any]]:
@@ -46,8 +45,7 @@ def problems(declared: t.Any, seen: t.Mapping[str, t.Any], groups: t.Mapping[str
         found += [f"consumers[{number}] ({item['name']}): hosts: {text}" for text in _host_problems(item, groups, roles)]
 
     def uses_any(host: str) -> bool:
-        names = {host, *(group for group, members in groups.items() if host in members)}
-        return any(not names.isdisjoint(hosts_of(item)) for item in consumers)
+        return bool(of_host(consumers, host, (group for group, members in groups.items() if host in members)))
 
     own = [name for name, value in seen.items() if (value or []) != (declared or []) and (value or uses_any(name))]
     if own:

@@ -19,7 +19,7 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, client_of, pools_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, filepath, records, string
@@ -166,7 +166,7 @@ def _parse_disk(here: str, guest: str, item: Options, backend: str, users: t.Map
         unknown = f"consumer '{name}' is none of this host's consumers of kind xen ({have or 'it has none'})"
         problems.append(f"{here}: {unknown if name else f'it is not clear which consumer of kind xen it belongs to: {unclear}'}")
         return None
-    client, access = client_of(users[name]), {one["name"]: one.get("access") or "rw" for one in users[name].get("pools") or ()}
+    client, access = client_of(users[name]), {pool["name"]: pool["access"] for pool in pools_of(users[name])}
     if pool not in access:
         problems.append(f"{here}: {client} has no rights on the pool {pool}: add it to the pools of the consumer {name}")
     elif access[pool] == "ro" and mode == "w":
