@@ -70,6 +70,19 @@ def specification(entry: str) -> Spec:
     return _relaxed(options)
 
 
+def role_of(variable: str) -> str:
+    """Return the role of the stack that a variable is named after, "" where it is none's."""
+    roles = {entry.partition("/")[0] for entries in ROLES.values() for entry in entries}
+    return max((role for role in roles if variable.startswith(f"{role}_")), key=len, default="")
+
+
+@functools.cache
+def _variables(role: str) -> frozenset[str]:
+    """The variables that are named after a role, of all its entry points and of others that share them."""
+    points = {entry for entries in ROLES.values() for entry in entries}
+    return frozenset(name for point in points for name in specification(point) if role_of(name) == role)
+
+
 def _relaxed(options: Spec, before: str = "") -> Spec:
     options = copy.copy(options)
     for name, spec in options.items():
@@ -146,11 +159,14 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.roles = {role: role for role in ROLES} | {**self.roles}
+        self._running: dict[str, set[str]] = {}  # who runs each role
         self.specs: dict[str, Spec] = {}  # of each host, those of all its roles
         self._given: dict[str, dict[str, t.Any]] = {}  # of each host, what is right of what it was given
         for role, entries in ROLES.items():
             for name in self.members(role):
                 mine = self.specs.setdefault(name, {})
+                for entry in entries:
+                    self._running.setdefault(entry.partition("/")[0], set()).add(name)
                 for variable, spec in ((variable, spec) for entry in entries for variable, spec in specification(entry).items()):
                     if variable not in mine or spec.get("required"):
                         mine[variable] = spec
@@ -210,10 +226,11 @@ class Stack:
                 mine[variable] = _given(found[variable])
             for problem in problems:
                 self.say(name, problem)
-        own = [variable for variable in given if variable.startswith("ceph_cluster_") and name in self.members("mons")]
-        for variable in (one for one in own if one not in self.specs[name] and one not in self.table):
-            names = ", ".join(key for key in self.specs[name] if key.startswith("ceph_cluster_"))
-            self.say(name, f"{variable}: there is no such variable: one of {names}")
+        for variable in (one for one in given if one not in self.specs[name] and one not in self.table):
+            role = role_of(variable)
+            # Of what all hosts share, those that run the role tell.
+            if role and variable not in _variables(role) and name in self._running.get(role, {name}):
+                self.say(name, f"{variable}: there is no such variable: one of {', '.join(sorted(_variables(role)))}")
         return found
 
     def _rendered(self, name: str, variable: str) -> tuple[t.Any, list[str]]:
