@@ -27,7 +27,7 @@ GROUPS = {
 }
 FIELDS = {
     "groups": record("The inventory group of each role, for groups with other names than these.", GROUPS, default={}),
-    "monmap": mapping("The addresses of each monitor of the living cluster by its name, if known. They take precedence over the inventory.", default={}),
+    "monmap": mapping("The addresses of each monitor of the running cluster by its name, if known. They take precedence over the inventory.", default={}),
 }
 
 

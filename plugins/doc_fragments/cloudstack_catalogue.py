@@ -18,7 +18,7 @@ options:
     default: []
     suboptions:
       name:
-        description: Its name. CloudStack takes several of one name; here a name is one, and several living ones are an error that lists them.
+        description: Its name. CloudStack takes several of one name; here a name is one, and several are an error that lists them.
         type: str
         required: true
       state:
@@ -84,7 +84,7 @@ options:
     default: []
     suboptions:
       name:
-        description: Its name. CloudStack takes several of one name; here a name is one, and several living ones are an error that lists them.
+        description: Its name. CloudStack takes several of one name; here a name is one, and several are an error that lists them.
         type: str
         required: true
       state:

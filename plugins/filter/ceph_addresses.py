@@ -31,7 +31,7 @@ options:
     type: dict
     required: true
   monmap:
-    description: The addresses of each monitor of the living cluster by its name.
+    description: The addresses of each monitor of the running cluster by its name.
     type: dict
     default: {}
   required:

@@ -40,7 +40,7 @@ options:
     elements: dict
     required: true
   monmap:
-    description: The addresses of each monitor of the living cluster by its name.
+    description: The addresses of each monitor of the running cluster by its name.
     type: dict
     default: {}
   required:

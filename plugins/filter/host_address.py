@@ -19,7 +19,7 @@ description:
   - Takes the variables of one host and returns its address. Whoever needs a host's address asks this filter, so that all mean the same one.
   - Without a network it is C(ansible_host) where that is set, else the address of the host's default route where its facts are known,
     else the host's name in the inventory.
-  - In a network it is where the living monmap has the host's monitor, else C(ceph_common_address) where it is set, else C(ansible_host) or the
+  - In a network it is where the current monmap has the host's monitor, else C(ceph_common_address) where it is set, else C(ansible_host) or the
     host's name if it is an address in the network, else the address of the host's default route, else the only one of the host's facts that lies
     in it. Where several could be meant it is an error, as one of them may be a virtual one that goes to other hosts.
 positional: network, monmap
@@ -33,7 +33,7 @@ options:
     type: str
     default: ""
   monmap:
-    description: The addresses of each monitor of the living cluster by its name, as P(cephstack.cloud.ceph_living#lookup) returns them.
+    description: The addresses of each monitor of the running cluster by its name, as P(cephstack.cloud.running_cluster#lookup) returns them.
     type: dict
     default: {}
   brackets:

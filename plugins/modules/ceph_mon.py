@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes the host's monitor, starts it, and returns when it is in the quorum.
-  - If there is a living cluster, the monitor joins it. If there is none, it bootstraps one, alone, if it may.
+  - If there is a running cluster, the monitor joins it. If there is none, it bootstraps one, alone, if it may.
   - Keys are made once, on the first host, and pass through memory only. The keyring of C(client.admin) is kept on every monitor's host. It is written
     anew if its key is not the cluster's, or if anybody except root may read it. Only the user C(ceph) may read the monitor's own keyring.
 extends_documentation_fragment:
@@ -29,7 +29,7 @@ attributes:
     support: full
 options:
   connection:
-    description: How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join.
+    description: How to reach the running cluster, and as whom. Without O(connection.mon_host) there is none to join.
     type: dict
     default: {}
     suboptions:
@@ -67,7 +67,7 @@ options:
   fsid:
     description:
       - The cluster's fsid. A new one is made for a new cluster by default.
-      - It is an error if the living cluster has another.
+      - It is an error if the running cluster has another.
     type: str
   bootstrap:
     description: Whether this host bootstraps a cluster where there is none to join. Say so to one host only.
@@ -132,11 +132,11 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_m
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, string
 
 FIELDS = {
-    "connection": {**CONNECTION, "description": "How to reach the living cluster, and as whom. Without O(connection.mon_host) there is none to join."},
+    "connection": {**CONNECTION, "description": "How to reach the running cluster, and as whom. Without O(connection.mon_host) there is none to join."},
     "name": string("The monitor's name. The host's short name by default."),
     "address": string("The address at which it listens, ports 3300 and 6789.", required=True),
     "public_network": string("The networks in which O(address) must lie, in CIDR form, separated by commas."),
-    "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the living cluster has another."),
+    "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the running cluster has another."),
     "bootstrap": boolean("Whether this host bootstraps a cluster where there is none to join. Say so to one host only.", default=False),
     "wait": integer("How many seconds the quorum may take.", default=120),
 }

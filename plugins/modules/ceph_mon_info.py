@@ -11,10 +11,10 @@ short_description: Ask a monitor's host for its cluster
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Says whether a monitor lives on the host, and of which cluster, as it says itself, asked with the monitor's own key.
+  - Says whether a monitor runs on the host, and of which cluster, as it says itself, asked with the monitor's own key.
   - All modules that take a connection to a cluster use what it has learned in the same run, with the key of C(client.admin), where their task names no
     connection. It is kept in memory, for each group of monitors (C(ceph_common_groups.mons)).
-  - The lookup P(cephstack.cloud.ceph_living#lookup) says all of it but the key.
+  - The lookup P(cephstack.cloud.running_cluster#lookup) says all of it but the key.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.info
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - V(none) where no monitor is on the host, V(living) where one is in quorum.
+    - V(none) where no monitor is on the host, V(running) where one is in quorum.
     - V(down) where one is there that cannot be asked; RV(reason) says why.
   type: str
   returned: success
@@ -51,24 +51,24 @@ reason:
 fsid:
   description: The cluster's fsid.
   type: str
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(running)
 mon_host:
   description: The addresses of all monitors, in the form of C(mon_host) in a C(ceph.conf).
   type: str
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(running)
 monmap:
   description: The names of all monitors.
   type: list
   elements: str
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(running)
 addresses:
   description: The addresses of each monitor, by its name.
   type: dict
-  returned: when RV(state) is V(living)
+  returned: when RV(state) is V(running)
 key:
   description: The key of C(client.admin).
   type: str
-  returned: when RV(state) is V(living) and the task says C(no_log)
+  returned: when RV(state) is V(running) and the task says C(no_log)
 conf_fsid:
   description: The fsid that the host's C(ceph.conf) names.
   type: str

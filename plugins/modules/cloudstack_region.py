@@ -35,7 +35,7 @@ attributes:
     support: full
 notes:
   - In check mode, where O(connection.api_key) is not given because no server has been made yet, everything declared is planned as new.
-  - CloudStack takes several objects of one name of some kinds, such as offerings. Here a name is one object; several living ones are an error that lists them.
+  - CloudStack takes several objects of one name of some kinds, such as offerings. Here a name is one object; several are an error that lists them.
 options:
   ceph:
     description: The Ceph cluster that O(consumers) belong to.
@@ -46,7 +46,7 @@ options:
         description: Its fsid.
         type: str
       mon_host:
-        description: Its monitors, as in C(mon_host) of C(ceph.conf), from the living cluster's own map.
+        description: Its monitors, as in C(mon_host) of C(ceph.conf), from the running cluster's own map.
         type: str
       keys:
         description: The keys of cephx clients, by their full name.

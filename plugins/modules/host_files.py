@@ -107,7 +107,7 @@ options:
         type: list
         elements: str
         required: true
-      makes:
+      creates:
         description: The file that it makes. It is run where that is not there.
         type: path
         required: true
@@ -145,7 +145,7 @@ EXAMPLES = r"""
           GRUB_CMDLINE_LINUX="console=ttyS0"
     commands:
       - argv: [update-grub]
-        makes: /boot/grub/grub.cfg
+        creates: /boot/grub/grub.cfg
         reads: [/etc/default/grub.d/serial.cfg]
 """
 
@@ -183,7 +183,7 @@ UNIT = {
 }
 COMMAND = {
     "argv": strings("The program and its arguments.", required=True),
-    "makes": filepath("The file that it makes. It is run where that is not there.", required=True),
+    "creates": filepath("The file that it makes. It is run where that is not there.", required=True),
     "reads": strings("The full paths of the files that it makes it of. It is run where one of them is newer.", default=[]),
     "requires": REQUIRES,
 }

@@ -42,7 +42,7 @@ options:
     required: true
   mon_host:
     description:
-      - The monitors of the living cluster, in any form of a C(mon_host) in a C(ceph.conf).
+      - The monitors of the running cluster, in any form of a C(mon_host) in a C(ceph.conf).
       - They are kept sorted. The usual ports are left out, so that the client may use either protocol.
     type: str
     required: true
@@ -181,7 +181,7 @@ FIELDS = {
     "uri": URI_OPTION,
     "fsid": string("The fsid of the cluster.", required=True),
     "mon_host": string(
-        "The monitors of the living cluster, in any form of a C(mon_host) in a C(ceph.conf).\n"
+        "The monitors of the running cluster, in any form of a C(mon_host) in a C(ceph.conf).\n"
         "They are kept sorted. The usual ports are left out, so that the client may use either protocol.",
         required=True,
     ),

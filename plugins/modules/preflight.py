@@ -71,7 +71,7 @@ options:
         type: str
         default: nfs_gateways
   monmap:
-    description: The addresses of each monitor of the living cluster by its name, if known. They take precedence over the inventory.
+    description: The addresses of each monitor of the running cluster by its name, if known. They take precedence over the inventory.
     type: dict
     default: {}
 """

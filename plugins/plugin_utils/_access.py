@@ -50,39 +50,39 @@ _ANSWER = ("state", "reason", "msg", "fsid", "mon_host", "addresses", "conf_fsid
 
 
 def note_answer(group: str, host: str, answer: t.Mapping[str, t.Any]) -> None:
-    """Keep what a monitor's host said (the result of ceph_mon_info) among the answers of its group. The last one that lives counts."""
+    """Keep what a monitor's host said (the result of ceph_mon_info) among the answers of its group. The last one that runs counts."""
     known = CEPH.recall().get(group) or {"new_fsid": str(uuid.uuid4()), "answers": {}}
     answers = {name: said for name, said in known["answers"].items() if name != host}
     CEPH.keep(group, {**known, "answers": {**answers, host: {name: answer[name] for name in _ANSWER if name in answer}}})
 
 
 def ceph_connection(group: str) -> dict[str, str]:
-    """Return the option `connection` for the living cluster of a group of monitors, {} where none is known."""
-    living = _living((CEPH.recall().get(group) or {}).get("answers", {}))
-    return {"mon_host": living[1]["mon_host"], "client": "client.admin", "key": living[1]["key"]} if living else {}
+    """Return the option `connection` for the running cluster of a group of monitors, {} where none is known."""
+    running = _running((CEPH.recall().get(group) or {}).get("answers", {}))
+    return {"mon_host": running[1]["mon_host"], "client": "client.admin", "key": running[1]["key"]} if running else {}
 
 
-def living_cluster(group: str, hosts: t.Sequence[str], fsid: str = "") -> dict[str, t.Any]:
-    """Return all that is known and no secret of the cluster of a group; see the lookup ceph_living. hosts: of the group. fsid: of a cluster to be made."""
+def running_cluster(group: str, hosts: t.Sequence[str], fsid: str = "") -> dict[str, t.Any]:
+    """Return all that is known and no secret of the cluster of a group; see the lookup running_cluster. hosts: of the group. fsid: of a cluster to be made."""
     known = CEPH.recall().get(group) or {"new_fsid": "", "answers": {}}
     answers = known["answers"]
-    living = _living(answers)
-    host, said = living or ("", {})
+    running = _running(answers)
+    host, said = running or ("", {})
     silent = {name: answers.get(name, {}) for name in hosts if answers.get(name, {}).get("state") != "none"}
     down = {name: str(answer.get("reason") or answer.get("msg") or "it gave no answer") for name, answer in silent.items()}
     written = [answer.get("conf_fsid") for answer in answers.values()]
     return {
-        "lives": bool(living),
+        "running": bool(running),
         "fsid": next(filter(None, [said.get("fsid"), fsid, *written, known["new_fsid"]]), "").lower(),
         "mon_host": said.get("mon_host", ""),
         "monmap": said.get("addresses") or {},
         "host": host or next(iter(hosts), ""),
-        "down": {} if living else down,
+        "down": {} if running else down,
     }
 
 
-def _living(answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Optional[tuple[str, t.Mapping[str, t.Any]]]:
-    return next(((name, answer) for name, answer in reversed(list(answers.items())) if answer.get("state") == "living"), None)
+def _running(answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Optional[tuple[str, t.Mapping[str, t.Any]]]:
+    return next(((name, answer) for name, answer in reversed(list(answers.items())) if answer.get("state") == "running"), None)
 
 
 class Access(Normal):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _object_gateways as gateways
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-# The addresses of each monitor of the living cluster, by its name.
+# The addresses of each monitor of the running cluster, by its name.
 Monmap = t.Mapping[str, t.Sequence[str]]
 
 
@@ -91,19 +91,19 @@ def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[
     """Return the address by which a host is reached; in the networks, if there are any, and None where none is known in them.
 
     Without networks: ansible_host, which may be a name; else the address of the default route; else the host's name.
-    In networks: where its monitor lives; else ceph_common_address, whether it fits or not; else ansible_host or the host's name if it is an
+    In networks: where its monitor runs; else ceph_common_address, whether it fits or not; else ansible_host or the host's name if it is an
     address there; else the default route's; else the only one that the host has in the first network where it has any.
 
-    monmap: the living cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that other hosts take over.
+    monmap: the running cluster's monitors. Raises Ambiguous where several addresses could be meant: one may be a virtual one that other hosts take over.
     """
     if not public:
         return reached_by(host) or next(iter(_routed(host)), host.name)
     own = _among(_own(host))
     # A monitor of this name elsewhere is another host's.
-    living = [address for address in _among((monmap or {}).get(own_name(host), ())) if address in own or not own]
+    existing = [address for address in _among((monmap or {}).get(own_name(host), ())) if address in own or not own]
     declared = host.variables.get("ceph_common_address")
-    if living or declared:
-        return living[0] if living else next(iter(_among([declared])), str(declared))
+    if existing or declared:
+        return existing[0] if existing else next(iter(_among([declared])), str(declared))
     told = [*_among([reached_by(host), host.name], public), *_among(_routed(host), public)]
     if told:
         return told[0]
@@ -166,7 +166,7 @@ def known_addresses(
 
 def told_addresses(hosts: t.Sequence[Host], chosen: t.Mapping[str, str], monmap: t.Optional[Monmap] = None) -> list[str]:
     """Return the addresses of the monitors' hosts that clients are told, in the order of the hosts.
-    For a host whose address is not known, a living monitor counts that none of the known ones is: its name is not its host's."""
+    For a host whose address is not known, a running monitor counts that none of the known ones is: its name is not its host's."""
     left = iter(given[0] for given in map(_among, (monmap or {}).values()) if given and not {*given} & {*chosen.values()})
     return [address for address in (chosen.get(host.name) or next(left, None) for host in hosts) if address]
 
@@ -191,7 +191,7 @@ def problems(
     hosts: t.Sequence[Host], ceph: t.Mapping[str, t.Any], roles: t.Mapping[str, str], monmap: t.Optional[Monmap] = None
 ) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of an inventory, each naming the variable, the host and the mend.
-    roles: which group plays which role, {"mons": "mons", ...}. monmap: the living cluster's monitors, as far as they are known."""
+    roles: which group plays which role, {"mons": "mons", ...}. monmap: the running cluster's monitors, as far as they are known."""
     found: list[str] = []
     warnings: list[str] = []
     parsed: dict[str, list[Network]] = {}

@@ -94,7 +94,7 @@ def declared(label: str, count: int, threshold: float) -> dict[str, t.Any]:
 def named(region: t.Mapping[str, t.Any], rows: t.Optional[t.Sequence[t.Mapping[str, t.Any]]] = None) -> list[dict[str, str]]:
     """The hosts as the loop declares them: each with its pod and cluster.
 
-    rows: the living hosts. These modules know a host by the name that it has, and a simulated one is named by the server: so the names are given
+    rows: the existing hosts. These modules know a host by the name that it has, and a simulated one is named by the server: so the names are given
     where nothing is to do. Without them each host is new.
     """
     hosts = [
@@ -105,10 +105,10 @@ def named(region: t.Mapping[str, t.Any], rows: t.Optional[t.Sequence[t.Mapping[s
     ]
     if rows is None:
         return hosts
-    living = sorted(rows, key=lambda row: (row["clustername"], row["name"]))
-    if [row["clustername"] for row in living] != sorted(host["cluster"] for host in hosts):
-        raise SystemExit(f"{len(hosts)} hosts are declared, and the server has {len(living)}, or in other clusters")
-    return [{**host, "name": row["name"]} for host, row in zip(sorted(hosts, key=lambda host: host["cluster"]), living)]
+    existing = sorted(rows, key=lambda row: (row["clustername"], row["name"]))
+    if [row["clustername"] for row in existing] != sorted(host["cluster"] for host in hosts):
+        raise SystemExit(f"{len(hosts)} hosts are declared, and the server has {len(existing)}, or in other clusters")
+    return [{**host, "name": row["name"]} for host, row in zip(sorted(hosts, key=lambda host: host["cluster"]), existing)]
 
 
 class Run(t.NamedTuple):

@@ -165,7 +165,7 @@ def before(given: argparse.Namespace) -> list[str]:
             first: dict[str, list[float]] = {way: [] for way in ways}
             again: dict[str, list[float]] = {way: [] for way in ways}
             for way in ways:
-                with Hosts({**DECLARED, "kvm_host_allow_tcg": True}, {**THREE, "mdss": 1}, [*PACKAGES, *HYPERVISOR * kvm_hosts], given.keep) as hosts:
+                with Hosts({**DECLARED, "kvm_host_allow_emulation": True}, {**THREE, "mdss": 1}, [*PACKAGES, *HYPERVISOR * kvm_hosts], given.keep) as hosts:
                     hosts.grow(3, kvm_hosts)
 
                     turns = [*ways] * given.again if way == "now" else []

@@ -44,22 +44,22 @@ class Living(t.NamedTuple):
 
 
 @pytest.fixture
-def living(server: client.Client, zone: dict[str, t.Any]) -> Living:
+def existing(server: client.Client, zone: dict[str, t.Any]) -> Living:
     zone_id = next(row["id"] for row in server.rows("listZones") if row["name"] == zone["name"])
     lists = ("listPhysicalNetworks", "listPods", "listClusters", "listVlanIpRanges")
     return Living(zone_id, *(server.rows(name, zoneid=zone_id)[0]["id"] for name in lists))
 
 
-def _traffic(server: client.Client, living: Living, kind: str) -> str:
-    return next(row["id"] for row in server.rows("listTrafficTypes", physicalnetworkid=living.network) if row["traffictype"] == kind)
+def _traffic(server: client.Client, existing: Living, kind: str) -> str:
+    return next(row["id"] for row in server.rows("listTrafficTypes", physicalnetworkid=existing.network) if row["traffictype"] == kind)
 
 
-def _provider(server: client.Client, living: Living, name: str) -> str:
-    return next(row["id"] for row in server.rows("listNetworkServiceProviders", physicalnetworkid=living.network) if row["name"] == name)
+def _provider(server: client.Client, existing: Living, name: str) -> str:
+    return next(row["id"] for row in server.rows("listNetworkServiceProviders", physicalnetworkid=existing.network) if row["name"] == name)
 
 
-def _host(server: client.Client, living: Living, tags: str | None = None) -> str:
-    return next(row["id"] for row in server.rows("listHosts", zoneid=living.zone, type="Routing") if row.get("hosttags") == tags)
+def _host(server: client.Client, existing: Living, tags: str | None = None) -> str:
+    return next(row["id"] for row in server.rows("listHosts", zoneid=existing.zone, type="Routing") if row.get("hosttags") == tags)
 
 
 DRIFTS: dict[str, tuple[t.Callable[[client.Client, Living], t.Any], str, t.Any]] = {
@@ -125,9 +125,9 @@ DRIFTS: dict[str, tuple[t.Callable[[client.Client, Living], t.Any], str, t.Any]]
 
 
 @pytest.mark.parametrize("name", list(DRIFTS))
-def test_a_drift_is_listed_alone_and_mended(run: t.Any, server: client.Client, zone: dict[str, t.Any], living: Living, name: str) -> None:
+def test_a_drift_is_listed_alone_and_mended(run: t.Any, server: client.Client, zone: dict[str, t.Any], existing: Living, name: str) -> None:
     drift, changed, difference = DRIFTS[name]
-    drift(server, living)
+    drift(server, existing)
     seen = run(check=True, zones=[zone])
     assert ids(seen) == {changed.format(zone=zone["name"])}
     if difference:
@@ -136,10 +136,10 @@ def test_a_drift_is_listed_alone_and_mended(run: t.Any, server: client.Client, z
     assert not run(zones=[zone])["changed"]
 
 
-def test_five_drifts_at_once_are_those_five(run: t.Any, server: client.Client, zone: dict[str, t.Any], living: Living) -> None:
+def test_five_drifts_at_once_are_those_five(run: t.Any, server: client.Client, zone: dict[str, t.Any], existing: Living) -> None:
     names = ["name server", "provider", "cluster closed", "host's tags", "label"]
     for name in names:
-        DRIFTS[name][0](server, living)
+        DRIFTS[name][0](server, existing)
     wanted = {DRIFTS[name][1].format(zone=zone["name"]) for name in names}
     assert ids(run(check=True, zones=[zone])) == wanted
     assert ids(run(zones=[zone])) == wanted

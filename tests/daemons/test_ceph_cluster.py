@@ -549,7 +549,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_touched(cluster, run):
         "ceph_cluster_options: 'osds' is no section",
     ):
         assert part in text
-    with pytest.raises(Failed) as living:
+    with pytest.raises(Failed) as existing:
         run(
             "ceph_cluster",
             pools=[{"name": "large", "size": 4}, {"name": "ruled", "rule": "nobody"}],
@@ -560,7 +560,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_touched(cluster, run):
                 "global": {"osd_pool_default_pg_autoscale_mode": "maybe"},
             },
         )
-    text = "\n".join(living.value.result["problems"])
+    text = "\n".join(existing.value.result["problems"])
     for part in (
         "pools[0] (large): size 4 needs 4 of host",
         "rule nobody is neither",

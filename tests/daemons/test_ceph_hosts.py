@@ -103,12 +103,12 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert (ids(made), made["quorum"]) == (wanted, ["a"])
     assert not run("ceph_mon", connection={}, bootstrap=True, **first)["changed"]
 
-    living = mons.survey("a")
-    assert (living["state"], living["fsid"], living["monmap"]) == ("living", made["fsid"], ["a"])
+    running = mons.survey("a")
+    assert (running["state"], running["fsid"], running["monmap"]) == ("running", made["fsid"], ["a"])
     key = pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text()
-    assert living["key"] in key
-    assert living["key"] not in str(made)
-    connection = {"mon_host": living["mon_host"], "key": living["key"]}
+    assert running["key"] in key
+    assert running["key"] not in str(made)
+    connection = {"mon_host": running["mon_host"], "key": running["key"]}
 
     with pytest.raises(Failed) as error:
         run(
@@ -120,9 +120,9 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert len(error.value.result["problems"]) == 3
     assert not pathlib.Path("/var/lib/ceph/mon/ceph-b").exists()
     with pytest.raises(Failed, match=r"127\.0\.0\.9"):
-        run("ceph_mon", connection={"mon_host": "127.0.0.9", "key": living["key"], "timeout": 3}, **second)
+        run("ceph_mon", connection={"mon_host": "127.0.0.9", "key": running["key"], "timeout": 3}, **second)
     with pytest.raises(Failed, match="denied"):
-        run("ceph_mon", connection={**connection, "key": living["key"][:-8] + "AAAAAAA="}, **second)
+        run("ceph_mon", connection={**connection, "key": running["key"][:-8] + "AAAAAAA="}, **second)
 
     joined = run("ceph_mon", connection=connection, **second)
     assert sorted(joined["quorum"]) == ["a", "b"]
@@ -130,7 +130,7 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert not run("ceph_mon", connection=connection, **second)["changed"]
 
     # a key that is not the cluster's, and a monitor that was stopped
-    pathlib.Path("/etc/ceph/ceph.client.admin.keyring").write_text(key.replace(living["key"], living["key"][:-8] + "AAAAAAA="))
+    pathlib.Path("/etc/ceph/ceph.client.admin.keyring").write_text(key.replace(running["key"], running["key"][:-8] + "AAAAAAA="))
     assert ids(run("ceph_mon", connection=connection, check=True, **second)) == ["update keyring//etc/ceph/ceph.client.admin.keyring"]
     run("ceph_mon", connection=connection, **second)
     assert pathlib.Path("/etc/ceph/ceph.client.admin.keyring").read_text() == key

@@ -92,7 +92,7 @@ def test_the_families_of_the_chosen_addresses_are_bound():
     asked = []
     for hosts, public, cluster, _ipv4, _ipv6 in cases:
         ceph = {"public_network": public, **({"cluster_network": cluster} if cluster else {})}
-        asked.append(question("__ceph_common_settings", "ceph_common", hosts, {"mons": ["a", "b"]}, "a", ceph=ceph, __ceph_common_fsid="f"))
+        asked.append(question("__ceph_common_settings", "ceph_common", hosts, {"mons": ["a", "b"]}, "a", ceph=ceph, ceph_common_fsid="f"))
     found = answers(asked)
     assert [(one["ms_bind_ipv4"], one["ms_bind_ipv6"]) for one in found] == [case[3:] for case in cases]
     assert found[2] == {
@@ -112,17 +112,17 @@ TWICE = {"ansible_host": "a.example.org", "ansible_facts": facts("10.0.0.100", "
 def test_a_virtual_address_is_told_to_nobody():
     """The address that keepalived holds on a monitor's host is in no ceph.conf, no monmap and no gateway's URL."""
     hosts, groups, ceph = {"a": TWICE, "b": V4["b"]}, {"mons": ["a", "b"], "rgws": ["a"]}, {"ceph": {"public_network": "10.0.0.0/24"}}
-    living = {**ceph, "__ceph_common_monmap": {"a": ["10.0.0.1"]}}
+    existing = {**ceph, "ceph_common_monmap": {"a": ["10.0.0.1"]}}
     routed = {**hosts, "a": {**TWICE, "ansible_facts": {**TWICE["ansible_facts"], "default_ipv4": {"address": "10.0.0.1"}}}}
     told, mon, url, refused, by_route, declared = answers(
         [
-            question("__ceph_common_mon_host", "ceph_common", hosts, groups, "b", **living),
-            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **living),
-            question("__ceph_rgw_all | map(attribute='urls') | flatten", "ceph_rgw", hosts, groups, "b", **living),
+            question("__ceph_common_declared_mon_host", "ceph_common", hosts, groups, "b", **existing),
+            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **existing),
+            question("__ceph_rgw_all | map(attribute='urls') | flatten", "ceph_rgw", hosts, groups, "b", **existing),
             question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
             question("__ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
-            # the module refuses one that differs from the living one
-            question("__ceph_mon_address", "ceph_mon", {**hosts, "a": {**TWICE, "ceph_common_address": "10.0.0.7"}}, groups, "a", **living),
+            # the module refuses one that differs from the current one
+            question("__ceph_mon_address", "ceph_mon", {**hosts, "a": {**TWICE, "ceph_common_address": "10.0.0.7"}}, groups, "a", **existing),
         ]
     )
     assert [told, mon, url, by_route, declared] == ["10.0.0.1,10.0.0.2", "10.0.0.1", ["http://10.0.0.1:8080"], "10.0.0.1", "10.0.0.7"]
@@ -134,22 +134,27 @@ def test_hosts_of_which_nothing_is_known_take_no_part_and_are_no_error():
     unknown = {"ansible_host": "b.example.org"}
     hosts = {"a": {"ansible_host": "10.0.0.1"}, "b": unknown, "c": unknown}
     groups, ceph = {"mons": ["a", "b", "c"], "rgws": ["a", "b"]}, {"ceph": {"public_network": "10.0.0.0/24"}}
-    alone = {**ceph, "ansible_play_hosts": ["a"], "__ceph_common_fsid": "f"}
-    living = {**alone, "__ceph_common_monmap": {"a": ["10.0.0.1"], "b": ["10.0.0.2"], "z": ["10.0.0.26"]}}
+    alone = {**ceph, "ansible_play_hosts": ["a"], "ceph_common_fsid": "f"}
+    existing = {**alone, "ceph_common_monmap": {"a": ["10.0.0.1"], "b": ["10.0.0.2"], "z": ["10.0.0.26"]}}
     told, unknowns, by_map, urls, declared, all_known, wanted, nobody = answers(
         [
             question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **alone),
             question("__ceph_common_unknown", "ceph_common", hosts, groups, "a", **alone),
             # c's monitor has another name than its host: it is the one that is left over
-            question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **living),
+            question("__ceph_common_settings.mon_host", "ceph_common", hosts, groups, "a", **existing),
             question("__ceph_rgw_all | map(attribute='urls')", "ceph_rgw", hosts, groups, "a", **alone),
             # the endpoints of the zonegroup stay as they are, and those of a gateway that is known are waited for
             question("[__ceph_rgw_declared.endpoints, ceph_rgw_gateways | map(attribute='urls') | flatten]", "ceph_rgw", hosts, groups, "a", **alone),
-            question("__ceph_rgw_declared.endpoints", "ceph_rgw", hosts, groups, "a", **living),
+            question("__ceph_rgw_declared.endpoints", "ceph_rgw", hosts, groups, "a", **existing),
             # but a host of this run has to have one
-            question("__ceph_common_mon_host", "ceph_common", hosts, groups, "a", **{**alone, "ansible_play_hosts": ["a", "b"]}),
+            question("__ceph_common_declared_mon_host", "ceph_common", hosts, groups, "a", **{**alone, "ansible_play_hosts": ["a", "b"]}),
             question(
-                "__ceph_common_mon_host", "ceph_common", {"a": unknown, "b": unknown, "c": unknown}, groups, "a", **{**alone, "ansible_play_hosts": ["k"]}
+                "__ceph_common_declared_mon_host",
+                "ceph_common",
+                {"a": unknown, "b": unknown, "c": unknown},
+                groups,
+                "a",
+                **{**alone, "ansible_play_hosts": ["k"]},
             ),
         ]
     )

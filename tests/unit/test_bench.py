@@ -44,7 +44,7 @@ def test_the_declared_region_is_one(bench: t.Any, count: int) -> None:
     assert not [(one, other) for one in clusters for other in clusters if one != other and one in other], "the server looks for a part of the name"
 
 
-def test_living_hosts_keep_their_clusters(bench: t.Any) -> None:
+def test_existing_hosts_keep_their_clusters(bench: t.Any) -> None:
     declared = bench.declared("c012", 12, 0.71)
     rows = [{"name": f"Simulated.{number}", "clustername": host["cluster"]} for number, host in enumerate(bench.named(declared))]
     named = bench.named(declared, rows[::-1])

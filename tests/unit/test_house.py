@@ -344,21 +344,21 @@ def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
 
 # Private variables that are used outside of their roles still, and where. No new one: this list only gets shorter.
 USED_ELSEWHERE = {
-    "__ceph_common_again": "ceph_mon",
-    "__ceph_common_clients": "kvm_host xen_host",
-    "__ceph_common_fsid": "ceph_mon cloudstack_region kvm_host xen_pool",
-    "__ceph_common_groups": "ceph_rgw cloudstack_region",
-    "__ceph_common_host": "cloudstack_region nfs_gateway verify xen_pool",
-    "__ceph_common_keyring_mode": "xen_host",
-    "__ceph_common_keys": "kvm_host",
-    "__ceph_common_living": "ceph_mon ceph_rgw cloudstack_region verify xen_pool",
-    "__ceph_common_monmap": "ceph_mon ceph_rgw",
-    "__ceph_common_mons": "ceph_mon nfs_gateway",
-    "__ceph_common_more": "kvm_host nfs_gateway xen_host",
-    "__ceph_common_must_live": "ceph_mon preflight",
-    "__ceph_common_named": "ceph_mon ceph_rgw",
-    "__ceph_common_reporter": "ceph_mds ceph_mon ceph_osd ceph_rgw",
-    "__ceph_common_told_mon_host": "kvm_host xen_pool",
+    "ceph_common_ask_again": "ceph_mon",
+    "ceph_common_clients": "kvm_host xen_host",
+    "ceph_common_fsid": "ceph_mon cloudstack_region kvm_host xen_pool",
+    "ceph_common_group_names": "ceph_rgw cloudstack_region",
+    "ceph_common_admin_host": "cloudstack_region nfs_gateway verify xen_pool",
+    "ceph_common_keyring_mode": "xen_host",
+    "ceph_common_keys": "kvm_host",
+    "ceph_common_cluster": "ceph_mon ceph_rgw cloudstack_region verify xen_pool",
+    "ceph_common_monmap": "ceph_mon ceph_rgw",
+    "ceph_common_mons": "ceph_mon nfs_gateway",
+    "ceph_common_more_packages": "kvm_host nfs_gateway xen_host",
+    "ceph_common_must_exist": "ceph_mon preflight",
+    "ceph_common_named_hosts": "ceph_mon ceph_rgw",
+    "ceph_common_crash_reporter": "ceph_mds ceph_mon ceph_osd ceph_rgw",
+    "ceph_common_mon_host": "kvm_host xen_pool",
 }
 
 

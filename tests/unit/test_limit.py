@@ -24,12 +24,12 @@ PLAY = """
   gather_facts: false
   tasks:
     - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: credentials}
-      vars: {__ceph_common_must_live: false}
+      vars: {ceph_common_must_exist: false}
     - ansible.builtin.include_role: {name: cephstack.cloud.ceph_rgw, tasks_from: gateways, public: true}
     - ansible.builtin.copy:
         dest: "{{ found }}"
         content: "{{ {'gateways': __ceph_rgw_all, 'site': __ceph_rgw_declared, 'playing': ceph_rgw_gateways,
-          'monitors': __ceph_common_addresses, 'down': __ceph_common_living.down} | to_json }}"
+          'monitors': __ceph_common_addresses, 'down': ceph_common_cluster.down} | to_json }}"
       run_once: true
 """
 NEEDS = """

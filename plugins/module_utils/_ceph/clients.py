@@ -172,7 +172,7 @@ def plan(draft: Draft) -> None:
     maps, allowed = draft.maps, future_allowed(draft)
     everyone = [*draft.declared("clients"), *((f"{item['where']} ({item['name']})", item) for item in _consumers.clients(draft.declaration["consumers"]))]
     kept = [name for name in maps.auth if _SERVICE.fullmatch(name) or name == draft.me]
-    for here, item, living in draft.walk("clients", maps.auth, _delete, kept, everyone):
+    for here, item, existing in draft.walk("clients", maps.auth, _delete, kept, everyone):
         caps = {service: text.strip() for service, text in (item.get("caps") or {}).items() if text and text.strip()}
         for pool in pools_in(caps):
             if pool not in draft.pool_names and not maps.empty:
@@ -182,8 +182,8 @@ def plan(draft: Draft) -> None:
             draft.too_old(f"{here}: key_type aes256k needs", CIPHERS_SINCE)
         elif kind and allowed is not None and kind not in allowed:
             draft.problem(f"{here}: key_type {kind}, and the cluster allows {', '.join(allowed)}: name {kind} in {draft.prefix}cephx.allowed as well")
-        elif living is not None:
-            _update(item, caps, kind, living, draft)
+        elif existing is not None:
+            _update(item, caps, kind, existing, draft)
         elif item.get("caps") is None:
             draft.problem(f"{here}: it is not there, and without caps it could do nothing: declare its caps")
         else:
@@ -195,12 +195,12 @@ def plan(draft: Draft) -> None:
             draft.ensure("client", item["name"], None, after, apply, needs=["cephx/allowed"])
 
 
-def _update(item: Declared, caps: dict[str, str], kind: t.Optional[str], living: Declared, draft: Draft) -> None:
-    name, given, has = item["name"], (item.get("key") or "").strip(), living["key"].reveal()
+def _update(item: Declared, caps: dict[str, str], kind: t.Optional[str], existing: Declared, draft: Draft) -> None:
+    name, given, has = item["name"], (item.get("key") or "").strip(), existing["key"].reveal()
     after: dict[str, t.Any] = {}
     if item.get("caps") is None:
-        caps = dict(living["caps"])
-    elif not same_caps(living["caps"], caps):
+        caps = dict(existing["caps"])
+    elif not same_caps(existing["caps"], caps):
         after["caps"] = caps
     try:
         has_kind, made = key_parts(has)
@@ -219,15 +219,15 @@ def _update(item: Declared, caps: dict[str, str], kind: t.Optional[str], living:
         after["key"] = Secret(given or "new")
         apply = functools.partial(_import, draft, name, caps, Secret(given), kind or has_kind or "aes")
         costs = cost(Risk.RESTART, f"{reason}: whoever uses it needs the new one")
-    before = {"caps": living["caps"], "key_type": has_kind, "key": living["key"]}
+    before = {"caps": existing["caps"], "key_type": has_kind, "key": existing["key"]}
     draft.ensure("client", name, before, after, apply, needs=["cephx/allowed"], **costs)
 
 
-def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
+def _delete(draft: Draft, here: str, name: str, existing: Declared, pruned: str) -> None:
     if name == draft.me:
         draft.problem(f"{here}: it is the client that this very run uses: it cannot be deleted by itself")
         return
-    draft.remove("client", name, {"caps": dict(living["caps"])}, draft.later("auth del", entity=name), pruned, "whoever uses its key is locked out")
+    draft.remove("client", name, {"caps": dict(existing["caps"])}, draft.later("auth del", entity=name), pruned, "whoever uses its key is locked out")
 
 
 def _flat(caps: t.Mapping[str, str]) -> list[str]:

@@ -87,8 +87,8 @@ def future_rules(draft: Draft) -> dict[str, Rule]:
 
 
 def plan_buckets(draft: Draft) -> None:
-    tree, living = crush_map.future_tree(draft), current_tree(draft.maps)
-    for here, item, kind in draft.walk("crush.buckets", living.types, _delete_bucket):
+    tree, existing = crush_map.future_tree(draft), current_tree(draft.maps)
+    for here, item, kind in draft.walk("crush.buckets", existing.types, _delete_bucket):
         name, parent, type_ = item["name"], item.get("parent"), item["type"]
         if draft.unknown(here, "parent", parent, tree.types, "crush.buckets"):
             continue
@@ -101,7 +101,7 @@ def plan_buckets(draft: Draft) -> None:
         elif parent:
             _move(name, parent, draft)
     for here, item in () if draft.maps.empty else draft.declared("crush.locations"):
-        if item["name"] not in living.types:
+        if item["name"] not in existing.types:
             draft.problem(f"{here}: {item['name']} is not in the CRUSH map: declare it in crush.buckets, or create its OSDs first")
         elif not draft.unknown(here, "parent", item["parent"] or "''", tree.types, "crush.buckets"):
             _move(item["name"], item["parent"], draft)
@@ -151,7 +151,7 @@ def plan_rules(draft: Draft) -> None:
     placed |= {f"device_class/{crush_map.osd_name(osd)}" for item in draft.declaration["crush"]["device_classes"] for osd in item["osds"]}
     users = maps.pools_by("crush_rule")
     kept = {*users, *(item.get("rule") for item in draft.declaration["pools"] if item["state"] == "present"), "replicated_rule"}
-    for here, item, living in draft.walk("crush.rules", current_rules(maps), _delete_rule, kept):
+    for here, item, existing in draft.walk("crush.rules", current_rules(maps), _delete_rule, kept):
         name, wanted, profile = item["name"], future_rules(draft)[item["name"]], item.get("erasure_profile")
         if draft.unknown(here, "erasure_profile", profile, erasure_profiles.future(draft), "erasure_profiles"):
             continue
@@ -160,17 +160,17 @@ def plan_rules(draft: Draft) -> None:
         if wanted.device_class and not maps.empty and not wanted.osds(tree):
             draft.problem(f"{here}: no OSD of class {wanted.device_class} stands below {wanted.root}")
             continue
-        if living == wanted:
+        if existing == wanted:
             continue
         needs = placed | {f"erasure_profile/{profile}"} | client_needs(wanted, draft, f"{here}: it")
-        if living is not None and living.type != wanted.type:
-            draft.problem(f"{here}: it is a rule for {living.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
+        if existing is not None and existing.type != wanted.type:
+            draft.problem(f"{here}: it is a rule for {existing.type} pools, and cannot become one for {wanted.type} pools: give this one another name")
             continue
         using = users.get(name, [])
         make, replace = functools.partial(_make, draft, wanted, profile, name), functools.partial(_replace, draft, wanted, profile, using)
         costs = cost(Risk.MOVEMENT, f"the data of {', '.join(using)} moves" if using else "")
-        moved, before = sum(map(maps.used_bytes, using)) or None, living.shown(wanted) if living else None
-        draft.ensure("crush_rule", name, before, wanted.shown(living), make, replace, needs, moved_bytes=moved, **costs)
+        moved, before = sum(map(maps.used_bytes, using)) or None, existing.shown(wanted) if existing else None
+        draft.ensure("crush_rule", name, before, wanted.shown(existing), make, replace, needs, moved_bytes=moved, **costs)
 
 
 def client_needs(rule: Rule, draft: Draft, here: str) -> set[str]:
@@ -189,8 +189,8 @@ def client_needs(rule: Rule, draft: Draft, here: str) -> set[str]:
     return {"cluster/require_min_compat_client"}
 
 
-def _delete_rule(draft: Draft, here: str, name: str, living: Rule, pruned: str) -> None:
-    draft.remove_of_pools(here, "crush_rule", "rule", name, living.shown(), "osd crush rule rm", pruned, "crush_rule")
+def _delete_rule(draft: Draft, here: str, name: str, existing: Rule, pruned: str) -> None:
+    draft.remove_of_pools(here, "crush_rule", "rule", name, existing.shown(), "osd crush rule rm", pruned, "crush_rule")
 
 
 def _make(draft: Draft, rule: Rule, profile: t.Optional[str], name: str) -> None:

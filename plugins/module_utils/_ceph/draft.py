@@ -89,7 +89,7 @@ class Draft(_plan.Draft):
         for number, item in enumerate(items):
             yield f"{self.prefix}{part}[{number}] ({item['name']})", item
 
-    def walk(self, part: str, living: Declared, delete: t.Callable[..., None], kept: t.Collection[t.Any] = (), declared: t.Any = None) -> Walked:
+    def walk(self, part: str, existing: Declared, delete: t.Callable[..., None], kept: t.Collection[t.Any] = (), declared: t.Any = None) -> Walked:
         """What is declared to be of a part: where that is said, the item, and what there is of it by its name, None where it is new.
 
         delete: plans that one goes, given the draft, where that is said, its name, what there is, and why where prune says it; not those of kept.
@@ -100,24 +100,24 @@ class Draft(_plan.Draft):
             name = item["name"]
             known.add(name)
             if item["state"] == "present":
-                yield here, item, living.get(name)
-            elif name in living:
-                delete(self, here, name, living[name], "")
+                yield here, item, existing.get(name)
+            elif name in existing:
+                delete(self, here, name, existing[name], "")
         noun = part.rpartition(".")[2]
-        for name in living if noun in self.declaration["prune"] else ():
+        for name in existing if noun in self.declaration["prune"] else ():
             if name not in known:
-                delete(self, f"{self.prefix}prune ({name})", name, living[name], f"it is not declared, and prune names {noun}")
+                delete(self, f"{self.prefix}prune ({name})", name, existing[name], f"it is not declared, and prune names {noun}")
 
     def later(self, prefix: str, **arguments: t.Any) -> t.Callable[[], t.Any]:
         """A command to the monitors, for when the change is applied."""
         return functools.partial(self.send, prefix, **arguments)
 
-    def remove(self, kind: str, name: str, living: Declared, apply: t.Callable[[], t.Any], pruned: str, loss: str = "", needs: t.Iterable[str] = ()) -> None:
+    def remove(self, kind: str, name: str, existing: Declared, apply: t.Callable[[], t.Any], pruned: str, loss: str = "", needs: t.Iterable[str] = ()) -> None:
         """Plan that something goes. pruned: why, where prune says it; loss: what is lost with it."""
         reason = ": ".join(text for text in (pruned, loss) if text)
-        self.ensure(kind, name, living, None, apply, needs=needs, **cost(_plan.Risk.LOSS, reason))
+        self.ensure(kind, name, existing, None, apply, needs=needs, **cost(_plan.Risk.LOSS, reason))
 
-    def remove_of_pools(self, here: str, kind: str, key: str, name: str, living: Declared, prefix: str, pruned: str, of: str) -> None:
+    def remove_of_pools(self, here: str, kind: str, key: str, name: str, existing: Declared, prefix: str, pruned: str, of: str) -> None:
         """The same of what pools name by a key: it can go once they are deleted or have another. prefix: the command. of: the key in `osd dump`."""
         users = self.maps.pools_by(of).get(name, [])
         stay = set(users)
@@ -127,7 +127,7 @@ class Draft(_plan.Draft):
         if stay:
             self.problem(f"{here}: it cannot go, the pools {', '.join(sorted(stay))} use it: delete them or give them another first")
         else:
-            self.remove(kind, name, living, self.later(prefix, name=name), pruned, needs=[f"pool/{pool}" for pool in users])
+            self.remove(kind, name, existing, self.later(prefix, name=name), pruned, needs=[f"pool/{pool}" for pool in users])
 
     def unknown(self, here: str, what: str, name: t.Optional[str], known: t.Container[str], part: str) -> bool:
         """Find a problem where something that is named is neither there nor declared. part: where it could be declared."""

@@ -109,20 +109,20 @@ def _meaning(key: str, value: t.Any) -> t.Any:
         return text
 
 
-def full(item: Declared, living: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
+def full(item: Declared, existing: t.Optional[t.Mapping[str, str]]) -> dict[str, str]:
     """A profile as it will be: what Ceph assumes, what is there, what is declared."""
-    return {"plugin": "jerasure", **_ASSUMED, **(living or {}), **_said(item)}
+    return {"plugin": "jerasure", **_ASSUMED, **(existing or {}), **_said(item)}
 
 
 @view
 def future(draft: Draft) -> dict[str, dict[str, str]]:
     """The profiles as they will be, by name."""
-    living = draft.maps.osd.get("erasure_code_profiles", {})
-    profiles = dict(living)
+    existing = draft.maps.osd.get("erasure_code_profiles", {})
+    profiles = dict(existing)
     for item in draft.declaration["erasure_profiles"]:
         profiles.pop(item["name"], None)
         if item["state"] == "present":
-            profiles[item["name"]] = full(item, living.get(item["name"]))
+            profiles[item["name"]] = full(item, existing.get(item["name"]))
     return profiles
 
 
@@ -130,9 +130,9 @@ def plan(draft: Draft) -> None:
     maps, tree, profiles = draft.maps, crush_map.future_tree(draft), future(draft)
     users, has_osds = maps.pools_by("erasure_code_profile"), crush_map.current_tree(maps).has_osds
     kept = {*users, *(item.get("erasure_profile") for item in draft.declaration["pools"] if item["state"] == "present"), "default"}
-    for here, item, living in draft.walk("erasure_profiles", maps.osd.get("erasure_code_profiles", {}), _delete, kept):
+    for here, item, existing in draft.walk("erasure_profiles", maps.osd.get("erasure_code_profiles", {}), _delete, kept):
         name, said, whole = item["name"], _said(item), profiles[item["name"]]
-        apply = functools.partial(_set, draft, name, {**(living or {}), **said}, living is not None)
+        apply = functools.partial(_set, draft, name, {**(existing or {}), **said}, existing is not None)
         rule, total = crush_map.declared_rule({"name": name, "type": "erasure", "erasure_profile": name}, profiles), chunks(whole)
         if not draft.unknown(here, "root", rule.root, tree.types, "crush.buckets") and has_osds and total > (rule.capacity(tree) or 0):
             there = rule.full_domains(tree)
@@ -142,15 +142,15 @@ def plan(draft: Draft) -> None:
         if spread and () < maps.release < crush_map.SPREAD_SINCE:
             draft.too_old(f"{here}: {' and '.join(spread)} need", crush_map.SPREAD_SINCE, ", which would pass over them: leave them out")
             continue
-        if living is not None:
-            current = {**_ASSUMED, **living}
+        if existing is not None:
+            current = {**_ASSUMED, **existing}
             said = {key: value for key, value in said.items() if key not in current or _meaning(key, current[key]) != _meaning(key, value)}
-            before, after = differing(living, said)
+            before, after = differing(existing, said)
             if after and name in users:
                 keys, using = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in after), ", ".join(users[name])
                 draft.problem(f"{here}: {keys}: the profile of existing pools ({using}) cannot change: declare a new profile and a new pool")
                 continue
-        draft.ensure("erasure_profile", name, living, said, apply, needs=crush_map.bucket_ids(draft))
+        draft.ensure("erasure_profile", name, existing, said, apply, needs=crush_map.bucket_ids(draft))
 
 
 def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> None:
@@ -159,5 +159,5 @@ def _set(draft: Draft, name: str, whole: t.Mapping[str, str], replace: bool) -> 
     draft.send("osd erasure-code-profile set", name=name, profile=[f"{key}={value}" for key, value in sorted(whole.items()) if value != ""])
 
 
-def _delete(draft: Draft, here: str, name: str, living: t.Mapping[str, str], pruned: str) -> None:
-    draft.remove_of_pools(here, "erasure_profile", "erasure_profile", name, living, "osd erasure-code-profile rm", pruned, "erasure_code_profile")
+def _delete(draft: Draft, here: str, name: str, existing: t.Mapping[str, str], pruned: str) -> None:
+    draft.remove_of_pools(here, "erasure_profile", "erasure_profile", name, existing, "osd erasure-code-profile rm", pruned, "erasure_code_profile")

@@ -73,23 +73,23 @@ def problems(item: Declared, declared: t.Sequence[Declared], pools: t.Sequence[D
 
 
 def plan(draft: Draft) -> None:
-    for here, item, living in draft.walk("filesystems", current(draft.maps), _delete):
+    for here, item, existing in draft.walk("filesystems", current(draft.maps), _delete):
         name, metadata, data = item["name"], item["metadata_pool"], list(dict.fromkeys(item["data_pools"]))
         missing = [pool for pool in _pools(item) if pool not in draft.pool_names]
-        has = living["data_pools"] if living else []
+        has = existing["data_pools"] if existing else []
         if missing and not draft.maps.empty:
             draft.problem(f"{here}: the pools {', '.join(missing)} are neither there nor declared in {draft.prefix}pools")
             continue
-        if living and (living["metadata_pool"] != metadata or has[:1] != data[:1]):
-            both = f"{living['metadata_pool']} and {has[0]}"
+        if existing and (existing["metadata_pool"] != metadata or has[:1] != data[:1]):
+            both = f"{existing['metadata_pool']} and {has[0]}"
             draft.problem(f"{here}: its metadata pool and first data pool are {both}, and cannot change: declare another filesystem")
             continue
         added, gone = [pool for pool in data if pool not in has], [pool for pool in has if pool not in data]
-        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if living else data}
+        desired = {"metadata_pool": metadata, "data_pools": sorted(data) if existing else data}
         desired.update((key, item[key]) for key in _SETTINGS if item.get(key) is not None)
         make, update = functools.partial(_create, draft, name, desired), functools.partial(_update, draft, name, added, gone)
         costs, needs = cost(Risk.LOSS, f"files in {', '.join(gone)} are lost" if gone else ""), [f"pool/{pool}" for pool in _pools(item)]
-        draft.ensure("filesystem", name, {**living, "data_pools": sorted(has)} if living else None, desired, make, update, needs, **costs)
+        draft.ensure("filesystem", name, {**existing, "data_pools": sorted(has)} if existing else None, desired, make, update, needs, **costs)
 
 
 def _create(draft: Draft, name: str, after: Declared) -> None:
@@ -107,9 +107,9 @@ def _update(draft: Draft, name: str, added: t.Sequence[str], gone: t.Sequence[st
             draft.send("fs set", fs_name=name, var=key, val=str(after[key]).lower())
 
 
-def _delete(draft: Draft, _here: str, name: str, living: Declared, pruned: str) -> None:
+def _delete(draft: Draft, _here: str, name: str, existing: Declared, pruned: str) -> None:
     def apply() -> None:
         draft.send("fs fail", fs_name=name)
         draft.send("fs rm", fs_name=name, yes_i_really_mean_it=True)
 
-    draft.remove("filesystem", name, {key: living[key] for key in ("metadata_pool", "data_pools")}, apply, pruned, "all its files are lost")
+    draft.remove("filesystem", name, {key: existing[key] for key in ("metadata_pool", "data_pools")}, apply, pruned, "all its files are lost")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitor of a host: bootstrapping a cluster, or joining the living one.
+"""The monitor of a host: bootstrapping a cluster, or joining the running one.
 
-A cluster's first boot and a monitor added years later are the same: take the living monmap, add yourself, start, be in quorum.
+A cluster's first boot and a monitor added years later are the same: take the current monmap, add yourself, start, be in quorum.
 
 PRIVATE to the collection.
 """
@@ -76,7 +76,7 @@ def unit_name(name: str) -> str:
 class Provider:
     """The monitor of this host. bootstrap: whether it may bootstrap a cluster where there is none. wait: seconds until the quorum has it.
 
-    connection: how to reach the living cluster as one who may do everything, {} where there is none (yet).
+    connection: how to reach the running cluster as one who may do everything, {} where there is none (yet).
     """
 
     name: str
@@ -240,7 +240,7 @@ def _in_quorum(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
 
 
 def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
-    """Say what this host knows of its cluster: state, "none" (no monitor here), "down" (and reason, why one cannot be asked) or "living".
+    """Say what this host knows of its cluster: state, "none" (no monitor here), "down" (and reason, why one cannot be asked) or "running".
 
     Then also fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
@@ -258,5 +258,5 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     except Unreachable as error:
         return {**down, "reason": str(error)}
     addresses = {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]}
-    living = {"fsid": dump["fsid"], "mon_host": mon_host_by_rank(dump), "monmap": list(addresses), "addresses": addresses, "key": admin["key"]}
-    return {**result, "state": "living", **living}
+    running = {"fsid": dump["fsid"], "mon_host": mon_host_by_rank(dump), "monmap": list(addresses), "addresses": addresses, "key": admin["key"]}
+    return {**result, "state": "running", **running}

@@ -131,14 +131,14 @@ def of_pools(draft: Draft) -> t.FrozenSet[str]:
 def plan(draft: Draft) -> None:
     """Plan options. A value of None means: not set."""
     maps = draft.maps
-    living = {f"{section}/{option}": (section, option, value) for (section, option), value in maps.options.items()}
-    kept = [id_ for id_, (section, option, _value) in living.items() if _SERVICE.fullmatch(option) or _OF_DAEMON.match(section)]
+    existing = {f"{section}/{option}": (section, option, value) for (section, option), value in maps.options.items()}
+    kept = [id_ for id_, (section, option, _value) in existing.items() if _SERVICE.fullmatch(option) or _OF_DAEMON.match(section)]
     declared: list[tuple[str, Declared]] = []
     for section, option, value in flat(draft.declaration["options"]):
         place, state = who(section), "absent" if value is None else "present"
         item: Declared = {"name": f"{place}/{option}", "state": state, "who": place, "option": option, "value": value}
         declared.append((f"{draft.prefix}options.{section}.{option}", item))
-    for here, item, has in draft.walk("options", living, _delete, kept, declared):
+    for here, item, has in draft.walk("options", existing, _delete, kept, declared):
         option, value = item["option"], item["value"]
         about = maps.help.get(option)
         if about is None and option.startswith("mgr/") and not any(maps.mgr_modules.values()) and not maps.empty:
@@ -165,8 +165,8 @@ def _shown(option: str, text: str) -> dict[str, t.Any]:
     return {"value": Secret(text) if _SECRET.search(option) else text}
 
 
-def _delete(draft: Draft, _here: str, name: str, living: tuple[str, str, str], pruned: str) -> None:
-    section, option, value = living
+def _delete(draft: Draft, _here: str, name: str, existing: tuple[str, str, str], pruned: str) -> None:
+    section, option, value = existing
     apply = draft.later("config rm", who=section, name=option)
     if pruned:
         draft.remove("option", name, _shown(option, value), apply, pruned, "its default applies from then on")

@@ -46,10 +46,10 @@ def extents(size: t.Optional[int], slots: int, room: Room) -> int:
     return room.total // max(1, slots) if size is None else -(-size // room.extent)
 
 
-def place(draft: Draft, state: Found, parts: t.Sequence[Part], slots: int, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> dict[Part, Volume]:
-    """The old volumes that parts on one device get, or problems where there is no room. lives: in the cluster. wiped: uuids of OSDs about to be wiped. Pure."""
+def place(draft: Draft, state: Found, parts: t.Sequence[Part], slots: int, in_cluster: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> dict[Part, Volume]:
+    """The old volumes that parts on one device get, or problems where there is no room. in_cluster: tells. wiped: uuids of OSDs about to be wiped. Pure."""
     found: dict[Part, Volume] = {}
-    spare = [volume for volume in state.volumes if _spare(volume, lives, wiped)]
+    spare = [volume for volume in state.volumes if _spare(volume, in_cluster, wiped)]
     room = state.room
     free = room.free if room else 0
     for part in parts:
@@ -65,24 +65,24 @@ def place(draft: Draft, state: Found, parts: t.Sequence[Part], slots: int, lives
                 continue
             what = _shown(needed, room) + ("" if part.size is not None else f" (one of {slots} equal shares)")
             text = f"{part}: no room: it needs {what}, and {_shown(free, room)} of {_shown(room.total, room)} are free"
-            draft.problem(text + _taken(part, state, lives))
+            draft.problem(text + _taken(part, state, in_cluster))
     return found
 
 
-def _spare(volume: Volume, lives: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> bool:
+def _spare(volume: Volume, in_cluster: t.Callable[[Osd], bool], wiped: t.Collection[str]) -> bool:
     """Whether a volume may be used anew: nothing was ever put on it, or it was a part of an OSD of which neither the cluster nor this host has anything."""
     if volume.busy or not volume.standard or volume.kind == "block":
         return False
-    return volume.unused or (volume.osd is not None and not lives(volume.osd) and (volume.alone or volume.osd.uuid in wiped))
+    return volume.unused or (volume.osd is not None and not in_cluster(volume.osd) and (volume.alone or volume.osd.uuid in wiped))
 
 
-def _taken(part: Part, state: Found, lives: t.Callable[[Osd], bool]) -> str:
+def _taken(part: Part, state: Found, in_cluster: t.Callable[[Osd], bool]) -> str:
     """Return what lies on a device, and what would make room."""
     owned = [(volume, volume.osd) for volume in state.volumes if volume.osd]
     there = ", ".join(f"the {volume.kind} of osd.{osd.id} ({volume.name})" for volume, osd in owned)
     text = f"; there are {there}" if there else ""
     for volume, osd in owned:
-        if volume.alone and lives(osd):
+        if volume.alone and in_cluster(osd):
             once = f"once the cluster has it no more (ceph osd purge {osd.id}), its {volume.kind} is used again"
             text += f". The data of osd.{osd.id} is not on this host: {once}"
     size, slots = f"{part.kind}_size", f"{part.kind}_slots"

@@ -78,13 +78,13 @@ class Observed:
     memory_target: t.Optional[str] = None
     lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
-    def lives(self, osd: Osd) -> bool:
+    def in_cluster(self, osd: Osd) -> bool:
         """Whether the cluster has an OSD that was found, be it up or down."""
         return osd.cluster == self.fsid and osd.id in self.known and self.known[osd.id].uuid == osd.uuid
 
     def own(self, device: Device) -> t.Optional[Osd]:
         osd = self.devices[device.path].osd
-        return osd if osd is not None and self.lives(osd) else None
+        return osd if osd is not None and self.in_cluster(osd) else None
 
     def gone(self, device: Device) -> list[str]:
         """Of which parts of an OSD nothing can be said, and why."""
@@ -332,8 +332,8 @@ class Provider:
         if state.gone:
             lost = observed.lost.get(path)
             return state.gone + ("" if lost is None else f". osd.{lost}, which was on it, is up: declare the device by the name that it has now")
-        living = [f"the {one.kind} of osd.{one.osd.id}" for one in state.volumes if one.osd and observed.lives(one.osd)]
-        mine, busy, holds, others = (" and ".join(words) for words in (living, state.busy, state.holds, state.others))
+        existing = [f"the {one.kind} of osd.{one.osd.id}" for one in state.volumes if one.osd and observed.in_cluster(one.osd)]
+        mine, busy, holds, others = (" and ".join(words) for words in (existing, state.busy, state.holds, state.others))
         where = "it is" if state.volume else "it carries"
         refusals = (
             (mine, f"{where} {mine} of this cluster. Declare another device, or remove the OSD from the cluster first"),
@@ -361,7 +361,7 @@ class Provider:
             state = observed.devices[path]
             if path in wiped:
                 state = dataclasses.replace(state, volumes=(), room=state.room and state.room._replace(free=state.room.total))
-            found.update(place(draft, state, parts, self._slots(path), observed.lives, gone))
+            found.update(place(draft, state, parts, self._slots(path), observed.in_cluster, gone))
         return found
 
     def _plan_new(self, device: Device, chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:

@@ -163,8 +163,8 @@ def plan(draft: Draft) -> None:
     demands = _consumers.demands(draft.declaration["consumers"])
     growing: list[tuple[str, str, int, int, crush_map.Rule]] = []
     kept = [name for name, pool in current(maps).items() if _SERVICE.fullmatch(name) or _marks(pool)]
-    for here, item, living in draft.walk("pools", current(maps), _delete, kept):
-        said, profile = _desired(item, living, demands.get(item["name"], set())), item.get("erasure_profile")
+    for here, item, existing in draft.walk("pools", current(maps), _delete, kept):
+        said, profile = _desired(item, existing, demands.get(item["name"], set())), item.get("erasure_profile")
         for field in _FIELDS:
             if said.get(field.option) and () < maps.release < field.since:
                 draft.too_old(f"{here}: {field.option} needs", field.since)
@@ -172,19 +172,19 @@ def plan(draft: Draft) -> None:
             draft.unknown(here, "rule", said.get("rule"), rules, "crush.rules") or draft.unknown(here, "erasure_profile", profile, profiles, "erasure_profiles")
         ):
             continue
-        future = {**(living or {}), **said}
+        future = {**(existing or {}), **said}
         rule = rules.get(future.get("rule") or maps.default_rule or "")
         if item["type"] == "erasure" and not future.get("rule"):  # the one that comes with it
             rule = crush_map.declared_rule({"name": item["name"], "type": "erasure", "erasure_profile": profile}, profiles)
         chunks = erasure_profiles.chunks(profiles.get(profile or "", {}))
         size = future.get("size") or (chunks if item["type"] == "erasure" else maps.default_int("osd_pool_default_size", 3))
         pg_num = future.get("pg_num") or maps.default_int("osd_pool_default_pg_num", 32)
-        _check_room(here, item, said, living, size, rule, draft)
-        if living is None:
+        _check_room(here, item, said, existing, size, rule, draft)
+        if existing is None:
             _create(here, item, said, rule, draft)
-        elif not _update(here, item, said, living, draft):
+        elif not _update(here, item, said, existing, draft):
             continue
-        if rule is not None and (living is None or pg_num > living["pg_num"] or size > living["size"]):
+        if rule is not None and (existing is None or pg_num > existing["pg_num"] or size > existing["size"]):
             growing.append((here, item["name"], pg_num, size, rule))
     _check_budget(growing, draft)
 
@@ -194,20 +194,20 @@ def _marks(pool: Declared) -> set[str]:
     return _SERVICE_APPLICATIONS & set(pool["applications"]) | ({"cephfs"} if pool["filesystem"] else set())
 
 
-def _desired(item: Declared, living: t.Optional[Declared], demands: set[str]) -> dict[str, t.Any]:
+def _desired(item: Declared, existing: t.Optional[Declared], demands: set[str]) -> dict[str, t.Any]:
     """What a pool is to be, only what is said of it. demands: the applications that consumers need."""
-    raw, has = _said(item), set(living["applications"] if living else ())
+    raw, has = _said(item), set(existing["applications"] if existing else ())
     said = {field.option: field.form(raw[field.option]) for field in _FIELDS if field.option in raw}
     if item.get("applications") is not None:
         said["applications"] = sorted({*item["applications"], *demands})
     elif not demands <= has:
         said["applications"] = sorted(demands | has)
-    if living is not None and {**living, **said}["autoscale_mode"] == "on":
+    if existing is not None and {**existing, **said}["autoscale_mode"] == "on":
         said.pop("pg_num", None)  # the autoscaler's
     return said
 
 
-def _check_room(here: str, item: Declared, said: Declared, living: t.Optional[Declared], size: int, rule: t.Optional[crush_map.Rule], draft: Draft) -> None:
+def _check_room(here: str, item: Declared, said: Declared, existing: t.Optional[Declared], size: int, rule: t.Optional[crush_map.Rule], draft: Draft) -> None:
     """A pool whose copies cannot all be placed never gets clean."""
     if said.get("min_size", 0) > size:
         draft.problem(f"{here}: min_size {said['min_size']} is greater than size {size}: I/O would stop for ever; lower min_size")
@@ -223,9 +223,9 @@ def _check_room(here: str, item: Declared, said: Declared, living: t.Optional[De
     if 0 < most < size:
         text = f"{here}: size {size}, and rule {rule.name} places no more than {most}"
     if item["type"] == "replicated" and not said.get("size"):
-        if living is None:
+        if existing is None:
             draft.warn(f"{text}: the pool will not become clean before more are added")
-    elif living is None or any(said.get(key, living[key]) != living[key] for key in ("size", "rule")):
+    elif existing is None or any(said.get(key, existing[key]) != existing[key] for key in ("size", "rule")):
         draft.problem(f"{text}: lower size, add some, or use a rule with a smaller failure domain")
     else:
         draft.warn(f"{text}: it cannot become clean before more are added")
@@ -269,31 +269,31 @@ def _create(here: str, item: Declared, said: dict[str, t.Any], rule: t.Optional[
     draft.ensure("pool", name, None, {"type": item["type"], **({"erasure_profile": profile} if profile else {}), **said}, apply, needs=needs)
 
 
-def _update(here: str, item: Declared, said: dict[str, t.Any], living: Declared, draft: Draft) -> bool:
+def _update(here: str, item: Declared, said: dict[str, t.Any], existing: Declared, draft: Draft) -> bool:
     """Plan what differs of a pool that is there. False where it cannot become what is declared."""
-    name, profile = item["name"], living["erasure_profile"]
+    name, profile = item["name"], existing["erasure_profile"]
     for stuck, why in (
-        (item["type"] != living["type"], f"it is {living['type']}, and Ceph cannot make it {item['type']}"),
+        (item["type"] != existing["type"], f"it is {existing['type']}, and Ceph cannot make it {item['type']}"),
         (item.get("erasure_profile") not in (None, "", profile), f"its erasure_profile is {profile}, and that cannot change"),
-        (living["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False, "allow_ec_overwrites cannot be taken back"),
+        (existing["allow_ec_overwrites"] and said.get("allow_ec_overwrites") is False, "allow_ec_overwrites cannot be taken back"),
     ):
         if stuck:
             draft.problem(f"{here}: {why}: declare another pool and move the data")
             return False
     if "applications" in said:
-        said["applications"] = sorted({*said["applications"], *_marks(living)})
-    before, after = differing(living, {key: value for key, value in said.items() if value or living[key] is not None})
-    locks = [flag for flag, keys in _LOCKS.items() if living[flag] and keys & set(after)]
+        said["applications"] = sorted({*said["applications"], *_marks(existing)})
+    before, after = differing(existing, {key: value for key, value in said.items() if value or existing[key] is not None})
+    locks = [flag for flag, keys in _LOCKS.items() if existing[flag] and keys & set(after)]
     if any(said.get(flag) is not False for flag in locks):
         draft.problem(f"{here}: the pool has the flag {', '.join(locks)}, so {', '.join(after)} cannot change: declare the flag false first")
         return False
-    apply = functools.partial(_set, draft, name, after, living["applications"])
+    apply = functools.partial(_set, draft, name, after, existing["applications"])
     needs = {*options.of_pools(draft), f"crush_rule/{after.get('rule')}"}
-    draft.ensure("pool", name, before, after, apply, needs=needs, **_costs(before, after, living, draft.maps.used_bytes(name)))
+    draft.ensure("pool", name, before, after, apply, needs=needs, **_costs(before, after, existing, draft.maps.used_bytes(name)))
     return True
 
 
-def _costs(before: Declared, after: Declared, living: Declared, used: int) -> dict[str, t.Any]:
+def _costs(before: Declared, after: Declared, existing: Declared, used: int) -> dict[str, t.Any]:
     """What an update costs: the worst of its parts, why, and the bytes that move. used: those that the pool has."""
     more = after.get("size", 0) - before.get("size", 0)
     moved = (used if "rule" in after else 0) + max(0, used * more // max(1, before.get("size", 1)))
@@ -304,7 +304,7 @@ def _costs(before: Declared, after: Declared, living: Declared, used: int) -> di
     if after.get("size") == 1:
         risk = Risk.LOSS
         reasons.append("with one copy the first disk that fails takes data with it")
-    elif after.get("min_size") == 1 and living["type"] == "replicated" and after.get("size", living["size"]) > 1:
+    elif after.get("min_size") == 1 and existing["type"] == "replicated" and after.get("size", existing["size"]) > 1:
         reasons.append("with min_size 1 it takes writes of which there is one copy")
     return {"risk": risk, "reason": "; ".join(reasons), "moved_bytes": max(moved, used if "pg_num" in after else 0) or None}
 
@@ -335,12 +335,12 @@ def _set(draft: Draft, name: str, after: Declared, applications: t.Collection[st
         draft.send(prefix, **arguments)
 
 
-def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -> None:
-    filesystem, used = living["filesystem"], draft.maps.used_bytes(name)
+def _delete(draft: Draft, here: str, name: str, existing: Declared, pruned: str) -> None:
+    filesystem, used = existing["filesystem"], draft.maps.used_bytes(name)
     if filesystem and f"filesystem/{filesystem}" not in draft.ids("filesystem", action="delete"):
         draft.problem(f"{here}: it cannot go, the filesystem {filesystem} uses it")
         return
-    if living["nodelete"]:
+    if existing["nodelete"]:
         draft.problem(f"{here}: it cannot go, it has the flag nodelete: take that off first (nodelete: false)")
         return
 
@@ -350,7 +350,7 @@ def _delete(draft: Draft, here: str, name: str, living: Declared, pruned: str) -
         with draft.gates.open("mon_allow_pool_delete"):
             retry_while(_refused, delete, _PATIENCE, 0.1)
 
-    before = {**{key: living[key] for key in ("type", "size", "pg_num", "applications")}, "used_bytes": used}
+    before = {**{key: existing[key] for key in ("type", "size", "pg_num", "applications")}, "used_bytes": used}
     needs = {*options.of_pools(draft), f"filesystem/{filesystem}"}
     draft.remove("pool", name, before, apply, pruned, f"all its data is destroyed ({used} bytes)", needs)
 

@@ -39,20 +39,20 @@ def plan(
     # Snapshots that nobody declared here, but that a clone of format 1 is to be made of.
     undeclared = have.keys() - {snap.name for snap in wanted}
     for snap in (*wanted, *(Snapshot(name) for name in sorted(undeclared) if f"{path}@{name}" in protect)):
-        name, living = f"{path}@{snap.name}", have.get(snap.name)
+        name, existing = f"{path}@{snap.name}", have.get(snap.name)
         protected = True if name in protect else snap.protected
         desired: t.Optional[dict[str, t.Any]] = {} if protected is None else {"protected": protected}
         more: dict[str, t.Any] = {}
         if not snap.present:
             desired, more = None, {"risk": Risk.LOSS, "reason": "the state that it keeps would be lost"}
-            if living and children:
+            if existing and children:
                 draft.problem(f"image {path}: snapshot {snap.name} is protected and has clones: {', '.join(children[:5])}")
-        elif living is None:
+        elif existing is None:
             desired, more = {"name": snap.name, **({"protected": True} if protected else {})}, {"needs": [f"image/{path}"]}
-        elif living and protected is False and children:
+        elif existing and protected is False and children:
             draft.problem(f"image {path}: snapshot {snap.name} has clones and cannot be unprotected")
-        do = functools.partial(change, librbd, place, image_name, snap.name, living, bool(protected) if snap.present else None)
-        draft.ensure("snapshot", name, None if living is None else {"protected": living}, desired, do, **more)
+        do = functools.partial(change, librbd, place, image_name, snap.name, existing, bool(protected) if snap.present else None)
+        draft.ensure("snapshot", name, None if existing is None else {"protected": existing}, desired, do, **more)
 
 
 def change(librbd: Librbd, place: Place, image_name: str, name: str, before: t.Optional[bool], after: t.Optional[bool]) -> None:

@@ -141,8 +141,8 @@ def user_keys(connection: t.Any, admin: t.Callable[..., t.Any], uids: t.Sequence
     # Where no gateway has run in this zone, it has no pool for users, and none of them.
     if ROOT_POOL not in pools or not admin("zone", "list")["zones"] or admin("zone", "get")["user_uid_pool"].partition(":")[0] not in pools:
         return found
-    living = frozenset(admin("metadata", "list", "user"))
-    there = [uid for uid in found if uid in living]
+    existing = frozenset(admin("metadata", "list", "user"))
+    there = [uid for uid in found if uid in existing]
     with ThreadPoolExecutor(max_workers=4) as pool:
         for uid, record in zip(there, pool.map(lambda uid: admin("user", "info", f"--uid={uid}"), there)):
             found[uid] = [{"access_key": access, "secret_key": secret.reveal()} for access, secret in sorted(keys_of(record).items())]

@@ -90,7 +90,7 @@ def sent(item: Item) -> dict[str, t.Any]:
 
 
 def touch(item: Item, first: t.Any, last: t.Any) -> bool:
-    """Whether a declared range and a living one have addresses in common."""
+    """Whether a declared range and a existing one have addresses in common."""
     start, end, first, last = map(ipaddress.IPv4Address, (item["start"], item["end"], first, last))
     return bool(start <= last and first <= end)
 
@@ -255,8 +255,8 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
         draft.problem(f"{where}.guest_network: there is no network offering {offering}")
     if row is not None:
         if row.get("networkofferingname") != offering:
-            living = f"{network['name']} is of the offering {row.get('networkofferingname')}, which cannot be changed to {offering}"
-            draft.problem(f"{where}.guest_network: {living}: declare it so")
+            existing = f"{network['name']} is of the offering {row.get('networkofferingname')}, which cannot be changed to {offering}"
+            draft.problem(f"{where}.guest_network: {existing}: declare it so")
         return
     given = {key: value for key, value in normal(network).items() if key in _GIVEN and value}
 
@@ -271,15 +271,15 @@ def plan_guest_network(zone: Item, zone_row: t.Optional[Row], region: Region, dr
 
 
 def plan(zone: Item, zone_row: t.Optional[Row], region: Region, draft: Draft, where: str) -> None:
-    living = of(region, "vlan_ranges", zone_row)
+    existing = of(region, "vlan_ranges", zone_row)
     declared: list[tuple[Item, t.Optional[Item]]] = [(normal(item), None) for item in zone.get("public_ranges") or ()]
     declared += [(normal(item), pod) for pod in zone.get("pods") or () for item in pod.get("guest_ranges") or ()]
     claimed = {(item["start"], item["end"]) for item, _pod in declared}
     for item, pod in declared:
-        # The living one: the same, else the one that it overlaps and that nothing else claims.
-        ends = [(row.get("startip"), row.get("endip")) for row in living]
-        same = [row for row, own in zip(living, ends) if own == (item["start"], item["end"])]
-        alike = [row for row, own in zip(living, ends) if own not in claimed and all(own) and touch(item, *own)]
+        # The existing one: the same, else the one that it overlaps and that nothing else claims.
+        ends = [(row.get("startip"), row.get("endip")) for row in existing]
+        same = [row for row, own in zip(existing, ends) if own == (item["start"], item["end"])]
+        alike = [row for row, own in zip(existing, ends) if own not in claimed and all(own) and touch(item, *own)]
         _plan_range(zone, item, pod, next(iter([*same, *alike]), None), region, draft, where)
 
 
@@ -301,9 +301,9 @@ def _plan_range(zone: Item, item: Item, pod: t.Optional[Item], row: t.Optional[R
         after = {**wanted, **({"vlan": tagged} if pod is None else {"pod": pod["name"]})}
         draft.ensure("vlan_range", name, None, after, create, needs=needs, lane=LANE)
         return
-    public, living = bool(row.get("forvirtualnetwork")), vlan(row.get("vlan"))
-    if public != (pod is None) or (public and living != tagged):
-        there = f"the range {row['startip']}-{row['endip']} is there, {'public' if public else 'for guests'} with the VLAN {living}"
+    public, existing = bool(row.get("forvirtualnetwork")), vlan(row.get("vlan"))
+    if public != (pod is None) or (public and existing != tagged):
+        there = f"the range {row['startip']}-{row['endip']} is there, {'public' if public else 'for guests'} with the VLAN {existing}"
         draft.problem(f"{where}: {there}, which cannot be changed to that of {item['start']}-{item['end']}: declare it so, or remove the range first")
         return
     now = {"start": row.get("startip"), "end": row.get("endip"), "gateway": row.get("gateway"), "netmask": row.get("netmask")}

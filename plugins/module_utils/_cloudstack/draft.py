@@ -72,7 +72,7 @@ class Place(str):
 
 
 def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> list[Row]:
-    """The living rows that belong to another one; none where that is not there yet."""
+    """The existing rows that belong to another one; none where that is not there yet."""
     return [other for other in region.rows(what) if row is not None and other.get(key) == row["id"]]
 
 
@@ -101,7 +101,7 @@ class Draft(_plan.Draft):
     def each(
         self, what: str, declared: t.Iterable[Item], region: Region, delete: t.Optional[_Delete] = None, find: t.Optional[_Find] = None
     ) -> t.Iterator[tuple[Place, Item, t.Optional[Row]]]:
-        """Where each thing that is to be there is declared, itself, and its living row. One that is not to be is deleted. find: otherwise than by its name."""
+        """Where each thing that is to be there is declared, itself, and its row. One that is not to be is deleted. find: otherwise than by its name."""
         for number, item in enumerate(declared):
             here = Place(named(f"{self.prefix}{what}", number, item), self.problem)
             row = find(item, here) if find else region.find(what, item["name"])
@@ -111,7 +111,7 @@ class Draft(_plan.Draft):
                 delete(item, row)
 
     def owned(self, what: str, item: Item, accounts: t.Collection[t.Optional[str]], region: Region, here: str) -> t.Optional[Row]:
-        """The living one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
+        """The existing one of an item's name in its zone, among those of some accounts and of no project; None where there is none. Several are a problem."""
         rows = [row for row in region.all(what, item["name"], zonename=item["zone"]) if row.get("account") in accounts and not row.get("project")]
         ids = sorted({str(row["id"]) for row in rows})
         if len(ids) > 1:

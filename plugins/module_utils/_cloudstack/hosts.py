@@ -156,13 +156,13 @@ def _plan_cluster(entries: list[Declared], known: t.Mapping[str, t.Optional[Row]
             draft.ensure("host", name, before, None, functools.partial(_remove, region, now), risk=Risk.LOSS, reason=reason, needs=leaving[-1:])
             leaving.append(f"host/{name}")
         elif now:
-            living, wanted = _now(now), _wanted(one.host)
+            existing, wanted = _now(now), _wanted(one.host)
             if now.get("state") != "Up":
                 draft.warn(f"the host {name} is not Up, it is {now.get('state')}")
-            if living["state"] not in ("enabled", "disabled"):  # somebody works on it: to end that is theirs
+            if existing["state"] not in ("enabled", "disabled"):  # somebody works on it: to end that is theirs
                 draft.warn(f"the host {name} is in maintenance ({now.get('resourcestate')}), and was left so")
                 del wanted["state"]
-            draft.ensure("host", name, living, wanted, update=functools.partial(_change, region, now))
+            draft.ensure("host", name, existing, wanted, update=functools.partial(_change, region, now))
         elif not absent:
             password = {"password": Secret(one.host["password"])} if one.host.get("password") else {}
             after = {"cluster": cluster["name"], **_wanted(one.host), **password}
@@ -176,16 +176,16 @@ def _plain(name: t.Any) -> str:
 
 
 def _known(host: Item, zone: t.Any, rows: t.Sequence[Row], region: Region) -> list[Row]:
-    """The living hosts that a declared one may be: by its address, else by another one of it, else by its name. More than one: it can't be told."""
+    """The existing hosts that a declared one may be: by its address, else by another one of it, else by its name. More than one: it can't be told."""
     others = {_plain(name) for name in host.get("known_as") or ()}
     resolved, names = _plain(region.addresses.get(host["address"]) or host["address"]), {_plain(host["address"]), *others}
-    living = [row for row in rows if row.get("hypervisor") != "Simulator"]  # which has the server's address
-    here = [row for row in living if row.get("zonename") == zone]
+    existing = [row for row in rows if row.get("hypervisor") != "Simulator"]  # which has the server's address
+    here = [row for row in existing if row.get("zonename") == zone]
     ways = (
-        [row for row in living if _plain(row.get("ipaddress")) == resolved],
-        [row for row in living if _plain(row.get("ipaddress")) in others],
+        [row for row in existing if _plain(row.get("ipaddress")) == resolved],
+        [row for row in existing if _plain(row.get("ipaddress")) in others],
         [row for row in here if _plain(row.get("name")) in names],
-        [row for row in living if _plain(row.get("name")) in names],
+        [row for row in existing if _plain(row.get("name")) in names],
         [row for row in here if any(_same_machine(_plain(row.get("name")), name) for name in names)],
     )
     return next(filter(None, ways), [])
@@ -202,7 +202,7 @@ def _shown(row: Row) -> str:
 
 
 def _claims(entries: t.Sequence[Declared], region: Region, draft: Draft) -> dict[str, t.Optional[Row]]:
-    """The living host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
+    """The existing host of each declared one, by where it is declared. Those that can't be told become problems and are left out."""
     known: dict[str, t.Optional[Row]] = {}
     claimed: dict[str, list[str]] = {}
     for one in entries:
@@ -230,10 +230,10 @@ def _wanted(host: Item) -> dict[str, t.Any]:
     return {"state": host.get("state") or "enabled", **({} if host.get("tags") is None else {"tags": words(host["tags"])})}
 
 
-def _matched(entries: t.Sequence[Declared], living: t.Sequence[Row]) -> dict[str, t.Optional[Row]]:
-    """The living hosts of simulated ones, by where they are declared: those that are as declared first, so that a drift of one is a change of one."""
+def _matched(entries: t.Sequence[Declared], existing: t.Sequence[Row]) -> dict[str, t.Optional[Row]]:
+    """The existing hosts of simulated ones, by where they are declared: those that are as declared first, so that a drift of one is a change of one."""
     # Those without tags are taken first, so that one whose tags drifted is left for a declared one that has tags.
-    rest = sorted(living, key=lambda row: (len(_now(row)["tags"]), str(row.get("id"))))
+    rest = sorted(existing, key=lambda row: (len(_now(row)["tags"]), str(row.get("id"))))
     known: dict[str, t.Optional[Row]] = {one.where: None for one in entries}
     # Those that say more choose first; an absent one, which is never as declared, takes what is left over.
     order = sorted(entries, key=lambda one: (one.host.get("state") == "absent", one.host.get("tags") is None))
@@ -289,7 +289,7 @@ def _add(region: Region, zone: Item, pod: Item, cluster: Item, host: Item) -> No
 
 
 def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: Region) -> Row:
-    """The living host that the server says it has already: it knows the agent by its guid, which follows from the address by which it was first added."""
+    """The existing host that the server says it has already: it knows the agent by its guid, which follows from the address by which it was first added."""
     rows = region.client.rows("listHosts", type="Routing")
     match = re.search(r"with ID ([0-9a-fA-F-]{36})", str(error))
     for row in _known(host, zone.get("name"), rows, region):

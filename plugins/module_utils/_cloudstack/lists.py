@@ -111,11 +111,11 @@ class Region:
         self._lists.pop(what, None)
 
     def all(self, what: str, name: str, **equal: t.Any) -> list[Row]:
-        """The living rows of a name whose other keys are equal to what is given."""
+        """The existing rows of a name whose other keys are equal to what is given."""
         return [row for row in self.rows(what) if row.get("name") == name and all(row.get(key) == value for key, value in equal.items())]
 
     def find(self, what: str, name: str, **equal: t.Any) -> t.Optional[Row]:
-        """The living row of a name, None where there is none. Several of one name become a problem of the plan."""
+        """The existing row of a name, None where there is none. Several of one name become a problem of the plan."""
         found = self.all(what, name, **equal)
         if not found and what in _CASELESS:
             names = sorted({str(row.get("name")) for row in self.rows(what)})
@@ -133,7 +133,7 @@ class Region:
         return row
 
     def id(self, what: str, name: str, **equal: t.Any) -> str:
-        """The id of what lives, or was made in this run. Raises LookupError where it is neither."""
+        """The id of what is there, or was made in this run. Raises LookupError where it is neither."""
         made = [row for word, known, row in list(self._made) if word == what and known == name]
         for row in [*made, *self.all(what, name)]:
             if all(row.get(key) == value for key, value in equal.items()):

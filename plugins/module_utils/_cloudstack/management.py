@@ -243,12 +243,12 @@ class Provider:
             return Observed(databases=self._databases() if process.installed("mysql") else Databases())
         databases = self._databases()
         # With the declared key: what was encrypted with another is to be written anew, as is the key's own file.
-        living = opened(read_properties(text), self.declared.management_key)
+        existing = opened(read_properties(text), self.declared.management_key)
         fits = None
-        if databases.sample and living["db.cloud.encrypt.secret"] != self.declared.database_key.reveal():
+        if databases.sample and existing["db.cloud.encrypt.secret"] != self.declared.database_key.reveal():
             fits = crypt(databases.sample, self.declared.database_key, decrypt=True) is not None
         unit = systemd.units([UNIT])[UNIT]
-        return Observed(True, databases, living, None if key is None else Secret(key), fits, unit, is_current(unit), unit.active and answers())
+        return Observed(True, databases, existing, None if key is None else Secret(key), fits, unit, is_current(unit), unit.active and answers())
 
     def _databases(self) -> Databases:
         """Look as the server's own user, which sees all there is once they are whole; else as the administrator."""
@@ -291,8 +291,8 @@ class Provider:
             draft.ensure("database", "simulator", None, {"databases": ["simulator"]}, self._make_simulator, needs=["database/cloud"])
         made = draft.ids("database", "user")
         wanted = wanted_properties(declared)
-        living = shown(observed.properties) if observed.installed else None
-        draft.ensure("file", PROPERTIES, living, shown(wanted), lambda: self._write_properties(wanted), needs={*made, f"file/{KEY}"})
+        existing = shown(observed.properties) if observed.installed else None
+        draft.ensure("file", PROPERTIES, existing, shown(wanted), lambda: self._write_properties(wanted), needs={*made, f"file/{KEY}"})
         key = None if observed.key is None else {"key": observed.key}
         draft.ensure("file", KEY, key, {"key": declared.management_key}, lambda: _write(KEY, declared.management_key.reveal()), needs=made)
         self._plan_service(observed, draft)

@@ -76,7 +76,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         if here.refuse(item["zone"] not in zones, f"there is no zone {item['zone']}"):
             continue
         if row is not None:
-            _plan_living(here, item, row, region, draft)
+            _plan_existing(here, item, row, region, draft)
         else:
             if not region.empty:
                 _check_new(here, item, region, draft)
@@ -105,8 +105,8 @@ def _check_new(here: Place, item: Item, region: Region, draft: Draft) -> None:
         return
     # A VLAN out of those that CloudStack gives to isolated networks is refused, and one that another network has too.
     declared = [zone for zone in draft.declaration.get("zones") or () if zone["name"] == item["zone"]]
-    living = [row for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
-    taken = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()] if declared else [row.get("vlan") for row in living]
+    existing = [row for row in region.rows("physical_networks") if row.get("zonename") == item["zone"]]
+    taken = [network.get("vlan") for zone in declared for network in zone.get("physical_networks") or ()] if declared else [row.get("vlan") for row in existing]
     others = ", ".join(row["name"] for row in region.rows("networks") if row.get("zonename") == item["zone"] and str(row.get("vlan")) == vlan)
     if any(low <= int(vlan) <= high for text in taken for low, high in vlans_or_none(text)):
         draft.problem(f"{here}: vlan: {vlan} is among those that CloudStack gives to guests' networks of the zone {item['zone']}: take another")
@@ -123,7 +123,7 @@ def _create(region: Region, item: Item) -> None:
     region.made("networks", item["name"], answer["network"])
 
 
-def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _plan_existing(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
     after = {option: item[option] for option in _FIELDS if item.get(option)}
     before = {option: row.get(key) for option, key in _FIELDS.items()}
     left, right = differing(normal(before), after)

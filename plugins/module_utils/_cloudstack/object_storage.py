@@ -162,9 +162,9 @@ def _plan_store(here: Place, item: Item, row: t.Optional[Row], region: Region, d
     name, url, size = item["name"], item["url"], {"size": item["size"]} if item.get("size") else {}
     if row is not None:
         here.refuse(row.get("providername") != "Ceph", f"the object store of that name is one of {row.get('providername')}: use another name")
-        living = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
+        existing = {"url": row.get("url"), "size": int(row.get("storagetotal") or 0) // _GIB}
         wanted = size if location(row.get("url")) == location(url) else {"url": url, **size}  # the same gateway in other words stays as it is
-        draft.ensure("object_store", name, living, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
+        draft.ensure("object_store", name, existing, wanted, update=lambda after: region.client.call("updateObjectStoragePool", id=row["id"], **after))
         return
     given = credentials(here, item, region, draft) or s3.Credentials("", Secret(""))
 
@@ -217,5 +217,5 @@ def _plan_bucket(here: Place, item: Item, row: t.Optional[Row], region: Region, 
     here.refuse(row.get("objectstore") != store, f"is on the object store {row.get('objectstore')}, and {store} is declared: a bucket stays where it is")
     here.refuse(bool(row.get("objectlocking")) != locking, "object_locking is said when a bucket is made, and not later")
     here.refuse((row.get("state") or "Created") != "Created", f"is in the state {row.get('state')}: it was never finished: delete it on the server")
-    living = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
-    draft.ensure("bucket", name, living, wanted, update=lambda after: region.client.call("updateBucket", id=row["id"], **after))
+    existing = {"quota": row.get("quota"), "versioning": bool(row.get("versioning")), "policy": str(row.get("policy") or "private").lower()}
+    draft.ensure("bucket", name, existing, wanted, update=lambda after: region.client.call("updateBucket", id=row["id"], **after))

@@ -36,7 +36,7 @@ _VOLUME: dict[str, t.Any] = {
     "zones": strings("The zones in which it is offered. By default all."),
 }
 _NAMED: dict[str, t.Any] = {
-    "name": string("Its name. CloudStack takes several of one name; here a name is one, and several living ones are an error that lists them.", required=True),
+    "name": string("Its name. CloudStack takes several of one name; here a name is one, and several are an error that lists them.", required=True),
     "state": presence("Whether it is offered. V(absent) ends the offer; what was made of it keeps it."),
     "display_text": string("What users read. By default the name. Left out, it is left alone."),
 }
@@ -260,8 +260,8 @@ def _update(sort: _Sort, here: Place, item: Item, row: Row, region: Region, draf
             differs.append(f"{field.option} is {left[field.option]}, and {right[field.option]} is declared")
         elif field.form == "rate" and right.get(field.option) == 0:
             differs.append(f"{field.option} is limited to {left[field.option]}, and no limit (0) is declared")
-    living, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
-    differs += [f"details: {key} is {living.get(key, 'not there')}, and {details[key]} is declared" for key in differing(living, details)[1]]
+    existing, details = row.get("serviceofferingdetails") or {}, {key: text(value) for key, value in (item.get("details") or {}).items()}
+    differs += [f"details: {key} is {existing.get(key, 'not there')}, and {details[key]} is declared" for key in differing(existing, details)[1]]
     remedy = "declare an offering of another name, or delete this one (state: absent) and declare it again; what was made of it keeps it as it was"
     if here.refuse(differs, f"{'; '.join(differs)}. CloudStack cannot change that: {remedy}"):
         return

@@ -103,9 +103,9 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.O
     wanted: dict[str, t.Any] = {"state": "Enabled", **vlan, **tags}
     methods = [method.upper() for method in network.get("isolation") or ["l3" if kind(zone) == "basic" else "vlan"]]
     if row is not None:
-        living = words(str(row.get("isolationmethods") or "").upper())
-        if network.get("isolation") and living and living != sorted(methods):
-            differs = f"isolation is {', '.join(living)} and cannot be changed to {', '.join(methods)}"
+        existing = words(str(row.get("isolationmethods") or "").upper())
+        if network.get("isolation") and existing and existing != sorted(methods):
+            differs = f"isolation is {', '.join(existing)} and cannot be changed to {', '.join(methods)}"
             draft.problem(f"{draft.prefix}zones: physical network {name}: {differs}: declare it so, or make another network")
         now = {"state": row.get("state"), "vlan": shown_vlans(vlans(row["vlan"])) if row.get("vlan") else "", "tags": words(row.get("tags"))}
 
@@ -121,8 +121,8 @@ def _plan_network(zone: Item, network: Item, zone_row: t.Optional[Row], row: t.O
         if opened:
             region.client.call("updateZone", id=zone_id, allocationstate="Disabled")
         try:
-            living = region.client.rows("listPhysicalNetworks", zoneid=zone_id)
-            made = next((other for other in living if other["name"] == network["name"]), None)
+            existing = region.client.rows("listPhysicalNetworks", zoneid=zone_id)
+            made = next((other for other in existing if other["name"] == network["name"]), None)
             if made is None:
                 parameters = {"isolationmethods": methods, "vlan": wanted.get("vlan"), "tags": wanted.get("tags") or None}
                 made = region.client.job("createPhysicalNetwork", zoneid=zone_id, name=network["name"], **parameters)["physicalnetwork"]
@@ -180,8 +180,8 @@ def _plan_provider(zone: Item, network: Item, provider: str, on: bool, network_r
     def apply() -> None:
         client = region.client
         network_id = region.id("physical_networks", network["name"], zoneid=region.id("zones", zone["name"]))
-        living = [other for other in client.rows("listNetworkServiceProviders", physicalnetworkid=network_id) if other["name"] == provider]
-        service = living[0] if living else client.job("addNetworkServiceProvider", physicalnetworkid=network_id, name=provider)["networkserviceprovider"]
+        existing = [other for other in client.rows("listNetworkServiceProviders", physicalnetworkid=network_id) if other["name"] == provider]
+        service = existing[0] if existing else client.job("addNetworkServiceProvider", physicalnetworkid=network_id, name=provider)["networkserviceprovider"]
         if on and provider in _ELEMENTS:
             element = _ELEMENTS[provider][1]
             for one in client.rows(f"list{element}s", nspid=service["id"]):

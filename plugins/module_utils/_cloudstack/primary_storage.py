@@ -158,13 +158,13 @@ def _check_place(here: Place, item: Item, region: Region, draft: Draft) -> None:
         return
     pod = _named(_named(draft.declaration.get("zones"), item["zone"]).get("pods"), item["pod"])
     cluster = _named(pod.get("clusters"), item["cluster"])
-    living = region.find("clusters", item["cluster"], zonename=item["zone"])
+    existing = region.find("clusters", item["cluster"], zonename=item["zone"])
     if not pod and region.find("pods", item["pod"], zonename=item["zone"]) is None:
         draft.problem(f"{here}: there is no pod {item['pod']} in the zone {item['zone']}, and none is declared")
-    elif not cluster and living is None:
+    elif not cluster and existing is None:
         draft.problem(f"{here}: there is no cluster {item['cluster']} in the pod {item['pod']}, and none is declared")
     # Lists of hosts are read without their details, of which the names of zone and cluster are a part.
-    elif not cluster.get("hosts") and not of(region, "hosts", living, "clusterid"):
+    elif not cluster.get("hosts") and not of(region, "hosts", existing, "clusterid"):
         draft.problem(f"{here}: the cluster {item['cluster']} has no host, through which CloudStack registers a pool: declare one, or scope: zone")
 
 
@@ -324,8 +324,8 @@ def _update(here: Place, item: Item, source: Source, row: Row, region: Region, d
     state, pool, wanted, details = str(row.get("state")), _pool_of(row), _wanted(item), row.get("details") or {}
     scope, both, cluster = str(row.get("scope", "")).lower(), item["scope"], row.get("clustername")
     hypervisor, hosts = HYPERVISORS[item["hypervisor"]], row.get("hypervisor")
-    now, living = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
-    knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (living, now, living - now, now - living))
+    now, existing = (set(map(_address, source.monitors.split(","))), set(_monitors_of(row))) if source.monitors else (set(), set())
+    knows, has, strangers, lacks = (", ".join(sorted(some)) for some in (existing, now, existing - now, now - existing))
     others, unfinished = hosts not in (None, "Any", hypervisor), state not in ("Up", "Disabled", *_MAINTENANCE)
     if here.refuse(unfinished, f"is in the state {state}: its registration was never finished. Take it away on the server, then run again"):
         return

@@ -92,9 +92,9 @@ def _sealed(text: str) -> bool:
 
 
 def plan(declared: Item, region: Region, draft: Draft) -> None:
-    living = {row["name"]: row for row in region.rows("settings")}
+    existing = {row["name"]: row for row in region.rows("settings")}
     for name, value in declared.items():
-        _plan_one(name, value, living.get(name), region, draft, f"{draft.prefix}settings")
+        _plan_one(name, value, existing.get(name), region, draft, f"{draft.prefix}settings")
 
 
 def plan_zone(declared: Item, zone: str, region: Region, draft: Draft, where: str) -> None:
@@ -103,16 +103,16 @@ def plan_zone(declared: Item, zone: str, region: Region, draft: Draft, where: st
     everywhere = {entry["name"]: entry for entry in region.rows("settings")}
     # Which settings belong to a zone is told only of a zone that is there: of this one, else of any other.
     own = {entry["name"]: entry for entry in region.rows("zone_settings") if row is None or entry["zoneid"] == row["id"]}
-    living = own if own or row else everywhere
+    existing = own if own or row else everywhere
     for name, value in declared.items():
-        scopes = str(living.get(name, {}).get("scope") or "").lower()
+        scopes = str(existing.get(name, {}).get("scope") or "").lower()
         wrong = f"a setting of {scopes}, not of a zone" if scopes and "zone" not in scopes else ""
-        if name in everywhere and name not in living:
+        if name in everywhere and name not in existing:
             wrong = "not a setting of a zone"
         if wrong:
             draft.problem(f"{where}: {name} is {wrong}: declare it in {draft.prefix}settings")
         else:
-            _plan_one(name, value, living.get(name), region, draft, where, zone, new=row is None)
+            _plan_one(name, value, existing.get(name), region, draft, where, zone, new=row is None)
 
 
 def _plan_one(name: str, value: t.Any, row: t.Optional[Row], region: Region, draft: Draft, where: str, zone: str = "", new: bool = False) -> None:

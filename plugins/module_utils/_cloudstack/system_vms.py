@@ -223,11 +223,11 @@ class Provider:
             rows = [row for row in self._client.rows("listImageStores") if row.get("providername") == "NFS"]
         found: dict[Store, Seen] = {}
         for zone in self._zones:
-            living = [Store(zone["name"], row["name"], row["url"]) for row in rows if row.get("zonename") == zone["name"]]
+            existing = [Store(zone["name"], row["name"], row["url"]) for row in rows if row.get("zonename") == zone["name"]]
             # Where none is to be put there now: the server does it itself, into the first store of a zone.
-            new = [] if living else [Store(zone["name"], url, url) for url in zone.get("image_stores") or ()][:1]
+            new = [] if existing else [Store(zone["name"], url, url) for url in zone.get("image_stores") or ()][:1]
             seen: dict[Store, Seen] = {}
-            for store in living if self._seed else new:
+            for store in existing if self._seed else new:
                 seen[store] = look(store.url)
                 if seen[store].template:
                     seen = {store: seen[store]}

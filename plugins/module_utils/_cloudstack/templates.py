@@ -140,7 +140,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
             continue
         _check_storage(here, item, region, draft)
         if row is not None:
-            _plan_living(here, item, row, region, draft)
+            _plan_existing(here, item, row, region, draft)
             continue
         _check_os(here, item["os_type"], region)
         # A direct download is registered through a host, and a template of a hypervisor that has no host is in no list of the server (seen).
@@ -197,18 +197,18 @@ def _create(item: Item, region: Region, draft: Draft) -> None:
     draft.ensure("template", f"{zone}/{item['name']}", None, after, apply, needs=needs)
 
 
-def _plan_living(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
-    living = {option: row.get(key) for option, key in _FIXED.items()}
-    living.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
+def _plan_existing(here: Place, item: Item, row: Row, region: Region, draft: Draft) -> None:
+    existing = {option: row.get(key) for option, key in _FIXED.items()}
+    existing.update(format=str(row.get("format") or "").upper(), direct_download=bool(row.get("directdownload")))
     wanted = {**{option: item[option] for option in _FIXED}, "hypervisor": HYPERVISORS[item["hypervisor"]]}
-    if location(living["url"]) == location(wanted["url"]):
-        wanted["url"] = living["url"]
+    if location(existing["url"]) == location(wanted["url"]):
+        wanted["url"] = existing["url"]
     if item.get("checksum") and row.get("checksum"):
         # The server gives the digits without the algorithm. One of another algorithm, which it has made itself, says nothing of this one.
         now, declared = str(row["checksum"]).rpartition("}")[2].lower(), checksum(item["checksum"])[1]
         if len(now) == len(declared):
-            living["checksum"], wanted["checksum"] = now, declared
-    left, right = differing(living, wanted)
+            existing["checksum"], wanted["checksum"] = now, declared
+    left, right = differing(existing, wanted)
     differs = "; ".join(f"{option} is {left[option]}, and {right[option]} is declared" for option in right)
     remedy = "declare one of another name, or take this one away (state: absent) and declare it again; guests that were made of it keep their disks"
     if here.refuse(differs, f"{differs}. A template's file cannot be changed: {remedy}"):

@@ -77,7 +77,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         elif _plain(row.get("account")) != _plain(_account(item)):
             draft.problem(f"{here}: account: the user belongs to {row.get('account')}, and {_account(item)} is declared: declare it so")
         else:
-            _plan_living(item, row, region, draft)
+            _plan_existing(item, row, region, draft)
 
 
 def _find(rows: t.Sequence[Row], key: str, name: str, domain: t.Optional[str]) -> t.Optional[Row]:
@@ -111,7 +111,7 @@ def _plan_new(here: str, item: Item, domain: t.Optional[str], region: Region, dr
     draft.ensure("user", f"{item['domain']}/{name}", None, after, apply, lane=_LANE)
 
 
-def _plan_living(item: Item, row: Row, region: Region, draft: Draft) -> None:
+def _plan_existing(item: Item, row: Row, region: Region, draft: Draft) -> None:
     before = {**{option: row.get(key) for option, key in _FIELDS.items()}, "keys": bool(row.get("apikey"))}
     after = {option: item[option] for option in (*_FIELDS, "keys") if item.get(option)}
 

@@ -92,7 +92,7 @@ _ZONE_KEYS = {
 }  # fmt: skip
 
 
-def _living_type(row: Row) -> t.Optional[str]:
+def _current_type(row: Row) -> t.Optional[str]:
     return next((ours for ours, theirs in _TYPES.items() if theirs == (row.get("networktype"), bool(row.get("securitygroupsenabled")))), None)
 
 
@@ -132,7 +132,7 @@ def plan(declared: t.Sequence[Item], region: Region, draft: Draft) -> None:
         where = named(f"{draft.prefix}zones", number, zone)
         row = region.find("zones", zone["name"])
         _plan_zone(zone, row, region, draft, where)
-        if row and _living_type(row) != kind(zone):
+        if row and _current_type(row) != kind(zone):
             continue  # said by _plan_zone; nothing else of it can be compared
         if zone.get("settings"):
             settings.plan_zone(zone["settings"], zone["name"], region, draft, f"{where}.settings")
@@ -160,9 +160,9 @@ def _plan_zone(zone: Item, row: t.Optional[Row], region: Region, draft: Draft, w
 
     if row is None:
         draft.ensure("zone", name, None, {"type": kind(zone), **wanted}, create)
-    elif _living_type(row) != kind(zone):
-        living = f"the zone is there and of type {_living_type(row)}, which cannot be changed to {kind(zone)}"
-        draft.problem(f"{where}: {living}: declare it so, or choose another name")
+    elif _current_type(row) != kind(zone):
+        existing = f"the zone is there and of type {_current_type(row)}, which cannot be changed to {kind(zone)}"
+        draft.problem(f"{where}: {existing}: declare it so, or choose another name")
     else:
         now = {ours: row.get(theirs, False if ours == "local_storage" else "") for ours, theirs in _ZONE_KEYS.items()}
         draft.ensure("zone", name, now, wanted, update=lambda after: region.client.call("updateZone", id=row["id"], **theirs(after)))
@@ -182,30 +182,30 @@ def _plan_pod(zone: Item, pod: Item, zone_row: t.Optional[Row], region: Region, 
         needs = draft.network_needs(zone["name"]) | draft.ids("guest_network", begin=f"{zone['name']}/")
         draft.ensure("pod", name, None, wanted, create, needs=needs, lane=LANE)
     else:
-        living = start, end = _pod_range(pod, row)
+        existing = start, end = _pod_range(pod, row)
         now = {"gateway": row.get("gateway"), "netmask": row.get("netmask"), "start": start, "end": end, "state": row.get("allocationstate")}
         apart = bool(start) and not touch(pod, start, end)
         reason = f"the server cannot take {start}-{end} away and goes on using it too" if apart else ""
-        draft.ensure("pod", name, now, wanted, update=functools.partial(_update_pod, region, row, pod, living), reason=reason, lane=LANE)
+        draft.ensure("pod", name, now, wanted, update=functools.partial(_update_pod, region, row, pod, existing), reason=reason, lane=LANE)
     for cluster in pod.get("clusters") or ():
         _plan_cluster(zone, pod, cluster, row, region, draft)
 
 
 def _pod_range(pod: Item, row: Row) -> tuple[str, str]:
-    """The living range that stands for the declared one: the same, else one that it overlaps, else the first; ("", "") where there is none."""
+    """The existing range that stands for the declared one: the same, else one that it overlaps, else the first; ("", "") where there is none."""
     ranges = [(str(entry["startip"]), str(entry["endip"])) for entry in row.get("ipranges") or () if entry.get("startip") and entry.get("endip")]
     same = [one for one in ranges if one == (pod["start"], pod["end"])]
     return next(iter([*same, *(one for one in ranges if touch(pod, *one)), *ranges]), ("", ""))
 
 
-def _update_pod(region: Region, row: Row, pod: Item, living: tuple[str, str], after: Item) -> None:
+def _update_pod(region: Region, row: Row, pod: Item, existing: tuple[str, str], after: Item) -> None:
     # updatePod takes a range too, and does nothing with it (4.22, seen).
     update = {{"state": "allocationstate"}.get(key, key): value for key, value in after.items() if key not in ("start", "end")}
     if update:
         region.client.call("updatePod", id=row["id"], **update)
     if not {"start", "end"} & set(after):
         return
-    start, end = living
+    start, end = existing
     if start and touch(pod, start, end):
         new = {"newstartip": pod["start"], "newendip": pod["end"]}
         region.client.job("updatePodManagementNetworkIpRange", podid=row["id"], currentstartip=start, currentendip=end, **new)
@@ -229,8 +229,8 @@ def _plan_cluster(zone: Item, pod: Item, cluster: Item, pod_row: t.Optional[Row]
         needs = {f"pod/{zone['name']}/{pod['name']}", *draft.network_needs(zone["name"])}
         draft.ensure("cluster", name, None, {"hypervisor": hypervisor, **wanted}, create, needs=needs)
     elif row.get("hypervisortype") != hypervisor:
-        living = f"the cluster {name} is of {row.get('hypervisortype')}, which cannot be changed to {hypervisor}"
-        draft.problem(f"{draft.prefix}zones: {living}: declare it so, or another name")
+        existing = f"the cluster {name} is of {row.get('hypervisortype')}, which cannot be changed to {hypervisor}"
+        draft.problem(f"{draft.prefix}zones: {existing}: declare it so, or another name")
     else:
         now = {"state": row.get("allocationstate")}
         draft.ensure("cluster", name, now, wanted, lambda: region.client.call("updateCluster", id=row["id"], allocationstate=wanted["state"]))
@@ -254,4 +254,4 @@ def _set_state(region: Region, name: str, wanted: str) -> None:
 def returned(declared: t.Sequence[Item], region: Region) -> dict[str, t.Any]:
     """The declared zones that are there: name, id, state, type."""
     rows = [row for row in (region.find("zones", zone["name"]) for zone in declared) if row]
-    return {"zones": [{"name": row["name"], "id": row["id"], "state": row.get("allocationstate"), "type": _living_type(row)} for row in rows]}
+    return {"zones": [{"name": row["name"], "id": row["id"], "state": row.get("allocationstate"), "type": _current_type(row)} for row in rows]}

@@ -72,7 +72,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     paths = {
         "files": names["files"],
         "units": [path for unit in params["units"] for path in unit["reads"]],
-        "commands": [path for command in params["commands"] for path in (command["makes"], *command["reads"])],
+        "commands": [path for command in params["commands"] for path in (command["creates"], *command["reads"])],
     }
     problems = [f"{option}: {name} is declared twice" for option, given in names.items() for name in twice(given)]
     problems += [
@@ -120,14 +120,14 @@ class Provider:
         """Read the files, and the units by one process."""
         wanted = self.wanted
         names = dict.fromkeys([*wanted.units, *filter(None, map(unit_of, wanted.files))])
-        makes = [command["makes"] for command in wanted.commands.values()]
+        creates = [command["creates"] for command in wanted.commands.values()]
         reads = [path for one in (*wanted.units.values(), *wanted.commands.values()) for path in one["reads"]]
         found = {path: self._file(path, file) for path, file in wanted.files.items()}
         return Observed(
             files={path: file for path, file in found.items() if file},
             units=systemd.show([*names], instances=True) if names else {},
-            times={path: files.changed(self.root + path) for path in (*makes, *reads)},
-            made=[path for path in makes if os.path.exists(self.root + path)],
+            times={path: files.changed(self.root + path) for path in (*creates, *reads)},
+            made=[path for path in creates if os.path.exists(self.root + path)],
             loaded=all(is_loaded(name, self.root) for name in wanted.modules),
         )
 
@@ -155,12 +155,12 @@ class Provider:
         reasons = [f"{path} changes" for path in written if unit_of(path)] + [f"{name} changed" for name, unit in observed.units.items() if unit.stale]
         self._run(draft, "reload", "systemd", ["systemctl", "daemon-reload"], reasons, [id_ for path, id_ in written.items() if unit_of(path)])
         for name, command in self.wanted.commands.items():
-            makes, reads = command["makes"], command["reads"]
-            newer = [path for path in reads if path in written or observed.times[path] > observed.times[makes]]
-            reasons = [f"{path} {'changes' if path in written else f'is newer than {makes}'}" for path in newer]
-            reasons = reasons if makes in observed.made else [f"{makes} is not there"]
+            creates, reads = command["creates"], command["reads"]
+            newer = [path for path in reads if path in written or observed.times[path] > observed.times[creates]]
+            reasons = [f"{path} {'changes' if path in written else f'is newer than {creates}'}" for path in newer]
+            reasons = reasons if creates in observed.made else [f"{creates} is not there"]
             self._run(draft, "command", name, command["argv"], reasons, [written[path] for path in reads if path in written])
-            written.update({makes: f"command/{name}"} if reasons else {})
+            written.update({creates: f"command/{name}"} if reasons else {})
         for name, unit in self.wanted.units.items():
             seen = observed.units.get(name, systemd.NO_UNIT)
             before = {"enabled": seen.enabled, "state": "started" if seen.active else "stopped", "restart": None}

@@ -109,7 +109,7 @@ class Observed:
     repositories: t.Mapping[str, t.Mapping[str, t.Any]]
     pbds: t.Mapping[str, t.Mapping[str, t.Any]]
     types: t.FrozenSet[str]
-    living: t.FrozenSet[str]
+    existing: t.FrozenSet[str]
     probed: t.Mapping[str, t.Optional[t.Tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
     def label(self, reference: str) -> str:
@@ -211,12 +211,12 @@ class Provider:
         try:
             (pool,) = self.session.records("pool").values()
             metrics, hosts, drivers = (self.session.records(kind) for kind in ("host_metrics", "host", "SM"))
-            living = frozenset(reference for reference, record in hosts.items() if metrics.get(record["metrics"], {}).get("live"))
+            existing = frozenset(reference for reference, record in hosts.items() if metrics.get(record["metrics"], {}).get("live"))
             types = frozenset(record["type"] for record in drivers.values())
             repositories, pbds = self.session.records("SR"), self.session.records("PBD")
         except Failure as failure:
             raise Invalid([f"{self.session.where}: {told(failure)}"]) from None
-        seen = Observed(pool["name_label"] or pool["uuid"], pool["master"], pool["default_SR"], hosts, repositories, pbds, types, living)
+        seen = Observed(pool["name_label"] or pool["uuid"], pool["master"], pool["default_SR"], hosts, repositories, pbds, types, existing)
         bare = [item for item in self.wanted if item.present and item.kind == "lvm" and not item.uuid and not seen.named(item.name)]
         return dataclasses.replace(seen, probed={item.name: self._probe(item, seen) for item in bare if item.kind in types})
 
@@ -236,7 +236,7 @@ class Provider:
         if self.hosts:
             self._check_hosts(observed, draft)
         for wanted in self.wanted:
-            for reference in sorted(set(observed.hosts) - observed.living) if wanted.present else ():
+            for reference in sorted(set(observed.hosts) - observed.existing) if wanted.present else ():
                 draft.warn(f"repository {wanted.name}: the host {observed.label(reference)} is offline; it is plugged when it is back")
             there = observed.named(wanted.name)
             taken = _taken(wanted, there, observed)
@@ -318,10 +318,10 @@ class Provider:
 
     def _plan_plug(self, wanted: Repository, repository: str, host: str, observed: Observed, draft: Draft) -> None:
         """The change of one host's connection to a repository. An offline host plugs by itself when it is back."""
-        now, living, config = observed.plugs(repository).get(host), host in observed.living, dict(wanted.config)
+        now, existing, config = observed.plugs(repository).get(host), host in observed.existing, dict(wanted.config)
         ensure = functools.partial(draft.ensure, "pbd", f"{wanted.name}/{observed.label(host)}", needs=[f"sr/{wanted.name}"])
         if now is None:
-            ensure(None, {"device_config": config, "attached": living}, lambda: self._plug(host, repository, config, observed))
+            ensure(None, {"device_config": config, "attached": existing}, lambda: self._plug(host, repository, config, observed))
             return
         reference, record = now
         left, right = differing(_normal(record["device_config"]), _normal(config))
@@ -333,11 +333,11 @@ class Provider:
             self._do("PBD.destroy", observed, reference)
             self._plug(host, repository, config, observed)
 
-        if (right or dropped) and living:
+        if (right or dropped) and existing:
             reason = "the host is unplugged from it for a moment; guests with disks there must not run on it"
             before, after = {"device_config": {**left, **dropped}}, {"device_config": {**right, **dict.fromkeys(dropped)}}
             ensure(before, after, again, risk=Risk.RESTART, reason=reason)
-        elif living:
+        elif existing:
             ensure({"attached": record["currently_attached"]}, {"attached": True}, lambda: self._do("PBD.plug", observed, reference))
 
     def _plan_removal(self, wanted: Repository, reference: str, observed: Observed, draft: Draft) -> None:
@@ -383,7 +383,7 @@ class Provider:
     def _plug(self, host: str, repository: str, config: t.Mapping[str, str], observed: Observed, pbd: str = "") -> None:
         """Plug a host that is not offline. pbd: its connection, where there is one already."""
         pbd = pbd or self._do("PBD.create", observed, {"host": host, "SR": repository, "device_config": config, "other_config": {}})
-        if host in observed.living:
+        if host in observed.existing:
             self._do("PBD.plug", observed, pbd)
 
     def _unplug(self, plug: tuple[str, t.Mapping[str, t.Any]], observed: Observed) -> None:

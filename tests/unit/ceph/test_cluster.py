@@ -254,10 +254,10 @@ def test_a_profile_in_yaml_s_words():
     assert change.after == {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "false", "w": "8", "layers": '[["DDc", ""]]'}
     # 'False' was written by an older release of this collection; to Ceph all but yes and true are no
     for has in ("false", "no", "False"):
-        living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": has, "w": "8", "layers": '[ [ "DDc", "" ] ]'}
-        assert not plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}])
-    living = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "yes"}
-    (change,) = plan(maps(profiles={"p": living}), erasure_profiles=[{"name": "p", "extra": {"jerasure-per-chunk-alignment": False}, "k": 2, "m": 1}]).changes
+        existing = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": has, "w": "8", "layers": '[ [ "DDc", "" ] ]'}
+        assert not plan(maps(profiles={"p": existing}), erasure_profiles=[{"name": "p", "k": 2, "m": 1, "extra": said}])
+    existing = {"k": "2", "m": "1", "jerasure-per-chunk-alignment": "yes"}
+    (change,) = plan(maps(profiles={"p": existing}), erasure_profiles=[{"name": "p", "extra": {"jerasure-per-chunk-alignment": False}, "k": 2, "m": 1}]).changes
     assert change.after == {"jerasure-per-chunk-alignment": "false"}
 
 
@@ -470,11 +470,11 @@ def test_ratios_that_the_monitors_tell_with_six_decimals():
 
 def test_a_profile_in_the_monitors_words():
     # as 16.2 keeps it, which writes down less than 20.2
-    living = {"k": "2", "m": "1", "plugin": "jerasure", "technique": "reed_sol_van", "stripe_unit": "8192", "w": "8"}
+    existing = {"k": "2", "m": "1", "plugin": "jerasure", "technique": "reed_sol_van", "stripe_unit": "8192", "w": "8"}
     said = {"name": "p", "k": 2, "m": 1, "failure_domain": "host", "root": "default", "device_class": "", "extra": {"stripe_unit": "8K", "w": "08"}}
     raw = raw_pool(1, "a", type=3, size=3, erasure_code_profile="p")
-    assert not plan(maps([raw], profiles={"p": living}), erasure_profiles=[said])
-    assert "stripe_unit 8192 -> 4K" in problems(maps([raw], profiles={"p": living}), erasure_profiles=[{**said, "extra": {"stripe_unit": "4K"}}])[0]
+    assert not plan(maps([raw], profiles={"p": existing}), erasure_profiles=[said])
+    assert "stripe_unit 8192 -> 4K" in problems(maps([raw], profiles={"p": existing}), erasure_profiles=[{**said, "extra": {"stripe_unit": "4K"}}])[0]
 
 
 def test_risks_of_pools():
@@ -559,7 +559,7 @@ def test_a_pool_of_a_filesystem_stays():
 MSR_EXTRA = {"crush-osds-per-failure-domain": 2, "crush-num-failure-domains": 3}
 MSR_PROFILE = {"name": "ec42", "k": 4, "m": 2, "extra": MSR_EXTRA}
 # What a monitor of 20.2.4 keeps of it, and makes of it
-MSR_LIVING = {
+MSR_EXISTING = {
     "k": "4", "m": "2", "plugin": "isa", "technique": "reed_sol_van", "crush-device-class": "", "crush-failure-domain": "host",
     "crush-num-failure-domains": "3", "crush-osds-per-failure-domain": "2", "crush-root": "default",
 }  # fmt: skip
@@ -601,7 +601,7 @@ def test_several_chunks_on_each_of_few_hosts():
 
 def test_a_cluster_that_spreads_so_already_can_be_declared():
     raw = raw_pool(1, "a", type=3, size=6, min_size=5, crush_rule=7, erasure_code_profile="ec42")
-    observed = squid([raw], rules=[msr_rule()], profiles={"ec42": MSR_LIVING})
+    observed = squid([raw], rules=[msr_rule()], profiles={"ec42": MSR_EXISTING})
     said = {
         "pools": [{"name": "a", "type": "erasure", "erasure_profile": "ec42", "rule": "ec42", "min_size": 5}],
         "erasure_profiles": [MSR_PROFILE],
@@ -611,7 +611,7 @@ def test_a_cluster_that_spreads_so_already_can_be_declared():
     assert not planned
     assert planned.warnings == []
     # another spread is another rule: what differs is shown
-    observed = squid([raw], rules=[msr_rule(domains=6, osds=1)], profiles={"ec42": MSR_LIVING})
+    observed = squid([raw], rules=[msr_rule(domains=6, osds=1)], profiles={"ec42": MSR_EXISTING})
     (change,) = plan(observed, **said).changes
     assert (change.id, change.risk) == ("crush_rule/ec42", Risk.MOVEMENT)
     assert change.before == {"num_failure_domains": 6, "osds_per_failure_domain": 1}

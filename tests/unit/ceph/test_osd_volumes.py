@@ -382,7 +382,7 @@ def test_an_allowed_volume_with_a_filesystem_is_wiped_too(lvm):
     assert lvm.volumes["vg_ssd/osd1"]["osd_id"] == "0"
 
 
-def test_a_part_of_a_living_osd_is_refused_although_it_is_allow_loss(lvm):
+def test_a_part_of_a_running_osd_is_refused_although_it_is_allow_loss(lvm):
     lvm.add_volume("vg_nvme", "db1", **{**old("db", 0, FSID), "osd_fsid": "uuid-0"})
     lvm.labels.add(DB)
     lvm.add_disk(DISK)

@@ -239,11 +239,11 @@ def test_the_proof_of_the_gateways_user(monkeypatch: pytest.MonkeyPatch, listing
 
 
 @pytest.mark.parametrize(
-    ("declared", "living"), [("http://RGW:80", "http://rgw"), ("http://rgw", "http://rgw:80"), ("https://[fd00:0::9]:443", "https://[fd00::9]")]
+    ("declared", "existing"), [("http://RGW:80", "http://rgw"), ("http://rgw", "http://rgw:80"), ("https://[fd00:0::9]:443", "https://[fd00::9]")]
 )
-def test_the_same_gateway_in_other_words(declared: str, living: str) -> None:
+def test_the_same_gateway_in_other_words(declared: str, existing: str) -> None:
     sheet = Draft({"ceph": {}})
-    object_storage.plan([{**STORE, "url": declared}], Region(None, {"object_stores": [{**STORE_ROW, "url": living}]}), sheet)
+    object_storage.plan([{**STORE, "url": declared}], Region(None, {"object_stores": [{**STORE_ROW, "url": existing}]}), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])
 
 

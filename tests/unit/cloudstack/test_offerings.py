@@ -46,9 +46,9 @@ def complete(options: dict[str, t.Any], item: dict[str, t.Any]) -> dict[str, t.A
 
 def planned(item: dict[str, t.Any], service: bool = False, lists: t.Optional[dict[str, t.Any]] = None, **declaration: t.Any) -> tuple[Draft, Calls]:
     calls = Calls()
-    living = {"zones": [{"id": "1", "name": "z1"}], "storage_pools": [POOL], "disk_offerings": [DISK], "service_offerings": [SERVICE], **(lists or {})}
+    existing = {"zones": [{"id": "1", "name": "z1"}], "storage_pools": [POOL], "disk_offerings": [DISK], "service_offerings": [SERVICE], **(lists or {})}
     sheet = Draft(declaration)
-    region = Region(calls, living)
+    region = Region(calls, existing)
     options = offerings.SERVICE_OPTIONS if service else offerings.DISK_OPTIONS
     plan = offerings.plan_service if service else offerings.plan_disk
     plan([complete(options, item)], region, sheet)
@@ -112,7 +112,7 @@ def test_what_cannot_be_changed_is_refused(item: dict[str, t.Any], service: bool
     assert re.search(said, problem) and "declare an offering of another name" in problem
 
 
-def test_two_living_ones_of_a_name_are_an_error_with_their_ids() -> None:
+def test_two_existing_ones_of_a_name_are_an_error_with_their_ids() -> None:
     sheet, _calls = planned({"name": "fast", "size": 5}, lists={"disk_offerings": [DISK, {**DISK, "id": "d2"}]})
     assert sheet.problems == ["disk offerings: there are 2 of the name fast (d1, d2): delete or rename all but one, then run again"]
 

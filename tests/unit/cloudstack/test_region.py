@@ -76,7 +76,7 @@ def test_what_was_made_is_found_too() -> None:
 
 # -- settings
 
-LIVING = [
+EXISTING = [
     {"name": "a.number", "type": "Number", "value": "200", "isdynamic": True},
     {"name": "a.factor", "type": "Decimal", "value": "2", "isdynamic": True},
     {"name": "a.switch", "type": "Boolean", "value": "true", "isdynamic": False},
@@ -88,7 +88,7 @@ LIVING = [
 
 def planned(declared: t.Any, zones: t.Sequence[t.Any] = ()) -> t.Any:
     declaration = {"settings": declared, "zones": zones}
-    found = Region(None, {"settings": LIVING, "zones": [{"id": "z", "name": "z1"}], "zone_settings": [{**LIVING[0], "value": "5", "zoneid": "z"}]})
+    found = Region(None, {"settings": EXISTING, "zones": [{"id": "z", "name": "z1"}], "zone_settings": [{**EXISTING[0], "value": "5", "zoneid": "z"}]})
     sheet = Draft(declaration)
     settings.plan(declared, found, sheet)
     for zone in zones:
@@ -224,7 +224,7 @@ def test_a_sealed_setting_is_set_anew_where_it_is_allow_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("living", "declared"),
+    ("existing", "declared"),
     [
         ({"type": "String", "value": "a b"}, " a b\n"),
         ({"type": "String", "defaultvalue": "localhost"}, ""),
@@ -235,9 +235,9 @@ def test_a_sealed_setting_is_set_anew_where_it_is_allow_loss() -> None:
         ({"type": "String", "category": "Hidden", "value": "in clear"}, "in clear"),
     ],
 )
-def test_a_setting_in_the_server_s_words_is_no_change(living: dict[str, t.Any], declared: t.Any) -> None:
+def test_a_setting_in_the_server_s_words_is_no_change(existing: dict[str, t.Any], declared: t.Any) -> None:
     sheet = Draft({})
-    settings.plan({"a": declared}, Region(None, {"settings": [{"name": "a", "isdynamic": True, **living}]}), sheet)
+    settings.plan({"a": declared}, Region(None, {"settings": [{"name": "a", "isdynamic": True, **existing}]}), sheet)
     assert (sheet.changes, sheet.problems) == ([], [])
 
 

@@ -266,11 +266,11 @@ def test_a_host_that_goes_must_be_allowed_and_they_go_one_by_one() -> None:
 
 def test_simulated_hosts_are_told_apart_by_what_they_are() -> None:
     """They have no identity of their own: as many as are declared, and a drift of one is a change of one."""
-    living = [
+    existing = [
         {"id": str(number), "clusterid": "c", "zonename": "z1", "state": "Up", "resourcestate": state, "hosttags": tags}
         for number, (state, tags) in enumerate([("Enabled", "a"), ("Disabled", "b"), ("Enabled", None)])
     ]
-    lists = {**LISTS, "hosts": living, "clusters": [{**LISTS["clusters"][0], "hypervisortype": "Simulator"}]}
+    lists = {**LISTS, "hosts": existing, "clusters": [{**LISTS["clusters"][0], "hypervisortype": "Simulator"}]}
     declared = [{"url": "http://sim/c0/h0"}, {"url": "http://sim/c0/h1", "tags": ["a"]}, {"url": "http://sim/c0/h2", "tags": ["b"], "state": "disabled"}]
 
     def zone(items: t.Any) -> t.Any:
@@ -339,7 +339,7 @@ class Adding:
     """A server that is asked to add hosts. said: what it answers, an error or a row; rows: what listHosts shows."""
 
     def __init__(self, said: t.Any, rows: list[dict[str, t.Any]]) -> None:
-        self.said, self.living = said, rows
+        self.said, self.existing = said, rows
 
     def call(self, command: str, **parameters: t.Any) -> t.Any:
         if isinstance(self.said, Exception):
@@ -347,7 +347,7 @@ class Adding:
         return {"host": [self.said]}
 
     def rows(self, command: str, **parameters: t.Any) -> list[dict[str, t.Any]]:
-        return [row for row in self.living if all(row.get(key) == value for key, value in parameters.items() if key in ("id", "clusterid"))]
+        return [row for row in self.existing if all(row.get(key) == value for key, value in parameters.items() if key in ("id", "clusterid"))]
 
 
 ALREADY = (

@@ -59,7 +59,7 @@ def ids(plan: Plan) -> list[str]:
 
 def test_what_requires_something_is_left_out_where_that_is_not_there(tmp_path: pathlib.Path) -> None:
     program = tmp_path / "update-grub"
-    update = {"argv": ["update-grub"], "makes": "/boot/grub.cfg", "reads": [], "requires": str(program)}
+    update = {"argv": ["update-grub"], "creates": "/boot/grub.cfg", "reads": [], "requires": str(program)}
     declared = declare([a_file("/a", content="", requires=str(program)), a_file("/b", content="", requires=None)], [a_unit("c")], [update])
     assert applicable(declared) == declare(declared["files"][1:], declared["units"], [])
     program.touch()
@@ -116,7 +116,7 @@ def test_a_declaration_is_read_as_a_whole() -> None:
     assert WANTED.modules == ("rbd", "xen-blkback")
     assert WANTED.units == {LOADER: {"reads": [MODULES_LOAD]}}
     files = [a_file(path, content="") for path in ("relative", "/a/../b", "/c", "/c")]
-    commands = [{"argv": ["make", "it"], "makes": "it", "reads": ["/c", "what"]}]
+    commands = [{"argv": ["make", "it"], "creates": "it", "reads": ["/c", "what"]}]
     with pytest.raises(Invalid) as error:
         parse(declare([*files, a_file("/d", content="", mode="644")], [a_unit("a"), a_unit("a.service", "b")], commands))
     assert error.value.problems == [
@@ -462,7 +462,7 @@ def test_what_is_not_asked_for_is_left_as_it_is(services: Services, tmp_path: pa
 
 
 def test_a_program_runs_where_what_it_makes_is_missing_or_older(services: Services, tmp_path: pathlib.Path) -> None:
-    commands = [{"argv": ["make-it", "all"], "makes": "/made", "reads": ["/my.cnf"]}]
+    commands = [{"argv": ["make-it", "all"], "creates": "/made", "reads": ["/my.cnf"]}]
     declared: Declared = {"files": CONFIGURATION, "commands": commands, "units": [a_unit("mariadb", "/made")]}
     services.began = time.time() - 1800
     outcome = reconciled(tmp_path, True, **declared)

@@ -23,7 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 KEY = "AQthiskeymustnotbeshown=="
-LIVING = {"state": "living", "mon_host": "10.0.0.1", "key": KEY, "fsid": "AAAA", "conf_fsid": "BBBB", "addresses": {"a": ["10.0.0.1"]}}
+RUNNING = {"state": "running", "mon_host": "10.0.0.1", "key": KEY, "fsid": "AAAA", "conf_fsid": "BBBB", "addresses": {"a": ["10.0.0.1"]}}
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +56,11 @@ def test_what_there_is_no_room_for_is_refused_and_the_rest_stays():
     assert memory.recall() == {"name": "value"}
 
 
-def test_a_living_cluster_counts_more_than_what_is_written():
+def test_a_running_cluster_counts_more_than_what_is_written():
     _access.note_answer("mons", "b", {"state": "down", "reason": "it sleeps"})
-    _access.note_answer("mons", "a", LIVING)
-    assert _access.living_cluster("mons", ["b", "a"], "CCCC") == {
-        "lives": True,
+    _access.note_answer("mons", "a", RUNNING)
+    assert _access.running_cluster("mons", ["b", "a"], "CCCC") == {
+        "running": True,
         "fsid": "aaaa",
         "mon_host": "10.0.0.1",
         "monmap": {"a": ["10.0.0.1"]},
@@ -69,14 +69,14 @@ def test_a_living_cluster_counts_more_than_what_is_written():
     }
     assert _access.ceph_connection("mons") == {"mon_host": "10.0.0.1", "client": "client.admin", "key": KEY}
     # another group's is another cluster
-    assert _access.ceph_connection("others") == {} and not _access.living_cluster("others", ["c"])["lives"]
+    assert _access.ceph_connection("others") == {} and not _access.running_cluster("others", ["c"])["running"]
 
 
 def test_what_was_learned_last_counts():
-    _access.note_answer("mons", "b", LIVING)
-    _access.note_answer("mons", "a", {**LIVING, "mon_host": "10.0.0.1,10.0.0.2"})
+    _access.note_answer("mons", "b", RUNNING)
+    _access.note_answer("mons", "a", {**RUNNING, "mon_host": "10.0.0.1,10.0.0.2"})
     assert _access.ceph_connection("mons")["mon_host"] == "10.0.0.1,10.0.0.2"
-    _access.note_answer("mons", "b", {**LIVING, "mon_host": "10.0.0.3"})
+    _access.note_answer("mons", "b", {**RUNNING, "mon_host": "10.0.0.3"})
     assert _access.ceph_connection("mons")["mon_host"] == "10.0.0.3"
 
 
@@ -84,18 +84,18 @@ def test_a_host_that_gave_no_answer_is_not_one_without_a_monitor():
     for host, answer in {"a": {"unreachable": True, "msg": "no route"}, "b": {"state": "down", "reason": "it sleeps"}, "c": {"failed": True}}.items():
         _access.note_answer("mons", host, answer)
     _access.note_answer("mons", "none", {"state": "none"})
-    found = _access.living_cluster("mons", ["a", "b", "c", "none", "never asked"])
+    found = _access.running_cluster("mons", ["a", "b", "c", "none", "never asked"])
     assert found["down"] == {"a": "no route", "b": "it sleeps", "c": "it gave no answer", "never asked": "it gave no answer"}
-    assert found["host"] == "a" and not found["lives"]
+    assert found["host"] == "a" and not found["running"]
 
 
 def test_the_fsid_of_a_cluster_to_be_is_kept_or_made():
     _access.note_answer("others", "a", {"state": "none"})
-    made = _access.living_cluster("others", ["a"])["fsid"]
-    assert len(made) == 36 and _access.living_cluster("others", ["a"])["fsid"] == made
+    made = _access.running_cluster("others", ["a"])["fsid"]
+    assert len(made) == 36 and _access.running_cluster("others", ["a"])["fsid"] == made
     _access.note_answer("mons", "a", {"state": "none", "conf_fsid": "BBBB"})
-    assert _access.living_cluster("mons", ["a"])["fsid"] == "bbbb"
-    assert _access.living_cluster("mons", ["a"], "CCCC")["fsid"] == "cccc"
+    assert _access.running_cluster("mons", ["a"])["fsid"] == "bbbb"
+    assert _access.running_cluster("mons", ["a"], "CCCC")["fsid"] == "cccc"
 
 
 RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
@@ -151,7 +151,7 @@ PLAYS = """
     - {name: fail, made.up.ceph_mon_info: {fails: true}, register: failed, ignore_errors: true}
     - ansible.builtin.copy:
         dest: "{{ folder }}/{{ inventory_hostname }}"
-        content: "{{ [used, gave, region, probed, other, {'hidden': hidden.key == key}, {'living': lookup('cephstack.cloud.ceph_living', 'mons')},
+        content: "{{ [used, gave, region, probed, other, {'hidden': hidden.key == key}, {'running': lookup('cephstack.cloud.running_cluster', 'mons')},
           {'url': lookup('cephstack.cloud.cloudstack_api', 'cloudstack_management')}] | to_json }}"
       delegate_to: localhost
 """
@@ -167,7 +167,7 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
     (collection / "meta" / "runtime.yml").write_text(yaml.safe_dump({"plugin_routing": RUNTIME["plugin_routing"], "requires_ansible": ">=2.19.0"}))
     for name, text in {
         **dict.fromkeys(("ceph_info", "cloudstack_region", "ceph_probe"), MODULE),
-        "ceph_mon_info": LEARNS.replace("ANSWER", repr(LIVING)),
+        "ceph_mon_info": LEARNS.replace("ANSWER", repr(RUNNING)),
         "cloudstack_keys": LEARNS.replace("ANSWER", repr(KEYS)),
     }.items():
         (collection / "plugins" / "modules" / f"{name}.py").write_text(text)
@@ -199,15 +199,15 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
     assert "told {" in done.stdout and KEY not in done.stdout
 
     before, learned, api = json.loads((tmp_path / "learned").read_text())
-    assert before["given"] == {} and learned["state"] == "living" and "key" not in learned
+    assert before["given"] == {} and learned["state"] == "running" and "key" not in learned
     assert api["user_id"] == "1" and not {"api_key", "api_secret"} & set(api)
     digests = {name: hashlib.sha256(value.encode()).hexdigest() for name, value in {**KEYS, "key": KEY}.items()}
     for host in ("a", "b"):
-        used, gave, region, probed, other, hidden, living, url = json.loads((tmp_path / host).read_text())
+        used, gave, region, probed, other, hidden, running, url = json.loads((tmp_path / host).read_text())
         assert used["given"] == {"mon_host": "10.0.0.1", "client": "client.admin"} and used["secrets"] == {"key": digests["key"]}
         assert gave["given"] == {"mon_host": "mine"} and gave["secrets"] == {}
         assert region["given"] == {"url": KEYS["url"], "validate_certs": False}
         assert region["secrets"] == {name: digests[name] for name in ("api_key", "api_secret")}
         assert probed["given"] == {} and other["given"] == {}
         assert hidden == {"hidden": True} and url == {"url": KEYS["url"]}
-        assert living["living"]["mon_host"] in ("10.0.0.1", "") and "key" not in living["living"]
+        assert running["running"]["mon_host"] in ("10.0.0.1", "") and "key" not in running["running"]

@@ -42,8 +42,8 @@ m1: ceph_rgw_users: user demo: 'everything' is not a permission
 m1: ceph_rgw_buckets: bucket one is declared twice
 m1: ceph_rgw_objects[0] (one/a): path is missing
 m2: nfs_gateway_exports[0] (/secondary): path 'secondary' is not absolute
-k1: kvm_host_allow_tcg: 'perhaps' is neither true nor false
-k1: kvm_host_bridgez: there is no such variable: one of kvm_host_allow_tcg, kvm_host_bridges
+k1: kvm_host_allow_emulation: 'perhaps' is neither true nor false
+k1: kvm_host_bridgez: there is no such variable: one of kvm_host_allow_emulation, kvm_host_bridges
 c1, k1, k2, m1, m2, x1: verify_gest: there is no such variable: one of verify_cloudstack, verify_guest
 k1: kvm_host_bridges: the bridge br0 is declared twice
 k2: kvm_host_bridges[0] (cloudbr0): unknown option 'interfaze'

@@ -193,7 +193,7 @@ def test_several_addresses_of_which_none_is_the_default_route_s_are_ambiguous():
     assert len(problems([*three(), dataclasses.replace(twice, groups=frozenset({"rgws"}))], CEPH, ROLES)[0]) == 1
 
 
-def test_the_living_monmap_s_address_wins():
+def test_the_current_monmap_s_address_wins():
     network = networks("10.0.0.0/24")
     monmap = {"a": ["10.0.0.11"], "b": ["10.0.0.12"]}
     twice = seen("10.0.0.100", "10.0.0.11", default="10.0.0.100")

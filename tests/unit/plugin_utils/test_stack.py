@@ -71,8 +71,8 @@ def test_every_role_of_the_playbook_is_judged() -> None:
 
 
 def test_hosts_with_one_problem_are_told_together() -> None:
-    given = stack({"kvm_hosts": ["a", "b"]}, {"kvm_host_allow_tcg": "perhaps"}, b={"kvm_host_bridges": [{"interface": "eth0"}]})
-    assert given.problems == ["a, b: kvm_host_allow_tcg: 'perhaps' is neither true nor false", "b: kvm_host_bridges[0]: name is missing"]
+    given = stack({"kvm_hosts": ["a", "b"]}, {"kvm_host_allow_emulation": "perhaps"}, b={"kvm_host_bridges": [{"interface": "eth0"}]})
+    assert given.problems == ["a, b: kvm_host_allow_emulation: 'perhaps' is neither true nor false", "b: kvm_host_bridges[0]: name is missing"]
 
 
 def test_what_is_right_is_complete_with_its_defaults() -> None:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: ceph_living
-short_description: What this run has learned of the living cluster
+name: running_cluster
+short_description: What this run has learned of the running cluster
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
@@ -33,15 +33,15 @@ EXAMPLES = r"""
 
 - name: Show where the monitors are
   ansible.builtin.debug:
-    msg: "{{ lookup('cephstack.cloud.ceph_living', 'mons').monmap }}"
+    msg: "{{ lookup('cephstack.cloud.running_cluster', 'mons').monmap }}"
 """
 
 RETURN = r"""
 _raw:
   description:
-    - For each cluster C(lives), whether one of its monitors was found to, C(fsid) (the living cluster's, else the given one, else one that a host's
-      C(ceph.conf) names, else a new one), C(mon_host), empty where no monitor lives, C(monmap), the addresses of each monitor by its name, C(host), one
-      that can ask them, else the first of the group, and C(down), the reasons by host why monitors cannot be asked, empty where one lives.
+    - For each cluster C(running), whether one of its monitors was found running, C(fsid) (the running cluster's, else the given one, else one that a host's
+      C(ceph.conf) names, else a new one), C(mon_host), empty where no monitor runs, C(monmap), the addresses of each monitor by its name, C(host), one
+      that can ask them, else the first of the group, and C(down), the reasons by host why monitors cannot be asked, empty where one runs.
   type: list
   elements: dict
 """
@@ -60,4 +60,4 @@ class LookupModule(LookupBase):
         """Return one dictionary for each group; see RETURN."""
         self.set_options(var_options=variables, direct=options)
         groups = (variables or {}).get("groups", {})
-        return [_access.living_cluster(group, groups.get(group, []), self.get_option("fsid")) for group in terms]
+        return [_access.running_cluster(group, groups.get(group, []), self.get_option("fsid")) for group in terms]
