@@ -53,6 +53,7 @@ RENAMED: dict[str, str] = {
     "ceph_rgw_arm": "ceph_rgw_allow_loss",
     "cloudstack_region.arm": "cloudstack_region.allow_loss",
     "xen_pool.arm": "xen_pool.allow_loss",
+    "kvm_host_allow_tcg": "kvm_host_allow_emulation",
 }
 
 

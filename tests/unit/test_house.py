@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import collections
 import ipaddress
 import itertools
 import pathlib
@@ -342,40 +341,30 @@ def test_a_private_variable_that_is_used_is_set_somewhere() -> None:
     assert set(re.findall(r"\b__[a-z]\w+", text)) - is_set == set()
 
 
-# Private variables that are used outside of their roles still, and where. No new one: this list only gets shorter.
-USED_ELSEWHERE = {
-    "ceph_common_ask_again": "ceph_mon",
-    "ceph_common_clients": "kvm_host xen_host",
-    "ceph_common_fsid": "ceph_mon cloudstack_region kvm_host xen_pool",
-    "ceph_common_group_names": "ceph_rgw cloudstack_region",
-    "ceph_common_admin_host": "cloudstack_region nfs_gateway verify xen_pool",
-    "ceph_common_keyring_mode": "xen_host",
-    "ceph_common_keys": "kvm_host",
-    "ceph_common_cluster": "ceph_mon ceph_rgw cloudstack_region verify xen_pool",
-    "ceph_common_monmap": "ceph_mon ceph_rgw",
-    "ceph_common_mons": "ceph_mon nfs_gateway",
-    "ceph_common_more_packages": "kvm_host nfs_gateway xen_host",
-    "ceph_common_must_exist": "ceph_mon preflight",
-    "ceph_common_named_hosts": "ceph_mon ceph_rgw",
-    "ceph_common_crash_reporter": "ceph_mds ceph_mon ceph_osd ceph_rgw",
-    "ceph_common_mon_host": "kvm_host xen_pool",
-}
-
-
 def test_a_private_variable_stays_in_its_role() -> None:
     """It begins with __ and the name of its role. What others need of a role is public: a variable, or an entry point, that is specified."""
-    used = collections.defaultdict(set)
+    used = set()
     for path in [path for folder in ("roles", "playbooks") for ending in ("yml", "j2") for path in (ROOT / folder).rglob(f"*.{ending}")]:
         place = path.relative_to(ROOT).parts
         user = place[1] if place[0] == "roles" else "playbooks"
         for name in re.findall(r"(?<!\w)__[a-z]\w*", path.read_text(encoding="utf-8")):
             owner = max((role.name for role in ROLES if name.startswith(f"__{role.name}_")), key=len, default="nobody")
-            used[name] |= {user} - {owner}
-    found = {(name, user) for name, users in used.items() for user in users}
-    listed = {(name, user) for name, users in USED_ELSEWHERE.items() for user in users.split()}
-    assert sorted(found - listed) == [], "used outside of their roles"
-    assert sorted(listed - found) == [], "no longer used there: take them off USED_ELSEWHERE"
-    assert [*USED_ELSEWHERE] == sorted(USED_ELSEWHERE) and all(users == " ".join(sorted(users.split())) for users in USED_ELSEWHERE.values())
+            used |= {(name, user)} if owner != user else set()
+    assert sorted(used) == []
+
+
+def test_what_a_role_offers_to_others_is_specified() -> None:
+    """Its entry points, and its public variables: those that are given to it are options, and those that it sets are named in a description."""
+    specs = {role.name: yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"] for role in ROLES}
+    texts = [path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.yml")]
+    entered = {found for text in texts for found in re.findall(r"name: cephstack\.cloud\.(\w+)\n +tasks_from: (\w+)", text)}
+    assert sorted(point for point in entered if point[1] not in specs[point[0]]) == []
+    for role in ROLES:
+        said = {name for point in specs[role.name].values() for text in point["description"] for name in re.findall(r"C\((\w+)\)", text)}
+        given = {name for point in specs[role.name].values() for name in point.get("options") or {}}
+        public = {file: set(yaml.safe_load(path.read_text()) or ()) if (path := role / file / "main.yml").exists() else set() for file in ("defaults", "vars")}
+        assert sorted(public["defaults"] - given) == []
+        assert sorted(name for name in public["vars"] - said if not name.startswith("__")) == []
 
 
 def test_what_is_shared_imports_in_no_circle() -> None:

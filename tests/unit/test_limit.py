@@ -23,7 +23,7 @@ PLAY = """
 - hosts: rgws
   gather_facts: false
   tasks:
-    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: credentials}
+    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: cluster}
       vars: {ceph_common_must_exist: false}
     - ansible.builtin.include_role: {name: cephstack.cloud.ceph_rgw, tasks_from: gateways, public: true}
     - ansible.builtin.copy:
@@ -36,7 +36,7 @@ NEEDS = """
 - hosts: rgws
   gather_facts: false
   tasks:
-    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: credentials}
+    - ansible.builtin.import_role: {name: cephstack.cloud.ceph_common, tasks_from: cluster}
     - ansible.builtin.debug: {msg: "{{ 'went' ~ ' on' }}"}
 """
 
