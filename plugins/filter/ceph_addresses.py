@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _external, _inventory
 
 DOCUMENTATION = r"""
 name: ceph_addresses
@@ -18,6 +18,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of the monitors' hosts and returns their addresses in Ceph's public network, with what every host's C(ceph.conf) says of them.
   - Daemons bind the families of these addresses, whatever other families the networks have. The cluster network adds its own where it has none of them.
+  - The monitors of a cluster that others keep are those that are declared.
   - A host of which nothing is known, as it is outside of C(--limit) or down, is no error unless it is among O(required).
 positional: ceph, monmap, required
 options:
@@ -68,7 +69,7 @@ def ceph_addresses(
     try:
         public = _inventory.networks(ceph.get("public_network"))
         addresses, unknown = _inventory.known_addresses(wanted, public, monmap, required or ()) if public else ({}, {})
-        told = _inventory.told_addresses(wanted, addresses, monmap)
+        told = [*_external.external_of(ceph).get("monitors", ())] or _inventory.told_addresses(wanted, addresses, monmap)
         settings = _inventory.shared_settings(told, ceph)
     except ValueError as error:
         if required is None:

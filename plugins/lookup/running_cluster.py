@@ -12,6 +12,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Says what M(cephstack.cloud.ceph_mon_info) has learned in this run from the monitors' hosts, in one, without the key.
   - A host that could not be asked is not taken for one without a monitor.
+  - Of a cluster that others keep it says what is declared of it.
 options:
   _terms:
     description: The inventory groups of the monitors' hosts, one for each cluster.
@@ -22,6 +23,14 @@ options:
     description: The fsid that a new cluster is to have.
     type: str
     default: ""
+  external:
+    description: C(ceph.external), where the cluster is others'.
+    type: dict
+    default: {}
+  roles:
+    description: The groups that have other names than the roles of their hosts, C(ceph_common_groups).
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -50,7 +59,7 @@ import typing as t
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access, _external
 
 
 class LookupModule(LookupBase):
@@ -59,5 +68,7 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: t.Any = None, **options: t.Any) -> list[dict[str, t.Any]]:
         """Return one dictionary for each group; see RETURN."""
         self.set_options(var_options=variables, direct=options)
-        groups = (variables or {}).get("groups", {})
+        groups, external = (variables or {}).get("groups", {}), self.get_option("external")
+        if external:
+            return [_access.external_cluster(external, _external.asking_host(external, groups, self.get_option("roles")))] * len(terms)
         return [_access.running_cluster(group, groups.get(group, []), self.get_option("fsid")) for group in terms]

@@ -50,7 +50,7 @@ caps:
   returned: success
   type: dict
 fsid:
-  description: The cluster's fsid. Null in check mode where no cluster has been made yet.
+  description: The cluster's fsid. Null in check mode where no cluster has been made yet, or this host can't ask it yet.
   returned: success
   type: str
 """
@@ -58,7 +58,7 @@ fsid:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.info import keys
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable, require_no_log
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, strings
@@ -77,9 +77,8 @@ def main() -> None:
     )
     require_no_log(module, "the clients' keys")
     entities = module.params["entities"]
-    if module.check_mode and nowhere(module.params["connection"]):
+    if (module.check_mode and nowhere(module.params["connection"])) or not binding_or_dry_run(module, "rados", "python3-rados"):
         module.exit_json(changed=False, fsid=None, cephx_keys=dict.fromkeys(entities), caps={})
-    require_binding(module)
     try:
         with Connection(module.params["connection"]) as connection:
             found, fsid = keys(connection, entities), connection.fsid

@@ -81,7 +81,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.exports import EXPORTS, Provider, dropped, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, string, strings
@@ -106,10 +106,9 @@ def main() -> None:
         exports = parse(params["exports"], params["prefix"])
         gone = dropped(params["exports"])
         coming = params["filesystems"] if module.check_mode else []
-        if module.check_mode and nowhere(params["connection"]):
+        here = binding_or_dry_run(module, "rados", "python3-rados") and binding_or_dry_run(module, "cephfs", "python3-cephfs")
+        if not here or (module.check_mode and nowhere(params["connection"])):
             run_module(module, Provider(exports, params["client"], None))
-        require_binding(module)
-        require_binding(module, "cephfs", "python3-cephfs")
         with Connection(params["connection"]) as cluster:
             run_module(module, Provider(exports, params["client"], cluster, gone, coming, params["wait"], params["prefix"]))
     except Invalid as error:

@@ -81,6 +81,18 @@ def running_cluster(group: str, hosts: t.Sequence[str], fsid: str = "") -> dict[
     }
 
 
+def external_cluster(external: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
+    """Return the same of a cluster that others keep: what is declared of it. host: who asks it. That it is the one that answers is seen by who asks first."""
+    return {
+        "running": True,
+        "fsid": str(external.get("fsid") or "").lower(),
+        "mon_host": ",".join(map(str, external.get("monitors") or ())),
+        "monmap": {},
+        "host": host,
+        "down": {},
+    }
+
+
 def _running(answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Optional[tuple[str, t.Mapping[str, t.Any]]]:
     return next(((name, answer) for name, answer in reversed(list(answers.items())) if answer.get("state") == "running"), None)
 

@@ -20,12 +20,13 @@ from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, images, rgw_site, s3_objects
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, external, images, rgw_site, s3_objects
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import caps_of, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
-from ansible_collections.cephstack.cloud.plugins.plugin_utils import _gateways, _host_consumers, _inventory
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _external, _gateways, _host_consumers, _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _vlan_bridges as vlan_bridges
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _xen_declaration as xen
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import SECRETS, Stack, cause
@@ -64,9 +65,20 @@ def of_inventory(stack: Stack) -> Found:
     yield from (("", text) for text in found)
 
 
+def of_external(stack: Stack) -> Found:
+    """A cluster that others keep."""
+    for name in stack.values:
+        declared = _external.external_of(stack.value(name, "ceph"))
+        if declared:
+            needed = {client_of(one): external.words(caps_of(one)) for one in stack.value(name, "consumers") or () if one.get("hosts")}
+            yield from (("", text) for text in _external.problems(declared, stack.groups, stack.roles, needed))
+        if declared and stack.value(name, f"{_CLUSTER}prune"):
+            yield "", f"{_CLUSTER}prune: an external cluster is not this inventory's alone: name what is to go, with state: absent"
+
+
 def of_cluster(stack: Stack) -> Found:
     """Everything of the cluster itself, and its images."""
-    first = next(iter(stack.members("mons")), "")
+    first = stack.keeper
     variables = {key: value for key, value in stack.values.get(first, {}).items() if value is not None}
     declared = {key: variables[f"{_CLUSTER}{key}"] for key in cluster.OPTIONS if f"{_CLUSTER}{key}" in variables}
     declared.update({key: variables[key] for key in ("consumers",) if key in variables})
@@ -90,7 +102,7 @@ _POOLS = ("pool", "data_pool")
 
 def of_consumers(stack: Stack) -> Found:
     """Who uses which consumer. Those of the first are everybody's: of a host that owns the cluster or the region, where there is one."""
-    order = [*stack.members("mons"), *stack.members("cloudstack_management"), *stack.values]
+    order = [stack.keeper, *stack.members("mons"), *stack.members("cloudstack_management"), *stack.values]
     seen = {name: stack.value(name, "consumers") for name in order if stack.value(name, "consumers") is not None}
     found, warnings = _host_consumers.problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
     stack.warnings += warnings
@@ -123,7 +135,7 @@ def of_exports(stack: Stack) -> Found:
     declared = {name: stack.value(name, "nfs_gateway_exports") for name in stack.members("nfs_gateways")}
     wrong = {name for name in declared if declared[name] is None and "nfs_gateway_exports" in stack.raw(name)}
     yield from (("", text) for text in exports.declared_problems({name: entries for name, entries in declared.items() if name not in wrong}))
-    going = _gone(stack.first("mons", f"{_CLUSTER}filesystems"))
+    going = _gone(stack.value(stack.keeper, f"{_CLUSTER}filesystems"))
     for name, entries in declared.items():
         for number, entry in enumerate(entries or ()):
             if entry["state"] != "absent" and entry["filesystem"] in going:
@@ -288,7 +300,7 @@ def of_proofs(stack: Stack) -> Found:
     if users is not None:
         for uid in sorted({*wanted} - _names(users, "uid")):
             yield first, f"verify_objects.users: {uid} is not declared: declare it in ceph_rgw_users, or leave it out"
-    declared = stack.first("mons", f"{_CLUSTER}images")
+    declared = stack.value(stack.keeper, f"{_CLUSTER}images")
     images_ = {f"{image['pool']}/{image['name']}" for image in declared or () if image["state"] != "absent"}
     for name in [*stack.members("kvm_hosts"), *stack.members("xen_hosts")]:
         guest = stack.value(name, "verify_guest") or {}
@@ -309,6 +321,7 @@ _OF_GUEST = {"zone": "zones", "template": "templates", "service_offering": "serv
 
 CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_inventory,
+    of_external,
     of_cluster,
     of_consumers,
     of_object_storage,

@@ -202,14 +202,14 @@ def problems(
             found.append(f"ceph.{key}: {error}")
     public = parsed.get("public_network")
     # Pools of XenServer may have repositories on other storage only.
-    if public == [] and not (hosts and all(roles.get("xen_pool_hosts") in host.groups for host in hosts)):
+    if public == [] and not ceph.get("external") and not (hosts and all(roles.get("xen_pool_hosts") in host.groups for host in hosts)):
         found.append("ceph.public_network is empty: give the network by which clients reach Ceph, such as 10.0.0.0/24")
 
     def members(*of: str) -> list[Host]:
         return [host for host in hosts if any(roles.get(role, role) in host.groups for role in of)]
 
     of_ceph, mons = members(*_CEPH), members("mons")
-    if of_ceph and not mons:
+    if of_ceph and not mons and not ceph.get("external"):
         found.append(f"group {roles.get('mons', 'mons')} is empty: a cluster needs at least one monitor")
     if mons and len(mons) % 2 == 0:
         warnings.append(f"{len(mons)} monitors survive no more failures than {len(mons) - 1}: use an odd number")

@@ -20,6 +20,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import UNKNOWN, shape_of
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _external
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Host
 
 Spec = t.Dict[str, t.Any]
@@ -171,8 +172,19 @@ class Stack:
                 for variable, spec in ((variable, spec) for entry in entries for variable, spec in specification(entry).items()):
                     if variable not in mine or spec.get("required"):
                         mine[variable] = spec
+        self.keeper = next(iter(self.members("mons")), "") or self._asking_host()
+        if self.keeper and not self.members("mons"):
+            self.specs.setdefault(self.keeper, {}).update({**specification("ceph_common"), **specification("ceph_cluster"), **self.specs.get(self.keeper, {})})
         self.values = {name: self._values(name) for name in sorted(self.specs)}
         self.hosts = [self._host(name) for name in self.values]
+
+    def _asking_host(self) -> str:
+        """The host that keeps what is declared of a cluster of others, "" where there is none."""
+        for name in self.specs:
+            external = _external.external_of(self._rendered(name, "ceph")[0])
+            if external:
+                return _external.asking_host(external, self.groups, self.roles)
+        return ""
 
     def members(self, role: str) -> t.Sequence[str]:
         """The names of the hosts that play a role, in the order of the inventory."""

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster that others keep: whether it is the declared one, and whether a client may do there what is declared.
+
+A monitor checks a client's rights before it looks for what a command names. So what may be done is asked by commands about things that are not there.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import errno
+import typing as t
+import uuid
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+
+# What is managed, by the caps that it takes, of each service. What all need comes first.
+_READ = "allow r"
+NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "clients": {"mon": ("allow service auth rwx",)},
+    "pools": {"mon": ("allow service osd rw",)},
+    "filesystems": {"mon": ("allow service fs rw", "allow service mds rw", "allow service osd rw")},
+    "images": {"osd": ("allow rwx",)},
+    "exports": {"mon": ("allow service auth rwx",), "osd": ("allow rwx",), "mds": ("allow rw",)},
+}
+# Commands that change nothing, as they name what no cluster has, by the right that a monitor wants to see first.
+_TRIES: dict[str, t.Callable[[str], tuple[str, dict[str, t.Any]]]] = {
+    "allow service auth rwx": lambda nobody: ("auth rm", {"entity": f"client.{nobody}"}),
+    "allow service osd rw": lambda nobody: ("osd pool set", {"pool": nobody, "var": "size", "val": "3"}),
+    "allow service fs rw": lambda nobody: ("fs new", {"fs_name": nobody, "metadata": nobody, "data": f"{nobody}-data"}),
+    "allow service mds rw": lambda nobody: ("fs set", {"fs_name": nobody, "var": "joinable", "val": "true"}),
+}
+_REFUSED = (errno.EACCES, errno.EPERM)
+
+
+def needed_caps(managed: t.Collection[str]) -> dict[str, str]:
+    """Return the caps that a client needs to manage these things, by service. managed: keys of NEEDS. Pure."""
+    found: dict[str, list[str]] = {"mon": [_READ], "mgr": [_READ]}
+    for what in (what for what in NEEDS if what in managed):
+        for service, grants in NEEDS[what].items():
+            found.setdefault(service, []).extend(grant for grant in grants if grant not in found.get(service, ()))
+    return {service: ", ".join(grants) for service, grants in found.items()}
+
+
+def words(caps: t.Mapping[str, str]) -> str:
+    """Return caps as a command of Ceph takes them. Pure."""
+    return " ".join(f"{service} '{caps[service]}'" for service in sorted(caps))
+
+
+def look(cluster: Connection, fsid: str, managed: t.Collection[str], pools: t.Mapping[str, t.Collection[str]]) -> tuple[list[str], list[str]]:
+    """Return (what is wrong, the cluster's pools). fsid: the declared one. managed: keys of NEEDS. pools: those that must be there, with their applications.
+
+    Raises CommandFailed where not even the pools may be read, and Unreachable.
+    """
+    if cluster.fsid != fsid.lower():
+        return [f"ceph.external.fsid is {fsid}, and the cluster that answers is {cluster.fsid}: correct the fsid, or ceph.external.monitors"], []
+    there = sorted(raw["pool_name"] for raw in cluster.command("osd dump")["pools"])
+    found = [
+        f"there is no pool {name}, and nobody here may make it: ask who keeps the cluster for `ceph osd pool create {name}` "
+        f"and `ceph osd pool application enable {name} {' '.join(sorted(applications))}`"
+        for name, applications in pools.items()
+        if name not in there
+    ]
+    lacks = _lacking(cluster, managed) if managed else []
+    if lacks:
+        ask = f"ceph auth caps {cluster.client} {words(needed_caps(managed))}"
+        found.append(f"{cluster.client} lacks what is needed for {', '.join(sorted(managed))} ({'; '.join(lacks)}): ask who keeps the cluster for `{ask}`")
+    return found, there
+
+
+def _lacking(cluster: Connection, managed: t.Collection[str]) -> list[str]:
+    wanted = needed_caps(managed)
+    nobody = f"nobody-{uuid.uuid4().hex}"
+    lacks = [f"mon '{grant}'" for grant in wanted["mon"].split(", ") if grant in _TRIES and not _may(cluster, *_TRIES[grant](nobody))]
+    others = [service for service in wanted if service not in ("mon", "mgr")]
+    if others and not lacks:
+        has = cluster.command("auth get", entity=cluster.client)[0].get("caps", {})
+        lacks += [f"{service} '{wanted[service]}'" for service in others if not has.get(service)]
+    return lacks
+
+
+def _may(cluster: Connection, prefix: str, arguments: t.Mapping[str, t.Any]) -> bool:
+    try:
+        cluster.command(prefix, **arguments)
+    except CommandFailed as error:
+        return error.code not in _REFUSED
+    return True
