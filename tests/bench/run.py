@@ -160,12 +160,15 @@ def before(given: argparse.Namespace) -> list[str]:
         archive = subprocess.run(["git", "archive", given.ref], cwd=ROOT, stdout=subprocess.PIPE, check=True)
         subprocess.run(["tar", "--extract", "--directory", str(other)], input=archive.stdout, check=True)
         # In a commit that is older than consumers[].hosts each host has all consumers.
-        ways = {"now": {"consumers": [{**CONSUMER, "hosts": ["kvm_hosts"]}]}, "before": {"consumers": [CONSUMER]}}
+        ways = {
+            "now": {"consumers": [{**CONSUMER, "hosts": ["kvm_hosts"]}], "kvm_host_allow_emulation": True},
+            "before": {"consumers": [CONSUMER], "kvm_host_allow_tcg": True},
+        }
         for name, kvm_hosts in (("three hosts", 0), ("three hosts and a KVM host", 1)):
             first: dict[str, list[float]] = {way: [] for way in ways}
             again: dict[str, list[float]] = {way: [] for way in ways}
             for way in ways:
-                with Hosts({**DECLARED, "kvm_host_allow_emulation": True}, {**THREE, "mdss": 1}, [*PACKAGES, *HYPERVISOR * kvm_hosts], given.keep) as hosts:
+                with Hosts(DECLARED, {**THREE, "mdss": 1}, [*PACKAGES, *HYPERVISOR * kvm_hosts], given.keep) as hosts:
                     hosts.grow(3, kvm_hosts)
 
                     turns = [*ways] * given.again if way == "now" else []
