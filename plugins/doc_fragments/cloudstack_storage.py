@@ -115,7 +115,6 @@ options:
           endpoint:
             description: The gateway, as HOST or HOST:PORT. If it is a name, CloudStack uses the bucket's name as a host in that domain.
             type: str
-            required: true
           bucket:
             description: The bucket. CloudStack does not make it.
             type: str

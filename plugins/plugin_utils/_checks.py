@@ -151,9 +151,13 @@ def of_xen(stack: Stack) -> Found:
 
 def of_xen_pools(stack: Stack) -> Found:
     """The repositories of a pool of XenServer."""
+    variables = _variables(stack)
     for name in stack.members("xen_pool_hosts"):
         declared = stack.value(name, "xen_pool") or {}
-        yield from ((name, text) for text in _problems(pool.parse, declared.get("repositories") or [], "xen_pool.repositories"))
+        given, found = _gateways.repositories(declared.get("repositories") or [], variables, stack.groups, "192.0.2.1")  # monitors are known by then
+        yield from ((name, text) for text in found)
+        if not found:
+            yield from ((name, text) for text in _problems(pool.parse, given, "xen_pool.repositories"))
 
 
 def of_bridges(stack: Stack) -> Found:

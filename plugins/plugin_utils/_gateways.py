@@ -1,14 +1,16 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where CloudStack finds the gateways of this inventory: a store names their group or host, and its URL follows. Runs on the controller, connects nowhere.
+"""Where others find the gateways of this inventory: a store names their group or host, and its address follows. Runs on the controller, connects nowhere.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
+from urllib.parse import urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
@@ -21,9 +23,14 @@ _GATEWAY = string(
 )
 _INSTANCE = string("Which gateway of the host, by its name in C(ceph_rgw_instances). By default the first.")
 _NFS = {"gateway": _GATEWAY, "path": string("The export, by the name that clients mount, such as V(/secondary). Beside C(gateway) only.")}
+# The same for a repository of a XenServer pool, in the place of server.
+REPOSITORY: dict[str, t.Any] = {
+    "gateway": string("The NFS gateway, as a host of the inventory, or as a group, whose first host is meant, in the place of C(server). For V(nfs) only."),
+    "server": {"description": "The NFS server, or the monitors of V(cephfs), separated by commas. By default those of the cluster that is declared."},
+}
 # What may stand in the place of url, which the module does not know; and so url need not be there.
 FIELDS: dict[str, dict[str, t.Any]] = {
-    "image_stores": _NFS,
+    "image_stores": {**_NFS, "instance": {**_INSTANCE, "description": f"{_INSTANCE['description']} For V(s3) only, whose C(s3) then needs no C(endpoint)."}},
     "staging_stores": {**_NFS, "url": {"required": None}},
     "object_stores": {"gateway": _GATEWAY, "instance": _INSTANCE},
     "templates": {"gateway": _GATEWAY, "instance": _INSTANCE, "path": string("Bucket and object, such as V(/templates/image.qcow2). Beside C(gateway) only.")},
@@ -43,12 +50,59 @@ def resolve(region: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str,
             rest = {name: value for name, value in item.items() if name not in fields or name == "url"}
             gone = item.get("state") == "absent" and "name" in item  # by its name alone
             try:
-                url = {"url": _url(key, item, hostvars, groups)} if own and not gone else {}
+                url = _place(key, item, hostvars, groups) if own and not gone else {}
             except ValueError as error:
                 found.append(f"cloudstack_region.{key}[{number}] ({item.get('name') or item.get('zone')}): {error}")
                 url = {}
             made[key].append({**rest, **url})
     return made, found
+
+
+def _place(key: str, item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> dict[str, t.Any]:
+    """Return the url of one that names a gateway, or of an S3 store what stands in the place of one. Raises ValueError."""
+    if key != "image_stores" or item.get("provider") != "s3":
+        return {"url": _url(key, item, hostvars, groups)}
+    s3 = item.get("s3") or {}
+    if s3.get("endpoint"):
+        raise ValueError("give gateway or s3.endpoint, not both")
+    if item.get("path"):
+        raise ValueError("path: of an S3 store it is s3.bucket that says where it is")
+    url = urlsplit(_object_gateway(_member(item, hostvars, groups), item.get("instance"), groups))
+    return {"s3": {**s3, "endpoint": url.netloc, "https": url.scheme == "https"}}
+
+
+def repositories(
+    declared: t.Sequence[Item], hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]], mon_host: str
+) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Return the repositories of a XenServer pool with their servers, and all that is wrong with those. mon_host: the monitors, "" where they are not known."""
+    made, found = [], []
+    for item in declared:
+        rest = {name: value for name, value in item.items() if name != "gateway"}
+        if item.get("type") == "cephfs" and not item.get("server") and mon_host:
+            rest["server"] = ",".join(_plain(part) for part in re.split(r",(?![^\[]*\])", mon_host))
+        if item.get("gateway") and item.get("state") != "absent":
+            try:
+                rest["server"] = _server(item, hostvars, groups)
+            except ValueError as error:
+                found.append(f"xen_pool.repositories ({item.get('name')}): {error}")
+        made.append(rest)
+    return made, found
+
+
+def _server(item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> str:
+    if item.get("type") != "nfs":
+        raise ValueError("gateway: it is of NFS, and the type is another: leave it out")
+    if item.get("server"):
+        raise ValueError("give gateway or server, not both")
+    host = _member(item, hostvars, groups)
+    _check_export(host, str(item.get("path") or ""))
+    return _address(host)
+
+
+def _plain(monitor: str) -> str:
+    """A part of mon_host as an address alone: [v2:192.0.2.1:3300,v1:192.0.2.1:6789] is 192.0.2.1."""
+    first = re.match(r"\[v\d:(.+?):\d+(?:/\d+)?[,\]]", monitor)
+    return first[1] if first else monitor
 
 
 def _url(key: str, item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> str:
@@ -60,16 +114,22 @@ def _url(key: str, item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping
         raise ValueError("give gateway or url, not both")
     if "path" in FIELDS[key] and not path.startswith("/"):
         raise ValueError(f"path: '{path}' does not begin with a slash: beside gateway it says where it is there")
-    members = groups.get(name, [name] if name in hostvars else None)
-    if not members:
-        unknown = "is neither a group nor a host of the inventory" if members is None else "is a group without hosts"
-        raise ValueError(f"gateway: '{name}' {unknown}: name a gateway's, or give url")
-    host = _inventory.host_of(hostvars[members[0]], members[0])
-    if "instance" not in FIELDS[key]:
+    host = _member(item, hostvars, groups)
+    if key in ("image_stores", "staging_stores"):
         _check_export(host, path)
         address = _address(host)
         return f"nfs://{f'[{address}]' if ':' in address else address}{path}"
     return _object_gateway(host, item.get("instance"), groups) + path
+
+
+def _member(item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> _inventory.Host:
+    """The host that is meant by a gateway. Raises ValueError."""
+    name = item["gateway"]
+    members = groups.get(name, [name] if name in hostvars else None)
+    if not members:
+        unknown = "is neither a group nor a host of the inventory" if members is None else "is a group without hosts"
+        raise ValueError(f"gateway: '{name}' {unknown}: name a gateway's, or give url")
+    return _inventory.host_of(hostvars[members[0]], members[0])
 
 
 def _address(host: _inventory.Host) -> str:

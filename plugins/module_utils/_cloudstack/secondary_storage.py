@@ -38,9 +38,7 @@ IMAGE_OPTIONS: dict[str, t.Any] = {
     "s3": record(
         "Where it is, for V(s3) only.",
         {
-            "endpoint": string(
-                "The gateway, as HOST or HOST:PORT. If it is a name, CloudStack uses the bucket's name as a host in that domain.", required=True
-            ),
+            "endpoint": string("The gateway, as HOST or HOST:PORT. If it is a name, CloudStack uses the bucket's name as a host in that domain."),
             "bucket": string("The bucket. CloudStack does not make it.", required=True),
             "user": string("The user of the gateways whose keys it uses, instead of the keys themselves."),
             "access_key": string("The access key.", no_log=True),
@@ -75,7 +73,7 @@ def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
         nfs, zone, url, given = item["provider"] == "nfs", item.get("zone"), item.get("url"), item.get("s3")
         providers[item["name"]] = item["provider"]
         twin = exports.setdefault((str(zone), location(url)), item["name"]) if nfs and url else item["name"]
-        endpoint = given["endpoint"] if given and not nfs else ""
+        endpoint = (given.get("endpoint") or "") if given and not nfs else ""
         here.refuse(nfs and not (zone and url), "an NFS store belongs to a zone and has a url: give both")
         here.refuse(nfs and given, "s3 is for the provider s3 only")
         here.refuse(nfs and url and not _NFS.fullmatch(url), f"url: '{url}' is not of the form nfs://HOST/PATH")
@@ -83,6 +81,7 @@ def image_problems(declared: t.Sequence[Item], where: str) -> list[str]:
         here.refuse(not nfs and zone, "an S3 store is the whole region's, and the server refuses one with a zone: leave zone out")
         here.refuse(not nfs and url, "an S3 store has no url: s3.endpoint and s3.bucket say where it is")
         here.refuse(not nfs and not given, "s3 is missing: say endpoint, bucket and keys")
+        here.refuse(not nfs and given and not endpoint, "s3.endpoint is missing: say HOST or HOST:PORT of the gateway")
         here.refuse("/" in endpoint, "s3.endpoint: write HOST or HOST:PORT, without http:// and path (s3.https says which)")
         if given and not nfs:
             object_storage.check_keys(Place(f"{here}: s3", found.append), given)

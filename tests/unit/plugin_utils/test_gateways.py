@@ -13,7 +13,8 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_stores import cloudstack_stores
-from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import resolve
+from ansible_collections.cephstack.cloud.plugins.filter.xen_repositories import xen_repositories
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import repositories, resolve
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._object_gateways import INSTANCES
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -93,6 +94,41 @@ def test_what_is_wrong_with_a_gateway_is_told(key, item, said):
     assert found.startswith(f"cloudstack_region.{key}[0] (x): ") and said in found
     with pytest.raises(AnsibleFilterError, match="cloudstack_region"):
         cloudstack_stores(region, HOSTVARS, GROUPS)
+
+
+def test_an_s3_store_of_a_gateway_needs_no_endpoint():
+    def endpoint(**item):
+        made, found = resolve({"image_stores": [{"name": "x", "provider": "s3", "s3": {"bucket": "b"}, **item}]}, HOSTVARS, GROUPS)
+        return found or made["image_stores"]
+
+    assert endpoint(gateway="rgws") == [{"name": "x", "provider": "s3", "s3": {"bucket": "b", "endpoint": "192.0.2.21:8080", "https": False}}]
+    assert endpoint(gateway="rgw2", instance="tls")[0]["s3"] == {"bucket": "b", "endpoint": "192.0.2.22:8443", "https": True}
+    assert endpoint(gateway="rgws", s3={"endpoint": "rgw.example.org"})[0].endswith("give gateway or s3.endpoint, not both")
+    assert endpoint(gateway="rgws", path="/b")[0].endswith("path: of an S3 store it is s3.bucket that says where it is")
+    assert "gateway: nfs1 is not in the group rgws" in endpoint(gateway="nfs1")[0]
+
+
+def test_repositories_of_a_pool_get_their_servers():
+    def servers(mon_host="", **item):
+        made, found = repositories([{"name": "x", **item}], HOSTVARS, GROUPS, mon_host)
+        return found or made[0].get("server")
+
+    assert servers(type="nfs", gateway="nfs_gateways", path="/secondary") == "192.0.2.12"
+    assert servers(type="nfs", server="10.0.0.1", path="/secondary") == "10.0.0.1"
+    assert servers(type="cephfs", server="10.0.0.1", mon_host="192.0.2.11") == "10.0.0.1"
+    by_rank = "[v2:192.0.2.11:3300,v1:192.0.2.11:6789],[v1:192.0.2.12:6789/0],192.0.2.13"
+    assert servers(type="cephfs", mon_host=by_rank) == "192.0.2.11,192.0.2.12,192.0.2.13"
+    assert servers(type="cephfs") is None and servers(type="lvm", mon_host=by_rank) is None
+    assert servers(type="nfs", gateway="nobody", state="absent") is None
+    for item, said in (
+        ({"type": "nfs", "gateway": "nfs1", "path": "/nowhere"}, "path: nfs1 exports /secondary, /images, and not /nowhere"),
+        ({"type": "nfs", "gateway": "nfs1", "server": "10.0.0.1", "path": "/secondary"}, "give gateway or server, not both"),
+        ({"type": "cephfs", "gateway": "nfs1", "path": "/secondary"}, "gateway: it is of NFS, and the type is another"),
+        ({"type": "nfs", "gateway": "nobody", "path": "/secondary"}, "gateway: 'nobody' is neither a group nor a host"),
+    ):
+        assert servers(**item)[0].startswith(f"xen_pool.repositories (x): {said}")
+    with pytest.raises(AnsibleFilterError, match="nobody"):
+        xen_repositories([{"name": "x", "type": "nfs", "gateway": "nobody", "path": "/secondary"}], HOSTVARS, GROUPS)
 
 
 def test_all_is_told_at_once():
