@@ -184,6 +184,26 @@ def _variables(stack: Stack) -> dict[str, dict[str, t.Any]]:
     }
 
 
+# The distributions, or families of them, of which the hosts of a role are made.
+_MADE_OF = {
+    **dict.fromkeys(
+        ("mons", "mgrs", "osds", "mdss", "rgws", "nfs_gateways", "kvm_hosts"), ("os_family", ("Debian", "RedHat"), "Debian, Ubuntu and the EL family")
+    ),
+    "xen_hosts": ("os_family", ("Debian",), "Debian and Ubuntu"),
+    "cloudstack_management": ("distribution", ("Debian", "Ubuntu"), "Debian and Ubuntu"),
+}
+
+
+def of_systems(stack: Stack) -> Found:
+    """Hosts with a distribution that their roles know nothing of."""
+    facts = {host.name: host.facts for host in stack.hosts}
+    for role, (fact, known, words) in _MADE_OF.items():
+        for name in stack.members(role):
+            if facts[name].get(fact, known[0]) not in known:
+                group = stack.roles[role]
+                yield "", f"{name} has {facts[name].get('distribution')}, and hosts of {group} are made of {words}: take it out, or install one of them"
+
+
 def of_packages(stack: Stack) -> Found:
     """The repositories that packages come from."""
     for host in stack.hosts:
@@ -330,6 +350,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_consumers,
     of_object_storage,
     of_exports,
+    of_systems,
     of_packages,
     of_secrets,
     of_servers,

@@ -90,10 +90,17 @@ def test_every_mistake_is_told_in_one_message() -> None:
     assert "WOULD BE CHANGED" not in done.stdout
 
 
-def judged(groups: dict[str, list[str]], hosts: dict[str, dict], **shared: object) -> Stack:
+def judged(groups: dict[str, list[str]], hosts: dict[str, dict], facts: dict[str, dict] | None = None, **shared: object) -> Stack:
     """What is said of hosts that have what is shared, and their own."""
     everywhere = {"ceph": {"public_network": "192.0.2.0/24"}, **shared}
-    stack = Stack(groups, {}, lambda name: {**everywhere, **hosts.get(name, {})}, lambda name, value: "secret" if "{{" in str(value) else value)
+    known = facts or {}
+    stack = Stack(
+        groups,
+        {},
+        lambda name: {**everywhere, **hosts.get(name, {})},
+        lambda name, value: "secret" if "{{" in str(value) else value,
+        lambda name: known.get(name, {}),
+    )
     for check in CHECKS:
         for who, text in check(stack):
             stack.say(who, text)
@@ -119,6 +126,40 @@ def test_a_label_s_bridge_may_be_there_or_be_made() -> None:
     assert any("the bridge br7 is not in kvm_host_bridges of k1" in text for text in said.warnings)
     said = judged(GROUPS, {"k1": {"kvm_host_bridges": [{"name": "br7"}]}}, **cloud)
     assert said.problems == said.warnings == []
+
+
+def test_a_distribution_that_a_role_knows_nothing_of_is_told_before_it_is_tried() -> None:
+    rocky = {"distribution": "Rocky", "os_family": "RedHat"}
+    suse = {"distribution": "SLES", "os_family": "Suse"}
+    groups = {"cloudstack_management": ["c1"], "kvm_hosts": ["k1", "k2"], "xen_hosts": ["x1"]}
+    said = judged(groups, {}, {"c1": rocky, "k1": rocky, "k2": suse, "x1": rocky}, **CLOUD)
+    assert said.problems == [
+        "k2 has SLES, and hosts of kvm_hosts are made of Debian, Ubuntu and the EL family: take it out, or install one of them",
+        "x1 has Rocky, and hosts of xen_hosts are made of Debian and Ubuntu: take it out, or install one of them",
+        "c1 has Rocky, and hosts of cloudstack_management are made of Debian and Ubuntu: take it out, or install one of them",
+    ]
+
+
+def test_an_external_cluster_is_judged_with_all_that_is_declared_of_it() -> None:
+    """On the host that asks it, which has what a monitor's host has for a cluster of one's own."""
+    external = {"monitors": ["192.0.2.11"], "fsid": "7c5e3f6c-64ef-4c0e-8d9c-6f2f6a3a5e11", "client": "client.x", "key": "k"}
+    groups = {"kvm_hosts": ["k1", "k2"]}
+    right = {
+        "ceph_cluster_pools": [{"name": "vms", "applications": ["rbd"]}],
+        "consumers": [{"name": "kvm", "kind": "kvm", "hosts": ["kvm_hosts"], "pools": [{"name": "vms"}]}],
+    }
+    assert judged(groups, {}, ceph={"external": external}, **right).problems == []
+    wrong = judged(
+        groups,
+        {},
+        ceph={"external": external},
+        ceph_cluster_pools=[{"name": "vms", "applications": ["rbd"], "size": 1, "min_size": 2}],
+        ceph_cluster_prune=["pools"],
+    )
+    assert [text.partition(":")[0] for text in wrong.problems] == ["ceph_cluster_prune", "ceph_cluster_pools[0] (vms)"]
+    ready = {**external, "client": None, "key": None, "client_keys": {"client.other": "k"}}
+    (text,) = judged(groups, {}, ceph={"external": ready}, **right).problems
+    assert text.startswith("ceph.external.client_keys: the key of client.kvm is missing")
 
 
 def test_what_may_be_there_already_is_no_mistake() -> None:
