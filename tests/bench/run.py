@@ -21,6 +21,7 @@ it varies, something else was running, and the figures are worth nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -137,7 +138,7 @@ def growth(given: argparse.Namespace) -> list[str]:
     declared = {**DECLARED, "ceph_cluster_pools": [], "ceph_cluster_options": {**DECLARED["ceph_cluster_options"], "osd": {"osd_memory_target": "900M"}}}
     counts = given.hosts or [1, 3, 10, 30]
     took = {}
-    with Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, installed(given), given.keep) as hosts:
+    with room_for(max(counts)), Hosts(declared, {"mons": 3, "mgrs": 2, "osds": max(counts)}, installed(given), given.keep) as hosts:
         for count in counts:
             hosts.grow(count)
             say(f"{count} hosts, first run: {hosts.play('cephstack.cloud.site'):.1f} s")
@@ -146,6 +147,19 @@ def growth(given: argparse.Namespace) -> list[str]:
             say(f"{count} hosts, no-op: {runs}")
     one = took[counts[0]]
     return [f"| {count} hosts with an OSD each, no-op | {seconds:.1f} s | | {seconds / one:.1f}× of {counts[0]} |" for count, seconds in took.items()]
+
+
+@contextlib.contextmanager
+def room_for(hosts: int) -> t.Iterator[None]:
+    """Containers share the kernel's inotify instances, of which systemd takes five a host: with the usual 128 the 26th does not boot."""
+    limit = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
+    before = limit.read_text(encoding="ascii")
+    if int(before) < 10 * hosts:
+        limit.write_text(str(10 * hosts), encoding="ascii")
+    try:
+        yield
+    finally:
+        limit.write_text(before, encoding="ascii")
 
 
 CONSUMER = {"name": "kvm", "kind": "kvm", "pools": [{"name": "vms"}]}
