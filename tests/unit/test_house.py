@@ -357,7 +357,9 @@ def test_what_a_role_offers_to_others_is_specified() -> None:
     """Its entry points, and its public variables: those that are given to it are options, and those that it sets are named in a description."""
     specs = {role.name: yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"] for role in ROLES}
     texts = [path.read_text(encoding="utf-8") for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.yml")]
-    entered = {found for text in texts for found in re.findall(r"name: cephstack\.cloud\.(\w+)\n +tasks_from: (\w+)", text)}
+    texts += [path.read_text(encoding="utf-8") for path in ROOT.glob("molecule/*/tests/*.py")]
+    entered = {found for text in texts for found in re.findall(r"cephstack\.cloud\.(\w+)\"?,?\s+\"?tasks_from\"?: \"?(\w+)", text)}
+    assert len(entered) > 8
     assert sorted(point for point in entered if point[1] not in specs[point[0]]) == []
     for role in ROLES:
         said = {name for point in specs[role.name].values() for text in point["description"] for name in re.findall(r"C\((\w+)\)", text)}

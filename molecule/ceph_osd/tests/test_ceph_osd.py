@@ -31,7 +31,7 @@ def module(tmp_path, *arguments):
     """Run ceph_osds on the host with the connection that its role would give it; return (exit code, what was said)."""
     play = tmp_path / "play.yml"
     tasks = [
-        {"ansible.builtin.import_role": {"name": "cephstack.cloud.ceph_common", "tasks_from": "credentials"}},
+        {"ansible.builtin.import_role": {"name": "cephstack.cloud.ceph_common", "tasks_from": "cluster"}},
         {"cephstack.cloud.ceph_osds": {"devices": "{{ devices }}", "allow_loss": "{{ allow_loss | default([]) }}"}},
     ]
     play.write_text(json.dumps([{"hosts": "osds", "gather_facts": False, "tasks": tasks}]))
