@@ -26,7 +26,8 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, wait
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Plan, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, record, records, string, strings
 
 INSTALL = ("apt-get", "install", "--no-install-recommends")
 # Where packages are missing, lists that are older than this, in seconds, are read anew before.
@@ -37,6 +38,39 @@ DENIED = "#!/bin/sh\nexit 101\n"
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # What a file of sources says, as it is shown. The key is shown by its digest.
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
+
+_REPOSITORY = {
+    "url": string("Its address.", required=True),
+    "suite": string("Its suite.", required=True),
+    "components": strings("Its components.", default=[]),
+    "key": string("The key that signs it, as armored text, or an address that the host fetches it from.", required=True, no_log=False),
+    "pin": integer("The priority of its preferred packages.", default=1001),
+}
+_SPLIT = {
+    "package": string("The package.", required=True),
+    "of": string("Which one it was a part of.", required=True),
+    "release": integer("The first number of the version in which it is a package of its own.", required=True),
+}
+OPTIONS = {
+    "name": string(
+        "The name of the repository's files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref). Needed with O(repository)."
+    ),
+    "repository": record(
+        "The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no "
+        "O(repository.components).",
+        _REPOSITORY,
+    ),
+    "prefer": strings("Names and patterns of the packages that are taken out of it rather than out of another.", default=[]),
+    "packages": strings("The packages that are to be installed.", default=[]),
+    "splits": records(
+        "Which of the packages are there in some releases only, because they were a part of another one before.\n"
+        "What is installed of that one decides, else what apt would install, and not which distribution the host has.",
+        _SPLIT,
+        default=[],
+    ),
+    "start": boolean("Whether a package that is installed may start its services by itself.", default=True),
+    "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
+}
 
 
 class Repository(t.NamedTuple):
@@ -175,11 +209,7 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the files and ask apt, of a repository that is not there as if it were."""
-        texts = {path: files.read(path) for path in self.texts}
-        listed = texts == self.texts
-        if self.repository and listed:
-            listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
-        versions = self._versions() if listed else {}
+        texts, listed, versions = self._there()
         if listed and not self._missing(versions):
             return Observed(texts, listed, True, versions)
         lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
@@ -193,6 +223,18 @@ class Provider:
             if not known:
                 self._ask(["apt-get", "update"], aside)
             return self._simulated(Observed(texts, listed, known, self._versions(aside)), aside)
+
+    def as_declared(self) -> bool:
+        """Whether nothing is to be done. Quicker than to observe and plan, since no repository is read for it."""
+        dummy, listed, versions = self._there()
+        return listed and not self._missing(versions) and not self._unknown(versions)
+
+    def _there(self) -> tuple[dict[str, t.Optional[str]], bool, dict[str, Version]]:
+        texts = {path: files.read(path) for path in self.texts}
+        listed = texts == self.texts
+        if self.repository and listed:
+            listed = bool(self._ask(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"], _only(self.source)))
+        return texts, listed, self._versions() if listed else {}
 
     def _missing(self, versions: t.Mapping[str, Version]) -> list[str]:
         return [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
@@ -270,6 +312,23 @@ class Provider:
         except process.CommandError as error:
             said = [line.strip() for line in error.text.splitlines() if line.startswith(("E:", "W:"))]
             raise Unreachable(f"{' '.join(argv[:2])}: {' / '.join(dict.fromkeys(said)) or error}") from error
+
+
+def provider(options: t.Mapping[str, t.Any], check: bool, fetch: t.Callable[[str], bytes]) -> Provider:
+    """Return the provider of what is declared. options: of the shape of OPTIONS. fetch: gets a key from its address. Raises Invalid."""
+    declared, repository = options["repository"], None
+    if declared is not None:
+        wrong, key = problems(declared, options["prefix"]), declared["key"]
+        if wrong:
+            raise Invalid(wrong)
+        if "-----BEGIN" not in key:
+            try:
+                key = armored(fetch(key))
+            except Exception as error:  # whatever the address leads to
+                raise Invalid([f"{options['prefix']}.key {key} cannot be fetched: {error}"]) from error
+        own = {name: declared[name] for name in ("url", "suite", "components", "pin")}
+        repository = Repository(name=options["name"], prefer=options["prefer"], key=key, **own)
+    return Provider(repository, options["packages"], [Split(**split) for split in options["splits"]], check, options["start"])
 
 
 def _read_at(lists: str) -> float:

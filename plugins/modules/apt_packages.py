@@ -132,68 +132,14 @@ changes:
   returned: success
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-
-def repository(module: AnsibleModule) -> t.Optional[_apt.Repository]:
-    """Return what is declared, with its key."""
-    declared = module.params["repository"]
-    if declared is None:
-        return None
-    problems = _apt.problems(declared, module.params["prefix"])
-    key = declared["key"]
-    if problems:
-        module.fail_json(msg="; ".join(problems), problems=problems)
-    if "-----BEGIN" not in key:
-        try:
-            key = _apt.armored(open_url(key, timeout=60).read())
-        except Exception as error:  # whatever the address leads to
-            module.fail_json(msg=f"{module.params['prefix']}.key {key} cannot be fetched: {error}")
-    wanted = {name: declared[name] for name in ("url", "suite", "components", "pin")}
-    return _apt.Repository(name=module.params["name"], prefer=module.params["prefer"], key=key, **wanted)
-
-
-REPOSITORY = {
-    "url": string("Its address.", required=True),
-    "suite": string("Its suite.", required=True),
-    "components": strings("Its components.", default=[]),
-    "key": string("The key that signs it, as armored text, or an address that the host fetches it from.", required=True, no_log=False),
-    "pin": integer("The priority of its preferred packages.", default=1001),
-}
-SPLIT = {
-    "package": string("The package.", required=True),
-    "of": string("Which one it was a part of.", required=True),
-    "release": integer("The first number of the version in which it is a package of its own.", required=True),
-}
-
-
-FIELDS = {
-    "name": string(
-        "The name of the repository's files, C(/etc/apt/sources.list.d/NAME.sources) and C(/etc/apt/preferences.d/NAME.pref). Needed with O(repository)."
-    ),
-    "repository": record(
-        "The repository. One of the flat kind, whose packages lie in one folder, has a O(repository.suite) that ends with a slash, and no "
-        "O(repository.components).",
-        REPOSITORY,
-    ),
-    "prefer": strings("Names and patterns of the packages that are taken out of it rather than out of another.", default=[]),
-    "packages": strings("The packages that are to be installed.", default=[]),
-    "splits": records(
-        "Which of the packages are there in some releases only, because they were a part of another one before.\n"
-        "What is installed of that one decides, else what apt would install, and not which distribution the host has.",
-        SPLIT,
-        default=[],
-    ),
-    "start": boolean("Whether a package that is installed may start its services by itself.", default=True),
-    "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
-}
+FIELDS = _apt.OPTIONS
 
 
 def main() -> None:
@@ -202,8 +148,10 @@ def main() -> None:
         supports_check_mode=True,
         required_by={"repository": ["name"]},
     )
-    parts = [_apt.Split(**split) for split in module.params["splits"]]
-    run_module(module, _apt.Provider(repository(module), module.params["packages"], parts, module.check_mode, module.params["start"]))
+    try:
+        run_module(module, _apt.provider(module.params, module.check_mode, lambda url: open_url(url, timeout=60).read()))
+    except Invalid as error:
+        module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 
 
 if __name__ == "__main__":

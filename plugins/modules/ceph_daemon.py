@@ -136,52 +136,17 @@ changes:
 
 import contextlib
 import os
-import socket
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, Provider, parse, short_hostname
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, integer, mapping, presence, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-DAEMON = {
-    "type": choice("What it is.", sorted(KINDS, key=list(KINDS).index), required=True),
-    "id": string(
-        "Its name, without the type. The host's short name by default.\n"
-        "A gateway's begins with V(rgw.), as in V(rgw.ceph1.s3). Its cephx client is then C(client.rgw.ceph1.s3) and its unit "
-        "C(ceph-radosgw@rgw.ceph1.s3)."
-    ),
-    "caps": mapping("Its capabilities by daemon type. By default what the daemon needs and no more."),
-    "restart_on": string(
-        "A text, such as a digest of what the daemon reads only at its start. The daemon restarts when it changes.\n"
-        "It is kept in the daemon's data folder. A running daemon that has none yet is not restarted."
-    ),
-    "state": presence("Whether the daemon exists. V(absent) stops it and removes its keyring and its identity."),
-}
-
-
-FIELDS = {
-    "connection": CONNECTION,
-    "daemons": records("The daemons of this host.", DAEMON, default=[]),
-    "bcrypt_shim": string(
-        "The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot "
-        "load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), "
-        "and removed again if neither is so.\n"
-        "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
-    ),
-    "crash_reports": boolean(
-        "Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports "
-        "and no more, with its keyring, and may move what it has posted.\n"
-        "What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are "
-        "posted, and archived where they were. No other report is touched.",
-        default=False,
-    ),
-    "restart_outdated": boolean("Whether a daemon that runs another version than the installed one is restarted.", default=False),
-    "wait": integer("How many seconds a daemon may take until it answers.", default=120),
-}
+FIELDS = {"connection": CONNECTION, **OPTIONS}
 
 
 def main() -> None:
@@ -190,24 +155,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    options = {"wait": params["wait"], "shim": params["bcrypt_shim"] or "", "restart_outdated": params["restart_outdated"]}
+    nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
+
+    def there(*programs: str) -> bool:
+        """In check mode nothing need be there yet, neither programs nor a cluster that could be asked."""
+        return not module.check_mode or (not nowhere and any(installed(program) for program in programs))
+
+    programs = {KINDS[daemon["type"]].program for daemon in params["daemons"]}
+    asks = {"daemons": bool(programs) and there(*programs), "crash": params["crash_reports"] and there(crash.PROGRAM)}
     try:
-        daemons = parse(params["daemons"], short_hostname())
-        nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
-
-        def there(*programs: str) -> bool:
-            """In check mode nothing need be there yet, neither programs nor a cluster that could be asked."""
-            return not module.check_mode or (not nowhere and any(installed(program) for program in programs))
-
-        asks = {"daemons": bool(daemons) and there(*(daemon.program for daemon in daemons)), "crash": params["crash_reports"] and there(crash.PROGRAM)}
         if any(asks.values()):
             require_binding(module)
         with Connection(params["connection"]) if any(asks.values()) else contextlib.nullcontext() as cluster:
-            providers = [Provider(daemons, cluster if asks["daemons"] else None, **options)]
-            if params["crash_reports"]:
-                after = [f"unit/{daemon.unit}" for daemon in daemons]
-                providers.append(crash.Provider(socket.gethostname(), cluster if asks["crash"] else None, after))
-            run_module(module, Together(providers))
+            run_module(module, crash.provider_of(params, *(cluster if asks[which] else None for which in ("daemons", "crash"))))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

@@ -104,30 +104,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyring_files import Provider, parse
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.keyring_files import OPTIONS, provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, field, filepath, mapping, presence, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-KEYRING = {
-    "client": string("The full name of the cephx client, such as V(client.guests).", required=True),
-    "key": string("Its key. Required for a keyring that is present.", no_log=True),
-    "path": filepath("The file. By default C(/etc/ceph/ceph.CLIENT.keyring), where every client looks."),
-    "owner": string("The file's owner.", default="root"),
-    "group": string("The file's group.", default="root"),
-    "mode": field("raw", "The file's permissions, octal, in quotes, as V('0640').", default="0600"),
-    "state": presence("Whether the file exists."),
-}
-
-
-FIELDS = {
-    # no_log would hide the names of the clients in every later output; the keys within are hidden
-    "keyrings": records("The keyring files.", KEYRING, default=[], no_log=False),
-    "conf": filepath("The C(ceph.conf) that O(settings) are of.", default="/etc/ceph/ceph.conf"),
-    "settings": mapping(
-        "Options of C([global]), such as C(fsid) and C(mon_host). One whose value is empty is taken out.\nWithout this, O(conf) is not touched."
-    ),
-}
+FIELDS = OPTIONS
 
 
 def main() -> None:
@@ -135,12 +116,8 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
-    params = module.params
-    settings = params["settings"]
-    if settings is not None:
-        settings = {name: None if value in (None, "") else word(value) for name, value in settings.items()}
     try:
-        run_module(module, Provider(parse(params["keyrings"]), params["conf"], settings))
+        run_module(module, provider(module.params))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

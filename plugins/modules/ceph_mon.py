@@ -125,20 +125,14 @@ import dataclasses
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import Provider
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import OPTIONS, provider_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, integer, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
 FIELDS = {
     "connection": {**CONNECTION, "description": "How to reach the running cluster, and as whom. Without O(connection.mon_host) there is none to join."},
-    "name": string("The monitor's name. The host's short name by default."),
-    "address": string("The address at which it listens, ports 3300 and 6789.", required=True),
-    "public_network": string("The networks in which O(address) must lie, in CIDR form, separated by commas."),
-    "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the running cluster has another."),
-    "bootstrap": boolean("Whether this host bootstraps a cluster where there is none to join. Say so to one host only.", default=False),
-    "wait": integer("How many seconds the quorum may take.", default=120),
+    **OPTIONS,
 }
 
 
@@ -147,16 +141,8 @@ def main() -> None:
         argument_spec=arguments(FIELDS),
         supports_check_mode=True,
     )
-    params = module.params
-    provider = Provider(
-        name=params["name"] or short_hostname(),
-        address=params["address"],
-        public_network=params["public_network"] or "",
-        fsid=params["fsid"],
-        bootstrap=params["bootstrap"],
-        wait=params["wait"],
-        connection=params["connection"] if params["connection"]["mon_host"] else {},
-    )
+    connection = module.params["connection"]
+    provider = provider_of(module.params, connection if connection["mon_host"] else {})
     if module.check_mode and not installed("ceph-mon"):
         # nothing here could ask; that a monitor would be made is certain
         provider = dataclasses.replace(provider, bootstrap=True, connection={})

@@ -148,56 +148,12 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import short_hostname
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import OPTIONS, provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, boolean, choice, filepath, integer, real, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-DEVICE = {
-    "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
-    "type": choice(
-        "How the OSD lies on it. V(lvm) allows shared devices for O(devices[].db), and encryption.\nV(raw) needs no device mapper.",
-        ["lvm", "raw"],
-        default="lvm",
-    ),
-    "db": filepath(
-        "A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it.\n"
-        "The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be "
-        "replaced. If there is no room, nothing is touched.\n"
-        "A logical volume is used as it is, by one OSD."
-    ),
-    "db_size": string("How large the database is, such as V(60G). By default it gets one of O(devices[].db_slots) equal shares of its device."),
-    "db_slots": integer(
-        "Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for "
-        "the OSDs that come later. By default as many as name it now, and none is left.\n"
-        "All that name the same device have the same number."
-    ),
-    "wal": filepath("A faster device for the OSD's write-ahead log, if it is not that of the database."),
-    "wal_size": string("As O(devices[].db_size), for the write-ahead log."),
-    "wal_slots": integer("As O(devices[].db_slots), for the device of the write-ahead log."),
-    "encrypted": boolean("Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.", default=False),
-    "device_class": string("Its CRUSH device class, such as V(ssd). By default what Ceph finds. A change moves data."),
-}
-
-
-FIELDS = {
-    "connection": CONNECTION,
-    "devices": records("The devices of this host that carry OSDs.", DEVICE, required=True),
-    "memory_share": real(
-        "The share of the host's memory that its OSDs may use together. Each gets an equal part as its C(osd_memory_target), at least 896 MiB.\n"
-        "Without it their memory is left as it is."
-    ),
-    "hostname": string("The host's name in CRUSH. The host's short name by default."),
-    "wait": integer("How many seconds an OSD may take until it is up.", default=300),
-    "allow_loss": {
-        **ALLOW_LOSS,
-        "description": "The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).\n"
-        "A device that holds anything is refused until its id is listed here. The refusal names the id.\n"
-        "A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.\n"
-        "What is in use, or a part of an OSD that the cluster has, is refused even then.",
-    },
-}
+FIELDS = {"connection": CONNECTION, **OPTIONS}
 
 
 def main() -> None:
@@ -206,16 +162,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    options = {"share": params["memory_share"] or 0.0, "allow_loss": params["allow_loss"], "wait": params["wait"], "patient": not module.check_mode}
-    hostname = params["hostname"] or short_hostname()
     try:
-        devices = parse(params["devices"])
         nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
         if module.check_mode and (nowhere or not installed("ceph-volume")):
-            run_module(module, Provider(devices, None, hostname, **options), allow_loss=params["allow_loss"])
+            run_module(module, provider(params, None, patient=False), allow_loss=params["allow_loss"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:
-            run_module(module, Provider(devices, cluster, hostname, **options), allow_loss=params["allow_loss"])
+            run_module(module, provider(params, cluster, patient=not module.check_mode), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

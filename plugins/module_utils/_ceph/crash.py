@@ -17,12 +17,13 @@ import glob
 import json
 import os
 import pwd
+import socket
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files, maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Together
 
 PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
@@ -132,3 +133,12 @@ class Provider:
 
 def _named(report: t.Mapping[str, t.Any]) -> str:
     return f"{report.get('crash_id')} (mgr module {report.get('mgr_module')})"
+
+
+def provider_of(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], posted: t.Optional[Connection] = None) -> Together:
+    """Return the provider of a host's daemons and, if they are wanted, its crash reports. options: of the shape of daemons.OPTIONS. cluster, posted: that of
+    the daemons and that of the reports, None if there is none yet. Raises Invalid."""
+    declared = daemons.parse(options["daemons"], daemons.short_hostname())
+    own = {"wait": options["wait"], "shim": options["bcrypt_shim"] or "", "restart_outdated": options["restart_outdated"]}
+    reports = [Provider(socket.gethostname(), posted, [f"unit/{daemon.unit}" for daemon in declared])] if options["crash_reports"] else []
+    return Together([daemons.Provider(declared, cluster, **own), *reports])

@@ -25,6 +25,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyri
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, records, string
 
 # Where Debian, Ubuntu and the EL family put what Ceph has on a host.
 DATA, RUN, CLUSTER = "/var/lib/ceph", "/run/ceph", "ceph"
@@ -74,6 +75,38 @@ KINDS: t.Mapping[str, Kind] = {
     "mds": _kind("ceph-mds", "mds.{}", "mds", mds="allow", mgr="allow profile mds", mon="allow profile mds", osd="allow rw tag cephfs *=*"),
     # Its unit runs it as client.ID, so an id is "rgw.HOST.NAME". Until its first pools are there it must make them.
     "rgw": _kind("radosgw", "client.{}", "radosgw", mgr="allow rw", mon="allow rw", osd="allow rwx tag rgw *=*"),
+}
+_DAEMON = {
+    "type": choice("What it is.", sorted(KINDS, key=list(KINDS).index), required=True),
+    "id": string(
+        "Its name, without the type. The host's short name by default.\n"
+        "A gateway's begins with V(rgw.), as in V(rgw.ceph1.s3). Its cephx client is then C(client.rgw.ceph1.s3) and its unit "
+        "C(ceph-radosgw@rgw.ceph1.s3)."
+    ),
+    "caps": mapping("Its capabilities by daemon type. By default what the daemon needs and no more."),
+    "restart_on": string(
+        "A text, such as a digest of what the daemon reads only at its start. The daemon restarts when it changes.\n"
+        "It is kept in the daemon's data folder. A running daemon that has none yet is not restarted."
+    ),
+    "state": presence("Whether the daemon exists. V(absent) stops it and removes its keyring and its identity."),
+}
+OPTIONS = {
+    "daemons": records("The daemons of this host.", _DAEMON, default=[]),
+    "bcrypt_shim": string(
+        "The text of a C(bcrypt.py) that managers get instead of the distribution's own. It is given to those whose modules cannot "
+        "load beside that (Ceph before 20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), "
+        "and removed again if neither is so.\n"
+        "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
+    ),
+    "crash_reports": boolean(
+        "Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports "
+        "and no more, with its keyring, and may move what it has posted.\n"
+        "What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are "
+        "posted, and archived where they were. No other report is touched.",
+        default=False,
+    ),
+    "restart_outdated": boolean("Whether a daemon that runs another version than the installed one is restarted.", default=False),
+    "wait": integer("How many seconds a daemon may take until it answers.", default=120),
 }
 
 

@@ -19,14 +19,33 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.values import word
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import field, filepath, mapping, presence, records, string
 
 _KEY = re.compile(r"^\s*key\s*=\s*(?P<key>\S+)\s*$")
 # The user and the group that the packages make for Ceph's daemons.
 DAEMONS = "ceph"
 # A key that is only going to be made.
 UNKNOWN = Secret("")
+_KEYRING = {
+    "client": string("The full name of the cephx client, such as V(client.guests).", required=True),
+    "key": string("Its key. Required for a keyring that is present.", no_log=True),
+    "path": filepath("The file. By default C(/etc/ceph/ceph.CLIENT.keyring), where every client looks."),
+    "owner": string("The file's owner.", default="root"),
+    "group": string("The file's group.", default="root"),
+    "mode": field("raw", "The file's permissions, octal, in quotes, as V('0640').", default="0600"),
+    "state": presence("Whether the file exists."),
+}
+OPTIONS = {
+    # no_log would hide the names of the clients in every later output; the keys within are hidden
+    "keyrings": records("The keyring files.", _KEYRING, default=[], no_log=False),
+    "conf": filepath("The C(ceph.conf) that O(settings) are of.", default="/etc/ceph/ceph.conf"),
+    "settings": mapping(
+        "Options of C([global]), such as C(fsid) and C(mon_host). One whose value is empty is taken out.\nWithout this, O(conf) is not touched."
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,3 +215,11 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
+
+
+def provider(options: t.Mapping[str, t.Any]) -> Provider:
+    """Return the provider of what is declared. options: of the shape of OPTIONS. Raises Invalid."""
+    settings = options["settings"]
+    if settings is not None:
+        settings = {name: None if value in (None, "") else word(value) for name, value in settings.items()}
+    return Provider(parse(options["keyrings"]), options["conf"], settings)

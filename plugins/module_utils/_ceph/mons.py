@@ -25,6 +25,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, string
 
 ADMIN = "client.admin"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
@@ -32,6 +33,15 @@ ADMIN_CAPS = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allo
 
 # Seconds that an election may take: mon_election_timeout and mon_lease, 5 s each.
 ELECTION = 10
+
+OPTIONS = {
+    "name": string("The monitor's name. The host's short name by default."),
+    "address": string("The address at which it listens, ports 3300 and 6789.", required=True),
+    "public_network": string("The networks in which O(address) must lie, in CIDR form, separated by commas."),
+    "fsid": string("The cluster's fsid. A new one is made for a new cluster by default.\nIt is an error if the running cluster has another."),
+    "bootstrap": boolean("Whether this host bootstraps a cluster where there is none to join. Say so to one host only.", default=False),
+    "wait": integer("How many seconds the quorum may take.", default=120),
+}
 
 
 @dataclasses.dataclass
@@ -209,6 +219,12 @@ class Provider:
     def _write_admin(self) -> None:
         dummy, admin = _ask(self._own)
         keyring_files.write(admin_place(), Secret(admin["key"]), admin["caps"])
+
+
+def provider_of(options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any]) -> Provider:
+    """Return the provider of what is declared. options: of the shape of OPTIONS."""
+    own = {name: options[name] for name in ("address", "fsid", "bootstrap", "wait")}
+    return Provider(name=options["name"] or daemons.short_hostname(), public_network=options["public_network"] or "", connection=connection, **own)
 
 
 def own_connection(name: str, mon_host: str) -> dict[str, t.Any]:

@@ -24,6 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, boolean, choice, filepath, integer, real, records, string
 
 BOOTSTRAP = "client.bootstrap-osd"
 BOOTSTRAP_KEYRING = f"{daemons.DATA}/bootstrap-osd/{daemons.CLUSTER}.keyring"
@@ -33,6 +34,47 @@ BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 # RAM as the kernel reports it changes by with the kernel.
 MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
+_DEVICE = {
+    "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
+    "type": choice(
+        "How the OSD lies on it. V(lvm) allows shared devices for O(devices[].db), and encryption.\nV(raw) needs no device mapper.",
+        ["lvm", "raw"],
+        default="lvm",
+    ),
+    "db": filepath(
+        "A faster device for the OSD's database. OSDs of the type V(lvm) that name the same one share it.\n"
+        "The volume of an OSD that the cluster no longer has, and whose data is gone from the host, is used again by the next one. So a disk can be "
+        "replaced. If there is no room, nothing is touched.\n"
+        "A logical volume is used as it is, by one OSD."
+    ),
+    "db_size": string("How large the database is, such as V(60G). By default it gets one of O(devices[].db_slots) equal shares of its device."),
+    "db_slots": integer(
+        "Into how many equal shares the device of the database is divided. Declare as many as it is to serve in the end, so that there is room for "
+        "the OSDs that come later. By default as many as name it now, and none is left.\n"
+        "All that name the same device have the same number."
+    ),
+    "wal": filepath("A faster device for the OSD's write-ahead log, if it is not that of the database."),
+    "wal_size": string("As O(devices[].db_size), for the write-ahead log."),
+    "wal_slots": integer("As O(devices[].db_slots), for the device of the write-ahead log."),
+    "encrypted": boolean("Whether the OSD is encrypted with dm-crypt. The cluster keeps the key.", default=False),
+    "device_class": string("Its CRUSH device class, such as V(ssd). By default what Ceph finds. A change moves data."),
+}
+OPTIONS = {
+    "devices": records("The devices of this host that carry OSDs.", _DEVICE, required=True),
+    "memory_share": real(
+        "The share of the host's memory that its OSDs may use together. Each gets an equal part as its C(osd_memory_target), at least 896 MiB.\n"
+        "Without it their memory is left as it is."
+    ),
+    "hostname": string("The host's name in CRUSH. The host's short name by default."),
+    "wait": integer("How many seconds an OSD may take until it is up.", default=300),
+    "allow_loss": {
+        **ALLOW_LOSS,
+        "description": "The devices that may be wiped, for example V(device//dev/disk/by-id/wwn-0x5000c500a0b1c2d3).\n"
+        "A device that holds anything is refused until its id is listed here. The refusal names the id.\n"
+        "A disk loses its volume groups with all their volumes. A logical volume is only wiped, with its tags, and stays where it is.\n"
+        "What is in use, or a part of an OSD that the cluster has, is refused even then.",
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -504,3 +546,9 @@ def last_words(error: Exception) -> str:
         return str(error)
     before = error.text.partition("Was unable to complete a new OSD")[0].rstrip("-> \n")
     return str(process.CommandError(error.argv, error.code, before)) if before else str(error)
+
+
+def provider(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], patient: bool = True) -> Provider:
+    """Return the provider of what is declared. options: of the shape of OPTIONS. cluster, patient: see Provider. Raises Invalid."""
+    own = {"share": options["memory_share"] or 0.0, "allow_loss": options["allow_loss"], "wait": options["wait"]}
+    return Provider(parse(options["devices"]), cluster, options["hostname"] or daemons.short_hostname(), patient=patient, **own)
