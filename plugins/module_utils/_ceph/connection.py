@@ -61,20 +61,26 @@ _MEANINGS = {
 _INTERPRETERS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python3.9", "/usr/bin/python3.11", "/usr/bin/python3.12")
 
 
-def require_binding(module: t.Any, name: str = "rados", package: str = "python3-rados") -> None:
-    """Go on under an interpreter that has the binding, or end the module and name the package."""
+def find_binding(name: str = "rados") -> bool:
+    """Go on under an interpreter that has the binding; False if there is none."""
     if binding(name):
-        return
+        return True
     interpreter = _other_interpreter(name)
     if interpreter:
         respawn_module(interpreter)
-    module.fail_json(msg=f"the Python binding '{name}' is missing on this host: install the package {package}")
+    return False
+
+
+def require_binding(module: t.Any, name: str = "rados", package: str = "python3-rados") -> None:
+    """Go on under an interpreter that has the binding, or end the module and name the package."""
+    if not find_binding(name):
+        module.fail_json(msg=f"the Python binding '{name}' is missing on this host: install the package {package}")
 
 
 def binding_or_dry_run(module: t.Any, name: str, package: str) -> bool:
     """Require a binding; False in check mode on a host that has none yet, since a run would install it first."""
-    if module.check_mode and not binding(name) and not _other_interpreter(name):
-        return False
+    if module.check_mode:
+        return find_binding(name)
     require_binding(module, name, package)
     return True
 
