@@ -11,7 +11,8 @@ short_description: Whether a Ceph host is as declared
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Compares a host with all that is declared of it, its packages, its C(ceph.conf), its monitor, its other daemons and its OSDs, in one call. Nothing is changed.
+  - Compares a host with all that is declared of it, its packages, its C(ceph.conf), its monitor, its other daemons and its OSDs, in one call.
+    Nothing is changed.
   - Where a run has little to do most hosts are as declared, and the modules that make them need not run there.
   - What cannot be compared counts as a difference. The module whose part it is says then what is wrong, as always.
 extends_documentation_fragment:

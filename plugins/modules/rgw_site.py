@@ -105,6 +105,15 @@ options:
             description: The secret.
             type: str
             required: true
+  options:
+    description: The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster#module) takes them. Set before the first start of a
+      gateway.
+    type: dict
+    default: {}
+  prefix:
+    description: What stands before an option's name in messages, so that a role can name its own variables.
+    type: str
+    default: ""
   users:
     description: Users. Others are left alone, unless O(prune) names them.
     type: list
@@ -372,10 +381,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, binding_or_dry_run, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import GatewayOptions, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, arguments, integer, record, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Together, Unreachable, run_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, PREFIX, arguments, integer, mapping, record, records, string, strings
 
 FIELDS = {
     "connection": CONNECTION,
@@ -395,6 +404,11 @@ FIELDS = {
         "A zone of the same name that gateways made before there was a realm is taken over with all that is in it.",
         realm.OPTIONS,
     ),
+    "options": mapping(
+        "The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster#module) takes them. Set before the first start of a gateway.",
+        default={},
+    ),
+    "prefix": PREFIX,
     "users": records("Users. Others are left alone, unless O(prune) names them.", users.OPTIONS, default=[]),
     "buckets": records("Buckets. Others are left alone, unless O(prune) names them.", buckets.OPTIONS, default=[]),
     "prune": strings(
@@ -411,11 +425,12 @@ def main() -> None:
     )
     params = module.params
     options = params["connection"]
+    also = [GatewayOptions(params["options"], options, module.check_mode, params["prefix"])] if params["options"] else []
     try:
         wanted = parse(params)
         if module.check_mode and not options["mon_host"] and not os.path.exists(options["conf"]):
             # There is no cluster yet: all would be created
-            run_module(module, Provider(wanted, None, options))
+            run_module(module, Together([Provider(wanted, None, options), *also]))
         require_binding(module)
         if params["endpoints"]:
             binding_or_dry_run(module, "boto3", "python3-boto3")
@@ -425,7 +440,7 @@ def main() -> None:
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
         with Connection(options) as connection:
-            run_module(module, Provider(wanted, connection, options, client), allow_loss=params["allow_loss"])
+            run_module(module, Together([Provider(wanted, connection, options, client), *also]), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except Unreachable as error:

@@ -71,9 +71,7 @@ def compare(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mappi
     return found
 
 
-def _providers(
-    declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any], cluster: t.Optional[Connection]
-) -> t.Iterator[Provider]:
+def _providers(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any], cluster: t.Optional[Connection]) -> t.Iterator[Provider]:
     if "ceph_keyrings" in declared:
         yield keyring_files.provider(declared["ceph_keyrings"])
     if "ceph_mon" in declared:

@@ -12,13 +12,16 @@ import dataclasses
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, twice
 
 _LANE = Lane("object gateways", 16)
 _SITE = ("realm", "zonegroup", "zone", "period")
@@ -173,3 +176,14 @@ class Provider:
         own = sorted((uid, users.current(record)) for uid, record in observed.users.items() if uid != self._wanted.admin)
         found = [{"uid": uid, **{key: value for key, value in facts.items() if key != "keys"}} for uid, facts in own]
         return {"users": found, "buckets": [{"name": name, **facts} for name, facts in sorted(observed.buckets.items())]}
+
+
+class GatewayOptions(ClusterProvider):
+    """The options of gateways in the configuration database. options: by cephx client. The others: see ClusterProvider."""
+
+    def __init__(self, options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any], check_mode: bool, prefix: str) -> None:
+        declared = ArgumentSpecValidator(arguments(OPTIONS)).validate({"options": dict(options)}).validated_parameters
+        super().__init__(declared, connection, check_mode, prefix)
+
+    def returned(self, observed: t.Any) -> dict[str, t.Any]:
+        return {}
