@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import uuid
+from unittest.mock import ANY
 
 import pytest
 from conftest import Failed
@@ -198,6 +199,48 @@ def test_a_metadata_server_and_its_drift(systemd, cluster, run):
     assert not keyring.parent.exists()
     assert f"mds.{name}" not in [entry["entity"] for entry in cluster.command("auth ls")["auth_dump"]]
     assert not run("ceph_daemon", **gone)["changed"]
+
+
+def test_a_host_is_compared_as_the_modules_would_change_it(systemd, cluster, run):
+    """What differs is what the modules would change, by the same ids; what cannot be compared differs."""
+    CONF.write_text(SETTINGS.format(cluster.mon_host))
+    name = socket.gethostname().split(".")[0]
+    host = {
+        "apt_packages": {"packages": ["ceph-mds", "ceph-mon"]},
+        "ceph_keyrings": {"settings": {"fsid": cluster.fsid}},
+        "ceph_daemon": {"daemons": [{"type": "mds"}], "crash_reports": True},
+    }
+
+    def would_change():
+        changes = (
+            run("ceph_keyrings", check=True, connection=False, **host["ceph_keyrings"])["changes"]
+            + run("ceph_daemon", check=True, **host["ceph_daemon"])["changes"]
+        )
+        return [f"{change['kind']}/{change['name']}" for change in changes]
+
+    before = run("ceph_host_info", **host)
+    assert not before["as_declared"] and before["differs"] == would_change() and f"client/mds.{name}" in before["differs"]
+    run("ceph_keyrings", connection=False, **host["ceph_keyrings"])
+    run("ceph_daemon", **host["ceph_daemon"])
+    for check in (False, True):
+        assert run("ceph_host_info", check=check, **host) == {"changed": False, "as_declared": True, "differs": [], "invocation": ANY}
+
+    systemd.end(f"ceph-mds@{name}.service")
+    pathlib.Path(f"/var/lib/ceph/mds/ceph-{name}/keyring").chmod(0o644)
+    CONF.write_text(SETTINGS.format(cluster.mon_host))
+    drifted = run("ceph_host_info", **host)
+    assert not drifted["as_declared"] and drifted["differs"] == would_change()
+    assert drifted["differs"][0] == "conf//etc/ceph/ceph.conf" and f"unit/ceph-mds@{name}.service" in drifted["differs"]
+
+    missing = run("ceph_host_info", **{**host, "apt_packages": {"packages": ["ceph-mds", "radosgw-that-is-not-there"]}})
+    assert (missing["as_declared"], missing["differs"]) == (False, ["packages"])
+    silent = run("ceph_host_info", connection={"mon_host": "127.0.0.9", "key": cluster.admin_key, "timeout": 2}, **host)
+    assert not silent["as_declared"] and "cannot connect" in silent["differs"][0]
+    wrong = run("ceph_host_info", **{**host, "ceph_osds": {"devices": [{"path": "sdb"}]}})
+    assert not wrong["as_declared"] and "no absolute path" in wrong["differs"][0]
+    with pytest.raises(Failed) as error:
+        run("ceph_host_info", ceph_daemon={"daemons": [{"type": "osd"}]}, ceph_mon={})
+    assert len(error.value.result["problems"]) == 2, error.value.result
 
 
 def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, run):

@@ -117,12 +117,12 @@ def test_a_virtual_address_is_told_to_nobody():
     told, mon, url, refused, by_route, declared = answers(
         [
             question("__ceph_common_declared_mon_host", "ceph_common", hosts, groups, "b", **existing),
-            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **existing),
+            question("ceph_mon_address", "ceph_mon", hosts, groups, "a", **existing),
             question("__ceph_rgw_all | map(attribute='urls') | flatten", "ceph_rgw", hosts, groups, "b", **existing),
-            question("__ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
-            question("__ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
+            question("ceph_mon_address", "ceph_mon", hosts, groups, "a", **ceph),
+            question("ceph_mon_address", "ceph_mon", routed, groups, "a", **ceph),
             # the module refuses one that differs from the current one
-            question("__ceph_mon_address", "ceph_mon", {**hosts, "a": {**TWICE, "ceph_common_address": "10.0.0.7"}}, groups, "a", **existing),
+            question("ceph_mon_address", "ceph_mon", {**hosts, "a": {**TWICE, "ceph_common_address": "10.0.0.7"}}, groups, "a", **existing),
         ]
     )
     assert [told, mon, url, by_route, declared] == ["10.0.0.1,10.0.0.2", "10.0.0.1", ["http://10.0.0.1:8080"], "10.0.0.1", "10.0.0.7"]
