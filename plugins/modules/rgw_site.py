@@ -106,8 +106,7 @@ options:
             type: str
             required: true
   options:
-    description: The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster#module) takes them. Set before the first start of a
-      gateway.
+    description: The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster) takes them. Set before the first start of a gateway.
     type: dict
     default: {}
   prefix:
@@ -405,7 +404,7 @@ FIELDS = {
         realm.OPTIONS,
     ),
     "options": mapping(
-        "The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster#module) takes them. Set before the first start of a gateway.",
+        "The gateways' options of the configuration database, as M(cephstack.cloud.ceph_cluster) takes them. Set before the first start of a gateway.",
         default={},
     ),
     "prefix": PREFIX,
