@@ -440,6 +440,20 @@ class Outcome:
         """That of one that ended before there was a plan."""
         return cls("; ".join(error.problems), problems=error.problems) if isinstance(error, Invalid) else cls(str(error))
 
+    def then(self, attempt: t.Callable[[], Outcome]) -> Outcome:
+        """This one, and after it another, as one; the other is not begun if this one failed. For what can only be observed once the first is applied, of
+        which nothing can be lost. attempt: may raise Invalid and Unreachable as a reconciliation does."""
+        if self.error:
+            return self
+        try:
+            other = attempt()
+        except (Invalid, Unreachable) as error:
+            other = Outcome.stopped(error)
+        first = self.plan or Plan()
+        then = [dataclasses.replace(change, needs=change.needs | {one.id for one in first.changes}) for change in (other.plan or Plan()).changes]
+        plan = Plan([*first.changes, *then], [*first.warnings, *other.warnings])
+        return dataclasses.replace(other, plan=plan, diff=[*self.diff, *other.diff], returned={**self.returned, **other.returned})
+
     @property
     def changed(self) -> bool:
         """Whether something was changed, or would be."""
@@ -488,7 +502,11 @@ def reconcile(provider: Provider, check_mode: bool = False, allow_loss: t.Collec
 
 def run_module(module: Module, provider: Provider, allow_loss: t.Collection[str] = ()) -> t.NoReturn:
     """Reconcile, and end the module with what came of it."""
-    outcome = reconcile(provider, module.check_mode, allow_loss)
+    end_module(module, reconcile(provider, module.check_mode, allow_loss))
+
+
+def end_module(module: Module, outcome: Outcome) -> t.NoReturn:
+    """End the module with what came of it."""
     for warning in outcome.warnings:
         module.warn(warning)
     if outcome.error:

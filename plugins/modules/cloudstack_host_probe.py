@@ -44,7 +44,7 @@ options:
     description: What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem.
     type: float
   guest_timeout:
-    description: Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_info).
+    description: Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_host).
     type: float
     default: 30
   timeout:
@@ -104,7 +104,7 @@ FIELDS = {
     "servers": strings("The addresses of the management servers. If it is empty, nothing is asked of them.", default=[]),
     "port": integer("The port at which they wait for agents.", default=8250),
     "time": real("What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem."),
-    "guest_timeout": real("Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_info).", default=30),
+    "guest_timeout": real("Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_host).", default=30),
     "timeout": real("Within how many seconds a server must answer.", default=5),
     "fail": boolean("Whether a problem is a failure.", default=True),
 }

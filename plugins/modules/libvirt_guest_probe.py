@@ -68,7 +68,7 @@ options:
         type: str
         required: true
   domain_type:
-    description: How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.
+    description: How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_host) does.
     type: str
     choices: [auto, kvm, qemu]
     default: auto
@@ -169,7 +169,7 @@ FIELDS = {
         "Consumers that may not write its pool boot nothing.",
         {"pool": string("Its pool.", required=True), "image": string("Its name.", required=True)},
     ),
-    "domain_type": choice("How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_info) does.", ["auto", "kvm", "qemu"], default="auto"),
+    "domain_type": choice("How to run it. V(auto) tries KVM first, as M(cephstack.cloud.kvm_host) does.", ["auto", "kvm", "qemu"], default="auto"),
     "memory": integer("A guest's memory in MiB.", default=256),
     "timeout": integer("Within how many seconds a guest must have powered itself off.", default=120),
 }

@@ -33,17 +33,13 @@ def tasks_of(role):
         yield from within(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def option(role, module, name):
-    """The expression that a role's task gives a module as an option."""
-    return next(task[module][name] for task in tasks_of(role) if module in task).strip("{} ")
-
-
-APPARMOR = option("kvm_host", "cephstack.cloud.kvm_libvirt", "apparmor")
+LIBVIRT = next(task["cephstack.cloud.kvm_host"]["libvirt"] for task in tasks_of("kvm_host") if "libvirt" in task.get("cephstack.cloud.kvm_host", {}))
+APPARMOR, USER, GROUP = (LIBVIRT[name].strip("{} ") for name in ("apparmor", "user", "group"))
 # Where each role has something to say for the distribution; and what it comes to, of whatever type.
 WHERE = {"ceph_common": [*FACTS], "kvm_host": [*FACTS], "nfs_gateway": [*FACTS], "xen_host": DEBIAN, "cloudstack_management": DEBIAN}
 SAID = {
     "ceph_common": ["__ceph_common_wanted", "__ceph_common_repository_whole"],
-    "kvm_host": ["__kvm_host_packages", APPARMOR, *(option("kvm_host", "cephstack.cloud.kvm_libvirt", name) for name in ("user", "group"))],
+    "kvm_host": ["__kvm_host_packages", APPARMOR, USER, GROUP],
     "nfs_gateway": ["__nfs_gateway_packages[ansible_facts['os_family']]"],
     "xen_host": ["__xen_host_packages", "__xen_host_files", "__xen_host_grub_files"],
     "cloudstack_management": [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import typing as t
@@ -575,6 +576,49 @@ def test_an_outcome_tells_without_ending_anything() -> None:
     assert (again.changed, again.diff, again.result()) == (False, [], {"changed": False, "changes": [], "diff": [], "pools": {"a": 3}})
     refused = reconcile(Pools({"old": 3}, {}))
     assert (refused.changed, len(refused.refused or []), refused.failures) == (False, 1, None)
+
+
+class Images(Pools):
+    """Another kind of the same."""
+
+    def plan(self, observed: dict[str, int]) -> Plan:
+        return Plan([dataclasses.replace(change, kind="image") for change in super().plan(observed).changes], ["slow"])
+
+    def returned(self, observed: dict[str, int]) -> dict[str, t.Any]:
+        return {"images": observed}
+
+
+def test_one_after_another_is_one_outcome() -> None:
+    pools, images = Pools({}, {"a": 3}), Images({"b": 1}, {"b": 2})
+    one = reconcile(pools).then(lambda: reconcile(images))
+    assert (one.changed, one.warnings, one.returned) == (True, ["3 hosts only", "slow"], {"pools": {"a": 3}, "images": {"b": 2}})
+    assert [(row["stage"], row["kind"]) for row in one.result()["changes"]] == [(1, "pool"), (2, "image")]
+    assert [entry["after_header"] for entry in one.diff] == ["pool/a (create)", "image/b"]
+    assert not reconcile(pools).then(lambda: reconcile(images)).changed
+    checked = reconcile(Pools({}, {"a": 3}), check_mode=True).then(lambda: reconcile(Images({"b": 1}, {"b": 2}), check_mode=True))
+    assert (checked.result()["changes"], checked.diff) == (one.result()["changes"], one.diff)
+
+
+def test_after_one_that_failed_no_other_is_begun() -> None:
+    images, broken = Images({}, {"b": 2}), Pools({}, {"a": 3})
+    broken.broken = {"a"}
+    assert reconcile(broken).then(lambda: reconcile(images)).failures == ["create pool/a: EPERM"]
+    assert images.observed == 0
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_was_changed_before_another_failed_is_told(inside: bool) -> None:
+    images = Images({}, {"b": 2})
+    images.unreachable_at = 1
+
+    def attempt() -> _plan.Outcome:
+        if inside:
+            return reconcile(images)
+        raise Unreachable("no monitor answered at 10.0.0.1")
+
+    found = reconcile(Pools({}, {"a": 3})).then(attempt)
+    assert (found.error, found.changed, found.returned) == ("no monitor answered at 10.0.0.1", True, {"pools": {"a": 3}})
+    assert [row["kind"] for row in found.result()["changes"]] == ["pool"]
 
 
 def test_a_secret_is_returned_only_where_nobody_is_shown_it() -> None:

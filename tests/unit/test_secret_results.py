@@ -23,7 +23,7 @@ RETURNING = {
     "cloudstack_keys": ({"url": "http://127.0.0.1:1/client/api", "password": "not told"}, ["Provider"]),
 }
 # Results with a secret's name that are none, and what they are.
-NO_SECRETS = {"lab_hosts.private_key": "the path of a file", "libvirt_rbd.secrets": "UUIDs by client"}
+NO_SECRETS = {"lab_hosts.private_key": "the path of a file", "kvm_host.secrets": "UUIDs by client"}
 
 
 class Reading(Exception):

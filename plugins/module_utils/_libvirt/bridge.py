@@ -21,8 +21,8 @@ import shutil
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import run
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 
 # interfaces(5): a line that begins with one of these begins a stanza.
@@ -206,7 +206,13 @@ class Provider:
     _made: t.Set[str] = dataclasses.field(default_factory=set)
 
     def observe(self) -> Observed:
-        """Read interfaces, and how they are described. Raises CommandError."""
+        """Read interfaces, and how they are described. Raises Unreachable."""
+        try:
+            return self._observe()
+        except CommandError as error:
+            raise Unreachable(str(error)) from error
+
+    def _observe(self) -> Observed:
         links = {}
         for link in json.loads(run(["ip", "-json", "address", "show"]) or "[]"):
             name = link.get("ifname", "")

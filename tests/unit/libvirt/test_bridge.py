@@ -11,9 +11,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.bridge import Bridge, BridgeError, Link, Observed, Provider, bridged, parse, stanzas
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 
 INTERFACES = """# This file describes the network
 source /etc/network/interfaces.d/*
@@ -308,3 +309,12 @@ def test_a_bond_that_is_there_is_not_taken_apart(tmp_path: t.Any, monkeypatch: p
     with pytest.raises(BridgeError):
         provider._make("cloudbr0", "gone0", str(config), text, [])  # ifupdown takes eth0.7 away by itself
     assert [line for line in log.read_text().splitlines() if "gone0" in line] == ["ifdown --force --no-scripts gone0", "ifup --force gone0"] * 2
+
+
+def test_interfaces_that_cannot_be_asked_for_are_no_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], timeout: float = 60) -> str:
+        raise CommandError(argv, 1, "Cannot open netlink socket")
+
+    monkeypatch.setattr(bridge, "run", run)
+    with pytest.raises(Unreachable, match="netlink"):
+        Provider([Bridge("cloudbr0")], 90).observe()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt_rbd against a real libvirt and a real Ceph. Skipped in a root that has no libvirt."""
+"""kvm_host, its secrets and storage pools, against a real libvirt and a real Ceph. Skipped in a root that has no libvirt."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import time
 
 import pytest
 from conftest import Failed
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import kvm_host
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.virtualisation import Verdict
 
 libvirt = pytest.importorskip("libvirt")
 URI = "qemu:///system"
@@ -60,7 +63,7 @@ def guests(cluster, host):
     return made
 
 
-def call(check=False, name="libvirt_rbd", **options):
+def call(check=False, name="kvm_host", **options):
     from ansible.module_utils.testing import patch_module_args
 
     module = importlib.import_module(f"ansible_collections.cephstack.cloud.plugins.modules.{name}")
@@ -76,6 +79,7 @@ def call(check=False, name="libvirt_rbd", **options):
 @pytest.fixture
 def declared(cluster, guests):
     return {
+        "guest_timeout": 0,
         "fsid": cluster.fsid,
         "mon_host": cluster.mon_host,
         "secrets": [{"client": f"client.{name}", "key": key} for name, key in guests.items()],
@@ -85,6 +89,17 @@ def declared(cluster, guests):
 
 def ids(result):
     return sorted(f"{row['kind']}/{row['name']}" for row in result["changes"])
+
+
+def test_a_host_that_can_only_emulate_is_refused_before_anything_changes(host, declared, monkeypatch):
+    monkeypatch.setattr(kvm_host, "probe", lambda timeout: Verdict("qemu", "there is no KVM"))
+    tried = {**declared, "guest_timeout": 1}
+    for check in (True, False):
+        with pytest.raises(Failed, match=r"cannot run guests under KVM: there is no KVM\. .* set allow_emulation to true"):
+            call(check, **tried)
+        assert host.listAllSecrets() == []
+    result = call(check=True, allow_emulation=True, **tried)
+    assert (result["domain_type"], ids(result)) == ("qemu", EVERYTHING)
 
 
 EVERYTHING = ["pool/lvone", "pool/lvtwo", "secret/client.lvone", "secret/client.lvtwo"]
@@ -269,11 +284,12 @@ def test_consumers_become_secrets_and_pools(cluster, host, guests):
         {"name": "second", "client": "client.lvtwo", "kind": "kvm", "pools": [{"name": "lvtwo"}]},
     ]
     keys = {f"client.{name}": key for name, key in guests.items()}
-    result = call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=consumers, keys=keys)
+    options = {"guest_timeout": 0, "fsid": cluster.fsid, "mon_host": cluster.mon_host, "consumers": consumers}
+    result = call(keys=keys, **options)
     assert not result["changed"]
     assert [pool["name"] for pool in result["pools"]] == ["lvone", "lvtwo"]
     with pytest.raises(Failed, match=r"client.lvtwo: no key"):
-        call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=consumers, keys={"client.lvone": keys["client.lvone"]})
+        call(keys={"client.lvone": keys["client.lvone"]}, **options)
 
 
 def test_absent_takes_only_the_entry(cluster, host, declared):
