@@ -17,7 +17,7 @@ description:
   - A file is written whole, or not at all. A folder that is missing is made.
   - Systemd reads its units again where files below C(/etc/systemd/system) change.
   - Files in C(/etc/modules-load.d) have the kernel load their modules at every boot, and now. A module that this kernel can't load is no failure.
-    On a Xen host M(cephstack.cloud.xen_info) says which drivers there are, and which backends need them.
+    On a Xen host M(cephstack.cloud.xen_host) says which drivers there are, and which backends need them.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host

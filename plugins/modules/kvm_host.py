@@ -295,8 +295,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connectio
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.kvm_host import bring, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, end_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
-    PREFIX, arguments, boolean, filepath, integer, mapping, presence, real, record, records, string,
-)  # fmt: skip
+    PREFIX,
+    arguments,
+    boolean,
+    filepath,
+    integer,
+    mapping,
+    presence,
+    real,
+    record,
+    records,
+    string,
+)
 
 SECRET = {
     "client": string("The full name of the cephx client, such as V(client.guests).", required=True),

@@ -182,7 +182,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched():
     before = STACK.ssh("xen1", "cat /etc/xen/disks/*.cfg /etc/ceph/rbdmap")
     disks = [{"device": "xvda", "pool": "vms", "image": "no-such"}, {"device": "xvdb", "pool": "vms", "image": "script-b", "backend": "qdisk_rbd"}]
     options = {"guests": [{"name": "script", "disks": disks}], "consumers": [{"name": "xen", "kind": "xen", "pools": [{"name": "vms"}]}]}
-    command = ["ansible", "-i", str(STACK.folder / "inventory"), "xen1", "-m", "cephstack.cloud.xen_rbd", "-a", json.dumps(options)]
+    command = ["ansible", "-i", str(STACK.folder / "inventory"), "xen1", "-m", "cephstack.cloud.xen_host", "-a", json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=runs.SHARED.parent.parent, check=False)
     assert done.returncode != 0
     assert "vms/no-such" in done.stdout and "qdisk_rbd" in done.stdout, done.stdout

@@ -230,6 +230,6 @@ def _set(name: str, differs: t.Mapping[str, t.Any]) -> None:
     if differs.get("state") == "stopped":
         process.run(["systemctl", "stop", name], timeout=300)
     elif "state" in differs or "restart" in differs:
-        # LOADER fails where this kernel has not all modules. What that means for a Xen host's backends, xen_info says.
+        # LOADER fails where this kernel has not all modules. What that means for a Xen host's backends, xen_host says.
         with contextlib.suppress(*[process.CommandError] * (name == LOADER)):
             systemd.restart(name)

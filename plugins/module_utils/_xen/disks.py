@@ -36,7 +36,7 @@ SCRIPTS = "/etc/xen/scripts"
 _NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEVICE = re.compile(r"(xvd|sd|hd)[a-z]{1,2}[0-9]{0,2}")
 
-# The options of xen_rbd and xen_guest_probe alike.
+# The options of xen_host and xen_guest_probe alike.
 BACKEND: dict[str, t.Any] = choice("How disks are served that name no backend.", xen.BACKENDS, default="krbd_script")
 OPTIONS: dict[str, t.Any] = {
     "backend": BACKEND,
@@ -45,7 +45,7 @@ OPTIONS: dict[str, t.Any] = {
         "The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.", default="/etc/ceph/ceph.conf"
     ),
 }
-# The options of the module xen_rbd, and what roles pass on to it.
+# The options of the module xen_host, and what roles pass on to it.
 DISK_OPTIONS: dict[str, t.Any] = {
     "device": string("What the guest calls it.", default="xvda"),
     "pool": string("The pool of its image.", required=True),
@@ -113,7 +113,7 @@ class Observed:
     """What is on the host.
 
     fragments: text by guest. problems: what is wrong with the images that were declared. asked: why the cluster was not asked, "" where it was.
-    bare: Xen's or Ceph's programs are not installed.
+    bare: Xen's or Ceph's programs are not installed. tried: whether seen has what only attaching can tell.
     """
 
     seen: xen.Seen
@@ -124,6 +124,7 @@ class Observed:
     problems: tuple[str, ...] = ()
     asked: str = ""
     bare: bool = False
+    tried: bool = True
 
 
 def parse(guests: t.Sequence[Options], backend: str, consumers: t.Sequence[Options], where: str = "guests") -> Wanted:
@@ -255,30 +256,41 @@ class Provider:
     """Brings what one Xen host knows of its guests' disks to what was declared.
 
     check_mode: then nothing need be installed yet. prune: whether what this collection wrote and is no longer declared goes.
+    boot: the options that Xen must have been booted with before anything is done; None where it need not even run.
     """
 
     wanted: Wanted
     conf: str = "/etc/ceph/ceph.conf"
     prune: bool = True
     check_mode: bool = False
+    boot: t.Optional[t.Sequence[str]] = None
+
+    def _missing(self, seen: xen.Seen) -> list[str]:
+        """The options that Xen was not booted with."""
+        return [option for option in self.boot or () if option not in seen.command_line.split()]
+
+    def _waits(self, seen: xen.Seen) -> bool:
+        """Whether the host must be booted anew first."""
+        return self.boot is not None and (not seen.dom0 or bool(self._missing(seen)))
 
     def observe(self) -> Observed:
         """Read the host, and ask the cluster of the images that were declared. Raises Unreachable."""
-        fragments = {os.path.basename(path)[: -len(".cfg")]: files.read(path) or "" for path in glob.glob(f"{FRAGMENTS}/*.cfg")}
-        # What can only be told by attaching something is tried once, before the first such disk is written down.
-        new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
-        attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
         try:
-            seen = xen.look(attach)
+            seen = xen.look()
+            if self._waits(seen):
+                return Observed(seen)
+            fragments = {os.path.basename(path)[: -len(".cfg")]: files.read(path) or "" for path in glob.glob(f"{FRAGMENTS}/*.cfg")}
+            # What can only be told by attaching something is tried once, before the first such disk is written down.
+            new = [disk for disk in self.wanted.disks if fragment_lines(fragments.get(disk.guest, "")).get(disk.device) != disk.line]
+            attach = not self.check_mode and any(disk.backend in xen.TAP_BACKENDS for disk in new)
+            seen = xen.tried(seen) if attach else seen
             running = xenstore.look() if seen.dom0 else xenstore.NOBODY
             mappings = xen_mappings.observe(self.wanted.mappings)
         except process.CommandError as error:
             raise Unreachable(f"this Xen host can't be looked at: {error}") from error
-        if not attach:
-            seen = dataclasses.replace(seen, libxl="", tapdisk_rbd="")
         images, problems, asked = self._ask()
         bare = not all(process.installed(program) for program in ("xl", "rbd"))
-        return Observed(seen, fragments, mappings, running, images, tuple(problems), asked, bare)
+        return Observed(seen, fragments, mappings, running, images, tuple(problems), asked, bare, attach)
 
     def _ask(self) -> tuple[Users, list[str], str]:
         """Return what ask_images does, and why it was not asked."""
@@ -297,7 +309,10 @@ class Provider:
             raise
 
     def plan(self, observed: Observed) -> Plan:
+        """Compare; plan nothing on a host that must be booted first. Raises Invalid with every problem."""
         draft = Draft()
+        if self._waits(observed.seen):
+            return draft.plan()
         draft.problems += observed.problems
         if observed.asked:
             draft.warn(f"whether the images are there was not asked: {observed.asked}")
@@ -313,7 +328,7 @@ class Provider:
 
     def _check_backend(self, backend: str, observed: Observed, draft: Draft) -> None:
         disks = [disk for disk in self.wanted.disks if disk.backend == backend]
-        why = xen.reasons(observed.seen, backend)
+        why = xen.reasons(observed.seen if observed.tried else dataclasses.replace(observed.seen, libxl="", tapdisk_rbd=""), backend)
         script = re.search(r"script=([^,]+)", disks[0].line)
         if script and not self.check_mode and not os.access(f"{SCRIPTS}/{script[1]}", os.X_OK):
             why.append(f"the hotplug script {SCRIPTS}/{script[1]} is not there (the role xen_host puts it there)")
@@ -341,14 +356,14 @@ class Provider:
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         found: list[dict[str, t.Any]] = []
-        for disk in self.wanted.disks:
+        for disk in () if self._waits(observed.seen) else self.wanted.disks:
             way = xen.BACKENDS[disk.backend].mapped or "krbd"  # a hotplug script maps by the kernel
             now = observed.running.disk(disk.guest, disk.device)
             attached = now is not None and now.image == (disk.pool, disk.image)
             found.append({key: getattr(disk, key) for key in ("guest", "device", "pool", "image", "backend")})
             mapped = observed.mappings.mapped(way, disk.name) is not None
             found[-1].update(mapped=mapped, attached=attached, state=now.state_name if now and attached else "")
-        return {"disks": found}
+        return {**xen.returned(observed.seen), "missing": self._missing(observed.seen), "disks": found}
 
 
 def _check_disk(disk: Disk, observed: Observed, draft: Draft) -> None:

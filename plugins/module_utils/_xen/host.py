@@ -64,7 +64,8 @@ class Seen:
     """What was found on a host. Of the last six: why something can't be used, "" where it can.
 
     dom0: whether it is Xen's first domain now. version: (4, 20), None where Xen does not run. drivers: whether the running kernel has each.
-    programs: those of Ceph that are installed. libxl: whether tapback goes with xl, which that of XCP-ng does not.
+    grub: whether GRUB is there, and so configured by /etc/default/grub. programs: those of Ceph that are installed. libxl: whether tapback goes with xl,
+    which that of XCP-ng does not.
     """
 
     dom0: bool = False
@@ -74,6 +75,7 @@ class Seen:
     free_memory: int = 0
     vcpus: int = 0
     command_line: str = ""
+    grub: bool = False
     drivers: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     programs: t.Collection[str] = ()
     tap_ctl: str = ""
@@ -108,7 +110,7 @@ def verdicts(seen: Seen) -> dict[str, dict[str, t.Any]]:
 def returned(seen: Seen) -> dict[str, t.Any]:
     tap = {"tap_ctl": seen.tap_ctl, "tapback": seen.tap_ctl or seen.tapback, "libxl": seen.tap_ctl or seen.tapback or seen.libxl}
     return {
-        **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line")},
+        **{key: getattr(seen, key) for key in ("dom0", "release", "memory", "free_memory", "vcpus", "command_line", "grub")},
         "version": "{}.{}".format(*seen.version) if seen.version else "",
         "drivers": dict(seen.drivers),
         "tap": {**{part: not why for part, why in tap.items()}, "reason": tap["libxl"]},
@@ -116,8 +118,8 @@ def returned(seen: Seen) -> dict[str, t.Any]:
     }
 
 
-def look(attach: bool = False) -> Seen:
-    """Find out what this host is. attach: also whether tapback goes with xl, by attaching a scratch disk to this domain for a moment."""
+def look() -> Seen:
+    """Find out what this host is, without attaching anything."""
     dom0 = is_dom0()
     info = parse_info(run(["xl", "info"], timeout=60)) if dom0 and installed("xl") else {}
     memory = parse_info(read("/proc/meminfo") or "").get("MemTotal", "0 kB")
@@ -132,15 +134,21 @@ def look(attach: bool = False) -> Seen:
         free_memory=int(info.get("free_memory", "0") or 0),
         vcpus=os.cpu_count() or 0,
         command_line=info.get("xen_commandline", ""),
+        grub=os.path.exists("/usr/sbin/update-grub"),
         drivers={name: is_loaded(name) or _refusal(["modprobe", "--dry-run", "--quiet", name]) is None for name in _DRIVERS},
         programs={name for name in ("rbd", "rbd-nbd") if installed(name)},
         tap_ctl=tap_ctl,
         tapback=tapback,
-        libxl="" if tap_ctl or tapback or not dom0 else _libxl() if attach else "it was not tried whether tapback goes with xl",
-        tapdisk_rbd="" if tap_ctl else _tapdisk_rbd() if attach else "it was not tried whether tapdisk has an RBD driver",
+        libxl="" if tap_ctl or tapback or not dom0 else "it was not tried whether tapback goes with xl",
+        tapdisk_rbd="" if tap_ctl else "it was not tried whether tapdisk has an RBD driver",
         qemu_nbd=_qemu_nbd(),
         qdisk=_qdisk(),
     )
+
+
+def tried(seen: Seen) -> Seen:
+    """What look found, and what only attaching can tell: a scratch disk is attached to this domain for a moment."""
+    return dataclasses.replace(seen, libxl=seen.libxl and _libxl(), tapdisk_rbd=seen.tapdisk_rbd and _tapdisk_rbd())
 
 
 def is_dom0() -> bool:

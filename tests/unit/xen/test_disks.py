@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, reconcile
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import disks, host, mappings, xenstore
 from ansible_collections.cephstack.cloud.tests.unit.declaring import filled
 
@@ -201,6 +201,48 @@ def test_a_backend_that_the_host_can_t_do(backend, seen, said):
     assert f"the backend {backend} of web1 (xvda)" in problem
 
 
+NOT_TRIED = {"libxl": "it was not tried whether tapback goes with xl", "tapdisk_rbd": "it was not tried whether tapdisk has an RBD driver"}
+
+
+def test_what_only_attaching_can_tell_is_no_reason_where_it_was_not_tried_again():
+    wanted, seen = declared(disk(backend="tapdisk_aio")), dataclasses.replace(SEEN, tap_ctl="", **NOT_TRIED)
+    observed = as_written(wanted, seen=seen, tried=False)
+    assert not provider(wanted).plan(observed)
+    assert provider(wanted).returned(observed)["backends"]["tapdisk_aio"] == {"able": False, "why": NOT_TRIED["libxl"]}
+    (problem,) = problems_of(lambda: provider(wanted).plan(as_written(wanted, seen=dataclasses.replace(seen, libxl="tapback does not go with xl"))))
+    assert "tapback does not go with xl" in problem
+
+
+OPTIONS_OF_XEN = ["dom0_mem=4096M,max:4096M", "iommu=1"]
+
+
+@pytest.mark.parametrize(
+    ("boot", "seen", "missing"),
+    [
+        ([], {"dom0": False, "version": None}, []),
+        (OPTIONS_OF_XEN, {"dom0": False, "version": None}, OPTIONS_OF_XEN),
+        (OPTIONS_OF_XEN, {"command_line": "console=com1 dom0_mem=4096M,max:4096M iommu=10"}, ["iommu=1"]),
+    ],
+)
+def test_a_host_that_must_be_booted_first_is_left_alone(monkeypatch, boot, seen, missing):
+    monkeypatch.setattr(host, "look", lambda: dataclasses.replace(SEEN, **seen))
+    monkeypatch.setattr(disks.glob, "glob", lambda pattern: pytest.fail("it was looked for disks"))
+    wanted = declared(disk(backend="qdisk_rbd"), *EVERY[1:])
+    for check_mode in (False, True):
+        one = provider(wanted, boot=boot, check_mode=check_mode)
+        outcome = reconcile(one, check_mode)
+        assert (outcome.error, outcome.changed, outcome.warnings) == ("", False, [])
+        assert (outcome.returned["dom0"], outcome.returned["missing"], outcome.returned["disks"]) == (seen.get("dom0", True), missing, [])
+
+
+def test_a_host_that_was_booted_as_declared_is_not():
+    wanted = declared(*EVERY)
+    booted = dataclasses.replace(SEEN, command_line=" ".join(["console=com1", *OPTIONS_OF_XEN]))
+    for boot in (None, [], OPTIONS_OF_XEN):
+        assert provider(wanted, boot=boot).plan(disks.Observed(booted))
+    assert provider(wanted).returned(as_written(wanted))["missing"] == []
+
+
 def test_a_hotplug_script_that_is_missing(monkeypatch):
     monkeypatch.setattr(disks, "SCRIPTS", "/nonexistent")
     wanted = declared(disk())
@@ -295,20 +337,18 @@ def test_a_disk_that_was_declared_otherwise_waits_for_the_guest_s_next_creation(
 def test_what_is_returned_of_a_disk():
     wanted = declared(disk())
     now = as_written(wanted, running=attached(), krbd={"vms/web1": mappings.Mapped("/dev/rbd0")})
-    assert provider(wanted).returned(now) == {
-        "disks": [
-            {
-                "guest": "web1",
-                "device": "xvda",
-                "pool": "vms",
-                "image": "web1",
-                "backend": "krbd_script",
-                "mapped": True,
-                "attached": True,
-                "state": "Connected",
-            }
-        ]
-    }
+    assert provider(wanted).returned(now)["disks"] == [
+        {
+            "guest": "web1",
+            "device": "xvda",
+            "pool": "vms",
+            "image": "web1",
+            "backend": "krbd_script",
+            "mapped": True,
+            "attached": True,
+            "state": "Connected",
+        }
+    ]
 
 
 # -- what is written and mapped

@@ -86,6 +86,14 @@ def test_what_is_in_the_way_is_said_once():
     assert host.reasons(seen, "tapdisk_aio") == ["tapback does not run"]
 
 
+def test_what_only_attaching_can_tell_is_tried_where_it_can_be(monkeypatch):
+    monkeypatch.setattr(host, "_libxl", lambda: "tapback does not go with xl")
+    monkeypatch.setattr(host, "_tapdisk_rbd", lambda: "")
+    found = host.tried(dataclasses.replace(BLKTAP, libxl="not tried", tapdisk_rbd="not tried"))
+    assert (found.libxl, found.tapdisk_rbd) == ("tapback does not go with xl", "")
+    assert host.tried(DEBIAN) == DEBIAN  # there is no blktap to try
+
+
 def test_what_xl_says_of_the_host():
     info = host.parse_info(INFO)
     assert info["xen_version"] == "4.20.0"

@@ -313,7 +313,7 @@ def test_the_doubles_know_tapdisk_s_trap(host):
 @pytest.mark.parametrize("backend", ["krbd_script", "tapdisk_nbd"])
 @pytest.mark.parametrize("mode", ["w", "r"])
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_the_scripts_take_what_xen_rbd_writes(host, backend, mode, exclusive):
+def test_the_scripts_take_what_xen_host_writes(host, backend, mode, exclusive):
     line = Declared("vms", "web", "client.xen", "web", "xvda", mode, backend, exclusive).line
     script, target = re.search(r"script=([^,]+).*,target=(.*)", line).groups()
     disk = host.disk(target=target, mode=mode, script=script)

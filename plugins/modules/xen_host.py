@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: xen_rbd
-short_description: Give Xen guests RBD images as disks
+module: xen_host
+short_description: Give the guests of a Xen host RBD images as disks
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
+  - Says what the host is, and through which backends it can serve RBD images. Whether a backend works is tried, not read off a version. C(xl) itself reports
+    success for disks that never connect. What can only be told by attaching a disk, as of tapdisk, is tried before the first disk of such a backend is
+    written down, and reported as not tried otherwise.
+  - With O(boot), changes nothing on a host that must be booted first.
   - Writes the disks of guests as pieces of configuration for C(xl), one file a guest in C(/etc/xen/disks), and maps on the host what must be
     mapped there before a guest can have it.
   - Refuses what would fail later or silently, which is a backend that the host can't do, an image or a right that is missing, an image that is in
@@ -41,6 +45,13 @@ options:
     description: The Ceph configuration file with which images are looked for. The clients' keyrings must be where Ceph looks for them.
     type: path
     default: /etc/ceph/ceph.conf
+  boot:
+    description:
+      - What Xen must have been booted with, such as V(dom0_mem=4096M,max:4096M). A host that does not run Xen, or runs it without one of these options, must be
+        booted first. RV(dom0) and RV(missing) say so, and nothing is changed.
+      - By default it does not matter. What must be mapped on a host that does not run Xen is written down, and mapped once it does.
+    type: list
+    elements: str
   guests:
     description: The guests and their disks.
     type: list
@@ -94,13 +105,12 @@ options:
 requirements:
   - python3-rados and python3-rbd, of the distribution's own Python (another interpreter hands over to it by itself)
 seealso:
-  - module: cephstack.cloud.xen_info
   - module: cephstack.cloud.xen_guest_probe
 """
 
 EXAMPLES = r"""
 - name: A guest with two disks
-  cephstack.cloud.xen_rbd:
+  cephstack.cloud.xen_host:
     consumers:
       - name: xen
         kind: xen
@@ -115,11 +125,90 @@ EXAMPLES = r"""
             pool: vms
             image: web1-data
             backend: rbd_nbd
+
+- name: What can this host do?
+  cephstack.cloud.xen_host:
+  check_mode: true
+  register: xen
+
+- name: Refuse early
+  ansible.builtin.assert:
+    that: xen.backends.krbd_script.able
+    fail_msg: "{{ xen.backends.krbd_script.why }}"
 """
 
 RETURN = r"""
+dom0:
+  description: Whether this is Xen's first domain now.
+  type: bool
+  returned: success
+version:
+  description: Xen's version, such as V(4.20). Empty where Xen does not run.
+  type: str
+  returned: success
+release:
+  description: Xen's version in full, such as V(4.20.3). Empty where C(xl) is not installed.
+  type: str
+  returned: success
+memory:
+  description: The memory of this domain in MiB.
+  type: int
+  returned: success
+free_memory:
+  description: What Xen has left for guests, in MiB.
+  type: int
+  returned: success
+vcpus:
+  description: The virtual processors of this domain.
+  type: int
+  returned: success
+command_line:
+  description: The options that Xen was booted with.
+  type: str
+  returned: success
+grub:
+  description: Whether GRUB is there, and so configured by C(/etc/default/grub).
+  type: bool
+  returned: success
+drivers:
+  description: For each of C(rbd), C(nbd), C(xen-blkback) and C(xen-blkfront) whether the running kernel has it or can load it.
+  type: dict
+  returned: success
+tap:
+  description: What there is of blktap.
+  type: dict
+  returned: success
+  contains:
+    tap_ctl:
+      description: Whether C(tap-ctl) works.
+      type: bool
+    tapback:
+      description: Whether tapback runs.
+      type: bool
+    libxl:
+      description: Whether tapback goes with C(xl), which that of XCP-ng does not.
+      type: bool
+    reason:
+      description: What is wrong with the first of them that is not as it should be.
+      type: str
+backends:
+  description: For each backend whether the host can use it now (C(able)), and why not (C(why)).
+  type: dict
+  returned: success
+  sample:
+    krbd_script:
+      able: true
+      why: ""
+    qdisk_rbd:
+      able: false
+      why: "Xen's QEMU (/usr/libexec/xen-qemu-system-i386) has no RBD driver: Unknown driver 'rbd'"
+missing:
+  description: Those of O(boot) that Xen was not booted with.
+  type: list
+  elements: str
+  returned: success
 disks:
-  description: The disks that were declared, as they are.
+  description: The disks that were declared, as they are. Empty on a host that must be booted first.
   type: list
   elements: dict
   returned: success
@@ -159,11 +248,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding_or_dry_run, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, records
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, records, strings
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import GUEST_OPTIONS, OPTIONS, Provider, parse
 
 FIELDS = {
     **OPTIONS,
+    "boot": strings(
+        "What Xen must have been booted with, such as V(dom0_mem=4096M,max:4096M). A host that does not run Xen, or runs it without one of these options, must "
+        "be booted first. RV(dom0) and RV(missing) say so, and nothing is changed.\n"
+        "By default it does not matter. What must be mapped on a host that does not run Xen is written down, and mapped once it does."
+    ),
     "guests": records("The guests and their disks.", GUEST_OPTIONS, default=[]),
     "prune": boolean("Whether what this module wrote and is no longer declared is removed, and unmapped if no guest uses it.", default=True),
 }
@@ -181,7 +275,7 @@ def main() -> None:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if wanted.disks and binding_or_dry_run(module, "rbd", "python3-rbd"):
         require_binding(module)
-    run_module(module, Provider(wanted, params["conf"], params["prune"], module.check_mode))
+    run_module(module, Provider(wanted, params["conf"], params["prune"], module.check_mode, params["boot"]))
 
 
 if __name__ == "__main__":

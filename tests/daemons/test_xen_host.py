@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""xen_rbd against a real cluster: what it says of images, and what it writes. There is no Xen here, so nothing is mapped."""
+"""xen_host against a real cluster: what it says of images, and what it writes. There is no Xen here, so nothing is mapped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pool(cluster):
 def _host(monkeypatch, tmp_path):
     """A host that has all that Debian has for Xen, and was not booted into it yet."""
     seen = host.Seen(drivers=dict.fromkeys(("rbd", "nbd", "xen-blkback"), True), programs={"rbd", "rbd-nbd"})
-    monkeypatch.setattr(host, "look", lambda attach=False: seen)
+    monkeypatch.setattr(host, "look", lambda: seen)
     (tmp_path / "block-rbd").write_text("#!/bin/sh\n")
     (tmp_path / "block-rbd").chmod(0o755)
     monkeypatch.setattr(disks, "SCRIPTS", str(tmp_path))
@@ -75,24 +75,24 @@ def ids(result):
 def test_disks_are_written_and_stay_and_go(run, cluster, pool):
     want = declaration(cluster, pool, {"image": "a"}, {"image": "b", "backend": "krbd_static"})
     RBDMAP.write_text("# RbdDevice\t\tParameters\n")
-    planned = ids(run("xen_rbd", check=True, **want))
+    planned = ids(run("xen_host", check=True, **want))
     assert planned == ["create fragment/web1", f"create mapping/{pool['vms']}/b"]
     assert not FRAGMENT.exists()
-    assert ids(run("xen_rbd", **want)) == planned
+    assert ids(run("xen_host", **want)) == planned
     assert f"target={pool['vms']}/a:id=xen'" in FRAGMENT.read_text()
     assert f"{pool['vms']}/b id=xen,keyring=" in RBDMAP.read_text()
-    assert not run("xen_rbd", **want)["changed"]
-    gone = run("xen_rbd", **declaration(cluster, pool))
+    assert not run("xen_host", **want)["changed"]
+    gone = run("xen_host", **declaration(cluster, pool))
     assert ids(gone) == ["delete fragment/web1", f"delete mapping/{pool['vms']}/b"]
     assert not FRAGMENT.exists()
     assert RBDMAP.read_text() == "# RbdDevice\t\tParameters\n"
-    assert not run("xen_rbd", **declaration(cluster, pool))["changed"]
+    assert not run("xen_host", **declaration(cluster, pool))["changed"]
 
 
 def test_what_is_not_there_or_not_allowed_is_told_at_once(run, cluster, pool):
     want = declaration(cluster, pool, {"image": "gone"}, {"image": "c", "pool": pool["other"]}, {"image": "a", "pool": "nowhere"})
     with pytest.raises(Failed) as caught:
-        run("xen_rbd", check=True, **want)
+        run("xen_host", check=True, **want)
     problems = caught.value.result["problems"]
     assert len(problems) == 3
     assert any(f"{pool['vms']}/gone is not there" in problem for problem in problems)
@@ -102,27 +102,27 @@ def test_what_is_not_there_or_not_allowed_is_told_at_once(run, cluster, pool):
 
 def test_who_has_an_image_here_is_no_stranger(run, cluster, pool):
     with opened(cluster, pool["vms"], "a"):
-        assert run("xen_rbd", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
+        assert run("xen_host", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
 
 
 def test_an_image_that_another_host_has_is_not_mapped_here_unless_it_is_shared(run, cluster, pool, monkeypatch):
     monkeypatch.setattr(disks, "own_addresses", lambda connection: {"192.0.2.1"})  # this is another host than its user's
     static = {"image": "a", "backend": "krbd_static"}
-    assert run("xen_rbd", check=True, **declaration(cluster, pool, static))["changed"]
+    assert run("xen_host", check=True, **declaration(cluster, pool, static))["changed"]
     with opened(cluster, pool["vms"], "a"):
         with pytest.raises(Failed, match=r"in use elsewhere, by .*127\.0\.0\.1"):
-            run("xen_rbd", check=True, **declaration(cluster, pool, static))
-        assert run("xen_rbd", check=True, **declaration(cluster, pool, {**static, "exclusive": False}))["changed"]
-        assert run("xen_rbd", check=True, **declaration(cluster, pool, {**static, "mode": "r"}))["changed"]
-        assert run("xen_rbd", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
+            run("xen_host", check=True, **declaration(cluster, pool, static))
+        assert run("xen_host", check=True, **declaration(cluster, pool, {**static, "exclusive": False}))["changed"]
+        assert run("xen_host", check=True, **declaration(cluster, pool, {**static, "mode": "r"}))["changed"]
+        assert run("xen_host", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
 
 
 def test_a_key_that_is_wrong_fails_a_run_and_not_a_dry_one(run, cluster, pool):
     write_keyring(cluster.admin_key)
     try:
-        assert run("xen_rbd", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
+        assert run("xen_host", check=True, **declaration(cluster, pool, {"image": "a"}))["changed"]
         with pytest.raises(Failed, match=r"client\.xen"):
-            run("xen_rbd", **declaration(cluster, pool, {"image": "a"}))
+            run("xen_host", **declaration(cluster, pool, {"image": "a"}))
     finally:
         write_keyring(pool["key"])
     assert not FRAGMENT.exists()
