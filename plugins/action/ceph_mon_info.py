@@ -29,8 +29,12 @@ class ActionModule(_access.Access):
         external = self._external(task_vars or {})
         # Keys that were handed out are not asked for: nobody but their clients may.
         if self._task.action.rpartition(".")[2] == "ceph_keys_info" and external.get("client_keys") and self._task.no_log:
-            keys = {name: external["client_keys"].get(name) for name in self._task.args["entities"]}
-            return {"changed": False, "cephx_keys": keys, "caps": {}, "fsid": external["fsid"]}
+            args = self._task.args
+            keys = {name: external["client_keys"].get(name) for name in args.get("entities") or ()}
+            found = {"changed": False, "caps": {}, "s3_keys": {}, "fsid": external["fsid"]}
+            if args.get("users"):
+                found = super()._execute_module(module_name, {**args, "entities": []}, task_vars=task_vars, **more)
+            return {**found, "cephx_keys": keys}
         return super()._execute_module(module_name, module_args, task_vars=task_vars, **more)
 
     def _external(self, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:

@@ -57,7 +57,7 @@ options:
         type: list
         elements: str
       object_users:
-        description: The keys of the object gateway's users, as M(cephstack.cloud.rgw_keys_info) returns them.
+        description: The keys of the object gateway's users, as M(cephstack.cloud.ceph_keys_info) returns them.
         type: dict
         default: {}
   settings:

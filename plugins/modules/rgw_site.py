@@ -14,7 +14,7 @@ description:
   - Makes realm, users and buckets as declared. What is not declared is left alone, unless O(prune) names its kind.
   - The realm needs no gateway. Users and buckets are asked for and changed through the gateways' own APIs, as a user of its own
     (O(admin_user)) that is made once with C(radosgw-admin). Run this module on a host with C(radosgw-admin).
-  - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.rgw_keys_info) hands out generated keys.
+  - No secret reaches a command line, a file or a gateway's log, and none is returned. M(cephstack.cloud.ceph_keys_info) hands out generated keys.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph

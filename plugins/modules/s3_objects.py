@@ -31,7 +31,7 @@ options:
     elements: str
     required: true
   s3_keys:
-    description: The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.
+    description: The keys of the users, as M(cephstack.cloud.ceph_keys_info) returns them.
     type: dict
     required: true
   objects:
@@ -77,7 +77,7 @@ requirements:
   - python3-boto3, of the distribution's own Python (another interpreter hands over to it by itself)
 seealso:
   - module: cephstack.cloud.rgw_site
-  - module: cephstack.cloud.rgw_keys_info
+  - module: cephstack.cloud.ceph_keys_info
 """
 
 EXAMPLES = r"""
@@ -123,7 +123,7 @@ FIELDS = {
         "Where the gateways answer, such as V(http://10.0.0.11:8080). Any of them will do. Without any, nothing exists yet (check mode).",
         required=True,
     ),
-    "s3_keys": mapping("The keys of the users, as M(cephstack.cloud.rgw_keys_info) returns them.", required=True, no_log=True),
+    "s3_keys": mapping("The keys of the users, as M(cephstack.cloud.ceph_keys_info) returns them.", required=True, no_log=True),
     "objects": records("The objects.", OBJECT, required=True),
     **TRUST,
 }

@@ -34,7 +34,7 @@ options:
     elements: str
     required: true
   keys:
-    description: The users, each with a list of keys of its own, as M(cephstack.cloud.rgw_keys_info) returns them. The first key is used.
+    description: The users, each with a list of keys of its own, as M(cephstack.cloud.ceph_keys_info) returns them. The first key is used.
     type: dict
     required: true
   validate_certs:
@@ -89,7 +89,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 FIELDS = {
     "endpoints": strings("The gateways, such as V(http://10.0.0.11:8080).", required=True),
     "keys": mapping(
-        "The users, each with a list of keys of its own, as M(cephstack.cloud.rgw_keys_info) returns them. The first key is used.", required=True, no_log=True
+        "The users, each with a list of keys of its own, as M(cephstack.cloud.ceph_keys_info) returns them. The first key is used.", required=True, no_log=True
     ),
     **TRUST,
 }

@@ -316,17 +316,19 @@ def test_all_mistakes_at_once(run, site):
 
 def test_the_keys_for_those_who_need_them(run, site):
     run("rgw_site", endpoints=[site.url], users=[{"uid": "ann"}])
-    found = run("rgw_keys_info", users=["ann"])["s3_keys"]["ann"]
+    both = run("ceph_keys_info", entities=["client.admin"], users=["ann"])
+    found = both["s3_keys"]["ann"]
+    assert list(both["cephx_keys"]) == ["client.admin"]
     assert site.client.request(Credentials(found[0]["access_key"], Secret(found[0]["secret_key"])), "GET", "/")
-    with pytest.raises(Failed, match="there is no user nobody"):
-        run("rgw_keys_info", users=["ann", "nobody"])
-    lenient = run("rgw_keys_info", users=["ann", "nobody"], required=False)["s3_keys"]
+    with pytest.raises(Failed, match=r"has no client\.nobody: .*; there is no user nobody"):
+        run("ceph_keys_info", entities=["client.nobody"], users=["ann", "nobody"])
+    lenient = run("ceph_keys_info", users=["ann", "nobody"], required=False)["s3_keys"]
     assert lenient == {"ann": found, "nobody": None}
 
 
 def test_a_site_of_a_gateway_that_ran_without_one_is_not_hidden(run, make_cluster):
     old = make_cluster(osds=1, mgr=False, conf={"osd_pool_default_size": "1", "osd_pool_default_min_size": "1", "mon_allow_pool_size_one": "true"})
-    assert run("rgw_keys_info", cluster=old, users=["old"], required=False)["s3_keys"] == {"old": None}
+    assert run("ceph_keys_info", cluster=old, users=["old"], required=False)["s3_keys"] == {"old": None}
     gateway = Gateway(old).start()
     gateway.admin("user", "create", "--uid=old", "--display-name=Old")
     with pytest.raises(Failed, match="users and buckets of the zone default would no longer be seen"):

@@ -36,7 +36,7 @@ def gateway(run, rgw):
 @pytest.fixture
 def keys(run, gateway):
     """The keys of both users."""
-    return run("rgw_keys_info", users=["amy", "ben"])["s3_keys"]
+    return run("ceph_keys_info", users=["amy", "ben"])["s3_keys"]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -20,7 +21,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC as XENAPI
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-GROUPS = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]
+RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+GROUPS = RUNTIME["action_groups"]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 CONNECTIONS = {"ceph": CEPH, "cloudstack": CLOUDSTACK, "xenapi": XENAPI}
 FRAGMENT = "cephstack.cloud.attributes.actiongroup_"
@@ -59,6 +61,15 @@ def test_what_is_documented_of_a_group_is_that_group():
     for group in GROUPS:
         said = yaml.safe_load(getattr(fragments, f"ACTIONGROUP_{group.upper()}"))["attributes"]["action_group"]
         assert said["membership"] == [f"cephstack.cloud.{group}"] and f"C(group/cephstack.cloud.{group})" in said["description"]
+
+
+def test_an_old_name_is_told_with_its_new_one():
+    """Which is a module that is there, with the option that took its place."""
+    old = {name: entry["tombstone"]["warning_text"] for name, entry in RUNTIME["plugin_routing"]["modules"].items() if "tombstone" in entry}
+    assert old and not set(old) & set(MODULES)
+    for text in old.values():
+        new, option = re.fullmatch(r"It is cephstack\.cloud\.(\w+) now(?:, with the options? (\w+))?\.", text).groups()
+        assert option in (None, *module_of(new).FIELDS)
 
 
 PLAY = """

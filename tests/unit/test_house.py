@@ -97,7 +97,6 @@ def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
 # Whose results are secrets in clear, and nothing else would keep them from being shown; with what makes it so.
 IN_CLEAR = {
     "cephstack.cloud.ceph_keys_info": {},
-    "cephstack.cloud.rgw_keys_info": {},
     "cephstack.cloud.cloudstack_keys": {"return_keys": True},
     "ansible.builtin.set_fact": {},
 }

@@ -17,9 +17,8 @@ from ansible.module_utils.testing import patch_module_args
 MODULES = pathlib.Path(__file__).resolve().parents[2] / "plugins" / "modules"
 # What is given to each of them, and what reads something in it.
 RETURNING = {
-    "ceph_keys_info": ({"entities": ["client.images"]}, ["nowhere", "binding_or_dry_run", "Connection"]),
+    "ceph_keys_info": ({"entities": ["client.images"], "users": ["backup"]}, ["nowhere", "binding_or_dry_run", "Connection"]),
     "ceph_mon_info": ({}, ["has_data", "require_binding", "survey"]),
-    "rgw_keys_info": ({"users": ["backup"]}, ["nowhere", "require_binding", "Connection"]),
     "cloudstack_keys": ({"url": "http://127.0.0.1:1/client/api", "password": "not told"}, ["Provider"]),
 }
 # Results with a secret's name that are none, and what they are.

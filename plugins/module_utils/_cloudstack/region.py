@@ -64,7 +64,7 @@ OPTIONS: dict[str, t.Any] = {
             "mon_host": string("Its monitors, as in C(mon_host) of C(ceph.conf), from the running cluster's own map."),
             "keys": mapping("The keys of cephx clients, by their full name.", no_log=True, default={}),
             "pools": strings("The names of its pools, so that a missing one is reported. Not checked if they are not given."),
-            "object_users": mapping("The keys of the object gateway's users, as M(cephstack.cloud.rgw_keys_info) returns them.", no_log=True, default={}),
+            "object_users": mapping("The keys of the object gateway's users, as M(cephstack.cloud.ceph_keys_info) returns them.", no_log=True, default={}),
         },
         default={},
     ),
