@@ -40,8 +40,8 @@ options:
     description: The port at which they wait for agents.
     type: int
     default: 8250
-  time:
-    description: What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem.
+  server_time:
+    description: What time it is on the management servers, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem.
     type: float
   guest_timeout:
     description: Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_host).
@@ -51,8 +51,8 @@ options:
     description: Within how many seconds a server must answer.
     type: float
     default: 5
-  fail:
-    description: Whether a problem is a failure.
+  required:
+    description: Whether it is an error that CloudStack cannot use this host. If not, problems are only returned.
     type: bool
     default: true
 """
@@ -78,7 +78,7 @@ librados:
   type: str
   returned: always
 skew:
-  description: How many seconds the host's clock is ahead of the server's, None where O(time) was not given.
+  description: How many seconds the host's clock is ahead of the server's, None where O(server_time) was not given.
   type: float
   returned: always
 seconds:
@@ -103,10 +103,10 @@ FIELDS = {
     ),
     "servers": strings("The addresses of the management servers. If it is empty, nothing is asked of them.", default=[]),
     "port": integer("The port at which they wait for agents.", default=8250),
-    "time": real("What time it is on them, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem."),
+    "server_time": real("What time it is on the management servers, in seconds since 1970, to compare the clocks. More than two minutes apart are a problem."),
     "guest_timeout": real("Within how many seconds the guest must be through. With V(0) none is run, as after M(cephstack.cloud.kvm_host).", default=30),
     "timeout": real("Within how many seconds a server must answer.", default=5),
-    "fail": boolean("Whether a problem is a failure.", default=True),
+    "required": boolean("Whether it is an error that CloudStack cannot use this host. If not, problems are only returned.", default=True),
 }
 
 
@@ -116,7 +116,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = dict(module.params)
-    fail = params.pop("fail")
+    required = params.pop("required")
     if params["vlans"] is not None:
         params["vlans"] = {bridge: int(vlan) for bridge, vlan in params["vlans"].items()}
     wanted = Wanted(**{**params, "bridges": tuple(params["bridges"]), "servers": tuple(params["servers"])})
@@ -126,7 +126,7 @@ def main() -> None:
     for warning in warnings(wanted, seen):
         module.warn(warning)
     result = {"problems": found, "librados": seen.librados, "skew": seen.skew, "seconds": round(time.monotonic() - begun, 1)}
-    if found and fail:
+    if found and required:
         module.fail_json(msg="CloudStack cannot use this host: " + "; ".join(found), **result)
     module.exit_json(changed=False, **result)
 

@@ -95,7 +95,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-answers:
+reachable:
   description: Whether the API answers.
   type: bool
   returned: success

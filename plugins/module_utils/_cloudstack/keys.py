@@ -51,9 +51,9 @@ class File(t.NamedTuple):
 
 
 class Observed(t.NamedTuple):
-    """answers: False where no server is there yet (check mode only). password: the one that the user has now."""
+    """reachable: False where no server is there yet (check mode only). password: the one that the user has now."""
 
-    answers: bool
+    reachable: bool
     file: File = File()
     password: t.Optional[Secret] = None
     user_id: str = ""
@@ -119,7 +119,7 @@ class Provider(contextlib.ExitStack):
     def plan(self, observed: Observed) -> Plan:
         """Compare: the password, then the keys, then the file that keeps them."""
         draft = Draft(self._prefix)
-        if not observed.answers:
+        if not observed.reachable:
             draft.warn(f"nothing answers at {self._url} yet: what is planned is what a new server needs")
         now = {"password": observed.password or self._initial}
         change = {"id": observed.user_id, "currentpassword": observed.password, "password": self._password}

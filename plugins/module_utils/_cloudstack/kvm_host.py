@@ -43,13 +43,13 @@ _MEND = (
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """bridges: those that the traffic labels name. vlans: the highest VLAN of each, 0 for none; None for not known. servers: addresses of management
-    servers. port: of the agents. time: theirs now, in seconds since 1970; None for not known. guest_timeout: 0: no guest is run. timeouts in seconds."""
+    servers. port: of the agents. server_time: theirs now, in seconds since 1970; None for not known. guest_timeout: 0: no guest is run. timeouts in seconds."""
 
     bridges: tuple[str, ...] = ()
     vlans: t.Optional[t.Mapping[str, int]] = None
     servers: tuple[str, ...] = ()
     port: int = 8250
-    time: t.Optional[float] = None
+    server_time: t.Optional[float] = None
     guest_timeout: float = 30.0
     timeout: float = 5.0
 
@@ -166,7 +166,7 @@ def look(wanted: Wanted) -> Seen:
         devices={port: device for port, device in devices.items() if device},
         libvirt_rbd=any(drivers),
         unreachable={server: result.result() for server, result in servers.items() if result.result()},
-        skew=None if wanted.time is None else round(now - wanted.time, 1),
+        skew=None if wanted.server_time is None else round(now - wanted.server_time, 1),
         **{name: result.result() for name, result in said.items()},
     )
 

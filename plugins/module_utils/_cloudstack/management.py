@@ -111,7 +111,7 @@ class Observed:
     database_key_fits: t.Optional[bool] = None
     unit: systemd.Unit = systemd.NO_UNIT
     current: bool = False
-    answers: bool = False
+    reachable: bool = False
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Declared:
@@ -304,13 +304,13 @@ class Provider:
         unit = observed.unit
         again = unit.active and (bool(draft.ids("file")) or not observed.current)
         reason = "the server restarts: the API is away for half a minute, guests are not touched" if again else ""
-        running = "runs with an older configuration" if again else "answering" if observed.answers else "starting"
+        running = "runs with an older configuration" if again else "answering" if observed.reachable else "starting"
         now = {"enabled": unit.enabled, "state": running if unit.active else unit.state} if observed.installed or unit.active else None
         more: dict[str, t.Any] = {"needs": draft.ids("database", "user", "file"), "risk": Risk.RESTART if again else Risk.NONE, "reason": reason}
         draft.ensure("service", UNIT, now, {"enabled": True, "state": "answering"}, lambda: self._start(again), **more)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        return {"answers": observed.answers}
+        return {"reachable": observed.reachable}
 
     def _users(self) -> str:
         """The statements for the server's user, from this host and from others, with its rights."""

@@ -159,7 +159,7 @@ def test_nobody_there_is_an_absence_in_check_mode_only(tmp_path: pathlib.Path) -
     with provider(Session("", away=away)) as one, pytest.raises(Unreachable):
         one.observe()
     with provider(Session("", away=away), True) as one:
-        assert not one.observe().answers
+        assert not one.observe().reachable
     with provider(Session("", away=Unreachable("answers with HTTP status 503")), True) as one, pytest.raises(Unreachable):
         one.observe()
     # Where keys are kept, there was a server.

@@ -40,7 +40,7 @@ RUNNING = Observed(
     key=Secret("file-secret"),
     unit=Unit(True, True, "active", 7),
     current=True,
-    answers=True,
+    reachable=True,
 )
 
 
@@ -81,7 +81,7 @@ def test_a_second_server_with_another_key_is_refused() -> None:
 
 
 def test_what_was_begun_is_taken_up_again() -> None:
-    begun = dataclasses.replace(RUNNING, databases=Databases("begun"), unit=Unit(False, False, "inactive", 0), current=False, answers=False)
+    begun = dataclasses.replace(RUNNING, databases=Databases("begun"), unit=Unit(False, False, "inactive", 0), current=False, reachable=False)
     assert ids(begun) == [{"database/cloud"}, {SERVICE}]
     assert plan(begun).changes[0].action == "update"
 
@@ -97,9 +97,9 @@ def test_a_server_with_an_older_configuration_restarts() -> None:
 
 
 def test_a_stopped_server_starts_and_one_that_starts_is_waited_for() -> None:
-    stopped = dataclasses.replace(RUNNING, unit=Unit(True, False, "failed", 0), current=False, answers=False)
+    stopped = dataclasses.replace(RUNNING, unit=Unit(True, False, "failed", 0), current=False, reachable=False)
     assert [(change.id, change.risk) for change in plan(stopped).changes] == [(SERVICE, Risk.NONE)]
-    starting = dataclasses.replace(RUNNING, answers=False)
+    starting = dataclasses.replace(RUNNING, reachable=False)
     assert [(change.id, change.risk) for change in plan(starting).changes] == [(SERVICE, Risk.NONE)]
 
 
