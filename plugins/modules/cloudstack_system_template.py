@@ -56,7 +56,7 @@ notes:
   - A store is mounted for the time that it is looked at, read only where it is only looked at.
 seealso:
   - module: cephstack.cloud.cloudstack_region
-  - module: cephstack.cloud.cloudstack_system_vms_probe
+  - module: cephstack.cloud.cloudstack_probe
 """
 
 EXAMPLES = r"""

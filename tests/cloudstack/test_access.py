@@ -25,7 +25,15 @@ PLAY = """
     - cephstack.cloud.cloudstack_region: {zones: [{name: test-access, dns1: 192.0.2.53, guest_cidr: 10.1.1.0/24}]}
       check_mode: true
       register: made
-    - ansible.builtin.copy: {dest: "{{ folder }}/told", content: "{{ [api, made.changes | map(attribute='name')] | to_json }}"}
+    - cephstack.cloud.cloudstack_probe: {system_vms: {zones: [nowhere], timeout: 0}, buckets: {object_stores: [nothing]}}
+      register: proven
+      ignore_errors: true
+    - cephstack.cloud.cloudstack_probe: {system_vms: {zones: [nowhere]}, buckets: {}}
+      check_mode: true
+      register: dry
+    - ansible.builtin.copy:
+        dest: "{{ folder }}/told"
+        content: "{{ [api, made.changes | map(attribute='name'), proven.problems, dry] | to_json }}"
 """
 
 
@@ -40,6 +48,8 @@ def test_the_keys_reach_the_modules_and_nobody_else(tmp_path, connection):
     assert done.returncode == 0, shown
     kept = json.loads((tmp_path / "keys.json").read_text())
     assert not [name for name in ("api_key", "api_secret") if kept[name] in shown]
-    api, changes = json.loads((tmp_path / "told").read_text())
+    api, changes, problems, dry = json.loads((tmp_path / "told").read_text())
     assert api["url"] == connection["url"] and not {"api_key", "api_secret"} & set(api)
     assert "test-access" in changes
+    assert problems == ["there is no zone nowhere", "there is no object store nothing"]
+    assert (dry["system_vms"], dry["buckets"], dry["changed"]) == ([], [], False)

@@ -209,7 +209,7 @@ def test_an_object_store_and_a_bucket(run: t.Any, server: client.Client, store: 
     assert not run(**everything)["changed"]
     with pytest.raises(Failed, match=f"registered as {store['name']} already"):
         run(object_stores=[{**store, "name": "another"}])
-    probes, problems = bucket_probe.probe_all(server, [store_row], None, True)
+    probes, problems = bucket_probe.probe_all(server, [store["name"]], None, True)
     assert not problems
     assert {"put", "get"} <= set(probes[0]["latency"])
 

@@ -19,12 +19,22 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.probe import
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, filepath, strings
+
+OPTIONS: dict[str, t.Any] = {
+    "object_stores": strings("The names of the object stores. By default all that the server has."),
+    "validate_certs": boolean("Whether a gateway's certificate must be trusted.", default=True),
+    "ca_path": filepath("A file on this host with the certificates of the authorities to trust. By default the system's are."),
+}
 
 
-def probe_all(client: t.Any, stores: t.Iterable[Row], ca_path: t.Optional[str], validate_certs: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """Probe object stores (rows of the server). Returns ({object_store, url, latency: {operation: ms}}s, problems)."""
+def probe_all(
+    client: t.Any, object_stores: t.Optional[t.Collection[str]], ca_path: t.Optional[str], validate_certs: bool
+) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Probe object stores by their names, None for all. Returns ({object_store, url, latency: {operation: ms}}s, problems). Raises ApiError, Unreachable."""
     probes: list[dict[str, t.Any]] = []
-    problems: list[str] = []
+    stores = [row for row in client.rows("listObjectStoragePools") if object_stores is None or row["name"] in object_stores]
+    problems = [f"there is no object store {name}" for name in sorted(set(object_stores or ()) - {row["name"] for row in stores})]
     for store in stores:
         try:
             probes.append(_probe(client, store, ca_path, validate_certs, problems))

@@ -22,6 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, string
 
 rbd = binding("rbd")
 
@@ -31,6 +32,18 @@ BACKUP_SETTING = "snapshot.backup.to.secondary"
 _PAUSE = 0.5
 _GONE_WITHIN = 60  # seconds that an image may still be there after CloudStack said that its guest is gone
 _NO_SYSTEM_VM = "No remote endpoint"  # what the server says where only a secondary-storage virtual machine could do it
+
+
+OPTIONS: dict[str, t.Any] = {
+    "zone": string("The zone.", required=True),
+    "template": string(
+        "The template. Its guest must write the marker, as the images of M(cephstack.cloud.lab_guest_image) do, and should then go on running.", required=True
+    ),
+    "service_offering": string("The compute offering. Its tags must lead to RBD.", required=True),
+    "network": string("The network, such as an L2 one, which needs no virtual router.", required=True),
+    "snapshot": boolean("Whether to take a snapshot and to revert to it.", default=True),
+    "timeout": integer("Within how many seconds of its deployment the guest must have written its marker.", default=180),
+}
 
 
 class ProofFailed(Exception):
@@ -98,7 +111,7 @@ def prove(client: t.Any, disks: t.Any, order: Order) -> dict[str, t.Any]:
     """
     ids = _resolve(client, order)
     seen: dict[str, t.Any] = {"name": PREFIX + secrets.token_hex(4), "zone": order.zone, "notes": [], "snapshot": None}
-    seen["swept"] = _sweep(client, ids["zoneid"], seen["notes"])
+    seen["leftovers"] = _sweep(client, ids["zoneid"], seen["notes"])
     begun = time.monotonic()
     failed: t.Optional[Exception] = None
     try:

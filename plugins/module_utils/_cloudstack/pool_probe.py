@@ -20,11 +20,28 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import show_address
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
+from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import URI_OPTION
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, records, string, strings
 
 rbd = binding("rbd")
 
 _PAUSE = 2
+POOL = {
+    "name": string("The name of the primary storage.", required=True),
+    "uuid": string("Its UUID.", required=True),
+    "pool": string("Its pool in Ceph.", required=True),
+    "monitors": strings("Its monitors' addresses.", required=True),
+}
+OPTIONS: dict[str, t.Any] = {
+    "uri": URI_OPTION,
+    "primary_storage": records(
+        "What the host must have, as M(cephstack.cloud.cloudstack_region) returns it in RV(cephstack.cloud.cloudstack_region#module:primary_storage).",
+        POOL,
+        required=True,
+    ),
+    "wait": integer("Within how many seconds the agent must have made its pools. After a restart of the server it takes a while to connect again.", default=60),
+}
 
 
 class NotSo(Exception):

@@ -32,6 +32,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, strings
 
 # As the server calls them, as people do, and the memory in MiB that each takes.
 TYPES = {"secondarystoragevm": ("the secondary-storage VM", 512), "consoleproxy": ("the console proxy", 1024)}
@@ -54,6 +55,13 @@ _MOUNT_TIMEOUT = 60
 # What the server calls, and the package that has it; and as whom it calls sudo.
 TOOLS = {"mount.nfs": "nfs-common", "sudo": "sudo", "bunzip2": "bzip2", "file": "file", "qemu-img": "qemu-utils"}
 USER = "cloud"
+PROBE_OPTIONS: dict[str, t.Any] = {
+    "zones": strings("The names of the zones.", required=True),
+    "timeout": integer(
+        "Within how many seconds they must be up. New ones take some minutes, of which the first copy of the template to primary storage is the most.",
+        default=900,
+    ),
+}
 
 
 def zones(declaration: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

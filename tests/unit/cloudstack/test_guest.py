@@ -110,7 +110,7 @@ def test_the_whole_way() -> None:
     assert seen["marker"] == _guest.expected_marker(UUID).decode()
     assert seen["parent"].endswith("@cloudstack-base-snap")
     assert seen["snapshot"]["backed_up"]
-    assert (seen["notes"], seen["swept"]) == ([], [])
+    assert (seen["notes"], seen["leftovers"]) == ([], [])
     assert cloud.clean
     assert cloud.calls == [
         "deployVirtualMachine",
@@ -179,7 +179,7 @@ def test_what_a_killed_run_left_is_removed_first(state: str) -> None:
     cloud.guests["g"] = {"id": "old", "name": guest.PREFIX + "old", "state": state}
     cloud.snapshots["s"] = {"id": "old-snapshot", "name": guest.PREFIX + "old", "state": "BackedUp"}
     seen = guest.prove(cloud, cloud, ORDER)
-    assert seen["swept"] == [guest.PREFIX + "old"]
+    assert seen["leftovers"] == [guest.PREFIX + "old"]
     removal = cloud.calls[: cloud.calls.index("deployVirtualMachine")]
     assert removal[0] == "deleteSnapshot"
     assert removal[-1] == ("expungeVirtualMachine" if state == "Destroyed" else "destroyVirtualMachine")
