@@ -10,20 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
-from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, GUEST_OPTIONS, Disk, contested, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._xen.disks import BACKEND, Disk, contested, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.host import TAP_BACKENDS
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import Host
 
-OPTIONS: dict[str, t.Any] = {
-    "rbd_backend": BACKEND,
-    "guests": {"type": "list", "elements": "dict", "default": [], "options": GUEST_OPTIONS},
-    "boot": {"type": "dict", "default": {}},
-    "packages": {"type": "list", "elements": "str", "default": []},
-}
 # Distributions whose Xen has no backendtype=tap: libxl got it back with 4.20.
 WITHOUT_TAP = {("Debian", "12"): "4.17", ("Ubuntu", "22"): "4.16", ("Ubuntu", "24"): "4.17"}
 
@@ -31,7 +23,7 @@ WITHOUT_TAP = {("Debian", "12"): "4.17", ("Ubuntu", "22"): "4.16", ("Ubuntu", "2
 def problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return (problems, warnings) of the Xen hosts among all hosts, each naming the variable, the host and the mend.
 
-    roles: which group plays which role, {"xen_hosts": "xen_hosts", ...}.
+    hosts: whose xen_host, where they have one, went through its specification. roles: which group plays which role, {"xen_hosts": "xen_hosts", ...}.
     """
     found: list[str] = []
     warnings: list[str] = []
@@ -51,14 +43,7 @@ def problems(hosts: t.Sequence[Host], roles: t.Mapping[str, str]) -> tuple[list[
 
 def _disks(host: Host, found: list[str]) -> list[Disk]:
     """Return one host's disks, and add what is wrong with its backends to what was found. Raises Invalid where they can't be told."""
-    given = host.variables.get("xen_host") or {}
-    if not isinstance(given, t.Mapping):
-        raise Invalid([f"{host.name}: xen_host is no dictionary: write its options below it"])
-    checked = ArgumentSpecValidator(OPTIONS).validate(dict(given))
-    if checked.error_messages:
-        unknown = "Supported parameters include"
-        raise Invalid([f"{host.name}: xen_host: {'unknown: ' if unknown in message else ''}{message}" for message in checked.error_messages])
-    declared = checked.validated_parameters
+    declared = {"guests": [], "rbd_backend": BACKEND["default"], **(host.variables.get("xen_host") or {})}
     consumers = _host_consumers.of_host(host.variables.get("consumers"), host.name, host.groups)
     disks = parse(declared["guests"], declared["rbd_backend"], consumers, f"{host.name}: xen_host.guests").disks
     system, version = str(host.facts.get("distribution", "")), str(host.facts.get("distribution_version", "")).partition(".")[0]
