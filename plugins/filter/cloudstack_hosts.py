@@ -62,14 +62,7 @@ def _hosts(zones: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[t.Mapping[str
 def _names(declared: str, hostvars: t.Mapping[str, t.Any]) -> list[str]:
     """All names and addresses of a host of the inventory, which is declared by its name or by its ansible_host."""
     name = declared if declared in hostvars else next((one for one in hostvars if str(hostvars[one].get("ansible_host") or "") == declared), None)
-    if name is None:
-        return []
-    host = hostvars[name]
-    facts = host.get("ansible_facts") or {}
-    every = [name, host.get("ansible_host"), facts.get("hostname"), facts.get("fqdn")]
-    every += [*(facts.get("all_ipv4_addresses") or ()), *(facts.get("all_ipv6_addresses") or ())]
-    local = ("127.", "169.254.", "fe80:", "::1", "localhost")
-    return list(dict.fromkeys(str(one) for one in every if one and not str(one).startswith(local)))
+    return [] if name is None else _inventory.names_of(_inventory.host_of(hostvars[name], name))
 
 
 def cloudstack_hosts(zones: t.Sequence[t.Mapping[str, t.Any]], hostvars: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

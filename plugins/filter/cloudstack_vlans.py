@@ -46,7 +46,7 @@ _value:
 
 def cloudstack_vlans(region: t.Mapping[str, t.Any], host: str, variables: t.Mapping[str, t.Any]) -> dict[str, int]:
     """Return the highest VLANs; see RETURN."""
-    return vlan_bridges.of_host(vlan_bridges.names_of(host, variables), region)
+    return vlan_bridges.of_host(host, variables, region)
 
 
 class FilterModule:

@@ -261,6 +261,10 @@ def of_region(stack: Stack) -> Found:
                 stack.warnings.append(f"{first}: {_REGION}{option}[{number}]: the zone {item['zone']} is not declared: it must be there by then")
 
 
+def _names_of(variables: t.Mapping[str, Item], name: str) -> list[str]:
+    return _inventory.names_of(_inventory.host_of(variables[name], name))
+
+
 def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Item]) -> t.Iterator[str]:
     """Traffic labels whose bridge a zone's KVM hosts neither have nor are to get."""
     for z, zone in enumerate(zones):
@@ -270,7 +274,7 @@ def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Ite
         known = {str(host.get("address")).lower() for host in hosts} | {str(name).lower() for host in hosts for name in host.get("known_as") or ()}
         for name in stack.members("kvm_hosts"):
             bridges, facts = stack.value(name, "kvm_host_bridges"), variables[name]["ansible_facts"]
-            if bridges is None or not known & {one.lower() for one in vlan_bridges.names_of(name, variables[name])}:
+            if bridges is None or not known & {one.lower() for one in _names_of(variables, name)}:
                 continue
             made = {item["name"] for item in bridges or [{"name": vlan_bridges.UNLABELLED}]}
             for p, label in sorted(labels):
@@ -285,7 +289,7 @@ def _labels(stack: Stack, zones: t.Sequence[Item], variables: t.Mapping[str, Ite
 
 def _stores(stack: Stack, declared: Item, variables: t.Mapping[str, Item]) -> t.Iterator[str]:
     """Stores whose gateway does not serve them, or not their user."""
-    of_name = {name.lower(): host for host in variables for name in vlan_bridges.names_of(host, variables[host])}
+    of_name = {name.lower(): host for host in variables for name in _names_of(variables, host)}
     for number, store in enumerate(declared.get("image_stores") or ()):
         url, here = str(store.get("url") or ""), f"{_REGION}image_stores[{number}] ({store['name']}): url"
         host = of_name.get(_host(url))

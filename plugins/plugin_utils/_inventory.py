@@ -76,6 +76,13 @@ def _own(host: Host) -> list[str]:
     return [*host.facts.get("all_ipv4_addresses", []), *host.facts.get("all_ipv6_addresses", [])]
 
 
+def names_of(host: Host) -> list[str]:
+    """Return the names and addresses of a host by which others may know it, each once: none that is only valid on the host itself, or on a link."""
+    every = [host.name, reached_by(host), host.facts.get("hostname"), host.facts.get("fqdn"), *_own(host)]
+    local = ("127.", "169.254.", "fe80:", "::1", "localhost")
+    return list(dict.fromkeys(str(one) for one in every if one and not str(one).startswith(local)))
+
+
 def _among(given: t.Iterable[t.Optional[str]], within: t.Optional[t.Iterable[Network]] = None) -> list[str]:
     """Those that are addresses, each once, as everybody writes them; of the networks alone, those of the first one first."""
     found = []

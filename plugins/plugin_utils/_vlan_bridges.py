@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.kvm_host import too_long
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._inventory import host_of, names_of
 
 Item = t.Mapping[str, t.Any]
 
@@ -46,9 +47,9 @@ def highest_vlans(zone: Item, networks: t.Sequence[Item]) -> dict[str, int]:
     return found
 
 
-def of_host(names: t.Iterable[str], region: Item) -> dict[str, int]:
-    """The same of the zones that declare a host by one of its names or addresses. Empty: no zone does, so it isn't known."""
-    known = {str(name).lower() for name in names}
+def of_host(name: str, variables: Item, region: Item) -> dict[str, int]:
+    """The same of the zones that declare a host of the inventory by one of its names or addresses. Empty: no zone does, so it isn't known."""
+    known = {one.lower() for one in names_of(host_of(variables, name))}
     found: dict[str, int] = {}
     for zone in region.get("zones") or ():
         clusters = [cluster for pod in zone.get("pods") or () for cluster in pod.get("clusters") or ()]
@@ -56,13 +57,6 @@ def of_host(names: t.Iterable[str], region: Item) -> dict[str, int]:
             for label, vlan in highest_vlans(zone, region.get("networks") or ()).items():
                 found[label] = max(found.get(label, 0), vlan)
     return found
-
-
-def names_of(name: str, variables: Item) -> list[str]:
-    """By what a zone may declare a host of the inventory: its name, ansible_host, addresses."""
-    facts = variables.get("ansible_facts") or {}
-    every = [name, variables.get("ansible_host"), facts.get("fqdn"), facts.get("hostname"), *(facts.get("all_ipv4_addresses") or ())]
-    return [str(one) for one in every if one]
 
 
 def is_cloudstack(name: str, variables: Item) -> bool:
@@ -74,7 +68,7 @@ def is_cloudstack(name: str, variables: Item) -> bool:
 def warnings(name: str, variables: Item) -> list[str]:
     """What will be wrong with a host of the inventory, as far as its facts tell: of bridges that are there, and of those that are to be made."""
     facts = variables.get("ansible_facts") or {}
-    highest = of_host(names_of(name, variables), variables.get("cloudstack_region") or {}) if is_cloudstack(name, variables) else {}
+    highest = of_host(name, variables, variables.get("cloudstack_region") or {}) if is_cloudstack(name, variables) else {}
     if not highest:
         return []
     found = []
