@@ -32,9 +32,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 INSTALL = ("apt-get", "install", "--no-install-recommends")
 # Where packages are missing, lists that are older than this, in seconds, are read anew before.
 FRESH = 86400
-# What dpkg asks before it starts a service of a package that it installs, and the answer that it may not (deb-systemd-invoke(1p)).
+# What dpkg asks before it starts a service of a package that it installs (deb-systemd-invoke(1p)), and what tells ours from the host's own.
 POLICY = "/usr/sbin/policy-rc.d"
-DENIED = "#!/bin/sh\nexit 101\n"
+MARK = "# Made by cephstack.cloud"
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # What a file of sources says, as it is shown. The key is shown by its digest.
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
@@ -279,7 +279,7 @@ class Provider:
 
     def install(self, names: t.Sequence[str]) -> None:
         """Install packages, and answer nothing that they might ask."""
-        with contextlib.nullcontext() if self.start else _nothing_starts():
+        with contextlib.nullcontext() if self.start else nothing_starts():
             self._ask([*INSTALL, "--assume-yes", *names], _options("Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold"))
 
     def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
@@ -337,19 +337,40 @@ def _read_at(lists: str) -> float:
 
 
 @contextlib.contextmanager
-def _nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
-    """No package that is installed meanwhile starts a service. What the host itself says of that comes back."""
-    own = f"{policy}.cephstack"
-    if os.path.lexists(policy) and not os.path.lexists(own):  # else a run that was cut off has left it there
+def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
+    """No package that is installed meanwhile starts a service, until this process ends. What the host itself says of that counts again then."""
+    own, pid = f"{policy}.cephstack", os.getpid()
+    if os.path.lexists(policy) and MARK not in (files.read(policy) or ""):  # else a run that was cut off has left ours
         os.rename(policy, own)
-    files.write(policy, DENIED, 0o755, os.geteuid(), os.getegid())
+    begun = f'"$(sed "s/.*) //" /proc/{pid}/stat 2>/dev/null | cut -d " " -f 20)"'
+    ended = f'[ {begun} != {process.start_ticks(pid)} ] || exit 101\n[ ! -x {own} ] || exec {own} "$@"\n'
+    files.write(policy, f"#!/bin/sh\n{MARK} while it installs packages.\n{ended}", 0o755, os.geteuid(), os.getegid())
     try:
         yield
     finally:
-        if os.path.lexists(own):
-            os.rename(own, policy)
-        else:
+        put_back(policy)
+
+
+def put_back(policy: str = POLICY) -> None:
+    """Take our policy away, for the host's own if it has one."""
+    own = f"{policy}.cephstack"
+    if os.path.lexists(own):
+        os.rename(own, policy)
+    else:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(policy)
+
+
+def is_left(policy: str = POLICY) -> bool:
+    """Whether the policy is one of ours whose process has ended."""
+    text = files.read(policy) or ""
+    of = re.search(r"/proc/(\d+)/stat.*?\)\" != (\d+) ", text) if MARK in text else None
+    if of is None:
+        return False
+    try:
+        return process.start_ticks(int(of[1])) != int(of[2])
+    except OSError:  # the process is gone
+        return True
 
 
 def _options(*options: str) -> list[str]:

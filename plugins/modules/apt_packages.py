@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: apt_packages
-short_description: Debian packages, and the repository that they come from
+short_description: Debian packages, and the repository or the files that they come from
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
@@ -16,6 +16,8 @@ description:
   - It is tried first, in a folder of its own beside everything that the host has. One that apt can't read, or that is signed by another key,
     is refused before anything is changed, as apt would then read no sources at all.
   - Where packages are missing and apt's lists are older than a day, they are read anew.
+  - With O(files) it installs packages out of files on the host instead, all at once, with what they depend on. One that is installed in the file's version is
+    left alone, and one of another version, older or newer, is replaced.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_host
@@ -95,6 +97,18 @@ options:
     description: What the options are called where the user wrote them, for messages.
     type: str
     default: repository
+  files:
+    description: Packages as files on the host, named C(NAME_VERSION_ARCH.deb) as packages are, in the place of O(packages) and O(repository). One need not be
+      there in check mode, nor when its version is installed.
+    type: list
+    elements: path
+    default: []
+  mysql_connector:
+    description:
+      - The file C(mysql_connector_python-VERSION-py2.py3-none-any.whl) from PyPI, MySQL's connector for Python, which CloudStack depends on and Debian does not
+        have. It goes with O(files).
+      - A package is made of it and installed, unless a package with the connector is installed. Without this, nothing is done about it.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -113,6 +127,14 @@ EXAMPLES = r"""
 - name: Packages of those that the host has
   cephstack.cloud.apt_packages:
     packages: [nfs-common, rpcbind]
+
+- name: CloudStack's management server out of files
+  cephstack.cloud.apt_packages:
+    files:
+      - /var/cache/cephstack/cloudstack-common_4.22.0.0_all.deb
+      - /var/cache/cephstack/cloudstack-management_4.22.0.0_all.deb
+    mysql_connector: /var/cache/cephstack/mysql_connector_python-9.1.0-py2.py3-none-any.whl
+    start: false # it needs its databases first
 """
 
 RETURN = r"""
@@ -122,7 +144,7 @@ packages:
   elements: str
   returned: success
 versions:
-  description: Of each of the packages that exists, the version that is C(installed) and the C(candidate) that apt would install, empty for none.
+  description: Of each of the packages that exists, the version that is C(installed) and the C(candidate) that would be installed, empty for none.
   type: dict
   returned: success
 changes:
@@ -135,11 +157,11 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
+from ansible_collections.cephstack.cloud.plugins.module_utils import _apt, _deb_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-FIELDS = _apt.OPTIONS
+FIELDS = {**_apt.OPTIONS, **_deb_files.OPTIONS}
 
 
 def main() -> None:
@@ -148,8 +170,13 @@ def main() -> None:
         supports_check_mode=True,
         required_by={"repository": ["name"]},
     )
+    params = module.params
     try:
-        run_module(module, _apt.provider(module.params, module.check_mode, lambda url: open_url(url, timeout=60).read()))
+        if params["files"] or params["mysql_connector"]:
+            provider = _deb_files.provider(params)
+        else:
+            provider = _apt.provider(params, module.check_mode, lambda url: open_url(url, timeout=60).read())
+        run_module(module, provider)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
 

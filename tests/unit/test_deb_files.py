@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CloudStack's packages out of files."""
+"""Packages out of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import time
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.packages import MARK, File, Observed, Provider, is_left, nothing_starts, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._apt import MARK, is_left, nothing_starts
+from ansible_collections.cephstack.cloud.plugins.module_utils._deb_files import File, Observed, Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
 FILES = ["/cache/cloudstack-common_4.22.0.0_all.deb", "/cache/cloudstack-agent_1%3a4.22.0.0~rc1_all.deb"]
@@ -56,45 +58,43 @@ def test_a_wheel_of_something_else_is_refused() -> None:
         changes({}, "/cache/PyMySQL-1.1.1-py3-none-any.whl")
 
 
-def allows(policy: pathlib.Path) -> bool:
-    code = subprocess.run([policy, "some.service", "start"], check=False).returncode
-    assert code in (0, 101)
-    return code == 0
+def code(policy: pathlib.Path) -> int:
+    return subprocess.run([policy, "some.service", "start"], check=False).returncode
 
 
-def test_nothing_starts_while_it_installs(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 7\n"], ids=["no policy", "a policy of the host's"])
+def test_the_policy_of_a_run_that_was_killed_refuses_nothing_and_is_taken_away(tmp_path: pathlib.Path, own: str) -> None:
     policy = tmp_path / "policy-rc.d"
-    with nothing_starts(str(policy)):
-        assert not allows(policy)
-        assert not is_left(str(policy))
-    assert not policy.exists()
-
-
-def test_the_policy_of_a_run_that_was_killed_allows_everything_and_is_taken_away(tmp_path: pathlib.Path) -> None:
-    policy = tmp_path / "policy-rc.d"
+    if own:
+        policy.write_text(own, encoding="utf-8")
+        policy.chmod(0o755)
     child = os.fork()
     if child == 0:
         with nothing_starts(str(policy)):
             time.sleep(60)
         os._exit(0)
-    while not policy.exists():
+    while MARK not in (files.read(str(policy)) or ""):
         time.sleep(0.01)
-    assert not allows(policy)
+    assert code(policy) == 101 and not is_left(str(policy))
     os.kill(child, 9)
     os.waitpid(child, 0)
-    assert allows(policy)
+    assert code(policy) == (7 if own else 0)
     assert is_left(str(policy))
     provider = Provider([], policy=str(policy))
     plan = provider.plan(Observed({}, left=True))
     assert [(change.kind, change.name, change.action) for change in plan.changes] == [("file", str(policy), "delete")]
     assert plan.apply() == []
-    assert not policy.exists()
-
-
-def test_a_policy_of_the_host_is_left_alone(tmp_path: pathlib.Path) -> None:
-    policy = tmp_path / "policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    with nothing_starts(str(policy)):
-        assert MARK not in policy.read_text()
-    assert policy.exists()
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("policy-rc.d", own)] * bool(own)
     assert not is_left(str(policy))
+
+
+def test_a_run_that_comes_after_a_killed_one_knows_the_host_s_own_policy(tmp_path: pathlib.Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
+    with nothing_starts(str(policy)):
+        left = policy.read_text(encoding="utf-8")
+    os.rename(policy, f"{policy}.cephstack")
+    policy.write_text(left, encoding="utf-8")
+    with nothing_starts(str(policy)):
+        assert code(policy) == 101
+    assert policy.read_text(encoding="utf-8") == "#!/bin/sh\nexit 7\n" and len(list(tmp_path.iterdir())) == 1

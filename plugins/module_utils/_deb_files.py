@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CloudStack's packages out of files, and the connector for Python that they want and Debian doesn't have.
+"""Debian packages out of files, and MySQL's connector for Python, which CloudStack's packages want and Debian doesn't have.
 
 PRIVATE to the collection.
 """
@@ -15,10 +15,11 @@ import tempfile
 import typing as t
 import zipfile
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read, write
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run, start_ticks
+from ansible_collections.cephstack.cloud.plugins.module_utils._apt import POLICY, is_left, nothing_starts, put_back
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import write
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import CommandError, run
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import field, filepath, twice
 
 # CloudStack depends on either: the first is Ubuntu's, the second MySQL's own.
 CONNECTORS = ("python3-mysql.connector", "mysql-connector-python-py3")
@@ -34,12 +35,24 @@ Maintainer: cephstack.cloud on this host <root@localhost>
 Description: MySQL's connector for Python, as it is on PyPI
  Made by the Ansible collection cephstack.cloud, because CloudStack depends on it and Debian does not have it.
 """
-# Asked by maintainer scripts whether they may start a service. MARK: what tells ours from another's.
-POLICY = "/usr/sbin/policy-rc.d"
-MARK = "# Made by cephstack.cloud"
 # dpkg's database says when a run of it was cut off: apt-get does nothing until that is mended.
 _CUT_OFF = "/var/lib/dpkg/updates"
 _OPTIONS = ("DPkg::Lock::Timeout=300", "APT::Sandbox::User=root", "Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold")
+
+OPTIONS: dict[str, t.Any] = {
+    "files": field(
+        "list",
+        "Packages as files on the host, named C(NAME_VERSION_ARCH.deb) as packages are, in the place of O(packages) and O(repository). "
+        "One need not be there in check mode, nor when its version is installed.",
+        elements="path",
+        default=[],
+    ),
+    "mysql_connector": filepath(
+        "The file C(mysql_connector_python-VERSION-py2.py3-none-any.whl) from PyPI, MySQL's connector for Python, which CloudStack depends on and Debian does "
+        "not have. It goes with O(files).\n"
+        "A package is made of it and installed, unless a package with the connector is installed. Without this, nothing is done about it."
+    ),
+}
 
 
 class File(t.NamedTuple):
@@ -70,10 +83,11 @@ def parse(paths: t.Sequence[str]) -> list[File]:
 
 
 class Provider:
-    """The packages of some files. wheel: the connector's of PyPI on this host, made into a package where no connector is installed; or None."""
+    """The packages of some files. wheel: the connector's of PyPI on this host, made into a package where no connector is installed; or None.
+    start: whether a package may start its services."""
 
-    def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None, policy: str = POLICY) -> None:
-        self.files, self.wheel, self.policy = list(files), wheel, policy
+    def __init__(self, files: t.Sequence[File], wheel: t.Optional[str] = None, start: bool = True, policy: str = POLICY) -> None:
+        self.files, self.wheel, self.start, self.policy = list(files), wheel, start, policy
 
     def observe(self) -> Observed:
         names = {*(file.name for file in self.files), *CONNECTORS}
@@ -107,15 +121,18 @@ class Provider:
         return draft.plan(Lane("apt"))
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        return {"installed": dict(observed.versions)}
+        """Return the packages of the files and the connectors that are there, and their versions."""
+        files = {file.name: file.version for file in self.files}
+        there = {**files, **observed.versions}
+        versions = {name: {"installed": observed.versions.get(name, ""), "candidate": files.get(name, version)} for name, version in there.items()}
+        return {"packages": list(there), "versions": versions}
 
     def _clear(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # as after an installation
-            os.unlink(self.policy)
+        put_back(self.policy)
 
     def _install(self, paths: t.Sequence[str], connector: str) -> None:
-        """Install files in one go; the services that come with them are not started. connector: the version of that of the wheel, "" for none."""
-        with tempfile.TemporaryDirectory() as folder, nothing_starts(self.policy):
+        """Install files in one go. connector: the version of that of the wheel, "" for none."""
+        with tempfile.TemporaryDirectory() as folder, contextlib.nullcontext() if self.start else nothing_starts(self.policy):
             made = [package_wheel(self.wheel, connector, folder)] if self.wheel and connector else []
             os.chmod(folder, 0o755)  # apt's own user must be able to read what is in it
             quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
@@ -136,29 +153,8 @@ def package_wheel(wheel: str, version: str, folder: str) -> str:
     return path
 
 
-@contextlib.contextmanager
-def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
-    """Keep maintainer scripts from starting services, CloudStack's without its database, until this process ends. Another's policy is left."""
-    text = read(policy)
-    if text is not None and MARK not in text:
-        yield
-        return
-    pid = os.getpid()
-    begun = f'"$(sed "s/.*) //" /proc/{pid}/stat 2>/dev/null | cut -d " " -f 20)"'
-    script = f"#!/bin/sh\n{MARK} while it installs CloudStack.\n[ {begun} != {start_ticks(pid)} ] || exit 101\n"
-    write(policy, script, 0o755, os.geteuid(), os.getegid())
-    try:
-        yield
-    finally:
-        os.unlink(policy)
-
-
-def is_left(policy: str = POLICY) -> bool:
-    """Whether the policy is one of ours whose process has ended."""
-    if MARK not in (read(policy) or ""):
-        return False
-    try:
-        run(["sh", policy])
-    except CommandError:
-        return False
-    return True
+def provider(options: t.Mapping[str, t.Any]) -> Provider:
+    """Return the provider of what is declared. options: of the module. Raises Invalid."""
+    if options["packages"] or options["repository"]:
+        raise Invalid(["files and mysql_connector stand in the place of packages and repository: make two tasks of it"])
+    return Provider(parse(options["files"]), options["mysql_connector"], options["start"])
