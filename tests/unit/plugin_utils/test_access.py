@@ -103,12 +103,13 @@ MODULE = """
 from ansible.module_utils.basic import AnsibleModule
 import hashlib
 module = AnsibleModule(argument_spec=dict(
-    return_keys=dict(type="bool", no_log=False), pools=dict(type="dict"), buckets=dict(type="dict"), connection=dict(type="dict", options=dict(
+    return_keys=dict(type="bool", no_log=False), pools=dict(type="dict"), buckets=dict(type="dict"),
+    entities=dict(type="list"), users=dict(type="list"), connection=dict(type="dict", options=dict(
         mon_host=dict(), client=dict(), url=dict(), validate_certs=dict(type="bool"), ca_path=dict(),
         key=dict(no_log=True), api_key=dict(no_log=True), api_secret=dict(no_log=True)))), supports_check_mode=True)
 given = {name: value for name, value in (module.params["connection"] or {}).items() if value is not None}
 secrets = {name: hashlib.sha256(given.pop(name).encode()).hexdigest() for name in ("key", "api_key", "api_secret") if name in given}
-module.exit_json(changed=False, given=given, secrets=secrets)
+module.exit_json(changed=False, given=given, secrets=secrets, asked=[module.params["entities"], module.params["users"]])
 """
 LEARNS = """
 from ansible.module_utils.basic import AnsibleModule
@@ -149,11 +150,17 @@ PLAYS = """
     - {name: use what is on the host, made.up.cloudstack_probe: {pools: {}}, register: pool}
     - {name: use none, made.up.ceph_probe: {}, register: probed}
     - {name: of another cluster, made.up.ceph_info: {}, register: other, vars: {ceph_common_groups: {mons: "{{ 'oth' ~ 'ers' }}"}}}
+    - name: of a cluster whose keys were handed out
+      made.up.ceph_keys_info: {entities: [client.x], users: [ann]}
+      vars: {ceph: {external: {fsid: F, monitors: [10.9.9.9], client_keys: {client.x: "{{ key }}"}}}}
+      register: handed
+      no_log: true
     - {name: learn hidden, made.up.ceph_mon_info: {}, register: hidden, no_log: true}
     - {name: fail, made.up.ceph_mon_info: {fails: true}, register: failed, ignore_errors: true}
     - ansible.builtin.copy:
         dest: "{{ folder }}/{{ inventory_hostname }}"
         content: "{{ [used, gave, region, bucket, pool, probed, other, {'hidden': hidden.key == key},
+          {'key': handed.cephx_keys['client.x'] == key, 'given': handed.given, 'asked': handed.asked},
           {'running': lookup('cephstack.cloud.running_cluster', 'mons')},
           {'url': lookup('cephstack.cloud.cloudstack_api', 'cloudstack_management')}] | to_json }}"
       delegate_to: localhost
@@ -169,7 +176,7 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
     (collection / "galaxy.yml").write_text("{namespace: made, name: up, version: 1.0.0, readme: README.md, authors: [nobody]}")
     (collection / "meta" / "runtime.yml").write_text(yaml.safe_dump({"plugin_routing": RUNTIME["plugin_routing"], "requires_ansible": ">=2.19.0"}))
     for name, text in {
-        **dict.fromkeys(("ceph_info", "cloudstack_region", "cloudstack_probe", "ceph_probe"), MODULE),
+        **dict.fromkeys(("ceph_info", "cloudstack_region", "cloudstack_probe", "ceph_probe", "ceph_keys_info"), MODULE),
         "ceph_mon_info": LEARNS.replace("ANSWER", repr(RUNNING)),
         "cloudstack_keys": LEARNS.replace("ANSWER", repr(KEYS)),
     }.items():
@@ -206,7 +213,7 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
     assert api["user_id"] == "1" and not {"api_key", "api_secret"} & set(api)
     digests = {name: hashlib.sha256(value.encode()).hexdigest() for name, value in {**KEYS, "key": KEY}.items()}
     for host in ("a", "b"):
-        used, gave, region, bucket, pool, probed, other, hidden, running, url = json.loads((tmp_path / host).read_text())
+        used, gave, region, bucket, pool, probed, other, hidden, handed, running, url = json.loads((tmp_path / host).read_text())
         assert used["given"] == {"mon_host": "10.0.0.1", "client": "client.admin"} and used["secrets"] == {"key": digests["key"]}
         assert gave["given"] == {"mon_host": "mine"} and gave["secrets"] == {}
         assert region["given"] == {"url": KEYS["url"], "validate_certs": False}
@@ -214,5 +221,6 @@ def test_modules_get_what_was_learned_and_nobody_is_shown_it(tmp_path, strategy)
         assert (bucket["given"], bucket["secrets"]) == (region["given"], region["secrets"])
         assert pool["given"] == {} and pool["secrets"] == {}
         assert probed["given"] == {} and other["given"] == {}
+        assert handed == {"key": True, "given": {"mon_host": "10.9.9.9", "client": "client.x"}, "asked": [[], ["ann"]]}
         assert hidden == {"hidden": True} and url == {"url": KEYS["url"]}
         assert running["running"]["mon_host"] in ("10.0.0.1", "") and "key" not in running["running"]
