@@ -54,6 +54,14 @@ options:
               - The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.
               - Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made.
             type: str
+          namespace:
+            description: The namespace within this pool, where it is another one than the consumer's. Empty for the pool as a whole, with all its namespaces.
+            type: str
+      namespace:
+        description:
+          - The namespace within each of its pools. It is made there, and the consumer has no rights on anything else in these pools.
+          - Without it the consumer's rights are on the pools as a whole. Consumers of the kinds V(cloudstack) and V(xen) can have none.
+        type: str
       rotate_before:
         description: A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it.
         type: str

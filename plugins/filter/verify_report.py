@@ -54,6 +54,7 @@ def verify_report(
     for guest in (guests or {}).get("guests") or ():
         origin = f"a clone of {guest['golden']} ({guest['clone_ms']} ms)" if guest["golden"] else "an image of its own"
         lines.append(f'guest of {guest["client"]} ({guest["domain_type"]}) on {origin}: wrote in {guest["guest_seconds"]} s "{guest["marker"]}"')
+    lines += (guests or {}).get("reasons") or ()
     for guest in xen or ():
         for disk in guest.get("disks") or ():
             where = f"Xen guest on {disk['pool']}/{disk['image']} by {disk['backend']}"

@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import re
 import typing as t
 import uuid
 
@@ -15,6 +16,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
 KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
+# What passes through caps and names of images unharmed. A cap that ends in * would be for many.
+NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# Kinds whose consumers can have none, and why.
+_NO_NAMESPACES = {
+    "cloudstack": "CloudStack's primary storage is a whole pool, and knows no namespaces",
+    "xen": "disks of Xen guests are declared by pool and image, and know no namespaces",
+}
 _POOL = {
     "name": string("The name of the pool.", required=True),
     "access": choice("Whether it may write, or only read.", ["rw", "ro"], default="rw"),
@@ -22,6 +30,7 @@ _POOL = {
         "The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.\n"
         "Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made."
     ),
+    "namespace": string("The namespace within this pool, where it is another one than the consumer's. Empty for the pool as a whole, with all its namespaces."),
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("The name of the consumer.", required=True),
@@ -32,12 +41,28 @@ OPTIONS: dict[str, t.Any] = {
         "V(cloudstack).\nWithout it there is only the client with its rights, for hosts that others set up."
     ),
     "pools": records("The pools that it uses.", _POOL, required=True),
+    "namespace": string(
+        "The namespace within each of its pools. It is made there, and the consumer has no rights on anything else in these pools.\n"
+        "Without it the consumer's rights are on the pools as a whole. Consumers of the kinds V(cloudstack) and V(xen) can have none."
+    ),
     "rotate_before": string("A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it."),
     "oldest_client": string("The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read."),
 }
 CONSUMERS: dict[str, t.Any] = records(
     "Who uses the cluster's pools. The same list is given to all roles and modules, each of which takes what it needs.", OPTIONS, default=[]
 )
+
+
+class Grant(t.NamedTuple):
+    """access: rw or ro. namespace: within the pool, "" for all of it."""
+
+    pool: str
+    access: str
+    namespace: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.pool}/{self.namespace}" if self.namespace else self.pool
 
 
 def client_of(consumer: t.Mapping[str, t.Any]) -> str:
@@ -55,29 +80,37 @@ def kind_of(consumer: t.Mapping[str, t.Any]) -> str:
 
 
 def pools_of(consumer: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The pools that it uses, as declared, each with its access."""
-    return [{**pool, "access": pool.get("access") or "rw"} for pool in consumer.get("pools") or ()]
+    """The pools that it uses, as declared, each with its access and its namespace."""
+    given = consumer.get("namespace") or ""
+    return [
+        {**pool, "access": pool.get("access") or "rw", "namespace": given if pool.get("namespace") is None else pool["namespace"]}
+        for pool in consumer.get("pools") or ()
+    ]
 
 
-def granted(consumer: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    """(pool, rw or ro) of each pool that it has rights on: those that it uses, each followed by that of its data."""
-    found = ((name, pool["access"]) for pool in pools_of(consumer) for name in (pool["name"], pool.get("data_pool")) if name)
-    return list(dict.fromkeys(found))
+def granted(consumer: t.Mapping[str, t.Any]) -> list[Grant]:
+    """What it has rights on: the pools that it uses, each followed by that of its data, which has the same namespaces."""
+    pools = pools_of(consumer)
+    return list(dict.fromkeys(Grant(name, one["access"], one["namespace"]) for one in pools for name in (one["name"], one.get("data_pool")) if name))
 
 
 def _application(consumer: t.Mapping[str, t.Any]) -> str:
     return KINDS[kind_of(consumer)]
 
 
+def _clause(right: str, pool: str, namespace: str) -> str:
+    return f"{right} pool={pool}" + (f" namespace={namespace}" if namespace else "")
+
+
 def caps_of(consumer: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The least caps with which a consumer can do its work."""
     pools = granted(consumer)
     if _application(consumer) == "rados":
-        return {"mon": "allow r", "osd": ", ".join(f"allow {'rwx' if access == 'rw' else 'r'} pool={name}" for name, access in pools)}
-    caps = {"mon": "profile rbd", "osd": ", ".join(f"profile rbd{'-read-only' if access == 'ro' else ''} pool={name}" for name, access in pools)}
+        return {"mon": "allow r", "osd": ", ".join(_clause(f"allow {'rwx' if one.access == 'rw' else 'r'}", one.pool, one.namespace) for one in pools)}
+    osd = ", ".join(_clause(f"profile rbd{'-read-only' if one.access == 'ro' else ''}", one.pool, one.namespace) for one in pools)
     # The manager's part is for work in the background (rbd_support): purge schedules, trash, performance.
-    writes = ", ".join(f"profile rbd pool={pool['name']}" for pool in pools_of(consumer) if pool["access"] == "rw")
-    return {**caps, "mgr": writes} if writes else caps
+    writes = ", ".join(_clause("profile rbd", pool["name"], pool["namespace"]) for pool in pools_of(consumer) if pool["access"] == "rw")
+    return {"mon": "profile rbd", "osd": osd, **({"mgr": writes} if writes else {})}
 
 
 def key_type_of(consumer: t.Mapping[str, t.Any]) -> t.Optional[str]:
@@ -95,17 +128,22 @@ def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.
     if not item.get("pools"):
         yield "pools is empty: name what it uses"
     given: dict[str, str] = {}
-    for pool, access in (pair for other in declared if client_of(other) == client for pair in granted(other)):
-        given.setdefault(pool, access)
+    for grant in (grant for other in declared if client_of(other) == client for grant in granted(other)):
+        given.setdefault(grant.place, grant.access)
     data = [(pool["name"], pool["data_pool"]) for pool in item.get("pools") or () if pool.get("data_pool")]
     if data and _application(item) != "rbd":
         yield f"data_pool: images have one, and the kind {kind_of(item)} has none: leave it out"
     for pool, of_data in data:
         if pool == of_data:
             yield f"data_pool: {pool} is the pool itself: leave it out"
-    for pool, access in granted(item):
-        if given[pool] != access:
-            yield f"the pool {pool} is given to {client} as rw and as ro: keep one of them"
+    for grant in granted(item):
+        if given[grant.place] != grant.access or (grant.access == "ro" and given.get(grant.pool) == "rw"):
+            yield f"the pool {grant.place} is given to {client} as rw and as ro: keep one of them"
+    for namespace in sorted({one["namespace"] for one in pools_of(item)} - {""}):
+        if not NAMESPACE.fullmatch(namespace):
+            yield f"namespace '{namespace}': a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another"
+        if kind_of(item) in _NO_NAMESPACES:
+            yield f"namespace {namespace}: {_NO_NAMESPACES[kind_of(item)]}: leave it out, and give it a pool of its own"
     oldest = item.get("oldest_client")
     if oldest and not all(part.isdigit() for part in str(oldest).split(".")):
         yield f"oldest_client '{oldest}' is no version such as 18.2.7"
@@ -130,9 +168,15 @@ def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
     """The application with which each pool must be marked for its consumers. Of rados there is none: it is a name of ours."""
     found: dict[str, set[str]] = {}
     for item in declared:
-        for pool, _rights in granted(item) if _application(item) != "rados" else ():
-            found.setdefault(pool, set()).add(_application(item))
+        for grant in granted(item) if _application(item) != "rados" else ():
+            found.setdefault(grant.pool, set()).add(_application(item))
     return found
+
+
+def namespaces(declared: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str]]:
+    """(pool, namespace) of those that must be made for images. Those of data have none of their own to be made, and objects need none."""
+    pools = (pool for item in declared if _application(item) == "rbd" for pool in pools_of(item))
+    return list(dict.fromkeys((pool["name"], pool["namespace"]) for pool in pools if pool["namespace"]))
 
 
 def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) -> list[dict[str, t.Any]]:
@@ -143,7 +187,7 @@ def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) 
             "kind": kind_of(item),
             "client": client_of(item),
             "secret_uuid": secret_uuid(fsid, client_of(item)) if fsid else None,
-            "pools": [{"name": pool["name"], "access": pool["access"], "data_pool": pool.get("data_pool")} for pool in pools_of(item)],
+            "pools": [{**{key: pool[key] for key in ("name", "access", "namespace")}, "data_pool": pool.get("data_pool")} for pool in pools_of(item)],
         }
         for item in declared
     ]

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Compares the cluster's fsid, and finds out by commands that change nothing whether the client may do what is declared.
-  - Where it is to make nothing, O(manages) is empty, and the pools of O(consumers) must be there.
+  - Where it is to make nothing, O(manages) is empty, and the pools and namespaces of O(consumers) must be there.
   - All that is wrong is one error, with the commands for whoever keeps the cluster.
   - In check mode, on a host that is yet to get Ceph's libraries, nothing is asked.
 extends_documentation_fragment:
@@ -75,7 +75,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, binding_or_dry_run
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.external import NEEDS, look
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, demands
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS, demands, namespaces
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, string, strings
 
@@ -94,7 +94,8 @@ def main() -> None:
         module.exit_json(changed=False, asked=False, pools=[])
     try:
         with Connection(params["connection"]) as cluster:
-            problems, pools = look(cluster, params["fsid"], params["manages"], {} if params["manages"] else demands(params["consumers"]))
+            used = [] if params["manages"] else params["consumers"]
+            problems, pools = look(cluster, params["fsid"], params["manages"], demands(used), namespaces(used))
     except (CommandFailed, Unreachable) as error:
         module.fail_json(msg=str(error))
     if problems:

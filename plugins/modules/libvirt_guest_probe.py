@@ -144,6 +144,11 @@ problems:
   type: list
   elements: str
   returned: always
+reasons:
+  description: Why no guest was booted for a consumer, one sentence each. Before libvirt 11.6 a disk cannot be in a namespace.
+  type: list
+  elements: str
+  returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -183,7 +188,7 @@ def main() -> None:
     )
     params = module.params
     if module.check_mode:
-        module.exit_json(changed=False, guests=[], problems=[])
+        module.exit_json(changed=False, guests=[], problems=[], reasons=[])
     for name, package in (("libvirt", "python3-libvirt"), ("rados", "python3-rados"), ("rbd", "python3-rbd")):
         require_binding(module, name, package)
     domain_type = params["domain_type"]
@@ -191,12 +196,12 @@ def main() -> None:
         domain_type = "kvm" if probe(2.5).domain_type == "kvm" else "qemu"
     try:
         with Host(params["uri"]) as host:
-            guests, problems = run_guests(host, params, domain_type)
+            guests, problems, reasons = run_guests(host, params, domain_type)
     except Unreachable as error:
         module.fail_json(msg=str(error))
     if problems:
-        module.fail_json(msg="; ".join(problems), guests=guests, problems=problems)
-    module.exit_json(changed=False, guests=guests, problems=[])
+        module.fail_json(msg="; ".join(problems), guests=guests, problems=problems, reasons=reasons)
+    module.exit_json(changed=False, guests=guests, problems=[], reasons=reasons)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rbd_images
-short_description: RBD images, snapshots, clones and golden images, all in one call
+short_description: RBD images, snapshots, clones, golden images and namespaces, all in one call
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
   - Makes images as declared, over one librbd connection, at the same time if they don't depend on each other. Images that are not declared are left alone.
   - An image may be empty, a clone of a snapshot, or imported from a raw or qcow2 file on the host where the module runs.
   - Parents, their snapshots and their clones may be declared in the same call.
+  - The namespaces of images and of O(consumers) are made. One is removed only where O(namespaces) says so, and if it is empty.
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
   - cephstack.cloud.connection
+  - cephstack.cloud.consumers
   - cephstack.cloud.allow_loss
 attributes:
   check_mode:
@@ -31,7 +33,7 @@ options:
     description: The images.
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       pool:
         description: The pool that the image is in. It must exist.
@@ -121,6 +123,25 @@ options:
       trash_delay:
         description: How long an image in the trash cannot be purged, such as V(7d).
         type: str
+  namespaces:
+    description: Namespaces within pools, beside those of O(images) and O(consumers).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      pool:
+        description: The pool that the namespace is in. It must exist.
+        type: str
+        required: true
+      name:
+        description: The name of the namespace.
+        type: str
+        required: true
+      state:
+        description: Whether it exists. V(absent) needs O(allow_loss=namespace/POOL/NAME), and that no image is in it, nor in its trash.
+        type: str
+        choices: [present, absent]
+        default: present
 requirements:
   - python3-rbd, of the distribution's own Python
 """
@@ -151,6 +172,16 @@ EXAMPLES = r"""
         name: web0
         state: absent
         trash_delay: 7d
+
+- name: A part of the pool for a tenant, and one that is no longer used
+  cephstack.cloud.rbd_images:
+    namespaces:
+      - pool: vms
+        name: tenant
+      - pool: vms
+        name: former
+        state: absent
+    allow_loss: [namespace/vms/former]
 """
 
 RETURN = r"""
@@ -173,9 +204,11 @@ from contextlib import closing
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import namespaces
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import Provider, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import Provider, parse, places_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES, Librbd
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import (
     ALLOW_LOSS,
@@ -236,7 +269,9 @@ IMAGE = {
 
 FIELDS = {
     "connection": CONNECTION,
-    "images": records("The images.", IMAGE, required=True),
+    "images": records("The images.", IMAGE, default=[]),
+    "namespaces": records("Namespaces within pools, beside those of O(images) and O(consumers).", namespaces.OPTIONS, default=[]),
+    "consumers": CONSUMERS,
     "allow_loss": ALLOW_LOSS,
 }
 
@@ -249,15 +284,16 @@ def main() -> None:
     params = module.params
     try:
         wanted = parse(params["images"])
+        spaces = namespaces.parse(params["namespaces"], params["consumers"], places_of(wanted))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
         # There is no cluster yet: all would be created
-        run_module(module, Provider(None, wanted, check=True), allow_loss=params["allow_loss"])
+        run_module(module, Provider(None, wanted, spaces, check=True), allow_loss=params["allow_loss"])
     require_binding(module, "rbd", "python3-rbd")
     try:
         with Connection(params["connection"]) as connection, closing(Librbd(connection)) as librbd:
-            run_module(module, Provider(librbd, wanted, check=module.check_mode), allow_loss=params["allow_loss"])
+            run_module(module, Provider(librbd, wanted, spaces, check=module.check_mode), allow_loss=params["allow_loss"])
     except Unreachable as error:
         module.fail_json(msg=str(error))
 

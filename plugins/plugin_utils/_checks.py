@@ -20,9 +20,8 @@ from ansible.template import trust_as_template
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_hosts import cloudstack_hosts
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, external, images, rgw_site, s3_objects
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, external, images, namespaces, rgw_site, s3_objects
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import caps_of, client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
@@ -70,7 +69,7 @@ def of_external(stack: Stack) -> Found:
     for name in stack.values:
         declared = _external.external_of(stack.value(name, "ceph"))
         if declared:
-            needed = {client_of(one): external.words(caps_of(one)) for one in stack.value(name, "consumers") or () if one.get("hosts")}
+            needed = external.commands([one for one in stack.value(name, "consumers") or () if one.get("hosts")])
             yield from (("", text) for text in _external.problems(declared, stack.groups, stack.roles, needed))
         if declared and stack.value(name, f"{_CLUSTER}prune"):
             yield "", f"{_CLUSTER}prune: an external cluster is not this inventory's alone: name what is to go, with state: absent"
@@ -84,10 +83,14 @@ def of_cluster(stack: Stack) -> Found:
     declared.update({key: variables[key] for key in ("consumers",) if key in variables})
     yield from (("", text) for text in cluster.declared_problems(declared, hosts=len(stack.members("osds")) or None, prefix=_CLUSTER, now=time.time()))
     given = variables.get(f"{_CLUSTER}images") or []
-    yield from ((first, f"{_CLUSTER}images: {text}") for text in _problems(images.parse, given))
+    wrong = _problems(images.parse, given)
+    yield from ((first, f"{_CLUSTER}images: {text}") for text in wrong)
+    spaces, places = variables.get(f"{_CLUSTER}namespaces") or [], set() if wrong else images.places_of(images.parse(given))
+    yield from ((first, f"{_CLUSTER}namespaces: {text}") for text in _problems(namespaces.parse, spaces, declared.get("consumers") or (), places))
     pools = variables.get(f"{_CLUSTER}pools")
     files = [item for item in declared.get("filesystems") or () if item["state"] != "absent"]
     used = [(f"{_CLUSTER}images ({image['pool']}/{image['name']})", image[key]) for image in given for key in _POOLS if image["state"] != "absent"]
+    used += [(f"{_CLUSTER}namespaces ({one['name']})", one["pool"]) for one in spaces if one["state"] != "absent"]
     used += [(f"consumers ({item['name']})", one["name"]) for item in declared.get("consumers") or () for one in item["pools"]]
     used += [(f"{_CLUSTER}filesystems ({item['name']})", name) for item in files for name in (item["metadata_pool"], *(item["data_pools"] or ()))]
     for where, name in used if pools is not None else ():

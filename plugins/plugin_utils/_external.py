@@ -52,8 +52,8 @@ def connection_of(external: Item, keyring: t.Callable[[str], str]) -> dict[str, 
     return {"mon_host": ",".join(map(str, external.get("monitors") or ())), "client": client, "key": key}
 
 
-def problems(external: Item, groups: Groups, roles: t.Mapping[str, str], needed: t.Mapping[str, str]) -> t.Iterator[str]:
-    """What is wrong with ceph.external. needed: the caps of the clients whose keys hosts need, as the words of a command of Ceph, by the clients' names."""
+def problems(external: Item, groups: Groups, roles: t.Mapping[str, str], needed: t.Mapping[str, t.Sequence[str]]) -> t.Iterator[str]:
+    """What is wrong with ceph.external. needed: the commands that make the clients whose keys hosts need, and what these need, by the clients' names."""
     where = "ceph.external"
     for role in _OWN:
         members = groups.get(roles.get(role, role)) or ()
@@ -77,7 +77,7 @@ def problems(external: Item, groups: Groups, roles: t.Mapping[str, str], needed:
         yield f"{where}: no host of the inventory can ask it: name one in {where}.host"
 
 
-def _identity_problems(external: Item, where: str, needed: t.Mapping[str, str]) -> t.Iterator[str]:
+def _identity_problems(external: Item, where: str, needed: t.Mapping[str, t.Sequence[str]]) -> t.Iterator[str]:
     client, given = external.get("client"), external.get("client_keys")
     if bool(client) == bool(given):
         yield f"{where}: give either client, with key or keyring, who may make pools and clients, or client_keys, the keys of clients that are there"
@@ -87,7 +87,9 @@ def _identity_problems(external: Item, where: str, needed: t.Mapping[str, str]) 
         yield f"{where}: give one of key and keyring for {client}: keep the key in a vault"
     if given and not client:
         for name in sorted(set(needed) - set(given)):
-            yield f"{where}.client_keys: the key of {name} is missing: ask who keeps the cluster for that of `ceph auth get-or-create {name} {needed[name]}`"
+            make, *more = (f"`{command}`" for command in needed[name])
+            first = f"{' and '.join(more)}, and for the key of " if more else "that of "
+            yield f"{where}.client_keys: the key of {name} is missing: ask who keeps the cluster for {first}{make}"
 
 
 def _is_address(text: str) -> bool:

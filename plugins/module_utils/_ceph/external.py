@@ -10,11 +10,15 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, binding
+
+rbd = binding("rbd")
 
 # What is managed, by the caps that it takes, of each service. What all need comes first.
 _READ = "allow r"
@@ -49,8 +53,23 @@ def words(caps: t.Mapping[str, str]) -> str:
     return " ".join(f"{service} '{caps[service]}'" for service in sorted(caps))
 
 
-def look(cluster: Connection, fsid: str, managed: t.Collection[str], pools: t.Mapping[str, t.Collection[str]]) -> tuple[list[str], list[str]]:
+def commands(consumers: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
+    """Return the commands by which whoever keeps the cluster makes the clients of consumers, and what namespaces these need, by client. Pure."""
+    found = {client["name"]: [f"ceph auth get-or-create {client['name']} {words(client['caps'])}"] for client in _consumers.clients(consumers)}
+    for consumer in consumers:
+        found[_consumers.client_of(consumer)] += [_create(*place) for place in _consumers.namespaces([consumer])]
+    return found
+
+
+def _create(pool: str, namespace: str) -> str:
+    return f"rbd namespace create {pool}/{namespace}"
+
+
+def look(
+    cluster: Connection, fsid: str, managed: t.Collection[str], pools: t.Mapping[str, t.Collection[str]], namespaces: t.Collection[tuple[str, str]] = ()
+) -> tuple[list[str], list[str]]:
     """Return (what is wrong, the cluster's pools). fsid: the declared one. managed: keys of NEEDS. pools: those that must be there, with their applications.
+    namespaces: (pool, namespace) of those that must be there.
 
     Raises CommandFailed where not even the pools may be read, and Unreachable.
     """
@@ -62,6 +81,11 @@ def look(cluster: Connection, fsid: str, managed: t.Collection[str], pools: t.Ma
         f"and `ceph osd pool application enable {name} {' '.join(sorted(applications))}`"
         for name, applications in pools.items()
         if name not in there
+    ]
+    found += [
+        f"there is no namespace {pool}/{name}, and nobody here may make it: ask who keeps the cluster for `{_create(pool, name)}`"
+        for pool, name in namespaces
+        if pool not in there or _lacks_namespace(cluster, pool, name)
     ]
     lacks = _lacking(cluster, managed) if managed else []
     if lacks:
@@ -79,6 +103,15 @@ def _lacking(cluster: Connection, managed: t.Collection[str]) -> list[str]:
         has = cluster.command("auth get", entity=cluster.client)[0].get("caps", {})
         lacks += [f"{service} '{wanted[service]}'" for service in others if not has.get(service)]
     return lacks
+
+
+def _lacks_namespace(cluster: Connection, pool: str, name: str) -> bool:
+    """False where another client's rights are needed to know: the proof of its consumer tells."""
+    try:
+        with contextlib.closing(cluster.rados.open_ioctx(pool)) as io_context:
+            return not rbd.RBD().namespace_exists(io_context, name)
+    except rbd.PermissionError:
+        return False
 
 
 def _may(cluster: Connection, prefix: str, arguments: t.Mapping[str, t.Any]) -> bool:

@@ -18,7 +18,7 @@ import os
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files, snapshots, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files, namespaces, snapshots, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import Image, Librbd, Place, SnapshotName, mask_of, spec, split_snapshot
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Risk, Unreachable, differing
@@ -73,6 +73,7 @@ class Wanted:
 class Observed:
     pools: t.Optional[t.FrozenSet[str]] = None  # None where no cluster could be asked because there is none yet (check mode only)
     namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
+    held: t.Dict[Place, t.List[str]] = dataclasses.field(default_factory=dict)  # the images of namespaces that are to go
     images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)  # by spec: those declared, cloned from, or filled aside
     sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)  # by path: digest and size of the disk in it
     clones_v2: bool = True
@@ -153,18 +154,19 @@ def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
     return one
 
 
-def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False) -> Plan:
-    """Compare. check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
+def plan(
+    wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False, spaces: t.Optional[namespaces.Wanted] = None
+) -> Plan:
+    """Compare. spaces: the namespaces; by default those of the images. check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
     draft = Draft()
     for text in observed.unread:
         draft.problem(text)
-    pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool}
+    spaces = namespaces.parse([], [], places_of(wanted)) if spaces is None else spaces
+    pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool} | {pool for pool, _name in spaces}
     for pool in [] if observed.pools is None else sorted(pools - observed.pools):
         (draft.warn if check else draft.problem)(f"pool {pool} is not there{' yet' if check else ''}")
-    for pool, namespace in sorted({one.place for one in wanted if one.namespace and one.present}):
-        if namespace not in observed.namespaces.get(pool, ()):
-            make = functools.partial(_create_namespace, librbd, pool, namespace)
-            draft.ensure("namespace", f"{pool}/{namespace}", None, {"name": namespace}, make)
+    going = {one.spec for one in wanted if not one.present and one.delete and one.spec in observed.images}
+    namespaces.plan(draft, librbd, spaces, observed.namespaces, observed.held, going)
 
     # Clones of format 1 need a protected parent.
     cloned = [one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2]
@@ -179,8 +181,9 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
     return draft.plan(_LANE)
 
 
-def _create_namespace(librbd: Librbd, pool: str, namespace: str) -> None:
-    rbd.RBD().namespace_create(librbd.context((pool, "")), namespace)
+def places_of(wanted: t.Iterable[Wanted]) -> set[Place]:
+    """Where there are to be images."""
+    return {one.place for one in wanted if one.present}
 
 
 class _Worker:
@@ -407,10 +410,10 @@ def _stamp(path: str) -> tuple[int, int]:
 
 
 class Provider:
-    """The images of one module call. librbd: None where there is no cluster yet (check mode only)."""
+    """The images of one module call, and their namespaces. librbd: None where there is no cluster yet (check mode only)."""
 
-    def __init__(self, librbd: t.Optional[Librbd], wanted: t.Sequence[Wanted], check: bool = False) -> None:
-        self._librbd, self._wanted, self._check = librbd, wanted, check
+    def __init__(self, librbd: t.Optional[Librbd], wanted: t.Sequence[Wanted], spaces: namespaces.Wanted, check: bool = False) -> None:
+        self._librbd, self._wanted, self._spaces, self._check = librbd, wanted, spaces, check
         self._digests: dict[str, str] = {}
 
     def observe(self) -> Observed:
@@ -438,8 +441,8 @@ class Provider:
         wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, _PARTIAL + one.name) for one in self._wanted if one.path}
         wanted |= {(one.clone_of.place, one.clone_of.image) for one in self._wanted if one.clone_of}
         there: set[tuple[Place, str]] = set()
-        for pool in {pool for (pool, _unused), _name in wanted if pool in observed.pools}:
-            observed.namespaces[pool] = frozenset(rbd.RBD().namespace_list(librbd.context((pool, ""))))
+        asked_pools = {pool for (pool, _unused), _name in wanted} | {pool for pool, _name in self._spaces}
+        observed.namespaces, observed.held = namespaces.read(librbd, self._spaces, asked_pools & observed.pools)
         for place in {place for place, _name in wanted}:
             if place[0] in observed.pools and (not place[1] or place[1] in observed.namespaces[place[0]]):
                 there |= {(place, image["name"]) for image in rbd.RBD().list2(librbd.context(place))}
@@ -465,7 +468,7 @@ class Provider:
             observed.sources[path] = (digest, size)
 
     def plan(self, observed: Observed) -> Plan:
-        return plan(self._wanted, observed, self._librbd, self._check)
+        return plan(self._wanted, observed, self._librbd, self._check, self._spaces)
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         rows = []

@@ -23,12 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of, kind_of, pools_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 rados, rbd = binding("rados"), binding("rbd")
 
+_NOBODYS = "cephstack-probe"  # a namespace that is none of any client's
 PREFIX = "cephstack-probe."  # of every probe object's and image's name, before the host's name
 _IMAGE_SIZE = 4 << 20
 Declared = t.Mapping[str, t.Any]
@@ -42,12 +43,18 @@ ADMIN_COMMANDS: tuple[tuple[str, dict[str, t.Any]], ...] = (
 
 
 class PoolAccess(t.NamedTuple):
-    """A pool as a client was promised it. kind: rbd (images) or rados (objects). data_pool: where the data of images goes, None for the pool itself."""
+    """A pool as a client was promised it. kind: rbd (images) or rados (objects). data_pool: where the data of images goes, None for the pool itself.
+    namespace: in this one alone, "" for the pool as a whole."""
 
     name: str
     write: bool
     kind: str
     data_pool: t.Optional[str] = None
+    namespace: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.name}/{self.namespace}" if self.namespace else self.name
 
     @property
     def both(self) -> list[str]:
@@ -96,16 +103,25 @@ def probe_client(connection: Connection, pools: t.Sequence[PoolAccess], rounds: 
         watch, access = Stopwatch(), "rw" if pool.write else "ro"
         prove = _PROOFS[pool.kind, pool.write and write]
         try:
-            with contextlib.closing(connection.rados.open_ioctx(pool.name)) as io_context:
+            with _opened(connection, pool.name, pool.namespace) as io_context:
+                if pool.namespace and pool.kind == "rbd" and not rbd.RBD().namespace_exists(io_context, pool.namespace):
+                    raise Fault(f"the namespace {pool.place} is not there")
                 prove(io_context, pool.data_pool, name, rounds, watch)
         except Fault as fault:
             report.problems.append(f"{connection.client}: {fault}")
         except Exception as error:  # librados and librbd have families of errors of their own
             _reraise_unreachable(error, connection)
-            report.problems.append(f"{connection.client}: pool {pool.name} ({access}): {error}")
-        report.pools.append({"name": pool.name, "access": access, "kind": pool.kind, "latency": watch.milliseconds()})
+            report.problems.append(f"{connection.client}: pool {pool.place} ({access}): {error}")
+        report.pools.append({"name": pool.place, "access": access, "kind": pool.kind, "latency": watch.milliseconds()})
     _prove_refusals(connection, pools, there, name, write, report)
     return report
+
+
+@contextlib.contextmanager
+def _opened(connection: Connection, pool: str, namespace: str = "") -> t.Iterator[t.Any]:
+    with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context:
+        io_context.set_namespace(namespace)
+        yield io_context
 
 
 def _write_images(io_context: t.Any, data_pool: t.Optional[str], name: str, rounds: int, watch: Stopwatch) -> None:
@@ -192,10 +208,10 @@ def _read_nothing(io_context: t.Any, name: str) -> None:
 
 
 def _prove_refusals(connection: Connection, pools: t.Sequence[PoolAccess], there: set[str], name: str, write: bool, report: Report) -> None:
-    """Everything that was not promised must be refused: writes to pools that are to be read, all other pools, and the commands of an administrator."""
+    """Everything that was not promised must be refused: writes to what is to be read, other namespaces, other pools, and the commands of an administrator."""
 
-    def in_pool(pool: str, act: t.Callable[[t.Any, str], t.Any]) -> None:
-        with contextlib.closing(connection.rados.open_ioctx(pool)) as io_context:
+    def in_pool(place: tuple[str, str], act: t.Callable[[t.Any, str], t.Any]) -> None:
+        with _opened(connection, *place) as io_context:
             act(io_context, name)
 
     def prove(act: tuple[str, str, t.Callable[[], t.Any]]) -> str:
@@ -211,12 +227,19 @@ def _prove_refusals(connection: Connection, pools: t.Sequence[PoolAccess], there
         return f"{connection.client}: {allowed or f'{what} should be refused, and is allowed'}"
 
     acts: list[tuple[str, str, t.Callable[[], t.Any]]] = []
-    for read_only in dict.fromkeys(name for pool in pools if write and not pool.write for name in pool.both if name in there):
-        allowed = f"a write to the read-only pool {read_only} was not refused"
-        acts.append((f"write to {read_only}", allowed, functools.partial(in_pool, read_only, _touch)))
-    for foreign in sorted(there - {name for pool in pools for name in pool.both}):
+    promised = {(name, pool.namespace): pool.write for pool in pools for name in pool.both if name in there}
+    for place in (place for place, may_write in promised.items() if write and not may_write):
+        shown = "/".join(filter(None, place))
+        allowed = f"a write to the read-only pool {shown} was not refused"
+        acts.append((f"write to {shown}", allowed, functools.partial(in_pool, place, _touch)))
+    whole = {name for name, namespace in promised if not namespace}
+    within = sorted({name for name, _namespace in promised} - whole)
+    # Rights are on names, so that the other namespace need not be there.
+    foreign = [*((name, "") for name in sorted(there - whole)), *((name, _NOBODYS) for name in within)]
+    for place in foreign:
+        shown = f"{'another' if place[1] else 'the default'} namespace of {place[0]}" if place[0] in within else place[0]
         for what, act in (("read from", _read_nothing), ("write to", _touch))[: 2 if write else 1]:
-            acts.append((f"{what} {foreign}", "", functools.partial(in_pool, foreign, act)))
+            acts.append((f"{what} {shown}", "", functools.partial(in_pool, place, act)))
     acts += [(prefix, "", functools.partial(connection.command, prefix, **more)) for prefix, more in ADMIN_COMMANDS[: None if write else 1]]
     with ThreadPoolExecutor(max_workers=16) as workers:
         for (what, _allowed, _do), problem in zip(acts, workers.map(prove, acts)):
@@ -244,12 +267,13 @@ class Probe(t.NamedTuple):
 
 def plan_probes(connection: Declared, consumers: t.Iterable[Declared]) -> list[Probe]:
     """One probe a client, with the pools of all its consumers. connection: its key is used for its very client only, its keyring for all."""
-    pools: dict[str, dict[str, PoolAccess]] = {}
+    pools: dict[str, dict[tuple[str, str], PoolAccess]] = {}
     for consumer in consumers:
         known = pools.setdefault(client_of(consumer), {})
-        for pool in consumer.get("pools") or ():
-            write = pool.get("access", "rw") == "rw" or (pool["name"] in known and known[pool["name"]].write)
-            known[pool["name"]] = PoolAccess(pool["name"], write, KINDS[consumer.get("kind") or "rbd"], pool.get("data_pool"))
+        for pool in pools_of(consumer):
+            place = (pool["name"], pool["namespace"])
+            write = pool["access"] == "rw" or (place in known and known[place].write)
+            known[place] = PoolAccess(pool["name"], write, KINDS[kind_of(consumer)], pool.get("data_pool"), pool["namespace"])
     keys = {connection.get("client"): connection.get("key")}
     return [Probe({**connection, "client": client, "key": keys.get(client)}, tuple(known.values())) for client, known in pools.items()]
 

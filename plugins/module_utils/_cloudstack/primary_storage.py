@@ -186,7 +186,8 @@ def _choose(here: Place, item: Item, declaration: Item) -> t.Optional[tuple[Item
         return None
     if here.refuse(consumer.get("kind") != "cloudstack", f"{who} is of kind {consumer.get('kind')}: CloudStack's must be of kind cloudstack"):
         return None
-    access, of_data = dict(_consumers.granted(consumer)), {pool["name"]: pool.get("data_pool") for pool in consumer["pools"]}
+    access = {grant.pool: grant.access for grant in _consumers.granted(consumer)}
+    of_data = {pool["name"]: pool.get("data_pool") for pool in consumer["pools"]}
     # A pool for data is never registered itself: the pool that names it is.
     data = {one.get("data_pool") for one in declaration.get("primary_storage") or () if one.get("consumer") == item["consumer"]}
     choice = [name for name in of_data if name not in data | {*of_data.values()}]

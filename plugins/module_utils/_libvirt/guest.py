@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, pools_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
@@ -30,31 +30,43 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connectio
 
 rbd = binding("rbd")
 
+# The first libvirt whose disks know namespaces (11.6.0), as it tells its version.
+_NAMESPACES_SINCE = 11006000
 _CONSOLES = "/var/log/libvirt/qemu"
 
 
-def run_guests(host: Host, params: t.Mapping[str, t.Any], domain_type: str) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """Boot one guest for each consumer that may write somewhere, one after the other. Returns the guests, and the problems of the others.
+def run_guests(host: Host, params: t.Mapping[str, t.Any], domain_type: str) -> tuple[list[dict[str, t.Any]], list[str], list[str]]:
+    """Boot one guest for each consumer that may write somewhere, one after the other. Returns the guests, the problems of the others, and why some had none.
 
     params: those of libvirt_guest_probe. domain_type: kvm or qemu.
     """
     guests: list[dict[str, t.Any]] = []
     problems: list[str] = []
+    reasons: list[str] = []
     connection, golden, image = params["connection"], params["golden"], params["image"]
+    version = host.api.getLibVersion()
     for consumer in params["consumers"]:
-        client, pools = client_of(consumer), consumer.get("pools") or []
-        writable = [pool for pool in pools if pool.get("access", "rw") == "rw" and (not image or pool["name"] == image["pool"])]
-        if not writable:
+        client, pools = client_of(consumer), pools_of(consumer)
+        writable = [pool for pool in pools if pool["access"] == "rw" and (not image or pool["name"] == image["pool"])]
+        usable = [pool for pool in writable if version >= _NAMESPACES_SINCE or not pool["namespace"]]
+        if writable and not usable:
+            own = f"{version // 1000000}.{version // 1000 % 1000}"
+            reasons.append(f"no guest of {client} was booted: disks of libvirt {own} cannot name the namespace {_place(writable[0])}, those of 11.6 can")
+        if not usable:
             continue
-        source = golden if golden and not image and golden["pool"] in {pool["name"] for pool in pools} else None
+        source = golden if golden and not image and golden["pool"] in {pool["name"] for pool in pools if not pool["namespace"]} else None
         key = connection.get("key") if client == connection.get("client") else None
         try:
             with Connection({**connection, "client": client, "key": key}) as opened:
-                report = _run_guest(host, opened, writable[0], source, image["image"] if image else "", domain_type, params)
+                report = _run_guest(host, opened, usable[0], source, image["image"] if image else "", domain_type, params)
                 guests.append({"client": client, **report})
         except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
-            problems.append(f"the guest of {client} on {writable[0]['name']} proved nothing: {error}")
-    return guests, problems
+            problems.append(f"the guest of {client} on {_place(usable[0])} proved nothing: {error}")
+    return guests, problems, reasons
+
+
+def _place(pool: t.Mapping[str, t.Any]) -> str:
+    return "/".join(filter(None, (pool["name"], pool["namespace"])))
 
 
 def _run_guest(
@@ -68,15 +80,16 @@ def _run_guest(
 ) -> dict[str, t.Any]:
     """Boot a guest and return its marker and how long it took. Nothing is left behind in any case.
 
-    place: a pool of a consumer, as declared. source: what its disk is a clone of; None for the guest of 512 bytes. kept: an image to boot as it is
+    place: a pool of a consumer, of pools_of. source: what its disk is a clone of; None for the guest of 512 bytes. kept: an image to boot as it is
     instead, which stays; "" for none.
     Raises GuestFailed, libvirt's errors and librbd's.
     """
     name = _guest.PREFIX + socket.gethostname()
-    pool, data_pool = place["name"], place.get("data_pool")
+    pool, data_pool = _place(place), place.get("data_pool")
     disk, uuid, timeout = kept or name, str(uuids.uuid4()), params["timeout"]
     with contextlib.ExitStack() as stack:
-        io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
+        io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(place["name"])))
+        io_context.set_namespace(place["namespace"])
         leftover = _unless_gone(host, lambda: host.api.lookupByName(name))
         if leftover:
             _stop(host, leftover)

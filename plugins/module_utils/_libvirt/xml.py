@@ -82,7 +82,7 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
 
 class Guest(t.NamedTuple):
     """A throwaway guest: one disk on RBD, no network, nothing else that it doesn't need.
-    domain_type: kvm or qemu. memory: in MiB. console: a file on the host that gets its serial console, "" for none."""
+    domain_type: kvm or qemu. memory: in MiB. pool: with a namespace, pool/namespace. console: a file on the host that gets its serial console, "" for none."""
 
     name: str
     uuid: str

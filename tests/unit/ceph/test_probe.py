@@ -29,3 +29,9 @@ def test_two_consumers_of_one_client_are_one_probe_with_the_pools_of_both():
 def test_a_key_is_used_for_its_own_client_only():
     (one,) = plan_probes({"client": "client.x", "key": "secret"}, [{"name": "x", "pools": [{"name": "p"}]}])
     assert one.options["key"] == "secret"
+
+
+def test_a_namespace_is_probed_for_itself():
+    item = {"name": "t", "namespace": "tenant", "pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "namespace": ""}]}
+    (one,) = plan_probes({}, [item])
+    assert [(pool.place, pool.write, pool.data_pool) for pool in one.pools] == [("vms/tenant", True, "ec"), ("images", False, None)]

@@ -172,6 +172,11 @@ class TestDeclaration:
         with pytest.raises(Invalid, match="fsid"):
             rbd.parse("x", MONS, [], [])
 
+    def test_a_namespace_is_no_pool_of_libvirts(self):
+        consumers = [{"name": "x", "client": CLIENT, "namespace": "tenant", "pools": [{"name": "vms"}, {"name": "scratch", "namespace": ""}]}]
+        secrets, pools = rbd.of_consumers(consumers, {CLIENT: KEY})
+        assert [secret["client"] for secret in secrets] == [CLIENT] and [pool["name"] for pool in pools] == ["scratch"]
+
     def test_consumers_become_secrets_and_pools(self):
         consumers = [
             {"name": "guests", "pools": [{"name": "vms"}, {"name": "images", "access": "ro"}]},

@@ -14,7 +14,7 @@ from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access, _e
 FSID = "7c5e3f6c-64ef-4c0e-8d9c-6f2f6a3a5e11"
 RIGHT: dict[str, t.Any] = {"monitors": ["192.0.2.11", "fd00::11"], "fsid": FSID, "client": "client.cephstack", "key": "AQsecret=="}
 GROUPS = {"kvm_hosts": ["k1", "k2"], "nfs_gateways": ["n1"], "all": ["k1", "k2", "n1"]}
-NEEDED = {"client.kvm": "mon 'profile rbd' osd 'profile rbd pool=vms'"}
+NEEDED = {"client.kvm": ["ceph auth get-or-create client.kvm mon 'profile rbd' osd 'profile rbd pool=vms'"]}
 
 
 def problems(groups: t.Mapping[str, t.Sequence[str]] = GROUPS, **given: t.Any) -> list[str]:
@@ -50,6 +50,14 @@ def test_each_mistake_is_told_with_its_place(given: dict[str, t.Any], said: list
 def test_the_missing_key_is_told_with_the_command_that_makes_its_client() -> None:
     (text,) = problems(client=None, key=None, client_keys={"client.x": "AQ=="})
     assert text.endswith("`ceph auth get-or-create client.kvm mon 'profile rbd' osd 'profile rbd pool=vms'`")
+
+
+def test_what_a_missing_client_needs_beside_its_key_is_told_with_it() -> None:
+    needed = {"client.t": ["ceph auth get-or-create client.t mon 'x'", "rbd namespace create vms/tenant"]}
+    ready = {**RIGHT, "client": None, "key": None, "client_keys": {"client.x": "AQ=="}}
+    (text,) = _external.problems(ready, GROUPS, {}, needed)
+    end = "`rbd namespace create vms/tenant`, and for the key of `ceph auth get-or-create client.t mon 'x'`"
+    assert text == f"ceph.external.client_keys: the key of client.t is missing: ask who keeps the cluster for {end}"
 
 
 def test_hosts_of_daemons_and_nobody_who_can_ask_are_told() -> None:

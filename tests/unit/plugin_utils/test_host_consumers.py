@@ -56,7 +56,7 @@ def test_defaults_are_filled_in_and_the_declaration_is_left_alone():
     declared = {"name": "x", "hosts": "kvm1", "pools": [{"name": "vms"}], "rotate_before": "2026-11-01"}
     before = copy.deepcopy(declared)
     (found,) = _host_consumers.of_host([declared], "kvm1", [])
-    assert found == {**declared, "client": "client.x", "kind": "rbd", "hosts": ["kvm1"], "pools": [{"name": "vms", "access": "rw"}]}
+    assert found == {**declared, "client": "client.x", "kind": "rbd", "hosts": ["kvm1"], "pools": [{"name": "vms", "access": "rw", "namespace": ""}]}
     assert declared == before
 
 
@@ -128,9 +128,9 @@ def test_the_pool_of_images_data_has_the_same_rights():
     assert [(pool["name"], pool["data_pool"]) for pool in found["pools"]] == [("vms", "ec"), ("images", "golden")]
     assert list(_consumers.problems(EC, [EC])) == []
     assert _consumers.granted({"name": "x", "pools": [{"name": "a", "data_pool": "c"}, {"name": "b", "data_pool": "c"}]}) == [
-        ("a", "rw"),
-        ("c", "rw"),
-        ("b", "rw"),
+        ("a", "rw", ""),
+        ("c", "rw", ""),
+        ("b", "rw", ""),
     ]
 
 
@@ -153,3 +153,45 @@ def test_what_is_wrong_with_the_pool_of_data_is_told(said, problem):
 def test_a_list_of_another_shape_is_told_elsewhere():
     for declared in ("kvm", {"kvm": {}}, [None, "kvm", {"kind": "kvm"}, {"name": "kvm", "hosts": ["kvm1"]}]):
         assert _host_consumers.problems(declared, {"kvm1": declared}, GROUPS, ROLES) == ([], [])
+
+
+TENANT = {"name": "t", "namespace": "tenant", "pools": [{"name": "vms", "data_pool": "ec"}, {"name": "images", "access": "ro", "namespace": ""}]}
+
+
+def test_a_namespace_is_that_of_all_its_pools_but_those_that_say_otherwise():
+    assert _consumers.caps_of(TENANT) == {
+        "mon": "profile rbd",
+        "osd": "profile rbd pool=vms namespace=tenant, profile rbd pool=ec namespace=tenant, profile rbd-read-only pool=images",
+        "mgr": "profile rbd pool=vms namespace=tenant",
+    }
+    assert _consumers.namespaces([TENANT, TENANT]) == [("vms", "tenant")]
+    assert _consumers.demands([TENANT]) == {name: {"rbd"} for name in ("vms", "ec", "images")}
+    (found,) = _consumers.derived([TENANT], None)
+    assert [(pool["name"], pool["namespace"]) for pool in found["pools"]] == [("vms", "tenant"), ("images", "")]
+    assert list(_consumers.problems(TENANT, [TENANT])) == []
+    # With defaults filled in, as hosts get it, it means the same.
+    (complete,) = _host_consumers.of_host([{**TENANT, "hosts": ["kvm1"]}], "kvm1", [])
+    assert _consumers.caps_of(complete) == _consumers.caps_of(TENANT)
+    objects = {**TENANT, "kind": "rados", "pools": [{"name": "a"}]}
+    assert _consumers.caps_of(objects)["osd"] == "allow rwx pool=a namespace=tenant" and _consumers.namespaces([objects]) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"namespace": "a/b"}, "namespace 'a/b': a namespace has letters"),
+        ({"namespace": "all*"}, "namespace 'all*': a namespace has letters"),
+        ({"kind": "cloudstack"}, "namespace tenant: CloudStack's primary storage is a whole pool, and knows no namespaces: leave it out"),
+        ({"kind": "xen"}, "namespace tenant: disks of Xen guests are declared by pool and image"),
+        ({"pools": [{"name": "vms"}, {"name": "vms", "access": "ro"}]}, "the pool vms/tenant is given to client.t as rw and as ro"),
+        ({"pools": [{"name": "vms", "access": "ro"}, {"name": "vms", "namespace": ""}]}, "the pool vms/tenant is given to client.t as rw and as ro"),
+    ],
+)
+def test_what_cannot_be_in_a_namespace_is_told(given, problem):
+    item = {**TENANT, **given}
+    assert [text for text in _consumers.problems(item, [item]) if text.startswith(problem)]
+
+
+def test_the_whole_pool_to_read_and_a_namespace_to_write_is_no_contradiction():
+    item = {**TENANT, "pools": [{"name": "vms"}, {"name": "vms", "access": "ro", "namespace": ""}]}
+    assert list(_consumers.problems(item, [item])) == []
