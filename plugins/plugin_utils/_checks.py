@@ -110,6 +110,19 @@ def of_consumers(stack: Stack) -> Found:
     found, warnings = _host_consumers.problems(next(iter(seen.values()), None), seen, stack.groups, stack.roles)
     stack.warnings += warnings
     yield from (("", text) for text in found)
+    without: dict[str, list[str]] = {}
+    for host in (host for host in stack.hosts if host.name in stack.members("kvm_hosts")):
+        used = _host_consumers.of_host(seen.get(host.name), host.name, host.groups)
+        names = [item["name"] for item in used if item["kind"] == "kvm" and any(pool["namespace"] for pool in item["pools"])]
+        system, version = str(host.facts.get("distribution")), str(host.facts.get("distribution_major_version"))
+        if names and version.isdigit() and int(version) <= _NO_NAMESPACE_IN_DISKS.get(system, 0):
+            without.setdefault(f"libvirt of {system} {version} cannot name a namespace in a guest's disk, as {', '.join(names)} would need", []).append(host.name)
+    mend = "11.6 can; until then map images on the host (rbd device map), and give them to guests as block devices. The proof boots no guest there"
+    stack.warnings += [f"{', '.join(hosts)}: {text}: {mend}" for text, hosts in without.items()]
+
+
+# The last release of a distribution with a libvirt before 11.6: Debian 13 has 11.3, Ubuntu 24.04 has 10.0.
+_NO_NAMESPACE_IN_DISKS = {"Debian": 13, "Ubuntu": 24}
 
 
 def of_object_storage(stack: Stack) -> Found:

@@ -69,6 +69,13 @@ def test_consumers_have_what_is_theirs_and_nothing_more() -> None:
     assert "vms" in STACK.ssh("kvm1", "virsh pool-list --name")
 
 
+def test_a_consumer_with_a_namespace_has_that_alone() -> None:
+    assert STACK.ssh("store1", "rbd namespace ls vms --format json").strip() == '[{"name":"tenant"}]'
+    STACK.ssh("kvm1", "rbd --id tenant create --size 1M vms/tenant/a && rbd --id tenant info vms/tenant/a && rbd --id tenant --no-progress rm vms/tenant/a")
+    for command in ("ls vms", "create --size 1M vms/a", "create --size 1M vms/other/a", "ls images"):
+        assert "Operation not permitted" in STACK.ssh("kvm1", f"rbd --id tenant {command} 2>&1 || true"), command
+
+
 def test_another_run_changes_nothing_and_daemons_were_never_touched(tmp_path: pathlib.Path) -> None:
     before = STACK.started(["store1"]), ceph("config dump"), ceph("auth ls")
     changes, recap = STACK.play(tmp_path)
@@ -105,7 +112,7 @@ def test_what_the_client_lacks_is_told_with_the_command_that_gives_it(tmp_path: 
 
 def test_keys_that_were_handed_out_are_enough(tmp_path: pathlib.Path) -> None:
     """Nothing of the cluster is changed, and no client may do more than its own."""
-    given = {name: key_of(name) for name in ("client.kvm", "client.nfs.nfs1")}
+    given = {name: key_of(name) for name in ("client.kvm", "client.tenant", "client.nfs.nfs1")}
     before = ceph("auth ls"), ceph("osd pool ls"), ceph("config dump")
     _, recap = STACK.play(tmp_path, *external(client_keys=given))
     assert {name: counts["changed"] for name, counts in recap.items()} == {"kvm1": 0, "nfs1": 0}

@@ -185,6 +185,24 @@ def test_what_a_proof_of_cloudstack_names_may_be_there_already() -> None:
     assert [text.split(": ")[2].split(" is not")[0] for text in said.warnings] == ["CentOS", "Small Instance", "l2", "rgw"]
 
 
+def test_namespaces_of_consumers_and_what_libvirt_can_do_with_them() -> None:
+    tenant = {"name": "tenant", "kind": "kvm", "hosts": ["kvm_hosts"], "namespace": "tenant", "pools": [{"name": "vms"}]}
+    groups = {"mons": ["m1"], "mgrs": ["m1"], "kvm_hosts": ["k1", "k2", "k3"]}
+    systems = {"k1": ("Debian", "13"), "k2": ("Debian", "13"), "k3": ("Debian", "14")}
+    facts = {name: {"distribution": system, "distribution_major_version": version, "os_family": "Debian"} for name, (system, version) in systems.items()}
+    declared = {"ceph_cluster_pools": [{"name": "vms", "applications": ["rbd"]}], "consumers": [tenant]}
+    said = judged(groups, {}, facts, **declared)
+    assert said.problems == []
+    (warning,) = [text for text in said.warnings if "namespace" in text]
+    assert warning.startswith("k1, k2: libvirt of Debian 13 cannot name a namespace in a guest's disk, as tenant would need: 11.6 can")
+    going = [{"pool": "vms", "name": "tenant", "state": "absent"}, {"pool": "old", "name": "x"}]
+    said = judged(groups, {}, facts, **declared, ceph_cluster_namespaces=going)
+    assert said.problems == ["m1: ceph_cluster_namespaces: namespace vms/tenant is declared absent, and a consumer is in it: keep one of both"]
+    assert any(text.startswith("m1: ceph_cluster_namespaces (x): the pool old is not declared") for text in said.warnings)
+    said = judged(groups, {}, facts, **{**declared, "consumers": [{**tenant, "kind": "cloudstack"}]})
+    assert any(text.startswith("consumers[0] (tenant): namespace tenant: CloudStack's primary storage is a whole pool") for text in said.problems)
+
+
 def test_what_is_to_be_absent_is_not_relied_on() -> None:
     pools = [{"name": "old", "state": "absent"}]
     consumers = [{"name": "kvm", "kind": "kvm", "pools": [{"name": "old"}, {"name": "theirs"}]}]
