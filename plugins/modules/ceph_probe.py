@@ -14,7 +14,7 @@ description:
   - Run it on the host of the consumers. For each it connects with the consumer's own key, found in its keyring file, and, in each pool that it may write,
     writes, reads back, snapshots, clones and removes an image (or writes, reads and removes an object), and measures how long that takes.
   - Then it proves that the consumer is refused what it must be, which is a write to a pool that it may only read, every access to every other pool of the
-    cluster, and an administrator's commands to the monitors.
+    cluster, to everything but its own namespace in a pool where it has one, and an administrator's commands to the monitors.
   - What it makes is named after the host, and is removed in any case.
   - It fails with every problem found, after all consumers were probed.
 extends_documentation_fragment:

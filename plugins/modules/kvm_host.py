@@ -22,8 +22,8 @@ description:
   - Guests of the clients that are declared each get an admin socket and a log of their Ceph client, in C(/run/ceph-guests) and C(/var/log/ceph-guests).
     AppArmor is told to allow them. Without any client, what was written for them is removed. Sockets and logs are left.
   - Lines of others in C(ceph.conf), C(qemu.conf), C(libvirtd.conf) and C(libvirt.conf) are left alone.
-  - Each of O(consumers) gives libvirt a secret of type C(ceph) for its client, and a storage pool of type C(rbd) for each pool that it may write. O(secrets)
-    and O(pools) name others.
+  - Each of O(consumers) gives libvirt a secret of type C(ceph) for its client, and a storage pool of type C(rbd) for each pool that it may write as a
+    whole. libvirt's storage pools know no namespaces. O(secrets) and O(pools) name others.
   - A secret has the same UUID on every host, derived from the cluster's fsid and the client's name, so that guests can move. A key that changed is set anew
     and tried at once on the running pools that use it.
   - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is set right without touching a volume, and without

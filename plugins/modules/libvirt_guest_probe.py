@@ -16,6 +16,7 @@ description:
     it has powered itself off, and reads its marker back from the clone. The marker holds the UUID of the guest, made for each run.
   - Without a golden image, or if the consumer may not read its pool, it uses a guest of 512 bytes, which needs no operating
     system and takes a second.
+  - For a consumer that may write in namespaces only it needs libvirt 11.6, and boots none with an older one.
   - The guests are transient, and their images are removed in any case. What a killed run left behind is removed by the next one.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

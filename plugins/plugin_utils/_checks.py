@@ -116,7 +116,8 @@ def of_consumers(stack: Stack) -> Found:
         names = [item["name"] for item in used if item["kind"] == "kvm" and any(pool["namespace"] for pool in item["pools"])]
         system, version = str(host.facts.get("distribution")), str(host.facts.get("distribution_major_version"))
         if names and version.isdigit() and int(version) <= _NO_NAMESPACE_IN_DISKS.get(system, 0):
-            without.setdefault(f"libvirt of {system} {version} cannot name a namespace in a guest's disk, as {', '.join(names)} would need", []).append(host.name)
+            text = f"libvirt of {system} {version} cannot name a namespace in a guest's disk, as {', '.join(names)} would need"
+            without.setdefault(text, []).append(host.name)
     mend = "11.6 can; until then map images on the host (rbd device map), and give them to guests as block devices. The proof boots no guest there"
     stack.warnings += [f"{', '.join(hosts)}: {text}: {mend}" for text, hosts in without.items()]
 

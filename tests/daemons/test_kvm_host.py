@@ -292,6 +292,27 @@ def test_consumers_become_secrets_and_pools(cluster, host, guests):
         call(keys={"client.lvone": keys["client.lvone"]}, **options)
 
 
+def test_a_namespace_has_a_secret_and_no_pool_and_a_guest_where_libvirt_can_name_it(cluster, host, run, tmp_path):
+    consumer = {"name": "lvns", "kind": "kvm", "namespace": "tenant", "pools": [{"name": "lvns"}]}
+    run("ceph_cluster", pools=[{"name": "lvns", "pg_num": 8}], consumers=[consumer])
+    run("rbd_images", consumers=[consumer])
+    cluster.wait_clean()
+    key, before = cluster.command("auth get", entity="client.lvns")[0]["key"], host.listAllStoragePools()
+    result = call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=[consumer], keys={"client.lvns": key})
+    assert ids(result) == ["secret/client.lvns"] and result["pools"] == [] and len(host.listAllStoragePools()) == len(before)
+    assert not call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=[consumer], keys={"client.lvns": key})["changed"]
+    keyring = tmp_path / "keyring"
+    keyring.write_text(f"[client.lvns]\n\tkey = {key}\n")
+    connection = {"mon_host": cluster.mon_host, "keyring": str(keyring), "timeout": 20}
+    found = call(name="libvirt_guest_probe", connection=connection, consumers=[consumer], memory=64, domain_type="qemu")
+    if host.getLibVersion() >= 11006000:
+        (guest,) = found["guests"]
+        assert guest["image"].startswith("lvns/tenant/cephstack") and guest["marker"] == "cephstack-guest " + guest["uuid"].replace("-", "").upper()
+    else:
+        (reason,) = found["reasons"]
+        assert found["guests"] == [] and reason.endswith("cannot name the namespace lvns/tenant, those of 11.6 can")
+
+
 def test_absent_takes_only_the_entry(cluster, host, declared):
     call(**declared)
     absent = {

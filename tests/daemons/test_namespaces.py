@@ -59,8 +59,8 @@ def test_each_can_do_its_work_and_is_refused_all_else(run, made):
     reports = {one["client"]: one for one in run("ceph_probe", connection=made, consumers=CONSUMERS, rounds=2)["consumers"]}
     tenant = reports["client.nst"]
     assert [(pool["name"], pool["access"]) for pool in tenant["pools"]] == [("nsvms/tenant", "rw"), ("nsgold", "ro")]
-    whole = {f"{what} {which} namespace of {pool}" for what in ("read from", "write to") for which in ("the default", "another") for pool in ("nsvms", "nsdata")}
-    assert whole | {"write to nsgold", "read from nsraw"} <= set(tenant["refused"])
+    places = [f"{which} namespace of {pool}" for which in ("the default", "another") for pool in ("nsvms", "nsdata")]
+    assert {f"{what} {place}" for what in ("read from", "write to") for place in places} | {"write to nsgold", "read from nsraw"} <= set(tenant["refused"])
     assert "read from the default namespace of nsraw" in reports["client.nsr"]["refused"] and "write to nsread/notes" in reports["client.nsr"]["refused"]
 
 

@@ -154,10 +154,9 @@ def _parse(item: t.Mapping[str, t.Any], found: list[str]) -> Wanted:
     return one
 
 
-def plan(
-    wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False, spaces: t.Optional[namespaces.Wanted] = None
-) -> Plan:
-    """Compare. spaces: the namespaces; by default those of the images. check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
+def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: bool = False, spaces: t.Optional[namespaces.Wanted] = None) -> Plan:
+    """Compare. spaces: the namespaces; by default those of the images.
+    check: what doesn't exist yet may still come, so that is a warning, not a problem. Raises Invalid with every problem."""
     draft = Draft()
     for text in observed.unread:
         draft.problem(text)

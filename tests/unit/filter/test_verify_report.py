@@ -16,6 +16,8 @@ def test_a_report_has_a_line_for_each_thing_that_was_proven():
     assert lines[0] == "client.x on vms (rw): write 1.5 ms, read 0.5 ms"
     assert "2 attempts" in lines[1]
     assert "a clone of i/g@base (9.0 ms)" in lines[2]
+    reason = "no guest of client.t was booted"
+    assert verify_report(result, {"guests": [guest], "reasons": [reason]})[2:] == [lines[2], reason]
     assert verify_report(result) == lines[:2]
     disk = {"pool": "vms", "image": "web", "backend": "krbd_script", "written": "hello"}
     xen = [{"seconds": 31.5, "disks": [disk]}, {"skipped": True}]
