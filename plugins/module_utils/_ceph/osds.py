@@ -488,7 +488,8 @@ class Provider:
         osd = devices.osd_of_label(devices.read_label(data)) if device.type == "raw" else devices.osd_of_tags(devices.volume_tags().get(data, {}))
         if osd is None:
             raise RuntimeError(f"ceph-volume prepared {device.path}, but there is no OSD on it")
-        daemons.write_drop_in(unit_name(osd.id), drop_in_text(device, osd.how))
+        # To activate it enables its unit, for which systemd reads all files anew.
+        files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         self._activate(device, osd, device.type == "raw")
 
     def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger) -> str:
