@@ -124,11 +124,6 @@ def test_drifts_are_listed_exactly_then_mended_and_no_key_is_told(tmp_path, ceph
         assert "299" in json.dumps(listed["option"]["before"])
         assert runs.telling((tmp_path / "log").read_text().split("\n"), secrets_of(ssh, ceph)) == []
     assert ceph("auth get client.kvm")[0]["caps"] == caps
-    changes, recap = STACK.play(tmp_path, "--check")
-    assert changes == []
-    # What a run costs is its tasks. What is done once for a whole play is counted on its first host.
-    ran = {name: recap[name]["ok"] for name in ("ceph2", "ceph3", "kvm1")}
-    assert all(count <= MOST_TASKS[name] for name, count in ran.items()), ran
 
 
 def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ceph, ssh):
@@ -145,8 +140,11 @@ def test_scale_out_is_a_rerun_that_restarts_nothing(tmp_path, ceph, ssh):
     assert "ceph4" in {node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host"}
     (group,) = json.loads(ssh("ceph1", "radosgw-admin zonegroup get"))["zones"]
     assert sorted(group["endpoints"]) == [f"http://10.78.3.1{number}:8080" for number in (1, 2, 3, 4)]
-    changes, _ = STACK.play(tmp_path, *SCALED_OUT, "--check")
-    assert changes == []
+    changes, recap = STACK.play(tmp_path, *SCALED_OUT, "--check")
+    assert changes == []  # nor of the drifts that were set right before
+    # What a run costs is its tasks. What is done once for a whole play is counted on its first host.
+    ran = {name: recap[name]["ok"] for name in ("ceph2", "ceph3", "kvm1")}
+    assert all(count <= MOST_TASKS[name] for name, count in ran.items()), ran
 
 
 def test_parts_find_the_addresses_of_hosts_without_facts(tmp_path):

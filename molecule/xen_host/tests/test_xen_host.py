@@ -120,18 +120,23 @@ def wait_until_gone(names):
         time.sleep(1)
 
 
-@pytest.mark.parametrize("round_", ["first", "second"])
-def test_guests_read_what_is_there_and_what_they_write_is_read_over_librbd(start, round_):
-    """All at once. In the second round the guests of all backends find what they wrote in the first."""
+def run_guests(start, text, pause=0, meanwhile=lambda saying: None):
+    """Run all guests at once, and compare what they read and wrote with what is read over librbd. text: is written for those that nobody has mapped."""
     for image in GUESTS["script"].values():
-        sector(image, f"from-ceph1 {image} {round_}")  # nobody has it open; the others are mapped, and locked
+        sector(image, f"from-ceph1 {image} {text}")  # nobody has it open; the others are mapped, and locked
     before = {image: sector(image) for disks in GUESTS.values() for image in disks.values()}
-    saying = start(list(GUESTS))
+    saying = start(list(GUESTS), pause)
+    meanwhile(saying)
     wait_until_gone(list(GUESTS))
     for disks in GUESTS.values():
         for device, image in disks.items():
             found = hashlib.md5(before[image]).hexdigest()
             assert sector(image).rstrip(b"\0\n").decode() == f"{saying} {device} found {found}", image
+            assert sector(image, third=True).rstrip(b"\0\n").decode() == f"{saying} {device} after {pause} s", image
+
+
+def test_guests_read_what_is_there_and_what_they_write_is_read_over_librbd(start):
+    run_guests(start, "first")
 
 
 def test_what_a_script_attached_is_detached_and_what_is_static_stays():
@@ -141,20 +146,20 @@ def test_what_a_script_attached_is_detached_and_what_is_static_stays():
         assert json.loads(STACK.ssh("ceph1", f"rbd status vms/{image} --format json"))["watchers"] == []
 
 
-def test_a_guest_keeps_its_disk_while_the_server_of_rbd_nbd_is_another(start):
-    """As after an upgrade of its package."""
-    unit = "'cephstack-rbd-nbd@vms-nbd\\x2da.service'"
-    saying = start(["nbd"], pause=30)
-    until = time.monotonic() + 120
-    while not sector("nbd-a").startswith(saying.encode()):
-        assert time.monotonic() < until
-        time.sleep(1)
-    before = STACK.ssh("xen1", "pgrep -a rbd-nbd")
-    STACK.ssh("xen1", f"systemctl restart {unit}")
-    after = STACK.ssh("xen1", "pgrep -a rbd-nbd")
-    assert after.split()[0] != before.split()[0] and " attach " in after, (before, after)
-    wait_until_gone(["nbd"])
-    assert sector("nbd-a", third=True).rstrip(b"\0\n").decode() == f"{saying} xvda after 30 s"
+def test_guests_find_what_was_written_and_keep_their_disks_while_the_server_of_rbd_nbd_is_another(start):
+    """As after an upgrade of its package, after its guest has written for the first time, and before the second."""
+
+    def restart(saying):
+        until = time.monotonic() + 240
+        while not sector("nbd-a").startswith(saying.encode()):
+            assert time.monotonic() < until
+            time.sleep(1)
+        before = STACK.ssh("xen1", "pgrep -a rbd-nbd")
+        STACK.ssh("xen1", "systemctl restart 'cephstack-rbd-nbd@vms-nbd\\x2da.service'")
+        after = STACK.ssh("xen1", "pgrep -a rbd-nbd")
+        assert after.split()[0] != before.split()[0] and " attach " in after, (before, after)
+
+    run_guests(start, "second", pause=30, meanwhile=restart)
     assert mapped() == ["nbd-a", "static-a"]
 
 
