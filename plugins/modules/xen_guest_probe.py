@@ -218,7 +218,8 @@ def main() -> None:
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (GuestFailed, Unreachable, CommandError) as error:
-        text = f"the guest proved nothing of {module.params['backend']}: {error}"
+        ways = [f"{disk['backend'] or module.params['backend']} ({disk['device']})" for disk in module.params["disks"]] or [module.params["backend"]]
+        text = f"the guest proved nothing of {', '.join(ways)}: {error}"
         module.fail_json(msg=text, problems=[text])
     module.exit_json(changed=False, problems=[], reason="", **result)
 
