@@ -23,6 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices impo
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Change, Draft, Invalid, Lane, Plan, Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, boolean, choice, filepath, integer, real, records, string
 
@@ -535,10 +536,14 @@ class Provider:
         self._wait_up(osd.id, RuntimeError)
 
     def _wait_up(self, number: int, error: t.Type[Exception]) -> None:
-        def up(_unit: systemd.Unit) -> bool:
+        def up() -> bool:
             return any(entry["osd"] == number and entry["up"] for entry in self._send("osd dump")["osds"])
 
-        daemons.await_unit(unit_name(number), up, self.wait, f"osd.{number} is not up", error)
+        def soon_up(_unit: systemd.Unit) -> bool:
+            # Cheap beside a process that asks systemd, which on a busy host keeps the OSD from coming up.
+            return wait_until(up, 3)
+
+        daemons.await_unit(unit_name(number), soon_up, self.wait, f"osd.{number} is not up", error)
 
 
 def last_words(error: Exception) -> str:
