@@ -16,16 +16,20 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
+import zipfile
 
 import yaml
-from lab import HERE, NETWORK, ROOT, Lab, calibrate, notes, ratio, say
+from lab import BIN, HERE, NETWORK, ROOT, Lab, calibrate, notes, ratio, say
 
 sys.path.insert(0, str(ROOT / "tests" / "cloudstack"))
 import simulated
 
-PEERS = ROOT / ".venv-bench"
+PEERS = ROOT / ".cache" / "peers"
+# The other collection is within the one, and needs the other.
+ANSIBLE, CS = "ansible>=12,<13", "cs>=3.4"
 KEYS = "/etc/cloudstack/management/cephstack-keys.json"
 CALLS = "/var/log/cloudstack/management/access.log"  # a line for each call
 IN_A_CLUSTER, IN_A_POD = 10, 50
@@ -35,6 +39,21 @@ def packages() -> str:
     """The folder with CloudStack's packages; "" where none is named. Those of a repository have no simulator."""
     named = os.environ.get("CEPHSTACK_CLOUDSTACK_PACKAGES", "")
     return os.path.realpath(named) if os.path.isdir(named) else ""
+
+
+def get_peers() -> None:
+    """Make the folder PEERS: the other collection, and the Python packages that it needs. Of ansible's thousands of files no other is unpacked."""
+    if PEERS.is_dir():
+        return
+    PEERS.parent.mkdir(exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    with tempfile.TemporaryDirectory(prefix="peers-", dir=PEERS.parent) as folder:
+        made, package = pathlib.Path(folder) / "made", pathlib.Path(folder) / "package"
+        subprocess.run([*pip, "install", "--target", str(made), CS], check=True)
+        subprocess.run([*pip, "download", "--no-deps", "--only-binary", ":all:", "--dest", str(package), ANSIBLE], check=True)
+        with zipfile.ZipFile(next(package.glob("*.whl"))) as wheel:
+            wheel.extractall(made, [name for name in wheel.namelist() if name.startswith("ansible_collections/ngine_io/cloudstack/")])
+        made.rename(PEERS)
 
 
 def declared(label: str, count: int, threshold: float) -> dict[str, t.Any]:
@@ -164,10 +183,12 @@ class Bench:
             "CLOUDSTACK_SECRET": self.connection["api_secret"],
             "CLOUDSTACK_TIMEOUT": "120",
             "NO_PROXY": "*",
+            "ANSIBLE_COLLECTIONS_PATH": str(PEERS),
+            "PYTHONPATH": str(PEERS),
         }
         before = self.seen()
         playbook = str(HERE / f"region_{way}.yml")
-        self.lab.run([str(PEERS / "bin" / "ansible-playbook"), "-i", "localhost,", playbook, "-e", f"@{given}"], environment)
+        self.lab.run([str(BIN / "ansible-playbook"), "-i", "localhost,", playbook, "-e", f"@{given}"], environment)
         done = json.loads(result.read_text(encoding="utf-8"))
         run = read(done, self.seen() - before)
         said = done["done"].get("bench_made", {}).get("api_calls")
@@ -267,8 +288,7 @@ def management_server(given: argparse.Namespace) -> t.Iterator[Bench]:
 def region(given: argparse.Namespace) -> list[str]:
     """A region of more and more simulated hosts."""
     calibrate()
-    environment = {key: value for key, value in os.environ.items() if key != "CORE"}
-    subprocess.run([str(ROOT / "tests" / "tools" / "env"), "bench", str(PEERS)], env=environment, check=True)
+    get_peers()
     if given.stand_in:
         notes.append("Part region ran on the stand-in, which answers at once and only in part as CloudStack does: the calls are right, the seconds are not.")
     with stand_in(given) if given.stand_in else management_server(given) as bench:
