@@ -4,11 +4,12 @@
 """What a role's variables come to on a host, by Ansible's own templating and the collection's filters.
 
 Ansible loads filters of a collection only where its loader was there before anything of the collection was imported. So this is run
-as a program, for many questions at a time.
+as a program, which answers until the tests end.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import subprocess
@@ -25,10 +26,16 @@ def question(expression, role, hostvars, groups, here, **more):
     return {"expression": expression, "role": role, "variables": {**plain, **hostvars[here], **more}}
 
 
+@functools.cache
+def program():
+    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def answers(questions):
     """Return the answers to the questions; an error is its text, as {"error": text}."""
-    done = subprocess.run([sys.executable, __file__], input=json.dumps(questions), stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
+    asked = program()
+    print(json.dumps(questions), file=asked.stdin, flush=True)
+    return json.loads(asked.stdout.readline())
 
 
 def main():
@@ -45,6 +52,7 @@ def main():
             return [trusted(item) for item in value]
         return trust_as_template(value) if isinstance(value, str) else value
 
+    @functools.cache
     def read(path):
         return trusted(yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
 
@@ -59,9 +67,7 @@ def main():
                     found.update(read(ROOT / "roles" / role / "vars" / file))
         return found
 
-    init_plugin_loader()
-    found = []
-    for asked in json.load(sys.stdin):
+    def answer(asked):
         variables = {"role_path": str(ROOT / "roles" / asked["role"])}
         roles = ("ceph_common", asked["role"])
         for role in roles:
@@ -72,10 +78,13 @@ def main():
             if "distribution" in variables["ansible_facts"]:
                 for role in roles:
                     variables.update(tables(role, variables))
-            found.append(Templar(DataLoader(), variables=variables).template(trusted("{{ " + asked["expression"] + " }}")))
+            return Templar(DataLoader(), variables=variables).template(trusted("{{ " + asked["expression"] + " }}"))
         except AnsibleError as error:
-            found.append({"error": str(error)})
-    json.dump(found, sys.stdout)
+            return {"error": str(error)}
+
+    init_plugin_loader()
+    for questions in sys.stdin:
+        print(json.dumps([answer(asked) for asked in json.loads(questions)]), flush=True)
 
 
 if __name__ == "__main__":
