@@ -175,8 +175,16 @@ def demands(declared: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
 
 def namespaces(declared: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str]]:
     """(pool, namespace) of those that must be made for images. Those of data have none of their own to be made, and objects need none."""
-    pools = (pool for item in declared if _application(item) == "rbd" for pool in pools_of(item))
-    return list(dict.fromkeys((pool["name"], pool["namespace"]) for pool in pools if pool["namespace"]))
+    return list(dict.fromkeys((pool["name"], pool["namespace"]) for pool in _parted(declared)))
+
+
+def initialised(declared: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """The pools that somebody else must initialise for images, as who has rights on a namespace alone cannot: with those of data."""
+    return list(dict.fromkeys(name for pool in _parted(declared) for name in (pool["name"], pool.get("data_pool")) if name))
+
+
+def _parted(declared: t.Iterable[t.Mapping[str, t.Any]]) -> t.Iterator[dict[str, t.Any]]:
+    return (pool for item in declared if _application(item) == "rbd" for pool in pools_of(item) if pool["namespace"])
 
 
 def derived(declared: t.Sequence[t.Mapping[str, t.Any]], fsid: t.Optional[str]) -> list[dict[str, t.Any]]:

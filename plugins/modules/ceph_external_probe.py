@@ -39,7 +39,7 @@ options:
     description: What is to be made there, by this client.
     type: list
     elements: str
-    choices: [clients, pools, filesystems, images, exports]
+    choices: [clients, pools, filesystems, images, namespaces, exports]
     default: []
 """
 

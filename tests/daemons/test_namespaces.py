@@ -14,7 +14,8 @@ TENANT = {"name": "nst", "namespace": "tenant", "pools": [{"name": "nsvms", "dat
 OTHER = {"name": "nso", "namespace": "other", "pools": [{"name": "nsvms"}]}
 OBJECTS = {"name": "nsr", "kind": "rados", "namespace": "notes", "pools": [{"name": "nsraw"}, {"name": "nsread", "access": "ro"}]}
 CONSUMERS = [TENANT, OTHER, OBJECTS]
-PLACES = ["namespace/nsvms/other", "namespace/nsvms/tenant"]
+# Who has rights on a namespace alone cannot initialise a pool.
+MADE = ["create namespace/nsvms/other", "create namespace/nsvms/tenant", "update pool/nsdata", "update pool/nsvms"]
 
 
 def changed(result):
@@ -42,14 +43,14 @@ def made(cluster, run, keyring):
 
 
 def test_from_nothing_and_again(cluster, run, keyring):
-    assert changed(run("rbd_images", check=True, consumers=CONSUMERS)) == [f"create {place}" for place in PLACES]
+    assert changed(run("rbd_images", check=True, consumers=CONSUMERS)) == MADE
     assert changed(run("ceph_cluster", consumers=CONSUMERS)) == ["create client/client.nso", "create client/client.nsr", "create client/client.nst"]
     assert cluster.command("auth get", entity="client.nst")[0]["caps"] == {
         "mon": "profile rbd",
         "osd": "profile rbd pool=nsvms namespace=tenant, profile rbd pool=nsdata namespace=tenant, profile rbd-read-only pool=nsgold",
         "mgr": "profile rbd pool=nsvms namespace=tenant",
     }
-    assert changed(run("rbd_images", consumers=CONSUMERS)) == [f"create {place}" for place in PLACES]
+    assert changed(run("rbd_images", consumers=CONSUMERS)) == MADE
     assert not run("ceph_cluster", consumers=CONSUMERS)["changed"]
     assert not run("rbd_images", consumers=CONSUMERS)["changed"]
     assert not run("rbd_images", check=True, consumers=CONSUMERS)["changed"]
@@ -154,7 +155,7 @@ def test_a_namespace_that_is_not_there_is_told(cluster, run, made):
     with pytest.raises(Failed, match=r"client.nst: the namespace nsvms/nowhere is not there"):
         run("ceph_probe", connection=made, consumers=[nowhere], rounds=1)
     as_tenant = {**made, "client": "client.nst"}
-    command = r"there is no namespace nsvms/nowhere, and nobody here may make it: ask who keeps the cluster for `rbd namespace create nsvms/nowhere`"
+    command = r"there is no namespace nsvms/nowhere, and nobody here may make it: ask who keeps the cluster for `rbd pool init nsvms` and `rbd namespace"
     with pytest.raises(Failed, match=command):
         run("ceph_external_probe", connection=as_tenant, fsid=cluster.fsid, consumers=[nowhere])
     # What another's rights are needed to know, its own proof tells.

@@ -27,6 +27,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "pools": {"mon": ("allow service osd rw",)},
     "filesystems": {"mon": ("allow service fs rw", "allow service mds rw", "allow service osd rw")},
     "images": {"osd": ("allow rwx",)},
+    "namespaces": {"mon": ("allow service osd rw",), "osd": ("allow rwx",)},
     "exports": {"mon": ("allow service auth rwx",), "osd": ("allow rwx",), "mds": ("allow rw",)},
 }
 # Commands that change nothing, as they name what no cluster has, by the right that a monitor wants to see first.
@@ -57,7 +58,8 @@ def commands(consumers: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, list[str
     """Return the commands by which whoever keeps the cluster makes the clients of consumers, and what namespaces these need, by client. Pure."""
     found = {client["name"]: [f"ceph auth get-or-create {client['name']} {words(client['caps'])}"] for client in _consumers.clients(consumers)}
     for consumer in consumers:
-        found[_consumers.client_of(consumer)] += [_create(*place) for place in _consumers.namespaces([consumer])]
+        made = [*(f"rbd pool init {pool}" for pool in _consumers.initialised([consumer])), *(_create(*place) for place in _consumers.namespaces([consumer]))]
+        found[_consumers.client_of(consumer)] += made
     return found
 
 
@@ -83,7 +85,7 @@ def look(
         if name not in there
     ]
     found += [
-        f"there is no namespace {pool}/{name}, and nobody here may make it: ask who keeps the cluster for `{_create(pool, name)}`"
+        f"there is no namespace {pool}/{name}, and nobody here may make it: ask who keeps the cluster for `rbd pool init {pool}` and `{_create(pool, name)}`"
         for pool, name in namespaces
         if pool not in there or _lacks_namespace(cluster, pool, name)
     ]

@@ -72,8 +72,7 @@ class Wanted:
 @dataclasses.dataclass
 class Observed:
     pools: t.Optional[t.FrozenSet[str]] = None  # None where no cluster could be asked because there is none yet (check mode only)
-    namespaces: t.Dict[str, t.FrozenSet[str]] = dataclasses.field(default_factory=dict)
-    held: t.Dict[Place, t.List[str]] = dataclasses.field(default_factory=dict)  # the images of namespaces that are to go
+    namespaces: namespaces.Observed = namespaces.Observed({})
     images: t.Dict[str, Image] = dataclasses.field(default_factory=dict)  # by spec: those declared, cloned from, or filled aside
     sources: t.Dict[str, t.Tuple[str, t.Optional[int]]] = dataclasses.field(default_factory=dict)  # by path: digest and size of the disk in it
     clones_v2: bool = True
@@ -161,11 +160,11 @@ def plan(wanted: t.Sequence[Wanted], observed: Observed, librbd: t.Any, check: b
     for text in observed.unread:
         draft.problem(text)
     spaces = namespaces.parse([], [], places_of(wanted)) if spaces is None else spaces
-    pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool} | {pool for pool, _name in spaces}
+    pools = {one.pool for one in wanted} | {one.data_pool for one in wanted if one.data_pool} | {pool for pool, _name in spaces.places} | {*spaces.pools}
     for pool in [] if observed.pools is None else sorted(pools - observed.pools):
         (draft.warn if check else draft.problem)(f"pool {pool} is not there{' yet' if check else ''}")
     going = {one.spec for one in wanted if not one.present and one.delete and one.spec in observed.images}
-    namespaces.plan(draft, librbd, spaces, observed.namespaces, observed.held, going)
+    namespaces.plan(draft, librbd, spaces, observed.namespaces, going)
 
     # Clones of format 1 need a protected parent.
     cloned = [one.clone_of for one in wanted if one.present and one.clone_of and one.spec not in observed.images and not observed.clones_v2]
@@ -440,10 +439,10 @@ class Provider:
         wanted = {(one.place, one.name) for one in self._wanted} | {(one.place, _PARTIAL + one.name) for one in self._wanted if one.path}
         wanted |= {(one.clone_of.place, one.clone_of.image) for one in self._wanted if one.clone_of}
         there: set[tuple[Place, str]] = set()
-        asked_pools = {pool for (pool, _unused), _name in wanted} | {pool for pool, _name in self._spaces}
-        observed.namespaces, observed.held = namespaces.read(librbd, self._spaces, asked_pools & observed.pools)
+        asked_pools = {pool for (pool, _unused), _name in wanted} | {pool for pool, _name in self._spaces.places} | {*self._spaces.pools}
+        observed.namespaces = namespaces.read(librbd, self._spaces, asked_pools & observed.pools)
         for place in {place for place, _name in wanted}:
-            if place[0] in observed.pools and (not place[1] or place[1] in observed.namespaces[place[0]]):
+            if place[0] in observed.pools and (not place[1] or place[1] in observed.namespaces.there[place[0]]):
                 there |= {(place, image["name"]) for image in rbd.RBD().list2(librbd.context(place))}
         asked = sorted(wanted & there)
         with ThreadPoolExecutor(max_workers=_LANE.at_once) as workers:

@@ -17,18 +17,32 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd impor
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import presence, string
 
-rbd = binding("rbd")
+rados, rbd = binding("rados"), binding("rbd")
 
 OPTIONS: dict[str, t.Any] = {
     "pool": string("The pool that the namespace is in. It must exist.", required=True),
     "name": string("The name of the namespace.", required=True),
     "state": presence("Whether it exists. V(absent) needs O(allow_loss=namespace/POOL/NAME), and that no image is in it, nor in its trash."),
 }
-# Whether each is to be there, by its pool and its name.
-Wanted = t.Mapping[Place, bool]
+_INFO, _INITIALISED = "rbd_info", b"overwrite validated"  # the object that says it, and how (librbd's ValidatePoolRequest)
 
 
-def parse(declared: t.Iterable[t.Mapping[str, t.Any]], consumers: t.Iterable[t.Mapping[str, t.Any]], images: t.Iterable[Place] = ()) -> dict[Place, bool]:
+class Wanted(t.NamedTuple):
+    """places: whether each namespace is to be there. pools: those that must be initialised, which nobody can who has rights on a namespace alone."""
+
+    places: t.Mapping[Place, bool]
+    pools: t.Collection[str] = ()
+
+
+class Observed(t.NamedTuple):
+    """there: the namespaces by pool. held: the images of those that are to go, and of their trash. initialised: the pools that are."""
+
+    there: t.Mapping[str, t.FrozenSet[str]]
+    held: t.Mapping[Place, t.Sequence[str]] = {}
+    initialised: t.Collection[str] = ()
+
+
+def parse(declared: t.Iterable[t.Mapping[str, t.Any]], consumers: t.Sequence[t.Mapping[str, t.Any]], images: t.Iterable[Place] = ()) -> Wanted:
     """Return the declared namespaces, and those of consumers and of images that are to be there. Raises Invalid with every problem."""
     wanted: dict[Place, bool] = {}
     problems: list[str] = []
@@ -40,33 +54,42 @@ def parse(declared: t.Iterable[t.Mapping[str, t.Any]], consumers: t.Iterable[t.M
         if place in wanted:
             problems.append(f"{here} is declared twice")
         wanted[place] = item.get("state") != "absent"
+    pools = {*(pool for (pool, _name), present in wanted.items() if present), *_consumers.initialised(consumers)}
     for place, user in (*((one, "a consumer") for one in _consumers.namespaces(consumers)), *((one, "an image") for one in images if one[1])):
         if not wanted.setdefault(place, True):
             problems.append(f"namespace {'/'.join(place)} is declared absent, and {user} is in it: keep one of both")
             wanted[place] = True
     if problems:
         raise Invalid(problems)
-    return wanted
+    return Wanted(wanted, pools)
 
 
-def read(librbd: Librbd, wanted: Wanted, pools: t.Iterable[str]) -> tuple[dict[str, frozenset[str]], dict[Place, list[str]]]:
-    """Return the namespaces of these pools, and what images are in those that are to go, or in their trash."""
+def read(librbd: Librbd, wanted: Wanted, pools: t.Collection[str]) -> Observed:
+    """Read these pools, which are there."""
     there = {pool: frozenset(rbd.RBD().namespace_list(librbd.context((pool, "")))) for pool in pools}
     held: dict[Place, list[str]] = {}
-    for place in (place for place, present in wanted.items() if not present and place[1] in there.get(place[0], ())):
+    for place in (place for place, present in wanted.places.items() if not present and place[1] in there.get(place[0], ())):
         context = librbd.context(place)
         held[place] = [*rbd.RBD().list(context), *(f"{image['name']} (in the trash)" for image in rbd.RBD().trash_list(context))]
-    return there, held
+    return Observed(there, held, [pool for pool in wanted.pools if pool in pools and _is_initialised(librbd, pool)])
 
 
-def plan(
-    draft: Draft, librbd: t.Any, wanted: Wanted, there: t.Mapping[str, t.Collection[str]], held: t.Mapping[Place, t.Sequence[str]], going: t.Collection[str]
-) -> None:
-    """there, held: as read gives them. going: the images, as Ceph writes them, that are deleted before."""
-    for place, present in sorted(wanted.items()):
+def _is_initialised(librbd: Librbd, pool: str) -> bool:
+    try:
+        return bool(librbd.context((pool, "")).read(_INFO).startswith(_INITIALISED))
+    except rados.ObjectNotFound:
+        return False
+
+
+def plan(draft: Draft, librbd: t.Any, wanted: Wanted, observed: Observed, going: t.Collection[str]) -> None:
+    """going: the images, as Ceph writes them, that are deleted before."""
+    for pool in sorted(wanted.pools):
+        init = functools.partial(_initialise, librbd, pool)
+        draft.ensure("pool", pool, {"initialised": pool in observed.initialised}, {"initialised": True}, init)
+    for place, present in sorted(wanted.places.items()):
         pool, name = place
-        spec, found = f"{pool}/{name}", name in there.get(pool, ())
-        now = [image for image in held.get(place, ()) if f"{spec}/{image}" not in going]
+        spec, found = f"{pool}/{name}", name in observed.there.get(pool, ())
+        now = [image for image in observed.held.get(place, ()) if f"{spec}/{image}" not in going]
         current, desired = ({"name": name} if state else None for state in (found, present))
         if present:
             draft.ensure("namespace", spec, current, desired, functools.partial(_create, librbd, pool, name))
@@ -76,6 +99,10 @@ def plan(
             reason = "who has rights on it alone has nothing left"
             needs = [f"image/{image}" for image in going if image.startswith(f"{spec}/")]
             draft.ensure("namespace", spec, current, desired, functools.partial(_remove, librbd, pool, name), needs=needs, risk=Risk.LOSS, reason=reason)
+
+
+def _initialise(librbd: Librbd, pool: str) -> None:
+    rbd.RBD().pool_init(librbd.context((pool, "")), False)
 
 
 def _create(librbd: Librbd, pool: str, name: str) -> None:

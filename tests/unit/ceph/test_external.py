@@ -72,11 +72,11 @@ def test_pools_that_nobody_here_may_make_must_be_there() -> None:
 
 def test_namespaces_of_pools_that_are_not_there_are_missing_with_them() -> None:
     _pool, text = external.look(Cluster(), FSID, [], {"fast": {"rbd"}}, [("fast", "tenant")])[0]
-    assert text.endswith("ask who keeps the cluster for `rbd namespace create fast/tenant`")
+    assert text.endswith("ask who keeps the cluster for `rbd pool init fast` and `rbd namespace create fast/tenant`")
 
 
 def test_the_commands_for_consumers_of_one_client_are_those_of_all() -> None:
     one = {"name": "a", "client": "client.x", "namespace": "tenant", "pools": [{"name": "vms"}]}
     other = {"name": "b", "client": "client.x", "pools": [{"name": "images", "access": "ro"}]}
     caps = "mgr 'profile rbd pool=vms namespace=tenant' mon 'profile rbd' osd 'profile rbd pool=vms namespace=tenant, profile rbd-read-only pool=images'"
-    assert external.commands([one, other]) == {"client.x": [f"ceph auth get-or-create client.x {caps}", "rbd namespace create vms/tenant"]}
+    assert external.commands([one, other]) == {"client.x": [f"ceph auth get-or-create client.x {caps}", "rbd pool init vms", "rbd namespace create vms/tenant"]}

@@ -14,11 +14,11 @@ TENANT = {"name": "t", "namespace": "tenant", "pools": [{"name": "vms"}, {"name"
 GOING = {"pool": "vms", "name": "former", "state": "absent"}
 
 
-def plan(declared=(), consumers=(), wanted=(), there=None, held=None):
+def plan(declared=(), consumers=(), wanted=(), there=None, held=None, initialised=("vms", "ec")):
     items = images.parse(wanted)
     spaces = namespaces.parse(declared, consumers, images.places_of(items))
     found = {"vms": frozenset(), **(there or {})}
-    observed = images.Observed(pools=frozenset({"vms", "images"}), namespaces=found, held=held or {})
+    observed = images.Observed(pools=frozenset({"vms", "images", "ec"}), namespaces=namespaces.Observed(found, held or {}, initialised))
     return images.plan(items, observed, None, spaces=spaces)
 
 
@@ -31,6 +31,16 @@ def test_those_of_consumers_and_images_are_made_once():
     planned = plan([{"pool": "vms", "name": "spare"}], [TENANT, TENANT], [image])
     assert rows(planned) == ["create namespace/vms/spare", "create namespace/vms/tenant", "create image/vms/tenant/a"]
     assert rows(plan(consumers=[TENANT], there={"vms": frozenset({"tenant", "theirs"})})) == []
+
+
+def test_pools_are_initialised_for_those_who_cannot_do_it_and_so_are_those_of_their_data():
+    tenant = {**TENANT, "pools": [{"name": "vms", "data_pool": "ec"}, TENANT["pools"][1]]}
+    there = {"vms": frozenset({"tenant"})}
+    assert rows(plan(consumers=[tenant], there=there, initialised=())) == ["update pool/ec", "update pool/vms"]
+    assert rows(plan(consumers=[tenant], there=there)) == []
+    # Who makes a declared image has rights on the whole pool.
+    image = {"pool": "vms", "namespace": "tenant", "name": "a", "size": "1M"}
+    assert rows(plan(wanted=[image], there=there, initialised=())) == ["create image/vms/tenant/a"]
 
 
 def test_one_goes_by_name_and_is_a_loss():
