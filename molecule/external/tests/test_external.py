@@ -103,7 +103,7 @@ def test_another_cluster_is_refused(tmp_path: pathlib.Path, keyring: str) -> Non
 def test_what_the_client_lacks_is_told_with_the_command_that_gives_it(tmp_path: pathlib.Path, keyring: str) -> None:
     ceph("auth caps client.cephstack mon 'allow r'")
     said = refused(tmp_path, "--tags", "ceph,cluster")
-    assert "client.cephstack lacks what is needed for clients, exports, filesystems, images, pools" in said
+    assert "client.cephstack lacks what is needed for clients, exports, filesystems, images, namespaces, pools" in said
     (command,) = re.findall(r"`ceph (auth caps client\.cephstack [^`]*)`", said.replace("\\'", "'"))[:1]
     ceph(command)
     changes, _ = STACK.play(tmp_path, "--tags", "ceph,cluster")
