@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.probe import READING
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _access
 
 
@@ -28,7 +27,7 @@ class ActionModule(_access.Access):
 
     def known(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         # What is proven on a KVM host asks nothing of the API, whose keys are not to get there.
-        if self._task.action.rpartition(".")[2] == "cloudstack_probe" and set(self._task.args) <= set(READING):
+        if self._task.action.rpartition(".")[2] == "cloudstack_probe" and set(self._task.args) == {"pools"}:
             return {}
         return _access.CLOUDSTACK.recall().get(self._group(variables)) or {}
 
