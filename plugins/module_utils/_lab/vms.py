@@ -39,11 +39,6 @@ _EMULATED_FILES = {
     "/usr/lib/python3/dist-packages/lab_bytecode.py": surroundings.File(inspect.getsource(bytecode), once=True),
     "/usr/lib/python3/dist-packages/lab_bytecode.pth": surroundings.File("import lab_bytecode; lab_bytecode.install()\n", once=True),
 }
-# To make a key out of a passphrase takes long on purpose, and the benchmark of how long once more: half a minute under emulation. Before /usr/sbin in PATH.
-_EMULATED_CRYPTSETUP = """#!/bin/sh
-case " $* " in *" luksFormat "*) set -- --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "$@" ;; esac
-exec /usr/sbin/cryptsetup "$@"
-"""
 
 
 def accelerator(lab: model.Lab, image: str) -> str:
@@ -82,7 +77,7 @@ def start(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, h
     for disk in host.disks:
         system.make_sparse(lab.disk(host.name, disk.name), disk.size)
     accel, initrd, tap = accelerator(lab, host.image), lab.host(host.name, "initrd"), lab.tap(host.name)
-    own = {**surroundings.of_host(lab, host, around, hosts, moved), **(_emulated_files(host) if accel == "tcg" else {})}
+    own = {**surroundings.of_host(lab, host, around, hosts, moved), **(_EMULATED_FILES if accel == "tcg" else {})}
     shutil.copyfile(lab.image(host.image, "initrd"), initrd)
     with open(initrd, "ab") as stream:
         stream.write(bytes(-stream.tell() % 4) + archive(own))
@@ -90,11 +85,6 @@ def start(lab: model.Lab, host: model.Host, around: surroundings.Surroundings, h
         system.run(["ip", "tuntap", "add", tap, "mode", "tap"])
     system.run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
     system.launch(lab.machine(host.name), argv(lab, host, accel), lab.host(host.name, "console.log"), {}, own_cgroup=False)
-
-
-def _emulated_files(host: model.Host) -> dict[str, surroundings.File]:
-    cryptsetup = {"/usr/local/sbin/cryptsetup": surroundings.File(_EMULATED_CRYPTSETUP, 0o755, once=True)}
-    return {**_EMULATED_FILES, **(cryptsetup if "cryptsetup-bin" in host.packages else {})}
 
 
 def argv(lab: model.Lab, host: model.Host, accel: str) -> list[str]:
