@@ -298,9 +298,10 @@ def test_a_namespace_has_a_secret_and_no_pool_and_a_guest_where_libvirt_can_name
     run("rbd_images", consumers=[consumer])
     cluster.wait_clean()
     key, before = cluster.command("auth get", entity="client.lvns")[0]["key"], host.listAllStoragePools()
-    result = call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=[consumer], keys={"client.lvns": key})
+    options = {"guest_timeout": 0, "fsid": cluster.fsid, "mon_host": cluster.mon_host, "consumers": [consumer], "keys": {"client.lvns": key}}
+    result = call(**options)
     assert ids(result) == ["secret/client.lvns"] and result["pools"] == [] and len(host.listAllStoragePools()) == len(before)
-    assert not call(fsid=cluster.fsid, mon_host=cluster.mon_host, consumers=[consumer], keys={"client.lvns": key})["changed"]
+    assert not call(**options)["changed"]
     keyring = tmp_path / "keyring"
     keyring.write_text(f"[client.lvns]\n\tkey = {key}\n")
     connection = {"mon_host": cluster.mon_host, "keyring": str(keyring), "timeout": 20}
