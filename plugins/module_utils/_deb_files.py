@@ -132,7 +132,7 @@ class Provider:
 
     def _install(self, paths: t.Sequence[str], connector: str) -> None:
         """Install files in one go. connector: the version of that of the wheel, "" for none."""
-        with tempfile.TemporaryDirectory() as folder, contextlib.nullcontext() if self.start else nothing_starts(self.policy):
+        with contextlib.nullcontext() if self.start else nothing_starts(self.policy), tempfile.TemporaryDirectory() as folder:
             made = [package_wheel(self.wheel, connector, folder)] if self.wheel and connector else []
             os.chmod(folder, 0o755)  # apt's own user must be able to read what is in it
             quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]

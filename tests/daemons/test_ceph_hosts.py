@@ -239,8 +239,8 @@ def test_a_host_is_compared_as_the_modules_would_change_it(systemd, cluster, run
     wrong = run("ceph_host_info", **{**host, "ceph_osds": {"devices": [{"path": "sdb"}]}})
     assert not wrong["as_declared"] and "no absolute path" in wrong["differs"][0]
     with pytest.raises(Failed) as error:
-        run("ceph_host_info", ceph_daemon={"daemons": [{"type": "osd"}]}, ceph_mon={})
-    assert len(error.value.result["problems"]) == 2, error.value.result
+        run("ceph_host_info", ceph_daemon={"daemons": [{"type": "osd"}]}, ceph_mon={}, ceph_keyrings={"keyrings": []})
+    assert len(error.value.result["problems"]) == 3, error.value.result
 
 
 def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, run):

@@ -23,12 +23,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import argum
 # The modules by whose options a host is declared, in the order in which they run.
 MODULES: dict[str, dict[str, t.Any]] = {
     "apt_packages": _apt.OPTIONS,
-    "ceph_keyrings": keyring_files.OPTIONS,
+    # Without the keyrings: their keys would be hidden by no option here.
+    "ceph_keyrings": {name: keyring_files.OPTIONS[name] for name in ("conf", "settings")},
     "ceph_mon": mons.OPTIONS,
     "ceph_daemon": daemons.OPTIONS,
     "ceph_osds": osds.OPTIONS,
 }
-OPTIONS = {name: mapping(f"The options that M(cephstack.cloud.{name}) is given on this host, without C(connection).") for name in MODULES}
+OPTIONS = {name: mapping(f"The options that M(cephstack.cloud.{name}) is given on this host, without C(connection).", no_log=False) for name in MODULES}
 
 
 @dataclasses.dataclass
@@ -73,7 +74,7 @@ def compare(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mappi
 
 def _providers(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any], cluster: t.Optional[Connection]) -> t.Iterator[Provider]:
     if "ceph_keyrings" in declared:
-        yield keyring_files.provider(declared["ceph_keyrings"])
+        yield keyring_files.provider({"keyrings": [], **declared["ceph_keyrings"]})
     if "ceph_mon" in declared:
         # One that is just not in the quorum differs: the module waits for it.
         yield dataclasses.replace(mons.provider_of(declared["ceph_mon"], connection if connection["mon_host"] else {}), wait=mons.ELECTION)
