@@ -242,6 +242,9 @@ def test_a_host_is_compared_as_the_modules_would_change_it(systemd, cluster, run
         run("ceph_host_info", ceph_daemon={"daemons": [{"type": "osd"}]}, ceph_mon={}, ceph_keyrings={"keyrings": []})
     assert len(error.value.result["problems"]) == 3, error.value.result
 
+    run("ceph_daemon", daemons=[{"type": "mds", "state": "absent"}])
+    cluster.command("auth rm", entity=f"client.crash.{socket.gethostname()}")  # the next test makes it
+
 
 def test_daemons_with_a_monitor_that_is_gone_or_a_wrong_key(systemd, cluster, run):
     with pytest.raises(Failed, match="cannot connect"):

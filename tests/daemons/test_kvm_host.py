@@ -294,7 +294,7 @@ def test_consumers_become_secrets_and_pools(cluster, host, guests):
 
 def test_a_namespace_has_a_secret_and_no_pool_and_a_guest_where_libvirt_can_name_it(cluster, host, run, tmp_path):
     consumer = {"name": "lvns", "kind": "kvm", "namespace": "tenant", "pools": [{"name": "lvns"}]}
-    cluster.command("osd pool create", pool="lvns", pg_num=8)
+    cluster.command("osd pool create", pool="lvns", pg_num=1)
     run("ceph_cluster", consumers=[consumer])
     run("rbd_images", consumers=[consumer])
     cluster.wait_clean()

@@ -26,7 +26,7 @@ def changed(result):
 def keyring(cluster, tmp_path_factory):
     """The pools, and a file into which the clients' keys are written once they are made."""
     for name in ("nsvms", "nsdata", "nsgold", "nsraw", "nsread"):
-        cluster.command("osd pool create", pool=name, pg_num=8)
+        cluster.command("osd pool create", pool=name, pg_num=1)
         cluster.command("osd pool application enable", pool=name, app="rbd" if name in ("nsvms", "nsdata", "nsgold") else "cephstack")
     cluster.wait_clean()
     return tmp_path_factory.mktemp("ns") / "keyring"
