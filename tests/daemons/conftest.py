@@ -103,7 +103,7 @@ class Cluster:
             "auth_allow_insecure_global_id_reclaim": "false",
             "mon_data_avail_warn": "1",
             "mon_data_avail_crit": "0",
-            "mon_max_pg_per_osd": "1000",  # every file makes pools of its own
+            "mon_max_pg_per_osd": "2000",  # every file makes pools of its own, and the autoscaler lets each grow
             "mgr_initial_modules": "iostat",
             # A real cluster gathers changes for up to a second before it votes; tests don't have to wait for that.
             "paxos_propose_interval": "0.1",
