@@ -492,8 +492,8 @@ consumers:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider, nowhere
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, nowhere, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, PREFIX, arguments
 

@@ -135,12 +135,11 @@ changes:
 """
 
 import contextlib
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, nowhere, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.daemons import KINDS, OPTIONS
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
@@ -155,11 +154,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
 
     def there(*programs: str) -> bool:
         """In check mode nothing need be there yet, neither programs nor a cluster that could be asked."""
-        return not module.check_mode or (not nowhere and any(installed(program) for program in programs))
+        return not module.check_mode or (not nowhere(params["connection"]) and any(installed(program) for program in programs))
 
     programs = {KINDS[daemon["type"]].program for daemon in params["daemons"]}
     asks = {"daemons": bool(programs) and there(*programs), "crash": params["crash_reports"] and there(crash.PROGRAM)}

@@ -143,11 +143,9 @@ changes:
   returned: success
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, Connection, nowhere, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osds import OPTIONS, provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, run_module
@@ -163,8 +161,7 @@ def main() -> None:
     )
     params = module.params
     try:
-        nowhere = not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"])
-        if module.check_mode and (nowhere or not installed("ceph-volume")):
+        if module.check_mode and (nowhere(params["connection"]) or not installed("ceph-volume")):
             run_module(module, provider(params, None, patient=False), allow_loss=params["allow_loss"])
         require_binding(module)
         with Connection(params["connection"]) as cluster:

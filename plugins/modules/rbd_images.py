@@ -199,13 +199,12 @@ images:
   sample: [{pool: vms, namespace: '', name: web1, size: 21474836480, clone_of: images/debian13@base, snapshots: [], source: null}]
 """
 
-import os
 from contextlib import closing
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import namespaces
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, nowhere, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.images import Provider, parse, places_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import FEATURES, Librbd
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
@@ -287,7 +286,7 @@ def main() -> None:
         spaces = namespaces.parse(params["namespaces"], params["consumers"], places_of(wanted))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    if module.check_mode and not params["connection"]["mon_host"] and not os.path.exists(params["connection"]["conf"]):
+    if module.check_mode and nowhere(params["connection"]):
         # There is no cluster yet: all would be created
         run_module(module, Provider(None, wanted, spaces, check=True), allow_loss=params["allow_loss"])
     require_binding(module, "rbd", "python3-rbd")

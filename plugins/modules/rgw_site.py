@@ -373,12 +373,10 @@ buckets:
   sample: [{name: nightly, owner: backup, objects: 12, versioning: true}]
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, users
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, binding_or_dry_run, require_binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, Connection, binding_or_dry_run, nowhere, require_binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import TRUST
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import GatewayOptions, Provider, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import Client
@@ -427,7 +425,7 @@ def main() -> None:
     also = [GatewayOptions(params["options"], options, module.check_mode, params["prefix"])] if params["options"] else []
     try:
         wanted = parse(params)
-        if module.check_mode and not options["mon_host"] and not os.path.exists(options["conf"]):
+        if module.check_mode and nowhere(options):
             # There is no cluster yet: all would be created
             run_module(module, Together([Provider(wanted, None, options), *also]))
         require_binding(module)

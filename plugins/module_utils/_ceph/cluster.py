@@ -9,13 +9,12 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import errno
-import os
 import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, crush, erasure_profiles, filesystems, flags, mgr_modules, options, pools
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, nowhere
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.draft import Declared, Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps, read
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import mon_host
@@ -146,8 +145,3 @@ class ClusterProvider:
         """The cluster in short, and what hosts need of each consumer (no keys)."""
         cluster = {"fsid": observed.fsid, "version": shown(observed.release), "mon_host": mon_host(observed.mon)}
         return {"cluster": cluster, "consumers": _consumers.derived(self._declaration["consumers"], observed.fsid)}
-
-
-def nowhere(connection: t.Mapping[str, t.Any]) -> bool:
-    """Whether nothing says where a cluster could be: no monitors were named, and there is no configuration file."""
-    return not connection.get("mon_host") and not os.path.exists(connection.get("conf") or "/etc/ceph/ceph.conf")

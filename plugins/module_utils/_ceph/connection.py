@@ -164,6 +164,11 @@ class Connection:
             return body
 
 
+def nowhere(connection: t.Mapping[str, t.Any]) -> bool:
+    """Whether nothing says where a cluster could be: no monitors were named, and there is no configuration file."""
+    return not connection.get("mon_host") and not os.path.exists(connection.get("conf") or "/etc/ceph/ceph.conf")
+
+
 def asked(cluster: t.Optional[Connection]) -> Connection:
     """Return the connection that a change is made over; a plan against no cluster is never applied."""
     if cluster is None:
