@@ -15,6 +15,8 @@ import copy
 import functools
 import typing as t
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 
 def field(type_: str, description: str, **more: t.Any) -> dict[str, t.Any]:
     """description: in Ansible's markup, one paragraph a line. more: further keys of an argument spec, such as default."""
@@ -57,6 +59,12 @@ def arguments(fields: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.Any]:
         if "options" in one:
             spec[name]["options"] = arguments(one["options"])
     return spec
+
+
+def complete(fields: t.Mapping[str, dict[str, t.Any]], given: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
+    """Return what was given for fields with the defaults of the others, as a module would have it, and what is wrong with it."""
+    judged = ArgumentSpecValidator(arguments(fields)).validate(dict(given))
+    return judged.validated_parameters, judged.error_messages
 
 
 def twice(names: t.Iterable[str]) -> list[str]:

@@ -165,7 +165,7 @@ def main() -> None:
         if any(asks.values()):
             require_binding(module)
         with Connection(params["connection"]) if any(asks.values()) else contextlib.nullcontext() as cluster:
-            run_module(module, crash.provider_of(params, *(cluster if asks[which] else None for which in ("daemons", "crash"))))
+            run_module(module, crash.provider(params, *(cluster if asks[which] else None for which in ("daemons", "crash"))))
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
     except (CommandFailed, Unreachable) as error:

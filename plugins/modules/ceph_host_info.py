@@ -74,7 +74,7 @@ differs:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, find_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import OPTIONS, Comparison, compare, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.host import OPTIONS, compare, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
@@ -90,10 +90,11 @@ def main() -> None:
         declared = parse(module.params)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    found = compare(declared, module.params["connection"]) if find_binding() else Comparison(["packages"])  # one of them has it
-    for warning in found.warnings:
+    # The binding is in one of the packages.
+    differs, warnings = compare(declared, module.params["connection"]) if find_binding() else (["packages"], [])
+    for warning in warnings:
         module.warn(warning)
-    module.exit_json(as_declared=not found.differs, differs=found.differs)
+    module.exit_json(as_declared=not differs, differs=differs)
 
 
 if __name__ == "__main__":

@@ -124,15 +124,15 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mons
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION, CommandFailed, require_binding
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mons import OPTIONS, provider_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.process import installed
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import run_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
 FIELDS = {
     "connection": {**CONNECTION, "description": "How to reach the running cluster, and as whom. Without O(connection.mon_host) there is none to join."},
-    **OPTIONS,
+    **mons.OPTIONS,
 }
 
 
@@ -142,7 +142,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     connection = module.params["connection"]
-    provider = provider_of(module.params, connection if connection["mon_host"] else {})
+    provider = mons.provider(module.params, connection if connection["mon_host"] else {})
     if module.check_mode and not installed("ceph-mon"):
         # nothing here could ask; that a monitor would be made is certain
         provider = dataclasses.replace(provider, bootstrap=True, connection={})

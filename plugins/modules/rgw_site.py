@@ -422,7 +422,8 @@ def main() -> None:
     )
     params = module.params
     options = params["connection"]
-    also = [GatewayOptions(params["options"], options, module.check_mode, params["prefix"])] if params["options"] else []
+    gateways = GatewayOptions(params["options"], options, module.check_mode, params["prefix"])
+    also = [gateways] if params["options"] else []
     try:
         wanted = parse(params)
         if module.check_mode and nowhere(options):
@@ -436,7 +437,7 @@ def main() -> None:
         )
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
-        with Connection(options) as connection:
+        with Connection(options) as connection, gateways:  # it has a connection of its own
             run_module(module, Together([Provider(wanted, connection, options, client), *also]), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)

@@ -135,7 +135,7 @@ def _named(report: t.Mapping[str, t.Any]) -> str:
     return f"{report.get('crash_id')} (mgr module {report.get('mgr_module')})"
 
 
-def provider_of(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], posted: t.Optional[Connection] = None) -> Together:
+def provider(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], posted: t.Optional[Connection]) -> Together:
     """Return the provider of a host's daemons and, if they are wanted, its crash reports. options: of the shape of daemons.OPTIONS. cluster, posted: that of
     the daemons and that of the reports, None if there is none yet. Raises Invalid."""
     declared = daemons.parse(options["daemons"], daemons.short_hostname())

@@ -12,13 +12,11 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash, daemons, keyring_files, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Provider, Together, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, mapping
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import complete, mapping
 
 # The modules by whose options a host is declared, in the order in which they run.
 MODULES: dict[str, dict[str, t.Any]] = {
@@ -32,44 +30,36 @@ MODULES: dict[str, dict[str, t.Any]] = {
 OPTIONS = {name: mapping(f"The options that M(cephstack.cloud.{name}) is given on this host, without C(connection).", no_log=False) for name in MODULES}
 
 
-@dataclasses.dataclass
-class Comparison:
-    """differs: the ids of the changes that would be made, or why that cannot be said. warnings: what a host that does not differ should tell."""
-
-    differs: list[str] = dataclasses.field(default_factory=list)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-
-
 def parse(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """Return what each module is given, with its defaults. Raises Invalid."""
     declared, problems = {}, []
     for name in [name for name in MODULES if params[name] is not None]:
-        judged = ArgumentSpecValidator(arguments(MODULES[name])).validate(params[name])
-        problems += [f"{name}: {text}" for text in judged.error_messages]
-        declared[name] = judged.validated_parameters
+        declared[name], wrong = complete(MODULES[name], params[name])
+        problems += [f"{name}: {text}" for text in wrong]
     if problems:
         raise Invalid(problems)
     return declared
 
 
-def compare(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any]) -> Comparison:
-    """Compare a host with what is declared of it. Nothing is read any more behind the first difference that what follows would trip over."""
-    found = Comparison()
+def compare(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
+    """Compare a host with what is declared of it. Where packages differ nothing else is read, as it would trip over that.
+
+    Returns the ids of the changes that would be made, or why that cannot be said, and the warnings of a host that does not differ.
+    """
     try:
         # No key is fetched for it: one that stands at an address is for the module itself.
         packages = _apt.provider(declared["apt_packages"], True, _no_key) if "apt_packages" in declared else None
         if packages is not None and not packages.as_declared():
-            return Comparison(["packages"])
+            return ["packages"], []
         with Connection(connection) if declared.keys() & {"ceph_daemon", "ceph_osds"} else contextlib.nullcontext() as cluster:
             provider = Together(list(_providers(declared, connection, cluster)))
             plan = provider.plan(provider.observe())
     except Invalid as error:
-        return Comparison(error.problems)
+        return error.problems, []
     except (CommandFailed, Unreachable) as error:
-        return Comparison([str(error)])
-    found.differs = [change.id for change in plan.changes]
-    found.warnings = [] if found.differs else plan.warnings
-    return found
+        return [str(error)], []
+    # A host that differs is told by the modules themselves.
+    return [change.id for change in plan.changes], [] if plan else plan.warnings
 
 
 def _providers(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Mapping[str, t.Any], cluster: t.Optional[Connection]) -> t.Iterator[Provider]:
@@ -77,9 +67,9 @@ def _providers(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Ma
         yield keyring_files.provider({"keyrings": [], **declared["ceph_keyrings"]})
     if "ceph_mon" in declared:
         # One that is just not in the quorum differs: the module waits for it.
-        yield dataclasses.replace(mons.provider_of(declared["ceph_mon"], connection if connection["mon_host"] else {}), wait=mons.ELECTION)
+        yield dataclasses.replace(mons.provider(declared["ceph_mon"], connection if connection["mon_host"] else {}), wait=mons.ELECTION)
     if "ceph_daemon" in declared:
-        yield crash.provider_of(declared["ceph_daemon"], cluster, cluster)
+        yield crash.provider(declared["ceph_daemon"], cluster, cluster)
     if "ceph_osds" in declared:
         yield osds.provider(declared["ceph_osds"], cluster, patient=False)
 

@@ -221,7 +221,7 @@ class Provider:
         keyring_files.write(admin_place(), Secret(admin["key"]), admin["caps"])
 
 
-def provider_of(options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any]) -> Provider:
+def provider(options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any]) -> Provider:
     """Return the provider of what is declared. options: of the shape of OPTIONS."""
     own = {name: options[name] for name in ("address", "fsid", "bootstrap", "wait")}
     return Provider(name=options["name"] or daemons.short_hostname(), public_network=options["public_network"] or "", connection=connection, **own)

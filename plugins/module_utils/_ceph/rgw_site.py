@@ -12,8 +12,6 @@ import dataclasses
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import buckets, realm, s3, users
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider
@@ -21,7 +19,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import complete, twice
 
 _LANE = Lane("object gateways", 16)
 _SITE = ("realm", "zonegroup", "zone", "period")
@@ -182,8 +180,7 @@ class GatewayOptions(ClusterProvider):
     """The options of gateways in the configuration database. options: by cephx client. The others: see ClusterProvider."""
 
     def __init__(self, options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any], check_mode: bool, prefix: str) -> None:
-        declared = ArgumentSpecValidator(arguments(OPTIONS)).validate({"options": dict(options)}).validated_parameters
-        super().__init__(declared, connection, check_mode, prefix)
+        super().__init__(complete(OPTIONS, {"options": options})[0], connection, check_mode, prefix)
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
         return {}
