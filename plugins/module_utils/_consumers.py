@@ -18,6 +18,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
 # What passes through caps and names of images unharmed. A cap that ends in * would be for many.
 NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+NAMESPACE_RULE = "a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another name"
 # Kinds whose consumers can have none, and why.
 _NO_NAMESPACES = {
     "cloudstack": "CloudStack's primary storage is a whole pool, and knows no namespaces",
@@ -62,7 +63,12 @@ class Grant(t.NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{self.pool}/{self.namespace}" if self.namespace else self.pool
+        return place_of(self.pool, self.namespace)
+
+
+def place_of(pool: str, namespace: str) -> str:
+    """A pool, or a namespace in it, as Ceph's programs name it."""
+    return f"{pool}/{namespace}" if namespace else pool
 
 
 def client_of(consumer: t.Mapping[str, t.Any]) -> str:
@@ -141,7 +147,7 @@ def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.
             yield f"the pool {grant.place} is given to {client} as rw and as ro: keep one of them"
     for namespace in sorted({one["namespace"] for one in pools_of(item)} - {""}):
         if not NAMESPACE.fullmatch(namespace):
-            yield f"namespace '{namespace}': a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another"
+            yield f"namespace '{namespace}': {NAMESPACE_RULE}"
         if kind_of(item) in _NO_NAMESPACES:
             yield f"namespace {namespace}: {_NO_NAMESPACES[kind_of(item)]}: leave it out, and give it a pool of its own"
     oldest = item.get("oldest_client")

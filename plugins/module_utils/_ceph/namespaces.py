@@ -50,7 +50,7 @@ def parse(declared: t.Iterable[t.Mapping[str, t.Any]], consumers: t.Sequence[t.M
         place = (item["pool"], item["name"])
         here = f"namespace {'/'.join(place)}"
         if not _consumers.NAMESPACE.fullmatch(item["name"]):
-            problems.append(f"{here}: a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another name")
+            problems.append(f"{here}: {_consumers.NAMESPACE_RULE}")
         if place in wanted:
             problems.append(f"{here} is declared twice")
         wanted[place] = item.get("state") != "absent"

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of, kind_of, pools_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import KINDS, client_of, kind_of, place_of, pools_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import readable
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
@@ -54,7 +54,7 @@ class PoolAccess(t.NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{self.name}/{self.namespace}" if self.namespace else self.name
+        return place_of(self.name, self.namespace)
 
     @property
     def both(self) -> list[str]:
@@ -229,7 +229,7 @@ def _prove_refusals(connection: Connection, pools: t.Sequence[PoolAccess], there
     acts: list[tuple[str, str, t.Callable[[], t.Any]]] = []
     promised = {(name, pool.namespace): pool.write for pool in pools for name in pool.both if name in there}
     for place in (place for place, may_write in promised.items() if write and not may_write):
-        shown = "/".join(filter(None, place))
+        shown = place_of(*place)
         allowed = f"a write to the read-only pool {shown} was not refused"
         acts.append((f"write to {shown}", allowed, functools.partial(in_pool, place, _touch)))
     whole = {name for name, namespace in promised if not namespace}

@@ -22,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.librbd import throwaway_images
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, pools_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, place_of, pools_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._guest import GuestFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
@@ -49,24 +49,23 @@ def run_guests(host: Host, params: t.Mapping[str, t.Any], domain_type: str) -> t
         client, pools = client_of(consumer), pools_of(consumer)
         writable = [pool for pool in pools if pool["access"] == "rw" and (not image or pool["name"] == image["pool"])]
         usable = [pool for pool in writable if version >= _NAMESPACES_SINCE or not pool["namespace"]]
-        if writable and not usable:
-            own = f"{version // 1000000}.{version // 1000 % 1000}"
-            reasons.append(f"no guest of {client} was booted: disks of libvirt {own} cannot name the namespace {_place(writable[0])}, those of 11.6 can")
+        if not writable:
+            continue
+        chosen = (usable or writable)[0]
+        place = place_of(chosen["name"], chosen["namespace"])
         if not usable:
+            own = f"{version // 1000000}.{version // 1000 % 1000}"
+            reasons.append(f"no guest of {client} was booted: disks of libvirt {own} cannot name the namespace {place}, those of 11.6 can")
             continue
         source = golden if golden and not image and golden["pool"] in {pool["name"] for pool in pools if not pool["namespace"]} else None
         key = connection.get("key") if client == connection.get("client") else None
         try:
             with Connection({**connection, "client": client, "key": key}) as opened:
-                report = _run_guest(host, opened, usable[0], source, image["image"] if image else "", domain_type, params)
+                report = _run_guest(host, opened, chosen, source, image["image"] if image else "", domain_type, params)
                 guests.append({"client": client, **report})
         except Exception as error:  # Unreachable, GuestFailed, and the families of libvirt's, librados's and librbd's errors
-            problems.append(f"the guest of {client} on {_place(usable[0])} proved nothing: {error}")
+            problems.append(f"the guest of {client} on {place} proved nothing: {error}")
     return guests, problems, reasons
-
-
-def _place(pool: t.Mapping[str, t.Any]) -> str:
-    return "/".join(filter(None, (pool["name"], pool["namespace"])))
 
 
 def _run_guest(
@@ -85,7 +84,7 @@ def _run_guest(
     Raises GuestFailed, libvirt's errors and librbd's.
     """
     name = _guest.PREFIX + socket.gethostname()
-    pool, data_pool = _place(place), place.get("data_pool")
+    pool, data_pool = place_of(place["name"], place["namespace"]), place.get("data_pool")
     disk, uuid, timeout = kept or name, str(uuids.uuid4()), params["timeout"]
     with contextlib.ExitStack() as stack:
         io_context = stack.enter_context(contextlib.closing(connection.rados.open_ioctx(place["name"])))
