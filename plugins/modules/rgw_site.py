@@ -437,7 +437,7 @@ def main() -> None:
         )
         if client and params["wait"] and not module.check_mode:
             client.wait(params["wait"])
-        with Connection(options) as connection, gateways:  # it has a connection of its own
+        with gateways, Connection(options) as connection:  # the first has a connection of its own
             run_module(module, Together([Provider(wanted, connection, options, client), *also]), allow_loss=params["allow_loss"])
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
