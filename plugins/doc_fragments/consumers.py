@@ -25,7 +25,7 @@ options:
       kind:
         description: What it is. Consumers of all kinds but V(rados) keep images in their pools.
         type: str
-        choices: [cloudstack, kvm, rados, rbd, xen]
+        choices: [cinder, cinder-backup, cloudstack, glance, kvm, nova, rados, rbd, xen]
         default: rbd
       hosts:
         description:

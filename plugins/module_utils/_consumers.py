@@ -15,7 +15,7 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, records, string, strings
 
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
-KINDS = {"kvm": "rbd", "xen": "rbd", "rbd": "rbd", "cloudstack": "rbd", "rados": "rados"}
+KINDS = {**dict.fromkeys(("kvm", "xen", "rbd", "cloudstack", "glance", "cinder", "cinder-backup", "nova"), "rbd"), "rados": "rados"}
 # What passes through caps and names of images unharmed. A cap that ends in * would be for many.
 NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 NAMESPACE_RULE = "a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another name"
