@@ -39,7 +39,9 @@ _MASKED_VM = (
 )  # fmt: skip
 _MASKED = {"container": _MASKED_ALWAYS, "vm": _MASKED_VM, "xen": _MASKED_VM}
 # What its package starts at boot, though it can do nothing until the host is set up: it would keep a processor busy until then.
-_ENABLED_LATER = ("cloudstack-agent.service",)
+_ENABLED_LATER = (
+    "cinder-*.service", "cloudstack-agent.service", "glance-*.service", "keystone.service", "neutron-*.service", "nova-*.service", "placement-*.service",
+)  # fmt: skip
 _XEN_INITRAMFS_HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 # The disk is there as soon as its driver is.
