@@ -10,26 +10,30 @@ MAKEFLAGS += --no-builtin-rules
 VENV ?= .venv$(addprefix -,$(CORE))
 LAB ?= inventories/lab/hosts.yml
 PLAY := $(VENV)/bin/ansible-playbook -i $(LAB)
-# CloudStack's hosts are part of it where its packages can be had.
-CLOUDSTACK = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PACKAGES=$$packages; cloudstack="$${packages:+-i inventories/lab/cloudstack.yml}"
+# A cloud controller is part of it: CloudStack where its packages can be had, else OpenStack.
+CONTROLLER = packages=$$(tests/tools/cloudstack); export CEPHSTACK_CLOUDSTACK_PACKAGES=$$packages
+CONTROLLER += ; controller=inventories/lab/$$([ -n "$$packages" ] && echo cloudstack || echo openstack).yml
 CHECK := $(VENV)/bin/python tests/tools/check
 export PYTHON CORE
 
-.PHONY: help demo demo-xen lab lab-down clean-lab test check lint sanity unit region daemons molecule bench spec docs build changelog run dev clean
+.PHONY: help demo demo-openstack demo-xen lab lab-down clean-lab test check lint sanity unit region daemons molecule bench spec docs build changelog run dev clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: run ## A whole stack on this machine: hosts, Ceph, KVM hosts, CloudStack, guests on RBD
-	@$(CLOUDSTACK)
-	$(PLAY) $$cloudstack cephstack.cloud.demo
+demo: run ## A whole stack on this machine: hosts, Ceph, KVM hosts, a cloud controller, guests on RBD
+	@$(CONTROLLER)
+	$(PLAY) -i $$controller cephstack.cloud.demo
 
-demo-xen: run ## The same without CloudStack, but with a Xen host: one image under both hypervisors
+demo-openstack: run ## The same with OpenStack, also where CloudStack's packages can be had
+	@$(PLAY) -i inventories/lab/openstack.yml cephstack.cloud.demo
+
+demo-xen: run ## The same without a cloud controller, but with a Xen host: one image under both hypervisors
 	@$(PLAY) -i inventories/lab/xen.yml cephstack.cloud.demo
 
 lab: run ## Only the throwaway hosts of $(LAB)
-	@$(CLOUDSTACK)
-	$(PLAY) $$cloudstack cephstack.cloud.lab -e lab_state=up
+	@$(CONTROLLER)
+	$(PLAY) -i $$controller cephstack.cloud.lab -e lab_state=up
 
 lab-down: run ## Stop and remove the lab, but keep the cached images
 	@$(PLAY) cephstack.cloud.lab -e lab_state=down
