@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenStack on Ceph after it was converged: that a re-run would change nothing, drift, others' clients, a second compute host, secrets.
+
+Runs from the first test to the last: each leaves the stack sound.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shlex
+
+import pytest
+import yaml
+
+from ansible_collections.cephstack.cloud.molecule.shared import runs
+
+STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
+SCALED_OUT = ("-i", str(STACK.folder / "inventory_scaled_out"))
+DECLARED = yaml.safe_load((STACK.folder / "inventory" / "group_vars" / "all" / "stack.yml").read_text(encoding="utf-8"))
+PASSWORDS = {
+    DECLARED["openstack"]["admin_password"],
+    DECLARED["openstack"]["service_password"],
+    *(DECLARED["openstack"][part]["password"] for part in ("database", "messages")),
+}
+
+
+@pytest.fixture(scope="module")
+def ssh():
+    """Run a command on a host as root; return what it printed."""
+    return STACK.ssh
+
+
+@pytest.fixture(scope="module")
+def openstack(ssh):
+    """Use the ordinary client as administrator; return what it said, parsed."""
+
+    def ask(command: str):
+        form = "" if command.split()[1] in ("delete", "set", "unset") else "-f json"
+        said = ssh("ctl1", f"OS_CLOUD=cephstack openstack {command} {form}")
+        return json.loads(said) if form and said.strip() else None
+
+    return ask
+
+
+def ids(changes) -> list[str]:
+    return sorted(f"{change['kind']}/{change['name']}" for change in changes)
+
+
+def test_a_second_run_changes_nothing(tmp_path):
+    changes, _recap = STACK.play(tmp_path)
+    assert changes == []
+
+
+def test_an_ordinary_client_sees_what_was_declared(openstack):
+    assert {"demo", "service", "admin"} <= {row["Name"] for row in openstack("project list")}
+    assert [(row["Name"], row["RAM"], row["Disk"]) for row in openstack("flavor list --all")] == [("small", 128, 1)]
+    assert {"volumes", "fast"} <= {row["Name"] for row in openstack("volume type list")}
+    assert [row["Name"] for row in openstack("network list")] == ["flat"]
+    assert {row["Region"] for row in openstack("endpoint list")} == {"lab"}
+
+
+def test_the_image_is_in_ceph_as_it_is(openstack, ssh):
+    (image,) = (row for row in openstack("image list") if row["Name"] == "marker")
+    assert openstack(f"image show {image['ID']}")["disk_format"] == "raw"
+    assert json.loads(ssh("ceph1", f"rbd info --format json images/{image['ID']}"))["size"] == 16777216
+
+
+def test_nothing_is_left_of_the_proof(openstack, ssh):
+    assert openstack("server list --all-projects") == []
+    assert openstack("volume list --all-projects") == []
+    for pool in ("vms", "volumes", "fast", "backups"):
+        assert ssh("ceph1", f"rbd ls {pool}").split() == [], pool
+
+
+def test_a_plain_client_makes_a_guest_of_the_image_and_volume(openstack, ssh):
+    """A disk of Nova's that is a clone of Glance's image, by nobody's doing but OpenStack's own."""
+    (image,) = (row["ID"] for row in openstack("image list") if row["Name"] == "marker")
+    volume = openstack("volume create --image marker --size 1 plain")
+    server = openstack("server create --wait --image marker --flavor small --network flat plain")
+    try:
+        assert server["status"] == "ACTIVE", server
+        parent = json.loads(ssh("ceph1", f"rbd info --format json vms/{server['id']}_disk"))["parent"]
+        assert (parent["pool"], parent["image"]) == ("images", image)
+        parent = json.loads(ssh("ceph1", f"rbd info --format json volumes/volume-{volume['id']}"))["parent"]
+        assert (parent["pool"], parent["image"]) == ("images", image)
+    finally:
+        openstack(f"server delete --wait {server['id']}")
+        openstack(f"volume delete {volume['id']}")
+
+
+def test_a_plain_s3_client_and_a_plain_swift_client(openstack, ssh):
+    """A project's own credentials, through Keystone."""
+    key = openstack("ec2 credentials create")
+    try:
+        options = f"--access_key={key['access']} --secret_key={key['secret']} --no-ssl --host=10.78.12.11:8080 --host-bucket=10.78.12.11:8080"
+        said = ssh("ctl1", f"s3cmd {options} mb s3://plain && echo some text | s3cmd {options} put - s3://plain/one && s3cmd {options} get - s3://plain/one")
+        assert "some text" in said
+        assert "one" in ssh("ctl1", "cd /run && echo text > two && OS_CLOUD=cephstack openstack object create plain two -f value && "
+                                    "OS_CLOUD=cephstack openstack object list plain -f value").split()  # fmt: skip
+    finally:
+        ssh("ctl1", "rm -f /run/two; OS_CLOUD=cephstack openstack container delete --recursive plain")
+        ssh("ctl1", f"OS_CLOUD=cephstack openstack ec2 credentials delete {key['access']}")
+
+
+def test_six_drifts_are_listed_exactly_then_set_right(tmp_path, openstack, ssh):
+    openstack("flavor delete small")
+    openstack("quota set --volumes 3 demo")
+    ssh("ctl1", "sed -i 's/^show_image_direct_url.*//' /etc/glance/glance-api.conf")
+    ssh("kvm1", "chmod 644 /etc/ceph/ceph.client.nova.keyring")
+    ssh("kvm1", "systemctl stop neutron-openvswitch-agent")
+    (endpoint,) = (row["ID"] for row in openstack("endpoint list --service placement --interface public"))
+    openstack(f"endpoint set --url http://10.78.12.99:8778 {endpoint}")
+    for mode in (["--check"], []):
+        changes, _ = STACK.play(tmp_path, "--diff", *mode)
+        assert ids(changes) == DRIFTS, changes
+        assert runs.telling((tmp_path / "log").read_text().split("\n"), PASSWORDS) == []
+    changes, _ = STACK.play(tmp_path, "--check")
+    assert changes == []
+
+
+DRIFTS = sorted(
+    [
+        "flavor/small",
+        "quota/demo",
+        "file//etc/glance/glance-api.conf",
+        "unit/glance-api.service",
+        "keyring//etc/ceph/ceph.client.nova.keyring",
+        "unit/neutron-openvswitch-agent.service",
+        "endpoint/placement public",
+    ]
+)
+
+
+def test_a_compute_host_more_is_a_rerun(tmp_path, openstack):
+    changes, recap = STACK.play(tmp_path, *SCALED_OUT)
+    assert {change["host"] for change in changes} == {"kvm2", "ctl1"}
+    assert recap["kvm1"]["changed"] == 0
+    assert {row["Hypervisor Hostname"] for row in openstack("hypervisor list")} == {"kvm1", "kvm2"}
+    changes, _ = STACK.play(tmp_path, *SCALED_OUT, "--check")
+    assert changes == []
+
+
+def test_no_password_is_where_others_read_it(ssh):
+    for host in ("ctl1", "kvm1"):
+        words = "|".join(sorted(PASSWORDS))
+        found = ssh(host, f"grep -rslE {shlex.quote(words)} /etc /var/log /var/lib/nova /var/lib/neutron /var/lib/cinder /var/lib/glance || :").split()
+        assert found, "this looks for nothing"
+        readable = ssh(host, f"find {' '.join(found)} -perm /007").split()
+        assert readable == [], readable
+
+
+def test_no_secret_was_ever_on_a_command_line(ssh):
+    """Nor in an environment. Since before the first run (see prepare.yml)."""
+    keys = {entry["key"] for entry in json.loads(ssh("ceph1", "ceph --format json auth ls"))["auth_dump"]}
+    for name in ("ceph1", "ctl1", "kvm1", "kvm2"):
+        assert runs.telling(STACK.watched(name), PASSWORDS | keys) == [], name
