@@ -59,6 +59,16 @@ attributes:
       - cephstack.cloud.cloudstack
 """
 
+    ACTIONGROUP_OPENSTACK = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/cephstack.cloud.openstack) in C(module_defaults) to set defaults for all modules that talk to OpenStack's APIs.
+    support: full
+    membership:
+      - cephstack.cloud.openstack
+"""
+
     ACTIONGROUP_XENAPI = r"""
 options: {}
 attributes:

@@ -281,6 +281,28 @@ def differing(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> tu
     return {key: before.get(key) for key in keys}, {key: after[key] for key in keys}
 
 
+def named(where: str, number: int, item: t.Mapping[str, t.Any], key: str = "name") -> str:
+    """Where a thing of a list was declared: zones[0] (zone1)."""
+    return f"{where}[{number}] ({item.get(key)})"
+
+
+class Place(str):
+    """Where something is declared, as a person reads it. note: what takes a problem that is found with it."""
+
+    note: t.Callable[[str], None]
+
+    def __new__(cls, where: str, note: t.Callable[[str], None]) -> Place:
+        place = super().__new__(cls, where)
+        place.note = note
+        return place
+
+    def refuse(self, wrong: t.Any, text: str) -> bool:
+        """Note a problem where something is wrong. Returns whether it is."""
+        if wrong:
+            self.note(f"{self}: {text}")
+        return bool(wrong)
+
+
 class Draft:
     """What planning writes on: changes, problems and warnings.
 

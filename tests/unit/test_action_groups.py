@@ -18,6 +18,7 @@ import yaml
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CONNECTION as CEPH
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import CONNECTION_SPEC as CLOUDSTACK
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.client import CONNECTION as OPENSTACK
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen.xenapi import CONNECTION_SPEC as XENAPI
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def module_of(name):
 
 
 def test_every_module_is_in_exactly_one_group():
-    assert set(GROUPS) == {*CONNECTIONS, "host"}
+    assert set(GROUPS) == {*CONNECTIONS, "openstack", "host"}
     assert all(members == sorted(members) for members in GROUPS.values())
     assert sorted(member for members in GROUPS.values() for member in members) == MODULES
 
@@ -42,7 +43,11 @@ def test_a_module_is_in_the_group_of_its_connection():
     """So a default that the group is given is an option of each of its modules."""
     found = collections.defaultdict(list)
     for name in MODULES:
-        options = getattr(module_of(name), "FIELDS", {}).get("connection", {}).get("options")
+        fields = getattr(module_of(name), "FIELDS", {})
+        if OPENSTACK.items() <= fields.items():
+            found["openstack"].append(name)
+            continue
+        options = fields.get("connection", {}).get("options")
         found[next((group for group, connection in CONNECTIONS.items() if connection["options"] == options), "host")].append(name)
         assert not options or name not in found["host"], f"{name}: a connection of no group"
     assert found == GROUPS
@@ -78,6 +83,7 @@ PLAY = """
   module_defaults:
     group/cephstack.cloud.ceph: {connection: {of_no_module: true}}
     group/cephstack.cloud.cloudstack: {connection: {url: "http://mgmt1", api_key: not-told, of_no_module: true}}
+    group/cephstack.cloud.openstack: {of_no_module: true}
     group/cephstack.cloud.xenapi: {connection: {master: xcp1, password: not-told, of_no_module: true}}
   tasks:
     - cephstack.cloud.ceph_info:
@@ -88,12 +94,15 @@ PLAY = """
     - cephstack.cloud.cloudstack_region: {}
       register: cloudstack
       ignore_errors: true
+    - cephstack.cloud.openstack_catalogue: {}
+      register: openstack
+      ignore_errors: true
     - cephstack.cloud.xen_pool: {repositories: []}
       register: xenapi
       ignore_errors: true
     - ansible.builtin.copy:
         dest: FOLDER/found
-        content: "{{ {'ceph': ceph.msg, 'cloudstack': cloudstack.msg, 'xenapi': xenapi.msg} | to_json }}"
+        content: "{{ {'ceph': ceph.msg, 'cloudstack': cloudstack.msg, 'openstack': openstack.msg, 'xenapi': xenapi.msg} | to_json }}"
 """
 
 
@@ -106,6 +115,6 @@ def test_defaults_reach_modules_by_their_group(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "found").read_text())
     # The second task of Ceph's was not stopped by it: a task's own connection replaces that of the group.
-    assert set(found) == set(CONNECTIONS)
-    for message in found.values():
-        assert "Unsupported parameters" in message and "connection.of_no_module" in message
+    assert set(found) == {*CONNECTIONS, "openstack"}
+    for group, message in found.items():
+        assert "Unsupported parameters" in message and ("connection.of_no_module" if group in CONNECTIONS else "of_no_module") in message

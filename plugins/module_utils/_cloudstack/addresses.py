@@ -13,9 +13,9 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, of
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, of
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 
 RANGE_OPTIONS: dict[str, t.Any] = {

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, named
 
 Item = t.Mapping[str, t.Any]
 _Delete = t.Callable[[Item, Row], None]
@@ -47,28 +48,6 @@ def odd(items: t.Optional[t.Iterable[str]]) -> list[str]:
 def text(value: t.Any) -> str:
     """The value of a detail as the server keeps it: true in lower case."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def named(where: str, number: int, item: Item, key: str = "name") -> str:
-    """Where a thing of a list was declared: zones[0] (zone1)."""
-    return f"{where}[{number}] ({item.get(key)})"
-
-
-class Place(str):
-    """Where something is declared, as a person reads it. note: what takes a problem that is found with it."""
-
-    note: t.Callable[[str], None]
-
-    def __new__(cls, where: str, note: t.Callable[[str], None]) -> Place:
-        place = super().__new__(cls, where)
-        place.note = note
-        return place
-
-    def refuse(self, wrong: t.Any, text: str) -> bool:
-        """Note a problem where something is wrong. Returns whether it is."""
-        if wrong:
-            self.note(f"{self}: {text}")
-        return bool(wrong)
 
 
 def of(region: Region, what: str, row: t.Optional[Row], key: str = "zoneid") -> list[Row]:

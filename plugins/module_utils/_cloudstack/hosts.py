@@ -20,10 +20,10 @@ import socket
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import short
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, odd, of, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Place, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, string, strings
 
 OPTIONS: dict[str, t.Any] = {

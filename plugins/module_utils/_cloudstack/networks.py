@@ -14,9 +14,9 @@ import functools
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import address, netmask, normal, parse_range, vlans_or_none
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, of, present
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, of, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import presence, string
 
 OPTIONS: dict[str, t.Any] = {

@@ -18,10 +18,10 @@ import urllib.parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, present
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._http import without_user
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, Risk, Secret, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, presence, string
 
 OPTIONS: dict[str, t.Any] = {

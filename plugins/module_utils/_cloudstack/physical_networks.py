@@ -11,9 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import shown_vlans, vlans
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, kind, named, of, state, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, of, state, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Place, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, mapping, records, string, strings, twice
 
 TRAFFIC_OPTIONS: dict[str, t.Any] = {

@@ -20,10 +20,10 @@ import uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host, show_address, spelled
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, odd, of, present, text, words
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, present, text, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string, strings
 
 OPTIONS: dict[str, t.Any] = {

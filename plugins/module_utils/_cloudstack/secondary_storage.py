@@ -19,9 +19,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import object_storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import pairs
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, named, present
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Place, Risk, Secret, Unreachable, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, presence, record, string
 
 IMAGE_OPTIONS: dict[str, t.Any] = {

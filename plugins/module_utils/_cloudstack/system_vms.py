@@ -28,10 +28,11 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import reading
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, strings
 
 # As the server calls them, as people do, and the memory in MiB that each takes.

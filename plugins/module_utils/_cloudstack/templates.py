@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import offerings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import location
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError, mapped
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, Place, present, text
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, present, text
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.hosts import HYPERVISORS
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, Risk, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, presence, string
 
 OPTIONS: dict[str, t.Any] = {

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, named
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Secret
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Secret, named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, string
 
 OPTIONS: dict[str, t.Any] = {

@@ -17,8 +17,9 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import addresses, hosts, physical_networks, settings
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addresses import LANE, RANGE_OPTIONS, address, bounds, normal, sent, touch
-from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, named, state
+from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, kind, state
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import named
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, mapping, record, records, string, twice
 
 CLUSTER_OPTIONS: dict[str, t.Any] = {
