@@ -17,14 +17,11 @@ import time
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.guest_disks import ProofFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, string
-
-rbd = binding("rbd")
 
 PREFIX = "cephstack-probe-"  # by which the next run knows guests and snapshots
 BASE_SNAPSHOT = "cloudstack-base-snap"  # of which CloudStack's clones of a template are made (its agent's LibvirtStorageAdaptor)
@@ -46,10 +43,6 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-class ProofFailed(Exception):
-    """CloudStack or the guest did not do what it should have done."""
-
-
 class Order(t.NamedTuple):
     """What to deploy, by names. snapshot: whether to take one and revert to it. timeout: seconds for the guest to write its marker."""
 
@@ -59,49 +52,6 @@ class Order(t.NamedTuple):
     network: str
     snapshot: bool = True
     timeout: float = 180
-
-
-class Disks(contextlib.ExitStack):
-    """RBD images, past CloudStack: each pool as the consumer that CloudStack uses it as. A context manager. keys: {client: key}."""
-
-    def __init__(self, mon_host: str, consumers: t.Iterable[t.Mapping[str, t.Any]], keys: t.Mapping[str, str], timeout: int = 30) -> None:
-        super().__init__()
-        self._how = {"mon_host": mon_host, "timeout": timeout}
-        self._keys = keys
-        self._clients = {pool["name"]: client_of(one) for one in consumers if one.get("kind") == "cloudstack" for pool in one["pools"]}
-        self._io: dict[str, t.Any] = {}
-
-    def client(self, pool: str) -> str:
-        """Whose key is used for a pool. Raises ProofFailed where no consumer of kind cloudstack has it."""
-        if pool not in self._clients:
-            raise ProofFailed(f"the guest's disk is in the Ceph pool {pool}, which no consumer of kind cloudstack uses (consumers)")
-        return self._clients[pool]
-
-    def read(self, pool: str, image: str) -> t.Optional[bytes]:
-        """The sector of the marker; None where there is no such image."""
-        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(self._open(pool), image, read_only=True) as opened:
-            return bytes(opened.read(_guest.MARKER_OFFSET, _guest.MARKER_LENGTH))
-        return None
-
-    def wipe(self, pool: str, image: str) -> None:
-        with rbd.Image(self._open(pool), image) as opened:
-            opened.write(bytes(_guest.MARKER_LENGTH), _guest.MARKER_OFFSET)
-            opened.flush()
-
-    def parent(self, pool: str, image: str) -> str:
-        """POOL/IMAGE@SNAPSHOT that the image is a clone of; "" where it is none."""
-        with rbd.Image(self._open(pool), image, read_only=True) as opened, contextlib.suppress(rbd.ImageNotFound):
-            return "{}/{}@{}".format(*opened.parent_info())
-        return ""
-
-    def _open(self, pool: str) -> t.Any:
-        if pool not in self._io:
-            client = self.client(pool)
-            if not self._keys.get(client):
-                raise ProofFailed(f"the key of {client} was not given")
-            connection = self.enter_context(Connection({**self._how, "client": client, "key": self._keys[client]}))
-            self._io[pool] = self.enter_context(contextlib.closing(connection.rados.open_ioctx(pool)))
-        return self._io[pool]
 
 
 def prove(client: t.Any, disks: t.Any, order: Order) -> dict[str, t.Any]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.guest_disks import GuestDisks, ceph_option
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import bucket_probe, guest, pool_probe, system_vms
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, records, string
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import record, records
 
 # In the order in which they are proven: guests need system virtual machines for the backup of their snapshots.
 PARTS = ("pools", "system_vms", "guests", "buckets")
@@ -23,15 +24,7 @@ PARTS = ("pools", "system_vms", "guests", "buckets")
 READING = ("pools",)
 OPTIONS: dict[str, t.Any] = {
     "consumers": CONSUMERS,
-    "ceph": record(
-        "The Ceph cluster that O(consumers) belong to.",
-        {
-            "mon_host": string("The monitors' addresses, in the form of C(mon_host) in a C(ceph.conf).", required=True),
-            "keys": mapping(
-                "The keys of the cephx clients of O(consumers), by client. Only those of consumers of kind V(cloudstack) are used.", required=True, no_log=True
-            ),
-        },
-    ),
+    "ceph": ceph_option("kind V(cloudstack)"),
     "system_vms": record("The system virtual machines to wait for.", system_vms.PROBE_OPTIONS),
     "guests": records("What to deploy, one after the other.", guest.OPTIONS),
     "buckets": record("Where to make throwaway buckets.", bucket_probe.OPTIONS),
@@ -68,7 +61,7 @@ def _pools(_client: t.Any, params: t.Mapping[str, t.Any]) -> _Found:
 
 
 def _guests(client: t.Any, params: t.Mapping[str, t.Any]) -> _Found:
-    with guest.Disks(params["ceph"]["mon_host"], params["consumers"], params["ceph"]["keys"]) as disks:
+    with GuestDisks(params["ceph"]["mon_host"], params["consumers"], params["ceph"]["keys"], ["cloudstack"]) as disks:
         return guest.prove_all(client, disks, [guest.Order(**one) for one in params["guests"]])
 
 

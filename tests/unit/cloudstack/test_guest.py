@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import guest_disks
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
@@ -224,7 +225,7 @@ def test_names_that_are_not_there_are_told_together() -> None:
 
 def test_the_consumer_that_has_the_pool_reads_the_disk() -> None:
     consumers = [{"name": "cs", "kind": "cloudstack", "pools": [{"name": "volumes"}]}, {"name": "kvm", "kind": "kvm", "pools": [{"name": "vms"}]}]
-    disks = guest.Disks("10.0.0.1", consumers, {})
+    disks = guest_disks.GuestDisks("10.0.0.1", consumers, {}, ["cloudstack"])
     assert disks.client("volumes") == "client.cs"
     with pytest.raises(guest.ProofFailed, match="no consumer of kind cloudstack"):
         disks.client("vms")
