@@ -12,11 +12,12 @@ short_description: What was proven, in a few lines
 version_added: 0.1.0
 author: The cephstack.cloud authors (@cephstack)
 description:
-  - Takes the result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe) and returns a few lines for a person to read.
+  - Takes the result of M(cephstack.cloud.ceph_probe), M(cephstack.cloud.s3_probe) or M(cephstack.cloud.openstack_probe) and returns a few lines for a person
+    to read.
 positional: guests, xen
 options:
   _input:
-    description: The result of M(cephstack.cloud.ceph_probe) or M(cephstack.cloud.s3_probe).
+    description: The result of M(cephstack.cloud.ceph_probe), M(cephstack.cloud.s3_probe) or M(cephstack.cloud.openstack_probe).
     type: dict
     required: true
   guests:
@@ -45,7 +46,7 @@ _value:
 def verify_report(
     probe: t.Mapping[str, t.Any], guests: t.Optional[t.Mapping[str, t.Any]] = None, xen: t.Optional[t.Sequence[t.Mapping[str, t.Any]]] = None
 ) -> list[str]:
-    """Return one line for each pool, one for what was refused, one for each guest's disk, and one for each user at each gateway."""
+    """Return one line for each pool, one for what was refused, one for each guest's disk, and one for each user at each gateway; and OpenStack's."""
     lines: list[str] = []
     for consumer in probe.get("consumers") or ():
         for pool in consumer["pools"]:
@@ -62,7 +63,24 @@ def verify_report(
     lines += dict.fromkeys(guest["reason"] for guest in xen or () if guest.get("reason"))
     for user in probe.get("probes") or ():
         lines.append(f"{user['uid']} at {user['endpoint']}: {_took(user['latency'])}; nobody without a key is served")
-    return lines
+    return lines + [*_openstack(probe)]
+
+
+def _openstack(probe: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """One line for each guest, volume and object storage of OpenStack's, and for what a person should know."""
+    for guest in probe.get("guests") or ():
+        took = f'ran after {guest["deploy_seconds"]} s, wrote within {guest["marker_seconds"]} s "{guest["marker"]}"'
+        yield f"guest from {guest['from']} on {guest['host']}, on {guest['image']}, a clone of {guest['parent']}: {took}"
+        if guest["snapshot"]:
+            yield f"and it became the image {guest['snapshot']['image']} in {guest['snapshot']['seconds']} s"
+        if guest["migration"]:
+            yield f"and it moved from {guest['migration']['from']} to {guest['migration']['to']} in {guest['migration']['seconds']} s"
+    for volume in probe.get("volumes") or ():
+        more = [f"there in {volume['seconds']} s", *(f"{what} in {volume[what]['seconds']} s" for what in ("snapshot", "backup") if volume[what])]
+        yield f"volume of the type {volume['type']} on {volume['image']}: {', '.join(more)}"
+    for store in probe.get("objects") or ():
+        yield f"a project of its own at {store['url']}: {_took(store['latency'])}; nobody without a token or key is served"
+    yield from probe.get("notes") or ()
 
 
 def _took(latency: t.Mapping[str, float]) -> str:
