@@ -45,7 +45,8 @@ class Swift:
         return answer
 
     def names(self, container: str = "") -> list[str]:
-        return [str(row["name"]) for row in self("GET", f"/{container}?format=json".replace("//", "/"), missing=True).json() or ()] if self.url else []
+        """The names of all containers, or of what is in one."""
+        return [str(row["name"]) for row in self("GET", f"/{container}?format=json").json()]
 
 
 _REFUSED = (

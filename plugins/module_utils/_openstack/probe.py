@@ -65,7 +65,8 @@ def observe(client: t.Any, params: t.Mapping[str, t.Any]) -> tuple[Plan, list[st
 
     wait_until(settled, min(_UP_WITHIN, params["timeout"]), pause=2)
     problems = services.problems(up, client.ahead())
-    chosen, types = None, []
+    chosen: t.Optional[guest_probe.Chosen] = None
+    types: list[Row] = []
     if params["guests"]:
         chosen, wrong = guest_probe.choose(client, params["guests"])
         problems += [f"guests: {text}" for text in wrong]
