@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.guest_disks import ProofFailed
@@ -71,9 +71,13 @@ def choose(client: t.Any, options: t.Mapping[str, t.Any]) -> tuple[t.Optional[Ch
         return found[0] if len(found) == 1 else {}
 
     with reading("what guests are made of"):
-        image = one("image", options["image"], client.rows("image", "/images?limit=200", "images"))
+        image = one("image", options["image"], client.rows("image", f"/images?name={quote(options['image'])}", "images"))
         flavor = one("flavor", options["flavor"], client.rows("compute", "/flavors/detail?is_public=None", "flavors"))
-        network = one("network", options["network"], client.rows("network", "/networks", "networks")) if options.get("network") else {}
+        network = (
+            one("network", options["network"], client.rows("network", f"/networks?name={quote(options['network'])}", "networks"))
+            if options.get("network")
+            else {}
+        )
     place = in_ceph(image)
     problems += image_problems(image, place) if image else []
     if flavor and image and flavor.get("disk") and flavor["disk"] < gibibytes(image):

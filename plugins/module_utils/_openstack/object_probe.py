@@ -125,8 +125,8 @@ def remove(client: t.Any, begin: str) -> tuple[list[str], list[str], list[str]]:
     names: set[str] = set()
     kept: list[str] = []
     left: list[str] = []
-    projects = {row["name"]: row["id"] for row in client.rows("identity", "/projects", "projects") if row["name"].startswith(begin)}
-    for row in client.rows("identity", "/users", "users"):
+    projects = {row["name"]: row["id"] for row in client.rows("identity", f"/projects?name__startswith={begin}", "projects") if row["name"].startswith(begin)}
+    for row in client.rows("identity", f"/users?name__startswith={begin}", "users"):
         if not row["name"].startswith(begin):
             continue
         names.add(row["name"])

@@ -104,7 +104,7 @@ class Kind(t.NamedTuple):
 _VOLUME_BUSY = "creating downloading uploading attaching detaching reserved in-use backing-up restoring-backup retyping"
 # In the order in which they are removed: what is made of something goes before that.
 KINDS = (
-    Kind("guest", "compute", "/servers", "/servers/detail?all_tenants=1", "servers"),
+    Kind("guest", "compute", "/servers", f"/servers/detail?all_tenants=1&name={PREFIX}", "servers"),
     Kind("backup", "block-storage", "/backups", "/backups/detail?all_tenants=1", "backups", frozenset(("creating", "restoring"))),
     Kind("volume snapshot", "block-storage", "/snapshots", "/snapshots/detail?all_tenants=1", "snapshots", frozenset(("creating", "backing-up")), True),
     Kind("volume", "block-storage", "/volumes", "/volumes/detail?all_tenants=1", "volumes", frozenset(_VOLUME_BUSY.split()), True),
