@@ -41,14 +41,6 @@ attributes:
     support: full
     details: It leaves nothing changed.
 options:
-  cloud:
-    description: The name of the cloud in O(config), whose user is an administrator.
-    type: str
-    default: cephstack
-  config:
-    description: The file C(clouds.yaml) on the host that runs the module, with the address and the password.
-    type: path
-    default: /etc/openstack/clouds.yaml
   ceph:
     description: The Ceph cluster that O(consumers) belong to.
     type: dict

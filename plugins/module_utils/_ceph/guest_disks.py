@@ -9,12 +9,12 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import threading
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _guest
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, binding
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, kind_of, pools_of
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
 
 rbd = binding("rbd")
@@ -53,7 +53,7 @@ class GuestDisks(contextlib.ExitStack):
             self._clients.setdefault(pool["name"], client)
         self._connections: dict[str, Connection] = {}
         self._io: dict[str, t.Any] = {}
-        self._turn = threading.Lock()
+        self._turn = turn()
 
     def client(self, pool: str) -> str:
         """Whose key is used for a pool. Raises ProofFailed where no consumer has it."""

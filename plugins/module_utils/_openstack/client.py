@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import typing as t
+from email.utils import parsedate_to_datetime
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import CLOUD, CLOUDS_YAML
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable
@@ -32,6 +34,7 @@ _VERSIONS = {
     "network": ("/v2.0", ""),
     "image": ("/v2", ""),
     "block-storage": ("/v3", "3.59"),
+    "object-store": ("", ""),
 }
 # Seconds for one call. Deleting and making are answered before they are done, but for the data of images.
 _TIMEOUT = 120
@@ -112,6 +115,37 @@ class Client:
         """The address of an API with its version. That of Cinder may have a project's id behind it."""
         address, version = self._address(api), _VERSIONS[api][0]
         return address if f"{version}/" in f"{address}/" else address + version
+
+    def address(self, api: str) -> str:
+        """Where an API is, as Keystone's catalogue says it to this user. Raises Unreachable."""
+        with reading("Keystone's catalogue"), self._errors(api):
+            return self._address(api)
+
+    def raw(self, method: str, url: str, data: t.Optional[bytes] = None, authenticated: bool = True) -> t.Any:
+        """One call of an API that speaks no JSON: the answer as it is, whatever its status. Raises ApiError where there is none."""
+        with self._errors(f"{method} {url}"):
+            return self._session.request(url, method, data=data, authenticated=authenticated, raise_exc=False, log=False, timeout=_TIMEOUT)
+
+    def trust(self) -> tuple[bool, t.Optional[str]]:
+        """Whether certificates must be trusted, and the file of the authorities, None for the system's."""
+        verify = self._config.get_requests_verify_args()[0]
+        return bool(verify), verify if isinstance(verify, str) else None
+
+    def ahead(self) -> t.Optional[float]:
+        """By how many seconds the clock of Keystone's host is before this host's; None where it does not say."""
+        said = self.raw("GET", self._session.auth.auth_url, authenticated=False).headers.get("Date")
+        return parsedate_to_datetime(said).timestamp() - time.time() if said else None
+
+    def as_user(self, user_id: str, password: Secret, project_id: str) -> Client:
+        """A client of the same cloud as another user in a project. Raises Unreachable where Keystone does not let it in."""
+        from keystoneauth1.identity import V3Password
+        from openstack.config.cloud_region import CloudRegion
+
+        auth = V3Password(self._session.auth.auth_url, user_id=user_id, password=password.reveal(), project_id=project_id)
+        config = {key: value for key, value in self._config.config.items() if key not in ("auth", "auth_type")}
+        client = type(self)(CloudRegion(self._config.name, self._config.region_name, config, auth_plugin=auth))
+        client.authenticate()
+        return client
 
     def call(self, api: str, method: str, path: str, body: t.Any = None, data: t.Any = None, kind: str = "") -> t.Any:
         """One call: the answer's JSON, {} where there is none. api: the type of the service. path: behind the version. data, kind: a body that is not JSON, and

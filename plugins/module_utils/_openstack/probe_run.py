@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import threading
 import time
 import typing as t
 
@@ -38,17 +37,15 @@ class Run:
         self.name = PREFIX + secrets.token_hex(4)
         self.notes: list[str] = []
         self._images: list[tuple[str, str]] = []
-        self._turn = threading.Lock()
 
     def made(self, pool: str, image: str) -> str:
         """Keep in mind an image in Ceph that must be gone in the end; return its whole name."""
-        with self._turn:
-            self._images.append((pool, image))
+        self._images.append((pool, image))
         return f"{pool}/{image}"
 
     def note(self, text: str) -> None:
-        with self._turn:
-            self.notes.append(text)
+        """Say something that a person should know."""
+        self.notes.append(text)
 
     def settle(self, api: str, path: str, key: str, good: str, what: str, why: t.Callable[[Row], str]) -> Row:
         """Wait until something has a status. key: of the thing in the answer. why: what can be said of one in error, or that takes too long.
@@ -90,13 +87,14 @@ def _sentence(what: str, why: str) -> str:
 
 
 class Kind(t.NamedTuple):
-    """A kind of what is made. busy: statuses in which it cannot be removed yet. forced: whether one that could not be removed can be in another way."""
+    """A kind of what is made. list, rows: the path of all, and their name in the answer. busy: statuses in which it cannot be removed
+    yet. forced: whether one that could not be removed can be in another way."""
 
     what: str
     api: str
     path: str
     list: str
-    key: str
+    rows: str
     busy: t.FrozenSet[str] = frozenset()
     forced: bool = False
 
@@ -131,7 +129,7 @@ def _remove_kind(client: t.Any, kind: Kind, begin: str, timeout: float) -> tuple
 
     def gone() -> bool:
         nonlocal rows
-        rows = [row for row in client.rows(kind.api, kind.list, kind.key) if str(row.get("name") or "").startswith(begin)]
+        rows = [row for row in client.rows(kind.api, kind.list, kind.rows) if str(row.get("name") or "").startswith(begin)]
         for row in rows:
             names[row["id"]] = row["name"]
             status = str(row.get("status")).lower()
