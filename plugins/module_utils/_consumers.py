@@ -16,6 +16,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choic
 
 # What a kind of consumer does with its pools: the application that Ceph marks them with.
 KINDS = {**dict.fromkeys(("kvm", "xen", "rbd", "cloudstack", "glance", "cinder", "cinder-backup", "nova"), "rbd"), "rados": "rados"}
+# The kinds that are services of OpenStack: the user, and the group of the same name, that reads the client's keyring where the service runs.
+SERVICES = {"glance": "glance", "cinder": "cinder", "cinder-backup": "cinder", "nova": "nova"}
 # What passes through caps and names of images unharmed. A cap that ends in * would be for many.
 NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 NAMESPACE_RULE = "a namespace has letters, digits, '_', '.' and '-', and begins with none of the last two: write another name"

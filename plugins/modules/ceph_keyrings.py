@@ -53,6 +53,10 @@ options:
         description: The file's permissions, octal, in quotes, as V('0640').
         type: raw
         default: "0600"
+      reader:
+        description: The group of a service that reads it, such as V(glance). If the host has this group, it is the file's, with the mode V(0640), in the place
+          of O(keyrings[].group) and O(keyrings[].mode).
+        type: str
       state:
         description: Whether the file exists.
         type: str

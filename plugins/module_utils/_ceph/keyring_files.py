@@ -36,6 +36,10 @@ _KEYRING = {
     "owner": string("The file's owner.", default="root"),
     "group": string("The file's group.", default="root"),
     "mode": field("raw", "The file's permissions, octal, in quotes, as V('0640').", default="0600"),
+    "reader": string(
+        "The group of a service that reads it, such as V(glance). If the host has this group, it is the file's, with the mode V(0640), in the place of "
+        "O(keyrings[].group) and O(keyrings[].mode)."
+    ),
     "state": presence("Whether the file exists."),
 }
 OPTIONS = {
@@ -217,9 +221,21 @@ class Provider:
         return {"keyrings": [{"client": keyring.client, "path": keyring.path} for keyring in self.keyrings if keyring.present]}
 
 
+def applicable(entries: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return declared keyrings with their readers' groups, where this host has them: a service that runs in containers of others has none here."""
+
+    def known(group: t.Optional[str]) -> bool:
+        try:
+            return bool(group and grp.getgrnam(group))
+        except KeyError:
+            return False
+
+    return [{**entry, **({"group": entry["reader"], "mode": "0640"} if known(entry.get("reader")) else {})} for entry in entries]
+
+
 def provider(options: t.Mapping[str, t.Any]) -> Provider:
     """Return the provider of what is declared. options: of the shape of OPTIONS. Raises Invalid."""
     settings = options["settings"]
     if settings is not None:
         settings = {name: None if value in (None, "") else word(value) for name, value in settings.items()}
-    return Provider(parse(options["keyrings"]), options["conf"], settings)
+    return Provider(parse(applicable(options["keyrings"])), options["conf"], settings)

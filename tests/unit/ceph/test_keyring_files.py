@@ -301,6 +301,15 @@ def test_a_plan_names_the_keyring_and_says_no_key(tmp_path):
     assert "client.a" in said[0] and not [text for text in said if KEY in text or OTHER in text]
 
 
+def test_a_service_reads_its_keyring_where_the_host_has_its_group(tmp_path):
+    """The group of whoever runs the tests is there, and that of a service in a container is not."""
+    entry = {"client": "client.a", "key": KEY, "path": str(tmp_path / "a"), "group": "root", "mode": "0600"}
+    here = grp.getgrgid(os.getgid()).gr_name
+    for reader, (group, mode) in {here: (here, "0640"), "no-such-service": ("root", "0600"), None: ("root", "0600")}.items():
+        keyring = keyring_files.provider({"keyrings": [{**entry, "reader": reader}], "conf": "", "settings": None}).keyrings[0]
+        assert (keyring.owner, keyring.group, keyring.mode) == ("root", group, mode)
+
+
 def test_bad_declarations_are_told_together():
     with pytest.raises(Invalid) as error:
         keyring_files.parse([{"client": "a", "key": KEY}, {"client": "client.b", "key": "none"}, {"client": "client.c", "key": KEY, "mode": "rw"}])

@@ -9,6 +9,7 @@ import copy
 
 import pytest
 
+from ansible_collections.cephstack.cloud.plugins.filter.consumer_keyrings import consumer_keyrings
 from ansible_collections.cephstack.cloud.plugins.filter.consumers_of import consumers_of
 from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_consumers
@@ -71,6 +72,22 @@ def test_the_filter_chooses_by_kind_and_host():
     assert names(["xen"], "kvm2", ["hypervisors", "fast"]) == []
     assert names(["cloudstack"]) == ["cloud"]
     assert names(["rbd"]) == ["plain"]
+
+
+def test_the_service_of_its_kind_reads_a_keyring():
+    declared = [
+        {"name": "volumes", "kind": "cinder", "hosts": ["mon1"], "pools": [{"name": "volumes"}]},
+        {"name": "backups", "kind": "cinder-backup", "hosts": ["mon1"], "pools": [{"name": "backups"}]},
+        {"name": "nova", "kind": "nova", "client": "client.volumes", "hosts": ["kvm1"], "pools": [{"name": "vms"}]},
+        KVM,
+    ]
+
+    def readers(host, *clients):
+        groups = ["hypervisors"] if host != "mon1" else []
+        return {one["client"]: one.get("reader") for one in consumer_keyrings(dict.fromkeys(clients, "key"), declared, host, groups)}
+
+    assert readers("mon1", "client.volumes", "client.backups") == {"client.volumes": "cinder", "client.backups": "cinder"}
+    assert readers("kvm1", "client.volumes", "client.kvm") == {"client.volumes": "nova", "client.kvm": None}
 
 
 def test_nothing_is_wrong():
