@@ -23,7 +23,9 @@ description:
     AppArmor is told to allow them. Without any client, what was written for them is removed. Sockets and logs are left.
   - Lines of others in C(ceph.conf), C(qemu.conf), C(libvirtd.conf) and C(libvirt.conf) are left alone.
   - Each of O(consumers) gives libvirt a secret of type C(ceph) for its client, and a storage pool of type C(rbd) for each pool that it may write as a
-    whole. libvirt's storage pools know no namespaces. O(secrets) and O(pools) name others.
+    whole. libvirt's storage pools know no namespaces. O(secrets) and O(pools) name others. Those of OpenStack's services give it secrets alone.
+  - For a consumer of kind V(nova) the members of the group C(libvirt), of which Nova's user is one, may use libvirt, and nobody else but root. polkit is not
+    asked.
   - A secret has the same UUID on every host, derived from the cluster's fsid and the client's name, so that guests can move. A key that changed is set anew
     and tried at once on the running pools that use it.
   - Pools are started and started at boot. A pool whose definition, monitors, key or state differs is set right without touching a volume, and without

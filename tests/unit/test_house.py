@@ -85,10 +85,10 @@ def test_a_role_s_defaults_are_its_specification_s(role: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=names(ROLES))
 def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
-    shared = {"ceph", "cloudstack", "consumers", "ceph_rgw_tls"}
+    shared = {"ceph", "cloudstack", "consumers", "ceph_rgw_tls", "openstack"}
     entries = read(role / "meta" / "argument_specs.yml")["argument_specs"]
     # ceph_common's variables are those of the Ceph hosts, whichever role reads them, and so cloudstack_management's.
-    owners = (role.name + "_", "ceph_common_", "cloudstack_management_")
+    owners = (role.name + "_", "ceph_common_", "cloudstack_management_", "openstack_controller_")
     for entry in entries.values():
         wrong = [name for name in entry.get("options", {}) if name not in (*shared, role.name) and not name.startswith(owners)]
         assert not wrong

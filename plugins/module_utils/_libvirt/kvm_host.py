@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import SERVICES, client_of, kind_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.files import read
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge, rbd, service
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
@@ -76,8 +77,11 @@ def parse(params: t.Mapping[str, t.Any], check_mode: bool = False) -> Wanted:
             return nothing
 
     secrets, pools = (declared + made for declared, made in zip((params["secrets"], params["pools"]), rbd.of_consumers(params["consumers"], params["keys"])))
-    clients = [secret["client"] for secret in secrets if secret.get("state") != "absent"]
-    libvirt = {"clients": clients, "cloudstack": params["cloudstack"], **(params["libvirt"] or {})}
+    # Not OpenStack's services: they use these clients themselves, as users who must not write to the folders of guests.
+    others = {client_of(one) for one in params["consumers"] if kind_of(one) in SERVICES}
+    clients = [secret["client"] for secret in secrets if secret.get("state") != "absent" and secret["client"] not in others]
+    openstack = any(kind_of(one) == "nova" for one in params["consumers"])
+    libvirt = {"clients": clients, "cloudstack": params["cloudstack"], "openstack": openstack, **(params["libvirt"] or {})}
     wanted = Wanted(
         Judge(params["guest_timeout"], params["cloudstack"], params["allow_emulation"], params["prefix"]),
         part(lambda: service.parse(libvirt), None) if params["libvirt"] else None,

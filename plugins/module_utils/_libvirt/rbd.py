@@ -19,7 +19,7 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, pools_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import SERVICES, client_of, kind_of, pools_of, secret_uuid
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable, differing
@@ -111,14 +111,14 @@ def parse(
 
 
 def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[str, str]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
-    """Return the secrets and pools (as parse takes them) that consumers need: a secret a client, a pool for each they may write.
+    """Return the secrets and pools (as parse takes them) that consumers need: a secret a client, a pool for each they may write but of OpenStack's services.
     A libvirt pool has the name of Ceph's. Where two clients share one, the second's is called POOL-CONSUMER. libvirt has no pools of namespaces."""
     secrets: dict[str, dict[str, t.Any]] = {}
     pools: dict[str, dict[str, t.Any]] = {}
     for consumer in consumers:
         client = client_of(consumer)
         secrets[client] = {"client": client, "key": keys.get(client)}
-        for pool in (pool["name"] for pool in pools_of(consumer) if pool["access"] == "rw" and not pool["namespace"]):
+        for pool in (pool["name"] for pool in pools_of(consumer) if pool["access"] == "rw" and not pool["namespace"] and kind_of(consumer) not in SERVICES):
             name = f"{pool}-{consumer['name']}" if pool in pools and pools[pool]["client"] != client else pool
             pools[name] = {"name": name, "pool": pool, "client": client}
     return list(secrets.values()), list(pools.values())

@@ -35,6 +35,11 @@ DROP_IN = systemd.drop_in_path(UNIT)
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 LIBVIRTD_CONF = "/etc/libvirt/libvirtd.conf"
 LIBVIRT_CONF = "/etc/libvirt/libvirt.conf"
+SOCKET = "libvirtd.socket"
+SOCKET_DROP_IN = systemd.drop_in_path(SOCKET)
+# Nova's user speaks to libvirt as a member of its group: so does whoever polkit would ask about, which containers do without. Both or none.
+OF_GROUP = "# Made by cephstack.cloud\n[Socket]\nSocketMode=0660\nSocketGroup=libvirt\n"
+WITHOUT_POLKIT = 'auth_unix_rw = "none"\n'
 # What CloudStack's agent knows of itself.
 AGENT = "/etc/cloudstack/agent/agent.properties"
 
@@ -58,13 +63,14 @@ def drop_in(cloudstack: bool) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is declared. clients: of the guests. user, group: QEMU's. apparmor: the file of additions, "" where there is none."""
+    """What is declared. clients: of the guests. openstack: whether Nova uses it. user, group: QEMU's. apparmor: the file of additions, "" if there is none."""
 
     clients: tuple[str, ...] = ()
     cloudstack: bool = False
     user: str = "libvirt-qemu"
     group: str = "kvm"
     apparmor: str = ""
+    openstack: bool = False
 
     @property
     def folders(self) -> dict[str, str]:
@@ -137,7 +143,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     problems = [f"clients: '{client}' is no name of a client such as client.kvm" for client in clients if not re.fullmatch(r"client\.[\w.@-]+", client)]
     if problems:
         raise Invalid(problems)
-    return Wanted(clients, params["cloudstack"], params["user"], params["group"], params["apparmor"] or "")
+    return Wanted(clients, params["cloudstack"], params["user"], params["group"], params["apparmor"] or "", params.get("openstack", False))
 
 
 def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
@@ -147,18 +153,20 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     options = f"admin_socket = {SOCKET_FOLDER}/$cluster-$type.$id.$pid.$cctid.asok\nlog_file = {LOG_FOLDER}/qemu-guest-$pid.log\n"
     sections = "".join(f"[{client}]\n{options}" for client in clients)
     rows = "".join(f"d {path} {state} {age}\n" for (path, state), age in zip(folders.items(), ("-", "30d")))
+    access = BEFORE_CLOUDSTACK if wanted.cloudstack else WITHOUT_POLKIT if wanted.openstack else None
     allowed = f"{SOCKET_FOLDER}/ r,\n{SOCKET_FOLDER}/** rwk,\n{LOG_FOLDER}/* rwk,\n"
     found = [
         # At the top: ceph_common adds what it must to the end of [global], which would be within a block below it.
         (True, Part("block", CEPH_CONF, sections or None, "cephstack.cloud kvm_host", top=True)),
         (True, Part("file", TMPFILES, f"# Made by cephstack.cloud\n{rows}" if clients else None)),
         (True, Part("file", DROP_IN, drop_in(wanted.cloudstack), at_start=True)),
+        (True, Part("file", SOCKET_DROP_IN, OF_GROUP if wanted.openstack else None, at_start=True)),
         (wanted.apparmor, Part("block", wanted.apparmor, allowed if clients else None)),
         # libvirt's clients speak to it directly, not to daemons that this one stands for
         (wanted.cloudstack, Part("setting", LIBVIRT_CONF, 'remote_mode = "legacy"', "remote_mode")),
         # On a host that it has, both of these are CloudStack's: it may write them at any time, and restarts libvirt itself.
         (not registered, Part("block", QEMU_CONF, None if cgroups else NO_CGROUPS, at_start=True)),
-        (not registered and wanted.cloudstack, Part("block", LIBVIRTD_CONF, BEFORE_CLOUDSTACK, at_start=True)),
+        (not registered, Part("block", LIBVIRTD_CONF, access, at_start=True)),
     ]
     return [part for applies, part in found if applies]
 
@@ -209,7 +217,9 @@ class Provider:
         reason = "; ".join(reasons)
         before = {"enabled": service.enabled, "running": service.active, **({"restart": None} if reasons else {})}
         after = {"enabled": True, "running": True, **({"restart": reason} if reasons else {})}
-        begin = functools.partial(_begin, service.stale or DROP_IN in written, bool(reasons), not (service.enabled and service.active))
+        drop_in = observed.files.get(SOCKET_DROP_IN)
+        listen = SOCKET_DROP_IN in written or (drop_in is not None and drop_in.changed > service.began)
+        begin = functools.partial(_begin, service.stale or bool(written & {DROP_IN, SOCKET_DROP_IN}), listen, bool(reasons), not service.enabled)
         risk, needs = Risk.RESTART if reasons else Risk.NONE, [change.id for change in draft.changes]
         draft.ensure("unit", UNIT, before if service.installed else None, after, begin, needs=needs, risk=risk, reason=reason)
         return draft.plan()
@@ -246,13 +256,16 @@ class Provider:
             files.write(path, part.text, 0o644)
 
 
-def _begin(reload: bool, restart: bool, start: bool) -> None:
+def _begin(reload: bool, listen: bool, restart: bool, enable: bool) -> None:
+    """listen: whether systemd must open its sockets anew, which it does not while libvirt runs."""
     try:
         if reload:
             process.run(["systemctl", "daemon-reload"], timeout=120)
-        if restart:
+        if listen:
+            process.run(["systemctl", "stop", UNIT, SOCKET], timeout=300)
+        elif restart:
             systemd.restart(UNIT)
-        if start:
+        if enable or listen or not restart:
             systemd.start(UNIT)
     except process.CommandError as error:
         raise RuntimeError(f"{error}: {systemd.last_words(UNIT)}") from error

@@ -25,6 +25,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.service i
     LIBVIRT_CONF,
     LIBVIRTD_CONF,
     QEMU_CONF,
+    SOCKET,
+    SOCKET_DROP_IN,
     SOCKETS,
     TMPFILES,
     UNIT,
@@ -42,6 +44,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Inval
 APPARMOR = "/etc/apparmor.d/abstractions/libvirt-qemu.d/cephstack"
 PLAIN = Wanted(("client.kvm",), apparmor=APPARMOR)
 CLOUDSTACK = Wanted(cloudstack=True, apparmor=APPARMOR)
+OPENSTACK = Wanted(openstack=True)
 BEGAN = 2000
 RUNS = Unit(installed=True, enabled=True, active=True, began=BEGAN)
 
@@ -69,7 +72,7 @@ def restarts(plan: Plan) -> list[str]:
     return [change.reason for change in plan.changes if change.risk is Risk.RESTART]
 
 
-@pytest.mark.parametrize("wanted", [PLAIN, CLOUDSTACK, Wanted(), dataclasses.replace(CLOUDSTACK, clients=("client.kvm",))])
+@pytest.mark.parametrize("wanted", [PLAIN, CLOUDSTACK, OPENSTACK, Wanted(), dataclasses.replace(CLOUDSTACK, clients=("client.kvm",))])
 @pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("cgroups", [False, True])
 def test_what_is_as_it_should_be_is_no_change(wanted: Wanted, registered: bool, cgroups: bool) -> None:
@@ -245,7 +248,7 @@ class Systemd:
         elif argv[1] == "mask":
             for name in argv[3:]:
                 (self.root / f"etc/systemd/system/{name}").symlink_to("/dev/null")
-        elif argv[1] == "restart":
+        elif argv[1] in ("restart", "enable"):
             self.began = time.time()
         return ""
 
@@ -301,6 +304,24 @@ def test_cut_off_anywhere_it_is_restarted_by_the_next_run(systemd: Systemd, tmp_
         assert [change.id for change in left.changes[:-1]] == [change.id for change in changes[number + 1 :]]
         assert "restart" in left.changes[-1].after
     assert left.changes[-1].id == f"unit/{UNIT}"
+
+
+def test_nova_may_use_libvirt_and_nobody_when_it_is_gone(systemd: Systemd, tmp_path: pathlib.Path) -> None:
+    """Without polkit whoever reaches the socket may do everything: that everybody reaches it, and that nobody is asked, are never both so."""
+    one = Provider(OPENSTACK, root=str(tmp_path))
+    one.plan(one.observe()).apply()
+    assert not one.plan(one.observe())
+    socket, daemon = (tmp_path / path.lstrip("/") for path in (SOCKET_DROP_IN, LIBVIRTD_CONF))
+    assert "SocketMode=0660" in socket.read_text() and 'auth_unix_rw = "none"' in daemon.read_text()
+    socket.unlink()
+    plan = one.plan(one.observe())
+    assert ids(plan) == [f"create file/{SOCKET_DROP_IN}", f"update unit/{UNIT}"] and restarts(plan) == [f"{SOCKET_DROP_IN} changes"]
+    systemd.ran.clear()
+    assert plan.apply() == []
+    assert [argv[1:] for argv in systemd.ran] == [["daemon-reload"], ["stop", UNIT, SOCKET], ["reset-failed", UNIT], ["enable", "--now", UNIT]]
+    plain = Provider(Wanted(), root=str(tmp_path))
+    assert plain.plan(plain.observe()).apply() == []
+    assert not socket.exists() and "auth_unix_rw" not in daemon.read_text()
 
 
 def test_permissions_are_mended_without_a_restart(systemd: Systemd, tmp_path: pathlib.Path) -> None:
