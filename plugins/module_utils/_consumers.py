@@ -25,6 +25,7 @@ NAMESPACE_RULE = "a namespace has letters, digits, '_', '.' and '-', and begins 
 _NO_NAMESPACES = {
     "cloudstack": "CloudStack's primary storage is a whole pool, and knows no namespaces",
     "xen": "disks of Xen guests are declared by pool and image, and know no namespaces",
+    **dict.fromkeys(SERVICES, "OpenStack's services use whole pools, and know no namespaces"),
 }
 _POOL = {
     "name": string("The name of the pool.", required=True),
@@ -40,13 +41,13 @@ OPTIONS: dict[str, t.Any] = {
     "client": string("The full name of its cephx client. By default C(client.) and the consumer's name."),
     "kind": choice("What it is. Consumers of all kinds but V(rados) keep images in their pools.", sorted(KINDS), default="rbd"),
     "hosts": strings(
-        "The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and "
-        "V(cloudstack).\nWithout it there is only the client with its rights, for hosts that others set up."
+        "The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of all kinds but V(rbd) and "
+        "V(rados).\nWithout it there is only the client with its rights, for hosts that others set up."
     ),
     "pools": records("The pools that it uses.", _POOL, required=True),
     "namespace": string(
         "The namespace within each of its pools. It is made there, and the consumer has no rights on anything else in these pools.\n"
-        "Without it the consumer's rights are on the pools as a whole. Consumers of the kinds V(cloudstack) and V(xen) can have none."
+        "Without it the consumer's rights are on the pools as a whole. Consumers of CloudStack, Xen and OpenStack can have none."
     ),
     "rotate_before": string("A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it."),
     "oldest_client": string("The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read."),
@@ -135,6 +136,8 @@ def problems(item: t.Mapping[str, t.Any], declared: t.Sequence[t.Mapping[str, t.
         yield f"client: the name of a client begins with 'client.': write client.{client}"
     if not item.get("pools"):
         yield "pools is empty: name what it uses"
+    elif kind_of(item) in SERVICES and not any(pool["access"] == "rw" for pool in pools_of(item)):
+        yield f"pools: {kind_of(item)} keeps what it makes in the first pool that it may write, and here is none: give it one with access rw"
     given: dict[str, str] = {}
     for grant in (grant for other in declared if client_of(other) == client for grant in granted(other)):
         given.setdefault(grant.place, grant.access)

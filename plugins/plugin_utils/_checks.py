@@ -24,6 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clust
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _external, _gateways, _host_consumers, _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _vlan_bridges as vlan_bridges
@@ -124,6 +125,24 @@ def of_consumers(stack: Stack) -> Found:
 
 # The last release of a distribution with a libvirt before 11.6: Debian 13 has 11.3, Ubuntu 24.04 has 10.0.
 _NO_NAMESPACE_IN_DISKS = {"Debian": 13, "Ubuntu": 24}
+
+
+def of_compute_hosts(stack: Stack) -> Found:
+    """KVM hosts that are OpenStack's: what all of its hosts share, and what they are made of."""
+    for host in (host for host in stack.hosts if host.name in stack.members("kvm_hosts")):
+        used = _host_consumers.of_host(stack.value(host.name, "consumers"), host.name, host.groups)
+        names, declared = ", ".join(item["name"] for item in used if item["kind"] == "nova"), stack.value(host.name, "openstack") or {}
+        if not names:
+            continue
+        if "openstack" not in stack.raw(host.name):
+            yield host.name, f"openstack is missing, and {names} makes it a compute host: declare it for all hosts"
+        elif declared and not declared["address"] and not stack.groups.get(stack.roles.get("openstack_controllers", "openstack_controllers")):
+            yield host.name, "openstack.address is missing, and the inventory has no controllers: say where the APIs are, or put hosts into their group"
+        for key in ("name", "bridge"):
+            for text in twice(network[key] for network in declared.get("networks") or ()):
+                yield host.name, f"openstack.networks: the {key} {text} is declared twice: name each once"
+        if host.facts.get("os_family", "Debian") != "Debian":
+            yield "", f"{host.name} has {host.facts.get('distribution')}, and compute hosts are made of Debian and Ubuntu: take it out of {names}"
 
 
 def of_object_storage(stack: Stack) -> Found:
@@ -369,6 +388,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_external,
     of_cluster,
     of_consumers,
+    of_compute_hosts,
     of_object_storage,
     of_exports,
     of_systems,

@@ -16,7 +16,7 @@ import uuid
 Item = t.Mapping[str, t.Any]
 Groups = t.Mapping[str, t.Sequence[str]]
 # Whose hosts have Ceph's client libraries, and can ask for others.
-_CAN_ASK = ("kvm_hosts", "xen_hosts", "nfs_gateways")
+_CAN_ASK = ("kvm_hosts", "xen_hosts", "nfs_gateways", "openstack_controllers", "openstack_hosts")
 # What a cluster of this inventory's own has, and an external one never.
 _OWN = ("mons", "mgrs", "osds", "mdss", "rgws")
 

@@ -221,3 +221,21 @@ def test_what_is_to_be_absent_is_not_relied_on() -> None:
         "h1: nfs_gateway_exports[0]: the filesystem fs is to be absent by ceph_cluster_filesystems: keep one of both",
     ]
     assert said.warnings == ["h1: consumers (kvm): the pool theirs is not declared in ceph_cluster_pools: it must be there by then"]
+
+
+def test_a_compute_host_knows_its_openstack() -> None:
+    consumers = [{"name": "nova", "kind": "nova", "hosts": ["k1"], "pools": [{"name": "vms"}]}]
+    passwords = {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}
+    groups, more = {"all": ["k1", "k2", "o1"], "kvm_hosts": ["k1", "k2"]}, {"consumers": consumers, "kvm_host_allow_emulation": True}
+    said = judged(groups, {}, **more)
+    assert said.problems == ["k1: openstack is missing, and nova makes it a compute host: declare it for all hosts"]
+    said = judged(groups, {}, **more, openstack=passwords)
+    assert said.problems == ["k1: openstack.address is missing, and the inventory has no controllers: say where the APIs are, or put hosts into their group"]
+    assert judged({**groups, "openstack_controllers": ["o1"]}, {}, **more, openstack=passwords).problems == []
+    networks = [{"name": "lan", "bridge": "br-lan"}, {"name": "wan", "bridge": "br-lan"}]
+    rocky = {"k1": {"distribution": "Rocky", "os_family": "RedHat"}, "k2": {"distribution": "Rocky", "os_family": "RedHat"}}
+    said = judged(groups, {}, rocky, **more, openstack={**passwords, "address": "192.0.2.5", "networks": networks})
+    assert said.problems == [
+        "k1: openstack.networks: the bridge br-lan is declared twice: name each once",
+        "k1 has Rocky, and compute hosts are made of Debian and Ubuntu: take it out of nova",
+    ]

@@ -104,12 +104,80 @@ def test_nothing_is_wrong():
         ({"hosts": ["kvm1", "kvm9"]}, "consumers[0] (kvm): hosts: 'kvm9' is neither"),
         ({"hosts": ["kvm1", "mons"]}, "set up on the hosts of the group hypervisors alone, and not on mon1: name others, or put it there"),
         ({"hosts": ["fast"], "kind": "xen"}, "what the kind xen needs is set up on the hosts of the group xen_hosts alone, and not on kvm2"),
+        ({"hosts": ["fast"], "kind": "glance"}, "on the hosts of the groups openstack_controllers and openstack_hosts alone, and not on kvm2"),
         ({"hosts": ["kvm1"], "kind": "rados"}, "no hosts are set up for the kind rados: leave hosts out, and give client.kvm to those who use it"),
     ],
 )
 def test_what_is_wrong_with_hosts_is_told(said, problem):
     (found,), _warnings = problems({**KVM, **said})
     assert problem in found
+
+
+OPENSTACK = {"openstack_controllers": ["mon1"], "openstack_hosts": ["kvm2"]}
+GLANCE = {"name": "glance", "kind": "glance", "hosts": ["mon1"], "pools": [{"name": "images"}]}
+CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["mon1"], "pools": [{"name": "volumes"}, {"name": "images", "access": "ro"}]}
+NOVA = {"name": "nova", "kind": "nova", "hosts": ["kvm1"], "pools": [{"name": "vms"}, {"name": "images"}]}
+
+
+def of_openstack(*given):
+    declared = list(given)
+    return _host_consumers.problems(declared, dict.fromkeys(GROUPS["all"], declared), {**GROUPS, **OPENSTACK}, ROLES)
+
+
+def test_openstack_s_services_are_used_where_they_run_here_or_elsewhere():
+    assert of_openstack(GLANCE, CINDER, NOVA) == ([], [])
+    elsewhere = [{**one, "hosts": ["kvm2"]} for one in (GLANCE, CINDER, NOVA)]
+    assert of_openstack(*elsewhere) == ([], [])
+    (found,), _warnings = of_openstack({**NOVA, "hosts": ["mon1"]})
+    assert "groups hypervisors and openstack_hosts alone, and not on mon1" in found
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ([NOVA, {**NOVA, "name": "other"}], "kvm1: nova and other are both of kind nova, and a host has one nova-compute"),
+        (
+            [NOVA, {"name": "cs", "kind": "cloudstack", "hosts": ["kvm1"], "pools": [{"name": "cs"}]}],
+            "kvm1: CloudStack (cs) and Nova (nova) cannot share a host",
+        ),
+        ([GLANCE, {**CINDER, "client": "client.glance"}], "mon1: client.glance is the client of cinder and glance, which run as different users"),
+    ],
+)
+def test_what_a_host_cannot_be_at_once_is_told(declared, problem):
+    (found,), _warnings = of_openstack(*declared)
+    assert found.startswith(problem)
+    assert of_openstack(CINDER, {**CINDER, "name": "backup", "kind": "cinder-backup", "client": "client.cinder"})[0] == []
+    assert of_openstack(CINDER, {**NOVA, "client": "client.cinder"})[0] == []  # on different hosts
+
+
+def test_who_cannot_read_the_images_is_warned_of():
+    volumes, vms = {**CINDER, "pools": [{"name": "volumes"}]}, {**NOVA, "pools": [{"name": "vms"}]}
+    found, warnings = of_openstack(GLANCE, volumes, vms)
+    assert found == [] and warnings == [
+        "cinder: may not read Glance's pool images, so that a volume of its images is a whole copy: add it to its pools, with access ro or rw",
+        "nova: may not read Glance's pool images, so that no guest starts from its images: add it to its pools, with access ro or rw",
+    ]
+    assert of_openstack(GLANCE, CINDER, {**vms, "client": "client.cinder"}) == ([], [])  # by the rights of the same client
+    assert of_openstack(volumes, vms) == ([], [])  # without Glance there are no images
+
+
+def test_openstack_s_services_have_what_upstream_documents():
+    """Ceph's documentation, "Block Devices and OpenStack"."""
+    assert _consumers.caps_of(GLANCE) == {"mon": "profile rbd", "osd": "profile rbd pool=images", "mgr": "profile rbd pool=images"}
+    more = {**CINDER, "pools": [{"name": "volumes"}, {"name": "vms"}, {"name": "images", "access": "ro"}]}
+    assert _consumers.caps_of(more) == {
+        "mon": "profile rbd",
+        "osd": "profile rbd pool=volumes, profile rbd pool=vms, profile rbd-read-only pool=images",
+        "mgr": "profile rbd pool=volumes, profile rbd pool=vms",
+    }
+    backup = {"name": "cinder-backup", "kind": "cinder-backup", "pools": [{"name": "backups"}]}
+    assert _consumers.caps_of(backup) == {"mon": "profile rbd", "osd": "profile rbd pool=backups", "mgr": "profile rbd pool=backups"}
+    assert _consumers.demands([GLANCE, more, backup]) == {name: {"rbd"} for name in ("images", "volumes", "vms", "backups")}
+    for item in (GLANCE, more, backup):
+        (problem,) = _consumers.problems({**item, "namespace": "n"}, [{**item, "namespace": "n"}])
+        assert problem.startswith("namespace n: OpenStack's services use whole pools")
+    reader = {**GLANCE, "pools": [{"name": "images", "access": "ro"}]}
+    assert [text for text in _consumers.problems(reader, [reader]) if text.startswith("pools: glance keeps what it makes in the first pool that it may write")]
 
 
 def test_a_host_that_has_a_list_of_its_own_is_refused():
