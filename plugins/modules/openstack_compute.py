@@ -152,6 +152,10 @@ options:
     type: str
     choices: [kvm, qemu, unknown]
     default: kvm
+  controller:
+    description: Whether it is a controller, too. Then C(nova.conf) and C(neutron.conf) are the controller's, and are not written.
+    type: bool
+    default: false
   fsid:
     description: The fsid of the cluster. The UUID of libvirt's secret is made of it.
     type: str
@@ -190,7 +194,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import 
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.compute import bring, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, end_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, choice, record, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, record, string, strings
 
 FIELDS = {
     "openstack": record("The OpenStack that it is a host of.", declaration.FIELDS, required=True),
@@ -201,6 +205,7 @@ FIELDS = {
         ["kvm", "qemu", "unknown"],
         default="kvm",
     ),
+    "controller": boolean("Whether it is a controller, too. Then C(nova.conf) and C(neutron.conf) are the controller's, and are not written.", default=False),
     "fsid": string("The fsid of the cluster. The UUID of libvirt's secret is made of it.", required=True),
     "consumers": CONSUMERS,
 }

@@ -19,7 +19,7 @@ import typing as t
 import uuid as uuids
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, parse_mon_host, show_address
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import SERVICES, client_of, kind_of, pools_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import SERVICES, client_of, kind_of, pools_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import xml
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt.connection import Host
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Secret, Unreachable, differing
@@ -126,6 +126,7 @@ def of_consumers(consumers: t.Sequence[t.Mapping[str, t.Any]], keys: t.Mapping[s
 
 def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], may_lack_key: bool) -> WantedSecret:
     entity, key, absent, uuid = item["client"], item.get("key"), item.get("state") == "absent", item.get("uuid")
+    ours = xml.secret_of(fsid, entity)
     if not re.fullmatch(r"client\.[^\s,:/]+", entity):
         problems.append(f"secret {entity}: not the name of a cephx client (client.NAME)")
     if not absent and not key and not may_lack_key:
@@ -135,10 +136,10 @@ def _parse_secret(fsid: str, item: t.Mapping[str, t.Any], problems: list[str], m
     except (binascii.Error, ValueError):
         problems.append(f"secret {entity}: its key is not one of Ceph's (base64)")
     try:
-        uuid = str(uuids.UUID(uuid)) if uuid else secret_uuid(fsid, entity)
+        uuid = str(uuids.UUID(uuid)) if uuid else ours.uuid
     except ValueError:
         problems.append(f"secret {entity}: not a UUID: {uuid}")
-    return WantedSecret(entity, uuid or "", f"{entity} of {fsid}", None if absent else Secret(key or ""))
+    return WantedSecret(entity, uuid or "", ours.usage, None if absent else Secret(key or ""))
 
 
 def _parse_pool(hosts: tuple[Address, ...], item: t.Mapping[str, t.Any], uuid_of: t.Mapping[str, str], problems: list[str]) -> WantedPool:

@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ET
 from xml.sax.saxutils import escape
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import Address, spelled
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import secret_uuid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,11 @@ def _quoted(text: str) -> str:
 
 def _hosts(hosts: t.Iterable[Address]) -> str:
     return "".join(f'<host name="{_quoted(host)}"' + (f' port="{port}" />' if port else " />") for host, port in hosts)
+
+
+def secret_of(fsid: str, client: str) -> CephSecret:
+    """The secret with the key of a client of a cluster, the same on every host."""
+    return CephSecret(secret_uuid(fsid, client), f"{client} of {fsid}")
 
 
 def write_secret(secret: CephSecret) -> str:

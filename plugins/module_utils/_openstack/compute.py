@@ -14,9 +14,9 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import client_of, kind_of, pools_of, secret_uuid
+from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import kind_of
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, host_files, process
-from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration, ovs_bridges
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration, ovs_bridges, storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import OpenStack, render
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Outcome, Plan, reconcile
 
@@ -27,13 +27,12 @@ SWITCH = "openvswitch-switch.service"
 LOGS = {"nova-compute.service": "/var/log/nova/nova-compute.log", "neutron-openvswitch-agent.service": "/var/log/neutron/neutron-openvswitch-agent.log"}
 READS = {"nova-compute.service": [NOVA, COMPUTE], "neutron-openvswitch-agent.service": [NEUTRON, AGENT]}
 CONSOLE_PORT = 6080
-CEPH_CONF = "/etc/ceph/ceph.conf"
-Sections = t.Dict[str, t.Dict[str, t.Any]]
+Sections = storage.Sections
 
 
 class Wanted(t.NamedTuple):
     """A compute host as declared. address: its own. emulate: whether its guests are emulated. consumer: of kind nova. cloned: whether Glance has its images in
-    the same cluster, so that each disk is to be a clone of one."""
+    the same cluster, so that each disk is to be a clone of one. controller: whether nova.conf and neutron.conf are those of a controller, and not written."""
 
     cloud: OpenStack
     address: str
@@ -41,6 +40,7 @@ class Wanted(t.NamedTuple):
     consumer: t.Mapping[str, t.Any]
     fsid: str
     cloned: bool
+    controller: bool = False
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Wanted:
@@ -48,33 +48,14 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     given = params["consumers"]
     mine = [one for one in given if kind_of(one) == "nova"]
     problems = [] if len(mine) == 1 else [f"a compute host has one consumer of kind nova, and here are {len(mine)}: {', '.join(one['name'] for one in mine)}"]
-    problems += [f"consumers ({one['name']}): Nova can write to none of its pools: give it one with access rw" for one in mine if not written(one)]
+    problems += [f"consumers ({one['name']}): Nova can write to none of its pools: give it one with access rw" for one in mine if not storage.written(one)]
     cloud = declaration.of(params["openstack"], params["controllers"])
     if not cloud.address:
         problems.append("openstack.address: there is no controller in the inventory: say where the APIs are")
     if problems:
         raise Invalid(problems)
     cloned = any(kind_of(one) == "glance" for one in given)
-    return Wanted(cloud, params["address"], params["domain_type"] == "qemu", mine[0], params["fsid"], cloned)
-
-
-def written(consumer: t.Mapping[str, t.Any]) -> list[str]:
-    """The pools that it may write. Nova's disks are in the first."""
-    return [pool["name"] for pool in pools_of(consumer) if pool["access"] == "rw"]
-
-
-def libvirt_section(consumer: t.Mapping[str, t.Any], fsid: str) -> dict[str, t.Any]:
-    """What nova-compute has to know of Ceph, in its section libvirt."""
-    client = client_of(consumer)
-    return {
-        "images_type": "rbd",
-        "images_rbd_pool": written(consumer)[0],
-        "images_rbd_ceph_conf": CEPH_CONF,
-        "rbd_user": client[len("client.") :],
-        "rbd_secret_uuid": secret_uuid(fsid, client),
-        "disk_cachemodes": "network=writeback",
-        "hw_disk_discard": "unmap",
-    }
+    return Wanted(cloud, params["address"], params["domain_type"] == "qemu", mine[0], params["fsid"], cloned, params["controller"])
 
 
 def _trusting(cloud: OpenStack, **options: t.Any) -> dict[str, t.Any]:
@@ -85,8 +66,6 @@ def _trusting(cloud: OpenStack, **options: t.Any) -> dict[str, t.Any]:
 def nova(wanted: Wanted) -> Sections:
     """nova.conf of a compute host, which knows no database."""
     cloud = wanted.cloud
-    proxy = f"{cloud.url('nova').rpartition(':')[0]}:{CONSOLE_PORT}/vnc_lite.html"
-    console = {"server_listen": wanted.address, "server_proxyclient_address": wanted.address, "novncproxy_base_url": proxy} if cloud.console else {}
     return {
         "DEFAULT": {"transport_url": cloud.transport_url, "my_ip": wanted.address, "state_path": "/var/lib/nova"},
         "oslo_concurrency": {"lock_path": "/var/lock/nova"},
@@ -95,17 +74,20 @@ def nova(wanted: Wanted) -> Sections:
         "service_user": {"send_service_user_token": True, **cloud.credentials("nova")},
         "glance": _trusting(cloud, region_name=cloud.region),
         "cinder": _trusting(cloud, os_region_name=cloud.region),
-        "vnc": {"enabled": cloud.console, **console},
     }
 
 
 def nova_compute(wanted: Wanted) -> Sections:
-    """nova-compute.conf: how guests are made."""
+    """nova-compute.conf: how guests are made. It is read after nova.conf."""
+    cloud = wanted.cloud
+    proxy = f"{cloud.url('nova').rpartition(':')[0]}:{CONSOLE_PORT}/vnc_lite.html"
+    console = {"server_listen": wanted.address, "server_proxyclient_address": wanted.address, "novncproxy_base_url": proxy} if cloud.console else {}
     found: Sections = {
         "DEFAULT": {"compute_driver": "libvirt.LibvirtDriver"},
         "libvirt": {"virt_type": "qemu" if wanted.emulate else "kvm", **({"cpu_mode": "none"} if wanted.emulate else {})},
+        "vnc": {"enabled": cloud.console, **console},
     }
-    found["libvirt"].update(libvirt_section(wanted.consumer, wanted.fsid))
+    found["libvirt"].update(storage.nova(wanted.consumer, wanted.fsid))
     if wanted.cloned:
         # Without it an image that is not raw, or in another cluster, is silently copied whole for each guest.
         found["workarounds"] = {"never_download_image_if_on_rbd": True}
@@ -114,11 +96,9 @@ def nova_compute(wanted: Wanted) -> Sections:
 
 def neutron(wanted: Wanted) -> Sections:
     """neutron.conf of a host with the agent alone."""
-    rootwrap = "/etc/neutron/rootwrap.conf"
     return {
         "DEFAULT": {"transport_url": wanted.cloud.transport_url, "core_plugin": "ml2", "state_path": "/var/lib/neutron"},
         "oslo_concurrency": {"lock_path": "/var/lock/neutron"},
-        "agent": {"root_helper": f"sudo neutron-rootwrap {rootwrap}", "root_helper_daemon": f"sudo neutron-rootwrap-daemon {rootwrap}"},
     }
 
 
@@ -126,19 +106,20 @@ def agent(cloud: OpenStack, datapath: str) -> Sections:
     """openvswitch_agent.ini."""
     return {
         "ovs": {"datapath_type": datapath, "bridge_mappings": [f"{one['name']}:{one['bridge']}" for one in cloud.networks]},
-        "agent": {"tunnel_types": ""},
+        "agent": {
+            "tunnel_types": "",
+            "root_helper": "sudo neutron-rootwrap /etc/neutron/rootwrap.conf",
+            "root_helper_daemon": "sudo neutron-rootwrap-daemon /etc/neutron/rootwrap.conf",
+        },
         "securitygroup": {"enable_security_group": True, "firewall_driver": "openvswitch"},
     }
 
 
 def declared_files(wanted: Wanted, datapath: str) -> list[dict[str, t.Any]]:
     """The configuration files, as host_files takes them. Those with passwords are shown nowhere."""
-    told = {
-        NOVA: ("nova", "secret", nova(wanted)),
-        COMPUTE: ("nova", "content", nova_compute(wanted)),
-        NEUTRON: ("neutron", "secret", neutron(wanted)),
-        AGENT: ("neutron", "content", agent(wanted.cloud, datapath)),
-    }
+    told = {COMPUTE: ("nova", "content", nova_compute(wanted)), AGENT: ("neutron", "content", agent(wanted.cloud, datapath))}
+    if not wanted.controller:
+        told.update({NOVA: ("nova", "secret", nova(wanted)), NEUTRON: ("neutron", "secret", neutron(wanted))})
     empty = {"content": None, "secret": None, "lines": None, "owner": "root", "mode": "0640", "state": "present"}
     return [{**empty, "path": path, "group": group, key: render(sections)} for path, (group, key, sections) in told.items()]
 

@@ -19,7 +19,7 @@ HOSTS = (("10.0.0.1", 0), ("10.0.0.2", 0))
 KEY = "AQCeGgFrXhZxNBAASKQRL4kHy9NJdCCZLTIWUw=="
 OTHER_KEY = "AQAAHgFrjb99HBAARCThxf60vWZgi6iAZEpfug=="
 CLIENT = "client.guests"
-UUID = rbd.secret_uuid(FSID, CLIENT)
+UUID = rbd.xml.secret_uuid(FSID, CLIENT)
 USAGE = f"{CLIENT} of {FSID}"
 
 

@@ -31,6 +31,9 @@ CLOUD = {
 }
 
 
+SEALED = {**CLOUD, "address": "cloud.example", "tls": {"certificate": "/c", "key": "/k", "ca_path": "/ca"}}
+
+
 def params(**more: t.Any) -> dict[str, t.Any]:
     given = {"openstack": CLOUD, "controllers": ["10.0.0.31", "10.0.0.32"], "address": "10.0.0.21", "fsid": FSID, "consumers": [NOVA, GLANCE], **more}
     found, wrong = complete(FIELDS, given)
@@ -76,12 +79,21 @@ def test_nova_reaches_everything_by_one_address_and_no_database():
     assert found["DEFAULT"]["my_ip"] == "10.0.0.21"
     for section, user in {"placement": "placement", "neutron": "neutron", "service_user": "nova"}.items():
         assert (found[section]["username"], found[section]["auth_url"], found[section]["region_name"]) == (user, "http://10.0.0.31:5000/v3", "lab")
-    assert found["vnc"] == {"enabled": "false"}
     assert "s-admin" not in str(found) and "s-database" not in str(found)
-    console = conf(compute.NOVA, openstack={**CLOUD, "console": True, "address": "cloud.example", "tls": {"certificate": "/c", "key": "/k", "ca_path": "/ca"}})
-    assert console["vnc"]["novncproxy_base_url"] == "https://cloud.example:6080/vnc_lite.html"
-    assert console["vnc"]["server_listen"] == "10.0.0.21"
-    assert {console[section]["cafile"] for section in ("glance", "cinder", "placement", "neutron", "service_user")} == {"/ca"}
+    trusting = conf(compute.NOVA, openstack=SEALED)
+    assert {trusting[section]["cafile"] for section in ("glance", "cinder", "placement", "neutron", "service_user")} == {"/ca"}
+
+
+def test_a_console_is_reached_by_the_proxy_of_the_controllers():
+    assert conf(compute.COMPUTE)["vnc"] == {"enabled": "false"}
+    console = conf(compute.COMPUTE, openstack={**SEALED, "console": True})["vnc"]
+    assert console["novncproxy_base_url"] == "https://cloud.example:6080/vnc_lite.html"
+    assert console["server_listen"] == "10.0.0.21"
+
+
+def test_on_a_controller_the_files_that_it_shares_are_the_controller_s():
+    made = {file["path"] for file in compute.declared_files(compute.parse(params(controller=True)), "system")}
+    assert made == {compute.COMPUTE, compute.AGENT}
 
 
 def test_the_agent_knows_the_networks_and_how_packets_are_switched():
