@@ -223,7 +223,8 @@ def _variables(stack: Stack) -> dict[str, dict[str, t.Any]]:
 # The distributions, or families of them, of which the hosts of a role are made.
 _MADE_OF = {
     **dict.fromkeys(
-        ("mons", "mgrs", "osds", "mdss", "rgws", "nfs_gateways", "kvm_hosts"), ("os_family", ("Debian", "RedHat"), "Debian, Ubuntu and the EL family")
+        ("mons", "mgrs", "osds", "mdss", "rgws", "nfs_gateways", "kvm_hosts", "openstack_hosts"),
+        ("os_family", ("Debian", "RedHat"), "Debian, Ubuntu and the EL family"),
     ),
     "xen_hosts": ("os_family", ("Debian",), "Debian and Ubuntu"),
     "cloudstack_management": ("distribution", ("Debian", "Ubuntu"), "Debian and Ubuntu"),

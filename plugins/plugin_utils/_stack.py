@@ -37,6 +37,7 @@ ROLES = {
     "nfs_gateways": ("nfs_gateway",),
     "cloudstack_management": ("cloudstack_management", "cloudstack_region", "verify/cloudstack"),
     "kvm_hosts": ("kvm_host", "verify"),
+    "openstack_hosts": ("openstack_storage", "verify/openstack_storage"),
     "xen_hosts": ("xen_host", "verify/xen"),
     "xen_pool_hosts": ("xen_pool",),
 }
