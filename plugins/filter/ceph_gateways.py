@@ -19,7 +19,7 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Takes the variables of hosts and returns all their object gateways, each with its addresses (C(urls)), its cephx client, its options of the
     configuration database and its item for M(cephstack.cloud.ceph_daemon). For the role ceph_rgw.
-positional: public_network, site, instances, monmap, required
+positional: public_network, site, instances, monmap, required, keystone
 options:
   _input:
     description: The variables of the hosts.
@@ -47,6 +47,10 @@ options:
     description: The hosts that must have an address, by default all. Of others that have none there is one item, with no C(urls) and C(daemon).
     type: list
     elements: str
+  keystone:
+    description: Of an OpenStack whose object storage gateways are, what P(cephstack.cloud.openstack_object_storage#filter) returns.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -72,6 +76,7 @@ def ceph_gateways(
     instances: t.Sequence[t.Mapping[str, t.Any]],
     monmap: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
     required: t.Optional[t.Sequence[str]] = None,
+    keystone: t.Optional[t.Mapping[str, t.Any]] = None,
 ) -> list[dict[str, t.Any]]:
     """Return the gateways of all hosts; raise AnsibleFilterError with what is wrong."""
     found = []
@@ -82,7 +87,8 @@ def ceph_gateways(
         for name, variables in given.items():
             # What a host's gateways are asked and told is not needed while nothing is known of it.
             unknown: list[dict[str, t.Any]] = [{"host": name, "urls": []}]
-            found += gateways(name, known[name], variables.get("ceph_rgw_instances", instances), site) if name in known else unknown
+            more = keystone["options"] if keystone and name in keystone["hosts"] else None
+            found += gateways(name, known[name], variables.get("ceph_rgw_instances", instances), site, more) if name in known else unknown
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
     return found

@@ -36,6 +36,73 @@ options:
   ceph_osds:
     description: The options that M(cephstack.cloud.ceph_osds) is given on this host, without C(connection).
     type: dict
+  host_files:
+    description: The options that M(cephstack.cloud.host_files) is given on this host, but for units.
+    type: dict
+    suboptions:
+      files:
+        description: The files to keep.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: The full path.
+            type: path
+            required: true
+          content:
+            description: All of the file's text. One of this, C(secret) and C(lines) is needed if the file is to exist.
+            type: str
+          secret:
+            description: All of the file's text, which is shown nowhere.
+            type: str
+          lines:
+            description: Lines that the file has to have. Those that it lacks are added at its end, and others stay, for programs and people write it too.
+            type: list
+            elements: str
+          owner:
+            description: The name of the user that it belongs to.
+            type: str
+            default: root
+          group:
+            description: The name of the group that it belongs to.
+            type: str
+            default: root
+          mode:
+            description: Its permissions, as four octal digits in quotes. Programs need V(0755).
+            type: str
+            default: "0644"
+          requires:
+            description: A path of the host, such as that of a program. Where it is not there, this is left as it is.
+            type: path
+          state:
+            description: Whether it is there.
+            type: str
+            choices: [present, absent]
+            default: present
+      commands:
+        description: Programs that make a file of others.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          argv:
+            description: The program and its arguments.
+            type: list
+            elements: str
+            required: true
+          creates:
+            description: The file that it makes. It is run where that is not there.
+            type: path
+            required: true
+          reads:
+            description: The full paths of the files that it makes it of. It is run where one of them is newer.
+            type: list
+            elements: str
+            default: []
+          requires:
+            description: A path of the host, such as that of a program. Where it is not there, this is left as it is.
+            type: path
 """
 
 EXAMPLES = r"""

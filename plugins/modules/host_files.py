@@ -45,7 +45,7 @@ options:
         type: path
         required: true
       content:
-        description: All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed if the file is to exist.
+        description: All of the file's text. One of this, C(secret) and C(lines) is needed if the file is to exist.
         type: str
       secret:
         description: All of the file's text, which is shown nowhere.
@@ -159,45 +159,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import TEXTS, Provider, applicable, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.host_files import OPTIONS, provider
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, run_module
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, filepath, presence, records, string, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments
 
-REQUIRES = filepath("A path of the host, such as that of a program. Where it is not there, this is left as it is.")
-FILE = {
-    "path": filepath("The full path.", required=True),
-    "content": string("All of the file's text. One of this, O(files[].secret) and O(files[].lines) is needed if the file is to exist."),
-    "secret": string("All of the file's text, which is shown nowhere.", no_log=True),
-    "lines": strings("Lines that the file has to have. Those that it lacks are added at its end, and others stay, for programs and people write it too."),
-    "owner": string("The name of the user that it belongs to.", default="root"),
-    "group": string("The name of the group that it belongs to.", default="root"),
-    "mode": string("Its permissions, as four octal digits in quotes. Programs need V(0755).", default="0644"),
-    "requires": REQUIRES,
-    "state": presence(),
-}
-UNIT = {
-    "name": string("Its name, not one of its aliases. One without a dot is that of a service.", required=True),
-    "enabled": boolean("Whether it starts at boot. Left as it is if not given."),
-    "state": choice("Whether it runs. Left as it is if not given.", ["started", "stopped"]),
-    "reads": strings("The full paths of files that it reads when it starts. It is restarted if it runs and has not read them as they are now.", default=[]),
-}
-COMMAND = {
-    "argv": strings("The program and its arguments.", required=True),
-    "creates": filepath("The file that it makes. It is run where that is not there.", required=True),
-    "reads": strings("The full paths of the files that it makes it of. It is run where one of them is newer.", default=[]),
-    "requires": REQUIRES,
-}
-FIELDS = {
-    "files": records(
-        "The files to keep.",
-        FILE,
-        default=[],
-        mutually_exclusive=[TEXTS],
-        required_if=[("state", "present", TEXTS, True)],
-    ),
-    "units": records("Units of systemd to keep.", UNIT, default=[]),
-    "commands": records("Programs that make a file of others.", COMMAND, default=[]),
-}
+FIELDS = OPTIONS
 
 
 def main() -> None:
@@ -206,10 +172,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        wanted = parse(applicable(module.params))
+        files = provider(module.params)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    run_module(module, Provider(wanted))
+    run_module(module, files)
 
 
 if __name__ == "__main__":

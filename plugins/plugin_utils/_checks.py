@@ -166,6 +166,16 @@ def of_object_storage(stack: Stack) -> Found:
         stack.warnings.append(f"{first}: the user {name}, who owns buckets or objects, is not declared in ceph_rgw_users: it must be there by then")
 
 
+def of_openstack_objects(stack: Stack) -> Found:
+    """The gateways that are an OpenStack's object storage."""
+    declared = next(filter(None, (stack.value(name, "openstack") for name in stack.values)), {})
+    try:
+        if declared.get("object_gateway"):
+            _gateways.object_endpoint(declared["object_gateway"], _variables(stack), stack.groups)
+    except ValueError as error:
+        yield "", str(error)
+
+
 def of_exports(stack: Stack) -> Found:
     """What NFS gateways export."""
     declared = {name: stack.value(name, "nfs_gateway_exports") for name in stack.members("nfs_gateways")}
@@ -391,6 +401,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_consumers,
     of_compute_hosts,
     of_object_storage,
+    of_openstack_objects,
     of_exports,
     of_systems,
     of_packages,

@@ -12,6 +12,7 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import string
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _inventory
 from ansible_collections.cephstack.cloud.plugins.plugin_utils import _object_gateways as gateways
@@ -87,6 +88,56 @@ def repositories(
                 found.append(f"xen_pool.repositories ({item.get('name')}): {error}")
         made.append(rest)
     return made, found
+
+
+# Where gateways have the password of their user of Keystone: Ceph shows everybody who may ask it what its configuration database holds.
+KEYSTONE_PASSWORD = "/etc/ceph/keystone.password"
+
+
+def object_storage(declared: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]], controllers: t.Sequence[str]) -> dict[str, t.Any]:
+    """Return the object storage of an OpenStack: hosts, those of its gateways; the endpoint for its catalogue; and the options of these gateways.
+
+    {} where it has none. declared: the variable openstack. controllers: its hosts. Raises ValueError.
+    """
+    if not declared.get("object_gateway"):
+        return {}
+    hosts, endpoint = object_endpoint(declared["object_gateway"], hostvars, groups)
+    known = [_inventory.address_of(_inventory.host_of(hostvars[one], one)) for one in controllers]
+    keystone = declaration.of(declared, [address for address in known if address]).url("keystone")
+    return {"hosts": hosts, "endpoint": endpoint, "options": _keystone_options(keystone)}
+
+
+def object_endpoint(name: str, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> tuple[list[str], str]:
+    """Return the hosts of a group or host that openstack.object_gateway names, and the endpoint of its first gateway. Raises ValueError."""
+    try:
+        host = _member({"gateway": name}, hostvars, groups)
+        members = groups.get(name) or [host.name]
+        url, *_others = [_object_gateway(_inventory.host_of(hostvars[one], one), None, groups) for one in members]
+    except ValueError as error:
+        raise ValueError(f"openstack.object_{str(error).partition(', or give url')[0]}") from error
+    names = (host.variables.get("ceph_rgw_tls") or {}).get("names") or (host.variables.get("ceph_rgw_site") or {}).get("hostnames")
+    if url.startswith("https:") and names:  # which the certificate is for
+        url = f"https://{names[0]}:{urlsplit(url).port}"
+    return list(members), f"{url}/swift/v1/AUTH_%(project_id)s"
+
+
+def _keystone_options(url: str) -> dict[str, t.Any]:
+    """The options by which a gateway takes the users of Keystone, beside its own."""
+    return {
+        "rgw_keystone_url": url,
+        "rgw_keystone_api_version": 3,
+        "rgw_keystone_admin_user": declaration.OBJECTS_USER,
+        "rgw_keystone_admin_password_path": KEYSTONE_PASSWORD,
+        "rgw_keystone_admin_domain": "Default",
+        "rgw_keystone_admin_project": declaration.SERVICE_PROJECT,
+        "rgw_keystone_accepted_roles": "admin, manager, member",
+        # Each project is a tenant, so that two projects can have buckets of one name.
+        "rgw_keystone_implicit_tenants": "true",
+        "rgw_s3_auth_use_keystone": True,
+        # The gateways' own users are asked for first: they go on working while Keystone does not answer.
+        "rgw_s3_auth_order": "sts, local, external",
+        "rgw_swift_account_in_url": True,
+    }
 
 
 def _server(item: Item, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> str:

@@ -112,8 +112,12 @@ def urls(address: str, places: t.Sequence[Listener]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any]], site: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def gateways(
+    host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any]], site: t.Mapping[str, t.Any], more: t.Optional[t.Mapping[str, t.Any]] = None
+) -> list[dict[str, t.Any]]:
     """Return the gateways of one host. host: its name in the inventory. instances, site: ceph_rgw_instances and ceph_rgw_site. Raises ValueError.
+
+    more: options that all of them have, unless an instance says otherwise.
 
     Each has host, urls (one for each place where it listens), names (by which clients may know it), entity (cephx client), options (of the
     configuration database) and daemon (an item of ceph_daemon's daemons).
@@ -130,7 +134,7 @@ def gateways(host: str, address: str, instances: t.Sequence[t.Mapping[str, t.Any
         except ValueError as error:
             raise ValueError(f"{host}: ceph_rgw_instances: {name}: {error}") from None
         own = {"rgw_frontends": frontends_of(instance), "rgw_realm": site["realm"], "rgw_zonegroup": site["zonegroup"], "rgw_zone": site["zone"]}
-        options = {**own, **(instance.get("options") or {})}
+        options = {**own, **(more or {}), **(instance.get("options") or {})}
         identity = f"rgw.{short_name(host)}.{name}"
         digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
         names = sorted({*(site.get("hostnames") or []), *filter(None, [options.get("rgw_dns_name")])})

@@ -15,8 +15,9 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import crash, daemons, keyring_files, mons, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import host_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Provider, Together, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import complete, mapping
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import complete, mapping, record
 
 # The modules by whose options a host is declared, in the order in which they run.
 MODULES: dict[str, dict[str, t.Any]] = {
@@ -27,15 +28,25 @@ MODULES: dict[str, dict[str, t.Any]] = {
     "ceph_daemon": daemons.OPTIONS,
     "ceph_osds": osds.OPTIONS,
 }
-OPTIONS = {name: mapping(f"The options that M(cephstack.cloud.{name}) is given on this host, without C(connection).", no_log=False) for name in MODULES}
+OPTIONS = {
+    **{name: mapping(f"The options that M(cephstack.cloud.{name}) is given on this host, without C(connection).", no_log=False) for name in MODULES},
+    # With their own fields, by which secrets are known and hidden.
+    "host_files": record(
+        "The options that M(cephstack.cloud.host_files) is given on this host, but for units.",
+        {name: host_files.OPTIONS[name] for name in ("files", "commands")},
+    ),
+}
 
 
 def parse(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """Return what each module is given, with its defaults. Raises Invalid."""
-    declared, problems = {}, []
+    declared: dict[str, dict[str, t.Any]] = {}
+    problems: list[str] = []
     for name in [name for name in MODULES if params[name] is not None]:
         declared[name], wrong = complete(MODULES[name], params[name])
         problems += [f"{name}: {text}" for text in wrong]
+    if params["host_files"] is not None:
+        declared["host_files"] = {**params["host_files"], "units": []}
     if problems:
         raise Invalid(problems)
     return declared
@@ -72,6 +83,8 @@ def _providers(declared: t.Mapping[str, t.Mapping[str, t.Any]], connection: t.Ma
         yield crash.provider(declared["ceph_daemon"], cluster, cluster)
     if "ceph_osds" in declared:
         yield osds.provider(declared["ceph_osds"], cluster, patient=False)
+    if "host_files" in declared:
+        yield host_files.provider(declared["host_files"])
 
 
 def _no_key(url: str) -> bytes:

@@ -16,6 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import bucke
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.buckets import Bucket
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.cluster import OPTIONS, ClusterProvider
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.radosgw_admin import ROOT_POOL, AdminOps, RadosgwAdmin, pool_names
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.users import User
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Lane, Plan, Unreachable
@@ -23,6 +24,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import compl
 
 _LANE = Lane("object gateways", 16)
 _SITE = ("realm", "zonegroup", "zone", "period")
+# Options that some releases know no more, which do without being told what the others must be told.
+_FORMER = ("rgw_keystone_api_version",)
 
 
 @dataclasses.dataclass
@@ -181,6 +184,15 @@ class GatewayOptions(ClusterProvider):
 
     def __init__(self, options: t.Mapping[str, t.Any], connection: t.Mapping[str, t.Any], check_mode: bool, prefix: str) -> None:
         super().__init__(complete(OPTIONS, {"options": options})[0], connection, check_mode, prefix)
+
+    def plan(self, observed: Maps) -> Plan:
+        gone = {name for name in _FORMER if observed.help.get(name, "") is None}
+        sections = self._declaration["options"].items()
+        self._declaration = {
+            **self._declaration,
+            "options": {section: {name: value for name, value in given.items() if name not in gone} for section, given in sections},
+        }
+        return super().plan(observed)
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:
         return {}

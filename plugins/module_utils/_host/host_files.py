@@ -20,13 +20,48 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.service import unread
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, filepath, presence, records, string, strings, twice
 
 UNITS = "/etc/systemd/system"
 MODULES_LOAD = "/etc/modules-load.d"
 LOADER = "systemd-modules-load.service"  # reads the files of MODULES_LOAD
 
 TEXTS = ("content", "secret", "lines")
+_REQUIRES = filepath("A path of the host, such as that of a program. Where it is not there, this is left as it is.")
+_FILE: dict[str, t.Any] = {
+    "path": filepath("The full path.", required=True),
+    "content": string("All of the file's text. One of this, C(secret) and C(lines) is needed if the file is to exist."),
+    "secret": string("All of the file's text, which is shown nowhere.", no_log=True),
+    "lines": strings("Lines that the file has to have. Those that it lacks are added at its end, and others stay, for programs and people write it too."),
+    "owner": string("The name of the user that it belongs to.", default="root"),
+    "group": string("The name of the group that it belongs to.", default="root"),
+    "mode": string("Its permissions, as four octal digits in quotes. Programs need V(0755).", default="0644"),
+    "requires": _REQUIRES,
+    "state": presence(),
+}
+_UNIT: dict[str, t.Any] = {
+    "name": string("Its name, not one of its aliases. One without a dot is that of a service.", required=True),
+    "enabled": boolean("Whether it starts at boot. Left as it is if not given."),
+    "state": choice("Whether it runs. Left as it is if not given.", ["started", "stopped"]),
+    "reads": strings("The full paths of files that it reads when it starts. It is restarted if it runs and has not read them as they are now.", default=[]),
+}
+_COMMAND: dict[str, t.Any] = {
+    "argv": strings("The program and its arguments.", required=True),
+    "creates": filepath("The file that it makes. It is run where that is not there.", required=True),
+    "reads": strings("The full paths of the files that it makes it of. It is run where one of them is newer.", default=[]),
+    "requires": _REQUIRES,
+}
+OPTIONS: dict[str, t.Any] = {
+    "files": records(
+        "The files to keep.",
+        _FILE,
+        default=[],
+        mutually_exclusive=[TEXTS],
+        required_if=[("state", "present", TEXTS, True)],
+    ),
+    "units": records("Units of systemd to keep.", _UNIT, default=[]),
+    "commands": records("Programs that make a file of others.", _COMMAND, default=[]),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,3 +268,8 @@ def _set(name: str, differs: t.Mapping[str, t.Any]) -> None:
         # LOADER fails where this kernel has not all modules. What that means for a Xen host's backends, xen_host says.
         with contextlib.suppress(*[process.CommandError] * (name == LOADER)):
             systemd.restart(name)
+
+
+def provider(params: t.Mapping[str, t.Any]) -> Provider:
+    """That of what a module is given. Raises Invalid with every problem."""
+    return Provider(parse(applicable(params)))

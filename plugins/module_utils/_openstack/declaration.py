@@ -17,6 +17,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 PASSWORD = re.compile(r"[A-Za-z0-9._~-]+")
 # The project of the service users, and the user of the broker.
 SERVICE_PROJECT, BROKER_USER = "service", "openstack"
+# The user as whom object gateways ask Keystone about others.
+OBJECTS_USER = "swift"
 # The name in clouds.yaml under which the administrator of this OpenStack is found, on each controller.
 CLOUD, CLOUDS_YAML = "cephstack", "/etc/openstack/clouds.yaml"
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.rgw_site import GatewayOptions, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.tests.unit.ceph.object_storage import BUCKET, SITE, URLS, ids, observed, planned, record, secondary
 
@@ -66,3 +67,19 @@ def test_a_dry_run_without_boto3_says_what_it_did_not_look_at():
     result = planned(have, users=[{"uid": "v"}], buckets=[{"name": "b", "owner": "v"}])
     assert not result.changes
     assert ["python3-boto3" in text for text in result.warnings] == [True]
+
+
+def test_a_release_that_has_lost_an_option_is_not_told_of_it():
+    """Ceph 18 speaks Keystone's version 2 unless it is told otherwise, and Ceph 20 knows no such option."""
+    said = {"client.rgw.a.s3": {"rgw_keystone_url": "http://k:5000", "rgw_keystone_api_version": 3}}
+    known = {"rgw_keystone_url": {"type": "str"}, "rgw_keystone_api_version": {"type": "int"}}
+    both = [f"create option/client.rgw.a.s3/{name}" for name in known]
+
+    def made(**about):
+        planned = GatewayOptions(said, {}, False, "").plan(Maps("f" if about else None, release=(18, 2, 7), help={**known, **about}))
+        return [f"{change.action} {change.id}" for change in planned.changes]
+
+    assert made(rgw_keystone_url=known["rgw_keystone_url"]) == made() == both
+    assert made(rgw_keystone_api_version=None) == both[:1]
+    with pytest.raises(Invalid, match=r"rgw_keystone_url: Ceph .* knows no such option"):
+        made(rgw_keystone_url=None)

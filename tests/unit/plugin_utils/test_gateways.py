@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pathlib
 
 import pytest
@@ -14,7 +15,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.cephstack.cloud.plugins.filter.cloudstack_stores import cloudstack_stores
 from ansible_collections.cephstack.cloud.plugins.filter.xen_repositories import xen_repositories
-from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import repositories, resolve
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import object_storage, repositories, resolve
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._object_gateways import INSTANCES
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -144,3 +145,53 @@ def test_all_is_told_at_once():
 def test_the_gateways_of_a_host_that_declares_none_are_the_role_s():
     defaults = yaml.safe_load((ROOT / "roles" / "ceph_rgw" / "defaults" / "main.yml").read_text(encoding="utf-8"))
     assert [*INSTANCES] == defaults["ceph_rgw_instances"]
+
+
+OPENSTACK = {
+    "admin_password": "a-secret", "service_password": "b-secret", "database": {"password": "c-secret"}, "messages": {"password": "d-secret"},
+    "object_gateway": "plain",
+}  # fmt: skip
+CONTROLLERS = {"control1": {"ansible_host": "192.0.2.31"}, "control2": {"ansible_host": "192.0.2.32"}}
+
+
+def objects_of(gateway, controllers=tuple(CONTROLLERS), **more):
+    groups = {**GROUPS, "plain": ["rgw1", "rgw2"], "names": ["rgw3"]}
+    named = {"ansible_host": "192.0.2.23", "ceph": CEPH, "ceph_rgw_instances": TLS[1:], "ceph_rgw_site": {"hostnames": ["s3.example.org"]}}
+    groups["rgws"] = [*groups["rgws"], "rgw3"]
+    return object_storage({**OPENSTACK, "object_gateway": gateway, **more}, {**HOSTVARS, **CONTROLLERS, "rgw3": named}, groups, controllers)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "hosts", "where"),
+    [
+        ("plain", ["rgw1", "rgw2"], "http://192.0.2.21:8080"),
+        ("rgw2", ["rgw2"], "http://192.0.2.22:8080"),
+        ("names", ["rgw3"], "https://s3.example.org:8443"),
+    ],
+)
+def test_the_gateways_of_an_openstack(gateway, hosts, where):
+    found = objects_of(gateway)
+    assert (found["hosts"], found["endpoint"]) == (hosts, f"{where}/swift/v1/AUTH_%(project_id)s")
+    assert found["options"]["rgw_keystone_url"] == "http://192.0.2.31:5000"
+    assert "-secret" not in json.dumps(found), "the configuration database shows its options to everybody who may ask it"
+
+
+def test_gateways_ask_keystone_where_it_is_declared():
+    tls = {"certificate": "/c", "key": "/k"}
+    assert objects_of("plain", address="cloud.example.org", tls=tls)["options"]["rgw_keystone_url"] == "https://cloud.example.org:5000"
+    assert objects_of("plain", [], address="fd00::9")["options"]["rgw_keystone_url"] == "http://[fd00::9]:5000"
+    assert object_storage({}, HOSTVARS, GROUPS, []) == objects_of(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        ("rgwz", "openstack.object_gateway: 'rgwz' is neither a group nor a host of the inventory: name a gateway's"),
+        ("none", "openstack.object_gateway: 'none' is a group without hosts"),
+        ("nfs1", "openstack.object_gateway: nfs1 is not in the group rgws, and so no object gateway: name one"),
+        ("lost", "openstack.object_gateway: lost has no ceph_rgw_instances"),
+    ],
+)
+def test_what_an_openstack_names_must_be_gateways(gateway, said):
+    with pytest.raises(ValueError, match=f"^{said}(: name a gateway's)?$"):
+        objects_of(gateway)

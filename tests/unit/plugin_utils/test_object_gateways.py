@@ -33,6 +33,17 @@ def test_gateways_of_a_host():
     assert gateways.short_name("10.0.0.1") == "10-0-0-1"
 
 
+def test_an_instance_s_own_options_come_before_those_of_all():
+    keystone = {"rgw_keystone_url": "http://k:5000", "rgw_s3_auth_order": "sts, local, external"}
+    plain, told, own = (
+        gateways.gateways("ceph1", "10.0.0.1", [{"name": "s3", "port": 8080, "options": options}], SITE, more)[0]
+        for options, more in (({}, None), ({}, keystone), ({"rgw_s3_auth_order": "local"}, keystone))
+    )
+    assert told["options"] == {**plain["options"], **keystone}
+    assert own["options"] == {**told["options"], "rgw_s3_auth_order": "local"}
+    assert len({one["daemon"]["restart_on"] for one in (plain, told, own)}) == 3, "a gateway that has not read them restarts"
+
+
 @pytest.mark.parametrize(
     ("address", "port", "text", "urls"),
     [
