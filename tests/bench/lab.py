@@ -8,17 +8,23 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import typing as t
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BIN = pathlib.Path(sys.executable).parent
 CACHE = os.environ.get("CEPHSTACK_LAB_CACHE") or os.path.expanduser("~/.cache/cephstack-lab")
+# Other collections, and the Python package that one of them needs. They are within the package ansible.
+PEERS = ROOT / ".cache" / "peers"
+ANSIBLE, CS = "ansible>=12,<13", "cs>=3.4"
+COLLECTIONS = ("ngine_io/cloudstack", "openstack/cloud")
 NAME = "bench"
 NETWORK = "10.78.20"
 
@@ -115,3 +121,20 @@ def row(what: str, ours: t.Sequence[float], theirs: t.Sequence[float]) -> str:
 
 def ratio(peer: float, mine: float) -> str:
     return f"{peer / mine:.{0 if peer > 10 * mine else 2}f}×"
+
+
+def get_peers() -> None:
+    """Make the folder PEERS. Of ansible's thousands of files none but those of COLLECTIONS are unpacked."""
+    if all((PEERS / "ansible_collections" / name).is_dir() for name in COLLECTIONS):
+        return
+    PEERS.parent.mkdir(exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    with tempfile.TemporaryDirectory(prefix="peers-", dir=PEERS.parent) as folder:
+        made, package = pathlib.Path(folder) / "made", pathlib.Path(folder) / "package"
+        subprocess.run([*pip, "install", "--target", str(made), CS], check=True)
+        subprocess.run([*pip, "download", "--no-deps", "--only-binary", ":all:", "--dest", str(package), ANSIBLE], check=True)
+        kept = tuple(f"ansible_collections/{name}/" for name in COLLECTIONS)
+        with zipfile.ZipFile(next(package.glob("*.whl"))) as wheel:
+            wheel.extractall(made, [name for name in wheel.namelist() if name.startswith(kept)])
+        shutil.rmtree(PEERS, ignore_errors=True)
+        made.rename(PEERS)

@@ -16,20 +16,15 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 import typing as t
-import zipfile
 
 import yaml
-from lab import BIN, HERE, NETWORK, ROOT, Lab, calibrate, notes, ratio, say
+from lab import BIN, HERE, NETWORK, PEERS, ROOT, Lab, calibrate, get_peers, notes, ratio, say
 
 sys.path.insert(0, str(ROOT / "tests" / "cloudstack"))
 import simulated
 
-PEERS = ROOT / ".cache" / "peers"
-# The other collection is within the one, and needs the other.
-ANSIBLE, CS = "ansible>=12,<13", "cs>=3.4"
 KEYS = "/etc/cloudstack/management/cephstack-keys.json"
 CALLS = "/var/log/cloudstack/management/access.log"  # a line for each call
 IN_A_CLUSTER, IN_A_POD = 10, 50
@@ -39,21 +34,6 @@ def packages() -> str:
     """The folder with CloudStack's packages; "" where none is named. Those of a repository have no simulator."""
     named = os.environ.get("CEPHSTACK_CLOUDSTACK_PACKAGES", "")
     return os.path.realpath(named) if os.path.isdir(named) else ""
-
-
-def get_peers() -> None:
-    """Make the folder PEERS: the other collection, and the Python packages that it needs. Of ansible's thousands of files no other is unpacked."""
-    if PEERS.is_dir():
-        return
-    PEERS.parent.mkdir(exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    with tempfile.TemporaryDirectory(prefix="peers-", dir=PEERS.parent) as folder:
-        made, package = pathlib.Path(folder) / "made", pathlib.Path(folder) / "package"
-        subprocess.run([*pip, "install", "--target", str(made), CS], check=True)
-        subprocess.run([*pip, "download", "--no-deps", "--only-binary", ":all:", "--dest", str(package), ANSIBLE], check=True)
-        with zipfile.ZipFile(next(package.glob("*.whl"))) as wheel:
-            wheel.extractall(made, [name for name in wheel.namelist() if name.startswith("ansible_collections/ngine_io/cloudstack/")])
-        made.rename(PEERS)
 
 
 def declared(label: str, count: int, threshold: float) -> dict[str, t.Any]:
