@@ -22,7 +22,8 @@ import threading
 import typing as t
 from urllib.parse import urlsplit
 
-from lab import BIN, HERE, PEERS, Lab, calibrate, get_peers, notes, say
+import yaml
+from lab import BIN, HERE, NETWORK, PEERS, ROOT, Lab, calibrate, get_peers, notes, say
 from region import Run, line, read
 
 # Names an inventory whose first host of openstack_controllers it is, with the cloud cephstack in its clouds.yaml.
@@ -46,7 +47,7 @@ def declared(label: str, tenth: int) -> dict[str, t.Any]:
         "networks": [
             {
                 "name": f"{label}-net-{n:02}",
-                "provider": {"type": "local"},
+                "type": "local",
                 "subnets": [{"name": f"{label}-subnet-{n:02}", "cidr": f"10.{70 + n}.0.0/24", "dhcp": False}],
             }
             for n in range(2 * tenth)
@@ -166,6 +167,36 @@ def named() -> t.Iterator[Bench]:
         yield Bench(lab, name, proxy)
 
 
+@contextlib.contextmanager
+def made(given: argparse.Namespace) -> t.Iterator[Bench]:
+    """A controller on a host of its own, beside one with the Ceph that it uses."""
+    wanted = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/packages.yml").read_text(encoding="utf-8"))["lab_openstack_packages"]
+    ceph = (ROOT / "tests/daemons/packages.txt").read_text(encoding="utf-8").split()
+    one = {"osd_pool_default_size": 1, "osd_pool_default_min_size": 1, "mon_allow_pool_size_one": True, "mon_warn_on_pool_no_redundancy": False}
+    site = {
+        "ceph": {"public_network": f"{NETWORK}.0/24"},
+        "ceph_osd_devices": [{"path": "/dev/disk/by-id/lab-osd0", "type": "raw"}],
+        "ceph_cluster_options": {"global": one, "mon": {"mon_data_avail_warn": 5}},
+        "ceph_cluster_pools": [{"name": name, "applications": ["rbd"]} for name in ("images", "volumes")],
+        "consumers": [
+            {"name": "glance", "kind": "glance", "hosts": ["openstack_controllers"], "pools": [{"name": "images"}]},
+            {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": [{"name": "volumes"}, {"name": "images", "access": "ro"}]},
+        ],
+        "openstack": {
+            "admin_password": "bench-admin",
+            "service_password": "bench-services",
+            "database": {"password": "bench-database"},
+            "messages": {"password": "bench-messages"},
+        },
+    }
+    with Lab(site, {"disks": [{"name": "osd0", "size": "10G"}], "packages": [*ceph, "ceph-volume"]}, given.keep) as lab:
+        groups = {**{group: ["ceph1"] for group in ("mons", "mgrs", "osds")}, "openstack_controllers": ["control1"]}
+        lab.up({"ceph1": f"{NETWORK}.11", "control1": f"{NETWORK}.12"}, groups, {"control1": {"release": "13", "packages": wanted}})
+        say(f"controller: {lab.play('cephstack.cloud.site'):.1f} s")
+        with Proxy(address_towards(lab.addresses["control1"])) as proxy:
+            yield Bench(lab, "control1", proxy)
+
+
 def openstack(given: argparse.Namespace) -> list[str]:
     """First run and no-op of one catalogue."""
     calibrate()
@@ -173,7 +204,7 @@ def openstack(given: argparse.Namespace) -> list[str]:
     tenth = 1 if given.small else 10
     mine, theirs = declared("bench-call", tenth), declared("bench-loop", tenth)
     things = sum(map(len, mine.values()))
-    with named() as bench:
+    with named() if inventory() else made(given) as bench:
         try:
             loop_first = bench.run("loop", theirs)
             bench.run("call", absent(theirs))

@@ -80,10 +80,10 @@ class Lab:
             subprocess.run(["ssh", *self.ssh, "-O", "exit", f"root@{address}"], capture_output=True, check=False)
         self.folder.cleanup()
 
-    def up(self, addresses: t.Mapping[str, str], groups: t.Mapping[str, t.Sequence[str]]) -> None:
-        """Make the hosts, given as name: address, where they are not there yet."""
+    def up(self, addresses: t.Mapping[str, str], groups: t.Mapping[str, t.Sequence[str]], own: t.Mapping[str, t.Mapping[str, t.Any]] = {}) -> None:
+        """Make the hosts, given as name: address, where they are not there yet. own: what some of them are made as, in the place of host."""
         self.addresses = dict(addresses)
-        hosts = {name: {"ansible_host": address} for name, address in addresses.items()}
+        hosts = {name: {"ansible_host": address, **({"lab_host": own[name]} if name in own else {})} for name, address in addresses.items()}
         children = {group: {"hosts": dict.fromkeys(names)} for group, names in groups.items()}
         self.inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": self.fixed, "children": children}}), encoding="utf-8")
         say(f"{len(addresses)} hosts")

@@ -4,13 +4,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compare this collection with its peers, side by side in one run, and print ratios.
 
-    run.py [--small] [site] [objects] [growth] [region]
+    run.py [--small] [site] [objects] [growth] [region] [openstack]
     run.py before --ref COMMIT
 
 site     three Ceph hosts from nothing to HEALTH_OK, and again: playbooks/site.yml beside by_hand.sh, each on fresh hosts
 objects  150 pools, clients and options on such a cluster: one call beside a loop over them as ceph-ansible has it
 growth   site.yml where nothing is to do, with 1, 3, 10 and 30 hosts that have an OSD each
 region   a CloudStack region of 1, 10, 100 and 300 simulated hosts: one call beside a loop over the modules of ngine_io.cloudstack
+openstack  a catalogue of 10 projects, 50 flavors, 20 networks and 20 volume types: one call beside a loop over the modules of openstack.cloud
 before   site.yml beside that of another commit of this project: three Ceph hosts, and these with a KVM host
 
 The hosts are a lab of their own, which is taken away in the end, however that comes. Seconds are worth nothing on another machine; ratios
@@ -31,6 +32,7 @@ import subprocess
 import tempfile
 import typing as t
 
+from catalogue import CONTROLLER, inventory, openstack
 from lab import HERE, NETWORK, ROOT, Lab, calibrations, notes, row, say
 from region import packages, region
 
@@ -195,7 +197,7 @@ def before(given: argparse.Namespace) -> list[str]:
     return rows
 
 
-PARTS = {"site": site, "objects": objects, "growth": growth, "region": region}
+PARTS = {"site": site, "objects": objects, "growth": growth, "region": region, "openstack": openstack}
 
 
 def main() -> None:
@@ -216,15 +218,20 @@ def main() -> None:
     if given.small:
         parser.set_defaults(rounds=1, again=1, objects=1, hosts=[1], loop_hosts=1, stand_in=not packages())
         given = parser.parse_args()
-    able = bool(packages() or given.stand_in)
-    if "region" in given.parts and not able:
-        parser.error("part region: CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages, built with its simulator; --stand-in does without")
-    if not given.parts and not able:
-        say("Part region is left out: CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages")
+    lacking = {}
+    if not (packages() or given.stand_in):
+        lacking["region"] = "CEPHSTACK_CLOUDSTACK_PACKAGES names no folder of CloudStack's packages, built with its simulator; --stand-in does without"
+    if given.small and not inventory():  # making one takes minutes
+        lacking["openstack"] = f"{CONTROLLER} names no inventory with a controller"
+    for part, why in lacking.items():
+        if part in given.parts:
+            parser.error(f"part {part}: {why}")
+        if not given.parts:
+            say(f"Part {part} is left out: {why}")
     # As if by hand: what was made is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
-    parts = given.parts or [part for part in PARTS if (part != "region" or able) and not (part == "objects" and given.small)]
+    parts = given.parts or [part for part in PARTS if part not in lacking and not (part == "objects" and given.small)]
     if "before" in parts and not given.ref:
         parser.error("part before: name the other commit by --ref")
     rows = [line for part in parts for line in {**PARTS, "before": before}[part](given)]

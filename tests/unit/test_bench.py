@@ -1,13 +1,16 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What part region of the benchmarks declares, and how it reads what was measured. Nothing is measured here."""
+"""What the parts region and openstack of the benchmarks declare, and how they read what was measured. Nothing is measured here."""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
+import http.server
 import pathlib
 import sys
+import threading
 import typing as t
 
 import pytest
@@ -24,6 +27,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def bench() -> t.Any:
     sys.path.insert(0, str(ROOT / "tests" / "bench"))
     import region as part
+
+    return part
+
+
+@pytest.fixture(scope="module")
+def catalogue(bench: t.Any) -> t.Any:
+    import catalogue as part
 
     return part
 
@@ -86,3 +96,42 @@ def test_the_hosts_are_removed_however_it_ends(bench: t.Any, monkeypatch: pytest
     with bench.Lab({}, {}, keep=True) as lab:
         pass
     assert played == ["up", "down"]
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """Answers with what it was asked, and drops each second connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("X-Subject-Token", "t")
+        self.send_header("Content-Length", str(len(body) + len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode() + body)
+
+    def do_DELETE(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+        self.close_connection = True  # without saying so
+
+    def log_message(self, *unused: object) -> None:
+        pass
+
+
+def test_the_proxy_hands_on_and_counts(catalogue: t.Any) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as api, catalogue.Proxy("127.0.0.1") as proxy:
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        there = f"http://127.0.0.1:{api.server_address[1]}/v3/auth?nocatalog"
+        client = http.client.HTTPConnection(proxy.url.removeprefix("http://"), timeout=10)
+        for body in (b"one", b"two"):
+            client.request("POST", there, body)
+            answer = client.getresponse()
+            assert (answer.status, answer.headers["X-Subject-Token"], answer.read()) == (201, "t", b"/v3/auth?nocatalog" + body)
+            client.request("DELETE", there)
+            answer = client.getresponse()
+            assert (answer.status, answer.read()) == (204, b"")
+        client.close()
+        assert proxy.count == 4
+        api.shutdown()
