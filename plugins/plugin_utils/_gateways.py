@@ -104,7 +104,7 @@ def object_storage(declared: Item, hostvars: t.Mapping[str, Item], groups: t.Map
     hosts, endpoint = object_endpoint(declared["object_gateway"], hostvars, groups)
     known = [_inventory.address_of(_inventory.host_of(hostvars[one], one)) for one in controllers]
     keystone = declaration.of(declared, [address for address in known if address]).url("keystone")
-    return {"hosts": hosts, "endpoint": endpoint, "options": _keystone_options(keystone)}
+    return {"hosts": hosts, "endpoint": endpoint, "options": keystone_options(keystone)}
 
 
 def object_endpoint(name: str, hostvars: t.Mapping[str, Item], groups: t.Mapping[str, t.Sequence[str]]) -> tuple[list[str], str]:
@@ -121,7 +121,7 @@ def object_endpoint(name: str, hostvars: t.Mapping[str, Item], groups: t.Mapping
     return list(members), f"{url}/swift/v1/AUTH_%(project_id)s"
 
 
-def _keystone_options(url: str) -> dict[str, t.Any]:
+def keystone_options(url: str) -> dict[str, t.Any]:
     """The options by which a gateway takes the users of Keystone, beside its own."""
     return {
         "rgw_keystone_url": url,

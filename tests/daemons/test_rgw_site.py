@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import pathlib
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -17,6 +19,7 @@ from conftest import Failed, _free_ports
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.s3 import ApiFailed, Client, Credentials
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
+from ansible_collections.cephstack.cloud.plugins.plugin_utils._gateways import keystone_options
 
 SITE = {"realm": "main", "zonegroup": "eu", "zone": "eu-1"}
 
@@ -324,6 +327,52 @@ def test_the_keys_for_those_who_need_them(run, site):
         run("ceph_keys_info", entities=["client.nobody"], users=["ann", "nobody"])
     lenient = run("ceph_keys_info", users=["ann", "nobody"], required=False)["s3_keys"]
     assert lenient == {"ann": found, "nobody": None}
+
+
+class Keystone(http.server.BaseHTTPRequestHandler):
+    """Lets nobody in, and notes who asks as whom."""
+
+    asked: list[tuple[str, str]] = []
+
+    def do_POST(self):
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["auth"]["identity"]["password"]["user"]
+        self.asked.append((self.path, f"{said['name']} {said['password']}"))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *unused):
+        pass
+
+
+def test_a_gateway_asks_keystone_for_those_who_are_not_its_own_users(run, site, cluster, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("hush")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keystone) as keystone:
+        threading.Thread(target=keystone.serve_forever, daemon=True).start()
+        gateway = Gateway(cluster, "openstack")
+        told = {**keystone_options(f"http://127.0.0.1:{keystone.server_address[1]}"), "rgw_keystone_admin_password_path": str(password)}
+        options = {gateway.name: told}
+        made = changed(run("rgw_site", options=options))
+        # Not every release knows, and so needs, all of them
+        assert {f"create option/{gateway.name}/{name}" for name in told if name != "rgw_keystone_api_version"} <= set(made)
+        assert not run("rgw_site", options=options)["changed"]
+        run("rgw_site", endpoints=[site.url], users=[{"uid": "ann"}])
+        gateway.start(zone=SITE["zone"])
+
+        own, foreign = gateway.credentials("ann"), Credentials("of-nobody-here", Secret("x"))
+        assert gateway.client.request(own, "GET", "/")
+        assert Keystone.asked == []
+        with pytest.raises(ApiFailed):
+            gateway.client.request(foreign, "GET", "/")
+        assert set(Keystone.asked) == {("/v3/auth/tokens", "swift hush")}
+        password.write_text("changed")
+        Keystone.asked.clear()
+        with pytest.raises(ApiFailed):
+            gateway.client.request(foreign, "GET", "/")
+        assert set(Keystone.asked) == {("/v3/auth/tokens", "swift changed")}, "the file is read anew, without a restart"
+        keystone.shutdown()
+    assert gateway.client.request(own, "GET", "/"), "Keystone does not answer"
 
 
 def test_a_site_of_a_gateway_that_ran_without_one_is_not_hidden(run, make_cluster):
