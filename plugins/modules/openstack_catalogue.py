@@ -195,6 +195,425 @@ options:
             type: str
             choices: [present, absent]
             default: present
+  flavors:
+    description: 'Flavors: what kinds of guests users can make.'
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description: Whether it is offered. Guests that were made of one that goes keep what they have.
+        type: str
+        choices: [present, absent]
+        default: present
+      vcpus:
+        description: 'How many virtual CPUs. Required for one that is present. It cannot change later: O(allow_loss=flavor/NAME) makes the flavor anew.'
+        type: int
+      ram:
+        description: Memory in MiB. Required and fixed, as C(vcpus).
+        type: int
+      disk:
+        description: The size of the root disk in GiB. V(0) is that of the image. Fixed, as C(vcpus).
+        type: int
+        default: 0
+      ephemeral:
+        description: The size of a second disk in GiB. Fixed, as C(vcpus).
+        type: int
+        default: 0
+      swap:
+        description: The size of a disk for swapping in MiB. Fixed, as C(vcpus).
+        type: int
+        default: 0
+      public:
+        description: Whether all projects see it. Fixed, as C(vcpus).
+        type: bool
+        default: true
+      description:
+        description: What people read of it. Left out, it is left alone.
+        type: str
+      extra_specs:
+        description: What else Nova is to do for guests of it, such as V(hw:cpu_policy=dedicated). All of it; left out, it is left alone.
+        type: dict
+      projects:
+        description: The projects that see one that is not public. All of them; left out, they are left alone.
+        type: list
+        elements: str
+  qos:
+    description: Limits of volumes (QoS specs), which volume types name.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. Cinder refuses to delete one that a volume type has.
+        type: str
+        choices: [present, absent]
+        default: present
+      consumer:
+        description: Who keeps to it, the hypervisor (V(front-end)) or the storage (V(back-end)). Ceph's volumes need the first.
+        type: str
+        choices: [front-end, back-end, both]
+        default: front-end
+      specs:
+        description: The limits, such as V(total_iops_sec=500), V(total_bytes_sec=100000000). All of them; left out, they are left alone.
+        type: dict
+  volume_types:
+    description: 'Volume types: what kinds of volumes users can make.'
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description: Whether it is offered. Cinder refuses to delete one of which there are volumes.
+        type: str
+        choices: [present, absent]
+        default: present
+      description:
+        description: What people read of it. Left out, it is left alone.
+        type: str
+      public:
+        description: Whether all projects see it. Left out, it is left alone.
+        type: bool
+      backend:
+        description: The Cinder backend (C(volume_backend_name)) whose volumes are of it, which is named as its pool.
+        type: str
+      extra_specs:
+        description: What else Cinder is to do for volumes of it. All of it, but for the backend; left out, it is left alone.
+        type: dict
+      qos:
+        description: The QoS that its volumes have, empty for none. Left out, it is left alone.
+        type: str
+      projects:
+        description: The projects that see one that is not public. All of them; left out, they are left alone.
+        type: list
+        elements: str
+  consumers:
+    description: Who uses the Ceph cluster's pools. Each pool that a consumer of the kind V(cinder) writes to is a backend of Cinder, and gets a volume type of
+      its name, if O(volume_types) has none.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the consumer.
+        type: str
+        required: true
+      client:
+        description: The full name of its cephx client. By default C(client.) and the consumer's name.
+        type: str
+      kind:
+        description: What it is. Consumers of all kinds but V(rados) keep images in their pools.
+        type: str
+        choices: [cinder, cinder-backup, cloudstack, glance, kvm, nova, rados, rbd, xen]
+        default: rbd
+      hosts:
+        description:
+          - 'The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and
+            V(cloudstack).'
+          - Without it there is only the client with its rights, for hosts that others set up.
+        type: list
+        elements: str
+      pools:
+        description: The pools that it uses.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: The name of the pool.
+            type: str
+            required: true
+          access:
+            description: Whether it may write, or only read.
+            type: str
+            choices: [rw, ro]
+            default: rw
+          data_pool:
+            description:
+              - The pool of its images' data, where that is another one, such as an erasure-coded pool. The consumer has the same access to it.
+              - Images that are made for the proof have their data there, and CloudStack's; of others it must be said where they are made.
+            type: str
+          namespace:
+            description: The namespace within this pool, where it is another one than the consumer's. Empty for the pool as a whole, with all its namespaces.
+            type: str
+      namespace:
+        description:
+          - The namespace within each of its pools. It is made there, and the consumer has no rights on anything else in these pools.
+          - Without it the consumer's rights are on the pools as a whole. Consumers of the kinds V(cloudstack) and V(xen) can have none.
+        type: str
+      rotate_before:
+        description: A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it.
+        type: str
+      oldest_client:
+        description: The version of the oldest Ceph library that uses its key, such as V(18.2.7). Its key is of a type that this can read.
+        type: str
+  images:
+    description: Images of the user's own project.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name. Glance takes several of one name; here a name is one of the user's project, and several are an error.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. V(absent) needs O(allow_loss=image/NAME). One in RBD is deleted there too, as Glance does.
+        type: str
+        choices: [present, absent]
+        default: present
+      file:
+        description: "The file on the host that runs the module, raw or qcow2. It is copied as a raw image, so that guests' disks can be clones. A file that
+          changes is a new image: O(allow_loss=image/NAME) replaces the old one."
+        type: str
+      rbd:
+        description: An image in RBD, registered where it is, in the place of C(file). Glance of 2025.1 or later.
+        type: dict
+        suboptions:
+          pool:
+            description: The pool, which Glance's own client may read.
+            type: str
+            required: true
+          image:
+            description: The image.
+            type: str
+            required: true
+          snapshot:
+            description: Its protected snapshot, of which guests' disks are clones.
+            type: str
+            required: true
+          fsid:
+            description: The cluster's fsid. The role says it.
+            type: str
+            required: true
+      visibility:
+        description: Who sees it.
+        type: str
+        choices: [public, community, shared, private]
+        default: public
+      min_disk:
+        description: The size of the smallest disk for it, in GiB. Left out, it is left alone.
+        type: int
+      min_ram:
+        description: The least memory for it, in MiB. Left out, it is left alone.
+        type: int
+      protected:
+        description: Whether Glance refuses to delete it. Left out, it is left alone.
+        type: bool
+      properties:
+        description: What else is told of it, such as V(hw_disk_bus=virtio). What is not named is left alone.
+        type: dict
+  networks:
+    description: Networks, with their subnets.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name. Neutron takes several of one name; here a name is one of its project, and several are an error that lists them.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. V(absent) needs O(allow_loss=network/NAME); Neutron refuses it while guests are on it.
+        type: str
+        choices: [present, absent]
+        default: present
+      project:
+        description: The project whose it is. By default that of the user of the cloud.
+        type: str
+      description:
+        description: What people read of it. Left out, it is left alone.
+        type: str
+      type:
+        description: 'What carries it. Left out, Neutron chooses. Fixed: O(allow_loss=network/NAME) makes the network anew, with its subnets.'
+        type: str
+        choices: [flat, vlan, vxlan, gre, geneve, local]
+      physical_network:
+        description: The physical network, for the types V(flat) and V(vlan). Fixed, as C(type).
+        type: str
+      segment:
+        description: The VLAN, or the number of the tunnel. Left out, Neutron chooses. Fixed, as C(type).
+        type: int
+      mtu:
+        description: The size of packets. Left out, it is left alone.
+        type: int
+      shared:
+        description: Whether all projects may use it. Left out, it is left alone.
+        type: bool
+      external:
+        description: Whether routers lead to the world by it. Left out, it is left alone.
+        type: bool
+      enabled:
+        description: Whether it carries anything. Left out, it is left alone.
+        type: bool
+      port_security:
+        description: Whether new ports of it are kept to their addresses and security groups. Left out, it is left alone.
+        type: bool
+      subnets:
+        description: Its subnets. Those that are not named are left alone.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Its name.
+            type: str
+            required: true
+          state:
+            description: Whether it is there. V(absent) needs O(allow_loss=subnet/NETWORK/NAME); Neutron refuses it while guests have addresses of it.
+            type: str
+            choices: [present, absent]
+            default: present
+          cidr:
+            description: 'Its addresses, such as V(10.1.0.0/24). Required for one that is present, and fixed: O(allow_loss=subnet/NETWORK/NAME) makes it anew.'
+            type: str
+          gateway:
+            description: The gateway, empty for none. By default the first address. Left out, it is left alone.
+            type: str
+          dhcp:
+            description: Whether Neutron gives out the addresses by DHCP. Left out, it is left alone, and a new one has it.
+            type: bool
+          dns:
+            description: The name servers that guests are told. Left out, they are left alone.
+            type: list
+            elements: str
+          pools:
+            description: The addresses that guests are given, such as V(10.1.0.100-10.1.0.200). Left out, they are left alone, and a new one has all.
+            type: list
+            elements: str
+          routes:
+            description: 'Further routes that guests are told, by destination, such as C({10.9.0.0/16: 10.1.0.9}). Left out, they are left alone.'
+            type: dict
+  routers:
+    description: Routers. Neutron must have the service plugin for them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name, one of its project.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. V(absent) needs O(allow_loss=router/NAME).
+        type: str
+        choices: [present, absent]
+        default: present
+      project:
+        description: The project whose it is. By default that of the user of the cloud.
+        type: str
+      description:
+        description: What people read of it. Left out, it is left alone.
+        type: str
+      enabled:
+        description: Whether it routes. Left out, it is left alone.
+        type: bool
+      external_network:
+        description: The network by which it leads to the world, empty for none. Left out, it is left alone.
+        type: str
+      snat:
+        description: Whether guests without an address of their own share that of the router. Left out, it is left alone.
+        type: bool
+      interfaces:
+        description: The subnets of its project that it connects. All of them; left out, they are left alone.
+        type: list
+        elements: dict
+        suboptions:
+          network:
+            description: The network.
+            type: str
+            required: true
+          subnet:
+            description: Its subnet.
+            type: str
+            required: true
+  security_groups:
+    description: Security groups, with their rules.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name, one of its project.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. V(absent) needs O(allow_loss=security_group/NAME); Neutron refuses it while guests have it.
+        type: str
+        choices: [present, absent]
+        default: present
+      project:
+        description: The project whose it is. By default that of the user of the cloud.
+        type: str
+      description:
+        description: What people read of it. Left out, it is left alone.
+        type: str
+      rules:
+        description: "What is let through, all of it. Left out, it is left alone. Rules of a direction of which none is declared are left alone too: Neutron's
+          own let everything out."
+        type: list
+        elements: dict
+        suboptions:
+          direction:
+            description: Whether it is for what comes in, or what goes out.
+            type: str
+            choices: [ingress, egress]
+            default: ingress
+          family:
+            description: For which addresses it is.
+            type: str
+            choices: [IPv4, IPv6]
+            default: IPv4
+          protocol:
+            description: The protocol, such as V(tcp), V(udp), V(icmp). Left out, it is for all.
+            type: str
+          ports:
+            description: The port, or the first and the last, such as V(8000-8100). For V(icmp) the type, or type and code. Left out, it is for all.
+            type: str
+          remote:
+            description: The addresses of the other side, such as V(10.0.0.0/8). Left out, they are all.
+            type: str
+          remote_group:
+            description: The security group of the other side's guests, in the place of C(remote).
+            type: str
+  keypairs:
+    description: Keypairs, by their public keys.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      state:
+        description: Whether it is there. Guests keep the key that they have.
+        type: str
+        choices: [present, absent]
+        default: present
+      user:
+        description: The user whose it is, as each user has its own. By default the user of the cloud.
+        type: str
+      public_key:
+        description: 'The public key, as ssh-keygen writes it. It cannot change later: O(allow_loss=keypair/USER/NAME) makes the keypair anew.'
+        type: str
+  discover_hosts:
+    description: Whether compute hosts that run, and that no cell of Nova knows yet, are mapped into theirs. The module must run on a controller, with
+      C(nova-manage).
+    type: bool
+    default: false
   prefix:
     description: What stands before an option's name in messages, so that a role can name its own variables.
     type: str

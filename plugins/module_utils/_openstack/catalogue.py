@@ -14,12 +14,13 @@ import functools
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import identity
+from ansible_collections.cephstack.cloud.plugins.module_utils import _consumers
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import flavors, identity, images, networks, volume_types
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.client import reading
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.draft import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.lists import Cloud
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Lane, Plan
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import records
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, records
 
 # As many changes are made at a time: each API has a few processes, and a database behind it.
 _LANE = Lane("openstack", 8)
@@ -51,6 +52,23 @@ OPTIONS: dict[str, t.Any] = {
     "roles": _several("Roles.", identity.ROLE_OPTIONS),
     "users": _several("Users, in the same domain, and what they may.", identity.USER_OPTIONS),
     "services": _several("Services, and the addresses of their APIs, in Keystone's catalogue.", identity.SERVICE_OPTIONS),
+    "flavors": _several("Flavors: what kinds of guests users can make.", flavors.OPTIONS),
+    "qos": _several("Limits of volumes (QoS specs), which volume types name.", volume_types.QOS_OPTIONS),
+    "volume_types": _several("Volume types: what kinds of volumes users can make.", volume_types.OPTIONS),
+    "consumers": {
+        **_consumers.CONSUMERS,
+        "description": "Who uses the Ceph cluster's pools. Each pool that a consumer of the kind V(cinder) writes to is a backend of Cinder, and gets a volume "
+        "type of its name, if O(volume_types) has none.",
+    },
+    "images": _several("Images of the user's own project.", images.OPTIONS),
+    "networks": _several("Networks, with their subnets.", networks.OPTIONS),
+    "routers": _several("Routers. Neutron must have the service plugin for them.", networks.ROUTER_OPTIONS),
+    "security_groups": _several("Security groups, with their rules.", networks.GROUP_OPTIONS),
+    "keypairs": _several("Keypairs, by their public keys.", flavors.KEYPAIR_OPTIONS),
+    "discover_hosts": boolean(
+        "Whether compute hosts that run, and that no cell of Nova knows yet, are mapped into theirs. The module must run on a controller, with C(nova-manage).",
+        default=False,
+    ),
 }
 
 # In the order of planning. What must be done first is said by each change itself, in its needs.
@@ -59,8 +77,23 @@ KINDS: tuple[Kind, ...] = (
     Kind("roles", ("roles",), identity.plan_roles, identity.role_problems),
     Kind("users", identity.user_lists, identity.plan_users, identity.user_problems, identity.settle_users),
     Kind("services", identity.SERVICE_LISTS, identity.plan_services, identity.service_problems),
+    Kind("flavors", flavors.lists, flavors.plan, flavors.problems, flavors.settle),
+    Kind("qos", ("qos",), volume_types.plan_qos, volume_types.qos_problems),
+    Kind("volume_types", volume_types.lists, volume_types.plan, volume_types.problems, volume_types.settle),
+    Kind("images", ("images",), images.plan, images.problems, images.settle),
+    Kind("networks", networks.lists, networks.plan, networks.problems),
+    Kind("routers", networks.router_lists, networks.plan_routers, networks.router_problems),
+    Kind("security_groups", networks.group_lists, networks.plan_groups, networks.group_problems),
+    Kind("keypairs", flavors.keypair_lists, flavors.plan_keypairs, flavors.keypair_problems, flavors.settle_keypairs),
+    Kind("discover_hosts", ("compute_services", "hypervisors"), flavors.plan_cell_hosts),
     Kind("projects", (), identity.plan_quotas, settle=identity.settle_quotas),
 )
+
+
+def with_consumers(declaration: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A declaration with the volume types that follow from its consumers."""
+    types = list(declaration.get("volume_types") or ())
+    return {**declaration, "volume_types": types + volume_types.of_consumers(declaration.get("consumers") or (), types)}
 
 
 def _declared(declaration: t.Mapping[str, t.Any]) -> list[tuple[Kind, t.Any]]:
@@ -89,8 +122,8 @@ class Provider:
     """Everything declared of one OpenStack. client: None in check mode where there is no controller yet."""
 
     def __init__(self, declaration: t.Mapping[str, t.Any], client: t.Any, prefix: str = "") -> None:
-        self._declaration, self._client, self._prefix = declaration, client, prefix
-        self._declared = _declared(declaration)
+        self._declaration, self._client, self._prefix = with_consumers(declaration), client, prefix
+        self._declared = _declared(self._declaration)
 
     def observe(self) -> Cloud:
         """Read the lists that the declared kinds need. Raises Invalid before anything is asked, and Unreachable."""

@@ -30,14 +30,15 @@ def _same(value: t.Any) -> t.Any:
 class Field(t.NamedTuple):
     """One option of a thing: its key in a list and in what is sent.
 
-    fixed: it cannot be changed later. read: a list's value, as the operator would have written it. send: the other way. ref: the list whose names the option
-    has, and whose ids the API.
+    fixed: it cannot be changed later. read: a list's value, as it is compared. want: the declared value, as it is compared. send: as the API takes it.
+    ref: the list whose names the option has, and whose ids the API.
     """
 
     option: str
     key: str
     fixed: bool = False
     read: _Read = _same
+    want: _Read = _same
     send: _Read = _same
     ref: str = ""
 
@@ -84,7 +85,7 @@ class Sort(t.NamedTuple):
 
     def desired(self, item: Item) -> dict[str, t.Any]:
         """What is declared; what is left out is not compared."""
-        return {one.option: item[one.option] for one in self.fields if item.get(one.option) is not None}
+        return {one.option: one.want(item[one.option]) for one in self.fields if item.get(one.option) is not None}
 
     def body(self, values: Item, cloud: Cloud) -> dict[str, t.Any]:
         """Values of options as the API takes them."""
@@ -132,11 +133,13 @@ class Draft(_plan.Draft):
         settle: t.Callable[[str, Item, Item], None] = lambda id_, before, after: None,
         id_: str = "",
         hide: t.Optional[Item] = None,
+        clear: t.Callable[[], None] = lambda: None,
     ) -> None:
         """Plan one thing of a sort, which is to be there or not.
 
         more: what its body has when it is made, besides its name and what is declared. besides: what else is compared, as it is and as it is desired, which
-        settle sets: it is given the thing's id and both sides. id_: the change's, by default the name. hide: shown and sent only when it is made.
+        settle sets: it is given the thing's id and both sides. id_: the change's, by default the name. hide: shown only when it is made.
+        clear: what must be done before one is deleted.
         """
         extra, wanted = besides or ({}, {})
         before = None if row is None else {**sort.observed(row, cloud), **extra}
@@ -153,6 +156,7 @@ class Draft(_plan.Draft):
 
         def delete() -> None:
             assert call and row is not None
+            clear()
             call(sort.api, "DELETE", f"{sort.path}/{row['id']}")
 
         def update(differs: Item) -> None:
@@ -194,3 +198,17 @@ def names_wrong(declared: t.Sequence[Item], where: str, key: str = "name") -> t.
         here.refuse(item[key] in seen, f"the {key} is declared twice: keep one of them")
         seen.add(item[key])
         yield here, item, found
+
+
+def pairs_as_sent(values: t.Optional[Item]) -> dict[str, str]:
+    """Names and values of further properties, as APIs keep them: text."""
+    return {str(key): str(value).lower() if isinstance(value, bool) else str(value) for key, value in (values or {}).items()}
+
+
+def set_pairs(cloud: Cloud, api: str, path: str, before: Item, after: Item) -> None:
+    """Bring properties that an API keeps by name, with a call for all that differ and one for each that goes."""
+    differ = {key: value for key, value in after.items() if before.get(key) != value}
+    if differ:
+        cloud.client.call(api, "POST", path, {"extra_specs": differ})
+    for key in sorted(set(before) - set(after)):
+        cloud.client.call(api, "DELETE", f"{path}/{key}")

@@ -43,7 +43,7 @@ LISTINGS: t.Mapping[str, Listing] = {
     "networks": Listing("network", "/networks", "networks"),
     "subnets": Listing("network", "/subnets", "subnets"),
     "routers": Listing("network", "/routers", "routers"),
-    "router_ports": Listing("network", "/ports?device_owner=network:router_interface", "ports"),
+    "router_ports": Listing("network", "/ports?device_owner=network:router_interface&device_owner=network:router_interface_distributed", "ports"),
     "security_groups": Listing("network", "/security-groups", "security_groups"),
     # Asked for one by one, of what is declared only.
     "keypairs": Listing("compute", "/os-keypairs?user_id={id}", "keypairs"),
@@ -63,7 +63,8 @@ class Cloud:
         self.problems: list[str] = []  # two of a name, and what was found by asking others than lists
         self.empty = client is None and not lists  # there is no controller yet: everything is planned as new
         self.opened: dict[str, bool] = {}  # by a user's id, whether the declared password is his
-        self.files: dict[str, t.Any] = {}  # by the path of an image's file, what it is
+        self.sources: dict[str, t.Any] = {}  # by an image's name, what it is made of
+        self.own: t.Optional[str] = getattr(client, "project_id", None)  # the id of the project of the user of the cloud
         self._lists: dict[str, list[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
         self._made: list[tuple[str, Row]] = []
 
@@ -106,10 +107,13 @@ class Cloud:
         self._made.append((word, row))
         return row
 
+    def made_rows(self, word: str) -> list[Row]:
+        """What this run has made of a list."""
+        return [row for known, row in list(self._made) if known == word]
+
     def id(self, word: str, name: str, key: str = "name", **equal: t.Any) -> str:
         """The id of what was made in this run, or was there. Raises LookupError where it is neither."""
-        made = [row for known, row in reversed(self._made) if known == word]
-        for row in [*made, *(self.rows(word) if not self.empty else ())]:
+        for row in [*reversed(self.made_rows(word)), *(self.rows(word) if not self.empty else ())]:
             if row.get(key) == name and all(row.get(other) == value for other, value in equal.items()):
                 return str(row["id"])
         raise LookupError(f"there is no {word.replace('_', ' ').rstrip('s')} {name}")
