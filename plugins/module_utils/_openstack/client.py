@@ -117,8 +117,8 @@ class Client:
         return address if f"{version}/" in f"{address}/" else address + version
 
     def address(self, api: str) -> str:
-        """Where an API is, as Keystone's catalogue says it to this user. Raises Unreachable."""
-        with reading("Keystone's catalogue"), self._errors(api):
+        """Where an API is, as Keystone's catalogue says it to this user. Raises ApiError."""
+        with self._errors(api):
             return self._address(api)
 
     def raw(self, method: str, url: str, data: t.Optional[bytes] = None, authenticated: bool = True) -> t.Any:

@@ -77,7 +77,12 @@ def observe(client: t.Any, params: t.Mapping[str, t.Any]) -> tuple[Plan, list[st
         problems += [f"volumes: {text}" for text in wrong]
         if volume_probe.backs_up(params["volumes"], params["consumers"]) and not any(one.binary == "cinder-backup" for one in up):
             problems.append("volumes: a backup is to be made, and there is no cinder-backup: make a host of it, or set volumes.backup to false")
-    gateway = client.address("object-store") if params["objects"] else None
+    gateway = ""
+    if params["objects"]:
+        try:
+            gateway = client.address("object-store")
+        except ApiError as error:
+            problems.append(f"objects: {error}")
     basis = {
         "services": sorted({str(one) for one in up}),
         "guests": [params["guests"], chosen and list(chosen)],
@@ -85,7 +90,7 @@ def observe(client: t.Any, params: t.Mapping[str, t.Any]) -> tuple[Plan, list[st
         "objects": [params["objects"], gateway],
         "consumers": [[client_of(one), [pool["name"] for pool in pools_of(one)]] for one in params["consumers"] if kind_of(one) in KINDS],
     }
-    return Plan(up, chosen, types, basis, gateway and "{0.scheme}://{0.netloc}".format(urlsplit(gateway))), problems
+    return Plan(up, chosen, types, basis, "{0.scheme}://{0.netloc}".format(urlsplit(gateway)) if gateway else None), problems
 
 
 def prove(client: t.Any, params: t.Mapping[str, t.Any], plan: Plan) -> tuple[Row, list[str]]:

@@ -28,7 +28,8 @@ Row = t.Dict[str, t.Any]
 class Cloud:
     """A client of the APIs, and the disks in Ceph, in one.
 
-    broken: by "METHOD /path" of a collection, what the API says. becomes: the status of what is made, by its table, where it is another one than should be.
+    broken: by "METHOD /path" of a collection, or by an API that is not there, what is said. becomes: the status of what is made, by its table, where it is
+    another one than should be.
     """
 
     domain_id = "default"
@@ -82,6 +83,8 @@ class Cloud:
         return self.clock
 
     def address(self, api: str) -> str:
+        if api in self.broken:
+            raise ApiError(self.broken[api])
         return f"http://{api}"
 
     def rows(self, api: str, path: str, key: str) -> list[Row]:

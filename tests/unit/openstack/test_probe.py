@@ -119,11 +119,13 @@ def test_an_image_that_cannot_be_cloned(image: dict[str, t.Any], said: str) -> N
 def test_all_names_that_mean_nothing_or_two_things_are_said() -> None:
     cloud = Cloud()
     cloud.networks.append({"id": "n2", "name": "flat"})
-    _found, problems = prove(cloud, guests={**GUESTS, "flavor": "none"}, volumes={**VOLUMES, "types": ["slow"]})
+    cloud.broken["object-store"] = "Keystone's catalogue has no service object-store in the region r"
+    _found, problems = prove(cloud, guests={**GUESTS, "flavor": "none"}, volumes={**VOLUMES, "types": ["slow"]}, objects={"role": "member"})
     assert problems == [
         "guests: there is no flavor none",
         "guests: there are 2 networks flat (n, n2): give them names of their own",
         "volumes: there is no volume type slow",
+        "objects: Keystone's catalogue has no service object-store in the region r",
     ]
 
 
