@@ -78,6 +78,7 @@ def choose(client: t.Any, options: t.Mapping[str, t.Any]) -> tuple[t.Optional[Ch
             if options.get("network")
             else {}
         )
+        problems += _no_default_type(client) if options["volume"] and not options["volume_type"] else []
     place = in_ceph(image)
     problems += image_problems(image, place) if image else []
     if flavor and image and flavor.get("disk") and flavor["disk"] < gibibytes(image):
@@ -86,6 +87,15 @@ def choose(client: t.Any, options: t.Mapping[str, t.Any]) -> tuple[t.Optional[Ch
         return None, problems
     basis = tuple(str(part) for part in (image.get("checksum"), flavor.get("ram"), flavor.get("disk"), flavor.get("vcpus")))
     return Chosen(image["id"], flavor["id"], network.get("id"), place[1], place[0], gibibytes(image), basis), []
+
+
+def _no_default_type(client: t.Any) -> list[str]:
+    """Cinder is configured to have a default type, which may not be there."""
+    try:
+        client.call("block-storage", "GET", "/types/default")
+    except ApiError as error:
+        return [f"Cinder has no default volume type, so name one (volume_type), or make that of default_volume_type in cinder.conf: {error}"]
+    return []
 
 
 def gibibytes(image: Row) -> int:

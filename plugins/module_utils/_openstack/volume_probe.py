@@ -112,10 +112,13 @@ def _backup(run: Run, seen: Row, written: bytes) -> Row:
         pools = ", ".join(run.disks.pools("cinder-backup")) or "of no consumer of kind cinder-backup"
         raise ProofFailed(f"the backup {made['id']} is not in the Ceph pools {pools}: see backup_driver and backup_ceph_pool in cinder.conf")
     told["image"] = run.made(*places[0].split("/", 1))
+    row = create(run, f"{seen['name']}-restored", 1, seen["type"])
     with took(told, "restore_seconds"):
-        restored = run.client.call(api, "POST", f"/backups/{made['id']}/restore", {"restore": {"name": f"{seen['name']}-restored"}})["restore"]
-        what = f"the volume {seen['name']}-restored, of a backup"
-        row = run.settle(api, f"/volumes/{restored['volume_id']}", "volume", "available", what, lambda row: why(run, row))
+        run.client.call(api, "POST", f"/backups/{made['id']}/restore", {"restore": {"volume_id": row["id"]}})
+        what = f"the volume {row['name']}, of a backup"
+        # At first it is as it was before.
+        run.settle(api, f"/backups/{made['id']}", "backup", "available", what, lambda row: why(run, row))
+        row = run.settle(api, f"/volumes/{row['id']}", "volume", "available", what, lambda row: why(run, row))
     if run.disks.read(*in_ceph(run, row)) != written:
         raise ProofFailed(f"the backup of the volume {seen['name']} was restored, but what was on the volume is not there")
     return told

@@ -107,10 +107,13 @@ class Cloud:
     def call(self, api: str, method: str, path: str, body: t.Any = None) -> t.Any:
         self.calls.append(f"{method} {path}")
         table, identity, action = [*path.strip("/").split("/"), "", ""][:3]
-        if f"{method} /{table}" in self.broken:
-            raise ApiError(self.broken[f"{method} /{table}"], 400)
+        for said in (self.broken.get(f"{method} /{table}"), self.broken.get(f"{method} {path}")):
+            if said:
+                raise ApiError(said, 400)
         if action == "os-instance-actions":
             return {"instanceAction": {"events": self.events}}
+        if path == "/types/default":
+            return {"volume_type": self.volume_types[0]}
         if identity and identity not in self.tables[table]:
             raise ApiError(f"there is no {identity}", 404)
         if method == "DELETE" or (body and "os-force_delete" in body):
@@ -119,9 +122,9 @@ class Cloud:
             return self._act(identity, body)
         if action == "restore":
             source = self.tables["volumes"][self.tables["backups"][identity]["volume_id"]]
-            row = self._volume({"name": body["restore"]["name"], "volume_type": None})
-            self.rbd["volumes", f"volume-{row['id']}"] = self.rbd[source["pool"], f"volume-{source['id']}"]
-            return {"restore": {"volume_id": row["id"]}}
+            target = self.tables["volumes"][body["restore"]["volume_id"]]
+            self.rbd[target["pool"], f"volume-{target['id']}"] = self.rbd[source["pool"], f"volume-{source['id']}"]
+            return {"restore": {"volume_id": target["id"]}}
         if method == "POST":
             return {_TABLES[table]: dict(getattr(self, f"_{_TABLES[table]}")(body[_TABLES[table]]))}
         row = dict(self.tables[table][identity])
