@@ -195,7 +195,9 @@ def _snapshot(run: Run, seen: Row) -> Row:
     with took(told, "seconds"):
         order = {"createImage": {"name": seen["name"]}}
         image = run.client.call("compute", "POST", f"/servers/{seen['uuid']}/action", order)["image_id"]
-        row = run.settle("image", f"/images/{image}", "image", "active", f"the snapshot of the guest {seen['name']}", lambda _row: _tried(run, seen["uuid"])[0])
+        row = run.settle(
+            "image", f"/images/{image}", "image", "active", f"the snapshot of the guest {seen['name']}", lambda _row: _why_no_image(run, seen["uuid"])
+        )
     place = in_ceph(row)
     if place is None:
         raise ProofFailed(f"the snapshot of the guest {seen['name']} is an image, but not in RBD")
@@ -251,6 +253,12 @@ def _why(run: Run, row: Row) -> str:
     said += [tried] if tried and tried not in said[0] else []
     known = services.meaning(f"{fault.get('message')} {fault.get('details')} {tried}", run.secrets, str(where or ""))
     return "; ".join(dict.fromkeys([*said, *known, *run.down()]))
+
+
+def _why_no_image(run: Run, uuid: str) -> str:
+    """Why no image came of a guest."""
+    tried = _tried(run, uuid)[0]
+    return "; ".join([tried or "see the log of nova-compute", *services.meaning(tried, run.secrets), *run.down()])
 
 
 def _tried(run: Run, uuid: str) -> tuple[str, list[str]]:

@@ -56,7 +56,12 @@ class Run:
 
         def look() -> t.Optional[Row]:
             nonlocal row
-            answer = self.client.call(api, "GET", path)
+            try:
+                answer = self.client.call(api, "GET", path)
+            except ApiError as error:  # Nova removes the image that it could not fill
+                if error.status != 404:
+                    raise
+                raise ProofFailed(_sentence(f"{what} is gone again", why(row))) from error
             row = answer.get(key, answer)
             status = str(row.get("status")).lower()
             if status.startswith("error") or status in ("killed", "deleted"):

@@ -69,6 +69,11 @@ _MEANINGS = (
     (re.compile(r"PermissionError|[Pp]ermission denied|Operation not permitted|RADOS permission"), "the key of the service's cephx client has no rights there"),
     (re.compile(r"error opening pool|rados\.ObjectNotFound|[Pp]ool .{1,80} does not exist"), "the Ceph pool of the service is not there"),
     (re.compile(r"error connecting to the cluster|RADOS timed out|rados\.TimedOut"), "the service does not reach Ceph's monitors"),
+    (
+        re.compile(r"ImageNotAuthorized|Not authorized for image"),
+        "Glance does not let Nova say where in RBD the image is: set show_multiple_locations in glance-api.conf, or give Nova's client only read access to the "
+        "pool of images, so that Nova uploads it",
+    ),
     (re.compile(r"[Qq]uota"), "the quota of the project of clouds.yaml is used up: raise it (openstack quota set)"),
     (
         re.compile(r"vif_type=binding_failed|Binding failed"),

@@ -215,6 +215,19 @@ def test_a_disk_that_is_not_in_ceph() -> None:
     assert len(problems) == 1 and "is not in the Ceph pools vms, images: is images_type of nova-compute there rbd" in problems[0]
 
 
+def test_a_snapshot_that_nova_gives_up() -> None:
+    """It removes the image, and says why in what it remembers of the guest."""
+    cloud = Cloud()
+    act = cloud._act
+    cloud._act = lambda identity, body: cloud._delete("images", act(identity, body)["image_id"]) or {"image_id": "gone"}  # type: ignore[method-assign]
+    cloud.events = [{"event": "compute_snapshot_instance", "host": "k1", "result": "Error", "traceback": "x\nPermissionError: on images"}]
+    _found, problems = prove(cloud, guests={**GUESTS, "volume": False})
+    assert problems == [
+        "a guest from an image: the snapshot of the guest PROBE-image is gone again: compute_snapshot_instance on k1: PermissionError: on images; "
+        "the key of the service's cephx client has no rights there"
+    ]
+
+
 def test_a_volume_in_error_says_what_cinder_tells_and_what_is_down() -> None:
     cloud = Cloud()
     cloud.becomes["volumes"] = "error"
@@ -349,6 +362,7 @@ def test_whether_something_is_backed_up(options: dict[str, t.Any], consumers: li
         ("Secret not found: no secret with matching uuid '12345678-1234-1234-1234-123456789abc'", "which belongs to no declared consumer"),
         ("rbd.PermissionError: [errno 1] RBD permission error (error opening image)", "the key of the service's cephx client has no rights there"),
         ("[errno 2] RBD image not found: error opening pool 'vms'", "the Ceph pool of the service is not there"),
+        ("nova.exception.ImageNotAuthorized: Not authorized for image 1.", "Glance does not let Nova say where in RBD the image is"),
         ("Binding failed for port 1234", "no Neutron agent of the host binds ports of this network"),
         ("No valid host was found.", "no compute host takes it"),
     ],
