@@ -30,7 +30,7 @@ CONNECTION: dict[str, t.Any] = {
 # flavors with extra_specs and descriptions, keypairs of other users.
 _VERSIONS = {
     "identity": ("/v3", ""),
-    "compute": ("/v2.1", "2.79"),
+    "compute": ("/v2.1", "2.84"),
     "network": ("/v2.0", ""),
     "image": ("/v2", ""),
     "block-storage": ("/v3", "3.59"),

@@ -33,6 +33,7 @@ OPTIONS: dict[str, t.Any] = {
     "migrate": boolean("Whether the guest from the image is moved to another compute host while it runs, if two can take it.", default=True),
 }
 _PAUSE = 0.5
+_SAID_WITHIN = 10  # seconds from an error until Nova has written down why
 _HOST = "OS-EXT-SRV-ATTR:host"
 _WORKING = "OS-EXT-STS:task_state"
 
@@ -263,11 +264,17 @@ def _why_no_image(run: Run, uuid: str) -> str:
 
 def _tried(run: Run, uuid: str) -> tuple[str, list[str]]:
     """What failed of the last thing that was done with a guest, with the hosts: ("ERROR on HOST: last line of its trace", hosts)."""
-    try:
+    last: Row = {}
+
+    def over() -> bool:
+        nonlocal last
         actions = run.client.rows("compute", f"/servers/{uuid}/os-instance-actions", "instanceActions")
-        if not actions:
-            return "", []
-        last = run.client.call("compute", "GET", f"/servers/{uuid}/os-instance-actions/{actions[0]['request_id']}")["instanceAction"]
+        if actions:
+            last = run.client.call("compute", "GET", f"/servers/{uuid}/os-instance-actions/{actions[0]['request_id']}")["instanceAction"]
+        return all(event.get("result") for event in last.get("events") or ())
+
+    try:
+        wait_until(over, _SAID_WITHIN, pause=_PAUSE)
     except ApiError as error:
         return str(error), []
     failed = [event for event in last.get("events") or () if str(event.get("result")).lower() == "error"]
