@@ -15,7 +15,8 @@ import re
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import kind_of
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, host_files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, host_files, process, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration, ovs_bridges, storage
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import OpenStack, render
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Outcome, Plan, reconcile
@@ -27,6 +28,7 @@ SWITCH = "openvswitch-switch.service"
 LOGS = {"nova-compute.service": "/var/log/nova/nova-compute.log", "neutron-openvswitch-agent.service": "/var/log/neutron/neutron-openvswitch-agent.log"}
 READS = {"nova-compute.service": [NOVA, COMPUTE], "neutron-openvswitch-agent.service": [NEUTRON, AGENT]}
 CONSOLE_PORT = 6080
+SETTLED = 5.0  # seconds after their start within which services end that cannot run
 Sections = storage.Sections
 
 
@@ -147,11 +149,14 @@ def bring(wanted: Wanted, check_mode: bool = False) -> Outcome:
     sizes = {name: len(files.read(path) or "") for name, path in LOGS.items()}
     switch = kept([], {SWITCH: []})
     outcome = switch.then(bridges).then(lambda: kept(declared_files(wanted, datapath()), READS))
-    if outcome.error and not check_mode:
-        failed = [name for name in LOGS if f"unit/{name}" in outcome.error]
-        words = [f"{name}: {text}" for name in failed if (text := last_error((files.read(LOGS[name]) or "")[sizes[name] :]))]
-        return dataclasses.replace(outcome, error="; ".join([outcome.error, *words]))
-    return outcome
+    begun = outcome.plan and any(change.kind == "unit" for change in outcome.plan.changes)
+    if begun and not outcome.error and not check_mode:
+        # nova-compute says that it is ready, then looks for libvirt, and ends without a failure where it is refused.
+        ended = wait_until(lambda: [name for name, unit in systemd.show([*READS]).items() if unit.state != "active"], SETTLED)
+        outcome = dataclasses.replace(outcome, error=f"ended after their start: {', '.join(f'unit/{name}' for name in ended)}" if ended else "")
+    failed = [name for name in LOGS if f"unit/{name}" in outcome.error and not check_mode]
+    words = [f"{name}: {text}" for name in failed if (text := last_error((files.read(LOGS[name]) or "")[sizes[name] :]))]
+    return dataclasses.replace(outcome, error="; ".join([outcome.error, *words])) if words else outcome
 
 
 def last_error(log: str) -> str:

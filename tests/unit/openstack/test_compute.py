@@ -11,10 +11,10 @@ import typing as t
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import secret_uuid
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import host_files, process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import host_files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import compute, ovs_bridges
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.ovs_bridges import Bridge, Interface, Observed, Provider
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Outcome, Plan, Unreachable
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Outcome, Plan, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import complete
 from ansible_collections.cephstack.cloud.plugins.modules.openstack_compute import FIELDS
 
@@ -233,7 +233,7 @@ def test_one_after_the_other(monkeypatch, check, stopped, steps):
         assert check_mode is check
         name = "bridges" if isinstance(provider, Provider) else "files" if provider.wanted.files else "switch"
         done.append(name)
-        changes = compute.host_files.Draft()
+        changes = Draft()
         if name == "switch" and stopped:
             changes.ensure("unit", compute.SWITCH, {"state": "stopped"}, {"state": "started"}, print)
         return Outcome("", changes.plan(), [])
@@ -259,5 +259,21 @@ def test_why_a_service_failed_is_said(monkeypatch, tmp_path):
 
     monkeypatch.setattr(compute, "reconcile", reconcile)
     monkeypatch.setattr(ovs_bridges, "has_kernel", lambda: True)
+    monkeypatch.setattr(process, "installed", lambda program: True)
     error = compute.bring(compute.parse(params())).error
     assert error.endswith("unit/nova-compute.service; nova-compute.service: Error starting thread.: nova.exception.HypervisorUnavailable")
+
+
+@pytest.mark.parametrize(("states", "error"), [(["active"], ""), (["active", "inactive"], "ended after their start: unit/nova-compute.service")])
+def test_a_service_that_ends_after_its_start_is_an_error(monkeypatch, states, error):
+    changes = Draft()
+    changes.ensure("unit", "nova-compute.service", {"state": "stopped"}, {"state": "started"}, print)
+    monkeypatch.setattr(compute, "reconcile", lambda provider, check_mode=False: Outcome("", Plan() if isinstance(provider, Provider) else changes.plan(), []))
+    monkeypatch.setattr(compute.host_files, "Provider", lambda wanted: wanted)
+    seen = iter([*states, *states[-1:] * 1000])
+    monkeypatch.setattr(systemd, "show", lambda names: {names[0]: systemd.Unit(state=next(seen)), names[1]: systemd.Unit(state="active")})
+    monkeypatch.setattr(compute, "SETTLED", 0.3)
+    monkeypatch.setattr(ovs_bridges, "has_kernel", lambda: True)
+    monkeypatch.setattr(process, "installed", lambda program: True)
+    monkeypatch.setattr(Outcome, "then", lambda self, attempt: (attempt(), self)[1])
+    assert compute.bring(compute.parse(params())).error == error
