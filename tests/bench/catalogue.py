@@ -41,9 +41,7 @@ def declared(label: str, tenth: int) -> dict[str, t.Any]:
     return {
         "projects": [{"name": f"{label}-project-{n:02}", "description": f"project {n}"} for n in range(tenth)],
         "flavors": [{"name": f"{label}-flavor-{n:02}", "vcpus": 1 + n % 4, "ram": 256 * (1 + n % 8), "disk": n % 3} for n in range(5 * tenth)],
-        "volume_types": [
-            {"name": f"{label}-type-{n:02}", "description": f"type {n}", "extra_specs": {"volume_backend_name": f"{label}-{n:02}"}} for n in range(2 * tenth)
-        ],
+        "volume_types": [{"name": f"{label}-type-{n:02}", "description": f"type {n}", "backend": f"{label}-{n:02}"} for n in range(2 * tenth)],
         "networks": [
             {
                 "name": f"{label}-net-{n:02}",
@@ -203,7 +201,7 @@ def openstack(given: argparse.Namespace) -> list[str]:
     get_peers()
     tenth = 1 if given.small else 10
     mine, theirs = declared("bench-call", tenth), declared("bench-loop", tenth)
-    things = sum(map(len, mine.values()))
+    things = sum(map(len, mine.values())) + sum(len(network["subnets"]) for network in mine["networks"])
     with named() if inventory() else made(given) as bench:
         try:
             loop_first = bench.run("loop", theirs)

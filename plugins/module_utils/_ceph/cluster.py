@@ -102,7 +102,8 @@ class ClusterProvider:
     """Everything declared of one cluster, complete as an argument spec gives it. Use as a context manager; connects when it first observes."""
 
     def __init__(self, declaration: Declared, connection: Declared, check_mode: bool = False, prefix: str = "") -> None:
-        self._declaration, self._prefix = declaration, prefix
+        self._declaration: Declared = declaration
+        self._prefix = prefix
         self._waits = check_mode and nowhere(connection)
         self._connection = Connection(connection)
 
