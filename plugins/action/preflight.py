@@ -51,7 +51,11 @@ class ActionModule(ActionBase):
         roles = self._task.args.get("groups") or {}
         stack = Stack(
             groups=variables["groups"],
-            roles={**roles, "cloudstack_management": variables.get("cloudstack_management_group", "cloudstack_management")},
+            roles={
+                **roles,
+                "cloudstack_management": variables.get("cloudstack_management_group", "cloudstack_management"),
+                "openstack_controllers": variables.get("openstack_controller_group", "openstack_controllers"),
+            },
             raw=raw,
             render=lambda name, value: templar(name).template(value),
             facts=lambda name: raw(name).get("ansible_facts") or {},

@@ -23,6 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, external, images, namespaces, rgw_site, s3_objects
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration as openstack
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
 from ansible_collections.cephstack.cloud.plugins.module_utils._xen import pool
@@ -238,6 +239,7 @@ _MADE_OF = {
     ),
     "xen_hosts": ("os_family", ("Debian",), "Debian and Ubuntu"),
     "cloudstack_management": ("distribution", ("Debian", "Ubuntu"), "Debian and Ubuntu"),
+    "openstack_controllers": ("distribution", ("Debian",), "Debian 13"),
 }
 
 
@@ -283,6 +285,32 @@ def of_servers(stack: Stack) -> Found:
         database = declared.get("database") or {}
         if all((database.get("password"), *(declared.get(key) for key in ("management_key", "database_key")))):  # else of_secrets tells
             yield from ((name, f"cloudstack.{text}") for text in management.problems(management.parse({**declared, "address": name})))
+
+
+def of_controllers(stack: Stack) -> Found:
+    """OpenStack's controllers: what their services cannot use, and what they need of other parts of the stack."""
+    names = stack.members("openstack_controllers")
+    for host in (host for host in stack.hosts if host.name in names):
+        declared = stack.value(host.name, "openstack") or {}
+        version = host.facts.get("distribution_major_version", "13")
+        if host.facts.get("distribution") == "Debian" and version != "13":
+            yield "", f"{host.name} has Debian {version}, and controllers are made of Debian 13: take it out of {stack.roles['openstack_controllers']}"
+        if all((declared.get(key) or {}).get("password") for key in ("database", "messages")):  # else of_secrets tells
+            yield from ((host.name, text) for text in openstack.problems(declared, len(names)))
+        if ":" in str(_inventory.address_of(host, [])):
+            yield host.name, f"its address is {_inventory.address_of(host, [])}, and the packages serve OpenStack's APIs by IPv4 alone: give it an IPv4 address"
+        used = _host_consumers.of_host(stack.value(host.name, "consumers") or [], host.name, host.groups)
+        kinds = [item["kind"] for item in used]
+        for kind in ("glance", "cinder-backup"):
+            if kinds.count(kind) > 1:
+                both = " and ".join(item["name"] for item in used if item["kind"] == kind)
+                yield host.name, f"consumers: {both} are both of kind {kind}, and a controller has one: keep one of them"
+        if "glance" not in kinds:
+            yield host.name, f"consumers: none of kind glance has {host.name} or a group of it among its hosts: OpenStack keeps its images there: declare one"
+        elif "cinder" not in kinds:
+            stack.warnings.append(f"{host.name}: consumers: none of kind cinder has it among its hosts: there are no volumes")
+        if "nova" in kinds:
+            yield host.name, "it is a controller and a compute host, whose services share one nova.conf: take it out of one of the groups"
 
 
 def of_region(stack: Stack) -> Found:
@@ -407,6 +435,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_packages,
     of_secrets,
     of_servers,
+    of_controllers,
     of_bridges,
     of_xen,
     of_xen_pools,

@@ -38,16 +38,19 @@ ROLES = {
     "cloudstack_management": ("cloudstack_management", "cloudstack_region", "verify/cloudstack"),
     "kvm_hosts": ("kvm_host", "verify"),
     "openstack_hosts": ("openstack_storage", "verify/openstack_storage"),
+    "openstack_controllers": ("openstack_controller", "openstack_catalogue", "verify/openstack"),
     "xen_hosts": ("xen_host", "verify/xen"),
     "xen_pool_hosts": ("xen_pool",),
 }
 # Required, and that they are missing is said better than by the specification.
 SECRETS = {
     "cloudstack_management": ("cloudstack.database.password", "cloudstack.admin_password", "cloudstack.management_key", "cloudstack.database_key"),
+    "openstack_controllers": ("openstack.admin_password", "openstack.service_password", "openstack.database.password", "openstack.messages.password"),
     "xen_pool_hosts": ("xen_pool.password",),
 }
 _SECRET = {path for paths in SECRETS.values() for path in paths}
 _SAID_ELSEWHERE = {*_SECRET, "cloudstack", "cloudstack.database", "xen_pool", "ceph.public_network", "nfs_gateway_exports"}
+_SAID_ELSEWHERE |= {"openstack", "openstack.database", "openstack.messages"}
 # What had another name, as variable or variable.option.option, with [] after a list; and its name of today.
 RENAMED: dict[str, str] = {
     "ceph_osd_arm": "ceph_osd_allow_loss",

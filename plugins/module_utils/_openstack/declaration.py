@@ -41,6 +41,15 @@ APIS: dict[str, Api] = {
     "neutron": Api(9696, "", "network", "neutron", "neutron"),
     "cinder": Api(8776, "/v3", "block-storage", "cinder", "cinder"),
 }
+# The databases of each service, which has a user of its own name. The first one has what is noted of all of them.
+DATABASES: dict[str, tuple[str, ...]] = {
+    "keystone": ("keystone",),
+    "glance": ("glance",),
+    "placement": ("placement",),
+    "nova": ("nova_api", "nova", "nova_cell0"),
+    "neutron": ("neutron",),
+    "cinder": ("cinder",),
+}
 
 DATABASE: dict[str, t.Any] = {
     "host": string("The database server. By default the first controller, where the role then makes it."),
@@ -137,6 +146,23 @@ class OpenStack(t.NamedTuple):
         if self.tls and self.tls.get("ca_path"):
             found["cafile"] = self.tls["ca_path"]
         return found
+
+
+def problems(declared: t.Mapping[str, t.Any], controllers: int) -> list[str]:
+    """What cannot be done with a declaration as it stands. controllers: how many there are."""
+    found = [
+        f"openstack.{part}.password has what a URL must quote: make one of letters, digits and . _ ~ -"
+        for part in ("database", "messages")
+        if not PASSWORD.fullmatch(str(declared[part]["password"]))
+    ]
+    for part in ("database", "messages"):
+        if declared[part].get("host") in ("localhost", "127.0.0.1", "::1") and (controllers > 1 or part == "messages"):
+            found.append(f"openstack.{part}.host is {declared[part]['host']}, which each host takes for itself: name its address, or leave it out")
+    if declared.get("workers") is not None and int(declared["workers"]) < 1:
+        found.append(f"openstack.workers is {declared['workers']}: an API has one or more")
+    if ":" in str(declared.get("address") or ""):
+        found.append(f"openstack.address is {declared['address']}, and the packages serve the APIs by IPv4 alone: give a name or an IPv4 address")
+    return found
 
 
 def _bracketed(host: str) -> str:
