@@ -320,8 +320,8 @@ options:
         default: rbd
       hosts:
         description:
-          - 'The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of the kinds V(kvm), V(xen) and
-            V(cloudstack).'
+          - 'The groups and hosts of the inventory that use it: they get its key and what else its kind needs, and prove it. Of all kinds but V(rbd) and
+            V(rados).'
           - Without it there is only the client with its rights, for hosts that others set up.
         type: list
         elements: str
@@ -351,7 +351,7 @@ options:
       namespace:
         description:
           - The namespace within each of its pools. It is made there, and the consumer has no rights on anything else in these pools.
-          - Without it the consumer's rights are on the pools as a whole. Consumers of the kinds V(cloudstack) and V(xen) can have none.
+          - Without it the consumer's rights are on the pools as a whole. Consumers of CloudStack, Xen and OpenStack can have none.
         type: str
       rotate_before:
         description: A moment in the past, such as V(2026-11-01). Its key is made anew if it was made before it.
