@@ -379,7 +379,9 @@ options:
           changes is a new image: O(allow_loss=image/NAME) replaces the old one."
         type: str
       rbd:
-        description: An image in RBD, registered where it is, in the place of C(file). Glance of 2025.1 or later.
+        description:
+          - An image in RBD, registered where it is, in the place of C(file). Glance of 2025.1 or later.
+          - Glance lets only services do that, so the user of the cloud is given the role C(service) in its project.
         type: dict
         suboptions:
           pool:

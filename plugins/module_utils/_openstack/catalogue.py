@@ -80,7 +80,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("flavors", flavors.lists, flavors.plan, flavors.problems, flavors.settle),
     Kind("qos", ("qos",), volume_types.plan_qos, volume_types.qos_problems),
     Kind("volume_types", volume_types.lists, volume_types.plan, volume_types.problems, volume_types.settle),
-    Kind("images", ("images",), images.plan, images.problems, images.settle),
+    Kind("images", images.lists, images.plan, images.problems, images.settle),
     Kind("networks", networks.lists, networks.plan, networks.problems),
     Kind("routers", networks.router_lists, networks.plan_routers, networks.router_problems),
     Kind("security_groups", networks.group_lists, networks.plan_groups, networks.group_problems),

@@ -71,12 +71,15 @@ def _said(error: t.Any) -> str:
 
 
 class Client:
-    """One cloud. calls: how many requests were made, tokens included. project_id: that of the user of clouds.yaml, domain_id: that of the project."""
+    """One cloud. calls: how many requests were made, tokens included. project_id: that of the user of clouds.yaml, domain_id: that of the project; roles: what
+    the user is there. user_name, project_name: how they are called."""
 
     def __init__(self, config: t.Any) -> None:
         self.calls = 0
         self._config = config
         self._session = config.get_session()
+        # A server that ends kept connections may do so just as one is used, and what makes something cannot be sent twice: each call has its own.
+        self._session.additional_headers["Connection"] = "close"
         self._addresses: dict[str, str] = {}
         send = self._session.request
 
@@ -91,6 +94,12 @@ class Client:
         with reading(f"Keystone did not let in the user of the cloud {self._config.name}"), self._errors("token"):
             access = self._session.auth.get_access(self._session)
             self.project_id, self.user_id, self.domain_id = access.project_id, access.user_id, access.project_domain_id or "default"
+            self.project_name, self.user_name, self.roles = access.project_name, access.username, frozenset(access.role_names)
+
+    def renew(self) -> None:
+        """Get a token again, which has the roles that the user was given since. Raises Unreachable."""
+        self._session.invalidate()
+        self.authenticate()
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> t.Iterator[None]:
@@ -159,9 +168,7 @@ class Client:
                 headers["OpenStack-API-Version"] = f"{name} {microversion}"
             given = {"json": body} if body is not None and not kind else {"data": data if data is not None else json.dumps(body)} if kind else {}
             timeout = _UPLOAD if data is not None else _TIMEOUT
-            # A server may end a kept connection just as it is used. What would make a second one is not sent twice.
-            retries = 2 if method == "GET" else 0
-            answer = self._session.request(base + path, method, headers=headers, timeout=timeout, log=False, connect_retries=retries, **given)
+            answer = self._session.request(base + path, method, headers=headers, timeout=timeout, log=False, **given)
         if not answer.content or "json" not in answer.headers.get("Content-Type", "json"):
             return {}
         try:

@@ -14,10 +14,11 @@ import os
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.draft import Draft, Item, names_wrong, pairs_as_sent
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.lists import Cloud, Row
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Place, Risk, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Place, Risk, Unreachable, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, choice, integer, mapping, presence, record, string
 
 _RBD: dict[str, t.Any] = {
@@ -33,7 +34,11 @@ OPTIONS: dict[str, t.Any] = {
         "The file on the host that runs the module, raw or qcow2. It is copied as a raw image, so that guests' disks can be clones. A file that changes is "
         "a new image: O(allow_loss=image/NAME) replaces the old one."
     ),
-    "rbd": record("An image in RBD, registered where it is, in the place of C(file). Glance of 2025.1 or later.", _RBD),
+    "rbd": record(
+        "An image in RBD, registered where it is, in the place of C(file). Glance of 2025.1 or later.\n"
+        "Glance lets only services do that, so the user of the cloud is given the role C(service) in its project.",
+        _RBD,
+    ),
     "visibility": choice("Who sees it.", ["public", "community", "shared", "private"], default="public"),
     "min_disk": integer("The size of the smallest disk for it, in GiB. Left out, it is left alone."),
     "min_ram": integer("The least memory for it, in MiB. Left out, it is left alone."),
@@ -41,6 +46,8 @@ OPTIONS: dict[str, t.Any] = {
     "properties": mapping("What else is told of it, such as V(hw_disk_bus=virtio). What is not named is left alone."),
 }
 _FIELDS = ("visibility", "min_disk", "min_ram", "protected")
+# Seconds in which Glance registers an image: it looks whether it is there.
+_REGISTERED = 30
 # Under this name Glance keeps which file, or which place in RBD, an image was made of.
 _SOURCE = "cephstack_source"
 # Beginnings of what is neither raw nor qcow2, and what it is.
@@ -137,6 +144,10 @@ def _find(item: Item, cloud: Cloud, here: str = "") -> t.Optional[Row]:
     return cloud.find("images", item["name"], here, owner=cloud.own)
 
 
+def lists(declared: t.Sequence[Item]) -> set[str]:
+    return {"images"} | ({"roles"} if any(item.get("rbd") for item in declared) else set())
+
+
 def settle(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> t.Iterator[t.Callable[[], None]]:
     """Look at the files; one that was changed since its image was made, or of which that is not known, is read whole."""
 
@@ -168,15 +179,37 @@ def place_of(item: Item) -> str:
 
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
-    for _here, item, row in draft.each("images", declared, lambda item, here: _find(item, cloud, here)):
+    for here, item, row in draft.each("images", declared, lambda item, here: _find(item, cloud, here)):
+        if item.get("rbd") and item["state"] != "absent" and (row is None or row.get("status") != "active"):
+            _plan_right(here, cloud, draft)
         source = cloud.sources.get(item["name"]) if item.get("file") else Source(place_of(item)) if item.get("rbd") else None
         _plan_image(item, source, row, cloud, draft)
+
+
+def _plan_right(here: Place, cloud: Cloud, draft: Draft) -> None:
+    """Registering an image without a copy is for services alone: the user of the cloud becomes one."""
+    if cloud.client is None or "service" in cloud.client.roles or _right(cloud) in draft.ids("grant"):
+        return
+    draft.refer(here, "roles", ["service"], cloud)
+    user, project = cloud.client.user_id, cloud.client.project_id
+
+    def apply() -> None:
+        cloud.client.call("identity", "PUT", f"/projects/{project}/users/{user}/roles/{cloud.id('roles', 'service', domain_id=None)}")
+        cloud.client.renew()
+
+    shown = {"user": cloud.client.user_name, "role": "service", "on": f"the project {cloud.client.project_name}"}
+    draft.ensure("grant", _right(cloud).partition("/")[2], None, shown, apply, needs={"role/service"})
+
+
+def _right(cloud: Cloud) -> str:
+    return f"grant/{cloud.client.user_name}/{cloud.client.project_name}/service" if cloud.client else ""
 
 
 def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cloud: Cloud, draft: Draft) -> None:
     properties = pairs_as_sent(item.get("properties"))
     after = {option: item[option] for option in _FIELDS if item.get(option) is not None}
     after.update(properties)
+    needs = {_right(cloud)} if item.get("rbd") and _right(cloud) else set()
     made_of = item.get("file") or (place_of(item) if item.get("rbd") else "")
 
     def create() -> None:
@@ -199,6 +232,14 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
             older = " Glance before 2025.1 cannot register an image without a copy: say file in the place of rbd" if error.status == 404 else ""
             raise ApiError(f"{error}.{older}" if older else str(error), error.status) from error
 
+        def active() -> bool:
+            status = cloud.client.call("image", "GET", f"/images/{id_}").get("status")
+            if status in ("killed", "deleted"):
+                raise ApiError(f"Glance could not register {place_of(item)}: the image is {status}")
+            return bool(status == "active")
+
+        wait_until(active, _REGISTERED, lambda: Unreachable(f"Glance has not registered {place_of(item)} after {_REGISTERED} s: does its client see it?"))
+
     def delete() -> None:
         cloud.client.call("image", "DELETE", f"/images/{row['id'] if row else ''}")
 
@@ -216,14 +257,14 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
         before = row and {"size": row.get("size"), "visibility": row.get("visibility")}
         draft.ensure("image", item["name"], before, None, delete, risk=Risk.LOSS, reason=f"{reason} is deleted")
     elif row is None:
-        draft.ensure("image", item["name"], None, {**after, "of": made_of}, create)
+        draft.ensure("image", item["name"], None, {**after, "of": made_of}, create, needs=needs)
     elif row.get("status") != "active":
         # Of a run that was cut off, or of somebody whose upload failed: it has no data.
-        draft.ensure("image", item["name"], {"status": row.get("status")}, {"status": "active"}, replace)
+        draft.ensure("image", item["name"], {"status": row.get("status")}, {"status": "active"}, replace, needs=needs)
     elif source is not None and row.get(_SOURCE) != source.stamp and not (source.digest and source.digest == row.get("os_hash_value")):
         told = "it was made of another, and an image's content cannot be changed: it would be deleted and made anew. Guests keep what they have"
         current = {"of": row.get(_SOURCE) or "unknown"}
-        draft.ensure("image", item["name"], current, {"of": f"{made_of}: {source.stamp}"}, replace, risk=Risk.LOSS, reason=told)
+        draft.ensure("image", item["name"], current, {"of": f"{made_of}: {source.stamp}"}, replace, needs=needs, risk=Risk.LOSS, reason=told)
     else:
         left, right = differing({key: row.get(key) for key in after}, after)
         draft.ensure("image", item["name"], left, right, update=update)
