@@ -397,9 +397,8 @@ options:
             type: str
             required: true
           fsid:
-            description: The cluster's fsid. The role says it.
+            description: The cluster's fsid. By default that of C(/etc/ceph/ceph.conf) on the host that runs the module.
             type: str
-            required: true
       visibility:
         description: Who sees it.
         type: str

@@ -23,6 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils import _apt
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import cluster, exports, external, images, namespaces, rgw_site, s3_objects
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack import management, primary_storage, region
 from ansible_collections.cephstack.cloud.plugins.module_utils._libvirt import bridge
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import catalogue
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration as openstack
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import twice
@@ -313,6 +314,15 @@ def of_controllers(stack: Stack) -> Found:
             yield host.name, "it is a controller and a compute host, whose services share one nova.conf: take it out of one of the groups"
 
 
+def of_openstack_catalogue(stack: Stack) -> Found:
+    """What OpenStack is to offer."""
+    first = next(iter(stack.members("openstack_controllers")), "")
+    given = stack.value(first, "openstack_catalogue") if first else None
+    if given:
+        declared = catalogue.with_consumers({**given, "consumers": stack.value(first, "consumers")})
+        yield from ((first, text) for text in catalogue.declared_problems(declared, "openstack_catalogue."))
+
+
 def of_region(stack: Stack) -> Found:
     """CloudStack's region, and what it needs of other parts of the stack."""
     first = next(iter(stack.members("cloudstack_management")), "")
@@ -436,6 +446,7 @@ CHECKS: tuple[t.Callable[[Stack], Found], ...] = (
     of_secrets,
     of_servers,
     of_controllers,
+    of_openstack_catalogue,
     of_bridges,
     of_xen,
     of_xen_pools,

@@ -14,6 +14,7 @@ import os
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import disk_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.ceph_conf import conf_value
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.client import ApiError
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.draft import Draft, Item, names_wrong, pairs_as_sent
@@ -25,7 +26,7 @@ _RBD: dict[str, t.Any] = {
     "pool": string("The pool, which Glance's own client may read.", required=True),
     "image": string("The image.", required=True),
     "snapshot": string("Its protected snapshot, of which guests' disks are clones.", required=True),
-    "fsid": string("The cluster's fsid. The role says it.", required=True),
+    "fsid": string("The cluster's fsid. By default that of C(/etc/ceph/ceph.conf) on the host that runs the module."),
 }
 OPTIONS: dict[str, t.Any] = {
     "name": string("Its name. Glance takes several of one name; here a name is one of the user's project, and several are an error.", required=True),
@@ -48,6 +49,7 @@ OPTIONS: dict[str, t.Any] = {
 _FIELDS = ("visibility", "min_disk", "min_ram", "protected")
 # Seconds in which Glance registers an image: it looks whether it is there.
 _REGISTERED = 30
+_CONF = "/etc/ceph/ceph.conf"
 # Under this name Glance keeps which file, or which place in RBD, an image was made of.
 _SOURCE = "cephstack_source"
 # Beginnings of what is neither raw nor qcow2, and what it is.
@@ -165,24 +167,37 @@ def settle(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> t.Iterator
             for text in error.problems:
                 here.refuse(True, f"file: {text}")
 
+    def conf(here: Place) -> str:
+        try:
+            with open(_CONF, encoding="utf-8") as file:
+                fsid = conf_value(file.read(), "fsid")
+        except OSError as error:
+            fsid = None if not cloud.empty else "FSID"
+            here.refuse(not fsid, f"rbd: {_CONF}: {error.strerror}: say rbd.fsid")
+        else:
+            here.refuse(not fsid, f"rbd: {_CONF} has no fsid: say rbd.fsid")
+        return fsid or ""
+
     for here, item, _row in draft.each("images", declared, lambda item, _here: None):
+        if item["state"] != "absent" and item.get("rbd"):
+            cloud.sources[item["name"]] = Source(place_of(item, "" if item["rbd"].get("fsid") else conf(here)))
         if item["state"] != "absent" and item.get("file"):
             # In check mode of a first run the file may not be there yet, as what makes it did not run.
             if not (cloud.empty and not os.path.exists(item["file"])):
                 yield functools.partial(look, here, item)
 
 
-def place_of(item: Item) -> str:
-    """Where an image is in RBD, as Glance writes it."""
+def place_of(item: Item, fsid: str) -> str:
+    """Where an image is in RBD, as Glance writes it. fsid: the host's own cluster."""
     rbd = item["rbd"]
-    return f"rbd://{rbd['fsid']}/{rbd['pool']}/{rbd['image']}/{rbd['snapshot']}"
+    return f"rbd://{rbd.get('fsid') or fsid}/{rbd['pool']}/{rbd['image']}/{rbd['snapshot']}"
 
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("images", declared, lambda item, here: _find(item, cloud, here)):
         if item.get("rbd") and item["state"] != "absent" and (row is None or row.get("status") != "active"):
             _plan_right(here, cloud, draft)
-        source = cloud.sources.get(item["name"]) if item.get("file") else Source(place_of(item)) if item.get("rbd") else None
+        source = cloud.sources.get(item["name"])
         _plan_image(item, source, row, cloud, draft)
 
 
@@ -210,7 +225,7 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
     after = {option: item[option] for option in _FIELDS if item.get(option) is not None}
     after.update(properties)
     needs = {_right(cloud)} if item.get("rbd") and _right(cloud) else set()
-    made_of = item.get("file") or (place_of(item) if item.get("rbd") else "")
+    made_of = item.get("file") or (source.stamp if source else "")
 
     def create() -> None:
         body = {"name": item["name"], "disk_format": "raw", "container_format": "bare", **after, _SOURCE: source.stamp if source else ""}
@@ -227,7 +242,7 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
 
     def _register(id_: str) -> None:
         try:
-            cloud.client.call("image", "POST", f"/images/{id_}/locations", {"url": place_of(item), "validation_data": {}})
+            cloud.client.call("image", "POST", f"/images/{id_}/locations", {"url": made_of, "validation_data": {}})
         except ApiError as error:
             older = " Glance before 2025.1 cannot register an image without a copy: say file in the place of rbd" if error.status == 404 else ""
             raise ApiError(f"{error}.{older}" if older else str(error), error.status) from error
@@ -235,10 +250,10 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
         def active() -> bool:
             status = cloud.client.call("image", "GET", f"/images/{id_}").get("status")
             if status in ("killed", "deleted"):
-                raise ApiError(f"Glance could not register {place_of(item)}: the image is {status}")
+                raise ApiError(f"Glance could not register {made_of}: the image is {status}")
             return bool(status == "active")
 
-        wait_until(active, _REGISTERED, lambda: Unreachable(f"Glance has not registered {place_of(item)} after {_REGISTERED} s: does its client see it?"))
+        wait_until(active, _REGISTERED, lambda: Unreachable(f"Glance has not registered {made_of} after {_REGISTERED} s: does its client see it?"))
 
     def delete() -> None:
         cloud.client.call("image", "DELETE", f"/images/{row['id'] if row else ''}")
