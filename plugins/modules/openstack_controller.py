@@ -200,7 +200,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive im
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.configuration import Controller
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.controller import reconcile_controller
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Unreachable, end_module
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Secret, Unreachable, end_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, integer, mapping, record, string, strings
 
 FIELDS = {
@@ -237,7 +237,7 @@ def main() -> None:
             consumers=derived(params["consumers"], params["fsid"]),
             several=len(params["controllers"]) > 1,
             certificate=certificate,
-            key=key,
+            key=Secret(key),
             local=params["local"],
             object_storage=params["object_storage"],
         )

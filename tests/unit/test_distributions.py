@@ -36,7 +36,14 @@ def tasks_of(role):
 LIBVIRT = next(task["cephstack.cloud.kvm_host"]["libvirt"] for task in tasks_of("kvm_host") if "libvirt" in task.get("cephstack.cloud.kvm_host", {}))
 APPARMOR, USER, GROUP = (LIBVIRT[name].strip("{} ") for name in ("apparmor", "user", "group"))
 # Where each role has something to say for the distribution; and what it comes to, of whatever type.
-WHERE = {"ceph_common": [*FACTS], "kvm_host": [*FACTS], "nfs_gateway": [*FACTS], "xen_host": DEBIAN, "cloudstack_management": DEBIAN}
+WHERE = {
+    "ceph_common": [*FACTS],
+    "kvm_host": [*FACTS],
+    "nfs_gateway": [*FACTS],
+    "xen_host": DEBIAN,
+    "cloudstack_management": DEBIAN,
+    "openstack_controller": ["debian-13"],
+}
 SAID = {
     "ceph_common": ["__ceph_common_wanted", "__ceph_common_repository_whole"],
     "kvm_host": ["__kvm_host_packages", APPARMOR, USER, GROUP],
@@ -49,6 +56,7 @@ SAID = {
         "__cloudstack_management_repository_whole",
         "__cloudstack_management_has_connector",
     ],
+    "openstack_controller": ["__openstack_controller_packages"],
 }
 # What is used on Debian's family only, though the role is for others too.
 OF_DEBIAN = {"__ceph_common_repository_whole"}
@@ -62,6 +70,8 @@ DECLARED = {
     "group_names": GROUPS,
     "cloudstack_management_group": "cloudstack_management",
     "cloudstack": {"database": {"password": "x"}, "packages": {"repository": {"key": KEY}}},
+    "openstack_controller_group": "openstack_controllers",
+    "openstack": {"database": {"host": "node1"}, "messages": {"host": "node1"}, "console": True},
     "xen_host": {"guests": [{"disks": [{"backend": "tapdisk_nbd"}]}]},
 }
 CONSUMERS = [{"name": "one", "kind": kind, "hosts": ["node1"], "pools": [{"name": "vms"}]} for kind in ("kvm", "xen")]

@@ -98,6 +98,7 @@ def test_a_role_s_variables_carry_its_name(role: pathlib.Path) -> None:
 IN_CLEAR = {
     "cephstack.cloud.ceph_keys_info": {},
     "cephstack.cloud.cloudstack_keys": {"return_keys": True},
+    "cephstack.cloud.openstack_keys_info": {},
     "ansible.builtin.set_fact": {},
 }
 

@@ -20,6 +20,7 @@ RETURNING = {
     "ceph_keys_info": ({"entities": ["client.images"], "users": ["backup"]}, ["nowhere", "binding_or_dry_run", "Connection"]),
     "ceph_mon_info": ({}, ["has_data", "require_binding", "survey"]),
     "cloudstack_keys": ({"url": "http://127.0.0.1:1/client/api", "password": "not told"}, ["Provider"]),
+    "openstack_keys_info": ({}, ["read_keys"]),
 }
 # Results with a secret's name that are none, and what they are.
 NO_SECRETS = {"lab_hosts.private_key": "the path of a file", "kvm_host.secrets": "UUIDs by client"}

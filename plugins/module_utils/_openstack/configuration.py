@@ -15,6 +15,7 @@ import json
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import APIS, CLOUD, CLOUDS_YAML, OpenStack, render
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 
 Sections = t.Dict[str, t.Dict[str, t.Any]]
 CEPH_CONF = "/etc/ceph/ceph.conf"
@@ -79,7 +80,7 @@ class Controller:
     consumers: t.Sequence[t.Mapping[str, t.Any]] = ()
     several: bool = False
     certificate: str = ""
-    key: str = dataclasses.field(default="", repr=False)
+    key: Secret = Secret("")
     local: t.Collection[str] = ()
     object_storage: str = ""
 
@@ -100,7 +101,7 @@ def backends(controller: Controller) -> dict[str, t.Mapping[str, t.Any]]:
 
 def _authtoken(openstack: OpenStack, user: str) -> dict[str, t.Any]:
     """Tokens that were found valid are kept in memcached for all processes of this host, sealed, as everybody on it can write there."""
-    sealed = {"memcached_servers": MEMCACHED, "memcache_security_strategy": "ENCRYPT", "memcache_secret_key": openstack.service_password}
+    sealed = {"memcached_servers": MEMCACHED, "memcache_security_strategy": "ENCRYPT", "memcache_secret_key": openstack.service_password.reveal()}
     return {**openstack.authtoken(user), **sealed}
 
 
@@ -320,7 +321,7 @@ def clouds(openstack: OpenStack) -> str:
         *(
             f"      {key}: {json.dumps(value)}"
             for key, value in {
-                "auth_url": openstack.auth_url, "username": "admin", "password": openstack.admin_password, "project_name": "admin",
+                "auth_url": openstack.auth_url, "username": "admin", "password": openstack.admin_password.reveal(), "project_name": "admin",
                 "user_domain_name": "Default", "project_domain_name": "Default",
             }.items()
         ),
@@ -350,7 +351,7 @@ def files(controller: Controller) -> dict[str, list[dict[str, t.Any]]]:
         texts: dict[str, t.Optional[str]] = {f"/etc/{service}/{name}": render(sections) for name, sections in make(controller).items()}
         if tls or service != "glance":
             texts[f"/etc/{service}/{UWSGI[service].path}"] = uwsgi(controller, service)
-        texts.update(zip(certificate_files(service), (controller.certificate, controller.key) if tls else (None, None)))
+        texts.update(zip(certificate_files(service), (controller.certificate, controller.key.reveal()) if tls else (None, None)))
         found[service] = [file(path, text, service) for path, text in texts.items()]
     certificate, key = certificate_files("glance")
     socket = f"--https-socket :{APIS['glance'].port},{certificate},{key}"

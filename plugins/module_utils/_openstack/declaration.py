@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Secret
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, complete, filepath, integer, record, records, string
 
 # Passwords are part of URLs, which each service and its tools unpack in their own way: they have what no URL must quote.
@@ -98,8 +99,8 @@ class OpenStack(t.NamedTuple):
 
     region: str
     address: str
-    admin_password: str
-    service_password: str
+    admin_password: Secret
+    service_password: Secret
     database: t.Mapping[str, t.Any]
     messages: t.Mapping[str, t.Any]
     tls: t.Optional[t.Mapping[str, t.Any]]
@@ -140,7 +141,7 @@ class OpenStack(t.NamedTuple):
     def credentials(self, user: str) -> dict[str, str]:
         """How a service's user is known to Keystone, as sections of configuration files say it."""
         found = {
-            "auth_type": "password", "auth_url": self.auth_url, "region_name": self.region, "username": user, "password": self.service_password,
+            "auth_type": "password", "auth_url": self.auth_url, "region_name": self.region, "username": user, "password": self.service_password.reveal(),
             "user_domain_name": "Default", "project_name": SERVICE_PROJECT, "project_domain_name": "Default",
         }  # fmt: skip
         if self.tls and self.tls.get("ca_path"):
@@ -178,6 +179,8 @@ def of(declared: t.Mapping[str, t.Any], controllers: t.Sequence[str]) -> OpenSta
     return OpenStack(
         **{
             **given,
+            "admin_password": Secret(given["admin_password"]),
+            "service_password": Secret(given["service_password"]),
             "address": given["address"] or first,
             "database": {**given["database"], "host": given["database"]["host"] or first},
             "messages": {**given["messages"], "host": given["messages"]["host"] or first},

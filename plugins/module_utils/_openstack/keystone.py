@@ -68,7 +68,7 @@ class Provider:
         if not users:
             return {}
         hashed, enabled, lasts = users[0]
-        known = bool(enabled and lasts) and matches(self.openstack.admin_password, hashed or "")
+        known = bool(enabled and lasts) and matches(self.openstack.admin_password.reveal(), hashed or "")
         urls = dict(run(_ENDPOINTS, self.openstack.region))
         return {"password": "as declared" if known else "another", "role": bool(run(_ROLES)), **{name: urls.get(name) for name in INTERFACES}}
 
@@ -94,12 +94,13 @@ class Provider:
 
     def _bootstrap(self) -> None:
         """Makes what is missing of the administrator, the role, the region and the endpoints, and corrects password and URLs."""
-        env = {"LC_ALL": "C.UTF-8", "PATH": process.PATH, "OS_BOOTSTRAP_PASSWORD": self.openstack.admin_password}
+        password = self.openstack.admin_password.reveal()
+        env = {"LC_ALL": "C.UTF-8", "PATH": process.PATH, "OS_BOOTSTRAP_PASSWORD": password}
         urls = [word for name in INTERFACES for word in (f"--bootstrap-{name}-url", self.openstack.auth_url)]
         argv = ["runuser", "-u", "keystone", "--", "keystone-manage", "bootstrap", "--bootstrap-region-id", self.openstack.region, *urls]
         done = process.complete(argv, env=env)
         if done.code:
-            raise process.CommandError(argv[4:6], done.code, (done.err or done.out).replace(self.openstack.admin_password, "********"))
+            raise process.CommandError(argv[4:6], done.code, (done.err or done.out).replace(password, "********"))
 
 
 def matches(password: str, hashed: str) -> bool:

@@ -11,15 +11,15 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import pwd
 import socket
-import tempfile
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import process
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import BROKER_USER, OpenStack
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Unreachable
 
@@ -72,12 +72,10 @@ class Provider:
 
     def _make(self) -> None:
         """rabbitmqctl reads the file as RabbitMQ's user, so it is that user's."""
-        owner = pwd.getpwnam("rabbitmq")
-        descriptor, path = tempfile.mkstemp(dir="/run", prefix="cephstack-")
+        owner, path = pwd.getpwnam("rabbitmq"), f"/run/cephstack-definitions-{os.getpid()}.json"
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(definitions(self.openstack.messages["password"], os.urandom(4)))
-                os.fchown(file.fileno(), owner.pw_uid, owner.pw_gid)
+            files.write(path, definitions(self.openstack.messages["password"], os.urandom(4)), 0o600, owner.pw_uid, owner.pw_gid)
             process.run(["rabbitmqctl", "import_definitions", path], timeout=120)
         finally:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)

@@ -14,11 +14,11 @@ import dataclasses
 import functools
 import http.client
 import json
-import threading
 import typing as t
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.exclusive import turn
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.databases import Server
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import APIS, SERVICE_PROJECT, Api, OpenStack
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.keystone import INTERFACES, matches
@@ -69,7 +69,7 @@ class Keystone:
     def __init__(self, openstack: OpenStack) -> None:
         self.openstack = openstack
         self.token = ""
-        self.turn = threading.Lock()
+        self.turn = turn()
 
     def __call__(self, method: str, path: str, body: t.Any = None) -> dict[str, t.Any]:
         """Send a request. Raises RuntimeError."""
@@ -78,7 +78,7 @@ class Keystone:
         return self._request(method, path, body, {"X-Auth-Token": self.token})[1]
 
     def _log_in(self) -> str:
-        user = {"name": "admin", "domain": {"id": DOMAIN}, "password": self.openstack.admin_password}
+        user = {"name": "admin", "domain": {"id": DOMAIN}, "password": self.openstack.admin_password.reveal()}
         scope = {"project": {"name": "admin", "domain": {"id": DOMAIN}}}
         body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
         return self._request("POST", "auth/tokens?nocatalog", body, {})[0]
@@ -136,7 +136,7 @@ class Provider:
                 endpoints.setdefault(services.get(service, ("", ""))[0], []).append((interface, url))
             project, roles = run(_PROJECT, SERVICE_PROJECT, DOMAIN), [row[0] for row in run(_ROLES)]
         with ThreadPoolExecutor() as pool:
-            known = list(pool.map(lambda row: bool(row[2]) and matches(self.openstack.service_password, row[1] or ""), rows.values()))
+            known = list(pool.map(lambda row: bool(row[2]) and matches(self.openstack.service_password.reveal(), row[1] or ""), rows.values()))
         users = {
             name: {"password": "as declared" if right else "another", "roles": sorted(set(grants.get(row[0], [])) & set(ROLES))}
             for (name, row), right in zip(rows.items(), known)
@@ -184,7 +184,7 @@ class Provider:
             self.keystone.make("projects", name=SERVICE_PROJECT, domain_id=DOMAIN)
 
     def _make_user(self, name: str) -> None:
-        password = self.openstack.service_password
+        password = self.openstack.service_password.reveal()
         user = self.keystone.find("users", name=name, domain_id=DOMAIN)
         if user:
             self.keystone("PATCH", f"users/{user}", {"user": {"password": password, "enabled": True}})

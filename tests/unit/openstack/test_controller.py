@@ -30,7 +30,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import 
 )
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.configuration import Controller
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.databases import Seen, Server
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Together
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Plan, Secret, Together
 
 FSID = "7c5e3f6c-64ef-4c0e-8d9c-6f2f6a3a5e11"
 DECLARED: dict[str, t.Any] = {
@@ -52,7 +52,7 @@ TLS = dataclasses.replace(
     ONE,
     openstack=declaration.of({**DECLARED, "tls": {"certificate": "/c", "key": "/k", "ca_path": "/ca"}}, ["192.0.2.31"]),
     certificate="CERT",
-    key="key-secret",
+    key=Secret("key-secret"),
 )
 SERVER = Server(OPENSTACK, local=True)
 WHOLE = {service: Seen(True, frozenset(names), {schemas.NOTE: "2:1-1"}) for service, names in declaration.DATABASES.items()}
