@@ -239,3 +239,42 @@ def test_a_compute_host_knows_its_openstack() -> None:
         "k1: openstack.networks: the bridge br-lan is declared twice: name each once",
         "k1 has Rocky, and compute hosts are made of Debian and Ubuntu: take it out of nova",
     ]
+
+
+OPENSTACK = {"openstack": {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}}
+GLANCE = {"name": "glance", "kind": "glance", "hosts": ["openstack_controllers"], "pools": [{"name": "images"}]}
+CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": [{"name": "volumes"}]}
+
+
+def controllers(hosts: dict | None = None, facts: dict | None = None, **more: object) -> Stack:
+    return judged({"openstack_controllers": ["o1"]}, hosts or {}, facts, **{**OPENSTACK, "consumers": [GLANCE, CINDER], **more})
+
+
+def test_controllers_of_openstack_as_they_can_be_are_no_mistake() -> None:
+    said = controllers()
+    assert said.problems == said.warnings == []
+    assert "there are no volumes" in controllers(consumers=[GLANCE]).warnings[0]
+
+
+def test_what_controllers_of_openstack_cannot_be_is_told_before_anything_is_made() -> None:
+    cases = [
+        (controllers(consumers=[CINDER]), "o1: consumers: none of kind glance has o1 or a group of it among its hosts"),
+        (controllers(consumers=[GLANCE, {**GLANCE, "name": "other"}]), "o1: consumers: glance and other are both of kind glance"),
+        (controllers({"o1": {"ansible_host": "2001:db8::1"}}), "o1: its address is 2001:db8::1, and the packages serve OpenStack's APIs by IPv4 alone"),
+        (
+            controllers(facts={"o1": {"distribution": "Ubuntu", "os_family": "Debian"}}),
+            "o1 has Ubuntu, and hosts of openstack_controllers are made of Debian 13",
+        ),
+        (
+            controllers(facts={"o1": {"distribution": "Debian", "os_family": "Debian", "distribution_major_version": "12"}}),
+            "o1 has Debian 12, and controllers are made of Debian 13",
+        ),
+        (
+            controllers(consumers=[GLANCE, CINDER, {"name": "nova", "kind": "nova", "hosts": ["o1"], "pools": [{"name": "vms"}]}]),
+            "o1: it is a controller and a compute host, whose services share one nova.conf",
+        ),
+        (controllers(openstack={**OPENSTACK["openstack"], "database": {"password": "a/b"}}), "o1: openstack.database.password has what a URL must quote"),
+    ]
+    for said, text in cases:
+        assert [problem for problem in said.problems if problem.startswith(text)], (text, said.problems)
+        assert len(said.problems) == 1, said.problems
