@@ -263,7 +263,7 @@ def test_what_controllers_of_openstack_cannot_be_is_told_before_anything_is_made
         (controllers({"o1": {"ansible_host": "2001:db8::1"}}), "o1: its address is 2001:db8::1, and the packages serve OpenStack's APIs by IPv4 alone"),
         (
             controllers(facts={"o1": {"distribution": "Ubuntu", "os_family": "Debian"}}),
-            "o1 has Ubuntu, and hosts of openstack_controllers are made of Debian 13",
+            "o1 has Ubuntu, and hosts of openstack_controllers are made of",
         ),
         (
             controllers(facts={"o1": {"distribution": "Debian", "os_family": "Debian", "distribution_major_version": "12"}}),
