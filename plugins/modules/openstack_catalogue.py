@@ -105,7 +105,7 @@ options:
       password:
         description: Its password. Keep it in a vault. Left out, it is left alone; a new user without one cannot log in.
         type: str
-      update_password:
+      password_update:
         description:
           - Whether the password is that of a user who is there already.
           - 'No password can be read back: V(always) tries it once, in check mode too, and sets it if Keystone does not accept it. V(on_create) leaves it to the

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils import _plan
-from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.lists import Cloud, Row
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.lists import Cloud, Row, noun
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Place, Risk, differing, named
 
 Item = t.Mapping[str, t.Any]
@@ -28,14 +28,14 @@ def _same(value: t.Any) -> t.Any:
 
 
 class Field(t.NamedTuple):
-    """One option of a thing: its key in a list and in what is sent.
+    """One option of a thing: what it is called in a list and in what is sent.
 
     fixed: it cannot be changed later. read: a list's value, as it is compared. want: the declared value, as it is compared. send: as the API takes it.
     ref: the list whose names the option has, and whose ids the API.
     """
 
     option: str
-    key: str
+    member: str
     fixed: bool = False
     read: _Read = _same
     want: _Read = _same
@@ -66,7 +66,7 @@ class Sort(t.NamedTuple):
     """A kind of things of one API.
 
     word: its list, and the option. noun: what a thing is within a body. update: the method. loss: what is lost with one that is deleted, "" where nothing is.
-    key: that of its name.
+    named: what its name is called.
     """
 
     kind: str
@@ -77,11 +77,11 @@ class Sort(t.NamedTuple):
     fields: t.Tuple[Field, ...]
     update: str = "PATCH"
     loss: str = ""
-    key: str = "name"
+    named: str = "name"
 
     def observed(self, row: Row, cloud: Cloud) -> dict[str, t.Any]:
         """A row of the list as an operator would have declared it."""
-        return {one.option: cloud.name(one.ref, row.get(one.key)) if one.ref else one.read(row.get(one.key)) for one in self.fields}
+        return {one.option: cloud.name(one.ref, row.get(one.member)) if one.ref else one.read(row.get(one.member)) for one in self.fields}
 
     def desired(self, item: Item) -> dict[str, t.Any]:
         """What is declared; what is left out is not compared."""
@@ -90,7 +90,7 @@ class Sort(t.NamedTuple):
     def body(self, values: Item, cloud: Cloud) -> dict[str, t.Any]:
         """Values of options as the API takes them."""
         given = [one for one in self.fields if one.option in values]
-        return {one.key: cloud.id(one.ref, values[one.option]) if one.ref and values[one.option] else one.send(values[one.option]) for one in given}
+        return {one.member: cloud.id(one.ref, values[one.option]) if one.ref and values[one.option] else one.send(values[one.option]) for one in given}
 
 
 class Draft(_plan.Draft):
@@ -108,17 +108,17 @@ class Draft(_plan.Draft):
             here = Place(named(f"{self.prefix}{word}", number, item, key), self.problem)
             yield here, item, find(item, here)
 
-    def known(self, word: str, cloud: Cloud, key: str = "name", option: str = "") -> set[str]:
-        """The names that there are, or that are declared to be. option: under which they are declared, by default the list's word."""
-        declared = list(self.declaration.get(option or word) or ())
-        gone = {item[key] for item in declared if item.get("state") == "absent"}
-        return ({str(row[key]) for row in cloud.rows(word)} - gone) | ({item[key] for item in declared} - gone)
+    def known(self, word: str, cloud: Cloud) -> set[str]:
+        """The names that there are, or that are declared to be."""
+        declared = list(self.declaration.get(word) or ())
+        gone = {item["name"] for item in declared if item.get("state") == "absent"}
+        return ({str(row["name"]) for row in cloud.rows(word)} | {item["name"] for item in declared}) - gone
 
-    def refer(self, here: Place, word: str, names: t.Iterable[t.Optional[str]], cloud: Cloud, option: str = "") -> None:
-        """Note names of another kind that are neither there nor declared."""
-        for name in dict.fromkeys(filter(None, names)):
-            if not cloud.empty and name not in self.known(word, cloud, option=option):
-                here.refuse(True, f"there is no {word.replace('_', ' ').rstrip('s')} {name}, and none is declared: declare it, or correct the name")
+    def refer(self, here: Place, item: Item, word: str, names: t.Iterable[t.Optional[str]], cloud: Cloud) -> None:
+        """Note names of another kind that are neither there nor declared, and that a thing needs which is to be there."""
+        for name in dict.fromkeys(filter(None, names)) if item["state"] != "absent" and not cloud.empty else ():
+            if name not in self.known(word, cloud):
+                here.refuse(True, f"there is no {noun(word)} {name}, and none is declared: declare it, or correct the name")
 
     def thing(
         self,
@@ -145,25 +145,24 @@ class Draft(_plan.Draft):
         before = None if row is None else {**sort.observed(row, cloud), **extra}
         after = None if item["state"] == "absent" else {**sort.desired(item), **wanted}
         change, needs = id_ or name, frozenset(needs)
-        call = cloud.client.call if cloud.client else None
 
         def create() -> None:
-            assert call and after is not None
-            body = {sort.key: name, **sort.body(after, cloud), **more()}
-            made = cloud.made(sort.word, call(sort.api, "POST", sort.path, {sort.noun: body})[sort.noun])
+            assert after is not None
+            body = {sort.named: name, **sort.body(after, cloud), **more()}
+            made = cloud.made(sort.word, cloud.client.call(sort.api, "POST", sort.path, {sort.noun: body})[sort.noun])
             if wanted:
                 settle(str(made["id"]), {}, wanted)
 
         def delete() -> None:
-            assert call and row is not None
+            assert row is not None
             clear()
-            call(sort.api, "DELETE", f"{sort.path}/{row['id']}")
+            cloud.client.call(sort.api, "DELETE", f"{sort.path}/{row['id']}")
 
         def update(differs: Item) -> None:
-            assert call and row is not None
+            assert row is not None
             body = sort.body({key: value for key, value in differs.items() if key not in wanted}, cloud)
             if body:
-                call(sort.api, sort.update, f"{sort.path}/{row['id']}", {sort.noun: body})
+                cloud.client.call(sort.api, sort.update, f"{sort.path}/{row['id']}", {sort.noun: body})
             if set(differs) & set(wanted):
                 settle(str(row["id"]), extra, {key: wanted[key] for key in differs if key in wanted})
 

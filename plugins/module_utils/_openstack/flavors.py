@@ -84,7 +84,7 @@ def settle(declared: t.Sequence[Item], cloud: Cloud, _draft: Draft) -> t.Iterato
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("flavors", declared, lambda item, here: cloud.find("flavors", item["name"], here)):
-        draft.refer(here, "projects", item.get("projects") or (), cloud)
+        draft.refer(here, item, "projects", item.get("projects") or (), cloud)
         wanted: dict[str, t.Any] = {}
         if item.get("extra_specs") is not None:
             wanted["extra_specs"] = pairs_as_sent(item["extra_specs"])
@@ -130,7 +130,7 @@ def keypair_lists(declared: t.Sequence[Item]) -> set[str]:
 def _owner(item: Item, cloud: Cloud) -> t.Optional[str]:
     """The id of a keypair's user; None where it is not there yet."""
     if not item.get("user"):
-        return cloud.client.user_id if cloud.client else ""
+        return cloud.user
     row = cloud.find("users", item["user"])
     return str(row["id"]) if row else None
 
@@ -147,13 +147,12 @@ def plan_keypairs(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> Non
         return next((one for one in found if one["name"] == item["name"]), None)
 
     for here, item, row in draft.each("keypairs", declared, find):
-        if item.get("user"):
-            draft.refer(here, "users", [item["user"]], cloud)
+        draft.refer(here, item, "users", [item.get("user")], cloud)
         before = row and {"public_key": _key(row["public_key"])}
         after = {"public_key": _key(item["public_key"])} if item["state"] != "absent" else None
 
         def owner(item: Item = item) -> str:
-            return cloud.id("users", item["user"]) if item.get("user") else str(cloud.client.user_id)
+            return cloud.id("users", item["user"]) if item.get("user") else cloud.user
 
         def create(item: Item = item, owner: t.Callable[[], str] = owner) -> None:
             kind = "x509" if "CERTIFICATE" in item["public_key"] else "ssh"

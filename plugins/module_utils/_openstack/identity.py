@@ -44,7 +44,7 @@ USER_OPTIONS: dict[str, t.Any] = {
     "name": string("Its name.", required=True),
     "state": presence("Whether it is there. V(absent) needs O(allow_loss=user/NAME)."),
     "password": string("Its password. Keep it in a vault. Left out, it is left alone; a new user without one cannot log in.", no_log=True),
-    "update_password": choice(
+    "password_update": choice(
         "Whether the password is that of a user who is there already.\n"
         "No password can be read back: V(always) tries it once, in check mode too, and sets it if Keystone does not accept it. V(on_create) leaves it to the "
         "user.",
@@ -87,7 +87,7 @@ _USER = Sort(
 )  # fmt: skip
 _SERVICE = Sort(
     "service", "services", "identity", "/services", "service", fields("name description enabled", description=or_empty("description")),
-    loss="users do not find its API any more", key="type",
+    loss="users do not find its API any more", named="type",
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def settle_users(declared: t.Sequence[Item], cloud: Cloud, _draft: Draft) -> t.I
 
     for item in declared:
         row = cloud.find("users", item["name"])
-        if row and item["state"] != "absent" and item.get("password") and item["update_password"] == "always" and row.get("enabled"):
+        if row and item["state"] != "absent" and item.get("password") and item["password_update"] == "always" and row.get("enabled"):
             yield functools.partial(attempt, row, item["password"])
 
 
@@ -159,8 +159,10 @@ def plan_users(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("users", declared, lambda item, here: cloud.find("users", item["name"], here)):
         _plan_user(item, row, cloud, draft)
         if item["state"] != "absent":
-            draft.refer(here, "projects", [item.get("default_project"), *(grant["project"] for grant in item["roles"] if grant["state"] != "absent")], cloud)
-            draft.refer(here, "roles", [grant["role"] for grant in item["roles"] if grant["state"] != "absent"], cloud)
+            draft.refer(
+                here, item, "projects", [item.get("default_project"), *(grant["project"] for grant in item["roles"] if grant["state"] != "absent")], cloud
+            )
+            draft.refer(here, item, "roles", [grant["role"] for grant in item["roles"] if grant["state"] != "absent"], cloud)
             for grant in item["roles"]:
                 _plan_grant(item["name"], grant, row, cloud, draft)
 
@@ -174,7 +176,7 @@ def _plan_user(item: Item, row: t.Optional[Row], cloud: Cloud, draft: Draft) -> 
         draft.thing(_USER, item["name"], item, row, cloud, needs, more=lambda: {**sent, "password": password.reveal()}, hide=hide)
         return
     besides = None
-    if password and row and item["update_password"] == "always" and not cloud.opened.get(row["id"], False):
+    if password and row and item["password_update"] == "always" and not cloud.opened.get(row["id"], False):
         # One that is not let in cannot try it. It is set when that is to change.
         if row.get("enabled") or item.get("enabled"):
             besides = ({"password": Secret("")}, {"password": password})

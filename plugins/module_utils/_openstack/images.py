@@ -196,16 +196,16 @@ def place_of(item: Item, fsid: str) -> str:
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("images", declared, lambda item, here: _find(item, cloud, here)):
         if item.get("rbd") and item["state"] != "absent" and (row is None or row.get("status") != "active"):
-            _plan_right(here, cloud, draft)
+            _plan_right(here, item, cloud, draft)
         source = cloud.sources.get(item["name"])
         _plan_image(item, source, row, cloud, draft)
 
 
-def _plan_right(here: Place, cloud: Cloud, draft: Draft) -> None:
+def _plan_right(here: Place, item: Item, cloud: Cloud, draft: Draft) -> None:
     """Registering an image without a copy is for services alone: the user of the cloud becomes one."""
     if cloud.client is None or "service" in cloud.client.roles or _right(cloud) in draft.ids("grant"):
         return
-    draft.refer(here, "roles", ["service"], cloud)
+    draft.refer(here, item, "roles", ["service"], cloud)
     user, project = cloud.client.user_id, cloud.client.project_id
 
     def apply() -> None:

@@ -55,6 +55,11 @@ LISTINGS: t.Mapping[str, Listing] = {
 }
 
 
+def noun(word: str) -> str:
+    """What one row of a list is called."""
+    return word if word == "qos" else word.replace("_", " ").rstrip("s")
+
+
 class Cloud:
     """client: None where lists are given (tests), or where there is no controller yet."""
 
@@ -64,7 +69,9 @@ class Cloud:
         self.empty = client is None and not lists  # there is no controller yet: everything is planned as new
         self.opened: dict[str, bool] = {}  # by a user's id, whether the declared password is his
         self.sources: dict[str, t.Any] = {}  # by an image's name, what it is made of
-        self.own: t.Optional[str] = getattr(client, "project_id", None)  # the id of the project of the user of the cloud
+        # The ids of the user of the cloud, and of its project.
+        self.user: str = getattr(client, "user_id", "")
+        self.own: t.Optional[str] = getattr(client, "project_id", None)
         self._lists: dict[str, list[Row]] = {word: list(rows) for word, rows in (lists or {}).items()}
         self._made: list[tuple[str, Row]] = []
 
@@ -116,7 +123,7 @@ class Cloud:
         for row in [*reversed(self.made_rows(word)), *(self.rows(word) if not self.empty else ())]:
             if row.get(key) == name and all(row.get(other) == value for other, value in equal.items()):
                 return str(row["id"])
-        raise LookupError(f"there is no {word.replace('_', ' ').rstrip('s')} {name}")
+        raise LookupError(f"there is no {noun(word)} {name}")
 
     def name(self, word: str, id_: t.Optional[str], key: str = "name") -> t.Optional[str]:
         """The name of an id; the id itself where it is not in the list, None for none."""

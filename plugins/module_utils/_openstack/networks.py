@@ -260,7 +260,7 @@ def _project_needs(item: Item) -> set[str]:
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("networks", declared, _find("networks", cloud)):
-        draft.refer(here, "projects", [item.get("project")], cloud)
+        draft.refer(here, item, "projects", [item.get("project")], cloud)
         draft.thing(_NETWORK, item["name"], item, row, cloud, _project_needs(item), more=functools.partial(_owned, item, cloud), id_=_id(item))
         if item["state"] == "absent":
             continue
@@ -299,8 +299,8 @@ def _of_project(item: Item, cloud: Cloud) -> dict[str, t.Any]:
 def plan_routers(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     networks = [{**one, "full": _id(one)} for one in draft.declaration.get("networks") or ()]
     for here, item, row in draft.each("routers", declared, _find("routers", cloud)):
-        draft.refer(here, "projects", [item.get("project")], cloud)
-        draft.refer(here, "networks", [item.get("external_network"), *(one["network"] for one in item.get("interfaces") or ())], cloud)
+        draft.refer(here, item, "projects", [item.get("project")], cloud)
+        draft.refer(here, item, "networks", [item.get("external_network"), *(one["network"] for one in item.get("interfaces") or ())], cloud)
         wanted: dict[str, t.Any] = {option: item[option] for option in ("external_network", "snat") if item.get(option) is not None}
         if item.get("interfaces") is not None:
             wanted["interfaces"] = sorted(f"{one['network']}/{one['subnet']}" for one in item["interfaces"])
@@ -359,8 +359,8 @@ def _rule_text(direction: str, family: str, protocol: t.Optional[str], low: t.An
 
 def plan_groups(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("security_groups", declared, _find("security_groups", cloud)):
-        draft.refer(here, "projects", [item.get("project")], cloud)
-        draft.refer(here, "security_groups", [rule.get("remote_group") for rule in item.get("rules") or ()], cloud)
+        draft.refer(here, item, "projects", [item.get("project")], cloud)
+        draft.refer(here, item, "security_groups", [rule.get("remote_group") for rule in item.get("rules") or ()], cloud)
         rules = [_Rule.of(rule) for rule in item.get("rules") or ()]
         directions = {rule.direction for rule in rules} or {"ingress"}
         wanted = {"rules": sorted({rule.text for rule in rules})} if item.get("rules") is not None else {}

@@ -107,9 +107,8 @@ def _wanted(item: Item, current: Item) -> dict[str, t.Any]:
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("volume_types", declared, lambda item, here: cloud.find("volume_types", item["name"], here)):
-        if item["state"] != "absent":
-            draft.refer(here, "projects", item.get("projects") or (), cloud)
-            draft.refer(here, "qos", [item.get("qos")], cloud)
+        draft.refer(here, item, "projects", item.get("projects") or (), cloud)
+        draft.refer(here, item, "qos", [item.get("qos")], cloud)
         current = (row.get("extra_specs") or {}) if row else {}
         wanted = _wanted(item, current)
         extra: dict[str, t.Any] = {}
