@@ -189,7 +189,7 @@ def plan_cell_hosts(_declared: t.Any, cloud: Cloud, draft: Draft) -> None:
         run(["runuser", "-u", "nova", "--", "nova-manage", "cell_v2", "discover_hosts"])
 
         def seen() -> bool:
-            return set(new) <= _mapped(cloud.client.rows(listing.api, listing.path, listing.key))
+            return set(new) <= _mapped(cloud.client.rows(listing.api, listing.path, listing.rows))
 
         wait_until(seen, _MAPPED, lambda: Unreachable(f"nova-manage ended well, and Nova does not show all of {', '.join(new)} after {_MAPPED} s"))
 

@@ -18,12 +18,12 @@ _READERS = 8
 
 
 class Listing(t.NamedTuple):
-    """How a list is read: the API, the path, and the key of its rows. Of those that are asked for one by one, the path has {id}; without a key the answer is
+    """How a list is read: the API, the path, and what its rows are called. Of those that are asked for one by one, the path has {id}; without that the answer is
     one row, the only value of what is answered."""
 
     api: str
     path: str
-    key: str = ""
+    rows: str = ""
 
 
 LISTINGS: t.Mapping[str, Listing] = {
@@ -90,7 +90,7 @@ class Cloud:
     def _ask(self, key: tuple[str, str]) -> list[Row]:
         listing = LISTINGS[key[0]]
         path = listing.path.format(id=key[1], domain=self.client.domain_id)
-        return self.client.rows(listing.api, path, listing.key) if listing.key else [*self.client.call(listing.api, "GET", path).values()][:1]
+        return self.client.rows(listing.api, path, listing.rows) if listing.rows else [*self.client.call(listing.api, "GET", path).values()][:1]
 
     def rows(self, word: str, id_: str = "") -> list[Row]:
         """A whole list, by its word in LISTINGS; read now where it was not yet. id_: of that of which it is one, of those that are asked for one by one."""
