@@ -278,3 +278,17 @@ def test_what_controllers_of_openstack_cannot_be_is_told_before_anything_is_made
     for said, text in cases:
         assert [problem for problem in said.problems if problem.startswith(text)], (text, said.problems)
         assert len(said.problems) == 1, said.problems
+
+
+def test_what_openstack_is_to_offer() -> None:
+    passwords = {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}
+    consumers = [{"name": "glance", "kind": "glance", "hosts": ["o1"], "pools": [{"name": "images"}]}]
+    offered = {
+        "flavors": [{"name": "small", "vcpus": 1}],
+        "volume_types": [{"name": "volumes", "backend": "volumes", "extra_specs": {"volume_backend_name": "x"}}],
+    }
+    said = judged({"all": ["o1"], "openstack_controllers": ["o1"]}, {}, openstack=passwords, consumers=consumers, openstack_catalogue=offered)
+    assert [text.partition(":")[2].strip() for text in said.problems] == [
+        "openstack_catalogue.flavors[0] (small): ram is missing: at least 1 is needed",
+        "openstack_catalogue.volume_types[0] (volumes): extra_specs: volume_backend_name is what backend says: keep one of them",
+    ]
