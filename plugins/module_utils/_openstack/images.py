@@ -267,8 +267,10 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
         changes = [{"op": "replace" if key in row else "add", "path": f"/{key}", "value": value} for key, value in differs.items()]
         cloud.client.call("image", "PATCH", f"/images/{row['id']}", changes, kind="application/openstack-images-v2.1-json-patch")
 
+    # Glance deletes what was registered in RBD as if it had made it.
+    in_rbd = f", with {row[_SOURCE]}," if row and str(row.get(_SOURCE)).startswith("rbd:") else ""
     if item["state"] == "absent":
-        reason = "the image" + (", and what it is in RBD" if str(row and row.get(_SOURCE)).startswith("rbd:") else "")
+        reason = f"the image{in_rbd}"
         before = row and {"size": row.get("size"), "visibility": row.get("visibility")}
         draft.ensure("image", item["name"], before, None, delete, risk=Risk.LOSS, reason=f"{reason} is deleted")
     elif row is None:
@@ -277,7 +279,7 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
         # Of a run that was cut off, or of somebody whose upload failed: it has no data.
         draft.ensure("image", item["name"], {"status": row.get("status")}, {"status": "active"}, replace, needs=needs)
     elif source is not None and row.get(_SOURCE) != source.stamp and not (source.digest and source.digest == row.get("os_hash_value")):
-        told = "it was made of another, and an image's content cannot be changed: it would be deleted and made anew. Guests keep what they have"
+        told = f"it was made of another, and an image's content cannot be changed: the image{in_rbd} would be deleted and made anew. Guests keep what they have"
         current = {"of": row.get(_SOURCE) or "unknown"}
         draft.ensure("image", item["name"], current, {"of": f"{made_of}: {source.stamp}"}, replace, needs=needs, risk=Risk.LOSS, reason=told)
     else:

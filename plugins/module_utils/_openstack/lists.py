@@ -18,8 +18,8 @@ _READERS = 8
 
 
 class Listing(t.NamedTuple):
-    """How a list is read: the API, the path, and what its rows are called. Of those that are asked for one by one, the path has {id}; without that the answer is
-    one row, the only value of what is answered."""
+    """How a list is read: the API, the path, and what its rows are called. Of those that are asked for one by one the path has {id}; without rows the
+    answer is one row, its only value."""
 
     api: str
     path: str

@@ -112,4 +112,4 @@ def test_an_image_in_rbd_is_known_by_its_place() -> None:
     assert not planned({"rbd": rbd}, {**ACTIVE, "cephstack_source": "rbd://F/images/golden/snap"})
     assert planned({"rbd": rbd}, {**ACTIVE, "cephstack_source": "rbd://F/images/golden/other"}).refusals()
     (gone,) = planned({"state": "absent"}, {**ACTIVE, "cephstack_source": "rbd://F/images/golden/snap"}).changes
-    assert gone.risk is Risk.LOSS and "what it is in RBD" in gone.reason
+    assert gone.risk is Risk.LOSS and gone.reason == "the image, with rbd://F/images/golden/snap, is deleted"
