@@ -21,8 +21,11 @@ PREFIX = "cephstack-probe-"
 _OBJECT = "object"
 
 
-def prove_object(client: Client, s3: t.Any, bucket: str, where: str, watch: Stopwatch) -> t.Iterator[str]:
-    """Put an object, get it, and try to read it without a key; yield what is wrong. It is left there. s3: a user's. Raises ApiFailed, Unreachable."""
+def prove_object(client: Client, s3: t.Any, bucket: str, where: str, watch: Stopwatch, tenant: str = "") -> t.Iterator[str]:
+    """Put an object, get it, and try to read it without a key; yield what is wrong. It is left there. s3: a user's. tenant: by which others name the bucket.
+
+    Raises ApiFailed, Unreachable.
+    """
     body = secrets.token_bytes(4096)
     with watch.measure("put"):
         s3.put_object(Bucket=bucket, Key=_OBJECT, Body=body)
@@ -30,7 +33,7 @@ def prove_object(client: Client, s3: t.Any, bucket: str, where: str, watch: Stop
         found = s3.get_object(Bucket=bucket, Key=_OBJECT)["Body"].read()
     if found != body:
         yield f"{where}: what was read is not what was written"
-    status = client.status_without_key(f"/{bucket}/{_OBJECT}")
+    status = client.status_without_key(f"/{tenant}{':' if tenant else ''}{bucket}/{_OBJECT}")
     if status != 403:
         yield f"{where}: a private object answers {status}, not 403, to somebody without a key"
 

@@ -175,7 +175,7 @@ def plan(
         left = [name for name in owned if name not in going]
         if left:
             draft.problem(f"user {uid} still owns buckets: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}; delete them or give them to another first")
-        apply, needed = functools.partial(api, "DELETE", "user", uid=uid), [f"bucket/{name}" for name in owned]
+        apply, needed = functools.partial(api, "DELETE", "user", uid=uid), {*needs, *(f"bucket/{name}" for name in owned)}
         draft.ensure("user", uid, {"buckets": owned}, None, apply, needs=needed, risk=Risk.LOSS, reason=f"{why}its keys would be gone")
 
 

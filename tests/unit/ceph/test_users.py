@@ -53,6 +53,13 @@ def test_the_collections_own_user_is_mended_first():
     assert result.changes[0].after == {"caps": ADMIN_CAPS, "suspended": False, "keys": "generated"}
 
 
+def test_the_collections_own_user_is_there_before_another_is_removed():
+    """Whom the gateways made by themselves, such as of a project of Keystone's, where nothing else was ever declared."""
+    there = observed(users={"p$p": record("p$p")}, uids=frozenset(["p$p"]))
+    result = planned(there, users=[{"uid": "p$p", "state": "absent"}])
+    assert ids(result) == [["create user/cephstack-admin"], ["delete user/p$p"]]
+
+
 def test_pruning_spares_the_collections_own_user():
     have = observed(record("u"), record("stray"))
     assert ids(planned(have, users=[{"uid": "u"}], prune=["users"])) == [["delete user/stray"]]

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3, s3_probe
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import s3
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.guest_disks import ProofFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import object_probe
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.probe_run import PREFIX
@@ -110,6 +110,12 @@ class Bucket:
             raise s3.ApiFailed(f"PUT /{Bucket}", 403, "InvalidAccessKeyId")
         self.keystone.containers[Bucket] = {}
 
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
+        self.keystone.containers[Bucket][Key] = Body
+
+    def delete_object(self, Bucket: str, Key: str) -> None:
+        del self.keystone.containers[Bucket][Key]
+
     def get_object(self, Bucket: str, Key: str) -> dict[str, t.Any]:
         return {"Body": types.SimpleNamespace(read=lambda: self.keystone.containers[Bucket][Key])}
 
@@ -118,9 +124,8 @@ class Bucket:
 
 
 def prove(keystone: Keystone, monkeypatch: pytest.MonkeyPatch, key: bool = True) -> dict[str, t.Any]:
-    monkeypatch.setattr(object_probe, "_s3", lambda client, url, credentials: (None, Bucket(keystone, key)))
-    monkeypatch.setattr(s3_probe, "prove_object", lambda client, user, bucket, where, watch: ())
-    monkeypatch.setattr(s3_probe, "remove_object", lambda user, bucket: None)
+    gateway = types.SimpleNamespace(status_without_key=lambda path: 403 if path.startswith("/project-id:") else 404)
+    monkeypatch.setattr(object_probe, "_s3", lambda client, url, credentials: (gateway, Bucket(keystone, key)))
     return object_probe.prove(keystone, NAME, {"role": "member"})
 
 
