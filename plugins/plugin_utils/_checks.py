@@ -428,8 +428,27 @@ def of_proofs(stack: Stack) -> Found:
     for option, name in dict.fromkeys(named):
         if region_.get(option) is not None and name not in _names(region_[option]):
             stack.warnings.append(f"{server}: verify_cloudstack: {name} is not declared in {_REGION}{option}: it must be there by then")
+    yield from _of_openstack_proof(stack)
 
 
+def _of_openstack_proof(stack: Stack) -> Found:
+    """What the proof of OpenStack names, and who reads from Ceph what guests and volumes have."""
+    first = next(iter(stack.members("openstack_controllers")), "")
+    catalogue_, proof = stack.value(first, "openstack_catalogue") or {}, stack.value(first, "verify_openstack") or {}
+    guests, volumes = proof.get("guests") or {}, proof.get("volumes") or {}
+    named = [(option, guests[key]) for key, option in _OF_OPENSTACK_GUEST.items() if guests.get(key)]
+    consumers = stack.value(first, "consumers") or []
+    # The catalogue makes a type of each pool that Cinder's consumers write to.
+    types = {pool["name"] for item in consumers if item["kind"] == "cinder" for pool in item["pools"] if pool["access"] == "rw"}
+    for option, name in dict.fromkeys([*named, *(("volume_types", name) for name in volumes.get("types") or ())]):
+        if catalogue_.get(option) is not None and name not in _names(catalogue_[option]) | (types if option == "volume_types" else set()):
+            stack.warnings.append(f"{first}: verify_openstack: {name} is not declared in openstack_catalogue.{option}: it must be there by then")
+    for part, kind in (("guests", "nova"), ("volumes", "cinder")):
+        if proof.get(part) is not None and not any(item["kind"] == kind for item in consumers):
+            yield first, f"verify_openstack.{part}: there is no consumer of kind {kind}, with whose key it could be read from Ceph: declare it in consumers"
+
+
+_OF_OPENSTACK_GUEST = {"image": "images", "flavor": "flavors", "network": "networks", "volume_type": "volume_types"}
 _OF_GUEST = {"zone": "zones", "template": "templates", "service_offering": "service_offerings", "network": "networks"}
 
 CHECKS: tuple[t.Callable[[Stack], Found], ...] = (

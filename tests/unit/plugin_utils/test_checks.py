@@ -185,6 +185,23 @@ def test_what_a_proof_of_cloudstack_names_may_be_there_already() -> None:
     assert [text.split(": ")[2].split(" is not")[0] for text in said.warnings] == ["CentOS", "Small Instance", "l2", "rgw"]
 
 
+def test_what_a_proof_of_openstack_names_and_who_reads_it() -> None:
+    passwords = {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}
+    groups = {"mons": ["m1"], "mgrs": ["m1"], "openstack_controllers": ["o1"]}
+    proof = {"guests": {"image": "marker", "flavor": "small", "volume_type": "fast"}, "volumes": {"types": ["fast", "slow"]}}
+    catalogue = {"flavors": [{"name": "small", "ram": 64, "vcpus": 1, "disk": 0}], "images": [], "volume_types": []}
+    cinder = {"name": "cinder", "kind": "cinder", "pools": [{"name": "fast"}]}
+    declared = {"ceph_cluster_pools": [{"name": "fast", "applications": ["rbd"]}], "openstack": passwords, "openstack_catalogue": catalogue}
+    said = judged(groups, {}, **declared, consumers=[cinder], verify_openstack=proof)
+    assert [text for text in said.problems if "verify_openstack" in text] == [
+        "o1: verify_openstack.guests: there is no consumer of kind nova, with whose key it could be read from Ceph: declare it in consumers"
+    ]
+    assert [text.split(": ")[2] for text in said.warnings if "verify_openstack" in text] == [
+        "marker is not declared in openstack_catalogue.images",
+        "slow is not declared in openstack_catalogue.volume_types",
+    ]
+
+
 def test_namespaces_of_consumers_and_what_libvirt_can_do_with_them() -> None:
     tenant = {"name": "tenant", "kind": "kvm", "hosts": ["kvm_hosts"], "namespace": "tenant", "pools": [{"name": "vms"}]}
     groups = {"mons": ["m1"], "mgrs": ["m1"], "kvm_hosts": ["k1", "k2", "k3"]}
