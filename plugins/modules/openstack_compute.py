@@ -16,6 +16,7 @@ description:
   - Keeps a bridge of Open vSwitch for each physical network, with its interface if one is declared. What else is in a bridge stays. An interface that has an
     address is refused, as the host may be reached over it. The host's own network configuration must bring the interface up at boot.
   - Where the kernel has no module C(openvswitch), as in some containers, the bridges switch in user space.
+  - Guests move between hosts over ssh, by a key of Nova's user that is made here. The hosts must know each other, as said by RV(migration).
   - The disks of guests are images in the first pool that the consumer of kind V(nova) may write. Where Glance keeps its images in the same cluster each
     disk is a clone of one, and an image that cannot be cloned, as it is not raw, is refused and not copied.
 extends_documentation_fragment:
@@ -181,6 +182,19 @@ datapath:
   description: V(system) where the kernel switches, V(netdev) where Open vSwitch does it in user space.
   type: str
   returned: success
+migration:
+  description:
+    - What the other compute hosts must know of this one, so that guests can move between them. Empty where there is no key yet, in check mode, or no ssh server
+      with a key of type ed25519.
+  type: dict
+  returned: success
+  contains:
+    authorized_key:
+      description: The line for C(authorized_keys) of Nova's user.
+      type: str
+    known_host:
+      description: The line for C(ssh_known_hosts).
+      type: str
 changes:
   description: The changes, in the order of their stages.
   type: list
@@ -188,11 +202,13 @@ changes:
   returned: success
 """
 
+import dataclasses
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import CONSUMERS
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import declaration
-from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.compute import bring, parse
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.compute import bring, migration, parse
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, end_module
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import arguments, boolean, choice, record, string, strings
 
@@ -217,7 +233,8 @@ def main() -> None:
         wanted = parse(module.params)
     except Invalid as error:
         module.fail_json(msg="; ".join(error.problems), problems=error.problems)
-    end_module(module, bring(wanted, module.check_mode))
+    outcome = bring(wanted, module.check_mode)
+    end_module(module, dataclasses.replace(outcome, returned={**outcome.returned, "migration": migration(wanted.address)}))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ SWITCH = "openvswitch-switch.service"
 LOGS = {"nova-compute.service": "/var/log/nova/nova-compute.log", "neutron-openvswitch-agent.service": "/var/log/neutron/neutron-openvswitch-agent.log"}
 READS = {"nova-compute.service": [NOVA, COMPUTE], "neutron-openvswitch-agent.service": [NEUTRON, AGENT]}
 CONSOLE_PORT = 6080
+# By which Nova's user, and libvirt for it, reaches the other compute hosts; and what these must know of this one.
+MOVER, MOVER_KEY = "nova", "/var/lib/nova/.ssh/id_ed25519"
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 SETTLED = 5.0  # seconds after their start within which services end that cannot run
 Sections = storage.Sections
 
@@ -90,6 +93,10 @@ def nova_compute(wanted: Wanted) -> Sections:
         "vnc": {"enabled": cloud.console, **console},
     }
     found["libvirt"].update(storage.nova(wanted.consumer, wanted.fsid))
+    # A guest's memory goes through libvirt's own connection, and so by ssh: QEMU's would be open to read on the way.
+    found["libvirt"].update(
+        live_migration_uri=f"qemu+ssh://{MOVER}@%s/system?keyfile={MOVER_KEY}", live_migration_inbound_addr=wanted.address, live_migration_tunnelled=True
+    )
     if wanted.cloned:
         # Without it an image that is not raw, or in another cluster, is silently copied whole for each guest.
         found["workarounds"] = {"never_download_image_if_on_rbd": True}
@@ -126,6 +133,11 @@ def declared_files(wanted: Wanted, datapath: str) -> list[dict[str, t.Any]]:
     return [{**empty, "path": path, "group": group, key: render(sections)} for path, (group, key, sections) in told.items()]
 
 
+_FOLDER = MOVER_KEY.rpartition("/")[0]
+_SCRIPT = f"umask 077; mkdir -p {_FOLDER}; exec ssh-keygen -q -t ed25519 -N '' -C {MOVER} -f {MOVER_KEY}"
+_MAKE_KEY = {"argv": ["runuser", "-u", MOVER, "--", "sh", "-c", _SCRIPT], "creates": MOVER_KEY, "reads": []}
+
+
 def _units(reads: t.Mapping[str, t.Sequence[str]]) -> list[dict[str, t.Any]]:
     return [{"name": name, "enabled": True, "state": "started", "reads": [*paths]} for name, paths in reads.items()]
 
@@ -133,8 +145,8 @@ def _units(reads: t.Mapping[str, t.Sequence[str]]) -> list[dict[str, t.Any]]:
 def bring(wanted: Wanted, check_mode: bool = False) -> Outcome:
     """Bring a host to what was declared. In check mode nothing of it need be installed."""
 
-    def kept(given: t.Sequence[t.Mapping[str, t.Any]], units: t.Mapping[str, t.Sequence[str]]) -> Outcome:
-        return reconcile(host_files.Provider(host_files.parse({"files": given, "units": _units(units), "commands": []})), check_mode)
+    def kept(units: t.Mapping[str, t.Sequence[str]], given: t.Sequence[t.Mapping[str, t.Any]] = (), commands: t.Sequence[t.Any] = ()) -> Outcome:
+        return reconcile(host_files.Provider(host_files.parse({"files": given, "units": _units(units), "commands": commands})), check_mode)
 
     def bridges() -> Outcome:
         bare = not process.installed("ovs-vsctl")
@@ -147,8 +159,8 @@ def bring(wanted: Wanted, check_mode: bool = False) -> Outcome:
         return ovs_bridges.KERNEL if ovs_bridges.has_kernel() else ovs_bridges.USER_SPACE
 
     sizes = {name: len(files.read(path) or "") for name, path in LOGS.items()}
-    switch = kept([], {SWITCH: []})
-    outcome = switch.then(bridges).then(lambda: kept(declared_files(wanted, datapath()), READS))
+    switch = kept({SWITCH: []})
+    outcome = switch.then(bridges).then(lambda: kept(READS, declared_files(wanted, datapath()), [_MAKE_KEY]))
     begun = outcome.plan and any(change.kind == "unit" for change in outcome.plan.changes)
     if begun and not outcome.error and not check_mode:
         # nova-compute says that it is ready, then looks for libvirt, and ends without a failure where it is refused.
@@ -157,6 +169,14 @@ def bring(wanted: Wanted, check_mode: bool = False) -> Outcome:
     failed = [name for name in LOGS if f"unit/{name}" in outcome.error and not check_mode]
     words = [f"{name}: {text}" for name in failed if (text := last_error((files.read(LOGS[name]) or "")[sizes[name] :]))]
     return dataclasses.replace(outcome, error="; ".join([outcome.error, *words])) if words else outcome
+
+
+def migration(address: str) -> dict[str, t.Any]:
+    """What other compute hosts must know so that guests can move between them and this one: {authorized_key, known_host}; {} where it has no key yet."""
+    mine, host = files.read(f"{MOVER_KEY}.pub"), files.read(HOST_KEY)
+    if not mine or not host:
+        return {}
+    return {"authorized_key": f"restrict {' '.join(mine.split()[:2])} {MOVER}@{address}", "known_host": f"{address} {' '.join(host.split()[:2])}"}
 
 
 def last_error(log: str) -> str:

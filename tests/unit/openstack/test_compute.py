@@ -60,6 +60,9 @@ def test_guests_are_clones_in_the_first_pool_that_may_be_written():
         "rbd_secret_uuid": secret_uuid(FSID, "client.nova"),
         "disk_cachemodes": "network=writeback",
         "hw_disk_discard": "unmap",
+        "live_migration_uri": "qemu+ssh://nova@%s/system?keyfile=/var/lib/nova/.ssh/id_ed25519",
+        "live_migration_inbound_addr": "10.0.0.21",
+        "live_migration_tunnelled": "true",
     }
     assert found["workarounds"] == {"never_download_image_if_on_rbd": "true"}
     assert "workarounds" not in conf(compute.COMPUTE, consumers=[NOVA])  # Glance's images are elsewhere
@@ -82,6 +85,16 @@ def test_nova_reaches_everything_by_one_address_and_no_database():
     assert "s-admin" not in str(found) and "s-database" not in str(found)
     trusting = conf(compute.NOVA, openstack=SEALED)
     assert {trusting[section]["cafile"] for section in ("glance", "cinder", "placement", "neutron", "service_user")} == {"/ca"}
+
+
+def test_what_other_hosts_must_know_has_no_secret(monkeypatch, tmp_path):
+    monkeypatch.setattr(compute, "MOVER_KEY", str(tmp_path / "id"))
+    monkeypatch.setattr(compute, "HOST_KEY", str(tmp_path / "host.pub"))
+    (tmp_path / "id").write_text("PRIVATE")
+    assert compute.migration("10.0.0.21") == {}
+    (tmp_path / "id.pub").write_text("ssh-ed25519 AAAA nova\n")
+    (tmp_path / "host.pub").write_text("ssh-ed25519 BBBB root@c1\n")
+    assert compute.migration("10.0.0.21") == {"authorized_key": "restrict ssh-ed25519 AAAA nova@10.0.0.21", "known_host": "10.0.0.21 ssh-ed25519 BBBB"}
 
 
 def test_a_console_is_reached_by_the_proxy_of_the_controllers():
