@@ -62,3 +62,18 @@ def test_options_are_each_gateways_own(host):
     assert options["client.rgw.ceph2.tls", "rgw_dns_name"] == "s3.example.org"
     assert options["client.rgw.ceph1.s3", "rgw_frontends"] == "beast port=8080"
     assert ("client.rgw.ceph2.s3", "rgw_dns_name") not in options
+
+
+def test_keystones_password_is_in_a_file_of_the_gateway_s_host_alone(host):
+    dump = host.check_output("ceph config dump -f json")
+    options = {(item["section"], item["name"]): item["value"] for item in json.loads(dump)}
+    assert options["client.rgw.ceph1.s3", "rgw_keystone_url"] == "http://127.0.0.1:5000"
+    assert ("client.rgw.ceph2.s3", "rgw_keystone_url") not in options
+    assert "nobodys-services" not in dump
+    file = host.file(options["client.rgw.ceph1.s3", "rgw_keystone_admin_password_path"])
+    assert (file.user, file.mode, file.content_string) == ("ceph", 0o600, "nobodys-services")
+
+
+def test_a_user_that_only_keystone_may_know_is_refused():
+    with pytest.raises(ApiFailed):
+        Client(URLS[:1]).request(Credentials("OFKEYSTONE", Secret("a-secret")), "GET", "/")
