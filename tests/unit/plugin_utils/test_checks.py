@@ -309,3 +309,19 @@ def test_what_openstack_is_to_offer() -> None:
         "openstack_catalogue.flavors[0] (small): ram is missing: at least 1 is needed",
         "openstack_catalogue.volume_types[0] (volumes): extra_specs: volume_backend_name is what backend says: keep one of them",
     ]
+
+
+def test_an_openstack_s_object_storage_is_a_gateway_of_the_inventory() -> None:
+    passwords = {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}
+    groups = {"rgws": ["g1"], "openstack_controllers": ["o1"], "all": ["g1", "o1"]}
+    hosts = {"g1": {"ansible_host": "192.0.2.11"}, "o1": {"ansible_host": "192.0.2.31"}}
+    said = {}
+    for name in ("rgws", "g1", "o1", "nowhere"):
+        found = judged(groups, hosts, openstack={**passwords, "object_gateway": name}).problems
+        said[name] = [text for text in found if "object_gateway" in text]
+    assert said == {
+        "rgws": [],
+        "g1": [],
+        "o1": ["openstack.object_gateway: o1 is not in the group rgws, and so no object gateway: name one"],
+        "nowhere": ["openstack.object_gateway: 'nowhere' is neither a group nor a host of the inventory: name a gateway's"],
+    }
