@@ -132,12 +132,15 @@ class Bench:
 
     def run(self, way: str, catalogue: t.Mapping[str, t.Any]) -> Run:
         """Make it so. way: call or loop."""
-        result = pathlib.Path(self.lab.folder.name) / "result.json"
+        folder = pathlib.Path(self.lab.folder.name)
+        result, given = folder / "result.json", folder / "catalogue.json"
         result.unlink(missing_ok=True)
         variables = {"bench_controller": self.controller, "bench_catalogue": catalogue, "bench_result": str(result), "bench_proxy": self.proxy.url}
         variables["bench_losses"] = [f"{option[:-1]}/{item['name']}" for option, items in catalogue.items() for item in items if item.get("state") == "absent"]
+        given.write_text(json.dumps(variables), encoding="utf-8")
         before = self.proxy.count
-        self.lab.play(str(HERE / f"openstack_{way}.yml"), {"ANSIBLE_COLLECTIONS_PATH": str(PEERS)}, **variables)
+        command = [str(BIN / "ansible-playbook"), "-i", str(self.lab.inventory), str(HERE / f"openstack_{way}.yml"), "-e", f"@{given}"]
+        self.lab.run(command, {"ANSIBLE_COLLECTIONS_PATH": str(PEERS), "ANSIBLE_SSH_CONTROL_PATH_DIR": f"{folder}/cp"})
         done = json.loads(result.read_text(encoding="utf-8"))
         run = read(done, self.proxy.count - before)
         said = done["done"].get("bench_made", {}).get("api_calls")
