@@ -170,7 +170,7 @@ def of_object_storage(stack: Stack) -> Found:
 
 def of_openstack_objects(stack: Stack) -> Found:
     """The gateways that are an OpenStack's object storage."""
-    declared = next(filter(None, (stack.value(name, "openstack") for name in stack.values)), {})
+    declared: Item = next(filter(None, (stack.value(name, "openstack") for name in stack.values)), {})
     try:
         if declared.get("object_gateway"):
             _gateways.object_endpoint(declared["object_gateway"], _variables(stack), stack.groups)
