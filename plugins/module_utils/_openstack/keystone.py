@@ -35,6 +35,7 @@ SELECT a.type FROM keystone.assignment a JOIN keystone.role r ON r.id = a.role_i
  JOIN keystone.project p ON p.id = a.target_id
  WHERE r.name = 'admin' AND r.domain_id = '<<null>>' AND l.name = 'admin' AND l.domain_id = 'default' AND p.name = 'admin' AND p.domain_id = 'default'
 """
+_SERVICE_ROLE = "SELECT 1 FROM keystone.role WHERE name = 'service' AND domain_id = '<<null>>'"
 _ENDPOINTS = """
 SELECT e.interface, e.url FROM keystone.endpoint e JOIN keystone.service s ON s.id = e.service_id
  WHERE s.type = 'identity' AND e.region_id = %s AND e.enabled
@@ -70,7 +71,8 @@ class Provider:
         hashed, enabled, lasts = users[0]
         known = bool(enabled and lasts) and matches(self.openstack.admin_password.reveal(), hashed or "")
         urls = dict(run(_ENDPOINTS, self.openstack.region))
-        return {"password": "as declared" if known else "another", "role": bool(run(_ROLES)), **{name: urls.get(name) for name in INTERFACES}}
+        roles = {"role": bool(run(_ROLES)), "service_role": bool(run(_SERVICE_ROLE))}
+        return {"password": "as declared" if known else "another", **roles, **{name: urls.get(name) for name in INTERFACES}}
 
     def plan(self, observed: Observed) -> Plan:
         draft = Draft(kinds=("keys", "administrator", "schema", "file"))
@@ -84,7 +86,7 @@ class Provider:
                 after = {"keys": Secret(str(sorted(desired.items())))}
                 draft.ensure("keys", name, before, after, functools.partial(write_keys, name, desired))
         if observed.administrator is not None:
-            wanted: dict[str, t.Any] = {"password": "as declared", "role": True, **dict.fromkeys(INTERFACES, self.openstack.auth_url)}
+            wanted: dict[str, t.Any] = {"password": "as declared", "role": True, "service_role": True, **dict.fromkeys(INTERFACES, self.openstack.auth_url)}
             needs = ["schema/keystone", "file//etc/keystone/keystone.conf", *(f"keys/{name}" for name in REPOSITORIES)]
             draft.ensure("administrator", "admin", observed.administrator or None, wanted, self._bootstrap, needs=needs)
         return draft.plan()
@@ -93,7 +95,7 @@ class Provider:
         return {}
 
     def _bootstrap(self) -> None:
-        """Makes what is missing of the administrator, the role, the region and the endpoints, and corrects password and URLs."""
+        """Makes what is missing of the administrator, the roles, the region and the endpoints, and corrects password and URLs."""
         password = self.openstack.admin_password.reveal()
         env = {"LC_ALL": "C.UTF-8", "PATH": process.PATH, "OS_BOOTSTRAP_PASSWORD": password}
         urls = [word for name in INTERFACES for word in (f"--bootstrap-{name}-url", self.openstack.auth_url)]

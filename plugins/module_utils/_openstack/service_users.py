@@ -26,13 +26,13 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.local_a
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Lane, Plan
 
 DOMAIN = "default"
+# Made with the administrator.
 ROLES = ("admin", "service")
 GATEWAYS_USER = "swift"
 # The object gateways as an API. Their endpoint is given, as they are no service of the controllers.
 OBJECT_STORE = Api(0, "", "object-store", "swift")
 
 _PROJECT = "SELECT id FROM keystone.project WHERE name = %s AND domain_id = %s AND NOT is_domain AND enabled"
-_ROLES = "SELECT name FROM keystone.role WHERE domain_id = '<<null>>'"
 _USERS = """
 SELECT l.name, l.user_id, p.password_hash, u.enabled AND (p.expires_at_int IS NULL OR p.expires_at_int > UNIX_TIMESTAMP() * 1000000)
  FROM keystone.local_user l JOIN keystone.user u ON u.id = l.user_id LEFT JOIN keystone.password p ON p.local_user_id = l.id
@@ -52,7 +52,6 @@ class Observed:
     interface and URL of each."""
 
     project: bool = False
-    roles: t.Collection[str] = ()
     users: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
     services: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
     endpoints: t.Mapping[str, t.Sequence[tuple[str, str]]] = dataclasses.field(default_factory=dict)
@@ -134,7 +133,7 @@ class Provider:
             endpoints: dict[str, list[tuple[str, str]]] = {}
             for service, interface, url in run(_ENDPOINTS, self.openstack.region):
                 endpoints.setdefault(services.get(service, ("", ""))[0], []).append((interface, url))
-            project, roles = run(_PROJECT, SERVICE_PROJECT, DOMAIN), [row[0] for row in run(_ROLES)]
+            project = run(_PROJECT, SERVICE_PROJECT, DOMAIN)
         with ThreadPoolExecutor() as pool:
             known = list(pool.map(lambda row: bool(row[2]) and matches(self.openstack.service_password.reveal(), row[1] or ""), rows.values()))
         users = {
@@ -144,17 +143,15 @@ class Provider:
         names: dict[str, list[str]] = {}
         for type_, name in services.values():
             names.setdefault(type_, []).append(name)
-        return Observed(bool(project), roles, users, names, endpoints)
+        return Observed(bool(project), users, names, endpoints)
 
     def plan(self, observed: t.Optional[Observed]) -> Plan:
-        draft = Draft(kinds=("project", "role", "user", "service", "endpoint", "api"))
+        draft = Draft(kinds=("project", "user", "service", "endpoint", "api"))
         if observed is None:
             return draft.plan()
         first: dict[str, t.Any] = {"needs": ["api/keystone"]}
         draft.ensure("project", SERVICE_PROJECT, {} if observed.project else None, {}, self._make_project, **first)
-        for role in set(ROLES) - {"admin"}:  # which is made with the administrator
-            draft.ensure("role", role, {} if role in observed.roles else None, {}, functools.partial(self.keystone.make, "roles", name=role), **first)
-        base = {"api/keystone", *draft.ids("project", "role")}
+        base = {"api/keystone", *draft.ids("project")}
         for user in users_of(self.openstack):
             desired = {"password": "as declared", "roles": [*ROLES]}
             draft.ensure("user", user, observed.users.get(user), desired, functools.partial(self._make_user, user), needs=base)

@@ -202,13 +202,12 @@ INSTALLED = dict.fromkeys(declaration.DATABASES, "2:1-1")
 CELLS = {name: {"uuid": "u", **cell} for name, cell in schemas.CELLS.items()}
 SCHEMA = schemas.Observed(INSTALLED, dict(INSTALLED), CELLS)
 AUTH = "http://192.0.2.31:5000/v3"
-ADMINISTRATOR = {"password": "as declared", "role": True, "public": AUTH, "internal": AUTH, "admin": AUTH}
+ADMINISTRATOR = {"password": "as declared", "role": True, "service_role": True, "public": AUTH, "internal": AUTH, "admin": AUTH}
 KEYS = {"fernet": {"0": "a", "1": "b"}, "credential": {"0": "c", "1": "d"}}
 KEYSTONE = keystone.Observed(KEYS, ADMINISTRATOR)
 URLS = {api.type: OPENSTACK.url(name) + api.path for name, api in declaration.APIS.items() if name != "keystone"}
 USERS = service_users.Observed(
     True,
-    ("admin", "service"),
     {user: {"password": "as declared", "roles": ["admin", "service"]} for user in service_users.users_of(OPENSTACK)},
     {type_: ["x"] for type_ in URLS},
     {type_: [(interface, url) for interface in keystone.INTERFACES] for type_, url in URLS.items()},
