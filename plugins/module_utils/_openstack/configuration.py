@@ -357,11 +357,15 @@ def files(controller: Controller) -> dict[str, list[dict[str, t.Any]]]:
     socket = f"--https-socket :{APIS['glance'].port},{certificate},{key}"
     text = f"[Service]\nExecStart=\nExecStart=/usr/bin/uwsgi_python3 {socket} --ini /etc/glance/{UWSGI['glance'].path}\n"
     found["glance"].append(file(GLANCE_DROP_IN, text if tls else None, mode="0644"))
+    for unit, service in NOTIFYING.items():
+        found[service].append(file(f"/etc/systemd/system/{unit}.service.d/cephstack.conf", "[Service]\nTimeoutStartSec=280\n", mode="0644"))
     if controller.openstack.console:
         found["nova"].append(file(CONSOLE_PROXY, "NOVA_CONSOLE_PROXY_TYPE=novnc\n", mode="0644"))
     return found
 
 
+# The units that tell systemd when they are ready, each with its service: where all start at once on few cores they take longer than the 90 s that they have.
+NOTIFYING = {"nova-conductor": "nova", "nova-scheduler": "nova", "neutron-rpc-server": "neutron"}
 # The units that not every controller has.
 OPTIONAL = ("cinder-volume", "cinder-backup", "nova-novncproxy")
 
@@ -389,7 +393,7 @@ def reads(controller: Controller, unit: str, written: t.Iterable[str]) -> list[s
 
     A file of an API's server is no reason to start the others anew."""
     api = api_of(unit)
-    own = [path for path in written if not path.startswith("/etc/default/") and (api or not ("uwsgi" in path or "/ssl/" in path))]
+    own = [path for path in written if not path.startswith(("/etc/default/", "/etc/systemd/")) and (api or not ("uwsgi" in path or "/ssl/" in path))]
     consumers = controller.of_kind(_CEPH[unit]) if unit in _CEPH else []
     return own + [CEPH_CONF] * bool(consumers) + [f"/etc/ceph/ceph.{consumer['client']}.keyring" for consumer in consumers]
 
