@@ -81,7 +81,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for fresh in (False, True):  # a kept connection may have ended in between
             if fresh or url.netloc not in self.kept:
                 self.kept[url.netloc] = http.client.HTTPConnection(url.netloc, timeout=600)
-            with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 self.kept[url.netloc].request(self.command, url._replace(scheme="", netloc="").geturl() or "/", body or None, headers)
                 answer = self.kept[url.netloc].getresponse()
                 break
@@ -109,6 +109,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     """A proxy of HTTP that counts the requests that were answered. Use as a context manager."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, address: str) -> None:
         super().__init__((address, 0), _Handler)
