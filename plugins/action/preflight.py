@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import FIELDS as OPENSTACK
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._checks import CHECKS
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import Stack
@@ -29,6 +30,12 @@ FIELDS = {
     "groups": record("The inventory group of each role, for groups with other names than these.", GROUPS, default={}),
     "monmap": mapping("The addresses of each monitor of the running cluster by its name, if known. They take precedence over the inventory.", default={}),
 }
+
+
+def _controllers(openstack: t.Any) -> str:
+    """The group of OpenStack's controllers, by what is declared of it."""
+    named = openstack.get("group") if isinstance(openstack, t.Mapping) else None
+    return str(named or OPENSTACK["group"]["default"])
 
 
 class ActionModule(ActionBase):
@@ -54,7 +61,7 @@ class ActionModule(ActionBase):
             roles={
                 **roles,
                 "cloudstack_management": variables.get("cloudstack_management_group", "cloudstack_management"),
-                "openstack_controllers": variables.get("openstack_controller_group", "openstack_controllers"),
+                "openstack_controllers": _controllers(variables.get("openstack")),
             },
             raw=raw,
             render=lambda name, value: templar(name).template(value),

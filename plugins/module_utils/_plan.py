@@ -472,8 +472,11 @@ class Outcome:
         except (Invalid, Unreachable) as error:
             other = Outcome.stopped(error)
         first = self.plan or Plan()
-        then = [dataclasses.replace(change, needs=change.needs | {one.id for one in first.changes}) for change in (other.plan or Plan()).changes]
-        plan = Plan([*first.changes, *then], [*first.warnings, *other.warnings])
+        ids = {change.id for change in first.changes}
+        # Of the first none waits for the other's. What both plan, as in check mode the reload of a service that both find to be due, is done by the first.
+        before = [dataclasses.replace(change, needs=change.needs & ids) for change in first.changes]
+        then = [dataclasses.replace(change, needs=change.needs | ids) for change in (other.plan or Plan()).changes if change.id not in ids]
+        plan = Plan([*before, *then], [*first.warnings, *other.warnings])
         return dataclasses.replace(other, plan=plan, diff=[*self.diff, *other.diff], returned={**self.returned, **other.returned})
 
     @property

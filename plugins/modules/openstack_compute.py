@@ -44,6 +44,10 @@ options:
         description: The name of the region.
         type: str
         default: RegionOne
+      group:
+        description: The group of the controllers.
+        type: str
+        default: openstack_controllers
       address:
         description: The name or address at which all reach the APIs. By default the first controller's address; of several that of what is before them.
         type: str

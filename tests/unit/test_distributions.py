@@ -70,7 +70,6 @@ DECLARED = {
     "group_names": GROUPS,
     "cloudstack_management_group": "cloudstack_management",
     "cloudstack": {"database": {"password": "x"}, "packages": {"repository": {"key": KEY}}},
-    "openstack_controller_group": "openstack_controllers",
     "openstack": {"database": {"host": "node1"}, "messages": {"host": "node1"}, "console": True},
     "xen_host": {"guests": [{"disks": [{"backend": "tapdisk_nbd"}]}]},
 }

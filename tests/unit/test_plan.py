@@ -599,6 +599,30 @@ def test_one_after_another_is_one_outcome() -> None:
     assert (checked.result()["changes"], checked.diff) == (one.result()["changes"], one.diff)
 
 
+class Twins:
+    """One change of the same id in each, of which the first's names the second's other one as what it needs."""
+
+    def __init__(self, *names: str, needs: str = "") -> None:
+        self.names, self.needs = names, needs
+
+    def observe(self) -> None:
+        return None
+
+    def plan(self, observed: None) -> Plan:
+        draft = Draft()
+        for name in self.names:
+            draft.ensure("thing", name, None, {}, lambda: None, needs=[self.needs] * bool(self.needs))
+        return draft.plan()
+
+    def returned(self, observed: None) -> dict:
+        return {}
+
+
+def test_what_both_would_do_is_done_by_the_first_which_waits_for_none_of_the_other() -> None:
+    made = reconcile(Twins("same", "mine", needs="thing/other"), check_mode=True).then(lambda: reconcile(Twins("same", "other"), check_mode=True))
+    assert [[change.name for change in stage] for stage in made.plan.stages()] == [["same", "mine"], ["other"]]
+
+
 def test_after_one_that_failed_no_other_is_begun() -> None:
     images, broken = Images({}, {"b": 2}), Pools({}, {"a": 3})
     broken.broken = {"a"}

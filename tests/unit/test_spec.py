@@ -73,7 +73,8 @@ def test_a_description_reaches_module_and_role(monkeypatch: pytest.MonkeyPatch) 
 def test_a_shared_field_reaches_its_fragment_and_every_role(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_consumers.OPTIONS["client"], "description", "As whom it comes.")
     roles = ("ceph_cluster", "cloudstack_region", "kvm_host", "openstack_catalogue", "openstack_controller", "openstack_storage", "verify", "xen_host")
-    assert changed() == {"plugins/doc_fragments/consumers.py", *(f"roles/{role}/meta/argument_specs.yml" for role in roles)}
+    files = {"plugins/doc_fragments/consumers.py", "plugins/modules/openstack_catalogue.py"}
+    assert changed() == files | {f"roles/{role}/meta/argument_specs.yml" for role in roles}
 
 
 def test_a_default_and_a_new_sub_option_reach_them_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ NETWORK: dict[str, t.Any] = {
 }
 FIELDS: dict[str, t.Any] = {
     "region": string("The name of the region.", default="RegionOne"),
+    "group": string("The group of the controllers.", default="openstack_controllers"),
     "address": string("The name or address at which all reach the APIs. By default the first controller's address; of several that of what is before them."),
     "admin_password": string("The password of Keystone's administrator, C(admin). Keep it in a vault.", required=True, no_log=True),
     "service_password": string("The password of the services' users in Keystone. Keep it in a vault.", required=True, no_log=True),
@@ -178,7 +179,7 @@ def of(declared: t.Mapping[str, t.Any], controllers: t.Sequence[str]) -> OpenSta
     first = next(iter(controllers), "")
     return OpenStack(
         **{
-            **given,
+            **{name: value for name, value in given.items() if name != "group"},  # which is the roles'
             "admin_password": Secret(given["admin_password"]),
             "service_password": Secret(given["service_password"]),
             "address": given["address"] or first,

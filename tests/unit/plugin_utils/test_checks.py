@@ -248,7 +248,9 @@ def test_a_compute_host_knows_its_openstack() -> None:
     assert said.problems == ["k1: openstack is missing, and nova makes it a compute host: declare it for all hosts"]
     said = judged(groups, {}, **more, openstack=passwords)
     assert said.problems == ["k1: openstack.address is missing, and the inventory has no controllers: say where the APIs are, or put hosts into their group"]
-    assert judged({**groups, "openstack_controllers": ["o1"]}, {}, **more, openstack=passwords).problems == []
+    glance = {"name": "glance", "kind": "glance", "hosts": ["o1"], "pools": [{"name": "images"}]}
+    there = {**more, "consumers": [*consumers, glance]}
+    assert judged({**groups, "openstack_controllers": ["o1"]}, {}, **there, openstack=passwords).problems == []
     networks = [{"name": "lan", "bridge": "br-lan"}, {"name": "wan", "bridge": "br-lan"}]
     rocky = {"k1": {"distribution": "Rocky", "os_family": "RedHat"}, "k2": {"distribution": "Rocky", "os_family": "RedHat"}}
     said = judged(groups, {}, rocky, **more, openstack={**passwords, "address": "192.0.2.5", "networks": networks})
@@ -260,7 +262,7 @@ def test_a_compute_host_knows_its_openstack() -> None:
 
 OPENSTACK = {"openstack": {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}}
 GLANCE = {"name": "glance", "kind": "glance", "hosts": ["openstack_controllers"], "pools": [{"name": "images"}]}
-CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": [{"name": "volumes"}]}
+CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": [{"name": "volumes"}, {"name": "images", "access": "ro"}]}
 
 
 def controllers(hosts: dict | None = None, facts: dict | None = None, **more: object) -> Stack:
