@@ -231,6 +231,9 @@ def main() -> None:
         problems = declaration.problems(params["openstack"], len(params["controllers"]))
         if not any(consumer["kind"] == "glance" for consumer in params["consumers"]):
             problems.append("consumers: none is of kind glance: OpenStack keeps its images there: declare one")
+        authority = (params["openstack"]["tls"] or {}).get("ca_path")
+        if authority and not files.readable_by_all(authority):
+            problems.append(f"openstack.tls.ca_path: {authority} is not there, or not for all to read, and services of several users read it: correct that")
         if problems:
             raise Invalid(problems)
         openstack = declaration.of(params["openstack"], params["controllers"])

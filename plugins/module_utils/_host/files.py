@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import os
+import pathlib
 import tempfile
 import time
 import typing as t
@@ -71,3 +72,12 @@ def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
     os.makedirs(path, exist_ok=True)
     os.chown(path, uid, gid)
     os.chmod(path, mode)
+
+
+def readable_by_all(path: str) -> bool:
+    """Whether every user of this host can read a file."""
+    try:
+        folders = [os.stat(folder).st_mode & 0o001 for folder in map(str, pathlib.PurePath(os.path.realpath(path)).parents)]
+        return all(folders) and bool(os.stat(path).st_mode & 0o004)
+    except FileNotFoundError:
+        return False

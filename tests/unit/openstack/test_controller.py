@@ -10,13 +10,14 @@ import configparser
 import dataclasses
 import hashlib
 import json
+import pathlib
 import re
 import typing as t
 
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._consumers import derived
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import host_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, host_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._openstack import (
     configuration,
@@ -78,8 +79,8 @@ def ids(plan: Plan) -> list[str]:
 
 
 def test_each_service_alone_reads_its_files() -> None:
-    for service, files in configuration.files(TLS).items():
-        for file in files:
+    for service, given in configuration.files(TLS).items():
+        for file in given:
             assert file["owner"] == "root"
             if service == "root":
                 assert (file["group"], file["mode"]) == ("root", "0600")
@@ -92,8 +93,8 @@ def test_each_service_alone_reads_its_files() -> None:
 def test_every_section_that_names_a_region_names_the_declared_one() -> None:
     """The packages' own is another, and a service that asks for it is answered that there is no such endpoint."""
     for one in (ONE, TLS):
-        for files in configuration.files(one).values():
-            for file in files:
+        for given in configuration.files(one).values():
+            for file in given:
                 for name, value in re.findall(r"^(\w*region_name) = (.*)$", file["secret"] or "", re.M):
                     assert value == "RegionOne", (file["path"], name)
     assert parsed(ONE, "/etc/nova/nova.conf")["cinder"]["os_region_name"] == "RegionOne"
@@ -361,3 +362,16 @@ def test_what_cannot_be_is_told_before_it_is_tried(more: dict[str, t.Any], contr
 
 def test_a_right_declaration_is_no_problem() -> None:
     assert declaration.problems({**DECLARED, "database": {"password": "a", "host": "localhost"}}, 1) == []
+
+
+def test_an_authority_s_file_is_for_all_to_read(tmp_path: pathlib.Path) -> None:
+    """Services of several users do, and end where they cannot."""
+    path = tmp_path / "ca.pem"
+    assert not files.readable_by_all(str(path))
+    path.touch(0o644)
+    assert files.readable_by_all("/etc/passwd")
+    path.chmod(0o640)
+    assert not files.readable_by_all(str(path))
+    tmp_path.chmod(0o700)
+    path.chmod(0o644)
+    assert not files.readable_by_all(str(path))
