@@ -104,6 +104,8 @@ class Services:
         if unit == "keystone.service":
             return first
         users = {f"user/{user}" for user in service_users.users_of(self.controller.openstack)}
+        # Nova's services ask Placement when they start, and end where it does not answer.
+        first |= {"api/placement"} if unit.startswith("nova-") else set()
         return first | users | {"api/keystone"} | {f"{kind}/{api}" for kind in ("service", "endpoint") for api in APIS}
 
     def returned(self, observed: t.Any) -> dict[str, t.Any]:

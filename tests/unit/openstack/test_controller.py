@@ -245,7 +245,7 @@ def test_from_nothing_keystone_runs_before_its_users_and_they_are_there_before_o
         return found
 
     order = ["database/keystone", "database_user/keystone", "schema/keystone", "administrator/admin", "unit/keystone.service", "api/keystone"]
-    order += ["project/service", "user/nova", "unit/nova-conductor.service"]
+    order += ["project/service", "user/nova", "unit/placement-api.service", "api/placement", "unit/nova-conductor.service"]
     assert [stage_of(id_) for id_ in order] == sorted({stage_of(id_) for id_ in order})
     assert stage_of("file//etc/nova/nova.conf") < stage_of("schema/nova") < stage_of("cell/cell1") < stage_of("unit/nova-api.service") < stage_of("api/nova")
     assert "cell/cell0" not in {id_ for stage in stages for id_ in stage}  # made with the schema
