@@ -248,9 +248,10 @@ def test_a_compute_host_knows_its_openstack() -> None:
     assert said.problems == ["k1: openstack is missing, and nova makes it a compute host: declare it for all hosts"]
     said = judged(groups, {}, **more, openstack=passwords)
     assert said.problems == ["k1: openstack.address is missing, and the inventory has no controllers: say where the APIs are, or put hosts into their group"]
-    glance = {"name": "glance", "kind": "glance", "hosts": ["o1"], "pools": [{"name": "images"}]}
-    there = {**more, "consumers": [*consumers, glance]}
-    assert judged({**groups, "openstack_controllers": ["o1"]}, {}, **there, openstack=passwords).problems == []
+    glance = {"name": "glance", "kind": "glance", "hosts": ["openstack_controllers"], "pools": [{"name": "images"}]}
+    with_glance = {**more, "consumers": [*consumers, glance]}
+    said = judged({**groups, "openstack_controllers": ["o1"]}, {}, **with_glance, openstack=passwords)
+    assert said.problems == []
     networks = [{"name": "lan", "bridge": "br-lan"}, {"name": "wan", "bridge": "br-lan"}]
     rocky = {"k1": {"distribution": "Rocky", "os_family": "RedHat"}, "k2": {"distribution": "Rocky", "os_family": "RedHat"}}
     said = judged(groups, {}, rocky, **more, openstack={**passwords, "address": "192.0.2.5", "networks": networks})
@@ -262,7 +263,8 @@ def test_a_compute_host_knows_its_openstack() -> None:
 
 OPENSTACK = {"openstack": {"admin_password": "a", "service_password": "b", "database": {"password": "c"}, "messages": {"password": "d"}}}
 GLANCE = {"name": "glance", "kind": "glance", "hosts": ["openstack_controllers"], "pools": [{"name": "images"}]}
-CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": [{"name": "volumes"}, {"name": "images", "access": "ro"}]}
+VOLUMES = [{"name": "volumes"}, {"name": "images", "access": "ro"}]
+CINDER = {"name": "cinder", "kind": "cinder", "hosts": ["openstack_controllers"], "pools": VOLUMES}
 
 
 def controllers(hosts: dict | None = None, facts: dict | None = None, **more: object) -> Stack:
@@ -276,6 +278,9 @@ def test_controllers_of_openstack_as_they_can_be_are_no_mistake() -> None:
 
 
 def test_what_controllers_of_openstack_cannot_be_is_told_before_anything_is_made() -> None:
+    nova = {"name": "nova", "kind": "nova", "hosts": ["kvm_hosts"], "pools": [{"name": "vms"}, {"name": "images"}]}
+    groups = {"openstack_controllers": ["o1"], "kvm_hosts": ["o1"]}
+    both = judged(groups, {}, **OPENSTACK, consumers=[GLANCE, CINDER, nova])
     cases = [
         (controllers(consumers=[CINDER]), "o1: consumers: none of kind glance has o1 or a group of it among its hosts"),
         (controllers(consumers=[GLANCE, {**GLANCE, "name": "other"}]), "o1: consumers: glance and other are both of kind glance"),
@@ -288,10 +293,7 @@ def test_what_controllers_of_openstack_cannot_be_is_told_before_anything_is_made
             controllers(facts={"o1": {"distribution": "Debian", "os_family": "Debian", "distribution_major_version": "12"}}),
             "o1 has Debian 12, and controllers are made of Debian 13",
         ),
-        (
-            controllers(consumers=[GLANCE, CINDER, {"name": "nova", "kind": "nova", "hosts": ["o1"], "pools": [{"name": "vms"}]}]),
-            "o1: it is a controller and a compute host, whose services share one nova.conf",
-        ),
+        (both, "o1: it is a controller and a compute host, whose services share one nova.conf"),
         (controllers(openstack={**OPENSTACK["openstack"], "database": {"password": "a/b"}}), "o1: openstack.database.password has what a URL must quote"),
     ]
     for said, text in cases:
