@@ -103,6 +103,12 @@ def test_a_plain_s3_client_and_a_plain_swift_client(openstack, ssh):
         ssh("ctl1", f"OS_CLOUD=cephstack openstack ec2 credentials delete {key['access']}")
 
 
+def test_an_openstack_that_others_keep_gets_what_its_services_need(ssh):
+    found = ssh("theirs1", "cat /etc/ceph/openstack/cinder.conf; stat -c '%a' /etc/ceph/ceph.client.theirs.keyring; systemctl --failed --no-legend")
+    assert "rbd_user = theirs" in found and "rbd_pool = backups" in found and "600" in found.split()
+    assert ssh("theirs1", "ls /etc/cinder /etc/nova 2>/dev/null || :") == ""
+
+
 def test_six_drifts_are_listed_exactly_then_set_right(tmp_path, openstack, ssh):
     openstack("flavor delete small")
     openstack("quota set --volumes 3 demo")
