@@ -23,7 +23,11 @@ RETURNING = {
     "openstack_keys_info": ({}, ["read_keys"]),
 }
 # Results with a secret's name that are none, and what they are.
-NO_SECRETS = {"lab_hosts.private_key": "the path of a file", "kvm_host.secrets": "UUIDs by client"}
+NO_SECRETS = {
+    "lab_hosts.private_key": "the path of a file",
+    "kvm_host.secrets": "UUIDs by client",
+    "openstack_compute.authorized_key": "a public key",
+}
 
 
 class Reading(Exception):
