@@ -26,7 +26,7 @@ RETURNING = {
 NO_SECRETS = {
     "lab_hosts.private_key": "the path of a file",
     "kvm_host.secrets": "UUIDs by client",
-    "openstack_compute.authorized_key": "a public key",
+    "openstack_compute.migration.authorized_key": "a public key",
 }
 
 
