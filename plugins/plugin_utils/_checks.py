@@ -314,12 +314,17 @@ def of_controllers(stack: Stack) -> Found:
             yield host.name, "it is a controller and a compute host, whose services share one nova.conf: take it out of one of the groups"
 
 
+def _used_by(stack: Stack, host: str) -> list[dict[str, t.Any]]:
+    """The consumers that a host uses."""
+    return _host_consumers.of_host(stack.value(host, "consumers"), host, (group for group, members in stack.groups.items() if host in members))
+
+
 def of_openstack_catalogue(stack: Stack) -> Found:
     """What OpenStack is to offer."""
     first = next(iter(stack.members("openstack_controllers")), "")
     given = stack.value(first, "openstack_catalogue") if first else None
     if given:
-        declared = catalogue.with_consumers({**given, "consumers": stack.value(first, "consumers")})
+        declared = catalogue.with_consumers({**given, "consumers": _used_by(stack, first)})
         yield from ((first, text) for text in catalogue.declared_problems(declared, "openstack_catalogue."))
 
 
@@ -438,8 +443,9 @@ def _of_openstack_proof(stack: Stack) -> Found:
     guests, volumes = proof.get("guests") or {}, proof.get("volumes") or {}
     named = [(option, guests[key]) for key, option in _OF_OPENSTACK_GUEST.items() if guests.get(key)]
     consumers = stack.value(first, "consumers") or []
+    backends = [item for item in _used_by(stack, first) if item["kind"] == "cinder"]
     # The catalogue makes a type of each pool that Cinder's consumers write to.
-    types = {pool["name"] for item in consumers if item["kind"] == "cinder" for pool in item["pools"] if pool["access"] == "rw"}
+    types = {pool["name"] for item in backends for pool in item["pools"] if pool["access"] == "rw"}
     for option, name in dict.fromkeys([*named, *(("volume_types", name) for name in volumes.get("types") or ())]):
         if catalogue_.get(option) is not None and name not in _names(catalogue_[option]) | (types if option == "volume_types" else set()):
             stack.warnings.append(f"{first}: verify_openstack: {name} is not declared in openstack_catalogue.{option}: it must be there by then")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 import typing as t
 from urllib.parse import urlsplit
 
@@ -152,6 +153,7 @@ def _empty(client: t.Any, user: str, project: str) -> None:
     """Remove what a project of a proof's has in the object storage, as its user, who gets a new password for that: nobody keeps the first one."""
     password = Secret(secrets.token_urlsafe(32))
     client.call("identity", "PATCH", f"/users/{user}", {"user": {"password": password.reveal()}})
+    time.sleep(1.1)  # Keystone takes a token of the second in which the password was changed for one from before
     try:
         swift = Swift(client.as_user(user, password, project))
     except Unreachable:  # it never got a role in its project, so it has put nothing anywhere
