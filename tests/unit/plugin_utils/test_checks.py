@@ -190,7 +190,7 @@ def test_what_a_proof_of_openstack_names_and_who_reads_it() -> None:
     groups = {"mons": ["m1"], "mgrs": ["m1"], "openstack_controllers": ["o1"]}
     proof = {"guests": {"image": "marker", "flavor": "small", "volume_type": "fast"}, "volumes": {"types": ["fast", "slow"]}}
     catalogue = {"flavors": [{"name": "small", "ram": 64, "vcpus": 1, "disk": 0}], "images": [], "volume_types": []}
-    cinder = {"name": "cinder", "kind": "cinder", "pools": [{"name": "fast"}]}
+    cinder = {"name": "cinder", "kind": "cinder", "hosts": ["o1"], "pools": [{"name": "fast"}]}
     declared = {"ceph_cluster_pools": [{"name": "fast", "applications": ["rbd"]}], "openstack": passwords, "openstack_catalogue": catalogue}
     said = judged(groups, {}, **declared, consumers=[cinder], verify_openstack=proof)
     assert [text for text in said.problems if "verify_openstack" in text] == [
