@@ -25,13 +25,15 @@ GLANCE_DROP_IN = "/etc/systemd/system/glance-api.service.d/cephstack.conf"
 CONSOLE_PROXY = "/etc/default/nova-consoleproxy"
 MEMCACHED = "127.0.0.1:11211"
 
-# What the packaged uwsgi files of all APIs say.
+# What the packaged uwsgi files of all APIs say, and that of each connection: uwsgi ends it after an answer, and a client that was not told so sends its next
+# request into nothing, as Neutron does when it asks Keystone about a token.
 _UWSGI = {
+    "add-header": "Connection: close",
     "buffer-size": 65535, "rem-header": "Content-Length", "master": True, "thunder-lock": True, "plugins": "python3", "lazy-apps": True,
     "paste-logger": True, "no-orphans": True, "die-on-term": True, "close-on-exec": True, "close-on-exec2": True, "enable-threads": True, "listen": 100,
 }  # fmt: skip
 _CHUNKED = {
-    "socket-timeout": 10, "http-raw-body": True, "chmod-socket": 666, "add-header": "Connection: close", "exit-on-reload": True,
+    "socket-timeout": 10, "http-raw-body": True, "chmod-socket": 666, "exit-on-reload": True,
     "wsgi-manage-chunked-input": True,
 }  # fmt: skip
 
@@ -60,7 +62,7 @@ UWSGI = {
     "nova": Uwsgi("nova-api-uwsgi.ini", "nova-api", 1, "nova-api-wsgi"),
     "neutron": Uwsgi(
         "neutron-api-uwsgi.ini", "neutron-api", 1, "neutron-api",
-        {"enable-threads": False, "add-header": "Connection: close", "paste": "config:/etc/neutron/api-paste.ini", "start-time": "%t"},
+        {"enable-threads": False, "paste": "config:/etc/neutron/api-paste.ini", "start-time": "%t"},
     ),
     "cinder": Uwsgi("cinder-api-uwsgi.ini", "cinder-api", 32, "cinder-wsgi", _CHUNKED),
 }  # fmt: skip
