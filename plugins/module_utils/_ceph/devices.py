@@ -168,7 +168,7 @@ class _Host:
         self.volumes: list[tuple[Volume, str, set[str]]] = []  # each with its node, and with those that it lies on
         for row in rows:
             under = re.findall(r"(?:^|,)(/[^,]+)\(\d+\)", row.get("devices") or "")  # of "/dev/sdb(0),/dev/sdc(0)"
-            self.volumes.append((_volume(row, here), os.path.realpath(row.get("lv_path") or "/"), set(map(os.path.realpath, under))))
+            self.volumes.append((volume_of(row, here), os.path.realpath(row.get("lv_path") or "/"), set(map(os.path.realpath, under))))
         self.groups = volume_groups() if any("LVM2_member" in kinds for kinds in self.signed.values()) else []
         mounts = (line.split() for line in (files.read("/proc/self/mountinfo") or "").splitlines())
         self.mounts = {row[2]: row[4] for row in mounts if len(row) > 4}  # by "major:minor"
@@ -271,7 +271,7 @@ def _whole(system: str) -> t.Optional[Room]:
     return Room(EXTENT, extents, extents) if extents else None
 
 
-def _volume(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]]) -> Volume:
+def volume_of(row: t.Mapping[str, str], here: t.Collection[t.Optional[str]] = ()) -> Volume:
     """Return a row of lvs. here: uuids of the OSDs whose data is on this host."""
     tags = parse_tags(row.get("lv_tags", ""))
     named, osd = _VOLUME.fullmatch(row["lv_name"]), osd_of_tags(tags)

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs ceph_osd_removal, and shows how far the data has moved: a module says nothing until it ends, so it is asked again and again."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.utils.display import Display
+
+from ansible_collections.cephstack.cloud.plugins.action.ceph_mon_info import ActionModule as CephModule
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.movement import Moment, Watch
+
+# Seconds between two questions, and between two lines where nothing else is to be said.
+PAUSE, LINE = 5.0, 30.0
+# The module's own default.
+PATIENCE = 600
+AGAIN = 10
+
+
+class ActionModule(CephModule):
+    """The module, with the wait in short calls instead of one long one."""
+
+    def _execute_module(self, module_name: t.Any = None, module_args: t.Any = None, task_vars: t.Any = None, **more: t.Any) -> t.Any:
+        args = dict(self._task.args if module_args is None else module_args)
+
+        def call(**other: t.Any) -> dict[str, t.Any]:
+            return t.cast("dict[str, t.Any]", CephModule._execute_module(self, module_name, {**args, **other}, task_vars=task_vars, **more))
+
+        if self._task.check_mode or str(args.get("wait", True)).lower() in ("false", "no", "0"):
+            return call()
+        self._task.check_mode = True
+        try:  # all that is in the way is found before anything moves
+            planned = call()
+        finally:
+            self._task.check_mode = False
+        moving = [f"{row['name']}" for row in planned.get("changes", []) if row["kind"] == "data"]
+        if planned.get("failed") or not moving:
+            return planned if planned.get("failed") else call()
+        # In the state drained nothing is said of leaving them out, so what was accepted must be given again.
+        only = {"osds": moving, "hosts": [], "state": "drained", "wait": False}
+        begun = call(**only)
+        stalled = not begun.get("failed") and self._show(", ".join(moving), lambda: call(**only), begun, float(args.get("patience", PATIENCE)))
+        # The module asks the cluster why, and need not wait as long once more.
+        result = begun if begun.get("failed") else call(patience=AGAIN) if stalled else call()
+        told = {name: planned[name] for name in ("changes", "diff") if name in planned}
+        return {**result, **told, "changed": True} if not result.get("failed") else result
+
+    def _show(self, what: str, ask: t.Callable[[], dict[str, t.Any]], answer: dict[str, t.Any], patience: float) -> bool:
+        """Show how far it is, until it is done; return whether it has stalled."""
+        watch, shown, when = Watch(patience), "", 0.0
+        while not answer.get("failed") and not answer["drained"]:
+            now = time.monotonic()
+            watch.see(now, Moment(**answer["movement"]))
+            if watch.stalled:
+                return True
+            text = watch.text()
+            if text != shown and (now - when >= LINE or not shown):
+                Display().display(f"{what}: {text}")
+                shown, when = text, now
+            time.sleep(PAUSE)
+            answer = ask()
+        return False
