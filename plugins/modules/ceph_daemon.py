@@ -53,7 +53,8 @@ options:
           - It is kept in the daemon's data folder. A running daemon that has none yet is not restarted.
         type: str
       state:
-        description: Whether the daemon exists. V(absent) stops it and removes its keyring and its identity.
+        description: Whether the daemon exists. V(absent) stops it and removes its keyring and its identity. The last manager stays, and so does a metadata
+          server that the cluster says it needs.
         type: str
         choices: [present, absent]
         default: present

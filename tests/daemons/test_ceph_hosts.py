@@ -12,6 +12,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -154,6 +155,81 @@ def test_monitors_found_join_and_stay(systemd, run):
     assert mons.survey("a")["state"] == "down"
     systemd.start("ceph-mon@b.service")
     assert ids(run("ceph_mon", connection={}, **first)) == ["update unit/ceph-mon@a.service"]
+
+
+def await_quorum(size):
+    """Wait until mon.a is in a quorum of that size: elections take seconds."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons
+
+    end = time.monotonic() + 60
+    while len((daemons.ask("mon.a", "mon_status") or {}).get("quorum", [])) != size:
+        assert time.monotonic() < end, f"no quorum of {size}"
+        time.sleep(0.5)
+
+
+def test_a_monitor_goes_and_the_last_one_stays(systemd, run, monkeypatch):
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mon_removal, mons
+
+    CONF.write_text(SETTINGS.format("127.0.0.2,127.0.0.3"))
+    addresses = {"a": "127.0.0.2", "b": "127.0.0.3", "c": "127.0.0.4"}
+    for name, address in addresses.items():
+        connection = {} if name == "a" else {"mon_host": mons.survey("a")["mon_host"], "key": mons.survey("a")["key"]}
+        run("ceph_mon", connection=connection, bootstrap=name == "a", name=name, address=address)
+    connection = {"mon_host": "127.0.0.2,127.0.0.3,127.0.0.4", "key": mons.survey("a")["key"], "timeout": 20}
+    admin, store = pathlib.Path("/etc/ceph/ceph.client.admin.keyring"), pathlib.Path("/var/lib/ceph/mon/ceph-c")
+
+    # one of the others is down: two of three are the quorum, and removing one of those would be the end of it
+    systemd.end("ceph-mon@b.service")
+    before = store.stat().st_ino
+    await_quorum(2)
+    with pytest.raises(Failed, match=r"mon\.c must stay: the cluster says: "):
+        run("ceph_mon_removal", connection=connection, name="c")
+    assert store.stat().st_ino == before
+    systemd.start("ceph-mon@b.service")
+    await_quorum(3)
+
+    wanted = ["delete mon/c", "delete unit/ceph-mon@c.service", f"delete store/{store}", f"delete keyring/{admin}"]
+    assert ids(run("ceph_mon_removal", connection=connection, check=True, name="c")) == wanted
+    assert sorted(mons.survey("a")["monmap"]) == ["a", "b", "c"]
+
+    # a run that ends between the monmap and the store
+    with monkeypatch.context() as patched:
+        patched.setattr(mon_removal.shutil, "rmtree", lambda *args, **more: (_ for _ in ()).throw(OSError("killed")) if len(args) == 1 and not more else None)
+        with pytest.raises(Failed, match="killed"):
+            run("ceph_mon_removal", connection=connection, name="c")
+    assert not store.exists()
+    assert pathlib.Path("/var/lib/ceph/mon/.removed-c/store.db").is_dir(), "kept aside"
+    assert ids(run("ceph_mon_removal", connection=connection, check=True, name="c")) == wanted[2:]
+    done = run("ceph_mon_removal", connection=connection, name="c")
+    assert sorted(done["quorum"]) == ["a", "b"]
+    assert not pathlib.Path("/var/lib/ceph/mon/.removed-c").exists()
+    assert not run("ceph_mon_removal", connection=connection, name="c")["changed"]
+
+    # of two the second goes while both run: stopped first, it could never be removed
+    run("ceph_mon_removal", connection=connection, name="b")
+    assert mons.survey("a")["monmap"] == ["a"]
+    with pytest.raises(Failed, match=r"mon\.a is the only monitor, and the cluster would end with it"):
+        run("ceph_mon_removal", connection=connection, name="a")
+    assert mons.survey("a")["state"] == "running"
+    assert run("ceph_mon_removal", connection=connection, name="nobody", cluster_only=True)["changes"] == []
+
+
+def test_the_only_metadata_server_of_a_filesystem_stays(systemd, make_cluster, run):
+    one = make_cluster(osds=1, conf={"osd_pool_default_size": "1", "mon_allow_pool_size_one": "true", "mon_allow_pool_delete": "true"})
+    CONF.write_text(SETTINGS.format(one.mon_host))
+    for pool in ("meta", "data"):
+        one.command("osd pool create", pool=pool, pg_num=8)
+    one.command("fs new", fs_name="files", metadata="meta", data="data")
+    run("ceph_daemon", cluster=one, daemons=[{"type": "mds", "id": "only"}])
+    one.wait(lambda: one.status()["fsmap"].get("up") == 1, 60, "an active metadata server")
+    gone = {"daemons": [{"type": "mds", "id": "only", "state": "absent"}]}
+    with pytest.raises(Failed, match=r"mds\.only must stay: the cluster says: "):
+        run("ceph_daemon", cluster=one, **gone)
+    assert systemd.units(["ceph-mds@only.service"])["ceph-mds@only.service"].active
+    run("ceph_daemon", cluster=one, daemons=[{"type": "mds", "id": "other"}])
+    one.wait(lambda: one.status()["fsmap"].get("up:standby") == 1, 60, "a standby")
+    run("ceph_daemon", cluster=one, **gone)
+    one.wait(lambda: one.status()["fsmap"].get("up") == 1 and one.status()["fsmap"]["by_rank"][0]["name"] == "other", 60, "the other to take over")
 
 
 def test_a_metadata_server_and_its_drift(systemd, cluster, run):

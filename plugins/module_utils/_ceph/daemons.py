@@ -88,7 +88,10 @@ _DAEMON = {
         "A text, such as a digest of what the daemon reads only at its start. The daemon restarts when it changes.\n"
         "It is kept in the daemon's data folder. A running daemon that has none yet is not restarted."
     ),
-    "state": presence("Whether the daemon exists. V(absent) stops it and removes its keyring and its identity."),
+    "state": presence(
+        "Whether the daemon exists. V(absent) stops it and removes its keyring and its identity. "
+        "The last manager stays, and so does a metadata server that the cluster says it needs."
+    ),
 }
 OPTIONS = {
     "daemons": records("The daemons of this host.", _DAEMON, default=[]),
@@ -138,7 +141,10 @@ class State:
 
 
 class Observed(t.NamedTuple):
-    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not; and its files as they are."""
+    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not; and its files as they are.
+
+    needed: why one that is to be gone must stay, by entity.
+    """
 
     states: t.Mapping[str, State]
     installed: t.Mapping[str, str] = {}
@@ -146,6 +152,7 @@ class Observed(t.NamedTuple):
     shim_text: t.Optional[str] = None
     drop_in: t.Optional[str] = None
     restful: bool = False
+    needed: t.Mapping[str, str] = {}
 
 
 def parse(entries: t.Sequence[t.Mapping[str, t.Any]], hostname: str) -> list[Daemon]:
@@ -224,7 +231,9 @@ class Provider:
         needed = needs_shim(installed["ceph-mgr"], *distribution()) if self.shim and "ceph-mgr" in installed else ""
         states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
         shim, drop_in = (files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE)))
-        return Observed(states, installed, needed, shim, drop_in, restful)
+        leaving = [daemon for daemon in self.daemons if not daemon.present and states[daemon.entity].unit.active]
+        refusals = {daemon.entity: refusal for daemon in leaving for refusal in [self._refusal(daemon)] if refusal}
+        return Observed(states, installed, needed, shim, drop_in, restful, refusals)
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
@@ -280,10 +289,26 @@ class Provider:
         elif daemon.restart_on is not None and state.stamp is None:
             draft.ensure("stamp", daemon.unit, None, {"restart_on": daemon.restart_on}, lambda: self._stamp(daemon))
 
+    def _refusal(self, daemon: Daemon) -> str:
+        """Why a running daemon must stay, as the cluster says it; "" where it may stop."""
+        if daemon.type == "mgr":
+            dump = self._send("mgr dump")
+            others = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))} - {daemon.id, "", None}
+            return "" if others else "it is the only manager: add another first"
+        if daemon.type != "mds":
+            return ""
+        try:
+            self._send("mds ok-to-stop", ids=[daemon.id])
+        except CommandFailed as error:
+            return f"the cluster says: {error.text}. Add a metadata server, lower max_mds, or remove the filesystem first"
+        return ""
+
     def _plan_absent(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
         state = observed.states[daemon.entity]
+        if daemon.entity in observed.needed:
+            draft.problem(f"{daemon.entity} must stay: {observed.needed[daemon.entity]}")
         unit = {"enabled": state.unit.enabled, "running": state.unit.active}
-        stop = functools.partial(systemd.stop, daemon.unit)
+        stop = functools.partial(self._stop, daemon)
         draft.ensure("unit", daemon.unit, unit if any(unit.values()) else None, None, stop, risk=Risk.RESTART, reason="the daemon stops")
         needs = [f"unit/{daemon.unit}"]
         caps = None if state.key is None else {"caps": dict(state.caps)}
@@ -302,6 +327,12 @@ class Provider:
 
     def _send(self, prefix: str, **words: t.Any) -> t.Any:
         return asked(self.cluster).command(prefix, **words)
+
+    def _stop(self, daemon: Daemon) -> None:
+        refusal = self._refusal(daemon)  # it may have changed since
+        if refusal:
+            raise RuntimeError(f"{daemon.entity} must stay: {refusal}")
+        systemd.stop(daemon.unit)
 
     def _write_keyring(self, daemon: Daemon) -> None:
         key = keyring_files.read_key(asked(self.cluster), daemon.entity)
