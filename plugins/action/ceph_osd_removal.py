@@ -14,7 +14,8 @@ from ansible_collections.cephstack.cloud.plugins.action.ceph_mon_info import Act
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.movement import Moment, Watch
 
 # Seconds between two questions, and between two lines where nothing else is to be said.
-PAUSE, LINE = 5.0, 30.0
+PAUSE = 5.0
+LINE = 30.0
 # The module's own default.
 PATIENCE = 600
 AGAIN = 10

@@ -36,7 +36,9 @@ attributes:
     support: full
 options:
   osds:
-    description: The OSDs, for example V(osd.3) or V(3). One that the cluster does not have is gone already.
+    description:
+      - The OSDs, for example V(osd.3) or V(3). One that the cluster does not have is gone already.
+      - V(osd.3@1b74c6a2) is the one whose uuid begins so, and no other that got its number since. The state V(destroyed) needs it, and says it.
     type: list
     elements: str
     default: []
@@ -49,8 +51,10 @@ options:
     description:
       - What is to become of them. V(drained) moves their data away, of whichever hosts they are, and leaves them running.
       - V(absent) also stops them, and removes them from the cluster and from this host.
+      - V(destroyed) takes disks of this host out to put others in their place. The OSDs stop and keep their numbers, their places in CRUSH and their classes,
+        and nothing moves to others. M(cephstack.cloud.ceph_osds) makes them anew on the next disks that it is given.
     type: str
-    choices: [absent, drained]
+    choices: [absent, drained, destroyed]
     default: absent
   cluster_only:
     description: Whether only the cluster's part is done, for OSDs of hosts that cannot be reached. What such a host has of them stays there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -109,7 +110,7 @@ def test_an_osd_of_another_host_is_refused(own, run):
 
 @pytest.mark.parametrize("state", ["absent", "drained"])
 def test_fewer_domains_than_copies_are_refused(own, run, state):
-    told = r"osd\.3: refused, the pool kept keeps 3 copies .* needs 3 of host .* there would be room for 2"
+    told = r"osd\.3: refused, the pools keep 3 copies .* needs 3 of host .* there would be room for 2 .*kept"
     refused(own, run, told, osds=["osd.3"], hostname="host2", state=state)
 
 
@@ -150,6 +151,62 @@ def test_bad_health_is_refused_until_it_is_accepted(own, run):
     finally:
         own.command("osd pool delete", pool="single", pool2="single", yes_i_really_really_mean_it=True)
         own.wait(lambda: "POOL_NO_REDUNDANCY" not in own.command("health")["checks"], 90, "no health check")
+
+
+def test_a_disk_is_replaced_and_nothing_moves_to_others(own, run, monkeypatch):
+    """Its OSD keeps number, place and class; noout is set for it alone, and taken back when the next disk is up; one that somebody else set stays."""
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import osds
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
+    from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
+
+    # The root that the tests run in has no systemd.
+    unit = {"ceph-osd@1.service": systemd.Unit(True, True, "active", 1)}
+    monkeypatch.setattr(systemd, "units", lambda names: {name: unit.get(name, systemd.NO_UNIT) for name in names})
+    monkeypatch.setattr(systemd, "stop", lambda name: (own.stop("osd.1"), unit.clear()))
+    monkeypatch.setattr(process, "run", lambda words, **more: "")
+    uuids = [osd["uuid"] for osd in own.command("osd dump")["osds"]]
+    options = {"osds": [f"osd.1@{uuids[1][:8]}"], "hostname": "host0", "state": "destroyed"}
+    refused(own, run, f"osd.1@{uuids[1][:8]}", osds=["osd.1"], hostname="host0", state="destroyed")
+    refused(own, run, "state: destroyed is for OSDs of this host", osds=["1"], state="destroyed", cluster_only=True)
+    refused(own, run, r"osd\.2 is on host1, and this is host0", osds=["2"], hostname="host0", state="destroyed")
+    own.command("osd crush rm-device-class", ids=["1"])
+    own.command("osd crush set-device-class", **{"class": "ssd"}, ids=["1"])
+    own.wait_clean()
+    wanted = ["flag/osd.1/noout", "unit/ceph-osd@1.service", "osd/osd.1"]
+    assert ids(run("ceph_osd_removal", check=True, cluster=own, **options)) == wanted
+    before = {node["id"]: (node["crush_weight"], node.get("device_class")) for node in own.command("osd tree")["nodes"] if node["id"] >= 0}
+    writer = Writer(own, "kept")
+    writer.start()
+    time.sleep(1)
+    assert ids(run("ceph_osd_removal", cluster=own, **options)) == wanted
+    entry = own.command("osd dump")["osds"][1]
+    assert {"destroyed", "noout"} <= set(entry["state"])
+    assert run("ceph_osd_removal", cluster=own, **options)["changes"] == []
+    # A disk of the only other domain must not go as well.
+    own.wait(lambda: "PG_DEGRADED" in own.command("health")["checks"], 60, "the cluster to see that copies are missing")
+    accept = ["OSD_DOWN", "OSD_HOST_DOWN", "PG_DEGRADED", "SLOW_OPS"]
+    with pytest.raises(Failed, match=r"osd\.2: refused, .*have not all their copies where they belong: wait until they have"):
+        run("ceph_osd_removal", cluster=own, osds=[f"2@{uuids[2]}"], hostname="host1", state="destroyed", accept_health=accept)
+    shutil.rmtree(own.dir / "osd.1")
+    own.add_osd(1, "host0")
+    own.wait(lambda: own.status()["osdmap"]["num_up_osds"] == 4, 60, "the new disk to be up")
+    own.wait_clean()
+    writer.end()
+    assert run("ceph_osd_removal", cluster=own, **options)["changes"] == [], "the next disk is left alone"
+    with Connection(own.connection) as cluster:
+        provider = osds.Provider([], cluster, "host0")
+        assert 1 in provider.observe().kept_in
+        provider._let_out(1)
+        assert "noout" not in own.command("osd dump")["osds"][1]["state"]
+        assert not provider.observe().kept_in
+        own.command("osd set-group", flags="noout", who=["osd.1"])
+        provider._let_out(1)
+        assert "noout" in own.command("osd dump")["osds"][1]["state"], "that is somebody else's"
+        own.command("osd unset-group", flags="noout", who=["osd.1"])
+    assert {node["id"]: (node["crush_weight"], node.get("device_class")) for node in own.command("osd tree")["nodes"] if node["id"] >= 0} == before
+    own.command("osd crush rm-device-class", ids=["1"])
+    own.command("osd crush set-device-class", **{"class": "hdd"}, ids=["1"])
+    own.wait_clean()
 
 
 def test_an_osd_goes_under_load_and_a_killed_run_is_finished(own, run):

@@ -62,6 +62,7 @@ def without(facts: Facts, going: t.Collection[int]) -> Forecast:
     before = {**weights, **{number: weight for number in held for weight in [_weight_by_size(nodes.get(number, {}))] if weight > 0}}
     gained: collections.Counter[int] = collections.Counter()
     moved: collections.Counter[int] = collections.Counter(dict.fromkeys(going, 0))
+    short: t.Dict[str, t.List[str]] = {}
     for pool in facts.osd.get("pools", []):
         rule, size, each = rules.get(pool["crush_rule"]), pool["size"], _bytes_of_copy(facts, pool)
         if rule is None:
@@ -76,10 +77,11 @@ def without(facts: Facts, going: t.Collection[int]) -> Forecast:
                 shape = f"the rule {rule.name} of the pool {pool['pool_name']} has a shape of its own"
                 found.warnings.append(f"{shape}: whether it finds enough places is not known before the data moves")
         elif room < size and (room < had or leaving):
-            needs = f"its rule {rule.name} needs {rule.place_of(size)}"
-            found.problems.append(f"the pool {pool['pool_name']} keeps {size} copies or chunks, and {needs}: there would be room for {room}")
+            needs = f"{size} copies or chunks, and the rule {rule.name} needs {rule.place_of(size)}: there would be room for {room}"
+            short.setdefault(needs, []).append(pool["pool_name"])
         for number, share in _gains(domains, old, rule, size).items():
             gained[number] += int(share * sum(leaving.values()) * each)
+    found.problems += [f"the pools keep {needs} ({', '.join(pools)})" for needs, pools in short.items()]
     found.moved, found.gained = {number: moved[number] for number in sorted(names)}, dict(gained)
     found.problems += _too_full(facts, nodes, staying, gained)
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import re
 import time
 import typing as t
 
@@ -25,12 +26,18 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, boolean, choice, integer, string, strings
 
 OPTIONS: dict[str, t.Any] = {
-    "osds": strings("The OSDs, for example V(osd.3) or V(3). One that the cluster does not have is gone already.", default=[]),
+    "osds": strings(
+        "The OSDs, for example V(osd.3) or V(3). One that the cluster does not have is gone already.\n"
+        "V(osd.3@1b74c6a2) is the one whose uuid begins so, and no other that got its number since. The state V(destroyed) needs it, and says it.",
+        default=[],
+    ),
     "hosts": strings("Hosts as CRUSH names them, of which all OSDs are to be gone.", default=[]),
     "state": choice(
         "What is to become of them. V(drained) moves their data away, of whichever hosts they are, and leaves them running.\n"
-        "V(absent) also stops them, and removes them from the cluster and from this host.",
-        ["absent", "drained"],
+        "V(absent) also stops them, and removes them from the cluster and from this host.\n"
+        "V(destroyed) takes disks of this host out to put others in their place. The OSDs stop and keep their numbers, their places in CRUSH and their "
+        "classes, and nothing moves to others. M(cephstack.cloud.ceph_osds) makes them anew on the next disks that it is given.",
+        ["absent", "drained", "destroyed"],
         default="absent",
     ),
     "cluster_only": boolean(
@@ -54,7 +61,7 @@ OPTIONS: dict[str, t.Any] = {
 # States of placement groups of which something may be on OSDs that are down, and nowhere else, whoever is said to have them.
 _LOST_STATES = ("down", "incomplete", "unknown")
 # Health checks that are judged by themselves, or are what moving data looks like.
-_OWN_CHECKS = ("OBJECT_MISPLACED", "OSDMAP_FLAGS")
+_OWN_CHECKS = ("OBJECT_MISPLACED", "OSDMAP_FLAGS", "OSD_FLAGS")
 _DEGRADED = ("PG_DEGRADED", "OSD_DOWN", "OSD_HOST_DOWN", "OSD_CHASSIS_DOWN", "OSD_RACK_DOWN", "OSD_ROOT_DOWN")
 # How a batch is called of which one call moves all data.
 _DRAIN = "drain"
@@ -64,7 +71,8 @@ _DRAIN = "drain"
 class One:
     """An OSD as the cluster has it. host: its bucket in CRUSH, or what it said of itself. weight: None where it is not in CRUSH.
 
-    known: whether the OSD map has it. pgs: placement groups with a copy on it. lost: those of which no other OSD may have one. key: whether it has one.
+    known: whether the OSD map has it. pgs: placement groups with a copy on it. lost: those of which no other OSD may have one; unclean: those of which
+    not all copies are where they belong. key: whether it has one. noout: whether that is set for it alone.
     """
 
     number: int
@@ -77,6 +85,10 @@ class One:
     lost: t.Tuple[str, ...] = ()
     key: bool = False
     options: t.Tuple[str, ...] = ()
+    destroyed: bool = False
+    noout: bool = False
+    uuid: str = ""
+    unclean: t.Tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,7 +97,10 @@ class One:
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """What is there. going: the OSDs that are to be gone, by number. emptied: CRUSH's hosts that have no others. targets: options of such hosts."""
+    """What is there. going: the OSDs that are to be gone, by number. emptied: CRUSH's hosts that have no others. targets: options of such hosts.
+
+    needed: why the OSDs must not stop at once.
+    """
 
     facts: Facts
     going: t.Mapping[int, One]
@@ -93,21 +108,32 @@ class Observed:
     status: Raw
     emptied: t.Sequence[str] = ()
     targets: t.Sequence[str] = ()
+    needed: str = ""
     host: t.Optional[osd_leftovers.Host] = None
 
 
-def parse(names: t.Sequence[str]) -> list[int]:
-    """Return the numbers of OSDs. Raises Invalid with every problem."""
-    found = {text: osd_name(text) for text in names}
-    problems = [f"osds: '{text}' is not an OSD: write osd.3 or 3" for text, name in found.items() if name is None]
+def parse(names: t.Sequence[str]) -> dict[int, str]:
+    """Return the numbers of OSDs, each with how its uuid begins, "" where that is not said. Raises Invalid with every problem."""
+    found: t.Dict[int, str] = {}
+    problems = []
+    for text in names:
+        word, dummy, uuid = str(text).partition("@")
+        name = osd_name(word)
+        if name is None or (dummy and not re.fullmatch(r"[0-9a-f]{4,8}|[0-9a-f]{8}-[0-9a-f-]{0,27}", uuid)):
+            problems.append(f"osds: '{text}' is not an OSD: write osd.3 or 3, or, with the first letters of its uuid, osd.3@1b74c6a2")
+        elif found.setdefault(int(name[4:]), uuid) != uuid:
+            problems.append(f"osds: {name} is given twice, with different uuids")
     if problems:
         raise Invalid(problems)
-    return sorted({int(name[4:]) for name in found.values() if name})
+    return found
 
 
 @dataclasses.dataclass
 class Provider:
-    """OSDs that are to be gone. numbers, hosts: which. hostname: this host's, as CRUSH has it; short: as it has itself. The rest is as in OPTIONS."""
+    """OSDs that are to be gone. numbers, hosts: which; uuids: how those of some begin. hostname: this host's, as CRUSH has it; short: as it has itself.
+
+    The rest is as in OPTIONS.
+    """
 
     cluster: Connection
     numbers: t.Sequence[int] = ()
@@ -120,6 +146,7 @@ class Provider:
     patience: float = 600
     wait: bool = True
     allow_loss: t.Collection[str] = ()
+    uuids: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
     pause: float = 2.0
 
     # -- observe
@@ -147,6 +174,8 @@ class Provider:
         for entry in config:
             options.setdefault(entry["section"], []).append(entry["name"])
         known = {entry["osd"]: entry for entry in dump["osds"]}
+        # One that was made anew since has another uuid. The one that is meant is gone.
+        numbers -= {number for number, uuid in self.uuids.items() if number in known and not self._is_meant(known[number], uuid)}
         safe = self._safe([number for number in sorted(numbers) if number in known])
         weights = {int(item["id"]): item["weight"] / 0x10000 for bucket in crush["buckets"] if "~" not in bucket["name"] for item in bucket["items"]}
         copies = collections.Counter(number for pg in facts.pgs for number in forecast.holders(pg))
@@ -165,14 +194,25 @@ class Provider:
                 self._lost(number, known, facts.pgs) if number in known and not entry.get("up") and number not in safe else (),
                 name in entities,
                 tuple(sorted(options.get(name, ()))),
+                "destroyed" in entry.get("state", ()),
+                "noout" in entry.get("state", ()),
+                str(entry.get("uuid", "")),
+                tuple(pg["pgid"] for pg in facts.pgs if number in forecast.holders(pg) and "clean" not in pg["state"].split("+")),
             )
         emptied = self._emptied(tree, going)
         # As ceph_osds has set it, with the mask host:NAME.
         targets = [name for name in emptied if any(entry.get("mask") == f"host:{name}" and entry["name"] == osds.MEMORY_OPTION for entry in config)]
         host = None
-        if self.state == "absent" and not self.cluster_only:
+        if self._local:
             host = osd_leftovers.observe(sorted(numbers), dump["fsid"], self.allow_loss)
-        return Observed(facts, going, health, status, emptied, targets, host)
+        needed = ""
+        if self.state == "destroyed":
+            needed = self._needed([one.number for one in going.values() if one.known and not one.destroyed and not one.lost])
+        return Observed(facts, going, health, status, emptied, targets, needed, host)
+
+    @staticmethod
+    def _is_meant(entry: Raw, uuid: str) -> bool:
+        return str(entry["uuid"]).startswith(uuid) or "destroyed" in entry.get("state", ())
 
     @staticmethod
     def _host_of(number: int, tree: Tree, said: t.Mapping[int, str]) -> str:
@@ -188,7 +228,20 @@ class Provider:
 
     @property
     def _local(self) -> bool:
-        return self.state == "absent" and not self.cluster_only
+        return self.state != "drained" and not self.cluster_only
+
+    def _needed(self, numbers: t.Sequence[int]) -> str:
+        """Why the cluster does not let some OSDs stop at once, "" where it does."""
+        if not numbers:
+            return ""
+        try:
+            said = self.cluster.command("osd ok-to-stop", ids=[str(number) for number in numbers])
+        except CommandFailed as error:
+            return error.text
+        if not isinstance(said, dict) or said.get("ok_to_stop", True):
+            return ""
+        pgs = said.get("bad_become_inactive", [])
+        return f"{said.get('num_not_ok_pgs', 'some')} placement groups would not be served any more ({', '.join(pgs[:5])})"
 
     def _safe(self, numbers: t.Sequence[int]) -> t.Set[int]:
         """Those of which the cluster says that nothing is lost with them."""
@@ -228,6 +281,9 @@ class Provider:
                     draft.problem(f"{one.name} is on {one.host}, and this is {self.hostname}: {where}")
         if draft.problems:
             return draft.plan()
+        if self.state == "destroyed":
+            self._plan_destroyed(observed, draft)
+            return draft.plan()
         self._plan_drain(observed, draft)
         if self.state == "drained":
             return draft.plan()
@@ -250,6 +306,42 @@ class Provider:
             stays = f"what {', '.join(hosts) or 'their hosts'} has of {_names(there)} stays there"
             draft.warn(f"only the cluster's part is done: {stays}. Don't start that host again as it is")
         return draft.plan()
+
+    def _plan_destroyed(self, observed: Observed, draft: Draft) -> None:
+        """Plan that OSDs stop and keep their places for other disks, if everything that they have is elsewhere, too, and goes on being served."""
+        stopping = [one for one in observed.going.values() if one.known and not one.destroyed]
+        for one in stopping:
+            if not self.uuids.get(one.number):
+                mend = "so that the next run leaves alone what is made anew in its place"
+                draft.problem(f"{one.name}: to be replaced, it is written with the first letters of its uuid, {mend}: {one.name}@{one.uuid[:8]}")
+            if one.up and one.unclean:
+                some = f"{len(one.unclean)} placement groups on it ({', '.join(one.unclean[:5])}) have not all their copies where they belong"
+                draft.problem(f"{one.name}: refused, {some}: wait until they have")
+        if observed.needed:
+            draft.problem(f"{_names(stopping)}: refused, the cluster says that they must not stop at once: {observed.needed}. Replace fewer at once, or wait")
+        if stopping:
+            self._judge_health(observed, stopping, draft)
+        going: t.Dict[int, t.Set[str]] = {}
+        for one in observed.going.values():
+            number, needs = one.number, {f"flag/{one.name}/noout", f"unit/{osds.unit_name(one.number)}", f"osd/{one.name}"}
+            if one in stopping:
+                lossy, left = bool(one.lost), observed.host.left[number] if observed.host else osd_leftovers.Left()
+                if not one.noout:
+                    keep = functools.partial(self._keep_in, number)
+                    reason = "so that its place waits for the next disk; taken back when that is up"
+                    draft.ensure("flag", f"{one.name}/noout", {"set": False}, {"set": True}, keep, reason=reason)
+                unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.active}, {"up": False, "enabled": False, "running": False}
+                stop = functools.partial(self._stop, number, bool(left.unit.active or left.unit.enabled), lossy)
+                draft.ensure("unit", osds.unit_name(number), unit, stopped, stop, needs=[f"flag/{one.name}/noout"])
+                more: t.Dict[str, t.Any] = {"reason": "its copies are made anew on the next disk"}
+                if lossy:
+                    more = {"risk": Risk.LOSS, "reason": _lost_reason(one)}
+                destroy = functools.partial(self._destroy, number, lossy)
+                draft.ensure("osd", one.name, {"destroyed": False}, {"destroyed": True}, destroy, needs=needs - {f"osd/{one.name}"}, **more)
+            if not one.known or one.destroyed or one in stopping:
+                going[number] = needs
+        if observed.host is not None:
+            osd_leftovers.plan(draft, observed.host, going, self.allow_loss)
 
     def _plan_drain(self, observed: Observed, draft: Draft) -> None:
         """Plan that the data moves away, if nothing is in its way."""
@@ -307,9 +399,7 @@ class Provider:
         if one.known:
             more: t.Dict[str, t.Any] = {"reason": "the cluster forgets it, its key and that of its encryption"}
             if one.lost:
-                some = ", ".join(one.lost[:5]) + (" …" if len(one.lost) > 5 else "")
-                lost = f"it is down, and {len(one.lost)} placement groups ({some}) may have their only copy on it: bring it back, or lose them"
-                more = {"risk": Risk.LOSS, "reason": lost}
+                more = {"risk": Risk.LOSS, "reason": _lost_reason(one)}
             draft.ensure("osd", one.name, {"host": one.host, "up": one.up}, None, functools.partial(self._purge, one.number, lossy), needs=needs, **more)
         elif one.key:
             draft.ensure("client", one.name, {"osd": one.name}, None, functools.partial(self._send, "auth del", entity=one.name), needs=needs)
@@ -352,7 +442,11 @@ class Provider:
 
     def _gate(self, number: int, lossy: bool) -> None:
         """Ask the cluster once more. Raises RuntimeError where it says no."""
-        if not lossy and number not in self._safe([number]):
+        if self.state == "destroyed":
+            needed = "" if lossy else self._needed([number])
+            if needed:
+                raise RuntimeError(f"osd.{number} must not stop: {needed}")
+        elif not lossy and number not in self._safe([number]):
             raise RuntimeError(
                 f"the cluster does not say that osd.{number} is safe to destroy (ceph osd safe-to-destroy {number}): run it again to move its data"
             )
@@ -363,7 +457,8 @@ class Provider:
         if unit:
             systemd.stop(name)
             process.run(["systemctl", "disable", "--runtime", name], timeout=120)  # as ceph-volume enables it
-        if self._is_up(number) and not (unit and wait_until(lambda: not self._is_up(number), 20)):
+        # Not one whose number is used again: the cluster would stop the next one as well.
+        if self.state != "destroyed" and self._is_up(number) and not (unit and wait_until(lambda: not self._is_up(number), 20)):
             self._send("osd stop", ids=[str(number)])  # by the cluster, which a host that cannot be reached still hears
         wait_until(lambda: not self._is_up(number), 60, lambda: RuntimeError(f"osd.{number} was stopped, but the cluster still has it as up"))
 
@@ -377,6 +472,21 @@ class Provider:
     def _purge(self, number: int, lossy: bool) -> None:
         # The manager itself refuses where something would be lost, but not if it is told that this is meant.
         self.cluster.mgr_command("osd purge", id=number, yes_i_really_mean_it=True if lossy else None)
+
+    def _keep_in(self, number: int) -> None:
+        # The note first: whoever finds the flag later can tell whose it is.
+        self._send("config-key set", key=f"{osds.NOOUT_NOTES}osd.{number}", val="replaced")
+        self._send("osd set-group", flags="noout", who=[f"osd.{number}"])
+
+    def _destroy(self, number: int, lossy: bool) -> None:
+        self._gate(number, lossy)
+        # The manager allows it only where nothing is on it any more; here the other copies are what counts, and they were asked for.
+        self.cluster.mgr_command("osd destroy", id=number, yes_i_really_mean_it=True)
+
+
+def _lost_reason(one: One) -> str:
+    some = ", ".join(one.lost[:5]) + (" …" if len(one.lost) > 5 else "")
+    return f"it is down, and {len(one.lost)} placement groups ({some}) may have their only copy on it: bring it back, or lose them"
 
 
 def stalled_text(left: t.Collection[int], watch: movement.Watch, why: str) -> str:
@@ -394,16 +504,19 @@ def _names(some: t.Sequence[One]) -> str:
 
 def provider(options: t.Mapping[str, t.Any], cluster: Connection) -> Provider:
     """Return the provider of what is declared. options: of the shape of OPTIONS. Raises Invalid."""
-    numbers = parse(options["osds"])
+    uuids = parse(options["osds"])
+    numbers = sorted(uuids)
     problems = []
     if not numbers and not options["hosts"]:
         problems.append("osds and hosts are both empty: say which OSDs are to be gone")
     if not options["wait"] and options["state"] != "drained":
         problems.append("wait: false is for the state drained: OSDs can only be removed once their data has moved")
+    if options["state"] == "destroyed" and options["cluster_only"]:
+        problems.append("state: destroyed is for OSDs of this host, not with cluster_only: true")
     if options["patience"] < 1:
         problems.append(f"patience: {options['patience']} is not at least 1")
     if problems:
         raise Invalid(problems)
     own = {name: options[name] for name in ("hosts", "state", "cluster_only", "accept_health", "patience", "wait", "allow_loss")}
     short = daemons.short_hostname()
-    return Provider(cluster, numbers, hostname=options["hostname"] or short, short=short, **own)
+    return Provider(cluster, numbers, hostname=options["hostname"] or short, short=short, uuids=uuids, **own)

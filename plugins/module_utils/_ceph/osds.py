@@ -35,6 +35,8 @@ BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 # RAM as the kernel reports it changes by with the kernel.
 MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
+# Which OSDs were given the flag noout until their next disk is up, among the cluster's keys of its configuration.
+NOOUT_NOTES = "cephstack/noout/"
 _DEVICE = {
     "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
     "type": choice(
@@ -107,7 +109,10 @@ class Known(t.NamedTuple):
 
 @dataclasses.dataclass
 class Observed:
-    """What is there: devices, keyring files and lost OSDs by path, units by name, the rest by OSD. An OSD without a data folder has no file."""
+    """What is there: devices, keyring files and lost OSDs by path, units by name, the rest by OSD. An OSD without a data folder has no file.
+
+    destroyed: OSDs of this host whose disks were taken out, with their classes. kept_in: those that have noout until their next disk is up.
+    """
 
     devices: t.Mapping[str, Found]
     fsid: t.Optional[str] = None
@@ -120,6 +125,8 @@ class Observed:
     memory: int = 0
     memory_target: t.Optional[str] = None
     lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
+    destroyed: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
+    kept_in: t.Collection[int] = ()
 
     def in_cluster(self, osd: Osd) -> bool:
         """Whether the cluster has an OSD that was found, be it up or down."""
@@ -281,9 +288,14 @@ class Provider:
         """Read the cluster's maps, then every declared device, once. Raises Unreachable, also where an OSD that runs does not come up."""
         fsid, keys, target = None, {}, None
         known: dict[int, Known] = {}
+        destroyed: dict[int, str] = {}
+        notes: t.Collection[str] = ()
         if self.cluster is not None:
             fsid = self.cluster.fsid
-            dump, tree, auth, config = self.cluster.many([("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})])
+            ask: list[tuple[str, dict[str, t.Any]]] = [("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})]
+            dump, tree, auth, config, notes = self.cluster.many([*ask, ("config-key dump", {"key": NOOUT_NOTES})])
+            below = {child for node in tree["nodes"] if node["type"] == "host" and node["name"] == self.hostname for child in node["children"]}
+            destroyed = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["id"] in below and node.get("status") == "destroyed"}
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
             known = {entry["osd"]: Known(entry["uuid"], bool(entry["up"]), classes.get(entry["osd"], "")) for entry in dump["osds"]}
             keys = {entity: entry["key"] for entity, entry in maps.auth_of(auth).items()}
@@ -292,7 +304,8 @@ class Provider:
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
         found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
         memory = sum(int(text) << 10 for text in re.findall(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE))
-        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target)
+        observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target, destroyed=destroyed)
+        observed.kept_in = [number for number in known if f"{NOOUT_NOTES}osd.{number}" in notes]
         own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
         numbers = [osd.id for osd in own.values()]
         observed.units = systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))}))
@@ -342,8 +355,9 @@ class Provider:
             else:
                 making.append((device, self._plan_wipes(device, observed, unusable, draft)))
         chosen = self._plan_places([device for device, dummy in making], observed, unusable, draft)
+        free = dict(observed.destroyed)
         for device, needs in making:
-            self._plan_new(device, {part: chosen[part] for part in device.parts() if part in chosen}, needs, draft)
+            self._plan_new(device, _take_number(free, device.device_class), {part: chosen[part] for part in device.parts() if part in chosen}, needs, draft)
         if self.share and self.devices:
             value, who = str(memory_target(observed.memory, self.share, len(self.devices))), f"osd/host:{self.hostname}"
             had = None if observed.memory_target is None else {"value": observed.memory_target}
@@ -407,8 +421,8 @@ class Provider:
             found.update(place(draft, state, parts, self._slots(path), observed.in_cluster, gone))
         return found
 
-    def _plan_new(self, device: Device, chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:
-        """Plan to make an OSD. chosen: the old volumes that its parts get."""
+    def _plan_new(self, device: Device, number: t.Optional[int], chosen: t.Mapping[Part, Volume], needs: set[str], draft: Draft) -> None:
+        """Plan to make an OSD. number: of the one whose place it takes. chosen: the old volumes that its parts get."""
         for part, volume in chosen.items():
             if volume.osd:
                 needs.add(f"volume/{volume.name}")
@@ -417,7 +431,9 @@ class Provider:
                 take = functools.partial(clear, volume.name)
                 draft.add(Change("volume", volume.name, "update", {volume.kind: was}, {part.kind: device.path}, take, reason=reason))
         shown = {name: value for name, value in dataclasses.asdict(device).items() if value not in (None, False)}
-        make = functools.partial(self._make, device, {part: volume.name for part, volume in chosen.items()})
+        if number is not None:
+            shown["id"] = number
+        make = functools.partial(self._make, device, {part: volume.name for part, volume in chosen.items()}, number)
         draft.ensure("osd", device.path, None, shown, make, needs=needs)
 
     def _parts_on(self, path: str) -> list[Part]:
@@ -448,6 +464,11 @@ class Provider:
             draft.ensure("unit", name, {"restart": None}, {"restart": reason}, start, needs=needs, risk=Risk.RESTART, reason=reason)
         elif not known.up:
             draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
+        if osd.id in observed.kept_in:  # of a run that was ended, or of one that made it by hand
+            reason = "it was kept in until its new disk is up"
+            draft.ensure(
+                "flag", f"osd.{osd.id}/noout", {"set": True}, {"set": False}, functools.partial(self._let_out, osd.id), needs=[f"unit/{name}"], reason=reason
+            )
         if device.device_class:
             had, wanted = {"device_class": known.device_class or None}, {"device_class": device.device_class}
             change = functools.partial(self._set_class, osd.id, device.device_class, bool(known.device_class))
@@ -468,6 +489,13 @@ class Provider:
     def _send(self, prefix: str, **words: t.Any) -> t.Any:
         return asked(self.cluster).command(prefix, **words)
 
+    def _let_out(self, number: int) -> None:
+        """Take back the flag noout of an OSD that was kept in for its next disk. The note goes last: until then it says whose the flag is."""
+        note = f"{NOOUT_NOTES}osd.{number}"
+        if note in self._send("config-key dump", key=note):
+            self._send("osd unset-group", flags="noout", who=[f"osd.{number}"])
+            self._send("config-key rm", key=note)
+
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
             self._send("osd crush rm-device-class", ids=[str(number)])
@@ -477,11 +505,11 @@ class Provider:
         made = self._send("auth get-or-create", entity=BOOTSTRAP, caps=BOOTSTRAP_CAPS)
         keyring_files.write(bootstrap_place(), Secret(made[0]["key"]))
 
-    def _make(self, device: Device, volumes: t.Mapping[Part, str]) -> None:
-        """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get."""
+    def _make(self, device: Device, volumes: t.Mapping[Part, str], number: t.Optional[int]) -> None:
+        """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get. number: that it is to have, None for the next one."""
         ledger = Ledger()
         try:
-            data = self._prepare(device, volumes, ledger)
+            data = self._prepare(device, volumes, ledger, number)
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
             with self._lvm:
                 left = ledger.take_back()
@@ -492,14 +520,16 @@ class Provider:
         # To activate it enables its unit, for which systemd reads all files anew.
         files.write(systemd.drop_in_path(unit_name(osd.id)), drop_in_text(device, osd.how), 0o644)
         self._activate(device, osd, device.type == "raw")
+        if number is not None:
+            self._let_out(number)
 
-    def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger) -> str:
+    def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger, number: t.Optional[int]) -> str:
         """Put an OSD on what it lies on, and return where its data is. ledger: what is made for it."""
         parts, raw = device.parts(), device.type == "raw"
         with self._lvm:
             fsid = asked(self.cluster).fsid
             places = [part.path if raw else ledger.volume(part, self._slots(part.path), volumes.get(part), fsid) for part in parts]
-            words = ["ceph-volume", device.type, "prepare", "--bluestore", *self._number()]
+            words = ["ceph-volume", device.type, "prepare", "--bluestore", *(self._number() if number is None else ["--osd-id", str(number)])]
         words += ["--data", places[0], *(word for part, path in zip(parts[1:], places[1:]) for word in (f"--{part.link}", path))]
         words += ["--no-tmpfs"] if raw else ["--dmcrypt"] if device.encrypted else []
         words += ["--crush-device-class", device.device_class] if device.device_class else []
@@ -544,6 +574,14 @@ class Provider:
             return wait_until(up, 3)
 
         daemons.await_unit(unit_name(number), soon_up, self.wait, f"osd.{number} is not up", error)
+
+
+def _take_number(free: dict[int, str], device_class: t.Optional[str]) -> t.Optional[int]:
+    """Take the number for a new disk out of those of the destroyed OSDs: one of its class, else any."""
+    of_class = [number for number, its in free.items() if its == device_class]
+    number = min(of_class or free, default=None)
+    free.pop(number, None)  # type: ignore[arg-type]
+    return number
 
 
 def last_words(error: Exception) -> str:

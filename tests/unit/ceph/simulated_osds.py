@@ -16,6 +16,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 
 FSID = "5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11"
 TIB = 1 << 30  # in KiB
+REPLACING = ("_config_key_set", "_osd_set_group", "_osd_destroy")
 
 
 class Killed(BaseException):
@@ -35,6 +36,8 @@ class Simulated:
         self.sent: list[tuple[str, dict]] = []
         self.kill_at: int | None = None
         self.frozen = False
+        self.states = {number: {"exists"} for number in self.osds}
+        self.notes, self.needed = set(), ""
         self.seen, self.found = None, {}
         self.lock = threading.RLock()
         self.buckets = set(self.hosts)
@@ -67,7 +70,9 @@ class Simulated:
         hosts = {name: [number for number in numbers if number in self.osds and usable(number)] for name, numbers in self.hosts.items()}
         best = sorted((name for name in hosts if hosts[name]), key=lambda name: straw("host", name, sum(self.osds[one]["weight"] for one in hosts[name])))
         found = [min(hosts[name], key=lambda one: straw("osd", one, self.osds[one]["weight"])) for name in best]
-        return [one for one in found if self.osds[one]["up"]][: self.size]
+        # As if each that is down were out by now, but for those that are kept in.
+        kept = [one for one in found if self.osds[one]["up"] or "noout" in self.states[one]][: self.size]
+        return [one for one in kept if self.osds[one]["up"]]
 
     def step(self):
         """Time passes: some placement groups move to where they belong, one that has no copy left nowhere."""
@@ -100,7 +105,7 @@ class Simulated:
 
     def _answer(self, prefix, words):
         name = "_" + prefix.replace(" ", "_").replace("-", "_")
-        if name in ("_osd_crush_reweight", "_osd_stop", "_osd_crush_remove", "_osd_purge", "_auth_del", "_config_rm"):
+        if name in ("_osd_crush_reweight", "_osd_stop", "_osd_crush_remove", "_osd_purge", "_auth_del", "_config_rm", *REPLACING):
             if self.kill_at is not None and len(self.sent) == self.kill_at:
                 self.kill_at = None
                 raise Killed
@@ -109,7 +114,10 @@ class Simulated:
 
     def _osd_dump(self):
         pool = {"pool": 1, "pool_name": "vms", "type": 1, "size": self.size, "crush_rule": 0, "pg_num": self.pg_num}
-        osds = [{"osd": number, "uuid": f"uuid-{number}", "up": int(one["up"]), "in": int(one["in"])} for number, one in sorted(self.osds.items())]
+        osds = [
+            {"osd": number, "uuid": f"uuid-{number}", "up": int(one["up"]), "in": int(one["in"]), "state": sorted(self.states[number])}
+            for number, one in sorted(self.osds.items())
+        ]
         return {"fsid": FSID, "flags": self.flags, "nearfull_ratio": self.nearfull, "pools": [pool], "osds": osds}
 
     def _osd_crush_dump(self):
@@ -201,3 +209,20 @@ class Simulated:
     def _config_rm(self, who, name):
         mask = who.partition("/")[2]
         self.options = [one for one in self.options if (one["section"], one.get("mask", ""), one["name"]) != (who.partition("/")[0], mask, name)]
+
+    def _osd_ok_to_stop(self, ids):
+        if self.needed:
+            raise CommandFailed("osd ok-to-stop", -16, self.needed)
+        return {"ok_to_stop": True}
+
+    def _config_key_set(self, key, val):
+        self.notes.add(key)
+
+    def _osd_set_group(self, flags, who):
+        for name in who:
+            self.states[int(name[4:])].add(flags)
+
+    def _osd_destroy(self, id, yes_i_really_mean_it=False):
+        assert yes_i_really_mean_it and not self.osds[id]["up"]
+        self.states[id].add("destroyed")
+        self.keys.discard(f"osd.{id}")

@@ -42,6 +42,7 @@ ANSWERS = {
     "osd dump": {"osds": [{"osd": 3, "uuid": UUID, "up": 1}]},
     "osd tree": {"nodes": []},
     "config dump": [],
+    "config-key dump": {},
 }
 
 

@@ -128,8 +128,8 @@ def test_what_is_said_between_two_steps_counts():
 def test_too_few_domains():
     cluster = Simulated({name: HOSTS[name] for name in ("ceph1", "ceph2", "ceph3")})
     (told,) = problems(cluster, hosts=["ceph3"])
-    needs = "its rule replicated_rule needs 3 of host with OSDs below default: there would be room for 2"
-    assert told == f"osd.4, osd.5: refused, the pool vms keeps 3 copies or chunks, and {needs}"
+    needs = "the rule replicated_rule needs 3 of host with OSDs below default: there would be room for 2"
+    assert told == f"osd.4, osd.5: refused, the pools keep 3 copies or chunks, and {needs} (vms)"
     assert not removal(cluster, [4]).plan(removal(cluster, [4]).observe()).refusals(), "one of two OSDs of a host may go"
 
 
@@ -218,6 +218,84 @@ def test_one_that_is_up_is_never_lost_whatever_is_allowed():
     cluster = Simulated(HOSTS, size=1)
     assert not reconcile(removal(cluster, [7], allow_loss=["osd/osd.7"]), allow_loss=["osd/osd.7"]).error
     assert all(now and now != [7] for now in cluster.acting.values())
+
+
+# -- a disk that is replaced
+
+
+@pytest.fixture
+def unit(monkeypatch):
+    """The OSD's unit on this host."""
+    left = osd_leftovers.Left(systemd.Unit(True, True, "active", 1))
+
+    def observe(numbers, fsid, allow):
+        return osd_leftovers.Host(fsid, {number: left if clusters[-1].osds[number]["up"] else osd_leftovers.Left() for number in numbers}, {})
+
+    clusters = []
+
+    def stop(name):
+        clusters[-1].osds[int(name.partition("@")[2].partition(".")[0])]["up"] = False
+
+    monkeypatch.setattr(osd_leftovers, "observe", observe)
+    monkeypatch.setattr(systemd, "stop", stop)
+    monkeypatch.setattr(osd_removal.process, "run", lambda words, **more: "")
+    return clusters.append
+
+
+def replaced(cluster, numbers, **more):
+    uuids = {number: f"uuid-{number}" for number in numbers}
+    return removal(cluster, numbers, state="destroyed", cluster_only=False, hostname="ceph4", **{"uuids": uuids, **more})
+
+
+def test_a_disk_that_is_replaced(unit):
+    cluster = Simulated(HOSTS)
+    unit(cluster)
+    acting = dict(cluster.acting)
+    outcome = reconcile(replaced(cluster, [7]))
+    assert not outcome.error
+    assert ids(outcome.plan) == ["flag/osd.7/noout", "unit/ceph-osd@7.service", "osd/osd.7"]
+    assert [prefix for prefix, _words in cluster.sent] == ["config-key set", "osd set-group", "osd destroy"]
+    assert cluster.osds[7]["weight"] == 1.0
+    assert cluster.acting == acting, "nothing moved to others"
+    assert not reconcile(replaced(cluster, [7])).plan
+    # What is made anew in its place is left alone.
+    cluster.states[7] = {"exists"}
+    cluster.osds[7]["up"] = True
+    assert not reconcile(replaced(cluster, [7], uuids={7: "another"})).plan
+    assert not reconcile(removal(cluster, [7], uuids={7: "another"})).plan
+    assert "it is written with the first letters of its uuid, .*: osd.7@uuid-7" in reconcile(replaced(cluster, [7], uuids={})).error.replace(
+        "so that the next run leaves alone what is made anew in its place", ".*"
+    )
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_replacement_that_is_killed_is_finished(unit, moment):
+    cluster = Simulated(HOSTS)
+    unit(cluster)
+    cluster.kill_at = moment
+    with pytest.raises(Killed):
+        reconcile(replaced(cluster, [7]))
+    assert not reconcile(replaced(cluster, [7])).error
+    assert {"destroyed", "noout"} <= cluster.states[7]
+    assert "cephstack/noout/osd.7" in cluster.notes
+
+
+def test_what_the_cluster_needs_is_not_replaced():
+    cluster = Simulated(HOSTS)
+    cluster.needed = "osds needed"
+    provider = replaced(cluster, [6, 7])
+    with pytest.raises(Invalid, match=r"osd\.6, osd\.7: refused, the cluster says that they must not stop at once: .* Replace fewer at once, or wait"):
+        provider.plan(provider.observe())
+    assert not cluster.sent
+
+
+def test_one_whose_copies_are_not_all_in_place_is_not_replaced():
+    cluster = Simulated(HOSTS)
+    real = cluster._pg_dump
+    cluster._pg_dump = lambda dumpcontents: {"pg_stats": [{**pg, "state": "active+undersized+degraded"} for pg in real(dumpcontents)["pg_stats"]]}
+    provider = replaced(cluster, [7])
+    with pytest.raises(Invalid, match="have not all their copies where they belong: wait until they have"):
+        provider.plan(provider.observe())
 
 
 # -- the wait
@@ -337,11 +415,13 @@ def test_a_disk_that_is_gone_is_no_obstacle():
     assert not draft.problems
 
 
-@pytest.mark.parametrize("given", ["osd.x", "", "-1"])
+@pytest.mark.parametrize("given", ["osd.x", "", "-1", "osd.3@", "osd.3@xyz"])
 def test_what_is_no_osd(given):
     with pytest.raises(Invalid, match="is not an OSD"):
         osd_removal.parse([given])
 
 
 def test_spellings():
-    assert osd_removal.parse(["osd.3", "3", "03", "osd.1"]) == [1, 3]
+    assert osd_removal.parse(["osd.3", "3", "03", "osd.1@1b74c6a2"]) == {1: "1b74c6a2", 3: ""}
+    with pytest.raises(Invalid, match="given twice, with different uuids"):
+        osd_removal.parse(["osd.3@1b74c6a2", "osd.3"])

@@ -249,6 +249,7 @@ class Cluster:
             "osd tree": {"nodes": [{"id": number, "type": "osd", "device_class": "hdd"} for number in known]},
             "auth ls": {"auth_dump": [{"entity": name, "key": "AQ=="} for name in ["client.bootstrap-osd", *(f"osd.{number}" for number in known)]]},
             "config dump": [],
+            "config-key dump": {},
             "osd metadata": [{"id": number, "hostname": "ceph1", **self.lvm.metadata.get(number, {})} for number in known],
         }[prefix]
 

@@ -187,3 +187,25 @@ def test_bad_declarations_are_told_together():
 
 def test_osds_of_the_type_lvm_share_a_device():
     assert len(osds.parse([{"path": "/dev/a", "db": FLASH}, {"path": "/dev/b", "db": FLASH}])) == 2
+
+
+# -- a disk that is replaced
+
+
+def making(destroyed, *disks):
+    blank = {device.path: devices.Found(f"/dev/{device.path[-1]}") for device in disks}
+    observed = dataclasses.replace(GOOD, devices=blank, known={}, destroyed=destroyed)
+    return {change.name: change.after.get("id") for change in plan(observed, disks).changes if change.kind == "osd"}
+
+
+def test_a_new_disk_takes_the_place_of_a_destroyed_osd_of_its_class():
+    one, two = osds.Device("/dev/disk/by-id/a", "raw", device_class="ssd"), osds.Device("/dev/disk/by-id/b", "raw")
+    assert making({4: "hdd", 5: "ssd"}, one, two) == {one.path: 5, two.path: 4}
+    assert making({4: "hdd"}, one, two) == {one.path: 4, two.path: None}
+    assert making({}, one) == {one.path: None}
+
+
+def test_noout_that_was_ours_is_taken_back_by_the_next_run():
+    (change,) = plan(dataclasses.replace(GOOD, kept_in=[3])).changes
+    assert (change.id, change.before, change.after) == ("flag/osd.3/noout", {"set": True}, {"set": False})
+    assert not plan(dataclasses.replace(GOOD, kept_in=[4])).changes, "another host's"
