@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import errno
 import functools
 import re
 import time
@@ -21,7 +22,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map im
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.forecast import Facts
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import ALLOW_LOSS, boolean, choice, integer, string, strings
 
@@ -65,6 +66,8 @@ _OWN_CHECKS = ("OBJECT_MISPLACED", "OSDMAP_FLAGS", "OSD_FLAGS")
 _DEGRADED = ("PG_DEGRADED", "OSD_DOWN", "OSD_HOST_DOWN", "OSD_CHASSIS_DOWN", "OSD_RACK_DOWN", "OSD_ROOT_DOWN")
 # How a batch is called of which one call moves all data.
 _DRAIN = "drain"
+# Seconds. An OSD that has stopped or left CRUSH makes placement groups peer, and for that long the cluster draws no conclusions.
+_SETTLING = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -446,10 +449,9 @@ class Provider:
             needed = "" if lossy else self._needed([number])
             if needed:
                 raise RuntimeError(f"osd.{number} must not stop: {needed}")
-        elif not lossy and number not in self._safe([number]):
-            raise RuntimeError(
-                f"the cluster does not say that osd.{number} is safe to destroy (ceph osd safe-to-destroy {number}): run it again to move its data"
-            )
+        elif not lossy:
+            text = f"the cluster does not say that osd.{number} is safe to destroy (ceph osd safe-to-destroy {number}): run it again to move its data"
+            wait_until(lambda: number in self._safe([number]), _SETTLING, lambda: RuntimeError(text))
 
     def _stop(self, number: int, unit: bool, lossy: bool) -> None:
         self._gate(number, lossy)
@@ -471,7 +473,8 @@ class Provider:
 
     def _purge(self, number: int, lossy: bool) -> None:
         # The manager itself refuses where something would be lost, but not if it is told that this is meant.
-        self.cluster.mgr_command("osd purge", id=number, yes_i_really_mean_it=True if lossy else None)
+        purge = functools.partial(self.cluster.mgr_command, "osd purge", id=number, yes_i_really_mean_it=True if lossy else None)
+        retry_while(lambda error: isinstance(error, CommandFailed) and error.code == errno.EAGAIN, purge, _SETTLING, 1.0)
 
     def _keep_in(self, number: int) -> None:
         # The note first: whoever finds the flag later can tell whose it is.

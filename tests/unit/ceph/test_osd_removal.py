@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import movement, osd_leftovers, osd_removal
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, reconcile
@@ -123,6 +124,29 @@ def test_what_is_said_between_two_steps_counts():
 
 
 # -- gates
+
+
+def test_while_placement_groups_peer_after_a_step_it_waits():
+    """As 18.2.7 answers under load: no conclusions for some seconds after an OSD has stopped or left CRUSH."""
+    cluster = Simulated(HOSTS)
+    real = {name: getattr(cluster, name) for name in ("_osd_safe_to_destroy", "_osd_purge")}
+    left = dict.fromkeys([("osd stop", "_osd_safe_to_destroy"), ("osd crush remove", "_osd_purge")], 5)
+
+    def answering(name):
+        def answer(*given, **words):
+            after = (next((prefix for prefix, _words in reversed(cluster.sent) if prefix in ("osd stop", "osd crush remove")), ""), name)
+            if left.get(after):
+                left[after] -= 1
+                raise CommandFailed(name, -11, "not all PGs are active+clean; we cannot draw any conclusions.")
+            return real[name](*given, **words)
+
+        return answer
+
+    for name in real:
+        setattr(cluster, name, answering(name))
+    assert not reconcile(removal(cluster, [6])).error
+    assert not any(left.values())
+    assert 6 not in cluster.osds
 
 
 def test_too_few_domains():
