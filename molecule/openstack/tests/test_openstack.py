@@ -139,20 +139,23 @@ def test_six_drifts_are_listed_exactly_then_set_right(tmp_path, openstack, ssh):
 DRIFTS = sorted(
     [
         "flavor/small",
-        "quota/demo",
+        "quota/demo/volume",
+        "endpoint/placement",
         "file//etc/glance/glance-api.conf",
-        "unit/glance-api.service",
+        "unit/glance-api.service",  # which reads it
+        "api/glance",
         "keyring//etc/ceph/ceph.client.nova.keyring",
         "unit/neutron-openvswitch-agent.service",
-        "endpoint/placement public",
     ]
 )
 
 
 def test_a_compute_host_more_is_a_rerun(tmp_path, openstack):
     changes, recap = STACK.play(tmp_path, *SCALED_OUT)
-    assert {change["host"] for change in changes} == {"kvm2", "ctl1"}
-    assert recap["kvm1"]["changed"] == 0
+    assert "kvm2" in {change["host"] for change in changes}
+    # The host that was there learns who may move guests to it, and is not restarted.
+    assert {change["kind"] for change in changes if change["host"] == "kvm1"} <= {"file"}, changes
+    assert recap["kvm2"]["changed"] > 0
     assert {row["Hypervisor Hostname"] for row in openstack("hypervisor list")} == {"kvm1", "kvm2"}
     changes, _ = STACK.play(tmp_path, *SCALED_OUT, "--check")
     assert changes == []
