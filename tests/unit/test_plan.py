@@ -712,3 +712,10 @@ def test_the_problems_of_several_providers_are_said_together() -> None:
     first, second, third = Pools({}, {}), Pools({}, {}), Pools({}, {"c": 3})
     first.invalid_at = second.invalid_at = 1
     assert len(ended(Together([first, second, third])).result["problems"]) == 4
+
+
+def test_a_place_says_what_is_wrong_there() -> None:
+    found: list[str] = []
+    place = _plan.Place(_plan.named("pools", 3, {"name": "vms"}), found.append)
+    assert not place.refuse(0, "size is negative") and found == []
+    assert place.refuse(1, "size is negative") and found == ["pools[3] (vms): size is negative"]

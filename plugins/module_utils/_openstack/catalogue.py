@@ -64,7 +64,7 @@ OPTIONS: dict[str, t.Any] = {
     "networks": _several("Networks, with their subnets.", networks.OPTIONS),
     "routers": _several("Routers. Neutron must have the service plugin for them.", networks.ROUTER_OPTIONS),
     "security_groups": _several("Security groups, with their rules.", networks.GROUP_OPTIONS),
-    "keypairs": _several("Keypairs, by their public keys.", flavors.KEYPAIR_OPTIONS),
+    "keypairs": _several("Keypairs, by their public keys.", flavors.KEYPAIR_OPTIONS, no_log=False),
     "discover_hosts": boolean(
         "Whether compute hosts that run, and that no cell of Nova knows yet, are mapped into theirs. The module must run on a controller, with C(nova-manage).",
         default=False,

@@ -144,27 +144,24 @@ class Draft(_plan.Draft):
         extra, wanted = besides or ({}, {})
         before = None if row is None else {**sort.observed(row, cloud), **extra}
         after = None if item["state"] == "absent" else {**sort.desired(item), **wanted}
-        change, needs = id_ or name, frozenset(needs)
+        change, needs, existing = id_ or name, frozenset(needs), row or {}
 
         def create() -> None:
-            assert after is not None
-            body = {sort.named: name, **sort.body(after, cloud), **more()}
+            body = {sort.named: name, **sort.body(after or {}, cloud), **more()}
             made = cloud.made(sort.word, cloud.client.call(sort.api, "POST", sort.path, {sort.noun: body})[sort.noun])
             if wanted:
                 settle(str(made["id"]), {}, wanted)
 
         def delete() -> None:
-            assert row is not None
             clear()
-            cloud.client.call(sort.api, "DELETE", f"{sort.path}/{row['id']}")
+            cloud.client.call(sort.api, "DELETE", f"{sort.path}/{existing['id']}")
 
         def update(differs: Item) -> None:
-            assert row is not None
             body = sort.body({key: value for key, value in differs.items() if key not in wanted}, cloud)
             if body:
-                cloud.client.call(sort.api, sort.update, f"{sort.path}/{row['id']}", {sort.noun: body})
+                cloud.client.call(sort.api, sort.update, f"{sort.path}/{existing['id']}", {sort.noun: body})
             if set(differs) & set(wanted):
-                settle(str(row["id"]), extra, {key: wanted[key] for key in differs if key in wanted})
+                settle(str(existing["id"]), extra, {key: wanted[key] for key in differs if key in wanted})
 
         def replace() -> None:
             delete()

@@ -259,13 +259,13 @@ def _plan_endpoint(here: Place, type_: str, service: t.Optional[Row], interface:
         body = {"service_id": cloud.id("services", type_, "type"), "interface": interface, "region_id": region, "url": endpoint["url"]}
         cloud.client.call("identity", "POST", "/endpoints", {"endpoint": body})
 
+    existing = row or {}
+
     def update(differs: Item) -> None:
-        assert row
-        cloud.client.call("identity", "PATCH", f"/endpoints/{row['id']}", {"endpoint": differs})
+        cloud.client.call("identity", "PATCH", f"/endpoints/{existing['id']}", {"endpoint": differs})
 
     def delete() -> None:
-        assert row
-        cloud.client.call("identity", "DELETE", f"/endpoints/{row['id']}")
+        cloud.client.call("identity", "DELETE", f"/endpoints/{existing['id']}")
 
     gone: dict[str, t.Any] = {"risk": Risk.LOSS, "reason": "users do not find the API there any more"} if after is None else {}
     apply = create if row is None else delete

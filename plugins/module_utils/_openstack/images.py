@@ -255,17 +255,18 @@ def _plan_image(item: Item, source: t.Optional[Source], row: t.Optional[Row], cl
 
         wait_until(active, _REGISTERED, lambda: Unreachable(f"Glance has not registered {made_of} after {_REGISTERED} s: does its client see it?"))
 
+    existing = row or {}
+
     def delete() -> None:
-        cloud.client.call("image", "DELETE", f"/images/{row['id'] if row else ''}")
+        cloud.client.call("image", "DELETE", f"/images/{existing['id']}")
 
     def replace() -> None:
         delete()
         create()
 
     def update(differs: Item) -> None:
-        assert row
-        changes = [{"op": "replace" if key in row else "add", "path": f"/{key}", "value": value} for key, value in differs.items()]
-        cloud.client.call("image", "PATCH", f"/images/{row['id']}", changes, kind="application/openstack-images-v2.1-json-patch")
+        changes = [{"op": "replace" if key in existing else "add", "path": f"/{key}", "value": value} for key, value in differs.items()]
+        cloud.client.call("image", "PATCH", f"/images/{existing['id']}", changes, kind="application/openstack-images-v2.1-json-patch")
 
     # Glance deletes what was registered in RBD as if it had made it.
     in_rbd = f", with {row[_SOURCE]}," if row and str(row.get(_SOURCE)).startswith("rbd:") else ""

@@ -169,10 +169,10 @@ def _subnet_problems(here: Place, item: Item) -> t.Iterator[str]:
         if subnet["state"] == "absent":
             continue
         network = _network_of(subnet.get("cidr"))
-        if place.refuse(network is None, f"cidr: '{subnet.get('cidr') or ''}' is no network such as 10.1.0.0/24, whose host's part is 0"):
+        if network is None:
+            place.refuse(True, f"cidr: '{subnet.get('cidr') or ''}' is no network such as 10.1.0.0/24, whose host's part is 0")
             yield from found
             continue
-        assert network is not None
         for other, name in there:
             overlaps = other.version == network.version and network.overlaps(other)
             place.refuse(overlaps, f"cidr: {network} overlaps {other} of {name}: give each subnet of a network addresses of its own")

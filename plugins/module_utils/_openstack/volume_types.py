@@ -121,8 +121,7 @@ def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
         sent: dict[str, t.Any] = {} if item.get("public") is None else {"os-volume-type-access:is_public": item["public"]}
         sent.update({"extra_specs": wanted["extra_specs"]} if wanted.get("extra_specs") else {})
 
-        def more(sent: Item = sent) -> Item:
-            return sent
+        more: t.Callable[[], Item] = functools.partial(dict, sent)
 
         def set_besides(id_: str, before: Item, after: Item) -> None:
             if "public" in after and before:
