@@ -45,7 +45,12 @@ def host():
     connection.close()
     for process in (daemon, logger):
         process.terminate()
-        process.wait(10)
+        try:
+            # libvirtd waits up to 30 s for what its threads still do.
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
