@@ -195,9 +195,10 @@ def place_of(item: Item, fsid: str) -> str:
 
 def plan(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None:
     for here, item, row in draft.each("images", declared, lambda item, here: _find(item, cloud, here)):
-        if item.get("rbd") and item["state"] != "absent" and (row is None or row.get("status") != "active"):
-            _plan_right(here, item, cloud, draft)
         source = cloud.sources.get(item["name"])
+        made = row is None or row.get("status") != "active" or (source is not None and row.get(_SOURCE) != source.stamp)
+        if item.get("rbd") and item["state"] != "absent" and made:
+            _plan_right(here, item, cloud, draft)
         _plan_image(item, source, row, cloud, draft)
 
 

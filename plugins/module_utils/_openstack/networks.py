@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import typing as t
@@ -318,10 +319,15 @@ def plan_routers(declared: t.Sequence[Item], cloud: Cloud, draft: Draft) -> None
         def interface(id_: str, verb: str, subnet: str) -> None:
             cloud.client.call("network", "PUT", f"/routers/{id_}/{verb}_router_interface", {"subnet_id": subnet})
 
-        def subnet_of(name: str) -> str:
+        def subnet_of(name: str, item: Item = item) -> str:
+            """The id of NETWORK/SUBNET. Of two networks of one name that of the router's project is meant, else that of another."""
             network, _slash, subnet = name.rpartition("/")
-            rows = [one for one in [*cloud.rows("networks"), *cloud.made_rows("networks")] if one["name"] == network]
-            return next(cloud.id("subnets", subnet, network_id=one["id"]) for one in reversed(rows))
+            own = _of_project(item, cloud)["project_id"]
+            rows = [one for one in [*reversed(cloud.made_rows("networks")), *cloud.rows("networks")] if one["name"] == network]
+            for one in sorted(rows, key=lambda other: other.get("project_id") != own):
+                with contextlib.suppress(LookupError):
+                    return cloud.id("subnets", subnet, network_id=one["id"])
+            raise LookupError(f"there is no subnet {name}")
 
         def set_besides(id_: str, before: Item, after: Item, item: Item = item, had: t.Mapping[str, str] = had) -> None:
             if {"external_network", "snat"} & set(after):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import types
 import typing as t
 
 import pytest
@@ -296,6 +297,25 @@ def test_what_is_to_go_is_deleted(said: dict[str, t.Any], id_: str, loses: bool)
     assert (change.id, change.action, change.risk is Risk.LOSS) == (id_, "delete", loses)
     gone: dict[str, list[dict[str, t.Any]]] = {word: [] for word in LISTS}
     assert id_ not in changes(planned(said, gone))
+
+
+@pytest.mark.parametrize(("project", "subnet"), [("", "sn1"), ("team", "sn2"), ("lone", "sn1")])
+def test_a_router_has_the_subnet_of_its_own_network_of_several_of_a_name(project: str, subnet: str) -> None:
+    lists = drift("router_ports", 0, device_id="other")
+    lists["projects"].append({"id": "p9", "name": "lone", "enabled": True})
+    lists["routers"][0]["project_id"] = {"": "own", "team": "p1", "lone": "p9"}[project]
+    # One of another project, without a subnet, comes first; then that of nobody's project, then the project's own.
+    lists["networks"].insert(0, lists["networks"].pop())
+    lists["subnets"].append({**lists["subnets"][0], "id": "sn2", "network_id": "n2"})
+    sent: list[tuple[t.Any, ...]] = []
+    client = types.SimpleNamespace(call=lambda *call: sent.append(call) or {}, own="own", roles={"service"})
+    cloud = Cloud(None, lists)
+    cloud.client, cloud.own = client, "own"
+    router = {"name": "edge", "interfaces": [{"network": "guests", "subnet": "v4"}], **({"project": project} if project else {})}
+    plan = catalogue.plan(filled(arguments(catalogue.OPTIONS), {"routers": [router]}), cloud)
+    (change,) = plan.changes
+    change.apply()
+    assert sent == [("network", "PUT", "/routers/ro1/add_router_interface", {"subnet_id": subnet})]
 
 
 def test_two_of_a_name_are_an_error_that_lists_them() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pathlib
+import types
 import typing as t
 
 import pytest
@@ -113,3 +114,14 @@ def test_an_image_in_rbd_is_known_by_its_place() -> None:
     assert planned({"rbd": rbd}, {**ACTIVE, "cephstack_source": "rbd://F/images/golden/other"}).refusals()
     (gone,) = planned({"state": "absent"}, {**ACTIVE, "cephstack_source": "rbd://F/images/golden/snap"}).changes
     assert gone.risk is Risk.LOSS and gone.reason == "the image, with rbd://F/images/golden/snap, is deleted"
+
+
+def test_whoever_registers_an_image_anew_needs_the_right_for_it() -> None:
+    rbd = {"fsid": "F", "pool": "images", "image": "golden", "snapshot": "snap"}
+    declaration = filled(arguments(catalogue.OPTIONS), {"images": [{"name": "debian", "rbd": rbd}]})
+    cloud = Cloud(None, {"images": [{**ACTIVE, "cephstack_source": "rbd://F/images/older/snap"}], "roles": [{"id": "r", "name": "service", "domain_id": None}]})
+    cloud.client = types.SimpleNamespace(roles=["admin"], user_id="u", user_name="admin", project_id="p", project_name="admin")
+    for ask in images.settle(declaration["images"], cloud, Draft(declaration)):
+        ask()
+    stages = [[change.id for change in stage] for stage in catalogue.plan(declaration, cloud).stages()]
+    assert stages == [["grant/admin/admin/service"], ["image/debian"]]
