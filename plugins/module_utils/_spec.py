@@ -63,8 +63,15 @@ def arguments(fields: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.Any]:
 
 def complete(fields: t.Mapping[str, dict[str, t.Any]], given: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
     """Return what was given for fields with the defaults of the others, as a module would have it, and what is wrong with it."""
-    judged = ArgumentSpecValidator(arguments(fields)).validate(dict(given))
+    judged = ArgumentSpecValidator(arguments(fields)).validate(_plain(given))
     return judged.validated_parameters, judged.error_messages
+
+
+def _plain(value: t.Any) -> t.Any:
+    """The same in Python's own containers: the validator copies what it is given, and a copy of what Ansible has yet to template takes all variables along."""
+    if isinstance(value, t.Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def twice(names: t.Iterable[str]) -> list[str]:
