@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 import typing as t
 from email.utils import parsedate_to_datetime
@@ -207,6 +208,18 @@ class Client:
         return bool(answer.status_code == 201)
 
 
+@contextlib.contextmanager
+def _lasting_path() -> t.Iterator[None]:
+    """Without the archive that a module is sent as. What plugins there are is looked for once for each path, and kept in a file of the user's: as the archive
+    has another name each time, each module would look again, and leave a file."""
+    path = sys.path[:]
+    sys.path[:] = [one for one in path if not os.path.isfile(one)]
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
 def connect(cloud: str, path: str, optional: bool = False) -> t.Optional[Client]:
     """A client of a cloud of clouds.yaml; None where there is no such file, if it is optional. Raises Invalid where it says too little, Unreachable where
     Keystone does not let its user in."""
@@ -218,7 +231,8 @@ def connect(cloud: str, path: str, optional: bool = False) -> t.Optional[Client]
         raise Invalid([f"config: there is no {path} on this host: make the controller first, or name the file"])
     try:
         # Neither the environment nor other files have a say.
-        found = config.OpenStackConfig(config_files=[path], secure_files=[], vendor_files=[], load_envvars=False, load_yaml_config=True).get_one(cloud=cloud)
+        with _lasting_path():
+            found = config.OpenStackConfig(config_files=[path], secure_files=[], vendor_files=[], load_envvars=False, load_yaml_config=True).get_one(cloud=cloud)
         client = Client(found)
     except (exceptions.ConfigException, exceptions.SDKException, ValueError, OSError) as error:
         raise Invalid([f"config: the cloud {cloud} of {path}: {error}"]) from error
