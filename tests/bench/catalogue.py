@@ -96,6 +96,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send_header(name, value)
         if answer.status not in (204, 304):
             self.send_header("Content-Length", str(len(content)))
+        if self.close_connection:  # as it was asked for; a client that is not told may use the connection once more
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
 
