@@ -185,7 +185,7 @@ def test_a_disk_is_replaced_and_nothing_moves_to_others(own, run, monkeypatch):
     # A disk of the only other domain must not go as well.
     own.wait(lambda: "PG_DEGRADED" in own.command("health")["checks"], 60, "the cluster to see that copies are missing")
     accept = ["OSD_DOWN", "OSD_HOST_DOWN", "PG_DEGRADED", "SLOW_OPS"]
-    with pytest.raises(Failed, match=r"osd\.2: refused, .*have not all their copies where they belong: wait until they have"):
+    with pytest.raises(Failed, match=r"osd\.2: refused, .*have not all their copies where they belong, while osd\.1 is down"):
         run("ceph_osd_removal", cluster=own, osds=[f"2@{uuids[2]}"], hostname="host1", state="destroyed", accept_health=accept)
     shutil.rmtree(own.dir / "osd.1")
     own.add_osd(1, "host0")
