@@ -1,11 +1,15 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A disk and a host leave a running cluster. Runs from the first test to the last, all of it under a writer."""
+"""A host comes, disks are replaced, a disk and a host leave. Runs from the first test to the last, all of it under a writer (tests/tools/writer)."""
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -14,27 +18,11 @@ import pytest
 from ansible_collections.cephstack.cloud.molecule.shared import runs
 
 STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
-WRITER = r"""
-import hashlib, json, os, rados, time
-cluster = rados.Rados(conffile="/etc/ceph/ceph.conf")
-cluster.connect()
-io, known, wrong, slowest, count = cluster.open_ioctx("vms"), {}, [], 0.0, 0
-def look(name):
-    if hashlib.sha256(io.read(name, 1 << 20)).hexdigest() != known[name]:
-        wrong.append(name)
-while not os.path.exists("/run/writer.end"):
-    name, data, began = f"record-{count % 500}", os.urandom(40000), time.monotonic()
-    try:
-        io.write_full(name, data)
-        known[name] = hashlib.sha256(data).hexdigest()
-        look(name)
-    except Exception as error:
-        wrong.append(f"{name}: {error}")
-    slowest, count = max(slowest, time.monotonic() - began), count + 1
-for name in known:
-    look(name)
-print(json.dumps({"count": count, "wrong": wrong[:5], "errors": len(wrong), "slowest": slowest}))
-"""
+TOOLS = runs.SHARED.parent.parent / "tests" / "tools"
+# Besides the scenario's own inventory, as long as ceph5 has a part in the stack; then it stays.
+SCALED_OUT = ("-i", str(STACK.folder / "inventory_scaled_out"))
+# The one that goes is asked first.
+GATEWAYS = ",".join(f"http://10.78.13.{number}:8080" for number in (14, 11))
 
 
 @pytest.fixture(scope="module")
@@ -44,39 +32,58 @@ def ceph():
 
 @pytest.fixture(scope="module", autouse=True)
 def writer():
-    """Writes on ceph1 from the first test to the last; then no byte may be wrong."""
-    STACK.ssh("ceph1", f"rm -f /run/writer.end; cat > /run/writer.py <<'END'\n{WRITER}\nEND")
-    STACK.ssh("ceph1", "systemd-run --unit=writer -p StandardOutput=file:/run/writer.json python3 /run/writer.py")
+    """Writes on ceph1 to an image and to a bucket from the first test to the last; then no byte may be wrong, and nothing may have failed."""
+    user = json.loads(STACK.ssh("ceph1", "radosgw-admin user info --uid=writer"))["keys"][0]
+    STACK.ssh("ceph1", f"cat > /run/writer <<'END'\n{(TOOLS / 'writer').read_text()}\nEND")
+    keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
+    STACK.ssh("ceph1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
+    own = "-p StandardOutput=file:/run/writer.json -p StandardError=file:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
+    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --rbd vms --s3 {GATEWAYS}")
+    time.sleep(2)
+    assert STACK.ssh("ceph1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
     yield
-    STACK.ssh("ceph1", "touch /run/writer.end")
-    end = time.monotonic() + 120
-    while not (text := STACK.ssh("ceph1", "cat /run/writer.json")).strip() and time.monotonic() < end:
-        time.sleep(2)
-    told = json.loads(text)
-    print(told)
-    assert told["errors"] == 0, told
-    assert told["count"] > 500
+    STACK.ssh("ceph1", "systemctl stop writer")
+    told = json.loads(STACK.ssh("ceph1", "cat /run/writer.json"))
+    print(json.dumps(told, indent=1))
+    assert (told["errors"], told["wrong"]) == (0, 0), told
+    assert [part["writes"] > 200 for part in told["channels"].values()] == [True, True], told
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def settled(ceph, writer):
-    """A cluster that was made or changed a moment ago is refused, and rightly so."""
+    return lambda: wait_settled(ceph)
+
+
+def wait_settled(ceph):
+    """A cluster that is not healthy, or whose data still moves, is refused, and rightly so."""
     end = time.monotonic() + 300
     while time.monotonic() < end:
         told = ceph("status")
         if told["health"]["status"] == "HEALTH_OK" and [one["state_name"] for one in told["pgmap"]["pgs_by_state"]] == ["active+clean"]:
             return
-        time.sleep(2)
+        time.sleep(1)
     pytest.fail(f"not settled after 300 s: {told['health']}, {told['pgmap']}")
 
 
 def scale_in(tmp_path, *words):
-    return STACK.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
+    return STACK.play(tmp_path, *SCALED_OUT, *words, playbook="cephstack.cloud.scale_in")
 
 
-def refused(*words):
+def replace(tmp_path, osds, *more):
+    """Replace disks; osds: {host: {number: uuid}}. SLOW_OPS: this machine has two cores."""
+    named = {host: [f"osd.{number}@{uuid[:8]}" for number, uuid in found.items()] for host, found in osds.items()}
+    allow = ["device//dev/disk/by-id/lab-osd0", "device//dev/disk/by-id/lab-osd1"]
+    words = {"replace_disks": named, "replace_disks_allow_loss": allow, "replace_disks_accept_health": ["SLOW_OPS"]}
+    return STACK.play(tmp_path, *SCALED_OUT, "-e", json.dumps(words), *more, playbook="cephstack.cloud.replace_disk")
+
+
+def ids(changes):
+    return {f"{one['kind']}/{one['name']}" for one in changes}
+
+
+def refused(*words, playbook="cephstack.cloud.scale_in"):
     """Run it where it must be refused; return what it said."""
-    command = ["ansible-playbook", "-i", str(STACK.folder / "inventory"), *words, "cephstack.cloud.scale_in"]
+    command = ["ansible-playbook", "-i", str(STACK.folder / "inventory"), *SCALED_OUT, *words, playbook]
     with tempfile.TemporaryFile("w+") as out:  # a pipe would be held open by ssh's persistent master
         done = subprocess.run(command, stdout=out, stderr=out, cwd=runs.SHARED.parent.parent, check=False)
         out.seek(0)
@@ -85,15 +92,35 @@ def refused(*words):
     return text
 
 
-def osd_of(ceph, host, disk):
+def killed(*words):
+    """Run a playbook that is killed three times, with its modules, at random moments; then one run finishes (tests/tools/killed)."""
+    command = [sys.executable, str(TOOLS / "killed"), "--times", "3", "--within", "20", "-i", str(STACK.folder / "inventory"), *SCALED_OUT, *words]
+    with tempfile.TemporaryFile("w+") as out:
+        done = subprocess.run(command, stdout=out, stderr=out, cwd=runs.SHARED.parent.parent, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, check=False)
+        out.seek(0)
+        text = out.read()
+    print("\n".join(line for line in text.splitlines() if line.startswith(("seed", "run ", "last run"))))
+    assert done.returncode == 0, text[-6000:]
+
+
+def nothing_is_left_set(ceph):
+    """No flag of a run, nor a note of one."""
+    assert not [osd["osd"] for osd in ceph("osd dump")["osds"] if "noout" in osd["state"]]
+    assert not {"noout", "norebalance"} & set(ceph("osd dump")["flags"].split(","))
+    assert not [key for key in ceph("config-key ls") if key.startswith("cephstack/")]
+
+
+def osds_of(ceph, host, disk=""):
+    """The OSDs of a host by number, with their uuids; those on one disk if it is given."""
     links = STACK.ssh(host, "for d in /var/lib/ceph/osd/ceph-*; do echo $d $(readlink $d/block); done").splitlines()
-    return next(line.split()[0].rpartition("-")[2] for line in links if line.endswith(disk))
+    numbers = [int(line.split()[0].rpartition("-")[2]) for line in links if line.endswith(disk)]
+    return {osd["osd"]: osd["uuid"] for osd in ceph("osd dump")["osds"] if osd["osd"] in numbers}
 
 
 def test_what_cannot_be_meant_is_refused():
     assert "scale_in_hosts and scale_in_osds are both empty" in refused()
-    assert "no Ceph host of this inventory has that name" in refused("-e", '{"scale_in_hosts": ["ceph9"]}')
     assert "are most of the monitors" in refused("-e", '{"scale_in_hosts": ["ceph1", "ceph2"]}')
+    assert "ceph9: no OSD host of this inventory has that name" in refused("-e", '{"replace_disks": {"ceph9": []}}', playbook="cephstack.cloud.replace_disk")
 
 
 def test_two_hosts_of_four_would_be_too_many(ceph):
@@ -101,41 +128,79 @@ def test_two_hosts_of_four_would_be_too_many(ceph):
     assert [osd["up"] for osd in ceph("osd dump")["osds"]] == [1] * 5
 
 
-def test_a_disk_goes_and_is_wiped(ceph, tmp_path):
-    number = osd_of(ceph, "ceph3", "lab-osd1")
+def test_a_host_comes(ceph, tmp_path):
+    """Runs of site that are killed, and one that is not."""
+    killed("cephstack.cloud.site")
+    assert sorted(node["name"] for node in ceph("osd tree")["nodes"] if node["type"] == "host") == [f"ceph{number}" for number in range(1, 6)]
+    assert [osd["up"] for osd in ceph("osd dump")["osds"]] == [1] * 6
+    nothing_is_left_set(ceph)
+    changes, _recap = STACK.play(tmp_path, *SCALED_OUT)
+    assert changes == []
+
+
+def test_disks_of_two_hosts_are_replaced_one_after_the_other(ceph, tmp_path, settled):
+    """The same disks, wiped: the OSDs are made anew on them with their old numbers; the second waits until the first one has its copies."""
+    settled()
+    before = {host: osds_of(ceph, host, "lab-osd0") for host in ("ceph2", "ceph3")}
+    numbers = [number for found in before.values() for number in found]
+    changes, _recap = replace(tmp_path, before)
+    assert {f"osd/osd.{number}" for number in numbers} <= ids(changes)
+    after = {host: osds_of(ceph, host, "lab-osd0") for host in before}
+    for host, found in before.items():
+        assert found.keys() == after[host].keys()
+        assert not set(found.values()) & set(after[host].values())
+    assert [osd["up"] for osd in ceph("osd dump")["osds"]] == [1] * 6
+    nothing_is_left_set(ceph)
+    changes, _recap = replace(tmp_path, before)
+    assert changes == []
+
+
+def test_a_disk_that_died(ceph, tmp_path, settled):
+    """Its OSD is killed and the disk is gone; it is replaced under load, by runs that are killed; then the new disk is put in."""
+    settled()
+    before = osds_of(ceph, "ceph3", "lab-osd1")
+    (number,) = before
+    disk = "/dev/disk/by-id/lab-osd1"
+    node = STACK.ssh("ceph3", f"readlink -f {disk}").strip()
+    STACK.ssh("ceph3", f"rm {disk} {node}; kill -9 $(systemctl show -P MainPID ceph-osd@{number})")
+    words = {"replace_disks": {"ceph3": [f"osd.{number}@{before[number][:8]}"]}, "replace_disks_accept_health": ["SLOW_OPS"]}
+    killed("-e", json.dumps(words), "cephstack.cloud.replace_disk")
+    entry = next(osd for osd in ceph("osd dump")["osds"] if osd["osd"] == number)
+    assert {"destroyed", "noout"} <= set(entry["state"])
+    # The next one, under the same name: nothing is on it.
+    major_minor = STACK.ssh("ceph3", f"cat /sys/block/{pathlib.Path(node).name}/dev").strip().replace(":", " ")
+    STACK.ssh("ceph3", f"mknod {node} b {major_minor} && blkdiscard --force --zeroout --length 64M {node} && ln -s {node} {disk}")
+    changes, _recap = replace(tmp_path, {"ceph3": before})
+    assert f"osd/{disk}" in ids(changes)
+    after = osds_of(ceph, "ceph3", "lab-osd1")
+    assert after.keys() == before.keys() and after != before
+    nothing_is_left_set(ceph)
+    changes, _recap = replace(tmp_path, {"ceph3": before})
+    assert changes == []
+
+
+# Here a host is taken into maintenance, rebooted and let back (playbook maintenance), under the same writer.
+
+
+def test_a_disk_goes_and_is_wiped(ceph, tmp_path, settled):
+    """By runs that are killed, and one that is not."""
+    settled()
+    (number,) = osds_of(ceph, "ceph3", "lab-osd1")
     words = ("-e", json.dumps({"scale_in_osds": [f"osd.{number}"], "scale_in_allow_loss": ["device//dev/disk/by-id/lab-osd1"]}))
     planned, _recap = scale_in(tmp_path, "--check", *words)
-    assert osd_of(ceph, "ceph3", "lab-osd1") == number
-    changes, _recap = scale_in(tmp_path, *words)
-    names = {f"{one['kind']}/{one['name']}" for one in changes}
-    assert names <= {f"{one['kind']}/{one['name']}" for one in planned}
-    assert {f"osd/osd.{number}", "device//dev/disk/by-id/lab-osd1", f"data_folder//var/lib/ceph/osd/ceph-{number}"} <= names
-    assert int(number) not in [osd["osd"] for osd in ceph("osd dump")["osds"]]
+    assert {f"osd/osd.{number}", "device//dev/disk/by-id/lab-osd1", f"data_folder//var/lib/ceph/osd/ceph-{number}"} <= ids(planned)
+    assert number in osds_of(ceph, "ceph3", "lab-osd1")
+    killed(*words, "cephstack.cloud.scale_in")
+    assert number not in [osd["osd"] for osd in ceph("osd dump")["osds"]]
     assert STACK.ssh("ceph3", "head -c 22 /dev/disk/by-id/lab-osd1 | od -An -c | tr -d ' \\n'").strip("\\0 ") == ""
     assert STACK.ssh("ceph3", f"ls -d /var/lib/ceph/osd/ceph-{number} /etc/systemd/system/ceph-osd@{number}.service.d 2>/dev/null || true") == ""
     changes, _recap = scale_in(tmp_path, *words)
     assert changes == []
 
 
-def test_a_disk_is_replaced(ceph, tmp_path):
-    """The same disk, wiped: the OSD is made anew on it with its old number, and the next run leaves it alone."""
-    number = osd_of(ceph, "ceph3", "lab-osd0")
-    uuid = next(osd["uuid"] for osd in ceph("osd dump")["osds"] if osd["osd"] == int(number))
-    allow = ["device//dev/disk/by-id/lab-osd0", "device//dev/disk/by-id/lab-osd1"]
-    words = ("-e", json.dumps({"replace_disks": {"ceph3": [f"osd.{number}@{uuid[:8]}"]}, "replace_disks_allow_loss": allow}))
-    changes, _recap = STACK.play(tmp_path, *words, playbook="cephstack.cloud.replace_disk")
-    assert f"osd/osd.{number}" in {f"{one['kind']}/{one['name']}" for one in changes}
-    assert osd_of(ceph, "ceph3", "lab-osd0") == number
-    entry = next(osd for osd in ceph("osd dump")["osds"] if osd["osd"] == int(number))
-    assert entry["uuid"] != uuid
-    assert entry["up"] == 1
-    assert "noout" not in entry["state"]
-    assert not [key for key in ceph("config-key ls") if key.startswith("cephstack/")]
-    changes, _recap = STACK.play(tmp_path, *words, playbook="cephstack.cloud.replace_disk")
-    assert changes == []
-
-
-def test_a_host_goes(ceph, tmp_path):
+def test_a_host_goes(ceph, tmp_path, settled):
+    """With its monitor, its manager and its gateway, which the writer has asked first until now."""
+    settled()
     words = ("-e", '{"scale_in_hosts": ["ceph4"]}')
     scale_in(tmp_path, *words)
     assert sorted(mon["name"] for mon in ceph("mon dump")["mons"]) == ["ceph1", "ceph2"]
@@ -148,8 +213,9 @@ def test_a_host_goes(ceph, tmp_path):
     assert STACK.ssh("ceph4", "ls /etc/ceph/ceph.client.admin.keyring 2>/dev/null || true") == ""
     changes, _recap = scale_in(tmp_path, *words)
     assert changes == []
+    nothing_is_left_set(ceph)
 
 
 def test_the_last_monitors_and_too_few_domains_stay(ceph):
-    assert "there would be room for 2" in refused("-e", '{"scale_in_hosts": ["ceph3"]}')
+    assert "there would be room for 2" in refused("-e", '{"scale_in_hosts": ["ceph3", "ceph5"]}')
     assert len(ceph("osd dump")["osds"]) == 4
