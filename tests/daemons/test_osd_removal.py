@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import time
+import types
 
 import pytest
 from conftest import REPO, Cluster, Failed
 
-
-TOOL = importlib.machinery.SourceFileLoader("writer", str(REPO / "tests" / "tools" / "writer")).load_module()
+TOOL = types.SimpleNamespace(**runpy.run_path(str(REPO / "tests" / "tools" / "writer")))
 
 
 class Writer(TOOL.Channel):

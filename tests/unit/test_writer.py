@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import pathlib
+import runpy
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -21,10 +21,7 @@ TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "writer"
 
 @pytest.fixture(scope="module")
 def writer():
-    loader = importlib.machinery.SourceFileLoader("writer", str(TOOL))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("writer", loader))
-    loader.exec_module(module)
-    return module
+    return types.SimpleNamespace(**runpy.run_path(str(TOOL)))
 
 
 class Memory:

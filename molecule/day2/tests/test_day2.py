@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,23 @@ def writer():
     print(json.dumps(told, indent=1))
     assert (told["errors"], told["wrong"]) == (0, 0), told
     assert [part["writes"] > 200 for part in told["channels"].values()] == [True, True], told
+
+
+@pytest.fixture(scope="module", autouse=True)
+def guest(writer):
+    """A guest under QEMU, whose disk is an image, writes and reads back in the same way. It is emulated: not every machine's KVM runs one."""
+    STACK.ssh("ceph1", "rbd import /var/lib/cephstack/writes.raw vms/guest")
+    drive = "-drive file=rbd:vms/guest:id=admin:conf=/etc/ceph/ceph.conf,format=raw,cache=none,if=virtio"
+    machine = "-accel tcg -cpu max -m 256 -nodefaults -display none -serial file:/run/guest.log"
+    STACK.ssh("ceph2", f"systemd-run --unit=guest -p Nice=5 qemu-system-x86_64 {machine} {drive}")
+    yield
+    said = re.findall(r"^writer (writes=.*)$", STACK.ssh("ceph2", "systemctl is-active guest; cat /run/guest.log").replace("\r", ""), re.MULTILINE)
+    assert said, "the guest has never written"
+    print(f"guest: {said[-1]}")
+    told = {name: int(number) for name, _, number in (word.partition("=") for word in said[-1].split())}
+    STACK.ssh("ceph2", "systemctl stop guest")
+    assert (told["errors"], told["wrong"]) == (0, 0), told
+    assert told["writes"] > 100, told
 
 
 @pytest.fixture

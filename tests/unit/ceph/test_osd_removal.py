@@ -331,7 +331,7 @@ def test_one_whose_copies_are_not_all_in_place_is_not_replaced(unit):
     unit(cluster)
     incomplete(cluster, 99)
     cluster.osds[0]["up"] = False
-    with pytest.raises(Invalid, match="have not all their copies where they belong, while osd.0 is down: repair that, and wait until they have"):
+    with pytest.raises(Invalid, match=r"have not all their copies where they belong, while osd\.0 is down: repair that, and wait until they have"):
         replaced(cluster, [7]).plan(replaced(cluster, [7]).observe())
     cluster.osds[0].update(up=True)
     cluster.flags = "norecover"
