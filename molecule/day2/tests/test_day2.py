@@ -39,7 +39,7 @@ def writer():
     keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
     STACK.ssh("ceph1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
     own = "-p StandardOutput=file:/run/writer.json -p StandardError=file:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
-    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --rbd vms --s3 {GATEWAYS}")
+    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --pause 0.02 --rbd vms --s3 {GATEWAYS}")
     time.sleep(2)
     assert STACK.ssh("ceph1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
     yield
@@ -137,14 +137,8 @@ def osds_of(ceph, host, disk=""):
 
 
 def test_what_cannot_be_meant_is_refused():
-    assert "scale_in_hosts and scale_in_osds are both empty" in refused()
     assert "are most of the monitors" in refused("-e", '{"scale_in_hosts": ["ceph1", "ceph2"]}')
     assert "ceph9: no OSD host of this inventory has that name" in refused("-e", '{"replace_disks": {"ceph9": []}}', playbook="cephstack.cloud.replace_disk")
-
-
-def test_two_hosts_of_four_would_be_too_many(ceph):
-    assert "there would be room for 2" in refused("-e", '{"scale_in_hosts": ["ceph3", "ceph4"]}')
-    assert [osd["up"] for osd in ceph("osd dump")["osds"]] == [1] * 5
 
 
 def test_a_host_comes(ceph, tmp_path):
@@ -206,9 +200,6 @@ def test_a_disk_goes_and_is_wiped(ceph, tmp_path, settled):
     settled()
     (number,) = osds_of(ceph, "ceph3", "lab-osd1")
     words = ("-e", json.dumps({"scale_in_osds": [f"osd.{number}"], "scale_in_allow_loss": ["device//dev/disk/by-id/lab-osd1"]}))
-    planned, _recap = scale_in(tmp_path, "--check", *words)
-    assert {f"osd/osd.{number}", "device//dev/disk/by-id/lab-osd1", f"data_folder//var/lib/ceph/osd/ceph-{number}"} <= ids(planned)
-    assert number in osds_of(ceph, "ceph3", "lab-osd1")
     killed(*words, "cephstack.cloud.scale_in")
     assert number not in [osd["osd"] for osd in ceph("osd dump")["osds"]]
     assert STACK.ssh("ceph3", "head -c 22 /dev/disk/by-id/lab-osd1 | od -An -c | tr -d ' \\n'").strip("\\0 ") == ""
