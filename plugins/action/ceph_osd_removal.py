@@ -32,18 +32,29 @@ class ActionModule(CephModule):
 
         if self._task.check_mode or str(args.get("wait", True)).lower() in ("false", "no", "0"):
             return call()
-        self._task.check_mode = True
-        try:  # all that is in the way is found before anything moves
-            planned = call()
-        finally:
-            self._task.check_mode = False
-        moving = [f"{row['name']}" for row in planned.get("changes", []) if row["kind"] == "data"]
+
+        def plan() -> dict[str, t.Any]:
+            self._task.check_mode = True
+            try:
+                answer = call()
+            finally:
+                self._task.check_mode = False
+            return {**answer, "moving": [f"{row['name']}" for row in answer.get("changes", []) if row["kind"] == "data"]}
+
+        planned = plan()  # all that is in the way is found before anything moves
+        moving = planned.pop("moving")
         if planned.get("failed") or not moving:
             return planned if planned.get("failed") else call()
-        # In the state drained nothing is said of leaving them out, so what was accepted must be given again.
-        only = {"osds": moving, "hosts": [], "state": "drained", "wait": False}
-        begun = call(**only)
-        stalled = not begun.get("failed") and self._show(", ".join(moving), lambda: call(**only), begun, float(args.get("patience", PATIENCE)))
+
+        def ask() -> dict[str, t.Any]:
+            if args.get("state") == "destroyed":  # nothing is to be begun: copies are being made
+                answer = plan()
+                return {**answer, "drained": not answer["moving"]}
+            # In the state drained nothing is said of leaving them out, so what was accepted must be given again.
+            return call(osds=moving, hosts=[], state="drained", wait=False)
+
+        begun = ask()
+        stalled = not begun.get("failed") and self._show(", ".join(moving), ask, begun, float(args.get("patience", PATIENCE)))
         # The module asks the cluster why, and need not wait as long once more.
         result = begun if begun.get("failed") else call(patience=AGAIN) if stalled else call()
         told = {name: planned[name] for name in ("changes", "diff") if name in planned}

@@ -182,9 +182,11 @@ mount -t devtmpfs dev /dev
 mount -t sysfs sys /sys
 for module in $(cat /modules/order); do insmod /modules/$module; done
 """
-_INIT = f"""{BEGIN}waited=0
+# And on QEMU, with its first disk.
+WITH_DISK = f"""{BEGIN}waited=0
 while [ ! -b /dev/vda ] && [ $waited -lt 100 ]; do usleep 100000; waited=$((waited + 1)); done
-uuid=$(tr -d '\\n-' < /sys/class/dmi/id/product_uuid | tr a-f A-F)
+"""
+_INIT = f"""{WITH_DISK}uuid=$(tr -d '\\n-' < /sys/class/dmi/id/product_uuid | tr a-f A-F)
 sum() {{ dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | md5sum | cut -d' ' -f1; }}
 printf 'cephstack-guest %s linux %s read %s found %s\\n' "$uuid" "$(uname -r)" "$(sum 0)" "$(sum 1)" > /marker
 dd if=/marker of=/dev/vda bs=512 seek=1 conv=sync,notrunc,fsync 2>/dev/null
@@ -205,10 +207,15 @@ def load_order(there: t.Mapping[str, bytes], wanted: t.Iterable[str]) -> dict[st
     return order
 
 
-def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = _INIT) -> bytes:
-    """Return a compressed initramfs that writes the marker. modules: kernel modules by file name, in the order to load them. init: its programme."""
+def initramfs(busybox: bytes, modules: t.Mapping[str, bytes], init: str = "") -> bytes:
+    """Return a compressed initramfs. modules: kernel modules by file name, in the order to load them. init: its programme, by default one that writes the
+    marker."""
     files: list[tuple[str, int, bytes]] = [(name, 0o040755, b"") for name in ("bin", "dev", "modules", "proc", "sys")]
-    files += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, init.encode()), ("modules/order", 0o100644, "\n".join(modules).encode() + b"\n")]
+    files += [
+        ("bin/busybox", 0o100755, busybox),
+        ("init", 0o100755, (init or _INIT).encode()),
+        ("modules/order", 0o100644, "\n".join(modules).encode() + b"\n"),
+    ]
     files += [(f"modules/{name}", 0o100644, data) for name, data in modules.items()]
     return gzip.compress(cpio(files), 6, mtime=0)
 

@@ -35,8 +35,10 @@ options:
     description:
       - V(linux) boots a kernel, 13 MB. V(sector) is a guest of 512 bytes that writes the same marker.
       - V(stays) is the same, but runs on when it has written, until it is stopped.
+      - V(writes) is a V(linux) that writes records with checksums to the rest of its disk without pause, reads them back, and says on its serial console how
+        many were wrong.
     type: str
-    choices: [linux, sector, stays]
+    choices: [linux, sector, stays, writes]
     default: linux
   format:
     description: V(qcow2.gz) is what CloudStack fetches as a template for RBD.
@@ -85,8 +87,10 @@ FIELDS = {
     "path": filepath("Where to put it.", required=True),
     "kind": choice(
         "V(linux) boots a kernel, 13 MB. V(sector) is a guest of 512 bytes that writes the same marker.\n"
-        "V(stays) is the same, but runs on when it has written, until it is stopped.",
-        ["linux", "sector", "stays"],
+        "V(stays) is the same, but runs on when it has written, until it is stopped.\n"
+        "V(writes) is a V(linux) that writes records with checksums to the rest of its disk without pause, reads them back, and says on its serial console "
+        "how many were wrong.",
+        ["linux", "sector", "stays", "writes"],
         default="linux",
     ),
     "format": choice("V(qcow2.gz) is what CloudStack fetches as a template for RBD.", ["raw", "qcow2.gz"], default="raw"),

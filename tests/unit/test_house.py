@@ -202,6 +202,7 @@ OF_MANY = {
     "test_examples.py": "the examples in docs and modules",
     "test_house.py": "the whole collection",
     "test_bench.py": "tests/bench",
+    "test_writer.py": "tests/tools/writer",
     "test_pure.py": "what planners of every kind come to",
     "test_action_groups.py": "meta/runtime.yml",
     "test_secret_results.py": "modules that return secrets",

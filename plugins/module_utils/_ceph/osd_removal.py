@@ -61,12 +61,16 @@ OPTIONS: dict[str, t.Any] = {
 }
 # States of placement groups of which something may be on OSDs that are down, and nowhere else, whoever is said to have them.
 _LOST_STATES = ("down", "incomplete", "unknown")
+# Those that pass by themselves within seconds.
+_UNSETTLED = ("unknown", "creating", "peering", "activating", "stale")
 # Health checks that are judged by themselves, or are what moving data looks like.
 _OWN_CHECKS = ("OBJECT_MISPLACED", "OSDMAP_FLAGS", "OSD_FLAGS")
 _DEGRADED = ("PG_DEGRADED", "OSD_DOWN", "OSD_HOST_DOWN", "OSD_CHASSIS_DOWN", "OSD_RACK_DOWN", "OSD_ROOT_DOWN")
-# How a batch is called of which one call moves all data.
-_DRAIN = "drain"
-# Seconds. An OSD that has stopped or left CRUSH makes placement groups peer, and for that long the cluster draws no conclusions.
+# Health checks that say no more than the states of placement groups, which are newer where those have just changed.
+_OF_PGS = {"PG_DEGRADED": ("degraded", "undersized"), "PG_AVAILABILITY": _UNSETTLED}
+# How a batch is called of which one call waits until all data is where it belongs.
+_DRAIN, _COPIES = "drain", "copies"
+# Seconds. An OSD that has started, stopped or left CRUSH makes placement groups peer, and for that long the cluster draws no conclusions.
 _SETTLING = 60
 
 
@@ -156,6 +160,8 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read the maps, what the manager knows of data, and what this host has of the OSDs. Raises Unreachable and CommandFailed."""
+        if self.state == "destroyed":
+            wait_until(self._settled, _SETTLING)  # what was done to the cluster a moment ago is not what is in the way
         ask: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
             ("osd dump", {}),
             ("osd crush dump", {}),
@@ -200,7 +206,7 @@ class Provider:
                 "destroyed" in entry.get("state", ()),
                 "noout" in entry.get("state", ()),
                 str(entry.get("uuid", "")),
-                tuple(pg["pgid"] for pg in facts.pgs if number in forecast.holders(pg) and "clean" not in pg["state"].split("+")),
+                _unclean(number, facts.pgs),
             )
         emptied = self._emptied(tree, going)
         # As ceph_osds has set it, with the mask host:NAME.
@@ -233,12 +239,18 @@ class Provider:
     def _local(self) -> bool:
         return self.state != "drained" and not self.cluster_only
 
+    def _settled(self) -> bool:
+        """Whether no placement group is on its way to a state that can be judged."""
+        states = self._send("status").get("pgmap", {}).get("pgs_by_state", [])
+        return not any(state in entry["state_name"].split("+") for entry in states for state in _UNSETTLED)
+
     def _needed(self, numbers: t.Sequence[int]) -> str:
         """Why the cluster does not let some OSDs stop at once, "" where it does."""
         if not numbers:
             return ""
+        ask = functools.partial(self.cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
         try:
-            said = self.cluster.command("osd ok-to-stop", ids=[str(number) for number in numbers])
+            said = retry_while(_draws_no_conclusions, ask, _SETTLING, 1.0)
         except CommandFailed as error:
             return error.text
         if not isinstance(said, dict) or said.get("ok_to_stop", True):
@@ -317,13 +329,23 @@ class Provider:
             if not self.uuids.get(one.number):
                 mend = "so that the next run leaves alone what is made anew in its place"
                 draft.problem(f"{one.name}: to be replaced, it is written with the first letters of its uuid, {mend}: {one.name}@{one.uuid[:8]}")
-            if one.up and one.unclean:
-                some = f"{len(one.unclean)} placement groups on it ({', '.join(one.unclean[:5])}) have not all their copies where they belong"
-                draft.problem(f"{one.name}: refused, {some}: wait until they have")
-        if observed.needed:
+        # Nobody else may have what is on these. If copies are being made, that is waited for; if one stays away, it would last for ever.
+        waiting = [one for one in stopping if one.up and one.unclean]
+        away = [f"osd.{entry['osd']}" for entry in observed.facts.osd["osds"] if not entry["up"] and entry["in"]]
+        stuck = [*(f"{name} is down" for name in away), *(f"{flag} is set" for flag in _blocking(observed))]
+        for one in waiting:
+            some = f"{len(one.unclean)} placement groups on it ({', '.join(one.unclean[:5])}) have not all their copies where they belong"
+            if stuck:
+                draft.problem(f"{one.name}: refused, {some}, while {' and '.join(stuck[:5])}: repair that, and wait until they have")
+            else:
+                wait = functools.partial(self._await_copies, [other.number for other in waiting])
+                now, desired = {"incomplete_placement_groups": len(one.unclean)}, {"incomplete_placement_groups": 0}
+                draft.ensure("data", one.name, now, desired, wait, reason=f"waits until it is the only one to miss: {some}", batch=_COPIES)
+        # What the cluster needs while it makes copies is asked when it has made them.
+        if observed.needed and (stuck or not waiting):
             draft.problem(f"{_names(stopping)}: refused, the cluster says that they must not stop at once: {observed.needed}. Replace fewer at once, or wait")
         if stopping:
-            self._judge_health(observed, stopping, draft)
+            self._judge_health(observed, stopping, draft, bool(waiting))
         going: t.Dict[int, t.Set[str]] = {}
         for one in observed.going.values():
             number, needs = one.number, {f"flag/{one.name}/noout", f"unit/{osds.unit_name(one.number)}", f"osd/{one.name}"}
@@ -332,10 +354,10 @@ class Provider:
                 if not one.noout:
                     keep = functools.partial(self._keep_in, number)
                     reason = "so that its place waits for the next disk; taken back when that is up"
-                    draft.ensure("flag", f"{one.name}/noout", {"set": False}, {"set": True}, keep, reason=reason)
+                    draft.ensure("flag", f"{one.name}/noout", {"set": False}, {"set": True}, keep, needs=draft.ids("data"), reason=reason)
                 unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.active}, {"up": False, "enabled": False, "running": False}
                 stop = functools.partial(self._stop, number, bool(left.unit.active or left.unit.enabled), lossy)
-                draft.ensure("unit", osds.unit_name(number), unit, stopped, stop, needs=[f"flag/{one.name}/noout"])
+                draft.ensure("unit", osds.unit_name(number), unit, stopped, stop, needs=[*draft.ids("data"), f"flag/{one.name}/noout"])
                 more: t.Dict[str, t.Any] = {"reason": "its copies are made anew on the next disk"}
                 if lossy:
                     more = {"risk": Risk.LOSS, "reason": _lost_reason(one)}
@@ -358,7 +380,7 @@ class Provider:
         for text in told.warnings:
             draft.warn(text)
         self._judge_health(observed, full, draft)
-        flags = [flag for flag in observed.facts.osd.get("flags", "").split(",") if flag in movement.BLOCKING]
+        flags = _blocking(observed)
         if flags:
             draft.problem(f"{_names(full)}: refused, no data moves while {' and '.join(flags)} is set: unset it (ceph osd unset {flags[0]})")
         apply = functools.partial(self._drain, [one.number for one in full])
@@ -372,12 +394,17 @@ class Provider:
             reason = f"about {movement.shown_bytes(moved)} move to other OSDs; then waits until the cluster says that it is safe to destroy"
             draft.ensure("data", one.name, now, desired, apply, risk=Risk.MOVEMENT, reason=reason, moved_bytes=moved, batch=_DRAIN)
 
-    def _judge_health(self, observed: Observed, full: t.Sequence[One], draft: Draft) -> None:
+    def _judge_health(self, observed: Observed, full: t.Sequence[One], draft: Draft, copying: bool = False) -> None:
+        """Note what is in the way. copying: that copies are being made is waited for."""
         down = {entry["osd"] for entry in observed.facts.osd["osds"] if not entry["up"] and entry["in"]}
         ours = set(_OWN_CHECKS)
         # What follows from OSDs that go being down, or from a run that was ended while data moved.
         if down <= set(observed.going) and (down or any(not one.weight for one in full)):
             ours |= set(_DEGRADED)
+        if copying:
+            ours.add("PG_DEGRADED")
+        seen = {state for pg in observed.facts.pgs for state in pg["state"].split("+")}
+        ours |= {name for name, states in _OF_PGS.items() if self.state == "destroyed" and not seen & set(states)}
         for name, check in sorted(observed.health.get("checks", {}).items()):
             if name not in ours and name not in self.accept_health and not check.get("muted"):
                 text = f"the cluster is {observed.health.get('status')}: {name}: {check['summary']['message']}"
@@ -430,28 +457,43 @@ class Provider:
             self._await_drained(numbers)
 
     def _await_drained(self, numbers: t.Sequence[int]) -> None:
-        """Wait while something moves. Raises RuntimeError with what the cluster says where nothing does any more."""
+        self._await(lambda: set(numbers) - self._safe(numbers), "is not safe to destroy yet")
+
+    def _await_copies(self, numbers: t.Sequence[int]) -> None:
+        def waiting() -> t.Set[int]:
+            pgs = self.cluster.mgr_command("pg dump", dumpcontents=["pgs_brief"]).get("pg_stats", [])
+            return {number for number in numbers if _unclean(number, pgs)}
+
+        self._await(waiting, "may not stop yet, for placement groups on it have not all their copies")
+
+    def _await(self, waiting: t.Callable[[], t.Set[int]], what: str) -> None:
+        """Wait while something moves, until no OSD is waiting. Raises RuntimeError with what the cluster says where nothing moves any more."""
         watch = movement.Watch(self.patience)
         while True:
-            left = set(numbers) - self._safe(numbers)
+            left = waiting()
             if not left:
                 return
             status = self._send("status")
             watch.see(time.monotonic(), movement.Moment.of(status, len(left)))
             if watch.stalled:
                 health, dump = self._send("health"), self._send("osd dump")
-                raise RuntimeError(stalled_text(left, watch, movement.why_nothing_moves(status, health, dump.get("flags", ""))))
+                raise RuntimeError(stalled_text(left, what, watch, movement.why_nothing_moves(status, health, dump.get("flags", ""))))
             time.sleep(self.pause)
 
     def _gate(self, number: int, lossy: bool) -> None:
         """Ask the cluster once more. Raises RuntimeError where it says no."""
-        if self.state == "destroyed":
-            needed = "" if lossy else self._needed([number])
-            if needed:
-                raise RuntimeError(f"osd.{number} must not stop: {needed}")
-        elif not lossy:
-            text = f"the cluster does not say that osd.{number} is safe to destroy (ceph osd safe-to-destroy {number}): run it again to move its data"
-            wait_until(lambda: number in self._safe([number]), _SETTLING, lambda: RuntimeError(text))
+        text = f"the cluster does not say that osd.{number} is safe to destroy (ceph osd safe-to-destroy {number}): run it again to move its data"
+
+        def allowed() -> bool:
+            nonlocal text
+            if self.state != "destroyed":
+                return number in self._safe([number])
+            needed = self._needed([number])
+            text = f"osd.{number} must not stop: {needed}"
+            return not needed
+
+        if not lossy:
+            wait_until(allowed, _SETTLING, lambda: RuntimeError(text))
 
     def _stop(self, number: int, unit: bool, lossy: bool) -> None:
         self._gate(number, lossy)
@@ -474,7 +516,7 @@ class Provider:
     def _purge(self, number: int, lossy: bool) -> None:
         # The manager itself refuses where something would be lost, but not if it is told that this is meant.
         purge = functools.partial(self.cluster.mgr_command, "osd purge", id=number, yes_i_really_mean_it=True if lossy else None)
-        retry_while(lambda error: isinstance(error, CommandFailed) and error.code == errno.EAGAIN, purge, _SETTLING, 1.0)
+        retry_while(_draws_no_conclusions, purge, _SETTLING, 1.0)
 
     def _keep_in(self, number: int) -> None:
         # The note first: whoever finds the flag later can tell whose it is.
@@ -487,16 +529,31 @@ class Provider:
         self.cluster.mgr_command("osd destroy", id=number, yes_i_really_mean_it=True)
 
 
+def _draws_no_conclusions(error: t.Any) -> bool:
+    """Whether the cluster says neither yes nor no, as while placement groups peer."""
+    return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
+
+
+def _blocking(observed: Observed) -> t.List[str]:
+    """The flags that are set with which nothing moves."""
+    return [flag for flag in observed.facts.osd.get("flags", "").split(",") if flag in movement.BLOCKING]
+
+
+def _unclean(number: int, pgs: t.Sequence[Raw]) -> t.Tuple[str, ...]:
+    """The placement groups on an OSD of which not all copies are where they belong."""
+    return tuple(pg["pgid"] for pg in pgs if number in forecast.holders(pg) and "clean" not in pg["state"].split("+"))
+
+
 def _lost_reason(one: One) -> str:
     some = ", ".join(one.lost[:5]) + (" …" if len(one.lost) > 5 else "")
     return f"it is down, and {len(one.lost)} placement groups ({some}) may have their only copy on it: bring it back, or lose them"
 
 
-def stalled_text(left: t.Collection[int], watch: movement.Watch, why: str) -> str:
-    """Why a wait ended, and what to do. left: the OSDs whose data has not moved."""
+def stalled_text(left: t.Collection[int], what: str, watch: movement.Watch, why: str) -> str:
+    """Why a wait ended, and what to do. left: the OSDs that it was for; what: "is not safe to destroy yet"."""
     names = ", ".join(f"osd.{number}" for number in sorted(left))
     return (
-        f"nothing has moved for {watch.idle:.0f} s, and {names} is not safe to destroy yet ({watch.text()}). The cluster says: {why}. "
+        f"nothing has moved for {watch.idle:.0f} s, and {names} {what} ({watch.text()}). The cluster says: {why}. "
         "Repair that and run it again: it goes on where it ended"
     )
 

@@ -343,11 +343,15 @@ class Provider:
         there = observed.files.get(BOOTSTRAP_KEYRING, keyring_files.File())
         # A client that is yet to be made gets a new key: whatever the file holds is another.
         keyring_files.ensure(draft, bootstrap_place(), there, observed.bootstrap_key or keyring_files.UNKNOWN, self._write_bootstrap)
+        awaited = self._awaited(observed)
         for device in self.devices:
             osd = observed.own(device)
             number = osd.id if osd is not None else observed.lost.get(device.path)
             gone = observed.gone(device)
-            if number is not None and gone and not observed.known[number].up:
+            if gone and (number in observed.destroyed or device in awaited):
+                some = f"osd.{number}" if number in observed.destroyed else " or ".join(f"osd.{one}" for one in sorted(observed.destroyed))
+                draft.warn(f"{'; '.join(gone)}. The next disk takes the place of {some}: put it in, and run this again")
+            elif number is not None and gone and not observed.known[number].up:
                 mend = f"bring the device back, or remove osd.{number} from the cluster and {device.path} from the declared devices"
                 draft.warn(f"{'; '.join(gone)}. osd.{number}, which was on it, is down and left as it is: {mend}")
             elif osd is not None:
@@ -364,6 +368,13 @@ class Provider:
             send = functools.partial(self._send, "config set", who=who, name=MEMORY_OPTION, value=value)
             draft.ensure("option", f"{who}/{MEMORY_OPTION}", had, {"value": value}, send)
         return draft.plan(Lane("osd", max(4, os.cpu_count() or 1)))  # making one is work for a core and its disk
+
+    def _awaited(self, observed: Observed) -> list[Device]:
+        """The devices that are not there because they are yet to take the places of destroyed OSDs."""
+        new = [device for device in self.devices if observed.own(device) is None and device.path not in observed.lost]
+        absent = [device for device in new if observed.devices[device.path].gone]
+        places = len(observed.destroyed) - (len(new) - len(absent)) - len(set(observed.destroyed) & set(observed.lost.values()))
+        return absent[: max(0, places)]
 
     def _plan_wipes(self, device: Device, observed: Observed, unusable: set[str], draft: Draft) -> set[str]:
         """Plan to wipe what an OSD is to be made on, where that is allowed; return what making it needs. unusable: noted here."""

@@ -31,6 +31,43 @@ BUSYBOX_PACKAGE = "busybox-static"
 # What a guest of one processor that only writes to its disk can do without takes a fifth of its time where its processor is emulated.
 COMMAND_LINE = "console=ttyS0 quiet panic=1 mitigations=off nokaslr nosmp cryptomgr.notests audit=0 apparmor=0"
 MODULES = ("virtio_pci", "virtio_blk")
+# A guest that writes records of 40 KiB behind the first 16 MiB of its disk, reads each back at once and another one later, past its cache, and says on its
+# console how it went: the slowest answer in hundredths of a second.
+WRITES = (
+    _guest.WITH_DISK
+    + r"""
+places=$(($(cat /sys/class/block/vda/size) / 80 - 410)) number=0 writes=0 reads=0 errors=0 wrong=0 slowest=0
+[ $places -gt 300 ] && places=300
+mkdir -p /sums
+now() { read -r up idle < /proc/uptime; now=${up%.*}${up#*.}; }
+timed() {
+    now; began=$now failed=
+    "$@" 2>/dev/null || { errors=$((errors + 1)) failed=yes; }
+    now; took=$((now - began))
+    [ $took -gt $slowest ] && slowest=$took
+}
+look() {
+    [ -e /sums/$1 ] || return
+    echo 1 > /proc/sys/vm/drop_caches
+    reads=$((reads + 1))
+    timed dd if=/dev/vda of=/found bs=40960 skip=$((410 + $1)) count=1
+    [ "$failed" ] || [ "$(sha256sum < /found)" = "$(cat /sums/$1)" ] || wrong=$((wrong + 1))
+}
+while [ $places -gt 0 ]; do
+    place=$((number % places)) number=$((number + 1)) writes=$((writes + 1))
+    dd if=/dev/urandom of=/record bs=40960 count=1 2>/dev/null
+    rm -f /sums/$place
+    timed dd if=/record of=/dev/vda bs=40960 seek=$((410 + place)) conv=notrunc,fsync
+    [ "$failed" ] || sha256sum < /record > /sums/$place
+    look $place
+    look $((number * 7919 % places))
+    echo "writer writes=$writes reads=$reads errors=$errors wrong=$wrong slowest=$slowest"
+    usleep 50000
+done
+echo "the disk has no room behind its first 16 MiB"
+poweroff -f
+"""
+)
 
 
 @dataclasses.dataclass
@@ -61,7 +98,10 @@ class Provider:
         return draft.plan()
 
     def _make(self, noted: t.Mapping[str, t.Any]) -> None:
-        data, packages = linux() if self.kind == "linux" else (_guest.marker_image(1, stays=self.kind == "stays"), [])
+        if self.kind in ("linux", "writes"):
+            data, packages = linux(WRITES if self.kind == "writes" else "")
+        else:
+            data, packages = _guest.marker_image(1, stays=self.kind == "stays"), []
         if len(data) > self.size:
             raise ValueError(f"the image takes {len(data)} bytes, more than the {self.size} that it may have")
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
@@ -100,8 +140,8 @@ def qcow2(data: bytes, size: int) -> bytes:
     return b"".join(part.ljust(cluster, b"\0") for part in (header, level1, *counts, level2)) + data.ljust(count * cluster, b"\0")
 
 
-def linux() -> tuple[bytes, list[str]]:
-    """Return the bootable image, and the packages it was made of. Raises Unreachable where they can't be had."""
+def linux(init: str = "") -> tuple[bytes, list[str]]:
+    """Return the bootable image, and the packages it was made of. init: as of initramfs. Raises Unreachable where they can't be had."""
     found: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="cephstack-image-") as folder:
         try:
@@ -124,7 +164,7 @@ def linux() -> tuple[bytes, list[str]]:
     if kernel is None or busybox is None:
         raise ValueError("the packages hold no kernel or no busybox where they should")
     modules = {os.path.basename(name).split(".ko")[0].replace("-", "_"): data for name, data in found.items() if ".ko" in name}
-    return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES)), COMMAND_LINE), names
+    return _guest.linux_image(kernel, _guest.initramfs(busybox, _guest.load_order(modules, MODULES), init), COMMAND_LINE), names
 
 
 def _download(folder: str) -> None:

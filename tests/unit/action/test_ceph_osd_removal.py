@@ -82,3 +82,14 @@ def test_what_stalls_is_left_to_the_module_to_tell(play):
     answers = [PLANNED, *[begun(1000)] * 4, {"failed": True, "msg": "nothing has moved"}]
     result, _asked, _shown = play(answers, patience=15)
     assert result == {"failed": True, "msg": "nothing has moved"}
+
+
+def test_copies_that_are_being_made_are_only_looked_at(play):
+    """Of a disk that is to be replaced nothing is drained: it is planned again and again, until nothing is left to be waited for."""
+    waiting = {**begun(500), **PLANNED}
+    rest = {**begun(0), "changes": [{"kind": "osd", "name": "osd.3"}]}
+    result, asked, shown = play([waiting, waiting, waiting, rest, DONE], state="destroyed")
+    assert [check for check, _args in asked] == [True, True, True, True, False]
+    assert {args["state"] for _check, args in asked} == {"destroyed"}
+    assert len(shown) == 1
+    assert result == {"changed": True, "changes": PLANNED["changes"], "diff": PLANNED["diff"]}

@@ -313,13 +313,76 @@ def test_what_the_cluster_needs_is_not_replaced():
     assert not cluster.sent
 
 
-def test_one_whose_copies_are_not_all_in_place_is_not_replaced():
+def incomplete(cluster, looks):
+    """Copies are being made; they are all there after some looks."""
+    left, real = [looks], cluster._pg_dump
+
+    def dump(dumpcontents):
+        left[0] -= 1
+        state = "active+undersized+degraded" if left[0] >= 0 else "active+clean"
+        return {"pg_stats": [{**pg, "state": state} for pg in real(dumpcontents)["pg_stats"]]}
+
+    cluster._pg_dump = dump
+    cluster.checks = {"PG_DEGRADED": {"summary": {"message": "Degraded data redundancy"}}}
+
+
+def test_one_whose_copies_are_not_all_in_place_is_not_replaced(unit):
     cluster = Simulated(HOSTS)
-    real = cluster._pg_dump
-    cluster._pg_dump = lambda dumpcontents: {"pg_stats": [{**pg, "state": "active+undersized+degraded"} for pg in real(dumpcontents)["pg_stats"]]}
-    provider = replaced(cluster, [7])
-    with pytest.raises(Invalid, match="have not all their copies where they belong: wait until they have"):
-        provider.plan(provider.observe())
+    unit(cluster)
+    incomplete(cluster, 99)
+    cluster.osds[0]["up"] = False
+    with pytest.raises(Invalid, match=r"have not all their copies where they belong, while osd\.0 is down: repair that, and wait until they have"):
+        replaced(cluster, [7]).plan(replaced(cluster, [7]).observe())
+    cluster.osds[0].update(up=True)
+    cluster.flags = "norecover"
+    with pytest.raises(Invalid, match="while norecover is set"):
+        replaced(cluster, [7]).plan(replaced(cluster, [7]).observe())
+
+
+def test_copies_that_are_being_made_are_waited_for(unit):
+    """As of a disk that was replaced a moment ago: of two, the second goes when the first one has its copies."""
+    cluster = Simulated(HOSTS)
+    unit(cluster)
+    incomplete(cluster, 6)
+    outcome = reconcile(replaced(cluster, [7]))
+    assert not outcome.error
+    assert ids(outcome.plan) == ["data/osd.7", "flag/osd.7/noout", "unit/ceph-osd@7.service", "osd/osd.7"]
+    assert "destroyed" in cluster.states[7]
+    stuck = Simulated(HOSTS)
+    unit(stuck)
+    incomplete(stuck, 10**6)
+    error = reconcile(replaced(stuck, [7])).error
+    assert "osd.7 may not stop yet, for placement groups on it have not all their copies" in error
+    assert "The cluster says: PG_DEGRADED" in error
+    assert not stuck.sent
+
+
+@pytest.mark.parametrize("code", [11, 16])
+def test_a_replacement_waits_while_placement_groups_peer_after_the_stop(unit, code):
+    cluster = Simulated(HOSTS)
+    unit(cluster)
+    real, left = cluster._osd_ok_to_stop, [8]
+
+    def answer(ids):
+        if not cluster.osds[7]["up"] and left[0]:
+            left[0] -= 1
+            raise CommandFailed("osd ok-to-stop", -code, "1 pgs have unknown state; cannot draw any conclusions")
+        return real(ids)
+
+    cluster._osd_ok_to_stop = answer
+    assert not reconcile(replaced(cluster, [7])).error
+    assert left == [0]
+
+
+def test_a_replacement_that_comes_right_after_something_else_is_not_refused_for_that(unit):
+    """Placement groups peer, and the health checks that say so are older than their states."""
+    cluster = Simulated(HOSTS)
+    unit(cluster)
+    states, real = ["peering", "remapped+peering", "activating"], cluster._status
+    cluster._status = lambda: {"pgmap": {"pgs_by_state": [{"state_name": states.pop(), "count": 1}]}} if states else real()
+    cluster.checks = {name: {"summary": {"message": "older"}} for name in ("PG_AVAILABILITY", "PG_DEGRADED")}
+    assert not reconcile(replaced(cluster, [7])).error
+    assert not states
 
 
 # -- the wait

@@ -205,6 +205,24 @@ def test_a_new_disk_takes_the_place_of_a_destroyed_osd_of_its_class():
     assert making({}, one) == {one.path: None}
 
 
+def test_a_disk_that_is_yet_to_be_put_in_is_awaited():
+    """Where a disk was taken out and the next one is not there yet, the others are kept right; but one disk more than that is a mistake."""
+    one, two = osds.Device("/dev/disk/by-id/a", "raw"), osds.Device("/dev/disk/by-id/b", "raw")
+    nothing = {device.path: devices.Found(None) for device in (one, two)}
+    observed = dataclasses.replace(GOOD, devices={**nothing, two.path: devices.Found("/dev/b")}, known={}, destroyed={4: "hdd", 5: "hdd"})
+    planned = plan(observed, (one, two))
+    assert {change.name for change in planned.changes if change.kind == "osd"} == {two.path}
+    assert planned.warnings == [
+        f"{one.path}: there is no such device on this host. The next disk takes the place of osd.4 or osd.5: put it in, and run this again"
+    ]
+    for destroyed in ({}, {4: "hdd"}):
+        with pytest.raises(Invalid, match="there is no such device on this host"):
+            plan(dataclasses.replace(observed, devices=nothing, destroyed=destroyed), (one, two))
+    told = dataclasses.replace(observed, devices=nothing, destroyed={4: "hdd"}, lost={one.path: 4}, known={4: osds.Known("x", False)})
+    (text,) = plan(told, (one,)).warnings
+    assert "The next disk takes the place of osd.4: put it in" in text
+
+
 def test_noout_that_was_ours_is_taken_back_by_the_next_run():
     (change,) = plan(dataclasses.replace(GOOD, kept_in=[3])).changes
     assert (change.id, change.before, change.after) == ("flag/osd.3/noout", {"set": True}, {"set": False})
