@@ -375,7 +375,7 @@ class Provider:
             return False
 
 
-def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
+def ask(daemon: str, prefix: str, timeout: float = 5.0, **words: t.Any) -> t.Any:
     """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet)."""
     path = f"{RUN}/{CLUSTER}-{daemon}.asok"
     try:
@@ -385,7 +385,7 @@ def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(path)
-            connection.sendall(json.dumps({"prefix": prefix}).encode() + b"\0")
+            connection.sendall(json.dumps({"prefix": prefix, **words}).encode() + b"\0")
             with connection.makefile("rb") as answer:
                 (length,) = struct.unpack(">I", answer.read(4))
                 return json.loads(answer.read(length))
