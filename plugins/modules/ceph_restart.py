@@ -13,8 +13,8 @@ author: The cephstack.cloud authors (@cephstack)
 description:
   - Restarts daemons of a host that have to, as this host's part of a round, and returns when they serve again. The playbook C(cephstack.cloud.restart)
     gives the rounds, which M(cephstack.cloud.ceph_restart_info) returns, to the hosts.
-  - Before anything stops the cluster is asked whether all of the round may. While it cannot tell yet, or says no, the module waits. It ends with what is in the way
-    when nothing has moved for O(patience) seconds.
+  - Before anything stops the cluster is asked whether all of the round may. While it cannot tell yet, or says no, the module waits. It ends with what is
+    in the way when nothing has moved for O(patience) seconds.
   - 'Monitors: all others are in quorum, and C(mon ok-to-stop). Managers: one serves. OSDs: the placement groups on them have all their copies, and
     C(osd ok-to-stop). Metadata servers: all ranks are active, and C(mds ok-to-stop). Object and NFS gateways: another one answers.'
   - C(noout) is set for the OSDs that restart, and for no others, and taken back in every case. One that a run which was killed has left is taken back

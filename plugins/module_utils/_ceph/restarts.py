@@ -427,7 +427,7 @@ def _gateways(cluster: Connection) -> t.List[_Gateway]:
         texts = " ".join(str(value) for name, value in sorted(about.items()) if name.startswith("frontend_config#"))
         address = re.sub(r":\d+/\d+$", "", str(entry.get("addr", ""))).strip("[]")
         endpoints = re.findall(r"endpoint=\[?([0-9a-fA-F.:]+?)\]?:(\d+)(?:\s|$)", texts)
-        ports = [int(port) for port in re.findall(r"\bport=(\d+)", texts)] + [int(port) for _address, port in endpoints]
+        ports = [int(port) for port in re.findall(r"(?:\b|_)port=(\d+)", texts)] + [int(port) for _address, port in endpoints]
         # It may listen at one address only.
         listens = next((one for one, _port in endpoints if one not in ("0.0.0.0", "::")), address)
         found.append(_Gateway(f"client.rgw.{id_}", int(entry.get("gid", 0)), listens, tuple(ports)))

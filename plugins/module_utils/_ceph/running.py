@@ -52,7 +52,7 @@ _ABOVE = ("file", "env", "cmdline", "override")
 class Running:
     """A daemon of this host. name: osd.3, client.rgw.ceph1.s3, nfs.HOST. running, installed: versions, "" where none is known.
 
-    began: when its process began, in seconds since 1970. replaced: a file of a package that it has open as it was before. options: those that wait for its start.
+    began: when its process began, in seconds since 1970. replaced: a file of a package that it has open as it was before. options: that wait for its start.
     """
 
     name: str

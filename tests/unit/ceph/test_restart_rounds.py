@@ -13,6 +13,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_roun
 from .simulated_osds import Simulated
 
 OLD = {"reason": "it runs 18.2.7, and 20.2.4 is installed", "running": "18.2.7", "installed": "20.2.4"}
+NOTHING = Facts()
 MONS = {"mons": [{"name": name, "rank": rank} for rank, name in enumerate("abc")], "quorum": [0, 1, 2]}
 
 
@@ -38,7 +39,7 @@ def granted(cluster, asked=None):
     return ask
 
 
-def rounds(some, facts=Facts(), ask=lambda numbers: True, **more):
+def rounds(some, facts=NOTHING, ask=lambda numbers: True, **more):
     found = in_rounds(some, facts, ask, **more)
     assert not found.problems
     return [one.names for one in found.rounds]
