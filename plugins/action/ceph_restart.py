@@ -5,20 +5,13 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
-from ansible.utils.display import Display
-
 from ansible_collections.cephstack.cloud.plugins.action.ceph_mon_info import ActionModule as CephModule
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.movement import Moment, Watch
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _progress
 
-# Seconds between two questions, and between two lines where nothing else is to be said.
+# Seconds between two questions.
 PAUSE = 3.0
-LINE = 30.0
-# The module's own default.
-PATIENCE = 600
-AGAIN = 10
 
 
 class ActionModule(CephModule):
@@ -30,29 +23,17 @@ class ActionModule(CephModule):
         def call(**other: t.Any) -> dict[str, t.Any]:
             return t.cast("dict[str, t.Any]", CephModule._execute_module(self, module_name, {**args, **other}, task_vars=task_vars, **more))
 
-        if self._task.check_mode:
-            return call()
-        names, patience = args.get("daemons") or [], float(args.get("patience", PATIENCE))
-        stalled = bool(names) and self._show(", ".join(names[:3]) + (" …" if len(names) > 3 else ""), call, patience)
-        # The module asks the cluster itself, and need not wait as long once more.
-        return call(patience=AGAIN) if stalled else call()
-
-    def _show(self, what: str, call: t.Callable[[], dict[str, t.Any]], patience: float) -> bool:
-        """Show what is waited for, until it is so; return whether it has stalled."""
-        watch, shown, when = Watch(patience), "", 0.0
-        while True:
+        def check() -> dict[str, t.Any]:
             self._task.check_mode = True
             try:
-                answer = call()
+                return call()
             finally:
                 self._task.check_mode = False
-            now = time.monotonic()
-            if answer.get("failed") or not answer.get("waits"):
-                return False
-            watch.see(now, Moment(**answer["movement"]))
-            if watch.stalled:
-                return True
-            if answer["waits"] != shown and (now - when >= LINE or not shown):
-                Display().display(f"{what}: waits: {answer['waits']}")
-                shown, when = answer["waits"], now
-            time.sleep(PAUSE)
+
+        names = args.get("daemons") or []
+        if self._task.check_mode or not names:
+            return call()
+        what, patience = ", ".join(names[:3]) + (" …" if len(names) > 3 else ""), float(args.get("patience", _progress.PATIENCE))
+        stalled = _progress.watch(check, check(), patience, PAUSE, lambda answer, _seen: answer["waits"] and f"{what}: waits: {answer['waits']}")
+        # The module asks the cluster itself, and need not wait as long once more.
+        return call(patience=_progress.AGAIN) if stalled else call()

@@ -278,7 +278,7 @@ class Provider:
             for one in going:
                 self._await(one, before)
             if numbers:
-                self._await_reports(numbers)
+                self._await_reports()
         finally:
             noout.take_back(self.cluster, ours)
 
@@ -341,7 +341,7 @@ class Provider:
             return any(other.name == one.name and other.gid != before and other.answers() for other in _gateways(self.cluster))
         return _answers_nfs("127.0.0.1")
 
-    def _await_reports(self, numbers: t.Sequence[int]) -> None:
+    def _await_reports(self) -> None:
         """Wait until each OSD has told the manager of its placement groups: until then it goes by how they were before, and so would the next gate."""
         first: t.Dict[int, int] = {}
         left: t.Set[int] = set()
@@ -359,8 +359,10 @@ class Provider:
             left.update(number for number in up if seqs.get(number, 0) == first[number])
             return not left
 
-        names = lambda: ", ".join(f"osd.{number}" for number in sorted(left))  # noqa: E731
-        wait_until(reported, _REPORTS, lambda: TimeoutError(f"{names()} did not report to the manager for {_REPORTS} s"), pause=1.0)
+        def silent() -> Exception:
+            return TimeoutError(f"{', '.join(f'osd.{number}' for number in sorted(left))} did not report to the manager for {_REPORTS} s")
+
+        wait_until(reported, _REPORTS, silent, pause=1.0)
 
 
 # What ceph_restart_info is given: daemons as ceph_daemons_info returns them.
@@ -374,7 +376,14 @@ INFO = {
 
 def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t.Any]:
     """Return in which rounds daemons restart. options: of the shape of INFO. Raises Invalid with all that is in the way."""
-    asked = [("mon dump", {}), ("mgr dump", {}), ("fs dump", {}), ("osd dump", {}), ("osd crush dump", {}), ("status", {})]
+    asked: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
+        ("mon dump", {}),
+        ("mgr dump", {}),
+        ("fs dump", {}),
+        ("osd dump", {}),
+        ("osd crush dump", {}),
+        ("status", {}),
+    ]
     *dumps, status = cluster.many(asked)
     known = {field.name for field in dataclasses.fields(Daemon)}
     all_of_them = [
