@@ -47,6 +47,8 @@ _UNSETTLED = {
     *("recovery_unfound", "stale", "undersized", "unknown"),
 }
 _BATCH = "restart"
+# Seconds that the cluster may give no answer, as while monitors elect.
+_ELECTING = 60
 # Seconds. Every OSD reports each five (mgr_stats_period).
 _REPORTS = 60
 
@@ -138,9 +140,9 @@ class Provider:
         """Read what runs here, and ask the cluster whether the round may begin. Raises Unreachable and CommandFailed."""
         found: t.List[Running] = []
         if self.names:
-            found = running.observe(self.cluster, {type_of(name) for name in self.names}, self.names)
-        status = self._patiently(lambda: self.cluster.command("status"))
-        notes = {number: purpose for number, purpose in noout.noted(self.cluster).items() if purpose == PURPOSE}
+            found = self._patiently(lambda: running.observe(self.cluster, {type_of(name) for name in self.names}, self.names))
+        status, noted = self._patiently(lambda: (self.cluster.command("status"), noout.noted(self.cluster)))
+        notes = {number: purpose for number, purpose in noted.items() if purpose == PURPOSE}
         return Observed(found, notes, status, self._gate(status) if self._going(found) else Gate())
 
     def _going(self, found: t.Sequence[Running]) -> t.List[Running]:
@@ -150,14 +152,14 @@ class Provider:
         """What the cluster answers, which it does not while it elects."""
         last: t.List[Exception] = []
 
-        def attempt() -> t.Any:
+        def attempt() -> t.Optional[t.Tuple[t.Any]]:
             try:
-                return ask()
+                return (ask(),)
             except (Unreachable, CommandFailed) as error:
                 last[:] = [error]
                 return None
 
-        return wait_until(attempt, 60, lambda: Unreachable(str(last[0])), pause=1.0)
+        return wait_until(attempt, _ELECTING, lambda: Unreachable(str(last[0])), pause=1.0)[0]
 
     # -- the gate of a round
 
@@ -305,6 +307,8 @@ class Provider:
             found.update({f"mds.{info['name']}": info["gid"] for info in _mds_infos(self.cluster.command("fs dump"))})
         if "rgw" in types:
             found.update({one.name: one.gid for one in _gateways(self.cluster)})
+        if "nfs" in types:
+            found.update(dict.fromkeys(self.names, _exports()))
         return found
 
     def _await(self, one: Running, before: t.Mapping[str, t.Any]) -> None:
@@ -339,7 +343,8 @@ class Provider:
             return whole and any(info["name"] == id_ and info["gid"] != before for info in _mds_infos(dump))
         if one.type == "rgw":
             return any(other.name == one.name and other.gid != before and other.answers() for other in _gateways(self.cluster))
-        return _answers_nfs("127.0.0.1")
+        # An export whose filesystem did not answer at the start is left out.
+        return set(before or ()) <= set(_exports() or ()) and _answers_nfs("127.0.0.1")
 
     def _await_reports(self) -> None:
         """Wait until each OSD has told the manager of its placement groups: until then it goes by how they were before, and so would the next gate."""
@@ -441,6 +446,14 @@ def _gateways(cluster: Connection) -> t.List[_Gateway]:
         listens = next((one for one, _port in endpoints if one not in ("0.0.0.0", "::")), address)
         found.append(_Gateway(f"client.rgw.{id_}", int(entry.get("gid", 0)), listens, tuple(ports)))
     return found
+
+
+def _exports() -> t.Optional[t.Dict[str, t.List[str]]]:
+    """What this host's NFS server exports, None where it does not answer."""
+    try:
+        return rpc.exports()
+    except (rpc.Silent, Unreachable):
+        return None
 
 
 def _answers_nfs(address: str) -> bool:
