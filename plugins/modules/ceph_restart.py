@@ -41,7 +41,7 @@ options:
     elements: str
     default: []
   together:
-    description: All daemons that restart at the same time, those of other hosts too. By default those of O(daemons).
+    description: All daemons that restart at the same time, those of other hosts too. By default those of O(daemons) that have to.
     type: list
     elements: str
     default: []

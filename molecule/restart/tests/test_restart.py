@@ -80,7 +80,7 @@ def test_nothing_has_to(restart):
 
 def test_an_option_that_takes_effect_at_the_start(restart):
     ceph("config set osd osd_op_num_shards 3")
-    ceph("config set osd osd_max_backfills 2")  # at once
+    ceph("config set osd osd_max_scrubs 2")  # at once
     before = began()
     assert restart("--check") == OSDS
     assert restarted(before) == []

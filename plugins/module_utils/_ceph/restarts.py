@@ -32,7 +32,7 @@ OPTIONS: dict[str, t.Any] = {
         "An empty list takes back what a run that was ended has left, and nothing else.",
         default=[],
     ),
-    "together": strings("All daemons that restart at the same time, those of other hosts too. By default those of O(daemons).", default=[]),
+    "together": strings("All daemons that restart at the same time, those of other hosts too. By default those of O(daemons) that have to.", default=[]),
     **running.WHICH,
     "beside": strings("Addresses of other NFS gateways. One of them has to answer before this one stops.", default=[]),
     "accept_outage": strings("Daemons that may restart though nobody stands in for them, by name.", default=[]),
@@ -143,7 +143,8 @@ class Provider:
             found = self._patiently(lambda: running.observe(self.cluster, {type_of(name) for name in self.names}, self.names))
         status, noted = self._patiently(lambda: (self.cluster.command("status"), noout.noted(self.cluster)))
         notes = {number: purpose for number, purpose in noted.items() if purpose == PURPOSE}
-        return Observed(found, notes, status, self._gate(status) if self._going(found) else Gate())
+        going = self._going(found)
+        return Observed(found, notes, status, self._gate(status, going) if going else Gate())
 
     def _going(self, found: t.Sequence[Running]) -> t.List[Running]:
         return [one for one in found if one.reason(self.everything, self.since)]
@@ -163,7 +164,10 @@ class Provider:
 
     # -- the gate of a round
 
-    def _gate(self, status: Raw) -> Gate:
+    def _round(self, going: t.Sequence[Running]) -> t.Sequence[str]:
+        return self.together or [one.name for one in going]
+
+    def _gate(self, status: Raw, going: t.Sequence[Running]) -> Gate:
         """What is in the way of the round, as the cluster says it. While it cannot say anything that is in the way."""
         asked: t.Dict[str, t.Callable[[t.List[str], Raw], Gate]] = {
             "mon": self._gate_of_mons,
@@ -174,7 +178,7 @@ class Provider:
             "nfs": self._gate_of_nfs,
         }
         by_type: t.Dict[str, t.List[str]] = {}
-        for name in self.together:
+        for name in self._round(going):
             by_type.setdefault(type_of(name), []).append(name)
         for type_, names in by_type.items():
             try:
@@ -200,7 +204,7 @@ class Provider:
 
     def _gate_of_osds(self, names: t.List[str], status: Raw) -> Gate:
         # Those of this host: the others of the round may have stopped already.
-        left = unsettled(self.cluster, status, numbers_of(self.names))
+        left = unsettled(self.cluster, status, numbers_of(set(self.names) & set(names)))
         if left:
             return Gate(f"{len(left)} placement groups on them have not all their copies, or nobody knows yet ({', '.join(left[:3])})", len(left))
         refusal = lets_stop(self.cluster, numbers_of(names))
@@ -246,11 +250,11 @@ class Provider:
         for name in self.names:
             if name not in there:
                 draft.problem(f"{name} does not run on this host: site starts what is declared")
-        ours = set(numbers_of(self.together))
-        for number in sorted(set(observed.notes) - ours):
+        going = self._going(observed.running)
+        busy = numbers_of({*self.together} - {*self.names} | {one.name for one in going})  # other hosts of the round are at theirs
+        for number in sorted(set(observed.notes) - set(busy)):
             take = functools.partial(noout.take_back, self.cluster, [number])
             draft.ensure("flag", f"osd.{number}/noout", {"set": True}, {"set": False}, take, reason="a run that was ended has left it")
-        going = self._going(observed.running)
         apply = functools.partial(self._restart, going)
         for one in going:
             reason = one.reason(self.everything, self.since)
@@ -272,10 +276,12 @@ class Provider:
         self._await_gate(going)
         numbers = numbers_of(one.name for one in going)
         kept_in = {entry["osd"] for entry in self.cluster.command("osd dump")["osds"] if "noout" in entry.get("state", ())} if numbers else set()
-        ours = [number for number in numbers if number not in kept_in]  # a flag that somebody else has set stays
+        # A flag that somebody else has set stays.
+        noted = noout.noted(self.cluster) if kept_in else {}
+        ours = [number for number in numbers if number not in kept_in or noted.get(number) == PURPOSE]
         try:
             noout.set_for(self.cluster, ours, PURPOSE)
-            before = self._marks()
+            before = self._marks(going)
             systemd.restart(*(one.unit_name for one in going))
             for one in going:
                 self._await(one, before)
@@ -289,7 +295,7 @@ class Provider:
         watch = movement.Watch(self.patience)
         while True:
             status = self._patiently(lambda: self.cluster.command("status"))
-            gate = self._gate(status)
+            gate = self._gate(status, going)
             if not gate.waits:
                 return
             watch.see(time.monotonic(), movement.Moment.of(status, gate.left))
@@ -297,9 +303,9 @@ class Provider:
                 raise RuntimeError(stalled_text([one.name for one in going], watch.idle, gate.waits))
             time.sleep(self.pause)
 
-    def _marks(self) -> t.Dict[str, t.Any]:
+    def _marks(self, going: t.Sequence[Running]) -> t.Dict[str, t.Any]:
         """By what a daemon that has restarted is told from what it was: the OSDs' epochs, and the metadata servers' and gateways' numbers."""
-        types = {type_of(name) for name in self.together}
+        types = {one.type for one in going}
         found: t.Dict[str, t.Any] = {}
         if "osd" in types:
             found.update({f"osd.{entry['osd']}": entry["up_from"] for entry in self.cluster.command("osd dump")["osds"] if entry["up"]})
@@ -466,10 +472,10 @@ def _answers_nfs(address: str) -> bool:
 
 def provider(options: t.Mapping[str, t.Any], cluster: Connection) -> Provider:
     """Return the provider of what is declared. options: of the shape of OPTIONS. Raises Invalid."""
-    names, together = options["daemons"], options["together"] or options["daemons"]
+    names, together = options["daemons"], options["together"]
     for name in (*names, *together):
         type_of(name)
-    strange = sorted(set(names) - set(together))
+    strange = sorted(set(names) - set(together)) if together else []
     if strange:
         raise Invalid([f"together: {', '.join(strange)} restarts too, and is not among them"])
     if options["patience"] < 1:

@@ -99,7 +99,7 @@ def host(monkeypatch):
 def restart(cluster, host, *numbers, **more):
     host.cluster = cluster
     names = [f"osd.{number}" for number in numbers]
-    return restarts.Provider(cluster, names, more.pop("together", names), everything=True, since=500.0, **{"patience": 30, "wait": 30, **more})
+    return restarts.Provider(cluster, names, more.pop("together", []), everything=True, since=500.0, **{"patience": 30, "wait": 30, **more})
 
 
 def flags(cluster):
@@ -167,14 +167,17 @@ def test_one_that_does_not_come_up_leaves_no_flag(host):
 def test_a_run_that_is_killed(host, monkeypatch):
     """Nothing of it takes the flags back; the next one does, also where it has nothing to restart."""
     cluster, host.kill = Cluster(), True
-    monkeypatch.setattr(restarts.noout, "take_back", lambda *unused: None)
-    with pytest.raises(Killed):
-        reconcile(restart(cluster, host, 0, 1))
+    with monkeypatch.context() as killed:
+        killed.setattr(restarts.noout, "take_back", lambda *unused: None)
+        with pytest.raises(Killed):
+            reconcile(restart(cluster, host, 0, 1))
     host.kill = False
-    monkeypatch.undo()
     assert flags(cluster)[0] == {0, 1}
+    # That of one that is done by now too; those of others that restart at the same time are theirs.
+    assert not reconcile(restart(cluster, host, 0, together=["osd.0", "osd.1"])).error
+    assert flags(cluster)[0] == {1}
     checked = reconcile(restart(cluster, host), check_mode=True)
-    assert [change.id for change in checked.plan.changes] == ["flag/osd.0/noout", "flag/osd.1/noout"]
+    assert [change.id for change in checked.plan.changes] == ["flag/osd.1/noout"]
     assert not reconcile(restart(cluster, host)).error
     assert flags(cluster) == (set(), {})
 
@@ -249,21 +252,21 @@ def test_a_gateway_waits_for_another_of_its_kind_that_answers(monkeypatch):
     cluster._service_dump = lambda: dump(*(("10.0.0.1", {"id": name}) for name in ("ceph1.s3", "ceph2.s3", "ceph2.swift")))
     monkeypatch.setattr(restarts._Gateway, "answers", lambda self: self.name in answering)
     provider = restarts.Provider(cluster, ["client.rgw.ceph1.s3"], ["client.rgw.ceph1.s3"])
-    assert provider._gate({}).waits.startswith("none of the other gateways answers (client.rgw.ceph2.s3): start one")
+    assert provider._gate({}, []).waits.startswith("none of the other gateways answers (client.rgw.ceph2.s3): start one")
     answering.append("client.rgw.ceph2.swift")
-    assert provider._gate({}).waits
+    assert provider._gate({}, []).waits
     answering.append("client.rgw.ceph2.s3")
-    assert not provider._gate({}).waits
+    assert not provider._gate({}, []).waits
     alone = dataclasses.replace(provider, names=["client.rgw.ceph2.swift"], together=["client.rgw.ceph2.swift"])
-    assert alone._gate({}).waits.startswith("there is no other gateway like it")
-    assert not dataclasses.replace(alone, accept_outage=["client.rgw.ceph2.swift"])._gate({}).waits
+    assert alone._gate({}, []).waits.startswith("there is no other gateway like it")
+    assert not dataclasses.replace(alone, accept_outage=["client.rgw.ceph2.swift"])._gate({}, []).waits
 
 
 def test_an_nfs_gateway_waits_for_another_that_answers(monkeypatch):
     answering = []
     monkeypatch.setattr(restarts, "_answers_nfs", lambda address: address in answering)
     provider = restarts.Provider(Cluster(), ["nfs.ceph1"], ["nfs.ceph1"], beside=["10.0.0.2"])
-    assert provider._gate({}).waits.startswith("no NFS gateway answers at 10.0.0.2")
+    assert provider._gate({}, []).waits.startswith("no NFS gateway answers at 10.0.0.2")
     answering.append("10.0.0.2")
-    assert not provider._gate({}).waits
-    assert dataclasses.replace(provider, beside=[])._gate({}).waits.startswith("there is no other NFS gateway")
+    assert not provider._gate({}, []).waits
+    assert dataclasses.replace(provider, beside=[])._gate({}, []).waits.startswith("there is no other NFS gateway")
