@@ -48,13 +48,19 @@ class Units:
                 return int(path.parent.name)
         return 0
 
+    @staticmethod
+    def began(pid: int) -> int:
+        """As systemd says it, in whole seconds."""
+        ticks = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        age = float(pathlib.Path("/proc/uptime").read_text().split()[0]) - int(ticks) / os.sysconf("SC_CLK_TCK")
+        return int(time.time() - age)
+
     def show(self, names, instances=False):
         found = {}
         for daemon in list(self.cluster._argv):
             name, pid = self.name(daemon), self.pid(daemon)
             if any(name == one or (instances and name.startswith(one.partition("*")[0]) and "*" in one) for one in names):
-                began = int(pathlib.Path(f"/proc/{pid}").stat().st_ctime) if pid else 0
-                found[name] = self.unit(bool(pid), bool(pid), "active" if pid else "inactive", pid, began=began)
+                found[name] = self.unit(bool(pid), bool(pid), "active" if pid else "inactive", pid, began=self.began(pid) if pid else 0)
         return found
 
     def units(self, names):
@@ -251,7 +257,13 @@ def test_two_of_three_monitors(own, run, units):
 def test_osds_that_must_not_stop(own, run, units):
     """Two of three failure domains at once; a pool that may serve from all its copies only; while copies are missing."""
     own.wait_clean()
-    refused(own, run, units, r"osd\.0, osd\.3: not restarted, .* does not let them stop: unsafe to stop osd", **everything("osd.0", "osd.1", "osd.2", "osd.3"))
+    refused(
+        own,
+        run,
+        units,
+        r"osd\.0, osd\.1, osd\.2, osd\.3: not restarted, .* does not let them stop: unsafe to stop osd",
+        **everything("osd.0", "osd.1", "osd.2", "osd.3"),
+    )
     own.command("osd pool set", pool="kept", var="min_size", val="3")
     try:
         rows = here(own, run, which="all", since=time.time() + 5)

@@ -77,7 +77,7 @@ class Running:
             said.append(f"{self.replaced} was replaced since it started")
         if self.options:
             said.append(f"{', '.join(self.options)} {'take' if len(self.options) > 1 else 'takes'} effect at its start only")
-        if everything and self.began < since:
+        if everything and self.began < int(since):  # systemd says whole seconds
             said.append("all are to restart")
         return "; ".join(said)
 
