@@ -5,20 +5,13 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
-from ansible.utils.display import Display
-
 from ansible_collections.cephstack.cloud.plugins.action.ceph_mon_info import ActionModule as CephModule
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.movement import Moment, Watch
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _progress
 
-# Seconds between two questions, and between two lines where nothing else is to be said.
+# Seconds between two questions.
 PAUSE = 5.0
-LINE = 30.0
-# The module's own default.
-PATIENCE = 600
-AGAIN = 10
 
 
 class ActionModule(CephModule):
@@ -54,24 +47,9 @@ class ActionModule(CephModule):
             return call(osds=moving, hosts=[], state="drained", wait=False)
 
         begun = ask()
-        stalled = not begun.get("failed") and self._show(", ".join(moving), ask, begun, float(args.get("patience", PATIENCE)))
+        what, patience = ", ".join(moving), float(args.get("patience", _progress.PATIENCE))
+        stalled = _progress.watch(ask, begun, patience, PAUSE, lambda answer, seen: "" if answer["drained"] else f"{what}: {seen.text()}")
         # The module asks the cluster why, and need not wait as long once more.
-        result = begun if begun.get("failed") else call(patience=AGAIN) if stalled else call()
+        result = begun if begun.get("failed") else call(patience=_progress.AGAIN) if stalled else call()
         told = {name: planned[name] for name in ("changes", "diff") if name in planned}
         return {**result, **told, "changed": True} if not result.get("failed") else result
-
-    def _show(self, what: str, ask: t.Callable[[], dict[str, t.Any]], answer: dict[str, t.Any], patience: float) -> bool:
-        """Show how far it is, until it is done; return whether it has stalled."""
-        watch, shown, when = Watch(patience), "", 0.0
-        while not answer.get("failed") and not answer["drained"]:
-            now = time.monotonic()
-            watch.see(now, Moment(**answer["movement"]))
-            if watch.stalled:
-                return True
-            text = watch.text()
-            if text != shown and (now - when >= LINE or not shown):
-                Display().display(f"{what}: {text}")
-                shown, when = text, now
-            time.sleep(PAUSE)
-            answer = ask()
-        return False

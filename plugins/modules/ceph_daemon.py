@@ -14,7 +14,7 @@ description:
   - Gives each daemon its cephx identity with the least capabilities, its keyring, its data folder and its unit, enabled and running.
     Returns when each of them answers and the cluster knows it.
   - A keyring that differs from the cluster is written anew, and its daemon restarted. Nothing else restarts a running daemon, except a changed
-    unit, a changed O(daemons[].restart_on), and O(restart_outdated).
+    unit and a changed O(daemons[].restart_on). For other versions and options there is the playbook C(cephstack.cloud.restart).
 extends_documentation_fragment:
   - cephstack.cloud.attributes
   - cephstack.cloud.attributes.actiongroup_ceph
@@ -70,10 +70,6 @@ options:
         with its keyring, and may move what it has posted.
       - What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are posted, and
         archived where they were. No other report is touched.
-    type: bool
-    default: false
-  restart_outdated:
-    description: Whether a daemon that runs another version than the installed one is restarted.
     type: bool
     default: false
   wait:

@@ -172,6 +172,35 @@ class Cluster:
         )
         self.spawn(f"osd.{number}", [*base, place, "-f"])
 
+    def add_mon(self, name: str) -> None:
+        """Let another monitor join, and return when it is in quorum."""
+        v2, v1 = _free_ports(2)
+        address, monmap = f"[v2:127.0.0.1:{v2},v1:127.0.0.1:{v1}]", str(self.dir / f"monmap.{name}")
+        self.cli("mon", "getmap", "-o", monmap)
+        (self.dir / f"mon.{name}").mkdir()
+        base = ["ceph-mon", "-c", str(self.conf), "-i", name]
+        subprocess.run([*base, "--mkfs", "--monmap", monmap, "--keyring", str(self.dir / "mon.keyring")], check=True)
+        self.spawn(f"mon.{name}", [*base, "-f", "--public-addrv", address])
+        self.wait(lambda: name in self.command("quorum_status")["quorum_names"], 60, f"mon.{name} in quorum")
+        text = self.conf.read_text()
+        self.conf.write_text(text.replace(f"mon_host = {self.mon_host}", f"mon_host = {self.mon_host},{address}"))
+        self.mon_host = f"{self.mon_host},{address}"
+
+    def add_mds(self, name: str) -> None:
+        """Start a metadata server, and return when the cluster knows it."""
+        data = self.dir / f"mds.{name}"
+        data.mkdir()
+        caps = ["mon", "allow profile mds", "mgr", "allow profile mds", "mds", "allow", "osd", "allow rw tag cephfs *=*"]
+        made = self.command("auth get-or-create", entity=f"mds.{name}", caps=caps)
+        (data / "keyring").write_text(f"[mds.{name}]\n\tkey = {made[0]['key']}\n")
+        self.spawn(f"mds.{name}", ["ceph-mds", "-c", str(self.conf), "-i", name, "--mds-data", str(data), "-f"])
+
+        def known() -> bool:
+            dump = self.command("fs dump")
+            return name in {info["name"] for info in (*dump["standbys"], *(one for fs in dump["filesystems"] for one in fs["mdsmap"]["info"].values()))}
+
+        self.wait(known, 30, f"mds.{name} to report")
+
     def spawn(self, name: str, argv: list[str], env: dict | None = None) -> None:
         """Start a process that ends with the cluster. Its output goes to NAME.out in dir."""
         self._argv[name] = argv

@@ -22,19 +22,7 @@ def filesystem(cluster):
         cluster.command("osd pool create", pool=pool, pg_num=8)
     cluster.command("fs new", fs_name="shared", metadata="shared.meta", data="shared.data")
 
-    def begin():
-        data = cluster.dir / "mds.z"
-        data.mkdir()
-        caps = ["mon", "allow profile mds", "mgr", "allow profile mds", "mds", "allow", "osd", "allow rw tag cephfs *=*"]
-        made = cluster.command("auth get-or-create", entity="mds.z", caps=caps)
-        (data / "keyring").write_text(f"[mds.z]\n\tkey = {made[0]['key']}\n")
-        cluster.spawn("mds.z", ["ceph-mds", "-c", str(cluster.conf), "-i", "z", "--mds-data", str(data), "-f"])
-        cluster.wait(lambda: [*cluster.command("fs dump")["standbys"], *held()], 30, "the metadata server to report")
-
-    def held():
-        return cluster.command("fs dump")["filesystems"][0]["mdsmap"]["info"]
-
-    yield begin
+    yield lambda: cluster.add_mds("z")
     if "mds.z" in cluster._processes:
         cluster.stop("mds.z")
     cluster.command("fs fail", fs_name="shared")

@@ -139,6 +139,6 @@ def provider(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], po
     """Return the provider of a host's daemons and, if they are wanted, its crash reports. options: of the shape of daemons.OPTIONS. cluster, posted: that of
     the daemons and that of the reports, None if there is none yet. Raises Invalid."""
     declared = daemons.parse(options["daemons"], daemons.short_hostname())
-    own = {"wait": options["wait"], "shim": options["bcrypt_shim"] or "", "restart_outdated": options["restart_outdated"]}
+    own = {"wait": options["wait"], "shim": options["bcrypt_shim"] or ""}
     reports = [Provider(socket.gethostname(), posted, [f"unit/{daemon.unit}" for daemon in declared])] if options["crash_reports"] else []
     return Together([daemons.Provider(declared, cluster, **own), *reports])

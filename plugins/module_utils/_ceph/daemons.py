@@ -108,7 +108,6 @@ OPTIONS = {
         "posted, and archived where they were. No other report is touched.",
         default=False,
     ),
-    "restart_outdated": boolean("Whether a daemon that runs another version than the installed one is restarted.", default=False),
     "wait": integer("How many seconds a daemon may take until it answers.", default=120),
 }
 
@@ -201,14 +200,13 @@ def distribution() -> tuple[str, tuple[int, ...]]:
 class Provider:
     """The daemons of this host. cluster: None where there is none yet (check mode only): all would be created.
 
-    shim: the text of a bcrypt.py, for managers that need it. restart_outdated: whether a daemon of another version than the installed one is restarted.
+    shim: the text of a bcrypt.py, for managers that need it.
     """
 
     daemons: t.Sequence[Daemon]
     cluster: t.Optional[Connection]
     wait: int = 120
     shim: str = ""
-    restart_outdated: bool = False
 
     def observe(self) -> Observed:
         """Read the auth database once, the units by one process, the rest from files and sockets."""
@@ -222,7 +220,7 @@ class Provider:
         units = systemd.units([daemon.unit for daemon in self.daemons])
 
         def version(program: str) -> str:
-            if not process.installed(program) or not (self.restart_outdated or (self.shim and program == "ceph-mgr")):
+            if not process.installed(program) or not (self.shim and program == "ceph-mgr"):
                 return "?" if process.installed(program) else ""
             found = re.search(r"\d+\.\d+\.\d+\S*", process.run([program, "--version"], timeout=60))
             return found.group() if found else ""
@@ -271,13 +269,11 @@ class Provider:
         key = state.key or keyring_files.UNKNOWN
         rekeyed = keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client])
         shared = draft.ids("drop_in", "mgr_module") if daemon.type == "mgr" else frozenset()
-        installed = observed.installed.get(daemon.program, "")
         reasons = {
             "its keyring was missing": rekeyed and state.file.key is None,
             "its key changed": rekeyed and state.file.key is not None,
             "its unit changed": MGR_DROP_IN in shared,
             "what it reads at its start changed": state.stamp != daemon.restart_on and None not in (state.stamp, daemon.restart_on),
-            f"it runs {state.running}, and {installed} is installed": self.restart_outdated and state.running not in ("", installed) and installed,
         }
         needs = [client, f"keyring/{daemon.place.path}", *shared]
         reason = "; ".join(text for text, so in reasons.items() if so)
@@ -375,7 +371,7 @@ class Provider:
             return False
 
 
-def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
+def ask(daemon: str, prefix: str, timeout: float = 5.0, **words: t.Any) -> t.Any:
     """Ask a running daemon ("mon.ceph1", "client.rgw.ceph1.s3") by its admin socket; None where it does not answer (yet)."""
     path = f"{RUN}/{CLUSTER}-{daemon}.asok"
     try:
@@ -385,7 +381,7 @@ def ask(daemon: str, prefix: str, timeout: float = 5.0) -> t.Any:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(path)
-            connection.sendall(json.dumps({"prefix": prefix}).encode() + b"\0")
+            connection.sendall(json.dumps({"prefix": prefix, **words}).encode() + b"\0")
             with connection.makefile("rb") as answer:
                 (length,) = struct.unpack(">I", answer.read(4))
                 return json.loads(answer.read(length))

@@ -158,7 +158,8 @@ def plan(draft: Draft) -> None:
 
 
 def _restart(about: t.Optional[Declared]) -> dict[str, t.Any]:
-    return cost(Risk.RESTART, "" if (about or {}).get("can_update_at_runtime", True) else "it takes effect once the daemons it is for have been restarted")
+    at_once = (about or {}).get("can_update_at_runtime", True)
+    return cost(Risk.RESTART, "" if at_once else "it takes effect once the daemons it is for have been restarted: run cephstack.cloud.restart")
 
 
 def _shown(option: str, text: str) -> dict[str, t.Any]:

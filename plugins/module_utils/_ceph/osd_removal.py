@@ -16,7 +16,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, forecast, movement, osd_leftovers, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, forecast, movement, noout, osd_leftovers, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map import Tree, osd_name
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.forecast import Facts
@@ -519,9 +519,7 @@ class Provider:
         retry_while(_draws_no_conclusions, purge, _SETTLING, 1.0)
 
     def _keep_in(self, number: int) -> None:
-        # The note first: whoever finds the flag later can tell whose it is.
-        self._send("config-key set", key=f"{osds.NOOUT_NOTES}osd.{number}", val="replaced")
-        self._send("osd set-group", flags="noout", who=[f"osd.{number}"])
+        noout.set_for(self.cluster, [number], "replaced")
 
     def _destroy(self, number: int, lossy: bool) -> None:
         self._gate(number, lossy)

@@ -17,7 +17,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, noout, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.devices import Found, Osd, Volume
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes import SLOW, Ledger, Part, clear, erase, place
@@ -35,8 +35,6 @@ BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 # RAM as the kernel reports it changes by with the kernel.
 MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
-# Which OSDs were given the flag noout until their next disk is up, among the cluster's keys of its configuration.
-NOOUT_NOTES = "cephstack/noout/"
 _DEVICE = {
     "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
     "type": choice(
@@ -293,7 +291,7 @@ class Provider:
         if self.cluster is not None:
             fsid = self.cluster.fsid
             ask: list[tuple[str, dict[str, t.Any]]] = [("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})]
-            dump, tree, auth, config, notes = self.cluster.many([*ask, ("config-key dump", {"key": NOOUT_NOTES})])
+            dump, tree, auth, config, notes = self.cluster.many([*ask, ("config-key dump", {"key": noout.NOTES})])
             below = {child for node in tree["nodes"] if node["type"] == "host" and node["name"] == self.hostname for child in node["children"]}
             destroyed = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["id"] in below and node.get("status") == "destroyed"}
             classes = {node["id"]: node.get("device_class", "") for node in tree["nodes"] if node["type"] == "osd"}
@@ -305,7 +303,7 @@ class Provider:
         found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
         memory = sum(int(text) << 10 for text in re.findall(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE))
         observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target, destroyed=destroyed)
-        observed.kept_in = [number for number in known if f"{NOOUT_NOTES}osd.{number}" in notes]
+        observed.kept_in = [number for number in known if noout.note(number) in notes]
         own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
         numbers = [osd.id for osd in own.values()]
         observed.units = systemd.units(sorted({name for osd in own.values() for name in (unit_name(osd.id), boot_unit(osd))}))
@@ -501,11 +499,8 @@ class Provider:
         return asked(self.cluster).command(prefix, **words)
 
     def _let_out(self, number: int) -> None:
-        """Take back the flag noout of an OSD that was kept in for its next disk. The note goes last: until then it says whose the flag is."""
-        note = f"{NOOUT_NOTES}osd.{number}"
-        if note in self._send("config-key dump", key=note):
-            self._send("osd unset-group", flags="noout", who=[f"osd.{number}"])
-            self._send("config-key rm", key=note)
+        """Take back the flag noout of an OSD that was kept in for its next disk."""
+        noout.take_back(asked(self.cluster), [number])
 
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:

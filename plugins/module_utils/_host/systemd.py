@@ -91,16 +91,16 @@ def start(name: str) -> None:
     process.run(["systemctl", "enable", "--now", name], timeout=180)
 
 
-def restart(name: str) -> None:
-    """Restart a unit."""
-    _forget_failures(name)
-    process.run(["systemctl", "restart", name], timeout=300)
+def restart(*names: str) -> None:
+    """Restart units, all at once."""
+    _forget_failures(*names)
+    process.run(["systemctl", "restart", *names], timeout=300)
 
 
-def _forget_failures(name: str) -> None:
+def _forget_failures(*names: str) -> None:
     """Ceph's units may start three to five times in half an hour; what failed before must not count."""
     try:
-        process.run(["systemctl", "reset-failed", name], timeout=60)
+        process.run(["systemctl", "reset-failed", *names], timeout=60)
     except process.CommandError:
         pass  # a unit that was never loaded has nothing to forget
 

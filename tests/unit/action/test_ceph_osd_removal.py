@@ -10,6 +10,7 @@ import types
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.action import ceph_mon_info, ceph_osd_removal
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _progress
 
 ARGS = {"osds": ["osd.3"], "hosts": [], "allow_loss": ["device//dev/sdb"]}
 DATA = {"kind": "data", "name": "osd.3"}
@@ -35,9 +36,9 @@ def play(monkeypatch):
             return left.pop(0)
 
         monkeypatch.setattr(ceph_mon_info.ActionModule, "_execute_module", answer)
-        monkeypatch.setattr(ceph_osd_removal, "Display", lambda: types.SimpleNamespace(display=shown.append))
-        monkeypatch.setattr(ceph_osd_removal.time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(ceph_osd_removal.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+        monkeypatch.setattr(_progress, "Display", lambda: types.SimpleNamespace(display=shown.append))
+        monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(_progress.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
         plugin = object.__new__(ceph_osd_removal.ActionModule)
         plugin._task = task
         result = plugin._execute_module()

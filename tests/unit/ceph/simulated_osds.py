@@ -213,6 +213,10 @@ class Simulated:
     def _osd_ok_to_stop(self, ids):
         if self.needed:
             raise CommandFailed("osd ok-to-stop", -16, self.needed)
+        going = set(map(int, ids))
+        short = [pg for pg, now in self.acting.items() if going & set(now) and len(set(now) - going) < max(1, self.size - 1)]
+        if short:
+            raise CommandFailed("osd ok-to-stop", -16, f"unsafe to stop osd(s) at this time ({len(short)} PGs are or would become offline)")
         return {"ok_to_stop": True}
 
     def _config_key_set(self, key, val):

@@ -22,9 +22,9 @@ class Cluster:
     """Stands for an open connection; planning sends nothing."""
 
 
-def plan(state, entry=None, restart_outdated=False, shim="", **observed):
+def plan(state, entry=None, shim="", **observed):
     (daemon,) = daemons.parse([{"type": "mgr", **(entry or {})}], "ceph1")
-    provider = daemons.Provider([daemon], Cluster(), shim=shim, restart_outdated=restart_outdated)
+    provider = daemons.Provider([daemon], Cluster(), shim=shim)
     return provider.plan(daemons.Observed({daemon.entity: state}, **{"installed": {"ceph-mgr": "18.2.7"}, **observed}))
 
 
@@ -70,10 +70,8 @@ def test_a_restart_when_what_it_reads_changed(stamp, expected):
     assert ids(plan(dataclasses.replace(GOOD, stamp=stamp), {"restart_on": "a"})) == expected
 
 
-def test_an_older_version_is_restarted_only_when_asked():
-    old = dataclasses.replace(GOOD, running="18.2.6")
-    assert not plan(old)
-    assert "18.2.6" in plan(old, restart_outdated=True).changes[0].reason
+def test_another_version_is_left_to_the_playbook_restart():
+    assert not plan(dataclasses.replace(GOOD, running="18.2.6"))
 
 
 def test_an_absent_daemon_goes_whole():
