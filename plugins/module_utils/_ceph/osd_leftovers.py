@@ -22,8 +22,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk, Unreachable
 
-# Where `systemctl enable` notes what starts at boot.
-WANTED = "/etc/systemd/system/multi-user.target.wants"
+# Where units' drop-ins are, and where `systemctl enable` notes what starts at boot.
+ETC = "/etc/systemd/system"
+WANTED = f"{ETC}/multi-user.target.wants"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,7 @@ def plan(draft: Draft, host: Host, going: t.Mapping[int, t.Collection[str]], all
             remove = functools.partial(_remove_folder, number, encrypted)
             draft.ensure("data_folder", osds.data_path(number), {"osd": f"osd.{number}"}, None, remove, needs=needs)
         if left.drop_in:
-            draft.ensure("drop_in", name, {"unit": systemd.drop_in_path(name)}, None, functools.partial(_remove_drop_in, name), needs=needs)
+            draft.ensure("drop_in", name, {"unit": systemd.drop_in_path(name)}, None, functools.partial(remove_drop_in, name), needs=needs)
         kept = [text for text in left.carriers if text.partition("/")[2] not in wiped and os.path.realpath(text.partition("/")[2]) not in wiped]
         if kept and any((left.boot, left.folder, left.drop_in)):
             draft.warn(f"what was osd.{number} stays on {', '.join(kept)}: to have it wiped, name it in allow_loss")
@@ -177,7 +178,7 @@ def _remove_folder(number: int, encrypted: bool) -> None:
     shutil.rmtree(path)
 
 
-def _remove_drop_in(unit: str) -> None:
+def remove_drop_in(unit: str) -> None:
     path = systemd.drop_in_path(unit)
     os.unlink(path)
     folder = os.path.dirname(path)
