@@ -274,3 +274,13 @@ def test_xen_guests_that_run_on_the_cluster_are_refused(params, is_refused):
         assert f"the guest web runs on {params} (xvda): shut it down first" in refused(xen=seen)
     else:
         assert plan(xen=seen)
+
+
+def test_a_database_on_a_device_of_its_own_is_wiped_with_its_osd():
+    """Its label names no OSD, but the uuid of one."""
+    db = devices.Found("/dev/sdc", None, ("a part of an OSD (bluefs db, uuid0)",), part_of="uuid0")
+    left = {0: dataclasses.replace(host().osds.left[0], uuid="uuid0")}
+    found = plan(host(osds=osd_leftovers.Host(FSID, left, {"/dev/db": db})), provider(devices=[DISK, "/dev/db"], wipe_devices=True))
+    assert "device//dev/db" in {change.id for change in found.changes}
+    told = provider().returned(_purge.Observed(host(devices={DISK: disk(), "/dev/db": db, "/dev/other": dataclasses.replace(db, part_of="uuid9")})))["left"]
+    assert [text.split(":")[0] for text in told] == [f"{DISK} keeps the data of osd.0", "/dev/db keeps the data of osd.0"]

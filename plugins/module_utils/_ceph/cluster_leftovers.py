@@ -271,8 +271,8 @@ def plan_daemons(draft: Draft, observed: Observed, wanted: Wanted, with_mons: bo
     stores = [path for name, paths in observed.folders.items() if name.startswith("ceph-mon@") for path in paths]
     if stores and with_mons and ours:
         # Its fsid was written out: that names it.
-        more = {"risk": Risk.LOSS, "reason": "the cluster's maps and keys are lost"}
-        draft.ensure("cluster", wanted.fsid, {"data": stores}, None, functools.partial(_remove, stores), needs=stopped, **more)
+        reason = "the cluster's maps and keys are lost"
+        draft.ensure("cluster", wanted.fsid, {"data": stores}, None, functools.partial(_remove, stores), needs=stopped, risk=Risk.LOSS, reason=reason)
     going = {number: draft.ids("unit", begin=osds.unit_name(number)) for number in observed.osds.left}
     osd_leftovers.plan(draft, observed.osds, going, wanted.allow_loss)
 
@@ -313,8 +313,9 @@ def left(observed: Observed, wanted: Wanted) -> list[str]:
     """What stays on this host, and why. Pure."""
     allowed = wanted.allow_loss
     found = []
+    known = {osd.uuid: osd.id for state in observed.devices.values() for osd in _osds_on(state) if osd.cluster == wanted.fsid}
     for path, state in observed.devices.items():
-        held = sorted({f"osd.{osd.id}" for osd in _osds_on(state) if osd.cluster == wanted.fsid})
+        held = sorted({f"osd.{known[uuid]}" for uuid in (state.part_of, *(osd.uuid for osd in _osds_on(state))) if uuid in known})
         if held and f"device/{path}" not in allowed:
             found.append(f"{path} keeps the data of {', '.join(held)}: to have it wiped, name it in {wanted.prefix}allow_loss: device/{path}")
     shown = {volume.name for state in observed.devices.values() for volume in state.volumes}

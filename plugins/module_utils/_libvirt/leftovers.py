@@ -71,9 +71,9 @@ class Leftovers:
         )
         if not any(map(process.installed, _DAEMONS)):
             return observed
-        if connection.libvirt is None:
-            raise Unreachable("libvirt is on this host, and cannot be asked which guests run: install python3-libvirt")
         host = connection.Host(self.uri)
+        if host.lib is None:
+            raise Unreachable("libvirt is on this host, and cannot be asked which guests run: install python3-libvirt")
         host.__enter__()
         self._host = host
         seen = rbd.Provider(host, rbd.Wanted((), ())).observe()
