@@ -86,7 +86,8 @@ class Room(t.NamedTuple):
 class Found:
     """A device as it is. real: the node behind the name, None where there is none. volume: "VG/LV" where it is a logical volume.
 
-    osd: what Ceph wrote on it. part_of: the uuid of the OSD that has a part on it whole, such as its database, "" if none has. holds: all that is on it, in words. busy: why it must not even be wiped. broken: why it cannot be read.
+    osd: what Ceph wrote on it. part_of: the uuid of the OSD whose database or log it is, "" if it is none. holds: all that is on it, in words.
+    busy: why it must not even be wiped. broken: why it cannot be read.
     group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
     ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
     """
