@@ -23,7 +23,8 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, crash, daemons, devices, osd_leftovers, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk, Unreachable
 
 CONF = "/etc/ceph/ceph.conf"
 # What this collection writes into [global], and the block of libvirt's guests. All else in the file is the operator's.
@@ -34,6 +35,8 @@ _ORDER = ("radosgw", "mds", "mgr", "osd", "mon")
 _UNIT = re.compile(rf"ceph-({'|'.join(_ORDER)})@([A-Za-z0-9_.-]+)\.service")
 # Whose sessions end with the cluster. Clients of managers, gateways and crash reports are daemons', too; client.admin is who asks.
 _DAEMONS = re.compile(r"(mon|mgr|osd|mds)\..*|client\.(admin|crash(\..*)?|bootstrap-.*|rgw\..*|nfs\..*)")
+# Seconds after which a monitor that was just started answers.
+_STARTING = 10
 _MAPPED = "/sys/bus/rbd/devices"
 # Other files that this collection wrote, whole.
 FILES = (
@@ -120,8 +123,10 @@ def observe(wanted: Wanted) -> Observed:
     sessions: dict[str, list[str]] = {}
     for name in [name for name in units if name.startswith("ceph-mon@") and units[name].active]:
         me = f"mon.{name[len('ceph-mon@') : -len('.service')]}"
-        said[me] = ((daemons.ask(me, "mon_status") or {}).get("monmap") or {}).get("fsid", "")
-        for who, where in read_sessions(daemons.ask(me, "sessions")):
+        silent = f"{me} runs, and does not say who uses the cluster: if that does not matter, stop it (systemctl stop {name})"
+        told = wait_until(functools.partial(_ask_monitor, me), _STARTING, functools.partial(Unreachable, silent))
+        said[me] = told[0]["monmap"]["fsid"]
+        for who, where in read_sessions(told[1]):
             sessions.setdefault(who, []).append(where)
     fsids = {who: fsid for who, fsid in said.items() if fsid}
     ours = wanted.fsid in fsids.values()
@@ -155,6 +160,12 @@ def observe(wanted: Wanted) -> Observed:
         [path for path in _KEPT if glob.glob(f"{path}/*")],
         declared,
     )
+
+
+def _ask_monitor(name: str) -> t.Optional[tuple[t.Any, t.Any]]:
+    """Return a monitor's own status and sessions, None where it does not answer (yet)."""
+    status, sessions = (daemons.ask(name, prefix) for prefix in ("mon_status", "sessions"))
+    return None if status is None or sessions is None else (status, sessions)
 
 
 def _osds_on(state: devices.Found) -> list[devices.Osd]:
@@ -195,9 +206,9 @@ def _is_own(unit: str, fsid: str, ours: bool) -> bool:
 def read_sessions(told: t.Any) -> list[tuple[str, str]]:
     """Return who has a session at a monitor that is no daemon's, and from where, out of its answer to "sessions". Pure."""
     found = []
-    for one in told if isinstance(told, list) else []:
+    for one in told:
         who = one.get("entity_name", "")
-        if one.get("con_type", "client") == "client" and who.startswith("client.") and not _DAEMONS.fullmatch(who):
+        if one.get("open", True) and one.get("con_type", "client") == "client" and who.startswith("client.") and not _DAEMONS.fullmatch(who):
             socket_address = (one.get("socket_addr") or {}).get("addr", "")
             found.append((who, socket_address.rpartition(":")[0].strip("[]") or "?"))
     return found

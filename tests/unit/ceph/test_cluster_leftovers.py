@@ -59,4 +59,3 @@ def test_sessions_of_daemons_and_of_who_asks_are_none():
     daemons = ["mgr.a", "osd.0", "mds.a", "mon.b", "client.admin", "client.rgw.a.s3", "client.nfs.a", "client.crash.a", "client.crash", "client.bootstrap-osd"]
     told = [*map(one, daemons), one("client.kvm"), one("client.adminx", "[fd00::1]")]
     assert cluster_leftovers.read_sessions(told) == [("client.kvm", "10.0.0.21"), ("client.adminx", "fd00::1")]
-    assert cluster_leftovers.read_sessions(None) == []
