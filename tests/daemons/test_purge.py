@@ -35,7 +35,7 @@ DIR_POOL = '<pool type="dir"><name>isos</name><target><path>/var/tmp</path></tar
 @pytest.fixture(scope="module")
 def own():
     """A cluster whose monitor lies, and has its socket, where a host of this collection has it."""
-    for folder in (DATA / "mon", pathlib.Path("/run/ceph")):
+    for folder in (DATA / "mon", pathlib.Path("/run/ceph"), pathlib.Path("/run/lock")):
         folder.mkdir(parents=True, exist_ok=True)
     one = Cluster(osds=1, conf={"mon_data": "/var/lib/ceph/mon/ceph-$id", "admin_socket": "/run/ceph/ceph-$name.asok", "osd_pool_default_size": "1"})
     try:

@@ -157,7 +157,7 @@ def observe(wanted: Wanted) -> Observed:
         systemd.units([crash.UNIT])[crash.UNIT],
         krbd(wanted.fsid),
         mounts(files.read("/proc/self/mounts") or "", wanted.fsid, addresses(conf)),
-        [path for path in _KEPT if glob.glob(f"{path}/*")],
+        [path for path in _KEPT if any(names for _folder, _folders, names in os.walk(path))],
         declared,
     )
 

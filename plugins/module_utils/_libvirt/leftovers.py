@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import os
 import re
 import shutil
@@ -26,7 +27,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 _APPARMOR = ("/etc/apparmor.d/abstractions/libvirt-qemu.d/cephstack", "/etc/apparmor.d/local/abstractions/libvirt-qemu")
 # Where CloudStack's agent or Nova is, libvirt was set up for them, too.
 _OTHERS = {"CloudStack": service.AGENT, "Nova": "/etc/nova/nova-compute.conf"}
-_DAEMONS = ("libvirtd", "virtqemud")
+# Where libvirt notes what it has, and which guests run. One that has nothing is not woken: it may not even be set up.
+_NOTES = ("/etc/libvirt/secrets/*.xml", "/etc/libvirt/storage/*.xml", "/run/libvirt/storage/*.xml", "/run/libvirt/qemu/*.xml")
 KINDS = frozenset(("secret", "pool", "file", "block", "folders", "unit"))
 
 
@@ -58,7 +60,7 @@ class Leftovers:
         self._host: t.Optional[connection.Host] = None
 
     def observe(self) -> Observed:
-        """Read what libvirt has, if it is on this host. Raises Unreachable."""
+        """Read what libvirt has, if it has anything. Raises Unreachable."""
         self.close()
         others = [name for name, path in _OTHERS.items() if os.path.exists(path)]
         found = {part.path: service.read_file(part.path) for part in service.traces(_APPARMOR, bool(others))}
@@ -69,7 +71,7 @@ class Leftovers:
             logs=os.path.isdir(service.LOG_FOLDER) and bool(os.listdir(service.LOG_FOLDER)),
             unit=systemd.units([service.UNIT])[service.UNIT],
         )
-        if not any(map(process.installed, _DAEMONS)):
+        if not any(map(glob.glob, _NOTES)):
             return observed
         host = connection.Host(self.uri)
         if host.lib is None:
