@@ -66,6 +66,8 @@ class Provider:
         # Its fsid, written out, names the loss of the cluster itself.
         self.allow_loss = [*wanted.allow_loss, f"cluster/{wanted.fsid}"]
         self._libvirt = libvirt.Leftovers(uri)
+        # What the host said of itself before ceph.conf went: whether it is of the cluster, and where its monitors are.
+        self._ours, self._monitors = False, frozenset[str]()
 
     def __enter__(self) -> Provider:
         return self
@@ -74,7 +76,11 @@ class Provider:
         self._libvirt.close()
 
     def observe(self) -> Observed:
-        return Observed(cluster_leftovers.observe(self.wanted), self._libvirt.observe(), nfs.observe(), xen.observe())
+        """Read each part. Raises Unreachable."""
+        cluster = cluster_leftovers.observe(self.wanted)
+        self._ours |= cluster.of(self.wanted.fsid)
+        self._monitors |= cluster_leftovers.addresses(cluster.conf)
+        return Observed(cluster, self._libvirt.observe(), nfs.observe(), xen.observe())
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where something is in the way."""
@@ -92,14 +98,9 @@ class Provider:
         return draft.plan()
 
     def returned(self, observed: Observed) -> dict[str, t.Any]:
-        wanted, cluster = self.wanted, observed.cluster
-        ours, monitors = cluster.of(wanted.fsid), cluster_leftovers.addresses(cluster.conf)
-        parts = (
-            cluster_leftovers.left(cluster, wanted),
-            libvirt.left(observed.libvirt, wanted.fsid, monitors, ours),
-            xen.left(observed.xen),
-        )
-        return {"left": [text for part in parts for text in part]}
+        told = cluster_leftovers.left(observed.cluster, self.wanted)
+        told += libvirt.left(observed.libvirt, self.wanted.fsid, self._monitors, self._ours)
+        return {"left": told + xen.left(observed.xen)}
 
 
 def provider(options: t.Mapping[str, t.Any]) -> Provider:

@@ -198,8 +198,7 @@ def test_pools_and_secrets_of_the_cluster_go_and_others_stay():
 
 
 def test_a_pool_of_somebody_elses_on_the_cluster_is_told():
-    seen = _purge.Observed(cluster_leftovers.Observed(conf=CONF, fsids={cluster_leftovers.CONF: FSID}), of_libvirt(others=["CloudStack"], logs=True))
-    assert provider().returned(seen)["left"] == [
+    assert libvirt.left(of_libvirt(others=["CloudStack"], logs=True), FSID, {"10.0.0.1"}, True) == [
         "libvirt's storage pool theirs, which is of this cluster and not this collection's",
         "libvirt's storage pool byhand, which is of this cluster and not this collection's",
         "how libvirt listens and starts, for CloudStack",
