@@ -86,7 +86,8 @@ class Room(t.NamedTuple):
 class Found:
     """A device as it is. real: the node behind the name, None where there is none. volume: "VG/LV" where it is a logical volume.
 
-    osd: what Ceph wrote on it. holds: all that is on it, in words. busy: why it must not even be wiped. broken: why it cannot be read.
+    osd: what Ceph wrote on it. part_of: the uuid of the OSD whose database or log it is, "" if it is none. holds: all that is on it, in words.
+    busy: why it must not even be wiped. broken: why it cannot be read.
     group: the volume group whose physical volume it is; others: that group's other devices; room: what is free in it, or would be.
     ours: whether that group holds nothing but parts of this cluster's OSDs; blank: whether it was made for an OSD that was then not made.
     """
@@ -103,6 +104,7 @@ class Found:
     others: t.Sequence[str] = ()
     room: t.Optional[Room] = None
     blank: bool = False
+    part_of: str = ""
 
     @property
     def gone(self) -> str:
@@ -195,7 +197,7 @@ class _Host:
         system = f"/sys/class/block/{os.path.basename(real)}"
         holds: list[str] = []
         busy = self._uses(real, system, holds)
-        osd, broken = self._label(real, holds)
+        osd, part_of, broken = self._label(real, holds)
         signatures = self.signed.get(real, ())
         row = next((row for row in self.groups if os.path.realpath(row["pv_name"]) == real), None)
         itself = next((one for one, node, _under in self.volumes if node == real), None)
@@ -210,7 +212,7 @@ class _Host:
                 holds.append(f"the {part.kind} of osd.{part.osd.id} of the cluster {part.osd.cluster}")
             if part.busy:
                 busy.append("in use" if itself is not None else f"in use: its volume {part.name} is open")
-        found = Found(real, osd, volume=itself.name if itself else None, volumes=tuple(lying), broken=broken, room=_whole(system))
+        found = Found(real, osd, volume=itself.name if itself else None, volumes=tuple(lying), broken=broken, room=_whole(system), part_of=part_of)
         if "LVM2_member" in signatures:
             found = self._in_group(found, row, bool(mine))
             if osd is None:
@@ -239,8 +241,8 @@ class _Host:
                 busy.append(f"{where}used as swap")
         return busy
 
-    def _label(self, real: str, holds: list[str]) -> tuple[t.Optional[Osd], str]:
-        """Return the OSD of BlueStore's label, and why the device cannot be read; note in holds what the label is of."""
+    def _label(self, real: str, holds: list[str]) -> tuple[t.Optional[Osd], str, str]:
+        """Return the OSD of BlueStore's label, that OSD's uuid if it has but a part here, and why the device cannot be read; note in holds what it is of."""
         broken, label = self.unreadable.get(real, ""), None
         try:
             label = read_label(real)
@@ -251,7 +253,7 @@ class _Host:
             holds.append(f"osd.{osd.id} of the cluster {osd.cluster}")
         elif label is not None:
             holds.append(f"a part of an OSD ({label['description'] or 'BlueStore'}, {label['osd_uuid']})")
-        return osd, broken
+        return osd, label["osd_uuid"] if label is not None and osd is None else "", broken
 
     def _in_group(self, found: Found, row: t.Optional[t.Mapping[str, str]], used: bool) -> Found:
         """Return what is to be said of a physical volume. row: of its group; used: whether volumes lie on it."""

@@ -22,15 +22,16 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_volumes 
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk, Unreachable
 
-# Where `systemctl enable` notes what starts at boot.
-WANTED = "/etc/systemd/system/multi-user.target.wants"
+# Where units' drop-ins are, and where `systemctl enable` notes what starts at boot.
+ETC = "/etc/systemd/system"
+WANTED = f"{ETC}/multi-user.target.wants"
 
 
 @dataclasses.dataclass(frozen=True)
 class Left:
     """What a host has of one OSD. boot: units of ceph-volume that bring it back at boot. volumes: its logical volumes; paths: its devices of the type raw.
 
-    folder: whether there is a data folder. drop_in: whether there is one, which this collection made.
+    folder: whether there is a data folder. uuid: of the OSD, as the folder has it. drop_in: whether there is one, which this collection made.
     """
 
     unit: systemd.Unit = systemd.NO_UNIT
@@ -39,6 +40,7 @@ class Left:
     folder: bool = False
     volumes: t.Tuple[Volume, ...] = ()
     paths: t.Tuple[str, ...] = ()
+    uuid: str = ""
 
     @property
     def carriers(self) -> t.List[str]:
@@ -74,7 +76,8 @@ def observe(numbers: t.Collection[int], fsid: str, allow_loss: t.Collection[str]
         boot = tuple(os.path.basename(path) for path in sorted(glob.glob(f"{WANTED}/ceph-volume@lvm-{number}-*.service")))
         unit = units[osds.unit_name(number)]
         own = tuple(volumes.get(number, {}).values())
-        left[number] = Left(unit, boot, drop_in is not None, os.path.isdir(folder), own, paths)
+        uuid = (files.read(f"{folder}/fsid") or "").strip()
+        left[number] = Left(unit, boot, drop_in is not None, os.path.isdir(folder), own, paths, uuid)
     named = [id_.partition("/")[2] for id_ in allow_loss if id_.startswith("device/")]
     return Host(fsid, left, devices.look_at(sorted(named), fsid))
 
@@ -100,8 +103,9 @@ def plan(draft: Draft, host: Host, going: t.Mapping[int, t.Collection[str]], all
             if f"volume/{volume.name}" in allow_loss:
                 _plan_volume(draft, volume, number, needs)
                 wiped.add(volume.name)
+    uuids = {one.uuid: number for number, one in host.left.items() if one.uuid and number in going}
     for path, state in host.named.items():
-        wiped |= _plan_device(draft, path, state, going, host.fsid)
+        wiped |= _plan_device(draft, path, state, going, host.fsid, uuids)
     for number, first in going.items():
         left = host.left[number]
         name, needs = osds.unit_name(number), {*first, *draft.ids("device", "volume")}
@@ -113,7 +117,7 @@ def plan(draft: Draft, host: Host, going: t.Mapping[int, t.Collection[str]], all
             remove = functools.partial(_remove_folder, number, encrypted)
             draft.ensure("data_folder", osds.data_path(number), {"osd": f"osd.{number}"}, None, remove, needs=needs)
         if left.drop_in:
-            draft.ensure("drop_in", name, {"unit": systemd.drop_in_path(name)}, None, functools.partial(_remove_drop_in, name), needs=needs)
+            draft.ensure("drop_in", name, {"unit": systemd.drop_in_path(name)}, None, functools.partial(remove_drop_in, name), needs=needs)
         kept = [text for text in left.carriers if text.partition("/")[2] not in wiped and os.path.realpath(text.partition("/")[2]) not in wiped]
         if kept and any((left.boot, left.folder, left.drop_in)):
             draft.warn(f"what was osd.{number} stays on {', '.join(kept)}: to have it wiped, name it in allow_loss")
@@ -127,10 +131,10 @@ def _plan_volume(draft: Draft, volume: Volume, number: int, needs: t.Set[str]) -
     draft.ensure("volume", volume.name, shown, None, apply, needs=needs, risk=Risk.LOSS, reason=reason)
 
 
-def _plan_device(draft: Draft, path: str, state: Found, going: t.Mapping[int, t.Collection[str]], fsid: str) -> t.Set[str]:
-    """Plan that a device that carried one of the OSDs is wiped; return what is wiped with it."""
+def _plan_device(draft: Draft, path: str, state: Found, going: t.Mapping[int, t.Collection[str]], fsid: str, uuids: t.Mapping[str, int]) -> t.Set[str]:
+    """Plan that a device that carried one of the OSDs is wiped; return what is wiped with it. uuids: the OSDs' numbers by their uuids."""
     found = [osd for osd in (state.osd, *(volume.osd for volume in state.volumes)) if osd is not None]
-    numbers = {osd.id for osd in found if osd.id in going and osd.cluster == fsid}
+    numbers = {osd.id for osd in found if osd.id in going and osd.cluster == fsid} | {uuids[one] for one in (state.part_of,) if one in uuids}
     if state.broken:
         draft.warn(f"device/{path} {state.broken}, so it is not wiped")
     elif state.holds and not numbers:
@@ -177,7 +181,7 @@ def _remove_folder(number: int, encrypted: bool) -> None:
     shutil.rmtree(path)
 
 
-def _remove_drop_in(unit: str) -> None:
+def remove_drop_in(unit: str) -> None:
     path = systemd.drop_in_path(unit)
     os.unlink(path)
     folder = os.path.dirname(path)

@@ -115,8 +115,9 @@ def last_words(name: str) -> str:
 
 
 def stop(name: str) -> None:
-    """Stop a unit and keep it from starting at boot."""
+    """Stop a unit, and keep it from starting by itself: at boot, and until then, for which ceph-volume enables its OSDs."""
     process.run(["systemctl", "disable", "--now", name], timeout=300)
+    process.run(["systemctl", "disable", "--runtime", name], timeout=60)
 
 
 def drop_in_path(unit: str) -> str:

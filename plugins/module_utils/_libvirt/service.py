@@ -146,6 +146,12 @@ def parse(params: t.Mapping[str, t.Any]) -> Wanted:
     return Wanted(clients, params["cloudstack"], params["user"], params["group"], params["apparmor"] or "", params.get("openstack", False))
 
 
+def read_file(path: str) -> t.Optional[File]:
+    """Return a file as it is, None where it is not there. Raises Unreachable."""
+    text = files.read(path, exact=True)
+    return None if text is None else File(text, f"{os.stat(path).st_mode & 0o7777:04o}", files.changed(path))
+
+
 def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     """Return what is wanted of each file. Pure."""
     clients, folders = wanted.clients, wanted.folders
@@ -171,6 +177,17 @@ def parts(wanted: Wanted, cgroups: bool, registered: bool) -> list[Part]:
     return [part for applies, part in found if applies]
 
 
+def traces(apparmor: t.Iterable[str], shared: bool) -> list[Part]:
+    """Return all that this file writes, as it is where it is to be gone. apparmor: the files that may have additions. shared: whether others go on with how
+    libvirt listens and starts. Not the block in ceph.conf, which goes with that. Pure."""
+    # A file of our own name is ours as a whole.
+    found = [Part("file", TMPFILES, None), *(Part("file" if path.endswith("/cephstack") else "block", path, None) for path in apparmor)]
+    if shared:
+        return found
+    started = [Part("block", path, None, at_start=True) for path in (QEMU_CONF, LIBVIRTD_CONF)]
+    return [*found, *started, *(Part("file", path, None, at_start=True) for path in (DROP_IN, SOCKET_DROP_IN))]
+
+
 @dataclasses.dataclass
 class Provider:
     """libvirt on one host. bare: in check mode its packages need not be there. root: where the host's files are."""
@@ -182,7 +199,7 @@ class Provider:
     def observe(self) -> Observed:
         """Read the files, and the units by one process."""
         registered, cgroups = self.wanted.cloudstack and is_registered(files.read(self.root + AGENT)), cgroups_are_writable()
-        found = {part.path: self._file(part.path) for part in parts(self.wanted, cgroups, registered)}
+        found = {part.path: read_file(self.root + part.path) for part in parts(self.wanted, cgroups, registered)}
         folders = {}
         for path in self.wanted.folders:
             with contextlib.suppress(OSError):
@@ -193,10 +210,6 @@ class Provider:
         sockets = {name: Socket(unit.masked, unit.active, files.changed(f"{self.root}{MASKS}/{name}")) for name, unit in units.items()}
         return Observed(service, sockets, {path: file for path, file in found.items() if file}, folders, cgroups, registered)
 
-    def _file(self, path: str) -> t.Optional[File]:
-        text = files.read(self.root + path, exact=True)
-        return None if text is None else File(text, f"{os.stat(self.root + path).st_mode & 0o7777:04o}", files.changed(self.root + path))
-
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where libvirt is not installed."""
         if not observed.service.installed and not self.bare:
@@ -204,7 +217,7 @@ class Provider:
         draft = Draft()
         wanted = parts(self.wanted, observed.cgroups, observed.registered)
         for part in wanted:
-            draft.ensure(part.kind, part.path, part.found(observed.files.get(part.path)), part.wanted(), functools.partial(self._put, part))
+            draft.ensure(part.kind, part.path, part.found(observed.files.get(part.path)), part.wanted(), functools.partial(put, part, self.root))
         if self.wanted.folders:
             run = functools.partial(process.run, ["systemd-tmpfiles", "--create", TMPFILES], timeout=60)
             draft.ensure("folders", TMPFILES, observed.folders or None, self.wanted.folders, run, needs=[f"file/{TMPFILES}"])
@@ -240,20 +253,21 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         return {"registered": observed.registered, "cgroups": observed.cgroups}
 
-    def _put(self, part: Part) -> None:
-        """Write a file; one of others keeps its owner and permissions."""
-        path = os.path.realpath(self.root + part.path)
-        text = files.read(path, exact=True)
-        if part.kind != "file":
-            seen = None if text is None else os.stat(path)
-            mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
-            files.write(path, part.put(text or ""), mode, uid, gid)
-        elif part.text is None:
-            os.unlink(path)
-        elif part.text == text:
-            os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
-        else:
-            files.write(path, part.text, 0o644)
+
+def put(part: Part, root: str = "") -> None:
+    """Write a file; one of others keeps its owner and permissions."""
+    path = os.path.realpath(root + part.path)
+    text = files.read(path, exact=True)
+    if part.kind != "file":
+        seen = None if text is None else os.stat(path)
+        mode, uid, gid = (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) if seen else (0o644, 0, 0)
+        files.write(path, part.put(text or ""), mode, uid, gid)
+    elif part.text is None:
+        os.unlink(path)
+    elif part.text == text:
+        os.chmod(path, 0o644)  # written anew, it would be newer than libvirt's start
+    else:
+        files.write(path, part.text, 0o644)
 
 
 def _begin(reload: bool, listen: bool, restart: bool, enable: bool) -> None:

@@ -86,6 +86,25 @@ def read_pool(xml: str) -> t.Optional[RbdPool]:
     return RbdPool(root.findtext("name", ""), root.findtext("source/name", ""), tuple(hosts), user, secret.lower())
 
 
+class RbdDisk(t.NamedTuple):
+    """A disk of a guest on RBD. image: pool/image. hosts: the monitors that it was given, none where it goes by ceph.conf. secret_uuid: "" without one."""
+
+    image: str
+    hosts: t.Tuple[Address, ...] = ()
+    secret_uuid: str = ""
+
+
+def rbd_disks(xml: str) -> list[RbdDisk]:
+    """Return the disks on RBD in a guest's XML."""
+    found = []
+    for disk in ET.fromstring(xml).iterfind("devices/disk"):
+        for source in disk.iterfind("source[@protocol='rbd']"):
+            hosts = sorted((spelled(host.get("name", "")), int(host.get("port") or 0)) for host in source.iterfind("host"))
+            secrets = [*disk.iterfind("auth/secret"), *source.iterfind("auth/secret")]  # libvirt knows both places
+            found.append(RbdDisk(source.get("name", ""), tuple(hosts), next((one.get("uuid", "").lower() for one in secrets), "")))
+    return found
+
+
 class Guest(t.NamedTuple):
     """A throwaway guest: one disk on RBD, no network, nothing else that it doesn't need.
     domain_type: kvm or qemu. memory: in MiB. pool: with a namespace, pool/namespace. console: a file on the host that gets its serial console, "" for none."""

@@ -35,7 +35,8 @@ KERNEL_SERVER = "nfs-server.service"  # the kernel's own, which has the same por
 SELF = "127.0.0.1"  # the host itself may look at each export, but not into it, so that the server can be asked what it serves
 _SELF_NETWORK = f"{SELF}/32"
 
-DROP_IN = """# Made by cephstack.cloud
+MADE = "# Made by cephstack.cloud"
+DROP_IN = f"""{MADE}
 [Unit]
 # An export whose filesystem does not answer is left out, so not before Ceph's daemons of this host.
 Wants=network-online.target
@@ -73,7 +74,7 @@ def export_ids(pseudos: t.Iterable[str]) -> dict[str, int]:
 def head_text(flusher_refused: bool) -> str:
     """All of the configuration but the exports. What changes here takes a restart."""
     lenient = "    # This host's kernel refuses it (no CAP_SYS_RESOURCE)\n    Allow_Set_Io_Flusher_Fail = true;\n" if flusher_refused else ""
-    return f"""# Made by cephstack.cloud: what is written here by hand is lost.
+    return f"""{MADE}: what is written here by hand is lost.
 NFS_CORE_PARAM {{
     Protocols = 3, 4;
     # NFSv3 mounts by the same path as NFSv4

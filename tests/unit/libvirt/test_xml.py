@@ -42,3 +42,15 @@ class TestXml:
     def test_hosts_in_another_spelling(self):
         pool = xml.read_pool("<pool type='rbd'><name>p</name><source><host name='FD00:0::1'/><host name='Mon1.Example.org'/><name>v</name></source></pool>")
         assert pool.hosts == mon_addresses.parse_mon_host("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0],mon1.example.ORG:6789")
+
+
+def test_disks_on_rbd_are_read_with_monitors_and_secret():
+    secret = xml.secret_of("5b8a6a02-1c7e-4d36-a5b7-3a8b0f4b8a11", "client.guests").uuid
+    guest = xml.Guest("web", "33333333-3333-4333-8333-333333333333", "kvm", 64, "vms", "web", (("10.0.0.1", 0), ("fd00::1", 6789)), "guests", secret)
+    assert xml.rbd_disks(xml.write_guest(guest)) == [("vms/web", guest.hosts, secret)]
+    others = """<domain><devices>
+      <disk type="file"><source file="/x"/></disk>
+      <disk type="network"><source protocol="nbd" name="vms/a"/></disk>
+      <disk type="network"><source protocol="rbd" name="vms/b"><auth username="x"><secret type="ceph" uuid="ABC"/></auth></source></disk>
+    </devices></domain>"""
+    assert xml.rbd_disks(others) == [("vms/b", (), "abc")]
