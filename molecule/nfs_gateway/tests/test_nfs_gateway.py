@@ -14,8 +14,6 @@ import subprocess
 
 import testinfra
 
-from ansible_collections.cephstack.cloud.molecule.shared import runs
-
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
 FIRST, SECOND = "10.78.9.11", "10.78.9.12"
 # Looks at CephFS on the cluster's host, as the administrator.
@@ -177,31 +175,3 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(tmp_path):
     code, _changes, said = play(tmp_path, [*declared(), {"path": "/extra", "filesystem": "cephfss", "clients": ["10.78.9.0/24"]}])
     assert code != 0 and "there is no filesystem cephfss (there are: cephfs)" in said, said[-3000:]
     assert (on("nfs2", "sha256sum /etc/ganesha/ganesha.conf"), on("ceph1", "ceph auth get client.nfs.nfs2")) == before
-
-
-def test_the_cluster_is_purged_and_what_is_others_stays(tmp_path):
-    """Last, for nothing of it is left."""
-    stack, book, fsid = runs.Scenario(SCENARIO), "cephstack.cloud.purge", on("ceph1", "ceph fsid").strip()
-    on("ceph1", "echo x > /etc/ceph/backup.conf; echo x > /etc/ceph/backup.client.admin.keyring; mkdir /var/lib/ceph/osd/backup-0")
-    given = ("-e", f"purge_fsid={fsid}", "-e", '{"purge_wipe_devices": true}')
-    other = "00000000-1111-4222-8333-444444444444"
-    said = stack.refused(tmp_path, "-e", f"purge_fsid={other}", playbook=book)
-    assert f"purge_fsid is {other}, and the fsid of the running cluster is {fsid}: write that out if you mean it" in said
-    with mounted(f"{FIRST}:/secondary") as folder:
-        assert "10.78.9.21 has mounted an export of this gateway: unmount it there" in stack.refused(tmp_path, *given, playbook=book)
-        on("client1", f"touch {folder}/mine && rm {folder}/mine")
-    listed, _ = stack.play(tmp_path, *given, "--check", playbook=book)
-    assert on("ceph1", "ceph fsid").strip() == fsid
-    done, _ = stack.play(tmp_path, *given, playbook=book)
-    said = (tmp_path / "log").read_text()
-    found, wanted = (sorted(f"{one['host']} {one['kind']}/{one['name']}" for one in changes) for changes in (done, listed))
-    assert found == wanted and {"ceph1 device//dev/disk/by-id/lab-osd0", f"ceph1 cluster/{fsid}", "nfs2 unit/nfs-ganesha.service"} <= {*found}
-    changes, recap = stack.play(tmp_path, *given, playbook=book)
-    assert changes == [] and {name: counts["changed"] for name, counts in recap.items()} == {"ceph1": 0, "nfs2": 0}
-    assert on("ceph1", "ls /etc/ceph").split() == ["backup.client.admin.keyring", "backup.conf", "rbdmap"]
-    assert on("nfs2", "ls /etc/ceph").split() == ["rbdmap"]
-    assert on("ceph1", "ls /var/lib/ceph/osd /var/lib/ceph/mon; wipefs /dev/disk/by-id/lab-osd0").split() == [
-        "/var/lib/ceph/mon:", "/var/lib/ceph/osd:", "backup-0",
-    ]  # fmt: skip
-    assert on("ceph1", "find /etc -name '*cephstack*'; pgrep -l 'ceph-|radosgw|ganesha' || :") == ""
-    assert "Packages, and the repositories that apt knows" in said and "/var/log/ceph: logs and reports" in said
