@@ -232,7 +232,9 @@ def connect(cloud: str, path: str, optional: bool = False) -> t.Optional[Client]
     try:
         # Neither the environment nor other files have a say.
         with _lasting_path():
-            found = config.OpenStackConfig(config_files=[path], secure_files=[], vendor_files=[], load_envvars=False, load_yaml_config=True).get_one(cloud=cloud)
+            found = config.OpenStackConfig(config_files=[path], secure_files=[], vendor_files=[], load_envvars=False, load_yaml_config=True).get_one(
+                cloud=cloud
+            )
         client = Client(found)
     except (exceptions.ConfigException, exceptions.SDKException, ValueError, OSError) as error:
         raise Invalid([f"config: the cloud {cloud} of {path}: {error}"]) from error
