@@ -37,6 +37,7 @@ def own():
     """A cluster whose monitor lies, and has its socket, where a host of this collection has it."""
     for folder in (DATA / "mon", pathlib.Path("/run/ceph"), pathlib.Path("/run/lock")):
         folder.mkdir(parents=True, exist_ok=True)
+    (DATA / "bootstrap-osd" / "ceph.keyring").unlink(missing_ok=True)  # another file's tests have written it
     one = Cluster(osds=1, conf={"mon_data": "/var/lib/ceph/mon/ceph-$id", "admin_socket": "/run/ceph/ceph-$name.asok", "osd_pool_default_size": "1"})
     try:
         one.begin()
