@@ -182,7 +182,7 @@ def test_all_of_them_in_rounds_under_a_writer(own, run, units):
         # What is done is left alone by a run that goes on.
         assert run("ceph_restart", cluster=own, **told)["changed"] is False
     writer.end()
-    print(f"{writer.writes} records, the slowest answer after {writer.slowest:.1f} s")
+    print(f"{writer.writes} records, the slowest answer after {writer.summary()['slowest']:.1f} s")
     assert not set(pids.values()) & {units.pid(name) for name in own._argv}
     assert len(units.restarted) == 8
     assert rounds(own, run, here(own, run, which="all", since=since)) == []
