@@ -27,11 +27,7 @@ class ActionModule(CephModule):
             return call()
 
         def plan() -> dict[str, t.Any]:
-            self._task.check_mode = True
-            try:
-                answer = call()
-            finally:
-                self._task.check_mode = False
+            answer = _progress.in_check_mode(self._task, call)
             return {**answer, "moving": [f"{row['name']}" for row in answer.get("changes", []) if row["kind"] == "data"]}
 
         planned = plan()  # all that is in the way is found before anything moves

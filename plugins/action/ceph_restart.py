@@ -24,11 +24,7 @@ class ActionModule(CephModule):
             return t.cast("dict[str, t.Any]", CephModule._execute_module(self, module_name, {**args, **other}, task_vars=task_vars, **more))
 
         def check() -> dict[str, t.Any]:
-            self._task.check_mode = True
-            try:
-                return call()
-            finally:
-                self._task.check_mode = False
+            return _progress.in_check_mode(self._task, call)
 
         names = args.get("daemons") or []
         if self._task.check_mode or not names:

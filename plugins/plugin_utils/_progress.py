@@ -24,6 +24,15 @@ AGAIN = 10
 Answer = t.Mapping[str, t.Any]
 
 
+def in_check_mode(task: t.Any, call: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """What a call of a task's module, which is not in check mode itself, says in check mode."""
+    task.check_mode = True
+    try:
+        return call()
+    finally:
+        task.check_mode = False
+
+
 def watch(ask: t.Callable[[], Answer], answer: Answer, patience: float, pause: float, text: t.Callable[[Answer, Watch], str]) -> bool:
     """Show what is waited for, until that is over, or a question fails; return whether it has stalled.
 
