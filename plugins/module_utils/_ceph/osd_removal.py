@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import errno
 import functools
 import re
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, forecast, movement, noout, osd_leftovers, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, forecast, movement, noout, osd_leftovers, osds, stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map import Tree, osd_name
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.forecast import Facts
@@ -70,8 +69,6 @@ _DEGRADED = ("PG_DEGRADED", "OSD_DOWN", "OSD_HOST_DOWN", "OSD_CHASSIS_DOWN", "OS
 _OF_PGS = {"PG_DEGRADED": ("degraded", "undersized"), "PG_AVAILABILITY": _UNSETTLED}
 # How a batch is called of which one call waits until all data is where it belongs.
 _DRAIN, _COPIES = "drain", "copies"
-# Seconds. An OSD that has started, stopped or left CRUSH makes placement groups peer, and for that long the cluster draws no conclusions.
-_SETTLING = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +158,7 @@ class Provider:
     def observe(self) -> Observed:
         """Read the maps, what the manager knows of data, and what this host has of the OSDs. Raises Unreachable and CommandFailed."""
         if self.state == "destroyed":
-            wait_until(self._settled, _SETTLING)  # what was done to the cluster a moment ago is not what is in the way
+            wait_until(self._settled, stop_gates.SETTLING)  # what was done to the cluster a moment ago is not what is in the way
         ask: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
             ("osd dump", {}),
             ("osd crush dump", {}),
@@ -216,7 +213,7 @@ class Provider:
             host = osd_leftovers.observe(sorted(numbers), dump["fsid"], self.allow_loss)
         needed = ""
         if self.state == "destroyed":
-            needed = self._needed([one.number for one in going.values() if one.known and not one.destroyed and not one.lost])
+            needed = stop_gates.osds(self.cluster, [one.number for one in going.values() if one.known and not one.destroyed and not one.lost])
         return Observed(facts, going, health, status, emptied, targets, needed, host)
 
     @staticmethod
@@ -243,20 +240,6 @@ class Provider:
         """Whether no placement group is on its way to a state that can be judged."""
         states = self._send("status").get("pgmap", {}).get("pgs_by_state", [])
         return not any(state in entry["state_name"].split("+") for entry in states for state in _UNSETTLED)
-
-    def _needed(self, numbers: t.Sequence[int]) -> str:
-        """Why the cluster does not let some OSDs stop at once, "" where it does."""
-        if not numbers:
-            return ""
-        ask = functools.partial(self.cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
-        try:
-            said = retry_while(_draws_no_conclusions, ask, _SETTLING, 1.0)
-        except CommandFailed as error:
-            return error.text
-        if not isinstance(said, dict) or said.get("ok_to_stop", True):
-            return ""
-        pgs = said.get("bad_become_inactive", [])
-        return f"{said.get('num_not_ok_pgs', 'some')} placement groups would not be served any more ({', '.join(pgs[:5])})"
 
     def _safe(self, numbers: t.Sequence[int]) -> t.Set[int]:
         """Those of which the cluster says that nothing is lost with them."""
@@ -488,12 +471,12 @@ class Provider:
             nonlocal text
             if self.state != "destroyed":
                 return number in self._safe([number])
-            needed = self._needed([number])
+            needed = stop_gates.osds(self.cluster, [number])
             text = f"osd.{number} must not stop: {needed}"
             return not needed
 
         if not lossy:
-            wait_until(allowed, _SETTLING, lambda: RuntimeError(text))
+            wait_until(allowed, stop_gates.SETTLING, lambda: RuntimeError(text))
 
     def _stop(self, number: int, unit: bool, lossy: bool) -> None:
         self._gate(number, lossy)
@@ -516,7 +499,7 @@ class Provider:
     def _purge(self, number: int, lossy: bool) -> None:
         # The manager itself refuses where something would be lost, but not if it is told that this is meant.
         purge = functools.partial(self.cluster.mgr_command, "osd purge", id=number, yes_i_really_mean_it=True if lossy else None)
-        retry_while(_draws_no_conclusions, purge, _SETTLING, 1.0)
+        retry_while(stop_gates.draws_no_conclusions, purge, stop_gates.SETTLING, 1.0)
 
     def _keep_in(self, number: int) -> None:
         noout.set_for(self.cluster, [number], "replaced")
@@ -525,11 +508,6 @@ class Provider:
         self._gate(number, lossy)
         # The manager allows it only where nothing is on it any more; here the other copies are what counts, and they were asked for.
         self.cluster.mgr_command("osd destroy", id=number, yes_i_really_mean_it=True)
-
-
-def _draws_no_conclusions(error: t.Any) -> bool:
-    """Whether the cluster says neither yes nor no, as while placement groups peer."""
-    return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
 
 
 def _blocking(observed: Observed) -> t.List[str]:

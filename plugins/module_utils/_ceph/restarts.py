@@ -11,11 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-import socket
 import time
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, movement, noout, running
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, movement, noout, running, running_gateways, stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import TYPES, Daemon, Facts, in_rounds, line
@@ -103,22 +102,6 @@ def _is_unsettled(state: str) -> bool:
     return "active" not in words or bool(words & _UNSETTLED)
 
 
-def lets_stop(cluster: Connection, numbers: t.Sequence[int]) -> str:
-    """Why the cluster does not let OSDs stop at once, "" where it does."""
-    return _refusal(cluster, "osd ok-to-stop", ids=[str(number) for number in numbers])
-
-
-def _refusal(cluster: Connection, prefix: str, **words: t.Any) -> str:
-    try:
-        said = cluster.command(prefix, **words)
-    except CommandFailed as error:
-        return error.text or str(error)
-    if isinstance(said, dict) and not said.get("ok_to_stop", True):
-        pgs = said.get("bad_become_inactive", [])
-        return f"{said.get('num_not_ok_pgs', 'some')} placement groups would not be served any more ({', '.join(pgs[:5])})"
-    return ""
-
-
 @dataclasses.dataclass
 class Provider:
     """Daemons of this host that restart. As in OPTIONS."""
@@ -196,7 +179,7 @@ class Provider:
         outside = [f"mon.{mon['name']}" for mon in dump["mons"] if mon["rank"] not in dump["quorum"] and f"mon.{mon['name']}" not in names]
         if outside:
             return Gate(f"{', '.join(outside)} {'are' if len(outside) > 1 else 'is'} not in quorum: start them, or repair them", len(outside))
-        refusal = _refusal(self.cluster, "mon ok-to-stop", ids=[name.partition(".")[2] for name in names])
+        refusal = stop_gates.mons(self.cluster, [name.partition(".")[2] for name in names])
         return Gate(f"the cluster says: {refusal}" if refusal else "", 1)
 
     def _gate_of_mgrs(self, _names: t.List[str], _status: Raw) -> Gate:
@@ -207,7 +190,7 @@ class Provider:
         left = unsettled(self.cluster, status, numbers_of(set(self.names) & set(names)))
         if left:
             return Gate(f"{len(left)} placement groups on them have not all their copies, or nobody knows yet ({', '.join(left[:3])})", len(left))
-        refusal = lets_stop(self.cluster, numbers_of(names))
+        refusal = stop_gates.osds(self.cluster, numbers_of(names), settling=0)
         return Gate(f"the cluster does not let them stop: {refusal}" if refusal else "", 1)
 
     def _gate_of_mdss(self, names: t.List[str], _status: Raw) -> Gate:
@@ -221,14 +204,13 @@ class Provider:
                 return Gate(f"rank {', '.join(map(str, missing))} of {here['fs_name']} is not active", len(missing))
         if set(names) <= set(self.accept_outage):
             return Gate()
-        refusal = _refusal(self.cluster, "mds ok-to-stop", ids=ids)
-        return Gate(f"the cluster says: {refusal}" if refusal else "", 1)
+        return Gate(stop_gates.mdss(self.cluster, ids), 1)
 
     def _gate_of_rgws(self, names: t.List[str], _status: Raw) -> Gate:
         if set(names) <= set(self.accept_outage):
             return Gate()
         kinds = {name.split(".", 3)[3] if name.count(".") > 2 else "" for name in names}
-        others = [one for one in _gateways(self.cluster) if one.name not in names and (one.name.split(".", 3)[3] if one.name.count(".") > 2 else "") in kinds]
+        others = [one for one in self._gateways() if one.name not in names and (one.name.split(".", 3)[3] if one.name.count(".") > 2 else "") in kinds]
         silent = [one.name for one in others if not one.answers()]
         if len(silent) < len(others):
             return Gate()
@@ -240,6 +222,9 @@ class Provider:
             return Gate()
         said = f"no NFS gateway answers at {', '.join(self.beside)}" if self.beside else "there is no other NFS gateway"
         return Gate(f"{said}: start one, or name it in accept_outage", 1)
+
+    def _gateways(self) -> t.List[running_gateways.Gateway]:
+        return running_gateways.gateways(self.cluster.command("service dump"))
 
     # -- plan
 
@@ -304,15 +289,17 @@ class Provider:
             time.sleep(self.pause)
 
     def _marks(self, going: t.Sequence[Running]) -> t.Dict[str, t.Any]:
-        """By what a daemon that has restarted is told from what it was: the OSDs' epochs, and the metadata servers' and gateways' numbers."""
+        """By what a daemon that has restarted is told from what it was: the OSDs' epochs, and the others' numbers."""
         types = {one.type for one in going}
         found: t.Dict[str, t.Any] = {}
         if "osd" in types:
             found.update({f"osd.{entry['osd']}": entry["up_from"] for entry in self.cluster.command("osd dump")["osds"] if entry["up"]})
+        if "mgr" in types:
+            found.update({f"mgr.{name}": number for name, number in daemons.mgr_numbers(self.cluster.command("mgr dump")).items()})
         if "mds" in types:
             found.update({f"mds.{info['name']}": info["gid"] for info in _mds_infos(self.cluster.command("fs dump"))})
         if "rgw" in types:
-            found.update({one.name: one.gid for one in _gateways(self.cluster)})
+            found.update({one.name: one.gid for one in self._gateways()})
         if "nfs" in types:
             found.update(dict.fromkeys(self.names, _exports()))
         return found
@@ -337,7 +324,7 @@ class Provider:
             return any(mon["name"] == id_ and mon["rank"] in dump["quorum"] for mon in dump["mons"])
         if one.type == "mgr":
             dump = self.cluster.command("mgr dump")
-            return bool(dump.get("available")) and id_ in (dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", [])))
+            return bool(dump.get("available")) and daemons.mgr_numbers(dump).get(id_, before) != before
         if one.type == "osd":
             return any(entry["osd"] == int(id_) and entry["up"] and entry["up_from"] != before for entry in self.cluster.command("osd dump")["osds"])
         if one.type == "mds":
@@ -348,7 +335,7 @@ class Provider:
             )
             return whole and any(info["name"] == id_ and info["gid"] != before for info in _mds_infos(dump))
         if one.type == "rgw":
-            return any(other.name == one.name and other.gid != before and other.answers() for other in _gateways(self.cluster))
+            return any(other.name == one.name and other.gid != before and other.answers() for other in self._gateways())
         # An export whose filesystem did not answer at the start is left out.
         return set(before or ()) <= set(_exports() or ()) and _answers_nfs("127.0.0.1")
 
@@ -401,7 +388,7 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
         Daemon(**{**{key: value for key, value in row.items() if key in known}, "host": host}) for host, rows in options["hosts"].items() for row in rows
     ]
     settled = not any(_is_unsettled(entry["state_name"]) for entry in status.get("pgmap", {}).get("pgs_by_state", []))
-    found = in_rounds(all_of_them, Facts(*dumps), lambda numbers: not lets_stop(cluster, numbers), settled, options["accept_outage"])
+    found = in_rounds(all_of_them, Facts(*dumps), lambda numbers: not stop_gates.osds(cluster, numbers, settling=0), settled, options["accept_outage"])
     if found.problems:
         raise Invalid(found.problems)
     shown = [one.shown(number) for number, one in enumerate(found.rounds, 1)]
@@ -415,43 +402,6 @@ def stalled_text(names: t.Sequence[str], idle: float, waits: str) -> str:
 
 def _mds_infos(dump: Raw) -> t.List[Raw]:
     return [*dump.get("standbys", []), *(info for fs in dump.get("filesystems", []) for info in fs["mdsmap"]["info"].values())]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gateway:
-    """An object gateway that runs, as the cluster has it. ports: at which it listens."""
-
-    name: str
-    gid: int
-    address: str
-    ports: t.Tuple[int, ...]
-
-    def answers(self) -> bool:
-        """Whether one listens at all its ports."""
-        try:
-            for port in self.ports:
-                socket.create_connection((self.address, port), 5).close()
-        except OSError:
-            return False
-        return True
-
-
-def _gateways(cluster: Connection) -> t.List[_Gateway]:
-    dump = cluster.command("service dump")
-    found = []
-    for key, entry in dump.get("services", {}).get("rgw", {}).get("daemons", {}).items():
-        if key == "summary":
-            continue
-        about = entry.get("metadata", {})
-        id_ = re.sub(r"^rgw\.", "", str(about.get("id", key)))
-        texts = " ".join(str(value) for name, value in sorted(about.items()) if name.startswith("frontend_config#"))
-        address = re.sub(r":\d+/\d+$", "", str(entry.get("addr", ""))).strip("[]")
-        endpoints = re.findall(r"endpoint=\[?([0-9a-fA-F.:]+?)\]?:(\d+)(?:\s|$)", texts)
-        ports = [int(port) for port in re.findall(r"(?:\b|_)port=(\d+)", texts)] + [int(port) for _address, port in endpoints]
-        # It may listen at one address only.
-        listens = next((one for one, _port in endpoints if one not in ("0.0.0.0", "::")), address)
-        found.append(_Gateway(f"client.rgw.{id_}", int(entry.get("gid", 0)), listens, tuple(ports)))
-    return found
 
 
 def _exports() -> t.Optional[t.Dict[str, t.List[str]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import restarts
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import Daemon, Facts, failure_domains, in_rounds, line
 
 from .simulated_osds import Simulated
@@ -34,7 +34,7 @@ def granted(cluster, asked=None):
     def ask(numbers):
         if asked is not None:
             asked.append(list(numbers))
-        return not restarts.lets_stop(cluster, numbers)
+        return not stop_gates.osds(cluster, numbers, settling=0)
 
     return ask
 

@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, restarts, running
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, restarts, running, running_gateways
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, reconcile
@@ -241,16 +241,14 @@ def dump(*entries):
     ],
 )
 def test_where_gateways_listen(frontend, address, ports):
-    cluster = Cluster()
-    cluster._service_dump = lambda: dump(("192.0.2.1", {"id": "ceph1.s3", "frontend_config#0": frontend}))
-    (one,) = restarts._gateways(cluster)
+    (one,) = running_gateways.gateways(dump(("192.0.2.1", {"id": "ceph1.s3", "frontend_config#0": frontend})))
     assert (one.name, one.address, one.ports) == ("client.rgw.ceph1.s3", address, ports)
 
 
 def test_a_gateway_waits_for_another_of_its_kind_that_answers(monkeypatch):
     cluster, answering = Cluster(), []
     cluster._service_dump = lambda: dump(*(("10.0.0.1", {"id": name}) for name in ("ceph1.s3", "ceph2.s3", "ceph2.swift")))
-    monkeypatch.setattr(restarts._Gateway, "answers", lambda self: self.name in answering)
+    monkeypatch.setattr(running_gateways.Gateway, "answers", lambda self: self.name in answering)
     provider = restarts.Provider(cluster, ["client.rgw.ceph1.s3"], ["client.rgw.ceph1.s3"])
     assert provider._gate({}, []).waits.startswith("none of the other gateways answers (client.rgw.ceph2.s3): start one")
     answering.append("client.rgw.ceph2.swift")

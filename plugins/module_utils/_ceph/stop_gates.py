@@ -1,0 +1,90 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether daemons may stop, as the cluster itself says it. Each question is answered with why they may not, "" where they may.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import typing as t
+
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import forecast, running_gateways
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
+
+# Seconds for which the cluster may draw no conclusions: while placement groups peer, and until a manager that has just begun knows them.
+SETTLING = 60
+
+
+def draws_no_conclusions(error: t.Any) -> bool:
+    """Whether the cluster says neither yes nor no, as while placement groups peer."""
+    return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
+
+
+def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLING) -> str:
+    """Why some OSDs must not stop at once. settling: for how many seconds it is asked again while it draws no conclusions; then that is why."""
+    if not numbers:
+        return ""
+    ask = functools.partial(cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
+    try:
+        said = retry_while(draws_no_conclusions, ask, settling, 1.0)
+    except CommandFailed as error:
+        return error.text or str(error)
+    if not isinstance(said, dict) or said.get("ok_to_stop", True):
+        return ""
+    pgs = said.get("bad_become_inactive", [])
+    return f"{said.get('num_not_ok_pgs', 'some')} placement groups would not be served any more ({', '.join(pgs[:5])})"
+
+
+def pools_of(dump: Raw, pgs: t.Sequence[Raw], numbers: t.Collection[int]) -> list[str]:
+    """The names of the pools of which something would have fewer copies than its pool must have, if some OSDs stopped. Pure."""
+    least = {str(pool["pool"]): (pool["pool_name"], pool["min_size"]) for pool in dump["pools"]}
+    found = set()
+    for pg in pgs:
+        name, count = least.get(pg["pgid"].partition(".")[0], ("", 0))
+        holders = forecast.holders(pg)
+        if set(holders) & set(numbers) and len(set(holders) - set(numbers)) < count:
+            found.add(name)
+    return sorted(found)
+
+
+def mons(cluster: Connection, names: t.Sequence[str]) -> str:
+    """Why some monitors must not stop at once."""
+    return _refused(cluster, "mon ok-to-stop", names)
+
+
+def mdss(cluster: Connection, ids: t.Sequence[str]) -> str:
+    """Why some metadata servers must not stop at once."""
+    refusal = _refused(cluster, "mds ok-to-stop", ids)
+    return f"the cluster says: {refusal}. Add a metadata server, lower max_mds, or remove the filesystem first" if refusal else ""
+
+
+def mgrs(cluster: Connection, ids: t.Collection[str]) -> str:
+    """Why some managers must not stop at once."""
+    dump = cluster.command("mgr dump")
+    others = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))} - {*ids, "", None}
+    return "" if others else "it is the only manager: add another first"
+
+
+def rgws(cluster: Connection, ids: t.Collection[str], hosts: t.Collection[str] = ()) -> str:
+    """Why some object gateways (rgw.ceph1.s3) must not stop at once, and all of some hosts with them: another of each one's zone must run."""
+    running = running_gateways.gateways(cluster.command("service dump"))
+    names = {f"client.{name}" for name in ids}
+    stay = {one.zone for one in running if one.name not in names and one.host not in hosts}
+    lost = sorted({one.zone for one in running if one.name in names} - stay)
+    return f"no other gateway of the zone {' and '.join(lost)} runs: add another first" if lost else ""
+
+
+def _refused(cluster: Connection, prefix: str, ids: t.Sequence[str]) -> str:
+    if not ids:
+        return ""
+    try:
+        cluster.command(prefix, ids=list(ids))
+    except CommandFailed as error:
+        return error.text or str(error)
+    return ""
