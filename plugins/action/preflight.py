@@ -10,8 +10,8 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._openstack.declaration import FIELDS as OPENSTACK
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import mapping, record, string
+from ansible_collections.cephstack.cloud.plugins.plugin_utils import _host_checks
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._checks import CHECKS
 from ansible_collections.cephstack.cloud.plugins.plugin_utils._stack import Stack
 
@@ -30,12 +30,6 @@ FIELDS = {
     "groups": record("The inventory group of each role, for groups with other names than these.", GROUPS, default={}),
     "monmap": mapping("The addresses of each monitor of the running cluster by its name, if known. They take precedence over the inventory.", default={}),
 }
-
-
-def _controllers(openstack: t.Any) -> str:
-    """The group of OpenStack's controllers, by what is declared of it."""
-    named = openstack.get("group") if isinstance(openstack, t.Mapping) else None
-    return str(named or OPENSTACK["group"]["default"])
 
 
 class ActionModule(ActionBase):
@@ -61,7 +55,7 @@ class ActionModule(ActionBase):
             roles={
                 **roles,
                 "cloudstack_management": variables.get("cloudstack_management_group", "cloudstack_management"),
-                "openstack_controllers": _controllers(variables.get("openstack")),
+                "openstack_controllers": _host_checks.roles_of(variables.get("openstack"))["openstack_controllers"],
             },
             raw=raw,
             render=lambda name, value: templar(name).template(value),
@@ -70,7 +64,7 @@ class ActionModule(ActionBase):
             playing=variables.get("ansible_play_hosts"),
             monmap=self._task.args.get("monmap"),
         )
-        for check in CHECKS:
+        for check in (*CHECKS, *_host_checks.CHECKS):
             for host, text in check(stack):
                 stack.say(host, text)
         problems = stack.problems

@@ -15,6 +15,8 @@ description:
     mistake at once, each with the variable, the host and the mend.
   - Every variable is judged by the specification of the roles that run on its host, and every part of the stack (the cluster, the object storage,
     NFS gateways, hypervisors and their bridges, CloudStack's servers and region, pools of XenServer, the proofs) by what it would say of it later.
+  - What M(cephstack.cloud.preflight_facts) has learned of the hosts is judged too, if it ran before. These are clocks, the way between hosts, room, ports, and
+    OSDs of a cluster whose monitors' stores are lost. What the stack would run with is a warning.
   - What a template cannot tell yet, such as a fact of a host that was not reached, is no mistake. It is listed as unchecked.
   - Runs on the controller, connects nowhere and changes nothing.
 extends_documentation_fragment:

@@ -46,7 +46,7 @@ class Memory:
 
 CEPH, CLOUDSTACK = Memory(), Memory()
 # What counts of a monitor's host's answer.
-_ANSWER = ("state", "reason", "msg", "fsid", "mon_host", "addresses", "conf_fsid", "key")
+_ANSWER = ("state", "reason", "msg", "fsid", "mon_host", "addresses", "conf_fsid", "maintenance", "key")
 
 
 def note_answer(group: str, host: str, answer: t.Mapping[str, t.Any]) -> None:
@@ -78,6 +78,7 @@ def running_cluster(group: str, hosts: t.Sequence[str], fsid: str = "") -> dict[
         "monmap": said.get("addresses") or {},
         "host": host or next(iter(hosts), ""),
         "down": {} if running else down,
+        "maintenance": said.get("maintenance") or [],
     }
 
 
@@ -90,6 +91,7 @@ def external_cluster(external: t.Mapping[str, t.Any], host: str) -> dict[str, t.
         "monmap": {},
         "host": host,
         "down": {},
+        "maintenance": [],
     }
 
 

@@ -94,6 +94,11 @@ def _among(given: t.Iterable[t.Optional[str]], within: t.Optional[t.Iterable[Net
     return [*dict.fromkeys(map(str, found))]
 
 
+def addresses_in(host: Host, within: t.Sequence[Network]) -> list[str]:
+    """Return a host's own addresses in some networks, as far as its facts are known."""
+    return _among(_own(host), within)
+
+
 def address_of(host: Host, public: t.Sequence[Network] = (), monmap: t.Optional[Monmap] = None) -> t.Optional[str]:
     """Return the address by which a host is reached; in the networks, if there are any, and None where none is known in them.
 

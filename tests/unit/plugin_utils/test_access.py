@@ -66,6 +66,7 @@ def test_a_running_cluster_counts_more_than_what_is_written():
         "monmap": {"a": ["10.0.0.1"]},
         "host": "a",
         "down": {},
+        "maintenance": [],
     }
     assert _access.ceph_connection("mons") == {"mon_host": "10.0.0.1", "client": "client.admin", "key": KEY}
     # another group's is another cluster

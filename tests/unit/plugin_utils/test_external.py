@@ -86,5 +86,5 @@ def test_it_is_reached_as_the_client_that_is_declared_or_as_the_first_whose_key_
 
 def test_what_is_known_of_it_is_what_is_declared() -> None:
     known = _access.external_cluster(RIGHT, "k1")
-    assert known == {"running": True, "fsid": FSID, "mon_host": "192.0.2.11,fd00::11", "monmap": {}, "host": "k1", "down": {}}
+    assert known == {"running": True, "fsid": FSID, "mon_host": "192.0.2.11,fd00::11", "monmap": {}, "host": "k1", "down": {}, "maintenance": []}
     assert set(known) == set(_access.running_cluster("nobody", []))
