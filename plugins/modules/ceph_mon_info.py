@@ -65,6 +65,11 @@ addresses:
   description: The addresses of each monitor, by its name.
   type: dict
   returned: when RV(state) is V(running)
+maintenance:
+  description: The hosts that are in maintenance, see M(cephstack.cloud.ceph_maintenance), by their names in the inventory.
+  type: list
+  elements: str
+  returned: when RV(state) is V(running)
 key:
   description: The key of C(client.admin).
   type: str

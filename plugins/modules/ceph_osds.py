@@ -17,6 +17,9 @@ description:
     mounted or in use. All problems are reported together, before anything is touched.
   - A device that is gone or cannot be read is a warning if its OSD is known and down, and the rest goes on. If no OSD of this host was on it,
     that is an error.
+  - OSDs that are on their devices alone, since the host's system disk was made anew, get all else that belongs to them.
+  - An OSD that was moved in CRUSH, or taken out of it, is put back below its host. It is left where it is if C(osd_crush_update_on_start) is off, or
+    C(crush_location) or its hook is set.
   - OSDs whose devices are no longer declared are left alone.
 extends_documentation_fragment:
   - cephstack.cloud.attributes

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import errno
+import functools
 import importlib
 import json
 import os
@@ -141,6 +142,10 @@ class Connection:
     def mgr_command(self, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
         """The same, sent to the active manager."""
         return self._send(self.rados.mgr_command, prefix, inbuf, arguments)
+
+    def osd_command(self, number: int, prefix: str, inbuf: bytes = b"", **arguments: t.Any) -> t.Any:
+        """The same, sent to an OSD."""
+        return self._send(functools.partial(self.rados.osd_command, number), prefix, inbuf, arguments)
 
     def many(self, calls: t.Sequence[tuple[str, dict[str, t.Any]]]) -> list[t.Any]:
         """Send several commands side by side; return their results in order. Raises what the first of them raised."""

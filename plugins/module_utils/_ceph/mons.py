@@ -20,7 +20,7 @@ import tempfile
 import typing as t
 import uuid
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, keyring_files, values
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, daemons, keyring_files, maintenance, values
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import addresses_of, addrvec, mon_host_by_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
@@ -139,12 +139,17 @@ class Provider:
             f"{me}: the monmap has it at {there}, in {quorum}, not at {self.address}. If this host has {there}, set ceph_common_address to it. "
             f"If another host has it, two hosts have one short name, {self.name}: give this host another one"
         )
+        # That key was written when a monitor was in quorum: there was a cluster, whose OSDs a new one would not know.
+        sign = "its unit runs" if observed.unit.active else f"this host has {ADMIN_KEYRING}"
+        lost = f"{me}: {sign}, and there is no data of a monitor: the cluster has lost it. A new one is not made in its place: bring {data} back from a backup"
+        lost += f". To give that cluster up, end the unit and remove {ADMIN_KEYRING}"
         wrong = {
             f"fsid '{self.fsid}' is no UUID": fsid and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fsid),
             another: fsid and observed.fsid not in (None, fsid),
             foreign: observed.own_fsid and observed.fsid not in (None, observed.own_fsid),
             **{f"{me}: its address {self.address} belongs to mon.{other} in the monmap": True for other in others},
             elsewhere: mine is not None and spelled not in mine,
+            lost: self.bootstrap and observed.monmap is None and not observed.data and (observed.file.key is not None or observed.unit.active),
             f"{me}: there is no existing cluster to join, and this host was not told to bootstrap one": not (monmap or observed.data or self.bootstrap),
         }
         for text in [text for text, so in wrong.items() if so]:
@@ -162,7 +167,9 @@ class Provider:
             by = "bootstrapping the cluster" if bootstrapping else "joining " + ", ".join(f"mon.{name}" for name in observed.quorum)
             after = {"address": self.address, "fsid": observed.fsid or self.fsid or "a new one", "by": by}
             draft.ensure("mon", name, None, after, self._bootstrap if bootstrapping else self._join)
-        daemons.ensure_running(draft, unit, observed.unit, observed.data, lambda: self._start(bootstrapping and not observed.data), [mon])
+        # A daemon that still runs without its data has to end.
+        runs = observed.unit if observed.data else systemd.NO_UNIT
+        daemons.ensure_running(draft, unit, runs, observed.data, lambda: self._start(bootstrapping and not observed.data), [mon])
         keyring_files.ensure(draft, admin_place(), observed.file, observed.key, self._write_admin, [mon, f"unit/{unit}"])
         if observed.own.key:  # only the permissions: what is in it was written when its data was made
             keyring_files.ensure(draft, own_place(name), observed.own, None, functools.partial(keyring_files.permit, own_place(name)))
@@ -196,6 +203,8 @@ class Provider:
 
     def _mkfs(self, folder: str, keyring: str) -> None:
         """Make the monitor's data of the monmap in a folder, beside its place, and move it there when it is complete."""
+        if systemd.units([unit_name(self.name)])[unit_name(self.name)].active:
+            systemd.stop(unit_name(self.name))  # its files were removed under it
         os.chmod(folder, 0o755)
         os.chmod(f"{folder}/monmap", 0o644)
         place = data_path(self.name)
@@ -204,8 +213,12 @@ class Provider:
         files.make_folder(made, 0o750, *daemons.owner())
         words = ["ceph-mon", "--mkfs", "--id", self.name, "--mon-data", made, "--monmap", f"{folder}/monmap", "--keyring", "{secret}"]
         process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
-        if os.path.isdir(place):
-            os.rmdir(place)  # an empty one that a package left; anything else must not be here
+        if os.path.isdir(place) and os.listdir(place):  # what is left of a store that was lost is kept aside
+            aside = f"{os.path.dirname(place)}/.lost-{self.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            os.rename(place, aside)
+        elif os.path.isdir(place):
+            os.rmdir(place)  # a package left it
         os.rename(made, place)
 
     def _start(self, bootstrapped: bool) -> None:
@@ -235,7 +248,11 @@ def own_connection(name: str, mon_host: str) -> dict[str, t.Any]:
 def _ask(options: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """Return the monmap with the quorum, and client.admin with its key and caps."""
     with Connection(options) as cluster:
-        dump, admin = cluster.many([("mon dump", {}), ("auth get", {"entity": ADMIN})])
+        return _know(cluster)
+
+
+def _know(cluster: Connection) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    dump, admin = cluster.many([("mon dump", {}), ("auth get", {"entity": ADMIN})])
     return dump, admin[0]
 
 
@@ -258,7 +275,8 @@ def _in_quorum(name: str, seconds: float = ELECTION) -> dict[str, t.Any]:
 def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     """Say what this host knows of its cluster: state, "none" (no monitor here), "down" (and reason, why one cannot be asked) or "running".
 
-    Then also fsid, mon_host, monmap (names), addresses (by name) and key, which is client.admin's. conf_fsid: the fsid of the host's ceph.conf.
+    Then also fsid, mon_host, monmap (names), addresses (by name), maintenance (the hosts in it, by their names in the inventory) and key, which is
+    client.admin's. conf_fsid: the fsid of the host's ceph.conf.
     """
     result: dict[str, t.Any] = {"name": name, "state": "none", "conf_fsid": ceph_conf.conf_value(files.read(conf), "fsid")}
     if not has_data(name):
@@ -270,9 +288,10 @@ def survey(name: str, conf: str = "/etc/ceph/ceph.conf") -> dict[str, t.Any]:
     try:
         # its own address, as it listens: a host's ceph.conf may be older than its cluster
         mine = [mon for mon in _in_quorum(name)["monmap"]["mons"] if mon["name"] == name]
-        dump, admin = _ask(own_connection(name, mon_host_by_rank({"mons": mine})))
+        with Connection(own_connection(name, mon_host_by_rank({"mons": mine}))) as cluster:
+            (dump, admin), resting = _know(cluster), maintenance.left_alone(cluster.command("config-key dump", key=maintenance.NOTES))
     except Unreachable as error:
         return {**down, "reason": str(error)}
     addresses = {mon["name"]: sorted(addresses_of(mon)) for mon in dump["mons"]}
     running = {"fsid": dump["fsid"], "mon_host": mon_host_by_rank(dump), "monmap": list(addresses), "addresses": addresses, "key": admin["key"]}
-    return {**result, "state": "running", **running}
+    return {**result, "state": "running", "maintenance": resting, **running}

@@ -35,6 +35,9 @@ BOOTSTRAP_CAPS = ["mon", "allow profile bootstrap-osd"]
 # RAM as the kernel reports it changes by with the kernel.
 MEMORY_FLOOR, MEMORY_STEP = 896 << 20, 64 << 20
 MEMORY_OPTION = "osd_memory_target"
+# Options by which OSDs are placed in CRUSH otherwise than each below its host. The first is true by default.
+PLACED_BY_HAND = ("osd_crush_update_on_start", "crush_location", "crush_location_hook")
+_SAID = re.compile(r"^\s*([\w -]+?)\s*=(.*)$", re.MULTILINE)
 _DEVICE = {
     "path": filepath("The device, by a stable name such as those of C(/dev/disk/by-id). A logical volume will do as well for the type V(lvm).", required=True),
     "type": choice(
@@ -110,6 +113,7 @@ class Observed:
     """What is there: devices, keyring files and lost OSDs by path, units by name, the rest by OSD. An OSD without a data folder has no file.
 
     destroyed: OSDs of this host whose disks were taken out, with their classes. kept_in: those that have noout until their next disk is up.
+    buckets: where CRUSH has each OSD, None where it is left as it is: it was said of OSDs that they do not set their place themselves.
     """
 
     devices: t.Mapping[str, Found]
@@ -125,6 +129,7 @@ class Observed:
     lost: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
     destroyed: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
     kept_in: t.Collection[int] = ()
+    buckets: t.Optional[t.Mapping[int, str]] = None
 
     def in_cluster(self, osd: Osd) -> bool:
         """Whether the cluster has an OSD that was found, be it up or down."""
@@ -288,6 +293,7 @@ class Provider:
         known: dict[int, Known] = {}
         destroyed: dict[int, str] = {}
         notes: t.Collection[str] = ()
+        buckets: t.Optional[dict[int, str]] = None
         if self.cluster is not None:
             fsid = self.cluster.fsid
             ask: list[tuple[str, dict[str, t.Any]]] = [("osd dump", {}), ("osd tree", {}), ("auth ls", {}), ("config dump", {})]
@@ -300,9 +306,13 @@ class Provider:
             # The mask of "osd/host:ceph1" comes back apart from its section.
             mask = ("osd", f"host:{self.hostname}", MEMORY_OPTION)
             target = next((entry["value"] for entry in config if (entry["section"], entry.get("mask"), entry["name"]) == mask), None)
+            said = [(entry["name"], entry["value"]) for entry in config] + _SAID.findall(files.read("/etc/ceph/ceph.conf") or "")
+            if not any(re.sub(r"[ -]", "_", name.strip()) in PLACED_BY_HAND and value.strip() not in ("true", "1") for name, value in said):
+                buckets = {child: node["name"] for node in tree["nodes"] for child in node.get("children", ()) if child >= 0}
         found = devices.look_at(sorted({part.path for device in self.devices for part in device.parts()}), fsid)
         memory = sum(int(text) << 10 for text in re.findall(r"^MemTotal:\s+(\d+) kB", files.read("/proc/meminfo") or "", re.MULTILINE))
         observed = Observed(found, fsid, known, bootstrap_key=keys.get(BOOTSTRAP), memory=memory, memory_target=target, destroyed=destroyed)
+        observed.buckets = buckets
         observed.kept_in = [number for number in known if noout.note(number) in notes]
         own = {device: osd for device in self.devices for osd in [observed.own(device)] if osd is not None}
         numbers = [osd.id for osd in own.values()]
@@ -473,6 +483,10 @@ class Provider:
             draft.ensure("unit", name, {"restart": None}, {"restart": reason}, start, needs=needs, risk=Risk.RESTART, reason=reason)
         elif not known.up:
             draft.warn(f"osd.{osd.id} on {device.path} runs, but the cluster has it as down")
+        elif observed.buckets is not None and observed.buckets.get(osd.id) != self.hostname:
+            reason = "an OSD is in the bucket of its host, and data moves there"
+            parent, move = {"parent": observed.buckets.get(osd.id)}, functools.partial(self._move_home, osd.id)
+            draft.ensure("crush_location", f"osd.{osd.id}", parent, {"parent": self.hostname}, move, risk=Risk.MOVEMENT, reason=reason)
         if osd.id in observed.kept_in:  # of a run that was ended, or of one that made it by hand
             reason = "it was kept in until its new disk is up"
             draft.ensure(
@@ -501,6 +515,11 @@ class Provider:
     def _let_out(self, number: int) -> None:
         """Take back the flag noout of an OSD that was kept in for its next disk."""
         noout.take_back(asked(self.cluster), [number])
+
+    def _move_home(self, number: int) -> None:
+        """Put an OSD where it would put itself at its start. One that CRUSH still has keeps its weight, another gets that of its size, in TiB."""
+        size = int(self._send("osd metadata", id=number).get("bluestore_bdev_size") or 0)
+        self._send("osd crush create-or-move", id=number, weight=max(size / (1 << 40), 0.00001), args=["root=default", f"host={self.hostname}"])
 
     def _set_class(self, number: int, name: str, had: bool) -> None:
         if had:
@@ -562,6 +581,8 @@ class Provider:
         if again:
             systemd.restart(unit_name(osd.id))
         elif osd.how == "lvm":
+            # Those of a host that does not activate volumes at its start, or not yet: ceph-volume finds them by their tags, and cannot open them.
+            process.run(["lvchange", "--activate", "y", f"@ceph.osd_fsid={osd.uuid}"], timeout=SLOW)
             process.run(["ceph-volume", "lvm", "activate", str(osd.id), osd.uuid], timeout=SLOW)
         else:
             if not folder:

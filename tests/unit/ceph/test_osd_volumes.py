@@ -164,6 +164,8 @@ class Lvm:
             for name in inside:
                 remove(name)
             self.labels.add(self.groups.pop(words[1]))  # a physical volume of no group
+        elif argv[0] == "lvchange":
+            assert words == ["lvchange", "y", f"@ceph.osd_fsid={words[2].partition('=')[2]}"]
         elif argv[0] == "pvremove":
             self.labels.discard(words[1])
         elif words[:3] == ["ceph-volume", "lvm", "zap"]:
@@ -242,11 +244,15 @@ class Cluster:
     def __init__(self, lvm):
         self.lvm = lvm
 
+    @staticmethod
+    def bucket(children):
+        return {"id": -2, "name": "ceph1", "type": "host", "children": children}
+
     def command(self, prefix, **_options):
         known = self.lvm.known
         return {
             "osd dump": {"osds": [{"osd": number, "up": int(number not in self.lvm.down), "uuid": uuid} for number, uuid in known.items()]},
-            "osd tree": {"nodes": [{"id": number, "type": "osd", "device_class": "hdd"} for number in known]},
+            "osd tree": {"nodes": [self.bucket([*known]), *({"id": number, "type": "osd", "device_class": "hdd"} for number in known)]},
             "auth ls": {"auth_dump": [{"entity": name, "key": "AQ=="} for name in ["client.bootstrap-osd", *(f"osd.{number}" for number in known)]]},
             "config dump": [],
             "config-key dump": {},

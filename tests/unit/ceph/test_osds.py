@@ -65,6 +65,17 @@ def test_an_osd_that_is_up_needs_nothing():
     assert not plan(GOOD)
 
 
+@pytest.mark.parametrize("buckets", [{3: "ceph9"}, {}], ids=["elsewhere", "nowhere"])
+def test_an_osd_that_somebody_moved_comes_home(buckets):
+    moved = dataclasses.replace(GOOD, buckets=buckets)
+    (change,) = plan(moved).changes
+    assert (change.id, change.risk, change.before, change.after) == ("crush_location/osd.3", Risk.MOVEMENT, {"parent": buckets.get(3)}, {"parent": "ceph1"})
+    assert not plan(dataclasses.replace(GOOD, buckets={3: "ceph1"}))
+    # At its start it goes there by itself.
+    stopped = dataclasses.replace(moved, units={}, known={3: osds.Known(UUID, False, "hdd")})
+    assert ids(plan(stopped)) == ["unit/ceph-osd@3.service"]
+
+
 def test_an_empty_device_becomes_an_osd():
     (change,) = plan(on(devices.Found("/dev/sda"))).changes
     assert (change.id, change.action, change.after) == (f"osd/{DISK}", "create", {"path": DISK, "type": "raw"})
