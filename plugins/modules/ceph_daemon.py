@@ -64,6 +64,11 @@ options:
         20, bcrypt from 4.0 on), or of which they report crashes that are none (Ceph 17 to 20, Python from 3.13 on), and removed again if neither is so.
       - The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled.
     type: str
+  shim_only:
+    description: 'Whether O(bcrypt_shim) is all that is seen to. Nothing starts or restarts with it, and C(restful) stays as it is: managers have it when they
+      start next, as after an upgrade of their packages.'
+    type: bool
+    default: false
   crash_reports:
     description:
       - Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports and no more,
@@ -72,6 +77,13 @@ options:
         archived where they were. No other report is touched.
     type: bool
     default: false
+  key_type:
+    description:
+      - The type of the daemons' keys. A daemon with a key of another type gets a new one, and restarts with it; so does the client of the crash reports. By
+        default keys of any type will do.
+      - V(aes256k) needs Ceph 20.2.4.
+    type: str
+    choices: [aes, aes256k]
   wait:
     description: How many seconds a daemon may take until it answers.
     type: int

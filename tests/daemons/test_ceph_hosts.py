@@ -167,6 +167,39 @@ def await_quorum(size):
         time.sleep(0.5)
 
 
+def test_a_lost_store_is_made_anew_of_the_others_and_never_of_nothing(systemd, run):
+    from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mons
+
+    CONF.write_text(SETTINGS.format("127.0.0.2,127.0.0.3,127.0.0.4"))
+    addresses = {"a": "127.0.0.2", "b": "127.0.0.3", "c": "127.0.0.4"}
+    connection = {}
+    for name, address in addresses.items():
+        made = run("ceph_mon", connection=connection, bootstrap=name == "a", name=name, address=address)
+        connection = {"mon_host": mons.survey("a")["mon_host"], "key": mons.survey("a")["key"]}
+    await_quorum(3)
+    lost = {"name": "c", "address": "127.0.0.4"}
+
+    # under the running daemon, and not all of it
+    shutil.rmtree("/var/lib/ceph/mon/ceph-c/store.db")
+    assert mons.survey("c")["state"] == "none"
+    was = systemd.processes["ceph-mon@c.service"].pid
+    wanted = ["create mon/c", "create unit/ceph-mon@c.service"]
+    assert ids(run("ceph_mon", connection=connection, check=True, **lost)) == wanted
+    joined = run("ceph_mon", connection=connection, **lost)
+    assert (ids(joined), joined["fsid"], sorted(joined["quorum"])) == (wanted, made["fsid"], ["a", "b", "c"])
+    assert not run("ceph_mon", connection=connection, **lost)["changed"]
+    assert systemd.processes["ceph-mon@c.service"].pid != was and pathlib.Path("/var/lib/ceph/mon/.lost-c/keyring").exists()
+    shutil.rmtree("/var/lib/ceph/mon/.lost-c")
+
+    # all of them: whoever is told to bootstrap refuses, for the administrator's key says that there was a cluster
+    for name in addresses:
+        systemd.stop(f"ceph-mon@{name}.service")
+        shutil.rmtree(f"/var/lib/ceph/mon/ceph-{name}")
+    with pytest.raises(Failed, match=r"there is no data of a monitor: the cluster has lost it\. A new one is not made in its place"):
+        run("ceph_mon", connection={}, bootstrap=True, **lost)
+    assert not pathlib.Path("/var/lib/ceph/mon/ceph-c").exists()
+
+
 def test_a_monitor_goes_and_the_last_one_stays(systemd, run, monkeypatch):
     from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import mon_removal, mons
 

@@ -27,6 +27,8 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft
 
 PROGRAM, UNIT = "ceph-crash", "ceph-crash.service"
 CAPS = {"mgr": "profile crash", "mon": "profile crash"}
+# Of daemons, and where a manager's modules are all that crashed, by 18.2.7.
+_WARNINGS = {"RECENT_CRASH", "RECENT_MGR_MODULE_CRASH"}
 
 
 class Observed(t.NamedTuple):
@@ -60,8 +62,10 @@ def false_alarm(report: t.Mapping[str, t.Any]) -> bool:
 class Provider:
     """The crash reports of a host. hostname: with its domain, as ceph-crash names its client. after: ids of changes that start daemons, which may report."""
 
-    def __init__(self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = f"{daemons.DATA}/crash") -> None:
-        self.hostname, self.cluster, self.after = hostname, cluster, frozenset(after)
+    def __init__(
+        self, hostname: str, cluster: t.Optional[Connection], after: t.Iterable[str] = (), folder: str = f"{daemons.DATA}/crash", key_type: str = ""
+    ) -> None:
+        self.hostname, self.cluster, self.after, self.key_type = hostname, cluster, frozenset(after), key_type
         self.folder, self.posted = folder, f"{folder}/posted"
         self.entity = f"client.crash.{hostname}"
         self.place = keyring_files.of_daemons(f"/etc/ceph/ceph.{self.entity}.keyring", self.entity)
@@ -73,7 +77,7 @@ class Provider:
         if self.cluster is not None:
             auth, health, manager = self.cluster.many([("auth ls", {}), ("health", {}), ("mgr stat", {})])
             known = maps.auth_of(auth).get(self.entity, {})
-            if "RECENT_CRASH" in health.get("checks", {}) and manager.get("available"):
+            if _WARNINGS & health.get("checks", {}).keys() and manager.get("available"):
                 own = [report for report in self.cluster.mgr_command("crash ls-new") if report.get("utsname_hostname") == self.hostname]
                 new = {report["crash_id"]: _named(report) for report in own if false_alarm(report)}
         owner = ""
@@ -107,9 +111,11 @@ class Provider:
         for which, found, mend, needs in alarms:
             draft.ensure("crash_reports", which, {which: list(found.values())}, {which: []}, mend, needs={*self.after, *needs}, reason=reason)
         # The keyring last: with it in reach, whatever lies there is posted.
-        first = {*self.after, f"client/{self.entity}", folder, "crash_reports/waiting"}
+        retyped = daemons.ensure_key_type(draft, self.cluster, self.entity, observed.key, self.key_type)
+        first = {*self.after, f"client/{self.entity}", f"key/{self.entity}", folder, "crash_reports/waiting"}
         fetch = functools.partial(keyring_files.fetch, self.cluster, self.place)
-        keyring_files.ensure(draft, self.place, observed.file, observed.key or keyring_files.UNKNOWN, fetch, first)
+        key = keyring_files.UNKNOWN if retyped or observed.key is None else observed.key
+        keyring_files.ensure(draft, self.place, observed.file, key, fetch, first)
         if observed.installed:
             daemons.ensure_running(draft, UNIT, observed.unit, True, functools.partial(systemd.start, UNIT), [f"keyring/{self.place.path}"])
         return draft.plan()
@@ -139,6 +145,7 @@ def provider(options: t.Mapping[str, t.Any], cluster: t.Optional[Connection], po
     """Return the provider of a host's daemons and, if they are wanted, its crash reports. options: of the shape of daemons.OPTIONS. cluster, posted: that of
     the daemons and that of the reports, None if there is none yet. Raises Invalid."""
     declared = daemons.parse(options["daemons"], daemons.short_hostname())
-    own = {"wait": options["wait"], "shim": options["bcrypt_shim"] or ""}
-    reports = [Provider(socket.gethostname(), posted, [f"unit/{daemon.unit}" for daemon in declared])] if options["crash_reports"] else []
-    return Together([daemons.Provider(declared, cluster, **own), *reports])
+    own = {"wait": options["wait"], "shim": options["bcrypt_shim"] or "", "shim_only": options["shim_only"]}
+    kind, units = options["key_type"] or "", [f"unit/{daemon.unit}" for daemon in declared]
+    reports = [Provider(socket.gethostname(), posted, units, key_type=kind)] if options["crash_reports"] else []
+    return Together([daemons.Provider(declared, cluster, key_type=kind, **own), *reports])

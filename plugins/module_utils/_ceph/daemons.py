@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import glob
@@ -21,7 +22,7 @@ import socket
 import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import keyring_files, maps
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, keyring_files, maps, stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
@@ -31,8 +32,9 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boole
 DATA, RUN, CLUSTER = "/var/lib/ceph", "/run/ceph", "ceph"
 # What a change of restart_on is compared with; it lies beside the keyring.
 STAMP = ".cephstack-restart-on"
-# Where the manager finds what stands in bcrypt's place; see needs_shim.
-SHIM_FOLDER, MGR_TEMPLATE = "/usr/local/lib/cephstack/mgr", "ceph-mgr@.service"
+# Where the manager finds what stands in bcrypt's place, and under which name it reads that before its modules: from release 20 on none of them imports
+# bcrypt, and what Python itself imports at its start is left. See needs_shim.
+SHIM_FOLDER, SHIM_FILES, MGR_TEMPLATE = "/usr/local/lib/cephstack/mgr", ("bcrypt.py", "sitecustomize.py"), "ceph-mgr@.service"
 MGR_DROP_IN = f"drop_in/{MGR_TEMPLATE}"
 SHIM_DROP_IN = f"""# Made by cephstack.cloud. This Ceph's manager does not get along with this distribution's Python: see the file in that folder.
 [Service]
@@ -101,12 +103,23 @@ OPTIONS = {
         "and removed again if neither is so.\n"
         "The manager's module C(restful) cannot load beside such a bcrypt at all, so it is disabled."
     ),
+    "shim_only": boolean(
+        "Whether O(bcrypt_shim) is all that is seen to. Nothing starts or restarts with it, and C(restful) stays as it is: managers have it when they "
+        "start next, as after an upgrade of their packages.",
+        default=False,
+    ),
     "crash_reports": boolean(
         "Whether this host's crash reports reach the cluster. C(ceph-crash) gets a client of its own, C(client.crash.HOST), which may post reports "
         "and no more, with its keyring, and may move what it has posted.\n"
         "What managers beside a new Python report as a crash while they load their modules is none. Such reports are set aside before they are "
         "posted, and archived where they were. No other report is touched.",
         default=False,
+    ),
+    "key_type": choice(
+        "The type of the daemons' keys. A daemon with a key of another type gets a new one, and restarts with it; so does the client of the crash reports. "
+        "By default keys of any type will do.\nV(aes256k) needs Ceph 20.2.4.",
+        clients.KEY_TYPES,
+        no_log=False,
     ),
     "wait": integer("How many seconds a daemon may take until it answers.", default=120),
 }
@@ -140,7 +153,8 @@ class State:
 
 
 class Observed(t.NamedTuple):
-    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not; and its files as they are.
+    """What is there. installed: versions by program, "" where it is not there. shim_needed: why, "" where it is not. shim_file: its name for this
+    release. shim_texts: its files as they are, by name.
 
     needed: why one that is to be gone must stay, by entity.
     """
@@ -148,7 +162,8 @@ class Observed(t.NamedTuple):
     states: t.Mapping[str, State]
     installed: t.Mapping[str, str] = {}
     shim_needed: str = ""
-    shim_text: t.Optional[str] = None
+    shim_file: str = SHIM_FILES[0]
+    shim_texts: t.Mapping[str, t.Optional[str]] = {}
     drop_in: t.Optional[str] = None
     restful: bool = False
     needed: t.Mapping[str, str] = {}
@@ -188,6 +203,11 @@ def needs_shim(ceph_version: str, bcrypt_version: str, python: tuple[int, ...] =
     return "this release's manager reports a crash of nearly every module at each start with this distribution's Python" if crashes else ""
 
 
+def shim_file(ceph_version: str) -> str:
+    """The name of the shim for a manager. Pure."""
+    return SHIM_FILES[int(ceph_version.partition(".")[0] or 0) >= 20 if ceph_version != "?" else 0]
+
+
 def distribution() -> tuple[str, tuple[int, ...]]:
     """The versions of the distribution's bcrypt and of its own Python, which a manager has in it, "" and () where there is none. Read without a process."""
     python = re.search(r"python(\d+)\.(\d+)$", os.path.realpath("/usr/bin/python3"))
@@ -200,13 +220,15 @@ def distribution() -> tuple[str, tuple[int, ...]]:
 class Provider:
     """The daemons of this host. cluster: None where there is none yet (check mode only): all would be created.
 
-    shim: the text of a bcrypt.py, for managers that need it.
+    shim: the text of a bcrypt.py, for managers that need it. shim_only: whether nothing else is planned.
     """
 
     daemons: t.Sequence[Daemon]
     cluster: t.Optional[Connection]
     wait: int = 120
     shim: str = ""
+    key_type: str = ""
+    shim_only: bool = False
 
     def observe(self) -> Observed:
         """Read the auth database once, the units by one process, the rest from files and sockets."""
@@ -228,10 +250,11 @@ class Provider:
         installed = {program: version(program) for program in {daemon.program for daemon in self.daemons if daemon.present}}
         needed = needs_shim(installed["ceph-mgr"], *distribution()) if self.shim and "ceph-mgr" in installed else ""
         states = {daemon.entity: self._state(daemon, known.get(daemon.entity, {}), units[daemon.unit]) for daemon in self.daemons}
-        shim, drop_in = (files.read(path) if managers else None for path in (f"{SHIM_FOLDER}/bcrypt.py", systemd.drop_in_path(MGR_TEMPLATE)))
+        shim = {name: files.read(f"{SHIM_FOLDER}/{name}") for name in SHIM_FILES if managers}
+        drop_in = files.read(systemd.drop_in_path(MGR_TEMPLATE)) if managers else None
         leaving = [daemon for daemon in self.daemons if not daemon.present and states[daemon.entity].unit.active]
         refusals = {daemon.entity: refusal for daemon in leaving for refusal in [self._refusal(daemon)] if refusal}
-        return Observed(states, installed, needed, shim, drop_in, restful, refusals)
+        return Observed(states, installed, needed, shim_file(installed.get("ceph-mgr", "")), shim, drop_in, restful, refusals)
 
     @staticmethod
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
@@ -246,15 +269,19 @@ class Provider:
             raise Invalid([f"{program} is not installed on this host: its package comes with the role ceph_common" for program in missing])
         draft = Draft()
         self._plan_shim(observed, draft)
-        for daemon in self.daemons:
+        for daemon in self.daemons if not self.shim_only else ():
             (self._plan_present if daemon.present else self._plan_absent)(daemon, observed, draft)
         return draft.plan()
 
     def _plan_shim(self, observed: Observed, draft: Draft) -> None:
         if observed.shim_needed:
-            before = None if observed.drop_in is None else {"unit": observed.drop_in, "bcrypt.py": observed.shim_text}
-            after = {"unit": SHIM_DROP_IN, "bcrypt.py": self.shim}
-            draft.ensure("drop_in", MGR_TEMPLATE, before, after, self._add_shim, reason=observed.shim_needed)
+            none: t.Dict[str, t.Optional[str]] = dict.fromkeys(SHIM_FILES)
+            before = None if observed.drop_in is None else {**none, **observed.shim_texts, "unit": observed.drop_in}
+            after = {**none, observed.shim_file: self.shim, "unit": SHIM_DROP_IN}
+            add = functools.partial(self._add_shim, observed.shim_file)
+            draft.ensure("drop_in", MGR_TEMPLATE, before, after, add, reason=observed.shim_needed)
+            if self.shim_only:  # managers restart by themselves with another list of modules
+                return
             reason = "it needs bcrypt itself, so it cannot load here"
             disable = functools.partial(self._send, "mgr module disable", module="restful")
             draft.ensure("mgr_module", "restful", {"enabled": observed.restful}, {"enabled": False}, disable, needs=[MGR_DROP_IN], reason=reason)
@@ -265,9 +292,11 @@ class Provider:
     def _plan_present(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
         state, client = observed.states[daemon.entity], f"client/{daemon.entity}"
         ensure_client(draft, self.cluster, daemon.entity, None if state.key is None else state.caps, daemon.caps)
+        retyped = ensure_key_type(draft, self.cluster, daemon.entity, state.key, self.key_type)
         # An identity that is yet to be made gets a new key: whatever the file holds is another.
-        key = state.key or keyring_files.UNKNOWN
-        rekeyed = keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), [client])
+        key = keyring_files.UNKNOWN if retyped or state.key is None else state.key
+        first = [client, f"key/{daemon.entity}"]
+        rekeyed = keyring_files.ensure(draft, daemon.place, state.file, key, functools.partial(self._write_keyring, daemon), first)
         shared = draft.ids("drop_in", "mgr_module") if daemon.type == "mgr" else frozenset()
         reasons = {
             "its keyring was missing": rekeyed and state.file.key is None,
@@ -287,17 +316,10 @@ class Provider:
 
     def _refusal(self, daemon: Daemon) -> str:
         """Why a running daemon must stay, as the cluster says it; "" where it may stop."""
+        cluster = asked(self.cluster)
         if daemon.type == "mgr":
-            dump = self._send("mgr dump")
-            others = {dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", []))} - {daemon.id, "", None}
-            return "" if others else "it is the only manager: add another first"
-        if daemon.type != "mds":
-            return ""
-        try:
-            self._send("mds ok-to-stop", ids=[daemon.id])
-        except CommandFailed as error:
-            return f"the cluster says: {error.text}. Add a metadata server, lower max_mds, or remove the filesystem first"
-        return ""
+            return stop_gates.mgrs(cluster, [daemon.id])
+        return stop_gates.mdss(cluster, [daemon.id]) if daemon.type == "mds" else ""
 
     def _plan_absent(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
         state = observed.states[daemon.entity]
@@ -335,8 +357,11 @@ class Provider:
         files.make_folder(daemon.folder, 0o750, *owner())
         keyring_files.write(daemon.place, key)
 
-    def _add_shim(self) -> None:
-        files.write(f"{SHIM_FOLDER}/bcrypt.py", self.shim, 0o644)
+    def _add_shim(self, name: str) -> None:
+        files.write(f"{SHIM_FOLDER}/{name}", self.shim, 0o644)
+        for other in {*SHIM_FILES} - {name}:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{SHIM_FOLDER}/{other}")
         write_drop_in(MGR_TEMPLATE, SHIM_DROP_IN)
 
     def _remove_shim(self) -> None:
@@ -351,24 +376,34 @@ class Provider:
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
         name = daemon.unit
-        before = systemd.units([name])[name].pid if again else 0
+        before, number = (systemd.units([name])[name].pid, self._gid(daemon)) if again else (0, 0)
         (systemd.restart if again else systemd.start)(name)
 
         def ready(unit: systemd.Unit) -> bool:
-            return unit.active and unit.pid not in (0, before) and bool(ask(daemon.entity, "version")) and self._known(daemon)
+            return unit.active and unit.pid not in (0, before) and bool(ask(daemon.entity, "version")) and self._known(daemon, number)
 
         await_unit(name, ready, self.wait, f"{daemon.entity} did not report")
         self._stamp(daemon)
 
-    def _known(self, daemon: Daemon) -> bool:
-        """Whether the cluster's maps have the daemon; for a manager also that an active one serves."""
+    def _gid(self, daemon: Daemon) -> int:
+        """The number that the cluster has of a manager, another one after each start; 0 of other daemons."""
+        return mgr_numbers(self._send("mgr dump")).get(daemon.id, 0) if daemon.type == "mgr" else 0
+
+    def _known(self, daemon: Daemon, before: int) -> bool:
+        """Whether the cluster's maps have the daemon. A manager is another one there once it has loaded its modules; and an active one must serve."""
         if daemon.type == "mgr":
             dump = self._send("mgr dump")
-            return bool(dump.get("available")) and daemon.id in (dump.get("active_name"), *(standby["name"] for standby in dump.get("standbys", [])))
+            return bool(dump.get("available")) and mgr_numbers(dump).get(daemon.id, before) != before
         try:
             return daemon.type != "mds" or bool(self._send("mds metadata", who=daemon.id))
         except CommandFailed:
             return False
+
+
+def mgr_numbers(dump: t.Mapping[str, t.Any]) -> dict[str, int]:
+    """The numbers of managers by their ids, out of `mgr dump`. A manager that has started reports there when it has loaded its modules. Pure."""
+    active = {dump["active_name"]: dump.get("active_gid", 0)} if dump.get("active_name") else {}
+    return {**active, **{standby["name"]: standby.get("gid", 0) for standby in dump.get("standbys", [])}}
 
 
 def ask(daemon: str, prefix: str, timeout: float = 5.0, **words: t.Any) -> t.Any:
@@ -417,6 +452,21 @@ def ensure_client(draft: Draft, cluster: t.Optional[Connection], entity: str, kn
         desired = {**dict.fromkeys(now), **_one_spelling(wanted)}
     caps = [part for pair in wanted.items() for part in pair]
     draft.ensure("client", entity, now, desired, lambda: asked(cluster).command(prefix, entity=entity, caps=caps))
+
+
+def ensure_key_type(draft: Draft, cluster: t.Optional[Connection], entity: str, key: t.Optional[Secret], kind: str) -> bool:
+    """Plan that a key is of a type, "" for any; return whether it becomes another. key: None where there is none yet. Whoever uses it needs the new one."""
+    try:
+        now, dummy = clients.key_parts(key.reveal()) if key is not None and kind else (kind, 0.0)
+    except ValueError:
+        now = ""
+    rotate = functools.partial(_rotate, cluster, entity, kind)
+    draft.ensure("key", entity, {"key_type": now}, {"key_type": kind}, rotate, reason="a new key takes the place of the old one")
+    return now != kind
+
+
+def _rotate(cluster: t.Optional[Connection], entity: str, kind: str) -> None:
+    asked(cluster).command("auth rotate", entity=entity, key_type=kind)
 
 
 def _one_spelling(caps: t.Mapping[str, str]) -> dict[str, str]:

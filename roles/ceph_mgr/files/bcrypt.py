@@ -1,7 +1,8 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands in bcrypt's place for Ceph's manager, which imports it before anything of its own, for two faults that are not ours to mend.
+"""What Ceph's manager imports before anything of its own, for two faults that are not ours to mend: as bcrypt.py before release 20, in bcrypt's place;
+from then on, when nothing of it imports that any more, as sitecustomize.py.
 
 Before release 20 the manager runs each of its modules in a Python subinterpreter. A bcrypt that is built with PyO3 refuses to be loaded in
 one, so that no module at all would load. It is needed only to hash the passwords of the dashboard. So where the real one can be loaded it is
@@ -9,7 +10,7 @@ what everybody gets, and else it is not asked for until somebody wants something
 
 From release 17 to 20 the manager does not clear the error that a module without NOTIFY_TYPES leaves. With Python 3.13 and later it makes the
 next import fail: the module's part for standby managers is not found, and at each start there is a crash report of nearly every module. The
-class of which all modules are is not yet made when bcrypt is imported, so here it gets what it lacks.
+class of which all modules are is not yet made when this is imported, so here it gets what it lacks.
 """
 
 import importlib

@@ -182,9 +182,10 @@ def test_only_false_alarms_are_set_aside_and_none_is_lost(here, tmp_path):
     assert not [change for change in provider.plan(provider.observe()).changes if change.kind == "crash_reports"]
 
 
-def test_false_alarms_of_this_host_that_the_cluster_warns_of_are_archived(here, tmp_path):
+@pytest.mark.parametrize("check", ["RECENT_CRASH", "RECENT_MGR_MODULE_CRASH"])
+def test_false_alarms_of_this_host_that_the_cluster_warns_of_are_archived(here, tmp_path, check):
     reports = [{"crash_id": "a", **NOTIFY}, {"crash_id": "b", **REAL}, {"crash_id": "c", **NOTIFY, "utsname_hostname": "ceph2"}, {"crash_id": "d", **RESTFUL}]
-    cluster = Cluster(reports)
+    cluster = Cluster(reports, checks=(check,))
     provider = crash.Provider("ceph1", cluster, folder=str(tmp_path))
     change = next(change for change in provider.plan(provider.observe()).changes if change.id == "crash_reports/new")
     assert change.before == {"new": ["a (mgr module test_orchestrator)", "d (mgr module restful)"]}

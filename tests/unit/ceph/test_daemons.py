@@ -8,7 +8,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, keyring_files
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, daemons, keyring_files
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
@@ -22,9 +22,9 @@ class Cluster:
     """Stands for an open connection; planning sends nothing."""
 
 
-def plan(state, entry=None, shim="", **observed):
+def plan(state, entry=None, shim="", shim_only=False, **observed):
     (daemon,) = daemons.parse([{"type": "mgr", **(entry or {})}], "ceph1")
-    provider = daemons.Provider([daemon], Cluster(), shim=shim)
+    provider = daemons.Provider([daemon], Cluster(), shim=shim, shim_only=shim_only)
     return provider.plan(daemons.Observed({daemon.entity: state}, **{"installed": {"ceph-mgr": "18.2.7"}, **observed}))
 
 
@@ -110,11 +110,27 @@ def test_which_managers_need_the_shim(ceph, bcrypt, python, why):
 def test_the_shim_comes_with_a_restart_and_restful_goes():
     made = plan(GOOD, shim="text", shim_needed="because", restful=True)
     assert ids(made) == ["drop_in/ceph-mgr@.service", "mgr_module/restful", "unit/ceph-mgr@ceph1.service"]
-    assert not plan(GOOD, shim="text", shim_needed="because", shim_text="text", drop_in=daemons.SHIM_DROP_IN)
+    assert not plan(GOOD, shim="text", shim_needed="because", shim_texts={"bcrypt.py": "text"}, drop_in=daemons.SHIM_DROP_IN)
+
+
+def test_a_later_release_reads_the_shim_by_another_name():
+    assert [daemons.shim_file(version) for version in ("16.2.15", "18.2.7", "20.2.4", "", "?")] == [*["bcrypt.py"] * 2, "sitecustomize.py", *["bcrypt.py"] * 2]
+    had = {"shim_texts": {"bcrypt.py": "text"}, "drop_in": daemons.SHIM_DROP_IN}
+    made = plan(GOOD, shim="text", shim_needed="because", shim_file="sitecustomize.py", **had)
+    assert ids(made) == ["drop_in/ceph-mgr@.service", "unit/ceph-mgr@ceph1.service"]
+    assert made.diff()[0]["after"] == {"bcrypt.py": None, "sitecustomize.py": "text"}
+
+
+@pytest.mark.parametrize("state", [GOOD, dataclasses.replace(GOOD, unit=systemd.NO_UNIT)], ids=["it runs", "it is stopped"])
+def test_the_shim_alone_waits_for_the_next_start(state):
+    made = plan(state, shim="text", shim_only=True, shim_needed="because", restful=True)
+    assert ids(made) == ["drop_in/ceph-mgr@.service"]
+    made = plan(state, shim="text", shim_only=True, shim_needed="", shim_texts={"bcrypt.py": "text"}, drop_in=daemons.SHIM_DROP_IN)
+    assert [(change.id, change.action) for change in made.changes] == [("drop_in/ceph-mgr@.service", "delete")]
 
 
 def test_the_shim_goes_when_it_is_no_longer_needed():
-    made = plan(GOOD, shim="text", shim_needed="", shim_text="text", drop_in=daemons.SHIM_DROP_IN)
+    made = plan(GOOD, shim="text", shim_needed="", shim_texts={"bcrypt.py": "text"}, drop_in=daemons.SHIM_DROP_IN)
     assert [(change.id, change.action) for change in made.changes] == [("drop_in/ceph-mgr@.service", "delete"), ("unit/ceph-mgr@ceph1.service", "update")]
     assert not plan(GOOD, shim="text", shim_needed="", drop_in="[Service]\nNice=1\n")
 
@@ -130,3 +146,18 @@ def test_names_of_a_gateway():
     assert daemon.entity == "client.rgw.ceph1.s3"
     assert daemon.unit == "ceph-radosgw@rgw.ceph1.s3.service"
     assert daemon.place.path == "/var/lib/ceph/radosgw/ceph-rgw.ceph1.s3/keyring"
+
+
+def test_a_key_of_another_type_is_replaced_and_the_daemon_restarts():
+    """In one go; and one that was replaced by a run that was ended then is written by the next."""
+    old, new = (Secret(clients.new_key(kind)) for kind in ("aes", "aes256k"))
+    provider = daemons.Provider(daemons.parse([{"type": "mgr"}], "ceph1"), Cluster(), key_type="aes256k")
+
+    def found(key, file):
+        state = dataclasses.replace(GOOD, key=key, file=dataclasses.replace(FILE, key=file))
+        return ids(provider.plan(daemons.Observed({"mgr.ceph1": state}, {"ceph-mgr": "20.2.4"})))
+
+    rest = ["keyring//var/lib/ceph/mgr/ceph-ceph1/keyring", "unit/ceph-mgr@ceph1.service"]
+    assert found(old, old) == ["key/mgr.ceph1", *rest]
+    assert found(new, old) == rest
+    assert found(new, new) == []
