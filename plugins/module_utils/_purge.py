@@ -37,6 +37,10 @@ OPTIONS: dict[str, t.Any] = {
     ),
     "devices": strings("The devices that are declared for OSDs on this host.", default=[]),
     "wipe_devices": boolean("Whether all of O(devices) that have something of this cluster are wiped, as if O(allow_loss) named them.", default=False),
+    "cluster_stays": boolean(
+        "Whether the cluster goes on without this host. Then sessions at its monitor are no obstacle, and Ceph's daemons that are still on it are one.",
+        default=False,
+    ),
     "uri": URI_OPTION,
     "prefix": PREFIX,
     "allow_loss": {
@@ -109,5 +113,5 @@ def provider(options: t.Mapping[str, t.Any]) -> Provider:
     if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fsid):
         raise Invalid([f"{options['prefix']}fsid '{options['fsid']}' is no UUID: write the cluster's out, as 'ceph fsid' says it"])
     allowed = [*options["allow_loss"], *(f"device/{path}" for path in options["devices"] if options["wipe_devices"])]
-    wanted = Wanted(fsid, options["clients"], options["devices"], allowed, options["prefix"])
+    wanted = Wanted(fsid, options["clients"], options["devices"], allowed, options["prefix"], options["cluster_stays"])
     return Provider(wanted, options["until"], options["uri"])

@@ -60,6 +60,10 @@ options:
     description: Whether all of O(devices) that have something of this cluster are wiped, as if O(allow_loss) named them.
     type: bool
     default: false
+  cluster_stays:
+    description: Whether the cluster goes on without this host. Then sessions at its monitor are no obstacle, and Ceph's daemons that are still on it are one.
+    type: bool
+    default: false
   uri:
     description: Which libvirt to speak to.
     type: str

@@ -39,7 +39,18 @@ def disk(number=0, fsid=FSID, **more):
 
 
 def provider(until="all", **options):
-    given = {"fsid": FSID, "until": until, "clients": [], "devices": [DISK], "wipe_devices": False, "uri": "", "prefix": "purge_", "allow_loss": [], **options}
+    given = {
+        "fsid": FSID,
+        "until": until,
+        "clients": [],
+        "devices": [DISK],
+        "wipe_devices": False,
+        "cluster_stays": False,
+        "uri": "",
+        "prefix": "purge_",
+        "allow_loss": [],
+        **options,
+    }
     return _purge.provider(given)
 
 
@@ -115,6 +126,11 @@ def test_steps_before_the_last_leave_monitor_keyrings_and_conf():
 
 def test_where_nothing_is_left_nothing_is_planned():
     assert not plan(cluster_leftovers.Observed())
+
+
+def test_a_unit_that_failed_as_a_killed_run_stopped_it_is_forgotten():
+    found = plan(host(units={**host().units, "ceph-mgr@a.service": systemd.Unit(False, False, "failed")}))
+    assert "unit/ceph-mgr@a.service" in {change.id for change in found.changes}
 
 
 def test_a_host_of_another_cluster_is_refused_with_both_shown():
@@ -283,3 +299,20 @@ def test_a_database_on_a_device_of_its_own_is_wiped_with_its_osd():
     assert "device//dev/db" in {change.id for change in found.changes}
     told = provider().returned(_purge.Observed(host(devices={DISK: disk(), "/dev/db": db, "/dev/other": dataclasses.replace(db, part_of="uuid9")})))["left"]
     assert [text.split(":")[0] for text in told] == [f"{DISK} keeps the data of osd.0", "/dev/db keeps the data of osd.0"]
+
+
+def test_a_host_of_a_cluster_that_goes_on():
+    """Who uses the cluster does so elsewhere too; a daemon that is still on the host must first leave the cluster."""
+    stays = provider(cluster_stays=True)
+    used = {"client.kvm": ["10.0.0.9"]}
+    told = refused(host(sessions=used), stays)
+    assert f"ceph-mgr@a.service, {MON}, {OSD}: still on this host, and the cluster has not let them go" in told[0]
+    assert "client.kvm" not in str(told)
+    made = plan(host(units={}, folders={}, osds=osd_leftovers.Host(FSID, {}, {})), stays)
+    assert order(made)[-1] == [f"conf/{cluster_leftovers.CONF}"]
+
+
+def test_what_clients_could_reclaim_goes_with_the_nfs_server():
+    seen = nfs.Observed([ganesha.CONF], True, RUNS, recovery=["/var/lib/nfs/ganesha/v4recov"])
+    made = plan(host(units={}, folders={}, osds=osd_leftovers.Host(FSID, {}, {})), provider("consumers"), nfs=seen)
+    assert "file//var/lib/nfs/ganesha/v4recov" in [change.id for change in made.changes]

@@ -93,13 +93,17 @@ class Observed:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """The cluster that is to be gone. clients: whose keyrings the collection wrote. devices: declared for OSDs. prefix: before options' names in messages."""
+    """The cluster that is to be gone. clients: whose keyrings the collection wrote. devices: declared for OSDs. prefix: before options' names in messages.
+
+    cluster_stays: whether it goes on without this host.
+    """
 
     fsid: str
     clients: t.Sequence[str] = ()
     devices: t.Sequence[str] = ()
     allow_loss: t.Collection[str] = ()
     prefix: str = ""
+    cluster_stays: bool = False
 
 
 def addresses(conf: t.Optional[str]) -> t.FrozenSet[str]:
@@ -252,7 +256,8 @@ def note_problems(draft: Draft, observed: Observed, wanted: Wanted, own_mappings
         if unknown:
             tell = f"if it is of {wanted.fsid}, write 'fsid = {wanted.fsid}' below [global] in {CONF}, else remove it by hand"
             draft.problem(f"{', '.join(unknown)}: nothing on this host says of which cluster that is: {tell}")
-    for who, where in observed.sessions.items():
+    # Those at a monitor of a cluster that goes on are others'.
+    for who, where in () if wanted.cluster_stays else observed.sessions.items():
         if f"session/{who}" not in wanted.allow_loss:
             uses = f"{who} uses the cluster, from {', '.join(where)}: shut down the guests or services that do"
             draft.problem(f"{uses}, or let them lose their storage: {wanted.prefix}allow_loss: [session/{who}]")
@@ -266,6 +271,10 @@ def note_problems(draft: Draft, observed: Observed, wanted: Wanted, own_mappings
 def plan_daemons(draft: Draft, observed: Observed, wanted: Wanted, with_mons: bool) -> None:
     """Plan that daemons stop, after what is planned so far, and that nothing is left of them. Pure."""
     ours, stopped = observed.of(wanted.fsid), {change.id for change in draft.changes}
+    there = [name for name, unit in observed.units.items() if unit.active or observed.folders.get(name)]
+    if there and wanted.cluster_stays:
+        draft.problem(f"{', '.join(sorted(there))}: still on this host, and the cluster has not let them go: take them out of it first (scale_in_hosts)")
+        return
     for kind in _ORDER[: None if with_mons else -1]:
         first = frozenset(stopped)
         for name, unit in observed.units.items():
@@ -274,7 +283,8 @@ def plan_daemons(draft: Draft, observed: Observed, wanted: Wanted, with_mons: bo
                 continue
             state = {"enabled": unit.enabled, "running": unit.active}
             stop = functools.partial(systemd.stop, name)
-            draft.ensure("unit", name, state if any(state.values()) else None, None, stop, needs=first, risk=Risk.RESTART, reason="the daemon stops")
+            seen = any(state.values()) or unit.state == "failed"  # what a killed run has begun to stop may have ended so
+            draft.ensure("unit", name, state if seen else None, None, stop, needs=first, risk=Risk.RESTART, reason="the daemon stops")
             stopped.add(f"unit/{name}")
             data = list(observed.folders.get(name, ()))
             if data and kind not in ("osd", "mon"):

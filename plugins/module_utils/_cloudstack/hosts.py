@@ -23,7 +23,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.addres
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.draft import Draft, Item, odd, of, words
 from ansible_collections.cephstack.cloud.plugins.module_utils._cloudstack.lists import Region, Row
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
-from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Lane, Place, Risk, Secret, differing
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Lane, Place, Risk, Secret, differing
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, string, strings
 
 OPTIONS: dict[str, t.Any] = {
@@ -305,7 +305,12 @@ def _already(error: Exception, zone: Item, cluster_id: str, host: Item, region: 
 
 def _remove(region: Region, row: Row) -> None:
     """Empty a host and remove it. What was begun by a run that was cut off goes on."""
-    client = region.client
+    if empty(region.client, row):
+        region.client.call("deleteHost", id=row["id"])
+
+
+def empty(client: t.Any, row: Row) -> bool:
+    """Put a host into maintenance, and wait until its guests have left it; return whether it is still there. Raises RuntimeError where they do not leave."""
     if row.get("resourcestate") == "Disabled":  # only an enabled host can be emptied
         client.call("updateHost", id=row["id"], allocationstate="Enable")
     if row.get("resourcestate") not in ("Maintenance", "PrepareForMaintenance"):
@@ -313,13 +318,22 @@ def _remove(region: Region, row: Row) -> None:
 
     def ended() -> str:
         state = str(next((one["resourcestate"] for one in client.rows("listHosts", id=row["id"])), "gone"))
-        return state if state in ("gone", "Maintenance") or state.startswith("Error") else ""
+        # ErrorInPrepareForMaintenance: some could not move, and others still do.
+        return state if state in ("gone", "Maintenance", "ErrorInMaintenance") else ""
 
     state = wait_until(ended, _LEAVING, pause=2)
     if state not in ("gone", "Maintenance"):
         raise RuntimeError(f"guests do not leave it: it is {state or 'still being emptied'}. Move or stop them, then run again")
-    if state == "Maintenance":
-        client.call("deleteHost", id=row["id"])
+    return state == "Maintenance"
+
+
+def known_row(host: Item, region: Region) -> t.Optional[Row]:
+    """The existing host that an address and known_as are of, None where there is none. Raises Invalid where it cannot be told."""
+    region.addresses[host["address"]] = _resolved(host["address"])
+    found = _known(host, None, region.rows("hosts"), region)
+    if len(found) > 1:
+        raise Invalid([f"{host['address']}: CloudStack has {len(found)} hosts that it may be, {' and '.join(map(_shown, found))}"])
+    return found[0] if found else None
 
 
 def returned(zones: t.Sequence[Item], region: Region) -> dict[str, t.Any]:

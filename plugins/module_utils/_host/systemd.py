@@ -115,9 +115,22 @@ def last_words(name: str) -> str:
 
 
 def stop(name: str) -> None:
-    """Stop a unit, and keep it from starting by itself: at boot, and until then, for which ceph-volume enables its OSDs."""
+    """Stop a unit, and keep it from starting by itself: at boot, and until then, for which ceph-volume enables its OSDs. Nor is it told as failed then."""
     process.run(["systemctl", "disable", "--now", name], timeout=300)
     process.run(["systemctl", "disable", "--runtime", name], timeout=60)
+    _forget_failures(name)
+
+
+def stop_now(names: t.Sequence[str]) -> None:
+    """Stop units side by side. Whether they start at boot stays as it is."""
+    process.run(["systemctl", "stop", *names], timeout=600)
+
+
+def start_now(names: t.Sequence[str]) -> None:
+    """Start units side by side; clears the memory of starts that failed before. Whether they start at boot stays as it is."""
+    for name in names:
+        _forget_failures(name)
+    process.run(["systemctl", "start", *names], timeout=600)
 
 
 def drop_in_path(unit: str) -> str:

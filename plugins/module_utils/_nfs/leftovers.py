@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import ipaddress
 import os
+import shutil
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.osd_leftovers import remove_drop_in
@@ -20,18 +21,24 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import ganesh
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk
 
 _PORT = 2049
+# Of its recovery backend "fs".
+_RECOVERY = ("/var/lib/nfs/ganesha/v4recov", "/var/lib/nfs/ganesha/v4old")
 _ESTABLISHED = "01"  # in the kernel's list of sockets
 KINDS = frozenset(("unit", "file", "drop_in"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """files: the paths of this collection's that are there. clients: the addresses of who is connected."""
+    """files: the paths of this collection's that are there. clients: the addresses of who is connected.
+
+    recovery: where the server notes which clients may reclaim what they had, which nobody can any more.
+    """
 
     files: t.Sequence[str] = ()
     drop_in: bool = False
     unit: systemd.Unit = systemd.NO_UNIT
     clients: t.Sequence[str] = ()
+    recovery: t.Sequence[str] = ()
 
 
 def observe() -> Observed:
@@ -40,7 +47,7 @@ def observe() -> Observed:
     found = [path for path, there in ((ganesha.CONF, made), (ganesha.STAMP, os.path.exists(ganesha.STAMP))) if there]
     unit = systemd.units([ganesha.UNIT])[ganesha.UNIT]
     sockets = "".join(files.read(f"/proc/net/{name}") or "" for name in ("tcp", "tcp6")) if unit.active else ""
-    return Observed(found, os.path.exists(systemd.drop_in_path(ganesha.UNIT)), unit, clients_of(sockets))
+    return Observed(found, os.path.exists(systemd.drop_in_path(ganesha.UNIT)), unit, clients_of(sockets), [path for path in _RECOVERY if os.path.isdir(path)])
 
 
 def clients_of(text: str) -> list[str]:
@@ -79,3 +86,5 @@ def plan(draft: Draft, observed: Observed, allow_loss: t.Collection[str], prefix
         draft.ensure("drop_in", ganesha.UNIT, {"unit": systemd.drop_in_path(ganesha.UNIT)}, None, remove, needs=needs)
     for path in observed.files:
         draft.ensure("file", path, {"there": True}, None, functools.partial(os.unlink, path), needs=needs)
+    for path in observed.recovery:
+        draft.ensure("file", path, {"there": True}, None, functools.partial(shutil.rmtree, path), needs=needs)

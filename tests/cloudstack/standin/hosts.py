@@ -12,6 +12,7 @@ import typing as t
 import uuid
 from urllib.parse import urlsplit
 
+from standin import guests
 from standin.api import Call, Refused, command, internal, listed
 from standin.state import Row, now, told
 
@@ -175,18 +176,19 @@ def update_host(call: Call) -> Row:
 
 @command("prepareHostForMaintenance", "host")
 def prepare_for_maintenance(call: Call) -> Row:
-    """No guest is on it, so it is emptied at once."""
+    """It is emptied at once, but for guests that no other host takes."""
     host = call.row("hosts")
-    if host["resourcestate"] != "Enabled":
+    if host["resourcestate"] not in ("Enabled", "ErrorInMaintenance"):
         raise internal(f"Unable to prepare for maintenance host {host['id']}: it is {host['resourcestate']}")
-    host["resourcestate"] = "Maintenance"
+    host["resourcestate"] = "PrepareForMaintenance"
+    host["resourcestate"] = "Maintenance" if guests.leave(call.state, host) else "ErrorInMaintenance"
     return _shown(call.state.joined(host), ("all",))
 
 
 @command("cancelHostMaintenance", "host")
 def cancel_maintenance(call: Call) -> Row:
     host = call.row("hosts")
-    if host["resourcestate"] not in ("Maintenance", "PrepareForMaintenance"):
+    if host["resourcestate"] not in ("Maintenance", "PrepareForMaintenance", "ErrorInMaintenance"):
         raise Refused(431, f"Cannot perform cancelMaintenance when resource state is {host['resourcestate']}, hostId = {host['id']}")
     host["resourcestate"] = "Enabled"
     return _shown(call.state.joined(host), ("all",))
