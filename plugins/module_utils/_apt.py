@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import fnmatch
 import functools
 import glob
 import hashlib
@@ -34,7 +35,12 @@ INSTALL = ("apt-get", "install", "--no-install-recommends")
 FRESH = 86400
 # What dpkg asks before it starts a service of a package that it installs (deb-systemd-invoke(1p)), and what tells ours from the host's own.
 POLICY = "/usr/sbin/policy-rc.d"
+# Nobody could reach the host any more if these did not restart with their package: sshd of 9.2 resets every new connection once the program is 10.0.
+WAY_IN = ("ssh", "ssh.service", "ssh.socket", "sshd", "sshd.service")
 MARK = "# Made by cephstack.cloud"
+# Where downloads go, and where most of what is installed does.
+ARCHIVES, INSTALLED = "/var/cache/apt/archives", "/usr"
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # What a file of sources says, as it is shown. The key is shown by its digest.
 FIELDS = {"URIs": "url", "Suites": "suite", "Components": "components", "Signed-By": "key"}
@@ -68,7 +74,16 @@ OPTIONS = {
         _SPLIT,
         default=[],
     ),
-    "start": boolean("Whether a package that is installed may start its services by itself.", default=True),
+    "upgrade": boolean(
+        "Whether packages that O(prefer) names, and that are installed, are brought to the version that apt would install, those that O(packages) does "
+        "not name too.",
+        default=False,
+    ),
+    "start": boolean(
+        "Whether a package that is installed may start or restart services by itself. The SSH server's does in any case: some of its versions accept no new "
+        "connection any more until it has restarted.",
+        default=True,
+    ),
     "prefix": string("What the options are called where the user wrote them, for messages.", default="repository"),
 }
 
@@ -172,11 +187,32 @@ def parse_policy(text: str) -> dict[str, Version]:
     return {name: Version(*("" if version == "(none)" else version for version in versions)) for name, *versions in found}
 
 
+def parse_needs(text: str) -> tuple[int, int]:
+    """Return how many bytes apt would download and how many more would be in use, of what it says with --print-uris. Pure."""
+    download = sum(int(size) for size in re.findall(r"^'\S+' \S+ (\d+)", text, re.M))
+    more = re.search(r"^After this operation, ([\d.,]+) ([kMG]?)B of additional", text, re.M)
+    return download, round(float(more[1].replace(",", "")) * _UNITS[more[2]]) if more else 0
+
+
+def lacks(needs: tuple[int, int], free: t.Mapping[str, tuple[int, int]]) -> list[str]:
+    """Return where there is no room for packages. needs: as of parse_needs. free: of the two folders the device and its free bytes. Pure."""
+    sums: dict[int, int] = {}
+    for path, size in zip((ARCHIVES, INSTALLED), needs):
+        if path in free:
+            sums[free[path][0]] = sums.get(free[path][0], 0) + size
+    shown = {device: (path, left) for path, (device, left) in free.items()}
+    return [
+        f"{shown[device][0]} has {shown[device][1] / 1e6:.0f} MB free, and the packages need {size / 1e6:.0f} MB there: make room"
+        for device, size in sums.items()
+        if size > shown[device][1]
+    ]
+
+
 class Observed(t.NamedTuple):
     """What is there.
     texts: the files by path, None where there is none. listed: whether apt has read the repository. known: whether it has read anything at all, and lately
     where packages are missing. versions: of the packages that exist, once the repository is there. missing: what is to be installed. simulated: what apt would
-    do for that, line by line."""
+    do for that, line by line. lacking: where there is no room for it. interrupted: packages that a run which was ended has left half installed."""
 
     texts: t.Mapping[str, t.Optional[str]]
     listed: bool
@@ -184,13 +220,15 @@ class Observed(t.NamedTuple):
     versions: t.Mapping[str, Version]
     missing: t.Sequence[str] = ()
     simulated: str = ""
+    lacking: t.Sequence[str] = ()
+    interrupted: t.Sequence[str] = ()
 
 
 @dataclasses.dataclass
 class Provider:
     """A repository, None for those that the host has, and packages that are installed without what they only recommend.
     splits: which of the packages are there in some releases only. check: whether this is a dry run. start: whether a package may start its services. options:
-    more options of apt."""
+    more options of apt. upgraded: names and patterns of installed packages that are to be of the version that apt would install."""
 
     repository: t.Optional[Repository]
     packages: t.Sequence[str] = ()
@@ -199,6 +237,7 @@ class Provider:
     start: bool = True
     etc: str = "/etc/apt"
     options: t.Sequence[str] = ()
+    upgraded: t.Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.splits = [split for split in self.splits if split.package in self.packages]
@@ -210,7 +249,7 @@ class Provider:
     def observe(self) -> Observed:
         """Read the files and ask apt, of a repository that is not there as if it were."""
         texts, listed, versions = self._there()
-        if listed and not self._missing(versions):
+        if listed and not self._missing(versions) and not self.upgraded:
             return Observed(texts, listed, True, versions)
         lists = self._ask(["apt-config", "shell", "FOLDER", "Dir::State::lists/d"]).partition("=")[2].strip().strip("'\"")
         known = bool(glob.glob(f"{lists}/*_Packages*")) and time.time() - _read_at(lists) < FRESH
@@ -237,15 +276,29 @@ class Provider:
         return texts, listed, self._versions() if listed else {}
 
     def _missing(self, versions: t.Mapping[str, Version]) -> list[str]:
-        return [name for name in existing(self.packages, self.splits, versions) if not versions.get(name, NONE).installed]
+        """What is to be installed: packages that are not there, or of another version than they are to be."""
+        missing = [name for name in self._existing(versions) if not versions.get(name, NONE).installed]
+        return missing + [name for name in self._preferred(versions) if "" != versions[name].installed != versions[name].candidate]
+
+    def _existing(self, versions: t.Mapping[str, Version]) -> list[str]:
+        """As existing(). Where packages are upgraded, what they are to be decides."""
+        if self.upgraded:
+            versions = {name: version._replace(installed="") for name, version in versions.items()}
+        return existing(self.packages, self.splits, versions)
+
+    def _preferred(self, names: t.Iterable[str]) -> list[str]:
+        return [name for name in sorted(names) if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.upgraded)]
 
     def _simulated(self, observed: Observed, options: t.Sequence[str] = ()) -> Observed:
         """Return the same with what is missing, and what apt would do for it."""
-        missing = self._missing(observed.versions)
-        # What no repository has is a problem of the plan.
-        if not missing or self._unknown(observed.versions):
-            return observed._replace(missing=missing)
-        return observed._replace(missing=missing, simulated=self._ask([*INSTALL, "--simulate", *missing], options))
+        missing, interrupted = self._missing(observed.versions), self._half_installed()
+        # What no repository has is a problem of the plan. Where something is half installed, apt says nothing but that.
+        if not missing or self._unknown(observed.versions) or interrupted:
+            return observed._replace(missing=missing, interrupted=interrupted)
+        simulated = self._ask([*INSTALL, "--simulate", *missing], options)
+        # Also where it is the host's own package that would be another: apt asks before that, and installs nothing here.
+        needs = parse_needs(self._ask([*INSTALL, "--print-uris", "--assume-yes", "--allow-downgrades", *missing], options))
+        return observed._replace(missing=missing, simulated=simulated, lacking=lacks(needs, _free()))
 
     def _unknown(self, versions: t.Mapping[str, Version]) -> list[str]:
         return sorted({split.of for split in self.splits if not versions.get(split.of, NONE).release})
@@ -254,6 +307,7 @@ class Provider:
         """Compare the files; have apt read what it has not read, and install what is missing."""
         draft = Draft()
         draft.problems += [f"no repository of this host has the package {name}" for name in self._unknown(observed.versions)]
+        draft.problems += observed.lacking
         for path, text in self.texts.items():
             before = observed.texts[path]
             if before != text:  # also where what is shown is the same, such as a password that changed
@@ -262,11 +316,18 @@ class Provider:
         if not observed.listed or not observed.known:
             what = self.repository.name if self.repository and not observed.listed else "all"
             draft.ensure("lists", what, {"read": False}, {"read": True}, lambda: self._ask(["apt-get", "update"]), needs=draft.ids("file"))
+        if observed.interrupted:
+            states = dict.fromkeys(observed.interrupted, "half installed")
+            complete = functools.partial(self._complete, observed.missing)
+            draft.ensure("packages", "half installed", states, dict.fromkeys(states, "installed"), complete, needs=draft.ids("lists"))
         installs = re.findall(r"^Inst (\S+)", observed.simulated, re.M)
         virtual = [name for name in observed.missing if installs and name not in installs]
         draft.problems += [f"{name} is no package but what others provide: name one of these" for name in virtual]
         for verb, name, before, after in re.findall(r"^(Inst|Remv) (\S+) (?:\[(\S+)\] ?)?(?:\((\S+))?", observed.simulated, re.M):
             was, will = {"version": before} if before else None, {"version": after} if verb == "Inst" else None
+            if self.upgraded and verb == "Remv":
+                own = draft.problem if name in self.packages else draft.warn
+                own(f"apt would remove the package {name} ({before}) with this: nothing that it has goes with the versions that it would install")
             action = "update" if was and will else "create" if will else "delete"  # another build of the same version is an update, too
             install = functools.partial(self.install, observed.missing)
             draft.add(Change("package", name, action, was, will, install, needs=draft.ids("lists"), batch="install"))
@@ -275,15 +336,47 @@ class Provider:
     def returned(self, observed: Observed) -> dict[str, t.Any]:
         """Return the packages that exist, and all versions."""
         versions = {name: version._asdict() for name, version in observed.versions.items()}
-        return {"packages": existing(self.packages, self.splits, observed.versions), "versions": versions}
+        wanted = self._existing(observed.versions)
+        return {"packages": wanted, "versions": versions, "preferred": self._preferred({*wanted, *versions})}
 
     def install(self, names: t.Sequence[str]) -> None:
         """Install packages, and answer nothing that they might ask."""
-        with contextlib.nullcontext() if self.start else nothing_starts():
+        with self._silence():
+            auto = self._ask(["apt-mark", "showauto", *names]).split()
             self._ask([*INSTALL, "--assume-yes", *names], _options("Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold"))
+            dependencies = [name for name in auto if name not in self.packages]
+            if dependencies:  # they were named, which apt takes for the wish of an operator
+                self._ask(["apt-mark", "auto", *dependencies])
+
+    @staticmethod
+    def _installed() -> list[str]:
+        """The names of all installed packages."""
+        lines = process.run(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev} ${Package}\n"], timeout=60).splitlines()
+        return [words[1] for words in map(str.split, lines) if words[0].endswith("i")]
+
+    def _silence(self) -> t.ContextManager[None]:
+        return contextlib.nullcontext() if self.start else nothing_starts()
+
+    @staticmethod
+    def _half_installed() -> list[str]:
+        """What dpkg has left when it was ended."""
+        lines = process.run(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}|${Package}\n"], timeout=60).splitlines()
+        return sorted({name for status, dummy, name in (line.partition("|") for line in lines) if status[1:2] in "UFHWt" and status[:1] == "i"})
+
+    def _complete(self, names: t.Sequence[str]) -> None:
+        """Let dpkg and apt end what they were at, then install what is missing."""
+        keep = ["--force-confdef", "--force-confold"]
+        with self._silence():
+            try:
+                self._ask(["dpkg", *keep, "--configure", "--pending"], plain=True)
+            except Unreachable:
+                pass  # what another package is needed for, which apt has
+            self._ask([*INSTALL, "--assume-yes", "--fix-broken"], _options(*(f"Dpkg::Options::={word}" for word in keep)))
+        if names:
+            self.install(names)
 
     def _versions(self, options: t.Sequence[str] = ()) -> dict[str, Version]:
-        names = sorted({*self.packages, *(split.of for split in self.splits)})
+        names = sorted({*self.packages, *(split.of for split in self.splits), *self._preferred(self._installed() if self.upgraded else ())})
         return parse_policy(self._ask(["apt-cache", "policy", *names], options)) if names else {}
 
     @contextlib.contextmanager
@@ -304,9 +397,10 @@ class Provider:
             here = {"State::lists": "lists", "Cache": "cache", "Etc::sourceparts": "sources.list.d", "Etc::preferencesparts": "preferences.d"}
             yield _options(*(f"Dir::{name}={folder}/{part}" for name, part in here.items())), f"{folder}/sources.list.d/{os.path.basename(self.source)}"
 
-    def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = ()) -> str:
-        """Return what apt says; wait 300 s for others that use it. Raises Unreachable with apt's words."""
-        words = ["env", "DEBIAN_FRONTEND=noninteractive", *argv, *_options("APT::Sandbox::User=root", *self.options), *options]
+    def _ask(self, argv: t.Sequence[str], options: t.Sequence[str] = (), plain: bool = False) -> str:
+        """Return what apt says; wait 300 s for others that use it. plain: a program without apt's options. Raises Unreachable with its words."""
+        quiet = [] if self.start else ["NEEDRESTART_SUSPEND=1"]  # it would restart what still runs with what was replaced
+        words = ["env", "DEBIAN_FRONTEND=noninteractive", *quiet, *argv, *([] if plain else _options("APT::Sandbox::User=root", *self.options)), *options]
         try:
             return wait.retry_while(lambda error: "Could not get lock" in getattr(error, "text", ""), lambda: process.run(words, timeout=3600), 300, 2)
         except process.CommandError as error:
@@ -328,7 +422,13 @@ def provider(options: t.Mapping[str, t.Any], check: bool, fetch: t.Callable[[str
                 raise Invalid([f"{options['prefix']}.key {key} cannot be fetched: {error}"]) from error
         own = {name: declared[name] for name in ("url", "suite", "components", "pin")}
         repository = Repository(name=options["name"], prefer=options["prefer"], key=key, **own)
-    return Provider(repository, options["packages"], [Split(**split) for split in options["splits"]], check, options["start"])
+    splits = [Split(**split) for split in options["splits"]]
+    return Provider(repository, options["packages"], splits, check, options["start"], upgraded=options["prefer"] if options["upgrade"] else ())
+
+
+def _free() -> dict[str, tuple[int, int]]:
+    """The devices of the folders that packages go to, and what is free there, in bytes."""
+    return {path: (os.stat(path).st_dev, one.f_bavail * one.f_frsize) for path in (ARCHIVES, INSTALLED) for one in [os.statvfs(path)]}
 
 
 def _read_at(lists: str) -> float:
@@ -338,12 +438,13 @@ def _read_at(lists: str) -> float:
 
 @contextlib.contextmanager
 def nothing_starts(policy: str = POLICY) -> t.Iterator[None]:
-    """No package that is installed meanwhile starts a service, until this process ends. What the host itself says of that counts again then."""
+    """No package that is installed meanwhile starts a service but those of WAY_IN, until this process ends. What the host itself says counts again then."""
     own, pid = f"{policy}.cephstack", os.getpid()
     if os.path.lexists(policy) and MARK not in (files.read(policy) or ""):  # else a run that was cut off has left ours
         os.rename(policy, own)
     begun = f'"$(sed "s/.*) //" /proc/{pid}/stat 2>/dev/null | cut -d " " -f 20)"'
-    ended = f'[ {begun} != {process.start_ticks(pid)} ] || exit 101\n[ ! -x {own} ] || exec {own} "$@"\n'
+    way_in = "|".join(f'*" {name} "*' for name in WAY_IN)
+    ended = f'case " $* " in\n{way_in}) ;;\n*) [ {begun} != {process.start_ticks(pid)} ] || exit 101 ;;\nesac\n[ ! -x {own} ] || exec {own} "$@"\n'
     files.write(policy, f"#!/bin/sh\n{MARK} while it installs packages.\n{ended}", 0o755, os.geteuid(), os.getegid())
     try:
         yield

@@ -89,8 +89,14 @@ options:
         description: The first number of the version in which it is a package of its own.
         type: int
         required: true
+  upgrade:
+    description: Whether packages that O(prefer) names, and that are installed, are brought to the version that apt would install, those that O(packages) does
+      not name too.
+    type: bool
+    default: false
   start:
-    description: Whether a package that is installed may start its services by itself.
+    description: "Whether a package that is installed may start or restart services by itself. The SSH server's does in any case: some of its versions accept no
+      new connection any more until it has restarted."
     type: bool
     default: true
   prefix:

@@ -47,6 +47,7 @@ class Host:
         self.add(repository(self.url("pacific"), name="debian"))
         self.lists = state / "lists"
         self.calls: list[list[str]] = []
+        self.half: list[str] = []
         self.options = [f"Dir::Etc={self.etc}", f"Dir::State={state}", f"Dir::Cache={folder / 'cache'}", f"Dir::State::status={folder / 'status'}"]
 
     def url(self, name: str) -> str:
@@ -59,12 +60,17 @@ class Host:
 
     def install(self, *packages: str, version: str = PACIFIC) -> None:
         """As dpkg has it, the distribution's version."""
+        stanzas = (self.folder / "status").read_text(encoding="utf-8").split("\n\n")
+        kept = [stanza for stanza in stanzas if stanza.strip() and stanza.split()[1] not in packages]
+        (self.folder / "status").write_text("".join(f"{stanza}\n\n" for stanza in kept), encoding="utf-8")
         lines = "Package: {}\nStatus: install ok installed\nVersion: {}\nArchitecture: all\nMaintainer: Tests <tests@example.org>\nDescription: for tests\n\n"
         with (self.folder / "status").open("a", encoding="utf-8") as status:
             status.write("".join(lines.format(name, version) for name in packages))
 
-    def provider(self, added: t.Optional[_apt.Repository], *packages: str, splits: t.Sequence[_apt.Split] = (), check: bool = False) -> _apt.Provider:
-        return Installing(self, added, packages, splits, check)
+    def provider(
+        self, added: t.Optional[_apt.Repository], *packages: str, splits: t.Sequence[_apt.Split] = (), check: bool = False, upgraded: t.Sequence[str] = ()
+    ) -> _apt.Provider:
+        return Installing(self, added, packages, splits, check, upgraded)
 
     def run(self, added: t.Optional[_apt.Repository], *packages: str, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
         """What a module would give back."""
@@ -90,12 +96,24 @@ class Host:
 class Installing(_apt.Provider):
     """There are no files of packages: what apt would do is noted as done. calls: what was to be installed at once."""
 
-    def __init__(self, host: Host, added: t.Optional[_apt.Repository], packages: t.Sequence[str], splits: t.Sequence[_apt.Split], check: bool) -> None:
-        super().__init__(added, packages, splits, check, etc=str(host.etc), options=host.options)
+    def __init__(
+        self, host: Host, added: t.Optional[_apt.Repository], packages: t.Sequence[str], splits: t.Sequence[_apt.Split], check: bool, upgraded: t.Sequence[str]
+    ) -> None:
+        super().__init__(added, packages, splits, check, etc=str(host.etc), options=host.options, upgraded=upgraded)
         self.host = host
 
+    def _installed(self) -> list[str]:
+        return re.findall(r"^Package: (\S+)", (self.host.folder / "status").read_text(encoding="utf-8"), re.M)
+
+    def _half_installed(self) -> list[str]:
+        return self.host.half
+
+    def _complete(self, names: t.Sequence[str]) -> None:
+        self.host.half = []
+        self.install(names)
+
     def install(self, names: t.Sequence[str]) -> None:
-        for name, version in re.findall(r"^Inst (\S+) \((\S+)", self._ask([*_apt.INSTALL, "--simulate", *names]), re.M):
+        for name, version in re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)", self._ask([*_apt.INSTALL, "--simulate", *names]), re.M):
             self.host.install(name, version=version)
         self.host.calls.append([*names])
 
@@ -228,6 +246,60 @@ def test_one_that_cannot_be_trusted_is_not_added(host: Host, check: bool) -> Non
     assert "not signed" in said or "NO_PUBKEY" in said or "signature" in said.lower()
     assert "not there" not in host.run(repository(host.url("nowhere")), check=check).get("msg", "not there")
     assert host.files() == before
+
+
+# -- another release
+
+
+@needs_apt
+@pytest.mark.parametrize("check", [True, False])
+def test_an_upgrade_takes_what_is_preferred_and_what_the_release_has_of_its_own(host: Host, check: bool) -> None:
+    """ceph-base is there though nobody named it; lvm2 is the host's own affair; ceph-volume was a part of ceph-osd."""
+    host.read_lists()
+    host.install("ceph-base", "ceph-osd", "lvm2")
+    options: dict[str, t.Any] = {"splits": VOLUME, "upgraded": ["ceph*"]}
+    result = host.run(repository(host.url("reef")), "ceph-osd", "ceph-volume", "lvm2", check=check, **options)
+    assert "msg" not in result, result
+    packages = {line for line in ids(result) if "package/" in line}
+    assert packages == {"update package/ceph-base", "update package/ceph-osd", "create package/ceph-volume"}
+    assert result["packages"] == ["ceph-osd", "ceph-volume", "lvm2"] and result["preferred"] == ["ceph-base", "ceph-osd", "ceph-volume"]
+    assert result["versions"]["ceph-base"] == {"installed": PACIFIC if check else REEF, "candidate": REEF}
+    if not check:
+        assert host.run(repository(host.url("reef")), "ceph-osd", "ceph-volume", "lvm2", **options)["changes"] == []
+
+
+@needs_apt
+def test_an_upgrade_that_was_ended_is_completed(host: Host) -> None:
+    """Until dpkg has done what it was at, apt plans nothing else."""
+    host.read_lists()
+    host.install("ceph-base", "ceph-osd")
+    host.half = ["ceph-osd"]
+    first = host.run(None, "ceph-osd", upgraded=["ceph*"], check=True)
+    assert ids(first) == ["update packages/half installed"] and first["changed"] and host.half
+    assert ids(host.run(None, "ceph-osd", "lvm2", upgraded=["ceph*"])) == ["update packages/half installed"]
+    assert host.calls == [["lvm2"]] and host.run(None, "ceph-osd", "lvm2", upgraded=["ceph*"])["changes"] == []
+
+
+@needs_apt
+def test_old_lists_are_read_anew_before_an_upgrade(host: Host) -> None:
+    host.run(None, "ceph-base")
+    assert host.run(None, "ceph-base", upgraded=["ceph*"])["changes"] == []
+    for folder in (host.lists, host.lists / "partial"):
+        os.utime(folder, (1e9, 1e9))
+    assert ids(host.run(None, "ceph-base", check=True, upgraded=["ceph*"])) == ["update lists/all"]
+
+
+def test_what_packages_need_and_where_there_is_no_room() -> None:
+    said = (
+        "Need to get 3 B.\nAfter this operation, 1.5 MB of additional disk space will be used.\n'http://a/b.deb' b_1.deb 1000 SHA256:0\n'file:c' c.deb 234 \n"
+    )
+    assert _apt.parse_needs(said) == (1234, 1500000)
+    assert _apt.parse_needs("After this operation, 1,024 kB disk space will be freed.\n") == (0, 0)
+    apart = {_apt.ARCHIVES: (1, 2000), _apt.INSTALLED: (2, 10**6)}
+    assert _apt.lacks((1234, 500000), apart) == []
+    assert _apt.lacks((1234, 1500000), apart) == ["/usr has 1 MB free, and the packages need 2 MB there: make room"]
+    (one,) = _apt.lacks((600000, 600000), dict.fromkeys((_apt.ARCHIVES, _apt.INSTALLED), (1, 10**6)))
+    assert "need 1 MB" in one
 
 
 # -- packages that some releases have

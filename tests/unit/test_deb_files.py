@@ -58,8 +58,8 @@ def test_a_wheel_of_something_else_is_refused() -> None:
         changes({}, "/cache/PyMySQL-1.1.1-py3-none-any.whl")
 
 
-def code(policy: pathlib.Path) -> int:
-    return subprocess.run([policy, "some.service", "start"], check=False).returncode
+def code(policy: pathlib.Path, *words: str) -> int:
+    return subprocess.run([policy, *(words or ("some.service", "start"))], check=False).returncode
 
 
 @pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 7\n"], ids=["no policy", "a policy of the host's"])
@@ -86,6 +86,19 @@ def test_the_policy_of_a_run_that_was_killed_refuses_nothing_and_is_taken_away(t
     assert plan.apply() == []
     assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("policy-rc.d", own)] * bool(own)
     assert not is_left(str(policy))
+
+
+@pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 7\n"], ids=["no policy", "a policy of the host's"])
+def test_the_way_into_the_host_stays_open(tmp_path: pathlib.Path, own: str) -> None:
+    """As invoke-rc.d and deb-systemd-invoke ask: sshd 9.2 refuses all new connections from when its program is 10.0 until it has restarted."""
+    policy = tmp_path / "policy-rc.d"
+    if own:
+        policy.write_text(own, encoding="utf-8")
+        policy.chmod(0o755)
+    with nothing_starts(str(policy)):
+        asked = [("ssh", "restart"), ("ssh.service", "restart"), ("--quiet", "ssh", "restart", "2"), ("ssh.socket", "restart")]
+        assert {code(policy, *words) for words in asked} == {7 if own else 0}
+        assert {code(policy, *words) for words in [("ssh-agent.service", "restart"), ("ceph-osd.target", "restart"), ("libvirtd", "start")]} == {101}
 
 
 def test_a_run_that_comes_after_a_killed_one_knows_the_host_s_own_policy(tmp_path: pathlib.Path) -> None:

@@ -126,6 +126,14 @@ def test_only_what_returns_a_secret_is_hidden_whole(path: pathlib.Path) -> None:
     assert len(re.findall(r"^ +no_log: true # \S", text, re.MULTILINE)) == len(hidden), "each says why, beside it"
 
 
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.name)
+def test_a_playbook_uses_nothing_that_only_a_role_can_resolve(path: pathlib.Path) -> None:
+    """role_path is not there in a task of a play, also where the variable that needs it is."""
+    needing = [name for one in ROOT.glob("roles/*/vars/main.yml") for name, value in (read(one) or {}).items() if "role_path" in str(value)]
+    assert needing
+    assert not [name for name in needing if name in path.read_text(encoding="utf-8")]
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("roles/*/tasks/*.yml")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_returns_a_secret_is_hidden_whole(path: pathlib.Path) -> None:
     for task in tasks_of(read(path)):

@@ -24,6 +24,7 @@ RETURNING = {
 }
 # Results with a secret's name that are none, and what they are.
 NO_SECRETS = {
+    "ceph_upgrade.old_keys": "names of clients",
     "lab_hosts.private_key": "the path of a file",
     "kvm_host.secrets": "UUIDs by client",
     "openstack_compute.migration.authorized_key": "a public key",
