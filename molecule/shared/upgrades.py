@@ -1,0 +1,157 @@
+# Copyright (c) 2026 The cephstack.cloud authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of upgrades share: one release becomes another under a writer (tests/tools/writer) of the old release, which stays that."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.cephstack.cloud.molecule.shared import runs
+
+WRITER = runs.SHARED.parent.parent / "tests" / "tools" / "writer"
+CEPH = ("ceph1", "ceph2", "ceph3")
+
+
+class Way(t.NamedTuple):
+    """From one release to another. stack: a scenario with the hosts of CEPH, kvm1, the pool vms and the user writer; gateways at .11 and .12 of its network.
+
+    declared: the inventory beside its own that has the new release. old, new: versions. release: the new one's name. back: a release before the old one, and
+    its number. beyond: the number of one that is too far on.
+    """
+
+    stack: runs.Scenario
+    declared: str
+    network: str
+    old: str
+    new: str
+    release: str
+    back: tuple[str, int]
+    beyond: int
+
+    def ceph(self, command: str) -> t.Any:
+        return json.loads(self.stack.ssh("ceph1", f"ceph --format json {command}") or "null")
+
+    def upgrade(self, tmp_path: pathlib.Path, *words: str) -> tuple[list[dict[str, t.Any]], dict[str, dict[str, int]]]:
+        return self.stack.play(tmp_path, "-i", str(self.stack.folder / self.declared), *words, playbook="cephstack.cloud.upgrade")
+
+    @contextlib.contextmanager
+    def written(self) -> t.Iterator[None]:
+        """Writes on kvm1, to an image with the hypervisors' key, and to a bucket. No byte may be wrong, and nothing may have failed."""
+        ssh = self.stack.ssh
+        user = json.loads(ssh("ceph1", "radosgw-admin user info --uid=writer"))["keys"][0]
+        ssh("kvm1", f"cat > /run/writer <<'END'\n{WRITER.read_text()}\nEND")
+        keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
+        ssh("kvm1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
+        own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
+        gateways = ",".join(f"http://{self.network}.{number}:8080" for number in (11, 12))
+        ssh("kvm1", f"systemd-run --unit=writer {own} python3 /run/writer --client kvm --pause 0.02 --rbd vms --s3 {gateways}")
+        time.sleep(2)
+        assert ssh("kvm1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
+        yield
+        ssh("kvm1", "systemctl stop writer")
+        told = json.loads(ssh("kvm1", "cat /run/writer.json"))
+        print(json.dumps(told, indent=1))
+        assert (told["errors"], told["wrong"]) == (0, 0), told
+        assert [part["writes"] > 200 for part in told["channels"].values()] == [True, True], told
+
+    def _refused(self, *words: str) -> str:
+        """Run it where it must be refused; return what it said."""
+        command = ["ansible-playbook", "-i", str(self.stack.folder / "inventory"), *words, "cephstack.cloud.upgrade"]
+        with tempfile.TemporaryFile("w+") as out:  # a pipe would be held open by ssh's persistent master
+            done = subprocess.run(command, stdout=out, stderr=out, cwd=runs.SHARED.parent.parent, check=False)
+            out.seek(0)
+            text = " ".join(out.read().split())
+        assert done.returncode, text[-3000:]
+        print(text[-1500:])
+        return text
+
+    def _state(self) -> t.Any:
+        """What a refused run must leave as it was."""
+        command = "dpkg-query -W 'ceph*' librados2 librbd1; ls /etc/apt/sources.list.d /etc/apt/preferences.d"
+        return {name: self.stack.ssh(name, command) for name in CEPH}, self.stack.started(CEPH)
+
+    def _is_full(self, full: bool) -> None:
+        end = time.monotonic() + 60
+        while ("OSD_NEARFULL" in self.ceph("health")["checks"]) != full and time.monotonic() < end:
+            time.sleep(1)
+
+    # -- what a test asserts
+
+    def refuses_what_is_closed(self) -> None:
+        before, (name, number) = self._state(), self.back
+        said = self._refused("-e", f"upgrade_release={name}")
+        assert f"{self.old} runs, and {name} ({number}) is what is wanted: a cluster never goes back to an older release" in said
+        said = self._refused("-e", f"upgrade_release={self.beyond}")
+        assert f"{self.old} runs, and {self.beyond} is what is wanted: that is more than 2 releases on. Upgrade to {self.release} first" in said
+        self.stack.ssh("ceph1", "ceph osd set-nearfull-ratio 0.00001")
+        try:
+            self._is_full(True)
+            said = self._refused("-e", f"upgrade_release={self.release}")
+        finally:
+            self.stack.ssh("ceph1", "ceph osd set-nearfull-ratio 0.85")
+        for name in CEPH:
+            assert f"{name}: apt offers {self.old} of " in said, said
+        assert "name it in accept_health: OSD_NEARFULL" in said
+        assert self._state() == before
+
+    def says_in_check_mode(self, tmp_path: pathlib.Path) -> None:
+        self._is_full(False)
+        before = self._state()
+        changes, _recap = self.upgrade(tmp_path, "--check")
+        assert self._state() == before
+        assert {"file//etc/apt/sources.list.d/ceph.sources", "package/ceph-osd", "package/librbd1", "require_osd_release/osd"} <= ids(changes)
+
+    def is_gone(self, tmp_path: pathlib.Path) -> str:
+        """Upgrade, while a guest runs on kvm1; return what the run said."""
+        guest = "qemu-system-x86_64 -name guest=web1 -accel tcg -m 64 -nodefaults -display none -drive file=rbd:vms/web1:id=kvm,format=raw,cache=none,if=virtio"
+        self.stack.ssh("ceph1", "rbd create vms/web1 --size 16M")
+        self.stack.ssh("kvm1", f"systemd-run --unit=web1 {guest}")
+        began = time.monotonic()
+        self.upgrade(tmp_path)
+        said = (tmp_path / "log").read_text()
+        print(f"{time.monotonic() - began:.0f} s\n{said}")
+        versions = self.ceph("versions")["overall"]
+        assert [text.split()[2] for text in versions] == [self.new] and sum(versions.values()) == 12, versions
+        osd = self.ceph("osd dump")
+        assert osd["require_osd_release"] == self.release and not {"noout", "norebalance"} & set(osd["flags"].split(","))
+        assert not [key for key in self.ceph("config-key ls") if key.startswith("cephstack/")]
+        health = self.ceph("health")
+        print(health)
+        assert health["status"] != "HEALTH_ERR", health
+        assert "MGR_MODULE_DEPENDENCY" not in health["checks"] and self.ceph("crash ls") == []
+        # What is not posted yet will be within ten minutes.
+        assert {name: self.stack.ssh(name, "find /var/lib/ceph/crash -path '*/posted' -prune -o -name meta -print") for name in CEPH} == dict.fromkeys(CEPH, "")
+        assert self.old in self.stack.ssh("kvm1", "ceph --version")
+        return said
+
+    def is_at_its_end(self, tmp_path: pathlib.Path) -> None:
+        before = self.stack.started(CEPH)
+        changes, recap = self.upgrade(tmp_path)
+        assert changes == [] and {name: counts["changed"] for name, counts in recap.items()} == dict.fromkeys(recap, 0)
+        assert self.stack.started(CEPH) == before
+
+    def osds_start(self) -> None:
+        """After a reboot too."""
+        self.stack.ssh("ceph1", "systemctl restart ceph-osd.target")
+        end = time.monotonic() + 60
+        while (found := self.ceph("osd stat"))["num_up_osds"] < 3 and time.monotonic() < end:
+            time.sleep(1)
+        assert found["num_up_osds"] == 3
+
+    def takes_hypervisors_along(self, tmp_path: pathlib.Path) -> None:
+        changes, _recap = self.upgrade(tmp_path, "-e", '{"upgrade_clients": ["kvm_hosts"]}')
+        assert "package/librbd1" in ids(changes)
+        assert self.new in self.stack.ssh("kvm1", "ceph --version")
+        said = " ".join((tmp_path / "log").read_text().split())
+        assert "web1 (" in said and "run with the library of before" in said, said[-3000:]
+
+
+def ids(changes: t.Iterable[t.Mapping[str, t.Any]]) -> set[str]:
+    return {f"{one['kind']}/{one['name']}" for one in changes}
