@@ -12,9 +12,11 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import glob
 import itertools
 import os
 import re
+import shutil
 import typing as t
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, maps, noout, values
@@ -286,6 +288,7 @@ class Provider:
         # Volume groups are made one after the other; what follows may run side by side.
         self._lvm = turn()
         self._numbers: set[int] = set()
+        self._unfinished = unfinished()
 
     def observe(self) -> Observed:
         """Read the cluster's maps, then every declared device, once. Raises Unreachable, also where an OSD that runs does not come up."""
@@ -533,6 +536,7 @@ class Provider:
     def _make(self, device: Device, volumes: t.Mapping[Part, str], number: t.Optional[int]) -> None:
         """Make an OSD. volumes: old ones, "VG/LV", that its db and wal get. number: that it is to have, None for the next one."""
         ledger = Ledger()
+        self._remove_unfinished()
         try:
             data = self._prepare(device, volumes, ledger, number)
         except (process.CommandError, OSError, RuntimeError, Unreachable) as error:
@@ -547,6 +551,15 @@ class Provider:
         self._activate(device, osd, device.type == "raw")
         if number is not None:
             self._let_out(number)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what earlier runs have left of OSDs that could not be made, once, before this one makes any."""
+        with self._lvm:
+            left, self._unfinished = self._unfinished, []
+            used = {entry["osd"] for entry in self._send("osd dump")["osds"] if "destroyed" not in entry["state"]} if left else set()
+            for number in left:
+                if number not in used:  # else it is just being made, by a run that was cut off
+                    shutil.rmtree(data_path(number))
 
     def _prepare(self, device: Device, volumes: t.Mapping[Part, str], ledger: Ledger, number: t.Optional[int]) -> str:
         """Put an OSD on what it lies on, and return where its data is. ledger: what is made for it."""
@@ -601,6 +614,17 @@ class Provider:
             return wait_until(up, 3)
 
         daemons.await_unit(unit_name(number), soon_up, self.wait, f"osd.{number} is not up", error)
+
+
+def unfinished() -> list[int]:
+    """Return the numbers of folders that ceph-volume has left of OSDs that it could not make. It refuses to make another one of such a number."""
+    found = []
+    for path in glob.glob(f"{daemons.DATA}/osd/{daemons.CLUSTER}-*"):
+        number = path.rpartition("-")[2]
+        # The file is the last that an OSD writes as it is made, and is there whenever its folder is in use.
+        if number.isdigit() and os.path.lexists(f"{path}/block") and not os.path.exists(f"{path}/ready") and not os.path.ismount(path):
+            found.append(int(number))
+    return sorted(found)
 
 
 def _take_number(free: dict[int, str], device_class: t.Optional[str]) -> t.Optional[int]:

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import devices, keyring_files, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, devices, keyring_files, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid, Risk, Secret
 
@@ -238,3 +238,13 @@ def test_noout_that_was_ours_is_taken_back_by_the_next_run():
     (change,) = plan(dataclasses.replace(GOOD, kept_in=[3])).changes
     assert (change.id, change.before, change.after) == ("flag/osd.3/noout", {"set": True}, {"set": False})
     assert not plan(dataclasses.replace(GOOD, kept_in=[4])).changes, "another host's"
+
+
+def test_folders_of_osds_that_could_not_be_made(tmp_path, monkeypatch):
+    """ceph-volume leaves them, and does not make another OSD of their number."""
+    monkeypatch.setattr(daemons, "DATA", str(tmp_path))
+    for name, files in (("ceph-3", ["block", "type"]), ("ceph-4", ["block", "type", "ready"]), ("ceph-12", ["block"]), ("ceph-5", []), ("other-6", ["block"])):
+        (tmp_path / "osd" / name).mkdir(parents=True)
+        for file in files:
+            (tmp_path / "osd" / name / file).symlink_to("/nowhere") if file == "block" else (tmp_path / "osd" / name / file).touch()
+    assert osds.unfinished() == [3, 12]
