@@ -190,7 +190,7 @@ def _is_compute(stack: Stack, name: str) -> bool:
 def _interfaces(host: Host) -> t.Iterator[tuple[str, int, t.Any]]:
     """(name, MTU, address) of a host's interfaces, one for each address."""
     for name in host.facts.get("interfaces") or ():
-        one = host.facts.get(str(name).replace("-", "_").replace(":", "_").replace(".", "_")) or {}
+        one = host.facts.get(str(name).replace("-", "_").replace(":", "_")) or {}
         entries = [one.get("ipv4") or {}, *(one.get("ipv4_secondaries") or ()), *(one.get("ipv6") or ())]
         for entry in entries:
             with contextlib.suppress(ValueError):
@@ -216,7 +216,7 @@ def of_networks(stack: Stack) -> Found:
             there = [mtu for _name, mtu, address in _interfaces(host) if any(address in network for network in networks)]
             if there:
                 found.setdefault(max(there), []).append(host.name)
-            elif networks and key == "cluster_network" and host.facts.get("interfaces"):
+            elif networks and key == "cluster_network" and host.facts.get("interfaces") and not _inventory.addresses_in(host, networks):
                 shown = ", ".join(map(str, networks))
                 yield host.name, f"has no address in ceph.cluster_network ({shown}), and OSDs do not start without: give it one, or correct the network"
         if len(found) > 1:
@@ -230,20 +230,22 @@ def _of_ways(stack: Stack, asked: t.Sequence[Host], members: t.Collection[str]) 
     mtus = {host.name: {str(address): mtu for _name, mtu, address in _interfaces(host)} for host in asked}
     for host in asked:
         blocked: dict[int, list[str]] = {}
+        doubtful = False  # whether the other end itself may take no more, as far as is known
         for way in _said(host).get("ways") or ():
             # What is larger than the other's own MTU cannot arrive there: TCP agrees on the lower one.
             takes = mtus.get(way["host"], {}).get(way["address"], way["size"])
             if way["answers"] and not way["full"] and not way["told"] and takes >= way["size"]:
                 blocked.setdefault(way["size"], []).append(f"{way['host']} ({way['address']})")
+                doubtful = doubtful or way["address"] not in mtus.get(way["host"], {})
         for size, others in blocked.items():
             text = (
                 f"packets of {size} bytes, its MTU, do not come through to {_few(others)}, and small ones do: something between them has a lower MTU, and does "
             )
             text += "not say so. Raise it there (switches, tunnels, bridges), or lower that of the hosts"
             traces = _said(host).get("traces") or {}
-            if host.name in members and not (traces.get("monitors") or traces.get("osds")):
+            if host.name in members and not doubtful and not (traces.get("monitors") or traces.get("osds")):
                 yield host.name, text
-            else:  # its daemons run, or it is nobody that Ceph's daemons send much to
+            else:  # that is doubtful, its daemons run, or it is nobody that Ceph's daemons send much to
                 stack.warnings.append(f"{host.name}: {text}")
 
 

@@ -63,10 +63,9 @@ def _today(seconds: float) -> int:
 def offset_of(sent: float, received: float, there_in: int, there_out: int) -> tuple[float, float]:
     """(seconds that another clock is ahead, the error of it) by when a question left and its answer came back, and the other's milliseconds of the day.
     A difference of whole days cannot be seen."""
-    ahead = (there_in - _today(sent)) + (there_out - _today(received))
     half = DAY // 2
-    single = ((ahead // 2) + half) % DAY - half
-    return single / 1000, (received - sent) / 2 + 0.001
+    there, back = ((ahead + half) % DAY - half for ahead in (there_in - _today(sent), there_out - _today(received)))
+    return (there + back) / 2000, (received - sent) / 2 + 0.001
 
 
 def route_mtu(address: str) -> int:
@@ -132,6 +131,11 @@ class _Asking:
             way = self.ways.get(socket.inet_ntoa(message[24:28]))
             if way is not None:
                 way.told = sequence
+            return
+        if self.version == 6 and kind == 2 and len(message) >= 48:
+            way = self.ways.get(socket.inet_ntop(socket.AF_INET6, message[32:48]))
+            if way is not None:
+                way.told = int.from_bytes(message[4:8], "big")
             return
         index, question = sequence // ROUNDS // 3, sequence // ROUNDS % 3
         if number != self.number or kind not in (0, 14, 129) or index >= len(self.addresses) or sequence not in self.sent:

@@ -26,6 +26,12 @@ def test_midnight_between_two_clocks_is_no_day() -> None:
     assert offset == pytest.approx(0.145, abs=0.01)
 
 
+def test_midnight_between_question_and_answer_is_no_half_day() -> None:
+    midnight = NOON + 43200
+    offset, error = icmp.offset_of(midnight - 0.02, midnight + 0.02, 0, 0)
+    assert offset == pytest.approx(0.0, abs=error)
+
+
 def test_a_message_with_its_checksum_sums_up_to_nothing() -> None:
     for body in (b"", b"abc", bytes(range(256)) * 40):
         message = icmp._message(8, 77, 5, body)

@@ -138,9 +138,17 @@ def test_packets_of_full_size_that_are_lost_are_a_problem_of_a_new_host() -> Non
         assert judge(a=facts("a", ways=[harmless])) == ([], [])
 
 
+def test_a_vlan_keeps_its_point() -> None:
+    """Ansible's facts have bond-1.200 as bond_1.200."""
+    tagged = {**facts("d", cluster_mtu=1500), "interfaces": ["eth0", "bond-1.200"]}
+    tagged["bond_1.200"] = tagged.pop("bond_1")
+    assert "1500 on d" in "".join(judge(d=tagged)[1])
+
+
 def test_an_osd_host_needs_the_cluster_network() -> None:
     without = facts("d")
-    del without["bond_1"]
+    assert judge(d={name: value for name, value in without.items() if name != "bond_1"})[0] == [], "it has one, wherever"
+    del without["bond_1"], without["all_ipv4_addresses"][1]
     assert judge(d=without)[0][0].startswith("d: has no address in ceph.cluster_network (198.51.100.0/24), and OSDs do not start without")
     without = facts("c")
     del without["bond_1"]
