@@ -39,9 +39,10 @@ options:
     description:
       - V(entered) stops the host's Ceph daemons, keeps them from starting, also after a reboot, and keeps its OSDs from being replaced by copies elsewhere.
       - V(left) takes all this back, and returns when its OSDs are up and all that they have is whole again.
+      - 'V(forgotten) is for a host that is gone: what the cluster keeps of its maintenance is removed, and nothing is asked of the host that runs it.'
     type: str
     required: true
-    choices: [entered, left]
+    choices: [entered, left, forgotten]
   hostname:
     description: The host's name in CRUSH. The host's short name by default.
     type: str

@@ -11,6 +11,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import glob
@@ -20,9 +21,9 @@ import shutil
 import socket
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, crash, daemons, devices, osd_leftovers, osds
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import ceph_conf, crash, daemons, devices, maintenance, osd_leftovers, osds
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.mon_addresses import parse_mon_host
-from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, systemd
+from ansible_collections.cephstack.cloud.plugins.module_utils._host import config_files, files, process, systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Risk, Unreachable
 
@@ -44,6 +45,8 @@ FILES = (
     *(f"/etc/ceph/openstack/{name}" for name in ("glance-api.conf", "cinder.conf", "nova.conf", "secret-*.xml", "secret-*.key")),
     "/var/lib/cephstack/openstack-proof.json",
     "/var/lib/cloudstack/cephstack-proof.json",
+    *maintenance.drop_in_paths(),
+    maintenance.FILE,
 )
 # What is kept for whoever wants to know what was.
 _KEPT = ("/var/log/ceph", f"{daemons.DATA}/crash")
@@ -184,7 +187,7 @@ def _folders() -> dict[str, list[str]]:
             name = f"ceph-{kind}@{os.path.basename(path)[len(daemons.CLUSTER) + 1 :]}.service"
             if _UNIT.fullmatch(name):
                 found.setdefault(name, []).append(path)
-    for path in sorted(glob.glob(f"{daemons.DATA}/mon/.new-*") + glob.glob(f"{daemons.DATA}/mon/.removed-*")):
+    for path in sorted(glob.glob(f"{daemons.DATA}/mon/.new-*") + glob.glob(f"{daemons.DATA}/mon/.removed-*") + glob.glob(f"{daemons.DATA}/mon/.lost-*")):
         found.setdefault(f"ceph-mon@{os.path.basename(path).partition('-')[2]}.service", []).append(path)
     return found
 
@@ -361,6 +364,10 @@ def remove_file(path: str) -> None:
     """Remove a file, and its folder if that was only for such."""
     os.unlink(path)
     folder = os.path.dirname(path)
+    if folder.startswith(osd_leftovers.ETC):
+        with contextlib.suppress(OSError):  # it has other drop-ins
+            os.rmdir(folder)
+        process.run(["systemctl", "daemon-reload"], timeout=120)
     if folder in ("/etc/ceph/openstack", "/var/lib/cephstack") and not os.listdir(folder):
         os.rmdir(folder)
 

@@ -32,8 +32,9 @@ OPTIONS: dict[str, t.Any] = {
     "name": string("The host's name in the inventory, by which all runs know that it is in maintenance.", required=True),
     "state": choice(
         "V(entered) stops the host's Ceph daemons, keeps them from starting, also after a reboot, and keeps its OSDs from being replaced by copies elsewhere.\n"
-        "V(left) takes all this back, and returns when its OSDs are up and all that they have is whole again.",
-        ["entered", "left"],
+        "V(left) takes all this back, and returns when its OSDs are up and all that they have is whole again.\n"
+        "V(forgotten) is for a host that is gone: what the cluster keeps of its maintenance is removed, and nothing is asked of the host that runs it.",
+        ["entered", "left", "forgotten"],
         required=True,
     ),
     "hostname": string("The host's name in CRUSH. The host's short name by default."),
@@ -160,10 +161,10 @@ class Provider:
         asked: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [("config-key dump", {"key": NOTES}), ("osd dump", {}), ("osd crush dump", {}), ("quorum_status", {})]
         notes, dump, crush, quorum = self.cluster.many(asked)
         note = notes_of(notes).get(self.name)
-        units = systemd.show(
-            [_GANESHA if program == "nfs-ganesha" else f"{program}@*.service" for programs in PROGRAMS for program in programs], instances=True
-        )
-        held = [path for path in (*drop_in_paths(), FILE) if os.path.exists(path)]
+        here = self.state != "forgotten"
+        patterns = [_GANESHA if program == "nfs-ganesha" else f"{program}@*.service" for programs in PROGRAMS for program in programs]
+        units = systemd.show(patterns, instances=True) if here else {}
+        held = [path for path in (*drop_in_paths(), FILE) if here and os.path.exists(path)]
         tree, known = Tree(crush), {entry["osd"]: bool(entry["up"]) for entry in dump["osds"]}
         mine, others = self._osds_of(tree, [self.hostname]), self._osds_of(tree, self.together)
         bucket = tree.types.get(self.hostname) == "host"
@@ -172,7 +173,7 @@ class Provider:
         served = {f"ceph-mon@{name}.service" for name in quorum["quorum_names"]} | {f"ceph-osd@{number}.service" for number, up in known.items() if up}
         unseen = [name for name in (note.units if note else ()) if name in served and not (name in units and units[name].active)]
         seen = Observed(note, units, held, {number: known[number] for number in mine if number in known}, noout, lost, unseen)
-        if self.state == "left":
+        if self.state != "entered":
             return seen
         also = [number for number in others if known.get(number)]
         refusals = [text for program in (name for some in PROGRAMS for name in some) for text in [self._refusal(program, seen.running, also)] if text]
@@ -205,6 +206,7 @@ class Provider:
         elif program == "ceph-mds":
             known = {entry["name"] for entry in self.cluster.command("mds metadata") if entry.get("name")}
             why = stop_gates.mdss(self.cluster, sorted({*ids, *(known & set(hosts))}))
+            why = why and f"{why}. Add a metadata server, or lower max_mds first"
         elif program == "ceph-radosgw":
             why = stop_gates.rgws(self.cluster, ids, hosts)
         else:
@@ -218,8 +220,10 @@ class Provider:
         draft = Draft()
         if self.state == "entered":
             self._plan_enter(observed, draft)
-        else:
+        elif self.state == "left":
             self._plan_leave(observed, draft)
+        else:
+            self._plan_end(observed, draft, [])
         return draft.plan()
 
     def _plan_enter(self, observed: Observed, draft: Draft) -> None:
@@ -257,6 +261,9 @@ class Provider:
         needs: t.List[str] = []
         if observed.held:
             draft.ensure("drop_in", FILE, {"starts": "not"}, {"starts": "as enabled"}, functools.partial(self._let_go, note))
+        elif note and note.state == "entered":  # its system was made anew: that is for site to repair
+            draft.ensure("maintenance_state", self.name, {"state": "entered"}, {"state": "leaving"}, functools.partial(self._leaving, note))
+            needs.append(f"maintenance_state/{self.name}")
         needs.append(f"drop_in/{FILE}")
         was = note.units if note else [name for name, unit in observed.units.items() if unit.enabled]
         starting = [name for name in was if name not in observed.running and name not in observed.lost]
@@ -267,8 +274,13 @@ class Provider:
             needs = [*needs, *(f"unit/{unit}" for unit in units)]
         if observed.osds:
             reason = "waits until its OSDs are up and all their placement groups are active+clean"
-            draft.ensure("data", self.hostname, {"whole": None}, {"whole": True}, self._await_whole, needs=needs, reason=reason)
+            draft.ensure("data", self.hostname, {"whole": None}, {"whole": True}, functools.partial(self._await_whole, note), needs=needs, reason=reason)
             needs.append(f"data/{self.hostname}")
+        self._plan_end(observed, draft, needs)
+
+    def _plan_end(self, observed: Observed, draft: Draft, needs: t.Iterable[str]) -> None:
+        """The cluster forgets it."""
+        note, needs = observed.note, [*needs]
         if note and note.noout and observed.noout:
             draft.ensure("flag", f"{self.hostname}/noout", {"set": True}, {"set": False}, self._unset_noout, needs=needs)
             needs.append(f"flag/{self.hostname}/noout")
@@ -281,6 +293,10 @@ class Provider:
 
     def _note(self, note: Note) -> None:
         self.cluster.command("config-key set", key=f"{NOTES}{self.name}", val=json.dumps(note.shown(), sort_keys=True))
+
+    def _leaving(self, note: Note) -> None:
+        """From now on what is missing on the host is for site to repair, also if this is never finished."""
+        self._note(dataclasses.replace(note, state="leaving"))
 
     def _forget(self) -> None:
         self.cluster.command("config-key rm", key=f"{NOTES}{self.name}")
@@ -299,8 +315,8 @@ class Provider:
         process.run(["systemctl", "daemon-reload"], timeout=120)
 
     def _let_go(self, note: t.Optional[Note]) -> None:
-        if note:  # what is missing on the host is for site to repair, also if this is never finished
-            self._note(dataclasses.replace(note, state="leaving"))
+        if note:
+            self._leaving(note)
         for path in drop_in_paths():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -344,6 +360,7 @@ class Provider:
             except (Unreachable, CommandFailed):
                 if time.monotonic() > end:
                     raise
+                time.sleep(0.2)
 
     def _start(self, units: t.Sequence[str]) -> None:
         systemd.start_now(units)
@@ -360,14 +377,16 @@ class Provider:
             return number in self._ask("quorum_status").get("quorum_names", [])
         return kind not in ("mgr", "mds", "radosgw") or bool(daemons.ask(f"client.{number}" if kind == "radosgw" else f"{kind}.{number}", "version"))
 
-    def _await_whole(self) -> None:
-        """Wait while something recovers. Raises RuntimeError with what the cluster says where nothing does any more."""
+    def _await_whole(self, note: t.Optional[Note]) -> None:
+        """Wait while something recovers; what was down before it entered may stay so. Raises RuntimeError where nothing recovers any more, with why."""
+        wanted = {int(instance_of(unit)) for unit in note.units if program_of(unit) == "ceph-osd"} if note else None
         watch, began = movement.Watch(self.patience), time.monotonic()
         while True:
             mine = set(self._osds_of(Tree(self._ask("osd crush dump")), [self.hostname]))
             osds = self._ask("osd dump")["osds"]
-            down = [entry["osd"] for entry in osds if entry["osd"] in mine and not entry["up"]]
-            elsewhere = any(entry["osd"] not in mine and entry["in"] and not entry["up"] for entry in osds)
+            down = [entry["osd"] for entry in osds if entry["osd"] in mine and not entry["up"] and "destroyed" not in entry["state"]]
+            down = [number for number in down if wanted is None or number in wanted]
+            elsewhere = any(entry["in"] and not entry["up"] and entry["osd"] not in down for entry in osds)
             left = unrecovered(self._pgs(), elsewhere and time.monotonic() - began > _REPORTED)
             if not down and not left:
                 return

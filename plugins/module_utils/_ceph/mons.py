@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import ipaddress
 import os
 import re
@@ -215,8 +216,8 @@ class Provider:
         process.run([*words, "--setuser", "ceph", "--setgroup", "ceph"], secret=keyring, timeout=120)
         if os.path.isdir(place) and os.listdir(place):  # what is left of a store that was lost is kept aside
             aside = f"{os.path.dirname(place)}/.lost-{self.name}"
-            shutil.rmtree(aside, ignore_errors=True)
-            os.rename(place, aside)
+            taken = sum(path == aside or path.startswith(f"{aside}.") for path in glob.glob(f"{glob.escape(aside)}*"))
+            os.rename(place, f"{aside}.{taken}" if taken else aside)
         elif os.path.isdir(place):
             os.rmdir(place)  # a package left it
         os.rename(made, place)

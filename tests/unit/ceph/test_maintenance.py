@@ -77,6 +77,17 @@ def test_what_an_ended_run_has_begun_is_finished():
     assert again.diff()[0]["after"] == {"state": "entered"}
 
 
+def test_a_host_whose_system_was_made_anew_is_left_to_site():
+    made = plan("left", Observed(NOTE, {}, [], {0: False}, True, lost=NOTE.units))
+    assert stages(made) == [["maintenance_state/ceph1"], ["data/c1"], ["flag/c1/noout"], ["maintenance/ceph1"]]
+
+
+def test_a_host_that_is_gone_is_forgotten():
+    assert stages(plan("forgotten", Observed(NOTE, {}, [], {}, True))) == [["flag/c1/noout"], ["maintenance/ceph1"]]
+    assert stages(plan("forgotten", Observed(NOTE, {}, [], {}, None))) == [["maintenance/ceph1"]]
+    assert not plan("forgotten", Observed(None, {}, [], {}, None))
+
+
 def test_a_flag_of_somebody_else_is_neither_set_nor_taken_back():
     made = plan("entered", Observed(None, {}, HELD, {0: True}, True))
     assert [(change.id, change.after["noout"]) for change in made.changes] == [("maintenance/ceph1", False)]
