@@ -22,7 +22,7 @@ import socket
 import struct
 import typing as t
 
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, keyring_files, maps, stop_gates
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import clients, keyring_files, maps, running_gateways, stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection, asked
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd, wait
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Secret, differing
@@ -141,7 +141,7 @@ class Daemon(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What is there of one daemon. key and caps: of the cluster. file: the keyring on the host."""
+    """What is there of one daemon. key and caps: of the cluster. file: the keyring on the host. older: whether it began before that was written."""
 
     key: t.Optional[Secret] = None
     caps: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -150,6 +150,7 @@ class State:
     folder: bool = False
     unit: systemd.Unit = systemd.NO_UNIT
     running: str = ""
+    older: bool = False
 
 
 class Observed(t.NamedTuple):
@@ -260,7 +261,8 @@ class Provider:
     def _state(daemon: Daemon, known: t.Mapping[str, t.Any], unit: systemd.Unit) -> State:
         running = (ask(daemon.entity, "version") or {}).get("version", "") if unit.active else ""
         file, stamp, folder = keyring_files.read(daemon.place), files.read(f"{daemon.folder}/{STAMP}"), os.path.isdir(daemon.folder)
-        return State(**known, file=file, stamp=stamp, folder=folder, unit=unit, running=running)
+        older = unit.active and 0 < unit.began < files.changed(daemon.place.path)
+        return State(**known, file=file, stamp=stamp, folder=folder, unit=unit, running=running, older=older)
 
     def plan(self, observed: Observed) -> Plan:
         """Compare. Raises Invalid where a daemon's program is not installed."""
@@ -300,7 +302,7 @@ class Provider:
         shared = draft.ids("drop_in", "mgr_module") if daemon.type == "mgr" else frozenset()
         reasons = {
             "its keyring was missing": rekeyed and state.file.key is None,
-            "its key changed": rekeyed and state.file.key is not None,
+            "its key changed": (rekeyed and state.file.key is not None) or state.older,
             "its unit changed": MGR_DROP_IN in shared,
             "what it reads at its start changed": state.stamp != daemon.restart_on and None not in (state.stamp, daemon.restart_on),
         }
@@ -319,7 +321,8 @@ class Provider:
         cluster = asked(self.cluster)
         if daemon.type == "mgr":
             return stop_gates.mgrs(cluster, [daemon.id])
-        return stop_gates.mdss(cluster, [daemon.id]) if daemon.type == "mds" else ""
+        why = stop_gates.mdss(cluster, [daemon.id]) if daemon.type == "mds" else ""
+        return f"{why}. Add a metadata server, lower max_mds, or remove the filesystem first" if why else ""
 
     def _plan_absent(self, daemon: Daemon, observed: Observed, draft: Draft) -> None:
         state = observed.states[daemon.entity]
@@ -376,7 +379,7 @@ class Provider:
     def _begin(self, daemon: Daemon, again: bool) -> None:
         """Start or restart, and return when the daemon answers and the cluster knows it."""
         name = daemon.unit
-        before, number = (systemd.units([name])[name].pid, self._gid(daemon)) if again else (0, 0)
+        before, number = (systemd.units([name])[name].pid, self._number(daemon)) if again else (0, 0)
         (systemd.restart if again else systemd.start)(name)
 
         def ready(unit: systemd.Unit) -> bool:
@@ -385,25 +388,48 @@ class Provider:
         await_unit(name, ready, self.wait, f"{daemon.entity} did not report")
         self._stamp(daemon)
 
-    def _gid(self, daemon: Daemon) -> int:
-        """The number that the cluster has of a manager, another one after each start; 0 of other daemons."""
-        return mgr_numbers(self._send("mgr dump")).get(daemon.id, 0) if daemon.type == "mgr" else 0
+    def _number(self, daemon: Daemon) -> int:
+        """The number that the cluster has of a daemon, another one after each start; 0 where it has none."""
+        if daemon.type == "mgr":
+            return mgr_numbers(self._send("mgr dump")).get(daemon.id, 0)
+        if daemon.type == "mds":
+            return mds_numbers(self._send("fs dump")).get(daemon.id, 0)
+        return next((one.gid for one in self._gateways() if one.name == daemon.entity), 0)
+
+    def _gateways(self) -> list[running_gateways.Gateway]:
+        return running_gateways.gateways(self._send("service dump"))
 
     def _known(self, daemon: Daemon, before: int) -> bool:
-        """Whether the cluster's maps have the daemon. A manager is another one there once it has loaded its modules; and an active one must serve."""
+        """Whether the cluster has the daemon, as another one than before where it has restarted; and what it is there for is served again."""
         if daemon.type == "mgr":
             dump = self._send("mgr dump")
             return bool(dump.get("available")) and mgr_numbers(dump).get(daemon.id, before) != before
         try:
-            return daemon.type != "mds" or bool(self._send("mds metadata", who=daemon.id))
+            if daemon.type == "mds":
+                dump = self._send("fs dump") if before else {}
+                again = not before or (mds_numbers(dump).get(daemon.id, before) != before and ranks_are_active(dump))
+                return again and bool(self._send("mds metadata", who=daemon.id))
         except CommandFailed:
             return False
+        return not before or any(one.name == daemon.entity and one.gid != before and one.answers() for one in self._gateways())
 
 
 def mgr_numbers(dump: t.Mapping[str, t.Any]) -> dict[str, int]:
     """The numbers of managers by their ids, out of `mgr dump`. A manager that has started reports there when it has loaded its modules. Pure."""
     active = {dump["active_name"]: dump.get("active_gid", 0)} if dump.get("active_name") else {}
     return {**active, **{standby["name"]: standby.get("gid", 0) for standby in dump.get("standbys", [])}}
+
+
+def mds_numbers(dump: t.Mapping[str, t.Any]) -> dict[str, int]:
+    """The same of metadata servers, out of `fs dump`. Pure."""
+    active = [info for fs in dump.get("filesystems", []) for info in fs["mdsmap"]["info"].values()]
+    return {info["name"]: info["gid"] for info in [*dump.get("standbys", []), *active]}
+
+
+def ranks_are_active(dump: t.Mapping[str, t.Any]) -> bool:
+    """Whether every rank of every filesystem is served. Pure."""
+    maps_ = [fs["mdsmap"] for fs in dump.get("filesystems", [])]
+    return all(set(one["in"]) <= {info["rank"] for info in one["info"].values() if info["state"] == "up:active"} for one in maps_)
 
 
 def ask(daemon: str, prefix: str, timeout: float = 5.0, **words: t.Any) -> t.Any:

@@ -297,7 +297,7 @@ class Provider:
         if "mgr" in types:
             found.update({f"mgr.{name}": number for name, number in daemons.mgr_numbers(self.cluster.command("mgr dump")).items()})
         if "mds" in types:
-            found.update({f"mds.{info['name']}": info["gid"] for info in _mds_infos(self.cluster.command("fs dump"))})
+            found.update({f"mds.{name}": number for name, number in daemons.mds_numbers(self.cluster.command("fs dump")).items()})
         if "rgw" in types:
             found.update({one.name: one.gid for one in self._gateways()})
         if "nfs" in types:
@@ -329,11 +329,7 @@ class Provider:
             return any(entry["osd"] == int(id_) and entry["up"] and entry["up_from"] != before for entry in self.cluster.command("osd dump")["osds"])
         if one.type == "mds":
             dump = self.cluster.command("fs dump")
-            whole = all(
-                set(fs["mdsmap"]["in"]) <= {info["rank"] for info in fs["mdsmap"]["info"].values() if info["state"] == "up:active"}
-                for fs in dump.get("filesystems", [])
-            )
-            return whole and any(info["name"] == id_ and info["gid"] != before for info in _mds_infos(dump))
+            return daemons.ranks_are_active(dump) and daemons.mds_numbers(dump).get(id_, before) != before
         if one.type == "rgw":
             return any(other.name == one.name and other.gid != before and other.answers() for other in self._gateways())
         # An export whose filesystem did not answer at the start is left out.
@@ -398,10 +394,6 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
 def stalled_text(names: t.Sequence[str], idle: float, waits: str) -> str:
     """Why a round did not begin, and what to do."""
     return f"{', '.join(names)}: not restarted, nothing has moved for {idle:.0f} s: {waits}. Repair that and run it again: it goes on where it ended"
-
-
-def _mds_infos(dump: Raw) -> t.List[Raw]:
-    return [*dump.get("standbys", []), *(info for fs in dump.get("filesystems", []) for info in fs["mdsmap"]["info"].values())]
 
 
 def _exports() -> t.Optional[t.Dict[str, t.List[str]]]:

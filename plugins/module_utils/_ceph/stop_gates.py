@@ -61,7 +61,7 @@ def mons(cluster: Connection, names: t.Sequence[str]) -> str:
 def mdss(cluster: Connection, ids: t.Sequence[str]) -> str:
     """Why some metadata servers must not stop at once."""
     refusal = _refused(cluster, "mds ok-to-stop", ids)
-    return f"the cluster says: {refusal}. Add a metadata server, lower max_mds, or remove the filesystem first" if refusal else ""
+    return f"the cluster says: {refusal}" if refusal else ""
 
 
 def mgrs(cluster: Connection, ids: t.Collection[str]) -> str:

@@ -129,7 +129,12 @@ class Provider:
         counted: t.Dict[str, t.Dict[t.Tuple[int, ...], int]] = {}
         for kind, found in versions.items():
             for text, count in found.items() if kind != "overall" else ():
-                counted.setdefault(kind, {})[values.version(text)] = count
+                try:
+                    version = values.version(text)
+                except ValueError:  # "unknown": of one that has just begun
+                    continue
+                counts = counted.setdefault(kind, {})
+                counts[version] = counts.get(version, 0) + count
         known = Maps(osd.get("fsid"), maps.version_of(versions), osd=osd, mon=mon, fs=fs, auth=maps.auth_of(auth))
         return Observed(
             known,
@@ -260,11 +265,12 @@ class Provider:
 
     def _plan_ranks(self, observed: Observed, target: t.Tuple[int, ...], draft: Draft) -> None:
         """A metadata server of one release cannot work beside an active one of another."""
-        if all(version[0] == target[0] for version in observed.versions.get("mds", {})):
+        newest = {version for offer in self.offers for version in offered(offer).values() if version} or {target}
+        if all(version[: len(one)] == one for version in observed.versions.get("mds", {}) for one in newest):
             return
         for entry in observed.known.fs.get("filesystems", []):
             name, most = entry["mdsmap"]["fs_name"], entry["mdsmap"]["max_mds"]
-            reason = f"until it is finished: metadata servers of {name_of(target)} do not work beside active ones of another release"
+            reason = "until it is finished: metadata servers do not work beside active ones of another version"
             lower = functools.partial(self._lower, name, most)
             draft.ensure("filesystem", name, {"max_mds": most}, {"max_mds": 1}, lower, reason=reason)
 
@@ -326,7 +332,11 @@ class Provider:
             "needed": bool(target) and self._needed(observed, target),
             "running": {kind: {values.shown(version): count for version, count in counts.items()} for kind, counts in observed.versions.items()},
             "key_type": "aes256k" if "aes256k" in observed.known.ciphers.get("allowed", ()) else "",
-            "errors": sorted(check for check, told in observed.health.get("checks", {}).items() if told.get("severity") == "HEALTH_ERR"),
+            "errors": sorted(
+                check
+                for check, told in observed.health.get("checks", {}).items()
+                if check.startswith("AUTH_") and told.get("severity") == "HEALTH_ERR" and not told.get("muted") and check not in self.accept_health
+            ),
             "old_keys": self._old_keys(observed) if observed.known.ciphers else [],
         }
 

@@ -36,6 +36,11 @@ def test_a_good_daemon_needs_nothing():
     assert not plan(GOOD)
 
 
+def test_a_daemon_that_began_before_its_keyring_was_written_restarts():
+    """A run that was ended in between has left it so."""
+    assert ids(plan(dataclasses.replace(GOOD, older=True))) == ["unit/ceph-mgr@ceph1.service"]
+
+
 def test_a_new_daemon():
     made = plan(daemons.State())
     assert [row["stage"] for row in made.rows()] == [1, 2, 3]
