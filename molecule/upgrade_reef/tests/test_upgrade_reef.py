@@ -1,7 +1,10 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian 12's 16.2.15 becomes Debian 13's 18.2.7 under a writer of the old release, which stays that. Python and libc change with it."""
+"""Debian 12's 16.2.15 becomes Debian 13's 18.2.7 under a writer of the old release, which stays that. Python and libc change with it.
+
+What is refused, check mode and hypervisors are in the scenario upgrade.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,6 @@ def writer():
         yield
 
 
-def test_ways_that_are_closed_are_refused():
-    WAY.refuses_what_is_closed()
-
-
-def test_check_mode_says_what_would_be_done_and_does_nothing(tmp_path):
-    WAY.says_in_check_mode(tmp_path)
-
-
 def test_the_upgrade(tmp_path):
     WAY.is_gone(tmp_path)
 
@@ -40,7 +35,3 @@ def test_a_second_run_changes_nothing(tmp_path):
 
 def test_every_osd_starts_anew():
     WAY.osds_start()
-
-
-def test_hypervisors_and_which_guests_still_have_the_old_library(tmp_path):
-    WAY.takes_hypervisors_along(tmp_path)
