@@ -123,6 +123,7 @@ class Provider:
         """Read what runs here, and ask the cluster whether the round may begin. Raises Unreachable and CommandFailed."""
         found: t.List[Running] = []
         if self.names:
+            wait_until(lambda: not running.returning({type_of(name) for name in self.names}), self.wait, pause=1.0)
             found = self._patiently(lambda: running.observe(self.cluster, {type_of(name) for name in self.names}, self.names))
         status, noted = self._patiently(lambda: (self.cluster.command("status"), noout.noted(self.cluster)))
         notes = {number: purpose for number, purpose in noted.items() if purpose == PURPOSE}

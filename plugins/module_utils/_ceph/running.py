@@ -110,8 +110,17 @@ def name_of(unit: str, host: str) -> t.Tuple[str, str]:
 
 def units_of(types: t.Collection[str]) -> t.Dict[str, systemd.Unit]:
     """The units of this host's running daemons of some types, by name."""
+    return {name: unit for name, unit in _units(types).items() if unit.pid}
+
+
+def returning(types: t.Collection[str]) -> t.List[str]:
+    """The units whose daemons have ended, and are started again by systemd in a moment. A manager ends by itself when the monitors' release is another."""
+    return sorted(name for name, unit in _units(types).items() if not unit.pid)
+
+
+def _units(types: t.Collection[str]) -> t.Dict[str, systemd.Unit]:
     patterns = [f"{UNITS[type_][0]}{'*' if UNITS[type_][0].endswith('@') else ''}.service" for type_ in UNITS if type_ in types]
-    return {name: unit for name, unit in systemd.show(patterns, instances=True).items() if unit.active and unit.pid} if patterns else {}
+    return {name: unit for name, unit in systemd.show(patterns, instances=True).items() if unit.active} if patterns else {}
 
 
 def observe(cluster: t.Optional[Connection], types: t.Collection[str] = tuple(UNITS), names: t.Optional[t.Collection[str]] = None) -> t.List[Running]:
