@@ -269,10 +269,3 @@ def test_an_nfs_gateway_waits_for_another_that_answers(monkeypatch):
     answering.append("10.0.0.2")
     assert not provider._gate({}, []).waits
     assert dataclasses.replace(provider, beside=[])._gate({}, []).waits.startswith("there is no other NFS gateway")
-
-
-def test_a_daemon_that_ended_and_is_started_again_is_one_that_returns(monkeypatch):
-    shown = {"ceph-mgr@a.service": systemd.Unit(True, True, "activating", 0), "ceph-mgr@b.service": systemd.Unit(True, True, "active", 7)}
-    monkeypatch.setattr(systemd, "show", lambda patterns, instances: shown)
-    assert running.returning(["mgr"]) == ["ceph-mgr@a.service"]
-    assert list(running.units_of(["mgr"])) == ["ceph-mgr@b.service"]

@@ -77,3 +77,10 @@ def test_options_that_were_removed_since_it_began():
         entry("nonsense", ("osd/never", "1", None)),
     ]
     assert running.removed_since("osd.3", began, log) == ["bluestore_cache_size", "ms_type"]
+
+
+def test_a_daemon_that_ended_and_is_started_again_is_one_that_returns(monkeypatch):
+    shown = {"ceph-mgr@a.service": systemd.Unit(True, True, "activating", 0), "ceph-mgr@b.service": systemd.Unit(True, True, "active", 7)}
+    monkeypatch.setattr(systemd, "show", lambda patterns, instances: shown)
+    assert running.returning(["mgr"]) == ["ceph-mgr@a.service"]
+    assert list(running.units_of(["mgr"])) == ["ceph-mgr@b.service"]
