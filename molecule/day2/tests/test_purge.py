@@ -26,8 +26,8 @@ def test_the_cluster_goes_and_what_is_others_stays(tmp_path):
     assert changes == []
     for host in HOSTS:
         assert STACK.ssh(host, "systemctl list-units --plain --no-legend 'ceph-*@*.service'").strip() == "", host
-        left = STACK.ssh(host, "find /etc/ceph /var/lib/ceph -type f -not -path '*/crash/*' -not -name rbdmap").split()
-        assert left == (["/etc/ceph/backup.conf", "/etc/ceph/backup.client.admin.keyring"] if host == "ceph2" else []), (host, left)
+        left = sorted(STACK.ssh(host, "find /etc/ceph /var/lib/ceph -type f -not -path '*/crash/*' -not -name rbdmap").split())
+        assert left == (["/etc/ceph/backup.client.admin.keyring", "/etc/ceph/backup.conf"] if host == "ceph2" else []), (host, left)
         for disk in ("osd0", "osd1"):
             assert STACK.ssh(host, f"head -c 22 /dev/disk/by-id/lab-{disk} | od -An -c | tr -d ' \\n'").strip("\\0 ") == "", (host, disk)
     assert STACK.ssh("ceph2", "ls /var/lib/ceph/osd").split() == ["backup-0"]
