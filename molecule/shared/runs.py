@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import typing as t
 
 import testinfra
@@ -49,6 +50,16 @@ class Scenario(t.NamedTuple):
         done = _host(name).run(command)
         assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
         return str(done.stdout)
+
+    def refused(self, *arguments: str, playbook: str) -> str:
+        """Run a playbook where it must be refused; return what it said, on one line."""
+        command = ["ansible-playbook", "-i", str(self.folder / "inventory"), *arguments, playbook]
+        with tempfile.TemporaryFile("w+") as out:  # a pipe would be held open by ssh's persistent master
+            done = subprocess.run(command, stdout=out, stderr=out, cwd=SHARED.parent.parent, check=False)
+            out.seek(0)
+            text = " ".join(out.read().split())
+        assert done.returncode, text[-3000:]
+        return text
 
     def started(self, names: t.Iterable[str]) -> dict[str, str]:
         """When each daemon of these hosts was started."""

@@ -24,7 +24,7 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection i
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.crush_map import Tree
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import files, process, systemd
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Plan, Risk, Unreachable
 from ansible_collections.cephstack.cloud.plugins.module_utils._spec import choice, integer, string, strings
 
@@ -353,14 +353,8 @@ class Provider:
 
     def _ask(self, prefix: str) -> Raw:
         """Ask the monitors, which may be electing."""
-        end = time.monotonic() + stop_gates.SETTLING
-        while True:
-            try:
-                return t.cast(Raw, self.cluster.command(prefix))
-            except (Unreachable, CommandFailed):
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.2)
+        electing = (Unreachable, CommandFailed)
+        return t.cast(Raw, retry_while(lambda error: isinstance(error, electing), lambda: self.cluster.command(prefix), stop_gates.SETTLING, 0.2))
 
     def _start(self, units: t.Sequence[str]) -> None:
         systemd.start_now(units)
