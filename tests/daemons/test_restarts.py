@@ -302,7 +302,8 @@ def test_metadata_servers(own, run, units):
     told = r"mds\.m: refused, it is rank 0 of fs and no other metadata server stands by, .* name it in accept_outage: mds\.m"
     with pytest.raises(Failed, match=told):
         rounds(own, run, rows)
-    refused(own, run, units, r"mds\.m: not restarted, .* the cluster says: ", **everything("mds.m"))
+    # It has just begun, in the same second perhaps.
+    refused(own, run, units, r"mds\.m: not restarted, .* the cluster says: ", since=future, **everything("mds.m"))
     own.add_mds("n")
     rows = here(own, run, which="all", since=future, types=["mds"])
     assert [one["daemons"] for one in rounds(own, run, rows)] == [["mds.n"], ["mds.m"]]
