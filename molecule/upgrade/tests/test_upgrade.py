@@ -13,9 +13,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.molecule.shared import runs, upgrades
 
-WAY = upgrades.Way(
-    runs.Scenario(pathlib.Path(__file__).resolve().parent.parent), "inventory_tentacle", "10.78.14", "18.2.7", "20.2.4", "tentacle", ("quincy", 17), 21
-)
+WAY = upgrades.Way(runs.Scenario(pathlib.Path(__file__).resolve().parent.parent), "inventory_tentacle", "10.78.14", "18.2.7", "20.2.4", "tentacle", 21)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,9 +14,7 @@ import pytest
 
 from ansible_collections.cephstack.cloud.molecule.shared import runs, upgrades
 
-WAY = upgrades.Way(
-    runs.Scenario(pathlib.Path(__file__).resolve().parent.parent), "inventory_reef", "10.78.17", "16.2.15", "18.2.7", "reef", ("octopus", 15), 19
-)
+WAY = upgrades.Way(runs.Scenario(pathlib.Path(__file__).resolve().parent.parent), "inventory_reef", "10.78.17", "16.2.15", "18.2.7", "reef", 19)
 
 
 @pytest.fixture(scope="module", autouse=True)
