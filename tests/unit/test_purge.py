@@ -128,8 +128,9 @@ def test_where_nothing_is_left_nothing_is_planned():
     assert not plan(cluster_leftovers.Observed())
 
 
-def test_a_unit_that_failed_as_a_killed_run_stopped_it_is_forgotten():
-    found = plan(host(units={**host().units, "ceph-mgr@a.service": systemd.Unit(False, False, "failed")}))
+@pytest.mark.parametrize("state", ["failed", "deactivating"])
+def test_a_unit_that_a_killed_run_has_begun_to_stop_is_waited_for_and_forgotten(state):
+    found = plan(host(units={**host().units, "ceph-mgr@a.service": systemd.Unit(False, False, state)}))
     assert "unit/ceph-mgr@a.service" in {change.id for change in found.changes}
 
 

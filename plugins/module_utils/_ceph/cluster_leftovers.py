@@ -254,7 +254,7 @@ def note_problems(draft: Draft, observed: Observed, wanted: Wanted, own_mappings
     if draft.problems:
         return
     if not observed.of(wanted.fsid):
-        there = [name for name, unit in observed.units.items() if unit.active or observed.folders.get(name)]
+        there = [name for name, unit in observed.units.items() if unit.there or observed.folders.get(name)]
         unknown = sorted(name for name in there if not name.startswith("ceph-osd@"))
         if unknown:
             tell = f"if it is of {wanted.fsid}, write 'fsid = {wanted.fsid}' below [global] in {CONF}, else remove it by hand"
@@ -274,7 +274,7 @@ def note_problems(draft: Draft, observed: Observed, wanted: Wanted, own_mappings
 def plan_daemons(draft: Draft, observed: Observed, wanted: Wanted, with_mons: bool) -> None:
     """Plan that daemons stop, after what is planned so far, and that nothing is left of them. Pure."""
     ours, stopped = observed.of(wanted.fsid), {change.id for change in draft.changes}
-    there = [name for name, unit in observed.units.items() if unit.active or observed.folders.get(name)]
+    there = [name for name, unit in observed.units.items() if unit.there or observed.folders.get(name)]
     if there and wanted.cluster_stays:
         draft.problem(f"{', '.join(sorted(there))}: still on this host, and the cluster has not let them go: take them out of it first (scale_in_hosts)")
         return
@@ -284,7 +284,7 @@ def plan_daemons(draft: Draft, observed: Observed, wanted: Wanted, with_mons: bo
             match = _UNIT.fullmatch(name)
             if not match or match[1] != kind or not (ours or kind == "osd"):
                 continue
-            state = {"enabled": unit.enabled, "running": unit.active}
+            state = {"enabled": unit.enabled, "running": unit.there}
             stop = functools.partial(systemd.stop, name)
             seen = any(state.values()) or unit.state == "failed"  # what a killed run has begun to stop may have ended so
             draft.ensure("unit", name, state if seen else None, None, stop, needs=first, risk=Risk.RESTART, reason="the daemon stops")
@@ -305,7 +305,7 @@ def plan_files(draft: Draft, observed: Observed, wanted: Wanted) -> None:
     """Plan that nothing is left of what the collection wrote; ceph.conf last. Called after all others have planned. Pure."""
     if observed.of(wanted.fsid):
         crash_keyring = [path for path in observed.keyrings if "/ceph.client.crash." in path]
-        state = {"enabled": observed.crash.enabled, "running": observed.crash.active}
+        state = {"enabled": observed.crash.enabled, "running": observed.crash.there}
         if crash_keyring and any(state.values()):
             draft.ensure("unit", crash.UNIT, state, None, functools.partial(systemd.stop, crash.UNIT), reason="it has nobody to report to")
         units = draft.ids("unit")

@@ -328,7 +328,7 @@ class Provider:
         state = observed.states[daemon.entity]
         if daemon.entity in observed.needed:
             draft.problem(f"{daemon.entity} must stay: {observed.needed[daemon.entity]}")
-        unit = {"enabled": state.unit.enabled, "running": state.unit.active}
+        unit = {"enabled": state.unit.enabled, "running": state.unit.there}
         stop = functools.partial(self._stop, daemon)
         draft.ensure("unit", daemon.unit, unit if any(unit.values()) else None, None, stop, risk=Risk.RESTART, reason="the daemon stops")
         needs = [f"unit/{daemon.unit}"]

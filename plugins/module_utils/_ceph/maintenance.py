@@ -119,6 +119,11 @@ class Observed:
     def running(self) -> t.List[str]:
         return sorted(name for name, unit in self.units.items() if unit.active)
 
+    @property
+    def stopping(self) -> t.List[str]:
+        """What a run that was ended has begun to stop."""
+        return sorted(name for name, unit in self.units.items() if unit.there and not unit.active)
+
 
 def drop_in_paths() -> list[str]:
     names = [_GANESHA if program == "nfs-ganesha" else f"{program}@.service" for programs in PROGRAMS for program in programs]
@@ -244,8 +249,8 @@ class Provider:
             reason = "its daemons do not start, also after a reboot"
             draft.ensure("drop_in", FILE, {"starts": "as enabled"}, {"starts": "not"}, self._hold, needs=needs, reason=reason)
         needs.append(f"drop_in/{FILE}")
-        # A run that was killed in between has not waited for what the cluster says of what it stopped.
-        for units in by_program({*running, *observed.unseen}):
+        # A run that was killed in between has not waited for what it stopped, nor for what the cluster says of that.
+        for units in by_program({*running, *observed.stopping, *observed.unseen}):
             stop = functools.partial(self._stop, units)
             for unit in units:
                 more: t.Dict[str, t.Any] = {"batch": f"stop {units[0]}", "risk": Risk.RESTART, "reason": "it stops once the cluster says again that it may"}

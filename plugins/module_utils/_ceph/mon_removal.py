@@ -107,7 +107,7 @@ class Provider:
         mon = f"mon/{self.name}"
         draft.ensure("mon", self.name, quorum if self.name in names else None, None, functools.partial(self._remove, others), reason=reason)
         name = mons.unit_name(self.name)
-        unit = {"enabled": observed.unit.enabled, "running": observed.unit.active}
+        unit = {"enabled": observed.unit.enabled, "running": observed.unit.there}
         stop = functools.partial(systemd.stop, name)
         draft.ensure("unit", name, unit if any(unit.values()) else None, None, stop, needs=[mon], risk=Risk.RESTART, reason="the monitor stops")
         if observed.stores:

@@ -338,8 +338,8 @@ class Provider:
                     keep = functools.partial(self._keep_in, number)
                     reason = "so that its place waits for the next disk; taken back when that is up"
                     draft.ensure("flag", f"{one.name}/noout", {"set": False}, {"set": True}, keep, needs=draft.ids("data"), reason=reason)
-                unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.active}, {"up": False, "enabled": False, "running": False}
-                stop = functools.partial(self._stop, number, bool(left.unit.active or left.unit.enabled), lossy)
+                unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.there}, {"up": False, "enabled": False, "running": False}
+                stop = functools.partial(self._stop, number, bool(left.unit.there or left.unit.enabled), lossy)
                 draft.ensure("unit", osds.unit_name(number), unit, stopped, stop, needs=[*draft.ids("data"), f"flag/{one.name}/noout"])
                 more: t.Dict[str, t.Any] = {"reason": "its copies are made anew on the next disk"}
                 if lossy:
@@ -398,9 +398,9 @@ class Provider:
         first = set(draft.ids("data"))
         left = observed.host.left[one.number] if observed.host else osd_leftovers.Left()
         lossy = bool(one.lost)
-        unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.active}, {"up": False, "enabled": False, "running": False}
+        unit, stopped = {"up": one.up, "enabled": left.unit.enabled, "running": left.unit.there}, {"up": False, "enabled": False, "running": False}
         reason = "it stops once the cluster says that it may be destroyed"
-        stop = functools.partial(self._stop, one.number, bool(left.unit.active or left.unit.enabled), lossy)
+        stop = functools.partial(self._stop, one.number, bool(left.unit.there or left.unit.enabled), lossy)
         draft.ensure("unit", osds.unit_name(one.number), unit, stopped, stop, needs=first, reason=reason)
         needs = first | {f"unit/{osds.unit_name(one.number)}"}
         if one.weight is not None:

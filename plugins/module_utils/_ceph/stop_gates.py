@@ -26,13 +26,25 @@ def draws_no_conclusions(error: t.Any) -> bool:
     return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
 
 
+def _is_peering(cluster: Connection) -> bool:
+    """Whether a placement group serves nothing at this moment, as for a second or two whenever the balancer moves one."""
+    return any("active" not in row["state_name"].split("+") for row in cluster.command("status").get("pgmap", {}).get("pgs_by_state", []))
+
+
 def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLING) -> str:
-    """Why some OSDs must not stop at once. settling: for how many seconds it is asked again while it draws no conclusions; then that is why."""
+    """Why some OSDs must not stop at once.
+
+    settling: for how many seconds it is asked again while it draws no conclusions, or counts placement groups that peer; then that is why.
+    """
     if not numbers:
         return ""
     ask = functools.partial(cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
+
+    def will_say_more(error: t.Any) -> bool:
+        return draws_no_conclusions(error) or (isinstance(error, CommandFailed) and error.code == errno.EBUSY and _is_peering(cluster))
+
     try:
-        said = retry_while(draws_no_conclusions, ask, settling, 1.0)
+        said = retry_while(will_say_more, ask, settling, 1.0)
     except CommandFailed as error:
         return error.text or str(error)
     if not isinstance(said, dict) or said.get("ok_to_stop", True):

@@ -37,6 +37,11 @@ class Unit:
     began: int = 0
     stale: bool = False
 
+    @property
+    def there(self) -> bool:
+        """Whether something of it runs, also while it stops: a run that was ended may have begun that."""
+        return self.active or self.state == "deactivating"
+
 
 NO_UNIT = Unit()
 

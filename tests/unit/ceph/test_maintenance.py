@@ -10,11 +10,12 @@ import json
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import maintenance, stop_gates
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maintenance import FILE, Note, Observed
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.systemd import Unit
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Invalid
 
-RUNS, ENDED = Unit(True, True, "active", 1), Unit(True, False, "inactive")
+RUNS, ENDED, ENDING = Unit(True, True, "active", 1), Unit(True, False, "inactive"), Unit(True, False, "deactivating")
 NAMES = ("ceph-mon@c1.service", "ceph-mgr@c1.service", "ceph-osd@0.service", "ceph-osd@4.service", "ceph-radosgw@rgw.c1.s3.service", "nfs-ganesha.service")
 HELD = [*maintenance.drop_in_paths(), FILE]
 NOTE = Note("c1", tuple(sorted(NAMES)), True)
@@ -67,6 +68,9 @@ def test_what_an_ended_run_has_begun_is_finished():
     some = {**units(RUNS), "ceph-radosgw@rgw.c1.s3.service": ENDED}
     made = plan("entered", Observed(NOTE, some, HELD[:3], {0: True, 4: True}, True))
     assert stages(made)[0] == [f"drop_in/{FILE}"]
+    stopping = {**units(ENDED), "nfs-ganesha.service": ENDING}
+    assert stages(plan("entered", Observed(NOTE, stopping, HELD, {0: False, 4: False}, True))) == [["unit/nfs-ganesha.service"]]
+    assert "unit/nfs-ganesha.service" in {change.id for change in plan("left", Observed(NOTE, stopping, HELD, {0: False, 4: False}, True)).changes}
     begun = Note("c1", NOTE.units, True, "leaving")
     unseen = ["ceph-mon@c1.service"]  # a killed run has stopped it, and has not waited
     assert stages(plan("entered", Observed(NOTE, units(ENDED), HELD, {0: False, 4: False}, True, unseen=unseen))) == [["unit/ceph-mon@c1.service"]]
@@ -125,6 +129,25 @@ def test_who_is_left_alone():
     assert maintenance.notes_of(dump)["ceph1"] == NOTE
     assert maintenance.left_alone(dump) == ["ceph1"], "site sets right a host that is on its way back"
     assert maintenance.left_alone("") == []
+
+
+@pytest.mark.parametrize(("states", "asked"), [(["peering", "active+remapped", "active+clean"], 2), (["active+undersized"], 1)])
+def test_what_peers_for_a_moment_is_no_refusal_and_what_stays_is(states, asked, monkeypatch):
+    """As whenever the balancer moves placement groups."""
+    questions = []
+
+    class Cluster:
+        def command(self, prefix, **words):
+            if prefix == "status":
+                return {"pgmap": {"pgs_by_state": [{"state_name": states.pop(0), "count": 4}, {"state_name": "active+clean", "count": 60}]}}
+            questions.append(words["ids"])
+            if len(questions) < 2:
+                raise CommandFailed(prefix, -16, "unsafe to stop osd(s) at this time (4 PGs are or would become offline)")
+            return {"ok_to_stop": True}
+
+    monkeypatch.setattr("ansible_collections.cephstack.cloud.plugins.module_utils._host.wait.time.sleep", lambda seconds: None)
+    assert bool(stop_gates.osds(Cluster(), [0, 4])) == (asked == 1)
+    assert questions == [["0", "4"]] * asked
 
 
 def test_which_placement_groups_are_yet_to_become_whole():
