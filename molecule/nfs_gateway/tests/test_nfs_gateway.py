@@ -14,6 +14,8 @@ import subprocess
 
 import testinfra
 
+from ansible_collections.cephstack.cloud.molecule.shared import runs
+
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
 FIRST, SECOND = "10.78.9.11", "10.78.9.12"
 # Looks at CephFS on the cluster's host, as the administrator.
@@ -175,3 +177,19 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(tmp_path):
     code, _changes, said = play(tmp_path, [*declared(), {"path": "/extra", "filesystem": "cephfss", "clients": ["10.78.9.0/24"]}])
     assert code != 0 and "there is no filesystem cephfss (there are: cephfs)" in said, said[-3000:]
     assert (on("nfs2", "sha256sum /etc/ganesha/ganesha.conf"), on("ceph1", "ceph auth get client.nfs.nfs2")) == before
+
+
+def test_a_gateway_goes_once_nobody_has_mounted_it_and_the_other_one_serves_on(tmp_path):
+    stack, words = runs.Scenario(SCENARIO), ("-e", json.dumps({"scale_in_hosts": ["nfs2"]}))
+    with mounted(f"{SECOND}:/secondary") as folder:
+        said = stack.refused(*words, playbook="cephstack.cloud.scale_in")
+        assert "10.78.9.21 has mounted an export of this gateway" in said, said[-3000:]
+        on("client1", f"echo still > {folder}/still && rm {folder}/still")
+    with mounted(f"{FIRST}:/secondary") as folder:
+        changes, _recap = stack.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
+        on("client1", f"echo on > {folder}/on && rm {folder}/on")
+    assert changes
+    assert on("nfs2", "systemctl is-active nfs-ganesha || true").strip() == "inactive"
+    assert on("nfs2", "ls /etc/ceph").split() == ["rbdmap"]
+    assert "client.nfs.nfs2" not in on("ceph1", "ceph auth ls")
+    assert stack.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")[0] == []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole stack after it was converged: what runs, that a re-run would change nothing, drift, scale-out.
 
-Runs from the first test to the last: each leaves the stack sound, the last one with a host more.
+Runs from the first test to the last: each leaves the stack sound, in the end with a host of Ceph more and without the hypervisor.
 """
 
 from __future__ import annotations
@@ -159,3 +159,18 @@ def test_no_secret_was_ever_on_a_command_line(ssh, ceph):
         seen = STACK.watched(name)
         assert name == "kvm1" or [line for line in seen if "ceph-osd" in line]
         assert runs.telling(seen, secrets) == [], name
+
+
+def test_a_hypervisor_goes_once_no_guest_runs_on_it(tmp_path, ssh):
+    words = (*SCALED_OUT, "-e", '{"scale_in_hosts": ["kvm1"]}')
+    guest = "<domain type='qemu'><name>web1</name><memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"
+    ssh("kvm1", f'echo "{guest}" > /run/web1.xml && virsh create /run/web1.xml')
+    assert "web1" in STACK.refused(*words, playbook="cephstack.cloud.scale_in")
+    assert ssh("kvm1", "virsh pool-list --name").strip() and ssh("kvm1", "virsh list --name").strip() == "web1"
+    ssh("kvm1", "virsh destroy web1")
+    changes, _recap = STACK.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
+    assert changes
+    assert ssh("kvm1", "virsh pool-list --all --name").strip() == ""
+    assert "client.kvm" not in ssh("kvm1", "virsh secret-list")
+    assert ssh("kvm1", "find /etc/ceph -name '*.keyring' -o -name ceph.conf").strip() == ""
+    assert STACK.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")[0] == []

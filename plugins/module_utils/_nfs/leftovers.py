@@ -77,7 +77,7 @@ def plan(draft: Draft, observed: Observed, allow_loss: t.Collection[str], prefix
         if f"session/nfs:{client}" not in allow_loss:
             told = f"{client} has mounted an export of this gateway: unmount it there, or let it lose its storage"
             draft.problem(f"{told}: {prefix}allow_loss: [session/nfs:{client}]")
-    state = {"enabled": observed.unit.enabled, "running": observed.unit.active}
+    state = {"enabled": observed.unit.enabled, "running": observed.unit.there}
     unit = state if any(state.values()) else None
     draft.ensure("unit", ganesha.UNIT, unit, None, functools.partial(systemd.stop, ganesha.UNIT), risk=Risk.RESTART, reason="the NFS server stops")
     needs = [f"unit/{ganesha.UNIT}"]
