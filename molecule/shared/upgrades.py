@@ -47,7 +47,7 @@ class Way(t.NamedTuple):
         ssh("kvm1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
         own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
         gateways = ",".join(f"http://{self.network}.{number}:8080" for number in (11, 12))
-        ssh("kvm1", f"systemd-run --unit=writer {own} python3 /run/writer --client kvm --pause 0.02 --rbd vms --s3 {gateways}")
+        ssh("kvm1", f"systemd-run --unit=writer {own} python3 /run/writer --client kvm --pause 0.1 --rbd vms --s3 {gateways}")
         time.sleep(2)
         assert ssh("kvm1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
         yield

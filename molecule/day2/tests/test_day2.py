@@ -45,7 +45,7 @@ def writer():
     keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
     STACK.ssh("ceph1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
     own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
-    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --pause 0.02 --rbd vms --s3 {GATEWAYS}")
+    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --pause 0.1 --rbd vms --s3 {GATEWAYS}")
     time.sleep(2)
     assert STACK.ssh("ceph1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
     yield
