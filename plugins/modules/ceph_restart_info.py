@@ -31,6 +31,9 @@ options:
     type: list
     elements: str
     default: []
+  one_rank:
+    description: Whether each filesystem will have one active metadata server by then, as in an upgrade.
+    type: bool
 """
 
 EXAMPLES = r"""

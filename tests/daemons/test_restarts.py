@@ -267,7 +267,7 @@ def test_osds_that_must_not_stop(own, run, units):
     own.command("osd pool set", pool="kept", var="min_size", val="3")
     try:
         rows = here(own, run, which="all", since=time.time() + 5)
-        with pytest.raises(Failed, match=r"lets none of them stop .*: placement groups would not be served, of which some pool"):
+        with pytest.raises(Failed, match=r"lets none of them stop .*: placement groups would not be served, of which kept would have too few copies left"):
             rounds(own, run, rows)
         refused(own, run, units, "does not let them stop: unsafe to stop", **everything("osd.4"))
     finally:
@@ -314,6 +314,12 @@ def test_metadata_servers(own, run, units):
     # Rank 0 went over.
     (info,) = own.command("fs dump")["filesystems"][0]["mdsmap"]["info"].values()
     assert (info["name"], info["state"]) == ("n", "up:active")
+    own.command("fs set", fs_name="fs", var="max_mds", val="2")
+    own.wait(lambda: not own.command("fs dump")["standbys"] and str(own.command("fs dump")).count("'up:active'") == 2, 60, "two ranks")
+    rows = here(own, run, which="all", since=future, types=["mds"])
+    with pytest.raises(Failed, match="no other metadata server stands by"):
+        rounds(own, run, rows)
+    assert [one["daemons"] for one in rounds(own, run, rows, one_rank=True)] == [["mds.m"], ["mds.n"]]
 
 
 def test_gateways(own, run, units):

@@ -88,18 +88,19 @@ def in_rounds(
     granted: t.Callable[[t.Sequence[int]], bool],
     settled: bool = True,
     accepted: t.Collection[str] = (),
+    short: t.Callable[[t.Sequence[int]], t.Sequence[str]] = lambda numbers: (),
 ) -> Rounds:
     """Put those daemons that have a reason in rounds. daemons: all that run, those that need not restart too, for they stand in for others.
 
     granted: whether the cluster lets OSDs stop at once. settled: whether all placement groups have all their copies, so that its answer holds.
-    accepted: names of daemons that may be away for a while though nobody stands in for them.
+    accepted: names of daemons that may be away for a while though nobody stands in for them. short: the pools that would lack copies without some OSDs.
     """
     found = Rounds()
     for type_ in TYPES:
         ours = [daemon for daemon in daemons if daemon.type == type_]
         going = sorted((daemon for daemon in ours if daemon.reason), key=_order)
         if going:
-            _PLANNERS[type_](going, ours, facts, found, *([granted, settled] if type_ == "osd" else [accepted]))
+            _PLANNERS[type_](going, ours, facts, found, *([granted, settled, short] if type_ == "osd" else [accepted]))
     return found
 
 
@@ -157,6 +158,7 @@ def _plan_osds(
     found: Rounds,
     granted: t.Callable[[t.Sequence[int]], bool],
     settled: bool,
+    short: t.Callable[[t.Sequence[int]], t.Sequence[str]],
 ) -> None:
     domains = failure_domains(facts)
     by_domain: t.Dict[str, t.List[Daemon]] = {}
@@ -169,7 +171,8 @@ def _plan_osds(
         found.rounds += [Round("osd", tuple(one), domain, waits) for one in sets]
         if never:
             names = ", ".join(daemon.name for daemon in never)
-            text = "of which some pool has no other copies that it may serve from: raise its size, or lower its min_size"
+            pools = ", ".join(short([int(daemon.id) for daemon in never])) or "some pool"
+            text = f"of which {pools} would have too few copies left to serve from: raise the size, or lower the min_size"
             found.problems.append(f"{names}: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served, {text}")
 
 
@@ -197,6 +200,17 @@ def _largest(daemons: t.Sequence[Daemon], others: t.List[Daemon], granted: t.Cal
     half = len(daemons) // 2
     first = _largest(daemons[:half], others, granted)
     return first + _largest(daemons[half:], others + first, granted)
+
+
+def with_one_rank(dump: Raw) -> Raw:
+    """`fs dump` as it will be once each filesystem has one rank: the other active metadata servers stand by. Pure."""
+    filesystems, free = [], []
+    for fs in dump.get("filesystems", []):
+        info = fs["mdsmap"]["info"]
+        others = {key: one for key, one in info.items() if one["rank"] > 0}
+        free += [{**one, "rank": -1, "state": "up:standby"} for one in others.values()]
+        filesystems.append({**fs, "mdsmap": {**fs["mdsmap"], "info": {key: one for key, one in info.items() if key not in others}}})
+    return {**dump, "filesystems": filesystems, "standbys": [*dump.get("standbys", []), *free]}
 
 
 def _plan_mdss(going: t.Sequence[Daemon], _ours: t.Sequence[Daemon], facts: Facts, found: Rounds, accepted: t.Collection[str]) -> None:

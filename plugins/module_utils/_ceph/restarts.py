@@ -17,13 +17,13 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import daemons, movement, noout, running, running_gateways, stop_gates
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import TYPES, Daemon, Facts, in_rounds, line
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import TYPES, Daemon, Facts, in_rounds, line, with_one_rank
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.running import Running
 from ansible_collections.cephstack.cloud.plugins.module_utils._host import systemd
 from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import wait_until
 from ansible_collections.cephstack.cloud.plugins.module_utils._nfs import rpc
 from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Draft, Invalid, Plan, Risk, Unreachable
-from ansible_collections.cephstack.cloud.plugins.module_utils._spec import integer, mapping, strings
+from ansible_collections.cephstack.cloud.plugins.module_utils._spec import boolean, integer, mapping, strings
 
 OPTIONS: dict[str, t.Any] = {
     "daemons": strings(
@@ -366,6 +366,7 @@ INFO = {
         "The hosts' daemons by the hosts' names, those that need not restart too: what M(cephstack.cloud.ceph_daemons_info) returned there.", required=True
     ),
     "accept_outage": OPTIONS["accept_outage"],
+    "one_rank": boolean("Whether each filesystem will have one active metadata server by then, as in an upgrade."),
 }
 
 
@@ -384,8 +385,19 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
     all_of_them = [
         Daemon(**{**{key: value for key, value in row.items() if key in known}, "host": host}) for host, rows in options["hosts"].items() for row in rows
     ]
+    facts = Facts(*dumps)
+    if options["one_rank"]:
+        facts = dataclasses.replace(facts, fs=with_one_rank(facts.fs))
+
+    def granted(numbers: t.Sequence[int]) -> bool:
+        return not stop_gates.osds(cluster, numbers, settling=0)
+
+    def short(numbers: t.Sequence[int]) -> t.List[str]:
+        pgs = cluster.mgr_command("pg dump", dumpcontents=["pgs_brief"]).get("pg_stats", [])
+        return stop_gates.pools_of(facts.osd, pgs, numbers)
+
     settled = not any(_is_unsettled(entry["state_name"]) for entry in status.get("pgmap", {}).get("pgs_by_state", []))
-    found = in_rounds(all_of_them, Facts(*dumps), lambda numbers: not stop_gates.osds(cluster, numbers, settling=0), settled, options["accept_outage"])
+    found = in_rounds(all_of_them, facts, granted, settled, options["accept_outage"], short)
     if found.problems:
         raise Invalid(found.problems)
     shown = [one.shown(number) for number, one in enumerate(found.rounds, 1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import stop_gates
-from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import Daemon, Facts, failure_domains, in_rounds, line
+from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.restart_rounds import Daemon, Facts, failure_domains, in_rounds, line, with_one_rank
 
 from .simulated_osds import Simulated
 
@@ -94,7 +94,9 @@ def test_copies_apart_by_osds_only_make_sets_as_large_as_the_cluster_grants():
 def test_one_that_may_never_stop_is_refused_and_so_is_all():
     cluster = Simulated({"ceph1": [0], "ceph2": [1], "ceph3": [2]}, size=1, pg_num=32)
     (told, *_more) = problems(osds_of(cluster), facts_of(cluster), granted(cluster))
-    assert told.startswith("osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served, of which some pool")
+    assert told.startswith(
+        "osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served, of which some pool would have"
+    )
 
 
 def test_while_copies_are_made_anew_sets_are_whole_and_the_round_asks():
@@ -143,6 +145,19 @@ def test_metadata_servers_that_stand_by_first_then_by_rank():
 def test_ranks_of_different_releases():
     (told,) = problems(daemons("mds", "a", "b", "c"), Facts(fs=fs_dump("ca", "b")))
     assert "cephfs has 2 ranks, and those of different releases must not work together: lower its max_mds to 1 first" in told
+
+
+def test_ranks_that_will_have_ended_stand_by():
+    """As in an upgrade, which lowers max_mds before anything restarts."""
+    assert problems(daemons("mds", "a", "c"), Facts(fs=fs_dump("ca")))
+    assert rounds(daemons("mds", "a", "c"), Facts(fs=with_one_rank(fs_dump("ca")))) == [["mds.a"], ["mds.c"]]
+    assert with_one_rank(fs_dump("c", "a")) == fs_dump("c", "a")
+
+
+def test_the_pools_that_would_lack_copies_are_named():
+    some = [Daemon(f"osd.{number}", "osd", "ceph1", **OLD) for number in (0, 1)]
+    (told,) = problems(some, NOTHING, lambda numbers: False, short=lambda numbers: [f"vms{numbers}"])
+    assert "of which vms[0, 1] would have too few copies left" in told
 
 
 def test_the_only_metadata_server():
