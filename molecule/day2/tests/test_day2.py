@@ -224,7 +224,6 @@ def test_whom_maintenance_cannot_mean_is_refused():
 def test_what_the_cluster_needs_stays(ceph, settled):
     settled()
     told = refused(*in_maintenance("entered", "ceph1", "ceph4", "ceph5"), playbook="cephstack.cloud.maintenance")
-    print(told[-2500:])
     assert "the cluster says: not enough monitors would be available" in told
     assert "it is the only manager: add another first" in told
     assert "no other gateway of the zone default runs: add another first" in told
