@@ -171,9 +171,10 @@ def _plan_osds(
         found.rounds += [Round("osd", tuple(one), domain, waits) for one in sets]
         if never:
             names = ", ".join(daemon.name for daemon in never)
-            pools = ", ".join(short([int(daemon.id) for daemon in never])) or "some pool"
-            text = f"of which {pools} would have too few copies left to serve from: raise the size, or lower the min_size"
-            found.problems.append(f"{names}: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served, {text}")
+            pools = ", ".join(sorted({pool for daemon in never for pool in short([int(daemon.id)])}))
+            few = f", of which {pools} would have too few copies left to serve from: raise the size, or lower the min_size"
+            text = few if pools else ": wait until all of them have their copies, and run it again"
+            found.problems.append(f"{names}: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served{text}")
 
 
 def _sets(daemons: t.Sequence[Daemon], granted: t.Callable[[t.Sequence[int]], bool]) -> t.Tuple[t.List[t.List[Daemon]], t.List[Daemon]]:

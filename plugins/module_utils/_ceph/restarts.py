@@ -50,6 +50,8 @@ _BATCH = "restart"
 _ELECTING = 60
 # Seconds. Every OSD reports each five (mgr_stats_period).
 _REPORTS = 60
+# Seconds for which the rounds are not judged by placement groups that peer.
+_PEERS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -390,11 +392,14 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
         facts = dataclasses.replace(facts, fs=with_one_rank(facts.fs))
 
     def granted(numbers: t.Sequence[int]) -> bool:
-        return not stop_gates.osds(cluster, numbers, settling=0)
+        return not stop_gates.osds(cluster, numbers, settling=_PEERS)
+
+    @functools.cache
+    def pgs() -> t.Sequence[Raw]:
+        return t.cast("t.Sequence[Raw]", cluster.mgr_command("pg dump", dumpcontents=["pgs_brief"]).get("pg_stats", []))
 
     def short(numbers: t.Sequence[int]) -> t.List[str]:
-        pgs = cluster.mgr_command("pg dump", dumpcontents=["pgs_brief"]).get("pg_stats", [])
-        return stop_gates.pools_of(facts.osd, pgs, numbers)
+        return stop_gates.pools_of(facts.osd, pgs(), numbers)
 
     settled = not any(_is_unsettled(entry["state_name"]) for entry in status.get("pgmap", {}).get("pgs_by_state", []))
     found = in_rounds(all_of_them, facts, granted, settled, options["accept_outage"], short)

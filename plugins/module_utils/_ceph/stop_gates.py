@@ -20,6 +20,10 @@ from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import 
 # Seconds for which the cluster may draw no conclusions: while placement groups peer, and until a manager that has just begun knows them.
 SETTLING = 60
 
+# States that pass by themselves within seconds, and those beside which they do not.
+_PEERING = {"peering", "activating", "creating", "unknown"}
+_LASTING = {"down", "incomplete"}
+
 
 def draws_no_conclusions(error: t.Any) -> bool:
     """Whether the cluster says neither yes nor no, as while placement groups peer."""
@@ -27,8 +31,9 @@ def draws_no_conclusions(error: t.Any) -> bool:
 
 
 def _is_peering(cluster: Connection) -> bool:
-    """Whether a placement group serves nothing at this moment, as for a second or two whenever the balancer moves one."""
-    return any("active" not in row["state_name"].split("+") for row in cluster.command("status").get("pgmap", {}).get("pgs_by_state", []))
+    """Whether placement groups peer at this moment, as for a second or two whenever the balancer moves one. By the manager: monitors hear of it later."""
+    states = [set(row["name"].split("+")) for row in cluster.mgr_command("pg stat")["pg_summary"]["num_pg_by_state"]]
+    return any(words & _PEERING and not words & _LASTING for words in states)
 
 
 def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLING) -> str:
@@ -39,12 +44,19 @@ def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLI
     if not numbers:
         return ""
     ask = functools.partial(cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
+    calm = 0  # how often in a row it said no while none peers: the first time one may have done so until just now
 
-    def will_say_more(error: t.Any) -> bool:
-        return draws_no_conclusions(error) or (isinstance(error, CommandFailed) and error.code == errno.EBUSY and _is_peering(cluster))
+    def may_say_more(error: t.Any) -> bool:
+        nonlocal calm
+        if draws_no_conclusions(error):
+            return True
+        if not isinstance(error, CommandFailed) or error.code != errno.EBUSY:
+            return False
+        calm = 0 if _is_peering(cluster) else calm + 1
+        return calm < 2
 
     try:
-        said = retry_while(will_say_more, ask, settling, 1.0)
+        said = retry_while(may_say_more, ask, settling, 0.3)
     except CommandFailed as error:
         return error.text or str(error)
     if not isinstance(said, dict) or said.get("ok_to_stop", True):

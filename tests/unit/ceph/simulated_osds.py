@@ -153,6 +153,9 @@ class Simulated:
         objects = self.pg_num * 100 * self.size
         return {"pgmap": {"misplaced_objects": left * 100, "num_objects": objects, "data_bytes": self.pg_bytes * self.pg_num, "pgs_by_state": states}}
 
+    def _pg_stat(self):
+        return {"pg_summary": {"num_pg_by_state": [{"name": "active+clean", "num": self.pg_num}]}}
+
     def _osd_metadata(self):
         return [{"id": number, "hostname": self.host_of(number) or ""} for number in self.osds]
 

@@ -131,22 +131,32 @@ def test_who_is_left_alone():
     assert maintenance.left_alone("") == []
 
 
-@pytest.mark.parametrize(("states", "asked"), [(["peering", "active+remapped", "active+clean"], 2), (["active+undersized"], 1)])
-def test_what_peers_for_a_moment_is_no_refusal_and_what_stays_is(states, asked, monkeypatch):
-    """As whenever the balancer moves placement groups."""
-    questions = []
+@pytest.mark.parametrize(
+    ("states", "refused", "asked"),
+    [
+        (["peering"], False, 2),
+        (["remapped+peering", "peering"], False, 3),
+        (["active+remapped"], False, 2),  # it peered until just before
+        (["active+undersized", "active+undersized"], True, 2),
+        (["down+peering", "down+peering"], True, 2),
+    ],
+)
+def test_what_peers_for_a_moment_is_no_refusal_and_what_stays_is(states, refused, asked, monkeypatch):
+    """As whenever the balancer moves placement groups. states: what is seen after each refusal."""
+    left, questions = list(states), []
 
     class Cluster:
         def command(self, prefix, **words):
-            if prefix == "status":
-                return {"pgmap": {"pgs_by_state": [{"state_name": states.pop(0), "count": 4}, {"state_name": "active+clean", "count": 60}]}}
             questions.append(words["ids"])
-            if len(questions) < 2:
+            if left or refused:
                 raise CommandFailed(prefix, -16, "unsafe to stop osd(s) at this time (4 PGs are or would become offline)")
             return {"ok_to_stop": True}
 
+        def mgr_command(self, prefix):
+            return {"pg_summary": {"num_pg_by_state": [{"name": left.pop(0), "num": 4}, {"name": "active+clean", "num": 60}]}}
+
     monkeypatch.setattr("ansible_collections.cephstack.cloud.plugins.module_utils._host.wait.time.sleep", lambda seconds: None)
-    assert bool(stop_gates.osds(Cluster(), [0, 4])) == (asked == 1)
+    assert bool(stop_gates.osds(Cluster(), [0, 4])) == refused
     assert questions == [["0", "4"]] * asked
 
 

@@ -95,7 +95,7 @@ def test_one_that_may_never_stop_is_refused_and_so_is_all():
     cluster = Simulated({"ceph1": [0], "ceph2": [1], "ceph3": [2]}, size=1, pg_num=32)
     (told, *_more) = problems(osds_of(cluster), facts_of(cluster), granted(cluster))
     assert told.startswith(
-        "osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served, of which some pool would have"
+        "osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served: wait until all"
     )
 
 
@@ -157,7 +157,7 @@ def test_ranks_that_will_have_ended_stand_by():
 def test_the_pools_that_would_lack_copies_are_named():
     some = [Daemon(f"osd.{number}", "osd", "ceph1", **OLD) for number in (0, 1)]
     (told,) = problems(some, NOTHING, lambda numbers: False, short=lambda numbers: [f"vms{numbers}"])
-    assert "of which vms[0, 1] would have too few copies left" in told
+    assert "of which vms[0], vms[1] would have too few copies left" in told
 
 
 def test_the_only_metadata_server():
