@@ -54,6 +54,19 @@ def mounted(source, options="soft,timeo=100"):
         on("client1", f"umount {folder} && rmdir {folder}")
 
 
+@contextlib.contextmanager
+def written(folder):
+    """Records that the client writes and reads back meanwhile (tests/tools/writer). None may be wrong, and nothing may have failed."""
+    on("client1", f"mkdir {folder}; cat > /run/writer <<'END'\n{(runs.SHARED.parent.parent / 'tests' / 'tools' / 'writer').read_text()}\nEND")
+    own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p TimeoutStopSec=180"
+    on("client1", f"systemd-run --unit=writer {own} python3 /run/writer --pause 0.1 --records 50 --path {folder}")
+    yield
+    on("client1", "systemctl stop writer")
+    told = json.loads(on("client1", f"cat /run/writer.json; rmdir {folder}"))
+    print(json.dumps(told))
+    assert (told["errors"], told["wrong"]) == (0, 0) and told["writes"] > 20, told
+
+
 def play(tmp_path, exports=None, check=False):
     """Run the role as a re-run would, with other exports perhaps; return (exit code, its changes, what was said)."""
     changes, log, book, more = (tmp_path / name for name in ("changes.json", "log", "play.yml", "vars.json"))
@@ -185,9 +198,8 @@ def test_a_gateway_goes_once_nobody_has_mounted_it_and_the_other_one_serves_on(t
         said = stack.refused(*words, playbook="cephstack.cloud.scale_in")
         assert "10.78.9.21 has mounted an export of this gateway" in said, said[-3000:]
         on("client1", f"echo still > {folder}/still && rm {folder}/still")
-    with mounted(f"{FIRST}:/secondary") as folder:
+    with mounted(f"{FIRST}:/secondary") as folder, written(f"{folder}/records"):
         changes, _recap = stack.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
-        on("client1", f"echo on > {folder}/on && rm {folder}/on")
     assert changes
     assert on("nfs2", "systemctl is-active nfs-ganesha || true").strip() == "inactive"
     assert on("nfs2", "ls /etc/ceph").split() == ["rbdmap"]
