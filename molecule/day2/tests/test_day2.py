@@ -257,7 +257,7 @@ def test_site_leaves_a_host_in_maintenance_alone_and_says_so(ceph, tmp_path):
     assert ceph("osd dump")["crush_node_flags"] == {"ceph4": ["noout"]}
 
 
-def test_it_comes_back(ceph, running, tmp_path):
+def test_it_comes_back(ceph, running, tmp_path, settled):
     planned, _recap = maintain(tmp_path, "--check", *in_maintenance("left"))
     changes, _recap = maintain(tmp_path, *in_maintenance("left"))
     assert ids(changes) == ids(planned)
@@ -265,7 +265,7 @@ def test_it_comes_back(ceph, running, tmp_path):
     assert "ceph4" in ceph("quorum_status")["quorum_names"]
     assert [osd["up"] for osd in ceph("osd dump")["osds"]].count(0) == 0
     assert ceph("osd dump")["crush_node_flags"] == {}
-    assert {one["state_name"].split("+scrubbing")[0] for one in ceph("status")["pgmap"]["pgs_by_state"]} == {"active+clean"}
+    settled()  # the balancer may move some at any time
     nothing_is_left_set(ceph)
     changes, _recap = maintain(tmp_path, *in_maintenance("left"))
     assert changes == []

@@ -345,6 +345,10 @@ class Provider:
             return not mons or not mons & set(self._ask("quorum_status")["quorum_names"])
 
         wait_until(seen, stop_gates.SETTLING, lambda: RuntimeError(f"{', '.join(units)}: stopped, but the cluster still has them as running"))
+        if osds:
+            # They peer with the monitors' help, which are silent for ten seconds and more once one of them has stopped: clients would wait for that.
+            stop_gates.await_reports(self.cluster)
+            wait_until(lambda: not stop_gates.is_peering(self.cluster), stop_gates.SETTLING)
 
     def _await_permission(self, program: str, units: t.Sequence[str]) -> None:
         said = ""

@@ -48,8 +48,6 @@ _UNSETTLED = {
 _BATCH = "restart"
 # Seconds that the cluster may give no answer, as while monitors elect.
 _ELECTING = 60
-# Seconds. Every OSD reports each five (mgr_stats_period).
-_REPORTS = 60
 # Seconds for which the rounds are not judged by placement groups that peer.
 _PEERS = 10
 
@@ -274,7 +272,7 @@ class Provider:
             for one in going:
                 self._await(one, before)
             if numbers:
-                self._await_reports()
+                stop_gates.await_reports(self.cluster)
         finally:
             noout.take_back(self.cluster, ours)
 
@@ -337,29 +335,6 @@ class Provider:
             return any(other.name == one.name and other.gid != before and other.answers() for other in self._gateways())
         # An export whose filesystem did not answer at the start is left out.
         return set(before or ()) <= set(_exports() or ()) and _answers_nfs("127.0.0.1")
-
-    def _await_reports(self) -> None:
-        """Wait until each OSD has told the manager of its placement groups: until then it goes by how they were before, and so would the next gate."""
-        first: t.Dict[int, int] = {}
-        left: t.Set[int] = set()
-
-        def reported() -> bool:
-            try:
-                up = {entry["osd"] for entry in self.cluster.command("osd dump")["osds"] if entry["up"]}
-                said = self.cluster.mgr_command("pg dump", dumpcontents=["osds"])
-            except (Unreachable, CommandFailed):
-                return False
-            seqs = {entry["osd"]: entry["seq"] for entry in said.get("osd_stats", said) if entry["osd"] in up}
-            for number in up:
-                first.setdefault(number, seqs.get(number, 0))
-            left.clear()
-            left.update(number for number in up if seqs.get(number, 0) == first[number])
-            return not left
-
-        def silent() -> Exception:
-            return TimeoutError(f"{', '.join(f'osd.{number}' for number in sorted(left))} did not report to the manager for {_REPORTS} s")
-
-        wait_until(reported, _REPORTS, silent, pause=1.0)
 
 
 # What ceph_restart_info is given: daemons as ceph_daemons_info returns them.

@@ -15,11 +15,14 @@ import typing as t
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph import forecast, running_gateways
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.connection import CommandFailed, Connection
 from ansible_collections.cephstack.cloud.plugins.module_utils._ceph.maps import Raw
-from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while
+from ansible_collections.cephstack.cloud.plugins.module_utils._host.wait import retry_while, wait_until
+from ansible_collections.cephstack.cloud.plugins.module_utils._plan import Unreachable
 
 # Seconds for which the cluster may draw no conclusions: while placement groups peer, and until a manager that has just begun knows them.
 SETTLING = 60
 
+# Seconds. Every OSD reports each five (mgr_stats_period).
+_REPORTS = 60
 # States that pass by themselves within seconds, and those beside which they do not.
 _PEERING = {"peering", "activating", "creating", "unknown"}
 _LASTING = {"down", "incomplete"}
@@ -30,7 +33,7 @@ def draws_no_conclusions(error: t.Any) -> bool:
     return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
 
 
-def _is_peering(cluster: Connection) -> bool:
+def is_peering(cluster: Connection) -> bool:
     """Whether placement groups peer at this moment, as for a second or two whenever the balancer moves one. By the manager: monitors hear of it later."""
     states = [set(row["name"].split("+")) for row in cluster.mgr_command("pg stat")["pg_summary"]["num_pg_by_state"]]
     return any(words & _PEERING and not words & _LASTING for words in states)
@@ -52,7 +55,7 @@ def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLI
             return True
         if not isinstance(error, CommandFailed) or error.code != errno.EBUSY:
             return False
-        calm = 0 if _is_peering(cluster) else calm + 1
+        calm = 0 if is_peering(cluster) else calm + 1
         return calm < 2
 
     try:
@@ -63,6 +66,30 @@ def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLI
         return ""
     pgs = said.get("bad_become_inactive", [])
     return f"{said.get('num_not_ok_pgs', 'some')} placement groups would not be served any more ({', '.join(pgs[:5])})"
+
+
+def await_reports(cluster: Connection) -> None:
+    """Wait until each OSD has told the manager of its placement groups: until then it goes by how they were before. Raises TimeoutError."""
+    first: t.Dict[int, int] = {}
+    left: t.Set[int] = set()
+
+    def reported() -> bool:
+        try:
+            up = {entry["osd"] for entry in cluster.command("osd dump")["osds"] if entry["up"]}
+            said = cluster.mgr_command("pg dump", dumpcontents=["osds"])
+        except (Unreachable, CommandFailed):
+            return False
+        seqs = {entry["osd"]: entry["seq"] for entry in said.get("osd_stats", said) if entry["osd"] in up}
+        for number in up:
+            first.setdefault(number, seqs.get(number, 0))
+        left.clear()
+        left.update(number for number in up if seqs.get(number, 0) == first[number])
+        return not left
+
+    def silent() -> Exception:
+        return TimeoutError(f"{', '.join(f'osd.{number}' for number in sorted(left))} did not report to the manager for {_REPORTS} s")
+
+    wait_until(reported, _REPORTS, silent, pause=1.0)
 
 
 def pools_of(dump: Raw, pgs: t.Sequence[Raw], numbers: t.Collection[int]) -> list[str]:
