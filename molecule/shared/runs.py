@@ -61,10 +61,9 @@ class Scenario(t.NamedTuple):
         assert done.returncode, text[-3000:]
         return text
 
-    def started(self, names: t.Iterable[str]) -> dict[str, str]:
+    def started(self, names: t.Iterable[str], units: str = "'ceph-*@*.service' libvirtd.service 'cloudstack-*.service'") -> dict[str, str]:
         """When each daemon of these hosts was started."""
-        command = "systemctl show --property=Id,ActiveEnterTimestampMonotonic 'ceph-*@*.service' libvirtd.service 'cloudstack-*.service'"
-        return {name: self.ssh(name, command) for name in names}
+        return {name: self.ssh(name, f"systemctl show --property=Id,ActiveEnterTimestampMonotonic {units}") for name in names}
 
     def watched(self, name: str) -> list[str]:
         """The command lines and environments that were seen on a host (watch.yml)."""

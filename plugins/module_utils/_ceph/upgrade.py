@@ -49,6 +49,9 @@ STEPS = 2
 _OWN_CHECKS = re.compile(
     r"DAEMON_OLD_VERSION|OSD_UPGRADE_FINISHED|AUTH_INSECURE_\w+|AUTH_EMERGENCY_\w+|OSDMAP_FLAGS|OSD_FLAGS|MON_MSGR2_NOT_ENABLED|RECENT_MGR_MODULE_CRASH"
 )
+# What the balancer causes for a moment whenever it moves placement groups, and for how many seconds it may.
+_PASSING = {"PG_AVAILABILITY", "PG_DEGRADED"}
+_PASSES = 20
 # Where it stands how many active metadata servers a filesystem had.
 NOTES = "cephstack/upgrade/max_mds/"
 _CVE = "CVE-2025-30156"
@@ -121,6 +124,8 @@ class Provider:
 
     def observe(self) -> Observed:
         """Read what the monitors know of versions, features, health and keys. Raises Unreachable and CommandFailed."""
+        if self.state == "allowed":
+            wait_until(lambda: not (_PASSING - {*self.accept_health}) & {*self.cluster.command("health")["checks"]}, _PASSES, pause=1.0)
         ask: t.List[t.Tuple[str, t.Dict[str, t.Any]]] = [
             ("versions", {}), ("features", {}), ("health", {}), ("osd dump", {}), ("mon dump", {}), ("fs dump", {}), ("auth ls", {}),
             ("mgr dump", {}), ("mgr module ls", {}), ("config-key dump", {"key": NOTES}),
