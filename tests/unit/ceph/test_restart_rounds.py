@@ -94,9 +94,7 @@ def test_copies_apart_by_osds_only_make_sets_as_large_as_the_cluster_grants():
 def test_one_that_may_never_stop_is_refused_and_so_is_all():
     cluster = Simulated({"ceph1": [0], "ceph2": [1], "ceph3": [2]}, size=1, pg_num=32)
     (told, *_more) = problems(osds_of(cluster), facts_of(cluster), granted(cluster))
-    assert told.startswith(
-        "osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served: wait until all"
-    )
+    assert told.startswith("osd.0: refused, the cluster lets none of them stop (osd ok-to-stop): placement groups would not be served: wait until all")
 
 
 def test_while_copies_are_made_anew_sets_are_whole_and_the_round_asks():
