@@ -48,8 +48,9 @@ _UNSETTLED = {
 _BATCH = "restart"
 # Seconds that the cluster may give no answer, as while monitors elect.
 _ELECTING = 60
-# Seconds for which the rounds are not judged by placement groups that peer.
+# Seconds for which the rounds are not judged by placement groups that peer, and that copies may be missing before they are judged without.
 _PEERS = 10
+_SETTLES = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,9 +356,8 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
         ("fs dump", {}),
         ("osd dump", {}),
         ("osd crush dump", {}),
-        ("status", {}),
     ]
-    *dumps, status = cluster.many(asked)
+    dumps = cluster.many(asked)
     known = {field.name for field in dataclasses.fields(Daemon)}
     all_of_them = [
         Daemon(**{**{key: value for key, value in row.items() if key in known}, "host": host}) for host, rows in options["hosts"].items() for row in rows
@@ -376,8 +376,11 @@ def rounds(options: t.Mapping[str, t.Any], cluster: Connection) -> t.Dict[str, t
     def short(numbers: t.Sequence[int]) -> t.List[str]:
         return stop_gates.pools_of(facts.osd, pgs(), numbers)
 
-    settled = not any(_is_unsettled(entry["state_name"]) for entry in status.get("pgmap", {}).get("pgs_by_state", []))
-    found = in_rounds(all_of_them, facts, granted, settled, options["accept_outage"], short)
+    def settled() -> bool:
+        return not any(_is_unsettled(entry["state_name"]) for entry in cluster.command("status").get("pgmap", {}).get("pgs_by_state", []))
+
+    # What passes by itself is waited for: while copies are missing nobody can say which OSDs may never stop.
+    found = in_rounds(all_of_them, facts, granted, bool(wait_until(settled, _SETTLES, pause=1.0)), options["accept_outage"], short)
     if found.problems:
         raise Invalid(found.problems)
     shown = [one.shown(number) for number, one in enumerate(found.rounds, 1)]
