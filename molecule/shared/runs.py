@@ -1,10 +1,11 @@
 # Copyright (c) 2026 The cephstack.cloud authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of whole stacks do: run a playbook and see what it changed, ask a host, look through the command lines that were watched."""
+"""What the tests of whole stacks do: run a playbook and see what it changed, ask a host, write meanwhile, look through the command lines that were watched."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -12,11 +13,13 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
 import typing as t
 
 import testinfra
 
 SHARED = pathlib.Path(__file__).resolve().parent
+TOOLS = SHARED.parent.parent / "tests" / "tools"
 
 
 class Scenario(t.NamedTuple):
@@ -60,6 +63,31 @@ class Scenario(t.NamedTuple):
             text = " ".join(out.read().split())
         assert done.returncode, text[-3000:]
         return text
+
+    @contextlib.contextmanager
+    def written(self, host: str, *words: str, s3: t.Iterable[str] = (), least: int = 200) -> t.Iterator[None]:
+        """Records that a host writes and reads back meanwhile (tests/tools/writer, with these options). None may be wrong, and nothing may have failed.
+
+        s3: the addresses of gateways, asked in this order; it writes to them as the user "writer". least: how many records each way must have taken.
+        """
+        environment, options = "", ["--pause", "0.1", *words]  # without a pause a third of the machine is the writer's
+        if gateways := ",".join(f"http://{address}:8080" for address in s3):
+            user = json.loads(self.ssh("ceph1", "radosgw-admin user info --uid=writer"))["keys"][0]
+            environment = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
+            options += ["--s3", gateways]
+        self.ssh(host, f"cat > /run/writer <<'END'\n{(TOOLS / 'writer').read_text()}\nEND")
+        self.ssh(host, f"umask 077; cat > /run/writer.env <<'END'\n{environment}\nEND")
+        own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
+        self.ssh(host, f"systemd-run --unit=writer {own} python3 /run/writer {' '.join(options)}")
+        time.sleep(2)
+        assert self.ssh(host, "systemctl is-active writer || cat /run/writer.log").strip() == "active"
+        yield
+        self.ssh(host, "systemctl stop writer")
+        told = json.loads(self.ssh(host, "cat /run/writer.json"))
+        print(json.dumps(told, indent=1))
+        assert (told["errors"], told["wrong"]) == (0, 0), told
+        ways = {"--rbd", "--path", "--s3"} & {*options}
+        assert [part["writes"] > least for part in told["channels"].values()] == [True] * len(ways), told
 
     def started(self, names: t.Iterable[str], units: str = "'ceph-*@*.service' libvirtd.service 'cloudstack-*.service'") -> dict[str, str]:
         """When each daemon of these hosts was started."""

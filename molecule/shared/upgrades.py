@@ -13,7 +13,6 @@ import typing as t
 
 from ansible_collections.cephstack.cloud.molecule.shared import runs
 
-WRITER = runs.SHARED.parent.parent / "tests" / "tools" / "writer"
 CEPH = ("ceph1", "ceph2", "ceph3")
 
 
@@ -39,23 +38,9 @@ class Way(t.NamedTuple):
 
     @contextlib.contextmanager
     def written(self) -> t.Iterator[None]:
-        """Writes on kvm1, to an image with the hypervisors' key, and to a bucket. No byte may be wrong, and nothing may have failed."""
-        ssh = self.stack.ssh
-        user = json.loads(ssh("ceph1", "radosgw-admin user info --uid=writer"))["keys"][0]
-        ssh("kvm1", f"cat > /run/writer <<'END'\n{WRITER.read_text()}\nEND")
-        keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
-        ssh("kvm1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
-        own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
-        gateways = ",".join(f"http://{self.network}.{number}:8080" for number in (11, 12))
-        ssh("kvm1", f"systemd-run --unit=writer {own} python3 /run/writer --client kvm --pause 0.1 --rbd vms --s3 {gateways}")
-        time.sleep(2)
-        assert ssh("kvm1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
-        yield
-        ssh("kvm1", "systemctl stop writer")
-        told = json.loads(ssh("kvm1", "cat /run/writer.json"))
-        print(json.dumps(told, indent=1))
-        assert (told["errors"], told["wrong"]) == (0, 0), told
-        assert [part["writes"] > 200 for part in told["channels"].values()] == [True, True], told
+        """Writes on kvm1, to an image with the hypervisors' key, and to a bucket."""
+        with self.stack.written("kvm1", "--client", "kvm", "--rbd", "vms", s3=[f"{self.network}.{number}" for number in (11, 12)]):
+            yield
 
     def _refused(self, *words: str) -> str:
         """Run it where it must be refused; return what it said."""

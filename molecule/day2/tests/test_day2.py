@@ -23,13 +23,10 @@ import pytest
 from ansible_collections.cephstack.cloud.molecule.shared import runs
 
 STACK = runs.Scenario(pathlib.Path(__file__).resolve().parent.parent)
-TOOLS = runs.SHARED.parent.parent / "tests" / "tools"
 # Besides the scenario's own inventory, as long as ceph5 has a part in the stack; then it stays.
 SCALED_OUT = ("-i", str(STACK.folder / "inventory_scaled_out"))
-# The one that goes is asked first.
 # What of Ceph runs on a host.
 UNITS = "systemctl list-units --plain --no-legend --state=active 'ceph-*@*.service'"
-GATEWAYS = ",".join(f"http://10.78.13.{number}:8080" for number in (14, 11))
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +36,9 @@ def ceph():
 
 @pytest.fixture(scope="module", autouse=True)
 def writer():
-    """Writes on ceph1 to an image and to a bucket from the first test to the last; then no byte may be wrong, and nothing may have failed."""
-    user = json.loads(STACK.ssh("ceph1", "radosgw-admin user info --uid=writer"))["keys"][0]
-    STACK.ssh("ceph1", f"cat > /run/writer <<'END'\n{(TOOLS / 'writer').read_text()}\nEND")
-    keys = f"AWS_ACCESS_KEY_ID={user['access_key']}\nAWS_SECRET_ACCESS_KEY={user['secret_key']}"
-    STACK.ssh("ceph1", f"umask 077; cat > /run/writer.env <<'END'\n{keys}\nEND")
-    own = "-p StandardOutput=truncate:/run/writer.json -p StandardError=truncate:/run/writer.log -p EnvironmentFile=/run/writer.env -p TimeoutStopSec=360"
-    STACK.ssh("ceph1", f"systemd-run --unit=writer {own} python3 /run/writer --pause 0.1 --rbd vms --s3 {GATEWAYS}")
-    time.sleep(2)
-    assert STACK.ssh("ceph1", "systemctl is-active writer || cat /run/writer.log").strip() == "active"
-    yield
-    STACK.ssh("ceph1", "systemctl stop writer")
-    told = json.loads(STACK.ssh("ceph1", "cat /run/writer.json"))
-    print(json.dumps(told, indent=1))
-    assert (told["errors"], told["wrong"]) == (0, 0), told
-    assert [part["writes"] > 200 for part in told["channels"].values()] == [True, True], told
+    """Writes on ceph1 to an image and to a bucket from the first test to the last. The gateway that goes is asked first."""
+    with STACK.written("ceph1", "--rbd", "vms", s3=("10.78.13.14", "10.78.13.11")):
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,7 +98,7 @@ def refused(*words, playbook="cephstack.cloud.scale_in"):
 def killed(*words):
     """Run a playbook that is killed with its modules at a random moment; then one run finishes (tests/tools/killed). Five in all; more by hand."""
     times = os.environ.get("CEPHSTACK_KILLS", "1")
-    command = [sys.executable, str(TOOLS / "killed"), "--times", times, "--within", "25", "-i", str(STACK.folder / "inventory"), *SCALED_OUT, *words]
+    command = [sys.executable, str(runs.TOOLS / "killed"), "--times", times, "--within", "25", "-i", str(STACK.folder / "inventory"), *SCALED_OUT, *words]
     with tempfile.TemporaryFile("w+") as out:
         done = subprocess.run(command, stdout=out, stderr=out, cwd=runs.SHARED.parent.parent, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, check=False)
         out.seek(0)
