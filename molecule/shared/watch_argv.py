@@ -10,9 +10,15 @@ import time
 
 seen: set[bytes] = set()
 known: dict[str, int] = {}
+newest = b""
 with open(os.open("/run/argv.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab", buffering=0) as log:
     while True:
         begun = time.process_time()
+        with open("/proc/loadavg", "rb") as file:
+            before, newest = newest, file.read().split()[-1]  # the number of the last process that was begun
+        if newest == before and all(looks >= 3 for looks in known.values()):
+            time.sleep(0.02)
+            continue
         now: dict[str, int] = {}
         for entry in os.scandir("/proc"):
             if not entry.name.isdigit():
