@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What OpenStack offers, against a real controller: Keystone, Glance, Nova, Neutron and Cinder on Ceph.
 
-CEPHSTACK_OPENSTACK         the inventory whose group openstack_controllers has the controller; the first of it is asked. Without it all is left out.
+CEPHSTACK_OPENSTACK         the inventory whose group openstack_controllers has the controller, reached by ssh; the first of it is asked. Without it all is
+                            left out.
 CEPHSTACK_OPENSTACK_PREFIX  what the names of all that is made begin with, "test-" by default, so that several can test on one controller.
 
 How a test uses it:
@@ -21,6 +22,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
 import typing as t
@@ -94,16 +97,15 @@ def differences(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def play(folder: pathlib.Path, task: dict[str, t.Any], check: bool = False) -> dict[str, t.Any]:
     """The result of a task on the controller. It is given by file, as it may have passwords."""
-    result, file = folder / "result.json", folder / "play.json"
-    result.unlink(missing_ok=True)
-    keep = {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)}, "delegate_to": "localhost", "check_mode": False, "diff": False}
-    keep["vars"] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    tasks = [{**task, "register": "result", "ignore_errors": True}, keep]
+    file = folder / "play.json"
+    tasks = [{**task, "register": "result", "ignore_errors": True}, {"ansible.builtin.debug": {"var": "result"}}]
     file.write_text(json.dumps([{"hosts": "openstack_controllers[0]", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
-    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", INVENTORY, "--diff", *["--check"] * check, str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
-    assert result.exists(), done.stdout + done.stderr
-    return json.loads(result.read_text(encoding="utf-8"))
+    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", INVENTORY, *["--check"] * check, str(file)]
+    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DIFF_ALWAYS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
+    told = re.search(r'^ok: \[[^]]+\] => (\{\n    "result": .*?^\})$', done.stdout, re.MULTILINE | re.DOTALL)
+    assert told, done.stdout + done.stderr
+    return dict(json.loads(told[1])["result"])
 
 
 @pytest.fixture(scope="session")
@@ -125,27 +127,33 @@ def run(folder: pathlib.Path) -> t.Callable[..., dict[str, t.Any]]:
 
 
 @pytest.fixture(scope="session")
-def by_hand(folder: pathlib.Path) -> t.Callable[[str], str]:
-    """by_hand(code): Python on the controller, with the plain SDK's connection in `cloud`; what it prints."""
+def ssh(folder: pathlib.Path) -> t.Callable[[str, str], str]:
+    """ssh(command, text): a command on the controller with a text to read; what it prints. Ansible says once how the host is reached."""
+    names = ("host", "user", "ssh_private_key_file", "ssh_common_args")
+    host, user, key, more = play(folder, {"ansible.builtin.debug": {"msg": [f"{{{{ ansible_{name} | default('') }}}}" for name in names]}})["msg"]
+    argv = ["ssh", *(["-i", key] if key else []), *shlex.split(more), "-o", "ControlMaster=auto", "-o", "ControlPersist=60s", "-o", f"ControlPath={folder}/ssh"]
+    argv.append(f"{user or 'root'}@{host}")
 
-    def do(code: str) -> str:
-        result = play(folder, {"ansible.builtin.command": {"argv": ["/usr/bin/python3", "-"], "stdin": SDK % PREFIX + code}})
-        assert not result.get("failed"), result["stderr"]
-        return str(result["stdout"])
+    def do(command: str, text: str = "") -> str:
+        # A pipe would be held open by ssh's persistent master.
+        with (folder / "errors").open("w+") as errors, (folder / "said").open("w+") as said:
+            done = subprocess.run([*argv, command], input=text, stdout=said, stderr=errors, text=True, timeout=LIMIT, check=False)
+            assert done.returncode == 0, (folder / "errors").read_text()
+        return (folder / "said").read_text().strip()
 
     return do
 
 
 @pytest.fixture(scope="session")
-def shell(folder: pathlib.Path) -> t.Callable[[str], str]:
+def by_hand(ssh: t.Callable[[str, str], str]) -> t.Callable[[str], str]:
+    """by_hand(code): Python on the controller, with the plain SDK's connection in `cloud`; what it prints."""
+    return lambda code: ssh("/usr/bin/python3 -", SDK % PREFIX + code)
+
+
+@pytest.fixture(scope="session")
+def shell(ssh: t.Callable[[str, str], str]) -> t.Callable[[str], str]:
     """shell(commands): a shell on the controller, as its administrator; what it prints."""
-
-    def do(commands: str) -> str:
-        result = play(folder, {"ansible.builtin.shell": {"cmd": f"set -e; export OS_CLOUD=cephstack; {commands}", "executable": "/bin/bash"}})
-        assert not result.get("failed"), result["stderr"]
-        return str(result["stdout"])
-
-    return do
+    return lambda commands: ssh("bash -s", f"set -e; export OS_CLOUD=cephstack\n{commands}")
 
 
 @pytest.fixture(scope="session")
