@@ -101,7 +101,7 @@ def play(folder: pathlib.Path, task: dict[str, t.Any], check: bool = False) -> d
     tasks = [{**task, "register": "result", "ignore_errors": True}, {"ansible.builtin.debug": {"var": "result"}}]
     file.write_text(json.dumps([{"hosts": "openstack_controllers[0]", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
     command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", INVENTORY, *["--check"] * check, str(file)]
-    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DIFF_ALWAYS": "1"}
+    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DIFF_ALWAYS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
     told = re.search(r'^ok: \[[^]]+\] => (\{\n    "result": .*?^\})$', done.stdout, re.MULTILINE | re.DOTALL)
     assert told, done.stdout + done.stderr
