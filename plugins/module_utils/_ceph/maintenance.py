@@ -348,7 +348,7 @@ class Provider:
         if osds:
             # They peer with the monitors' help, which are silent for ten seconds and more once one of them has stopped: clients would wait for that.
             stop_gates.await_reports(self.cluster)
-            wait_until(lambda: not stop_gates.is_peering(self.cluster), stop_gates.SETTLING)
+            wait_until(lambda: not stop_gates.is_settling(self.cluster), stop_gates.SETTLING)
 
     def _await_permission(self, program: str, units: t.Sequence[str]) -> None:
         said = ""

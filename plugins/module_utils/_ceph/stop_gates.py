@@ -33,21 +33,33 @@ def draws_no_conclusions(error: t.Any) -> bool:
     return isinstance(error, CommandFailed) and error.code == errno.EAGAIN
 
 
-def is_peering(cluster: Connection) -> bool:
-    """Whether placement groups peer at this moment, as for a second or two whenever the balancer moves one. By the manager: monitors hear of it later."""
-    states = [set(row["name"].split("+")) for row in cluster.mgr_command("pg stat")["pg_summary"]["num_pg_by_state"]]
-    return any(words & _PEERING and not words & _LASTING for words in states)
+def is_settling(cluster: Connection) -> bool:
+    """Whether placement groups are in states that pass by themselves, as for seconds whenever the balancer moves one.
+
+    By the manager: monitors hear of it later.
+    """
+    return any(passes(row["name"]) for row in cluster.mgr_command("pg stat")["pg_summary"]["num_pg_by_state"])
+
+
+def passes(state: str) -> bool:
+    """Whether a placement group's state passes by itself within seconds. Pure.
+
+    It peers; or it was given another OSD, which has so little to learn that it is left out of those that serve until it has learned it.
+    """
+    words = set(state.split("+"))
+    learns = {"undersized", "remapped"} <= words and not any(word.startswith("backfill") for word in words)
+    return not words & _LASTING and bool(words & _PEERING or learns)
 
 
 def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLING) -> str:
     """Why some OSDs must not stop at once.
 
-    settling: for how many seconds it is asked again while it draws no conclusions, or counts placement groups that peer; then that is why.
+    settling: for how many seconds it is asked again while it draws no conclusions, or counts placement groups whose state passes by itself; then that is why.
     """
     if not numbers:
         return ""
     ask = functools.partial(cluster.command, "osd ok-to-stop", ids=[str(number) for number in numbers])
-    calm = 0  # how often in a row it said no while none peers: the first time one may have done so until just now
+    calm = 0  # how often in a row it said no while none was on its way: the first time one may have been until just now
 
     def may_say_more(error: t.Any) -> bool:
         nonlocal calm
@@ -55,7 +67,7 @@ def osds(cluster: Connection, numbers: t.Sequence[int], settling: float = SETTLI
             return True
         if not isinstance(error, CommandFailed) or error.code != errno.EBUSY:
             return False
-        calm = 0 if is_peering(cluster) else calm + 1
+        calm = 0 if is_settling(cluster) else calm + 1
         return calm < 2
 
     try:
