@@ -25,7 +25,7 @@ SETTLING = 60
 _REPORTS = 60
 # States that pass by themselves within seconds, and those beside which they do not.
 _PEERING = {"peering", "activating", "creating", "unknown"}
-_LASTING = {"down", "incomplete"}
+_LASTING = {"down", "incomplete", "recovery_toofull", "recovery_unfound"}
 
 
 def draws_no_conclusions(error: t.Any) -> bool:

@@ -27,7 +27,16 @@ def test_what_passes_by_itself_is_waited_for(state):
 
 @pytest.mark.parametrize(
     "state",
-    ["active+clean", "active+clean+remapped", "active+undersized+degraded", "active+undersized+degraded+remapped+backfill_wait", "down+peering", "incomplete"],
+    [
+        "active+clean",
+        "active+clean+remapped",
+        "active+undersized+degraded",
+        "active+undersized+degraded+remapped+backfill_wait",
+        "active+recovery_unfound+undersized+degraded+remapped",
+        "active+recovery_toofull+undersized+remapped",
+        "down+peering",
+        "incomplete",
+    ],
 )
 def test_what_lasts_is_no_reason_to_ask_again(state):
     assert not stop_gates.passes(state)
