@@ -99,7 +99,7 @@ def refused(*words, playbook="cephstack.cloud.scale_in"):
 
 
 def killed(*words):
-    """Run a playbook that is killed with its modules at a random moment; then one run finishes (tests/tools/killed). Five in all; more by hand."""
+    """Run a playbook that is killed with its modules at a random moment; then one run finishes (tests/tools/killed). Six in all; more by hand."""
     times = os.environ.get("CEPHSTACK_KILLS", "1")
     command = [sys.executable, str(runs.TOOLS / "killed"), "--times", times, "--within", "25", "-i", str(STACK.folder / "inventory"), *SCALED_OUT, *words]
     with tempfile.TemporaryFile("w+") as out:

@@ -17,6 +17,8 @@ import testinfra
 from ansible_collections.cephstack.cloud.molecule.shared import runs
 
 SCENARIO = pathlib.Path(__file__).resolve().parent.parent
+STACK = runs.Scenario(SCENARIO)
+on = STACK.ssh  # run a command on a host as root; return what it printed
 FIRST, SECOND = "10.78.9.11", "10.78.9.12"
 # Looks at CephFS on the cluster's host, as the administrator.
 LOOK = """
@@ -30,13 +32,6 @@ print(json.dumps({"text": c.read(f, 0, 100).decode(), "uid": s.st_uid}))
 def try_on(name, command):
     """Run a command on a host as root."""
     return testinfra.get_host(f"ansible://{name}?ansible_inventory={SCENARIO.parent / 'shared' / 'inventory.py'}").run(command)
-
-
-def on(name, command):
-    """The same; return what it printed."""
-    done = try_on(name, command)
-    assert done.rc == 0, f"{name}: {command}: {done.stderr or done.stdout}"
-    return done.stdout
 
 
 def look(path, client="admin", root="/"):
@@ -58,7 +53,7 @@ def mounted(source, options="soft,timeo=100"):
 def written(folder):
     """Records that the client writes and reads back meanwhile."""
     on("client1", f"mkdir {folder}")
-    with runs.Scenario(SCENARIO).written("client1", "--records", "50", "--path", folder, least=20):
+    with STACK.written("client1", "--records", "50", "--path", folder, least=20):
         yield
     on("client1", f"rmdir {folder}")
 
@@ -189,15 +184,15 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(tmp_path):
 
 
 def test_a_gateway_goes_once_nobody_has_mounted_it_and_the_other_one_serves_on(tmp_path):
-    stack, words = runs.Scenario(SCENARIO), ("-e", json.dumps({"scale_in_hosts": ["nfs2"]}))
+    words = ("-e", json.dumps({"scale_in_hosts": ["nfs2"]}))
     with mounted(f"{SECOND}:/secondary") as folder:
-        said = stack.refused(*words, playbook="cephstack.cloud.scale_in")
+        said = STACK.refused(*words, playbook="cephstack.cloud.scale_in")
         assert "10.78.9.21 has mounted an export of this gateway" in said, said[-3000:]
         on("client1", f"echo still > {folder}/still && rm {folder}/still")
     with mounted(f"{FIRST}:/secondary") as folder, written(f"{folder}/records"):
-        changes, _recap = stack.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
+        changes, _recap = STACK.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")
     assert changes
     assert on("nfs2", "systemctl is-active nfs-ganesha || true").strip() == "inactive"
     assert on("nfs2", "ls /etc/ceph").split() == ["rbdmap"]
     assert "client.nfs.nfs2" not in on("ceph1", "ceph auth ls")
-    assert stack.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")[0] == []
+    assert STACK.play(tmp_path, *words, playbook="cephstack.cloud.scale_in")[0] == []
